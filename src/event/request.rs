@@ -1,0 +1,167 @@
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::TraceId;
+use crate::clock;
+
+/// The name of a recording point that was given none.
+pub(crate) const DEFAULT_PROXY: &str = "default";
+
+/// How a request ended, as stored in `requests.status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RequestStatus {
+    /// A JSON-RPC result came, a tool that failed (`isError`) included.
+    Ok,
+    /// A JSON-RPC error, an HTTP error, or no answer at all.
+    Error,
+    /// Somebody gave up waiting.
+    Timeout,
+}
+
+impl RequestStatus {
+    /// The text in the file: `ok`, `error` or `timeout`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+/// Why a request has no ordinary answer, as stored in `requests.end_reason`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// The server asks for more input before it can answer (2026-07-28, multi round-trip requests).
+    InputRequired,
+    /// The answer is a task that goes on elsewhere.
+    Task,
+    /// A successful HTTP response ended without the JSON-RPC response.
+    NoResponse,
+    /// HTTP 3xx.
+    Redirected,
+    /// The response was compressed and is not decoded.
+    Opaque,
+    /// The inner service panicked.
+    Panic,
+    /// The inner service returned `Err`.
+    ServiceError,
+    /// The response body failed midway.
+    BodyError,
+    /// The caller went away before the response came.
+    ClientGone,
+    /// The caller cancelled the request.
+    Cancelled,
+    /// The response came on a later stream of the session.
+    Resumed,
+    /// The response never came within the grace time.
+    Detached,
+    /// Still open when the store was shut down.
+    Shutdown,
+    /// A `subscriptions/listen` stream ended; never part of latency statistics.
+    StreamEnd,
+}
+
+impl EndReason {
+    /// The text in the file, in snake case.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InputRequired => "input_required",
+            Self::Task => "task",
+            Self::NoResponse => "no_response",
+            Self::Redirected => "redirected",
+            Self::Opaque => "opaque",
+            Self::Panic => "panic",
+            Self::ServiceError => "service_error",
+            Self::BodyError => "body_error",
+            Self::ClientGone => "client_gone",
+            Self::Cancelled => "cancelled",
+            Self::Resumed => "resumed",
+            Self::Detached => "detached",
+            Self::Shutdown => "shutdown",
+            Self::StreamEnd => "stream_end",
+        }
+    }
+}
+
+/// One JSON-RPC request and its outcome: one row of `requests`.
+///
+/// Build it with [`new`](Self::new) and set what is known; an absent field is
+/// NULL in the file.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct RequestEvent {
+    /// The primary look-up key: a UUIDv7 made when the request is received.
+    /// A second event with the same id is refused and counted as failed.
+    pub request_id: Uuid,
+    /// When the request was received, in unix milliseconds.
+    pub ts: i64,
+    /// The recording point; one file may hold several.
+    pub proxy: Arc<str>,
+    /// The MCP session, as the client named it.
+    pub session_id: Option<Arc<str>>,
+    /// The JSON-RPC method as sent.
+    pub method: Cow<'static, str>,
+    /// `params.name` of a `tools/call`.
+    pub tool: Option<Box<str>>,
+    /// What any other request aimed at: a resource's URI, a prompt's name, a task's id.
+    pub target: Option<Box<str>>,
+    /// From the service being called to the last byte of the response message, in microseconds.
+    pub latency_us: u64,
+    /// How it ended.
+    pub status: RequestStatus,
+    /// The JSON-RPC error code as text.
+    pub error_code: Option<Box<str>>,
+    /// The error's text, at most 512 characters.
+    pub error_msg: Option<Box<str>>,
+    /// Bytes of the request message.
+    pub bytes_in: Option<u64>,
+    /// Bytes of the response message.
+    pub bytes_out: Option<u64>,
+    /// The status of the HTTP response that carried the answer.
+    pub http_status: Option<u16>,
+    /// `result.isError` was true: the call succeeded, the tool did not.
+    pub tool_error: bool,
+    /// Why there is no ordinary answer; absent for an ordinary one.
+    pub end_reason: Option<EndReason>,
+    /// From the service being called to the response head, in microseconds.
+    pub ttfb_us: Option<u64>,
+    /// The MCP revision that the request was made under.
+    pub protocol_version: Option<Arc<str>>,
+    /// Who called, as the server's own authentication says.
+    pub principal: Option<Arc<str>>,
+    /// The W3C trace that the request belongs to.
+    pub trace_id: Option<TraceId>,
+}
+
+impl RequestEvent {
+    /// A request received now under a new id, by the recording point `default`,
+    /// with nothing else known and a latency of 0.
+    pub fn new(method: impl Into<Cow<'static, str>>, status: RequestStatus) -> Self {
+        Self {
+            request_id: Uuid::now_v7(),
+            ts: clock::unix_ms(),
+            proxy: DEFAULT_PROXY.into(),
+            session_id: None,
+            method: method.into(),
+            tool: None,
+            target: None,
+            latency_us: 0,
+            status,
+            error_code: None,
+            error_msg: None,
+            bytes_in: None,
+            bytes_out: None,
+            http_status: None,
+            tool_error: false,
+            end_reason: None,
+            ttfb_us: None,
+            protocol_version: None,
+            principal: None,
+            trace_id: None,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+use std::fmt;
+
+/// The trace id of a W3C `traceparent` (Trace Context, section 3.2.2.3): 16
+/// bytes, not all zero, shown as 32 lower-case hexadecimal digits.
+///
+/// ```
+/// use tower_mcp_store::TraceId;
+///
+/// let id = TraceId::from_traceparent(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+/// assert_eq!(id.unwrap().to_string(), "0af7651916cd43dd8448eb211c80319c");
+/// assert_eq!(TraceId::from_traceparent(b"00-short-1-01"), None);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TraceId(u128);
+
+impl TraceId {
+    /// Reads the id out of a `traceparent`; `None` where it is not one.
+    ///
+    /// Later versions of the header may append fields, which are ignored.
+    pub fn from_traceparent(traceparent: &[u8]) -> Option<Self> {
+        let hex = |b: &u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        let (version, rest) = traceparent.split_at_checked(2)?;
+        let (id, rest) = rest.strip_prefix(b"-")?.split_at_checked(32)?;
+        let (parent, rest) = rest.strip_prefix(b"-")?.split_at_checked(16)?;
+        let (flags, rest) = rest.strip_prefix(b"-")?.split_at_checked(2)?;
+        let well_formed = [version, id, parent, flags]
+            .iter()
+            .all(|part| part.iter().all(hex))
+            && version != b"ff"
+            && parent.iter().any(|b| *b != b'0')
+            && (rest.is_empty() || (version != b"00" && rest.starts_with(b"-")));
+        if !well_formed {
+            return None;
+        }
+        let id = u128::from_str_radix(std::str::from_utf8(id).ok()?, 16).ok()?;
+        (id != 0).then_some(Self(id))
+    }
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TraceId;
+
+    const ID: &str = "0af7651916cd43dd8448eb211c80319c";
+
+    fn parse(text: &str) -> Option<String> {
+        TraceId::from_traceparent(text.as_bytes()).map(|id| id.to_string())
+    }
+
+    #[test]
+    fn a_later_version_may_append_fields() {
+        let text = format!("01-{ID}-b7ad6b7169203331-01-more");
+        assert_eq!(parse(&text).as_deref(), Some(ID));
+    }
+
+    #[test]
+    fn what_is_no_traceparent_gives_no_id() {
+        for bad in [
+            "",
+            "00",
+            &format!("00-{ID}"),
+            &format!("00-{ID}-b7ad6b7169203331-01-more"),
+            &format!("ff-{ID}-b7ad6b7169203331-01"),
+            &format!("00-{}-b7ad6b7169203331-01", ID.to_uppercase()),
+            &format!("00-{ID}-0000000000000000-01"),
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-+af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+}
