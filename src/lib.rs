@@ -4,6 +4,7 @@
 
 mod clock;
 pub mod event;
+mod wire;
 
 pub use event::{
     EndReason, RequestEvent, RequestStatus, SchemaVersionEvent, SessionEvent, SessionSource,
