@@ -33,6 +33,7 @@ pub(crate) struct Message {
     pub(super) text: Vec<u8>,
     pub(super) start: u64,
     pub(super) end: u64,
+    pub(super) in_batch: bool,
 }
 
 /// One slot for each watched member.
@@ -138,6 +139,11 @@ impl Message {
     /// Where the message's object lies in the document, in bytes.
     pub(crate) fn span(&self) -> Range<u64> {
         self.start..self.end
+    }
+
+    /// Whether the message is an element of an array.
+    pub(crate) fn in_batch(&self) -> bool {
+        self.in_batch
     }
 
     fn shape(&self, field: Field) -> Shape {

@@ -4,6 +4,13 @@ use std::borrow::Cow;
 
 use super::{Field, Message};
 
+/// Opens a session (revisions before 2026-07-28).
+pub(crate) const INITIALIZE: &str = "initialize";
+/// Calls a tool.
+pub(crate) const TOOLS_CALL: &str = "tools/call";
+/// Opens a stream of notifications (2026-07-28).
+pub(crate) const SUBSCRIPTIONS_LISTEN: &str = "subscriptions/listen";
+
 /// A method of the protocol, all revisions to 2026-07-28.
 struct Method {
     name: &'static str,
@@ -24,13 +31,13 @@ const fn method(name: &'static str, aim: Aim) -> Method {
 }
 
 static METHODS: &[Method] = &[
-    method("tools/call", Aim::Tool),
+    method(TOOLS_CALL, Aim::Tool),
     method("tools/list", Aim::None),
-    method("initialize", Aim::None),
+    method(INITIALIZE, Aim::None),
     method("notifications/initialized", Aim::None),
     method("ping", Aim::None),
     method("server/discover", Aim::None),
-    method("subscriptions/listen", Aim::None),
+    method(SUBSCRIPTIONS_LISTEN, Aim::None),
     method("resources/list", Aim::None),
     method("resources/templates/list", Aim::None),
     method("resources/read", Aim::Target(&[Field::Uri])),

@@ -23,6 +23,6 @@ mod unescape;
 
 pub(crate) use envelope::{Kind, Message};
 pub(crate) use scan::{ScanState, Scanner};
-pub(crate) use sse::{EventEnd, EventKind, SseDecoder, SseItem};
+pub(crate) use sse::{EventKind, SseDecoder, SseItem};
 pub(crate) use token::Token;
 pub(crate) use tree::Field;

@@ -109,11 +109,6 @@ impl Scanner {
         }
     }
 
-    /// Whether the document is an array.
-    pub(crate) fn is_batch(&self) -> bool {
-        self.batch
-    }
-
     /// Reads on. `sink` gets each message when its object closes.
     pub(crate) fn feed(&mut self, chunk: &[u8], sink: &mut impl FnMut(&Message)) {
         let mut at = 0;
@@ -185,6 +180,7 @@ impl Scanner {
             b'{' if self.object.is_none() => {
                 self.message.clear();
                 self.message.start = position;
+                self.message.in_batch = self.batch;
                 self.object = Some(Field::Message);
                 Step::First
             }
