@@ -118,6 +118,31 @@ fn a_file_that_is_moved_away_is_whole_and_a_new_one_goes_on() {
 }
 
 #[test]
+fn a_writer_that_leaves_a_moved_file_leaves_the_wal_of_the_next_one_alone() {
+    let (dir, path) = fresh();
+    let wal = dir.path().join("mcp.db-wal");
+    let store = Store::open(&path).unwrap();
+    record_requests(&store, 1);
+    store.flush(LONG).unwrap();
+    fs::rename(&path, dir.path().join("old.db")).unwrap();
+    for suffix in ["-wal", "-shm"] {
+        fs::remove_file(dir.path().join(format!("mcp.db{suffix}"))).unwrap();
+    }
+    let next = Store::open(&path).unwrap();
+    record_requests(&next, 2);
+    next.flush(LONG).unwrap();
+    record_requests(&store, 4);
+    store.flush(LONG).unwrap();
+    assert!(wal.exists());
+    assert_eq!(value::<i64>(&connect(&path), COUNT), 6);
+    next.shutdown(LONG).unwrap();
+    store.shutdown(LONG).unwrap();
+    let conn = connect(&path);
+    assert_eq!(value::<i64>(&conn, COUNT), 6);
+    assert_eq!(value::<String>(&conn, "PRAGMA integrity_check"), "ok");
+}
+
+#[test]
 fn a_file_that_is_replaced_by_something_else_is_left_alone_until_it_is_gone() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();

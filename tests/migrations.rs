@@ -191,6 +191,36 @@ fn columns_indexes_views_and_triggers_of_the_user_survive_every_step() {
 }
 
 #[test]
+fn stores_that_open_a_file_at_once_migrate_it_once() {
+    for version in [0, 1, 4] {
+        let (_dir, path) = if version == 0 {
+            fresh()
+        } else {
+            fixture(version)
+        };
+        let before = (version > 0).then(|| all_rows(&path, version));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| open(&path).unwrap());
+            }
+        });
+        if let Some(before) = before {
+            assert_eq!(
+                all_rows(&path, 5)[..2],
+                before[..2],
+                "from version {version}"
+            );
+        }
+        let losses = "SELECT count(*) FROM losses";
+        assert_eq!(
+            value::<i64>(&connect(&path), losses),
+            0,
+            "all ended in order"
+        );
+    }
+}
+
+#[test]
 fn a_failed_migration_leaves_the_file_as_it_was() {
     let (_dir, path) = fixture(1);
     // In the way of step 2; not before, since version 1 has no such table.

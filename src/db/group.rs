@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use rusqlite::{CachedStatement, Connection, ErrorCode, Transaction, TransactionBehavior, params};
+use rusqlite::{CachedStatement, Connection, ErrorCode, Transaction, params};
 use uuid::Uuid;
 
 use super::{Ledger, listing, losses, platform};
@@ -64,8 +64,12 @@ struct Tally {
 }
 
 impl<'c, 'e> Group<'c, 'e> {
-    pub(super) fn begin(conn: &'c Connection, mark: Option<&'c str>) -> rusqlite::Result<Self> {
-        let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+    /// A group in the transaction `tx` of `conn`, which sets the writer's `mark`.
+    pub(super) fn begin(
+        tx: Transaction<'c>,
+        conn: &'c Connection,
+        mark: Option<&'c str>,
+    ) -> rusqlite::Result<Self> {
         Ok(Self {
             request: conn.prepare_cached(REQUEST)?,
             tally: conn.prepare_cached(TALLY)?,
@@ -187,6 +191,14 @@ impl<'c, 'e> Group<'c, 'e> {
     }
 }
 
+/// Whether somebody else holds a lock.
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
+}
+
 /// A count as SQLite holds it: signed.
 pub(super) fn count(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
@@ -213,10 +225,8 @@ impl WriteError {
     /// Whether another connection is worth a try. While somebody else holds a
     /// lock or the disk is full, this one is as good as any.
     pub(crate) fn is_of_connection(&self) -> bool {
-        !matches!(
-            self.sqlite().sqlite_error_code(),
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull)
-        )
+        let full = self.sqlite().sqlite_error_code() == Some(ErrorCode::DiskFull);
+        !full && !is_busy(self.sqlite())
     }
 
     fn sqlite(&self) -> &rusqlite::Error {

@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
@@ -29,9 +29,14 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(2);
 /// Short, because the writer hears nothing meanwhile, not even a shutdown.
 const WRITE_PATIENCE: Duration = Duration::from_millis(250);
 
-/// How often a lock is tried. SQLite's own handler soon tries ten times a
-/// second only, and so never finds the moment in which a busy writer lets go.
-const LOCK_POLL: Duration = Duration::from_micros(500);
+/// How long SQLite itself waits, in milliseconds. The waiting is done by
+/// [`patiently`]: SQLite soon tries ten times a second only, and so never finds
+/// the moment in which a busy writer lets go. (The busy handler that rusqlite
+/// offers instead needs SQLite 3.44.)
+const BUSY_TIMEOUT_MS: i64 = 1;
+
+/// How often [`patiently`] tries.
+const POLL: Duration = Duration::from_micros(500);
 
 /// The connection of one writer.
 #[derive(Debug)]
@@ -51,19 +56,21 @@ impl Db {
         let real = create(path)?;
         refuse_untouched(path, &real)?;
         let failed = |error| inspect::sqlite(path, "it cannot be opened for writing", error);
-        let mut conn = connect(&real).map_err(failed)?;
+        let conn = connect(&real).map_err(failed)?;
         let identity = Identity::of(&real).map_err(|error| unwritable(path, error))?;
         let mark = losses::mark_key(writer);
         let lock = WriterLock::acquire(&real, OPEN_PATIENCE);
         let alone = lock.as_ref().is_some_and(|lock| lock.alone);
-        set_up(&conn, path, alone.then_some(mark.as_str()))?;
+        let set_up = || set_up(&conn, path, alone.then_some(mark.as_str()));
+        patiently(OPEN_PATIENCE, is_locked, set_up)?;
+        let journal = || switch_to_wal(&conn);
+        patiently(OPEN_PATIENCE, group::is_busy, journal).map_err(failed)?;
         let lock = lock.and_then(|lock| lock.share(OPEN_PATIENCE));
         if lock.is_some() {
-            losses::mark(&conn, &mark).map_err(failed)?;
+            let leave_mark = || losses::mark(&conn, &mark);
+            patiently(OPEN_PATIENCE, group::is_busy, leave_mark).map_err(failed)?;
         }
-        keep_wal_on_close(&conn, false)
-            .and_then(|()| set_patience(&mut conn, wait_to_write))
-            .map_err(failed)?;
+        keep_wal_on_close(&conn, false).map_err(failed)?;
         Ok(Self {
             conn,
             path: path.to_owned(),
@@ -76,7 +83,12 @@ impl Db {
     /// Begins a transaction, holding the write lock.
     pub(crate) fn group<'e>(&self) -> Result<Group<'_, 'e>, WriteError> {
         let mark = self.lock.is_some().then_some(self.mark.as_str());
-        Group::begin(&self.conn, mark).map_err(WriteError::Store)
+        Group::begin(self.begin()?, &self.conn, mark).map_err(WriteError::Store)
+    }
+
+    fn begin(&self) -> Result<Transaction<'_>, WriteError> {
+        let begin = || Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
+        patiently(WRITE_PATIENCE, group::is_busy, begin).map_err(WriteError::Store)
     }
 
     /// Whether the path no longer leads to the file that is open. SQLite would
@@ -85,17 +97,13 @@ impl Db {
         Identity::of(&self.path).ok() != Some(self.identity)
     }
 
-    /// Leaves a file that was moved or removed.
-    ///
-    /// What is in the WAL is brought home first. The ordinary close would then
-    /// delete the WAL by its name, which may be another file's by now.
+    /// Leaves a file that was moved or removed, which SQLite notices and closes
+    /// without a checkpoint. What is in the WAL is brought home before: under
+    /// its new name the file will not find it.
     pub(crate) fn leave(self) {
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         if let Err(error) = self.conn.query_row(checkpoint, [], |_| Ok(())) {
             tracing::debug!(%error, "the displaced database was left with its WAL");
-        }
-        if let Err(error) = keep_wal_on_close(&self.conn, true) {
-            tracing::debug!(%error, "the displaced database is closed like any other");
         }
     }
 
@@ -104,13 +112,11 @@ impl Db {
     /// Where this fails the mark stays, and the next opening tells of an
     /// unclean shutdown: rightly, since something is missing or may be.
     pub(crate) fn close(self, ledger: &mut Ledger) -> Result<(), WriteError> {
-        let mut write = || {
-            let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
-            ledger.write(&tx)?;
-            losses::unmark(&tx, &self.mark)?;
-            tx.commit()
-        };
-        write()
+        let tx = self.begin()?;
+        ledger
+            .write(&tx)
+            .and_then(|()| losses::unmark(&tx, &self.mark))
+            .and_then(|()| tx.commit())
             .and_then(|()| self.conn.close().map_err(|(_, error)| error))
             .map_err(WriteError::Store)
     }
@@ -210,11 +216,11 @@ fn uri(path: &Path) -> String {
 }
 
 fn connect(real: &Path) -> rusqlite::Result<Connection> {
-    let mut conn = Connection::open_with_flags(
+    let conn = Connection::open_with_flags(
         real,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
-    set_patience(&mut conn, wait_to_open)?;
+    conn.pragma_update(None, "busy_timeout", BUSY_TIMEOUT_MS)?;
     // A file that step 3 refuses keeps its WAL.
     keep_wal_on_close(&conn, true)?;
     // A table of the user's must not be able to block the migration or the writer.
@@ -222,25 +228,25 @@ fn connect(real: &Path) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
-fn set_patience(conn: &mut Connection, wait: fn(i32) -> bool) -> rusqlite::Result<()> {
-    conn.busy_handler(Some(wait))
-}
-
-fn wait_to_open(attempts: i32) -> bool {
-    wait(attempts, OPEN_PATIENCE)
-}
-
-fn wait_to_write(attempts: i32) -> bool {
-    wait(attempts, WRITE_PATIENCE)
-}
-
-/// Waits for another attempt at a lock, unless there were enough.
-fn wait(attempts: i32, patience: Duration) -> bool {
-    let more = LOCK_POLL * attempts.unsigned_abs() < patience;
-    if more {
-        std::thread::sleep(LOCK_POLL);
+/// Repeats what failed because of a lock, for as long as `patience` lasts.
+fn patiently<T, E>(
+    patience: Duration,
+    is_locked: fn(&E) -> bool,
+    mut attempt: impl FnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    let start = Instant::now();
+    loop {
+        match attempt() {
+            Err(error) if is_locked(&error) && start.elapsed() < patience => {
+                std::thread::sleep(POLL);
+            }
+            done => return done,
+        }
     }
-    more
+}
+
+fn is_locked(error: &OpenError) -> bool {
+    error.kind() == OpenErrorKind::Locked
 }
 
 fn keep_wal_on_close(conn: &Connection, keep: bool) -> rusqlite::Result<()> {
@@ -282,15 +288,15 @@ fn set_up(conn: &Connection, path: &Path, sole_writer: Option<&str>) -> Result<(
     write_meta(&tx)
         .and_then(|()| sole_writer.map_or(Ok(()), |own| losses::tell_dead_writers(&tx, own)))
         .and_then(|()| tx.commit())
-        .map_err(failed)?;
+        .map_err(failed)
+}
 
-    let mode: String = conn
-        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
-        .map_err(failed)?;
+fn switch_to_wal(conn: &Connection) -> rusqlite::Result<()> {
+    let mode: String =
+        conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode.eq_ignore_ascii_case("wal") {
         // Elsewhere a power loss could then damage the file.
-        conn.pragma_update(None, "synchronous", "NORMAL")
-            .map_err(failed)?;
+        conn.pragma_update(None, "synchronous", "NORMAL")?;
     }
     Ok(())
 }

@@ -124,7 +124,9 @@ impl StoreBuilder {
 
     fn start(self, report: Report) -> (Store, io::Result<()>) {
         let shared = Arc::new(Shared {
-            path: self.path,
+            // The file is found again whatever becomes of the working directory.
+            // Only an empty path has no absolute form; opening tells of it.
+            path: std::path::absolute(&self.path).unwrap_or(self.path),
             queue: Queue::new(self.limits),
             counters: CaptureCounters::default(),
             layers: Mutex::new(Vec::new()),

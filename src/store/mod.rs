@@ -148,7 +148,7 @@ impl Store {
         self.shared().queue.condition()
     }
 
-    /// The file, as it was named when the store was made.
+    /// The file, as an absolute path.
     pub fn path(&self) -> &Path {
         &self.shared().path
     }
@@ -198,3 +198,6 @@ impl Drop for Handle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+use std::sync::atomic::Ordering;
+
+use super::*;
+use crate::event::{RequestEvent, RequestStatus};
+
+const LONG: Duration = Duration::from_secs(30);
+
+/// A layer with one exchange open.
+struct Layer(Store);
+
+impl SettleOpen for Layer {
+    fn settle_open(&self) {
+        let event = RequestEvent::new("ping", RequestStatus::Error);
+        self.0.record(StoreEvent::Request(event));
+    }
+}
+
+fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("mcp.db")).unwrap();
+    (dir, store)
+}
+
+fn register(store: &Store) -> Arc<dyn SettleOpen> {
+    let layer: Arc<dyn SettleOpen> = Arc::new(Layer(store.clone()));
+    store.register(Arc::downgrade(&layer));
+    layer
+}
+
+#[test]
+fn shutdown_has_the_living_layers_record_what_they_have_open() {
+    let (_dir, store) = store();
+    let layers = [register(&store), register(&store)];
+    drop(register(&store));
+    assert_eq!(store.shutdown(LONG).unwrap().written, 2);
+    drop(layers);
+}
+
+#[test]
+fn layers_that_are_gone_are_forgotten() {
+    let (_dir, store) = store();
+    drop(register(&store));
+    let _layer = register(&store);
+    assert_eq!(store.shared().layers.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn the_statistics_hold_what_the_layers_count() {
+    let (_dir, store) = store();
+    store.counters().truncated.fetch_add(1, Ordering::Relaxed);
+    store
+        .counters()
+        .unidentified
+        .fetch_add(2, Ordering::Relaxed);
+    store.counters().in_flight.fetch_add(3, Ordering::Relaxed);
+    for stats in [store.stats(), store.shutdown(LONG).unwrap()] {
+        assert_eq!(
+            (stats.truncated, stats.unidentified, stats.in_flight),
+            (1, 2, 3)
+        );
+    }
+}
+
+#[test]
+fn an_empty_path_is_an_error() {
+    let error = Store::open("").unwrap_err();
+    assert_eq!(error.kind(), crate::OpenErrorKind::Unwritable);
+}
