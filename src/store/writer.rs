@@ -233,8 +233,8 @@ impl Writer {
     }
 
     fn succeeded(&mut self) {
-        let stats = self.shared.queue.stats();
         if std::mem::take(&mut self.failing) {
+            let stats = self.shared.queue.stats();
             tracing::info!("the store is written to again; {stats}");
         }
         self.shared.queue.set_condition(StoreState::Ready);
