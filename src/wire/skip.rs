@@ -16,7 +16,7 @@ use super::swar::{equal, repeat};
 const BLOCK: usize = 64;
 
 /// Within a long text, escapes nearer than this are left to the blocks.
-const NEAR: usize = 32;
+const NEAR: usize = 16;
 
 /// A value that is being skipped.
 #[derive(Default)]
@@ -57,27 +57,35 @@ impl Skip {
                 padded[..rest.len()].copy_from_slice(rest);
                 (&padded, rest.len())
             };
-            let masks = Masks::of(block);
-            if let Some(end) = self.block(&masks, len) {
+            let quote = places(block, 0, b'"');
+            let backslash = places(block, 0, b'\\');
+            if let Some(end) = self.block(block, len, quote, backslash) {
                 return Some(at + end);
             }
             at += len;
-            if self.in_string && masks.quote | masks.backslash == 0 {
+            if self.in_string && (quote | backslash) >> (BLOCK - NEAR) == 0 {
                 at += self.long_text(&bytes[at..]);
             }
         }
         None
     }
 
-    fn block(&mut self, masks: &Masks, len: usize) -> Option<usize> {
-        let escaping = escaping(masks.backslash & !u64::from(self.escaped));
+    /// The first `len` bytes of a block, by the places of its quotes and backslashes.
+    fn block(
+        &mut self,
+        block: &[u8; BLOCK],
+        len: usize,
+        quote: u64,
+        backslash: u64,
+    ) -> Option<usize> {
+        let escaping = escaping(backslash & !u64::from(self.escaped));
         let escaped = escaping << 1 | u64::from(self.escaped);
         self.escaped = match len {
             BLOCK => escaping >> (BLOCK - 1) == 1,
             _ => escaped >> len & 1 == 1,
         };
 
-        let quote = masks.quote & !escaped;
+        let quote = quote & !escaped;
         let inside = parity(quote) ^ u64::from(self.in_string).wrapping_neg();
         self.in_string = inside >> (BLOCK - 1) == 1;
 
@@ -85,8 +93,12 @@ impl Skip {
             let closing = quote & !inside;
             return (closing != 0).then(|| closing.trailing_zeros() as usize + 1);
         }
-        let open = masks.open & !inside;
-        let close = masks.close & !inside;
+        if inside == u64::MAX {
+            return None;
+        }
+        // `[` and `]` differ from `{` and `}` in one bit alone.
+        let open = places(block, 0x20, b'{') & !inside;
+        let close = places(block, 0x20, b'}') & !inside;
         if u64::from(close.count_ones()) < self.depth {
             self.depth += u64::from(open.count_ones());
             self.depth -= u64::from(close.count_ones());
@@ -128,36 +140,16 @@ impl Skip {
     }
 }
 
-/// One bit for each byte of a block.
-struct Masks {
-    quote: u64,
-    backslash: u64,
-    open: u64,
-    close: u64,
-}
-
-impl Masks {
-    #[inline]
-    fn of(block: &[u8; BLOCK]) -> Self {
-        let (mut quote, mut backslash, mut open, mut close) = (0, 0, 0, 0);
-        let (words, _) = block.as_chunks();
-        for (i, word) in words.iter().enumerate() {
-            let word = u64::from_le_bytes(*word);
-            // `[` and `]` differ from `{` and `}` in this bit alone.
-            let folded = word | repeat(0x20);
-            let shift = 7 - i;
-            quote |= equal(word, b'"') >> shift;
-            backslash |= equal(word, b'\\') >> shift;
-            open |= equal(folded, b'{') >> shift;
-            close |= equal(folded, b'}') >> shift;
-        }
-        Self {
-            quote: transpose(quote),
-            backslash: transpose(backslash),
-            open: transpose(open),
-            close: transpose(close),
-        }
+/// One bit for each byte of the block that is `byte` once the bits of `fold` are set.
+#[inline]
+fn places(block: &[u8; BLOCK], fold: u8, byte: u8) -> u64 {
+    let (words, _) = block.as_chunks();
+    let mut places = 0;
+    for (i, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word) | repeat(fold);
+        places |= equal(word, byte) >> (7 - i);
     }
+    transpose(places)
 }
 
 /// Mirrors the 8 by 8 bits along their diagonal: above, bit `i` of byte `j`
