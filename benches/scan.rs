@@ -5,8 +5,9 @@
 //! cargo bench --bench scan
 //! ```
 //!
-//! The two take turns in one run, on bodies as they come in one chunk. Figures
-//! are medians of the rounds.
+//! The two take turns in one run, on bodies that come in one chunk. Figures are
+//! medians of the rounds. The tests want serde_json with `preserve_order`, so it
+//! is on here too: on dense JSON a `Value` without it is some 1.4 times as fast.
 
 use std::fmt::Write as _;
 use std::hint::black_box;

@@ -79,11 +79,7 @@ impl Draft {
             };
             // A character that may not be whole yet stays.
             let held = &buf[self.start..];
-            let last = held
-                .iter()
-                .rev()
-                .take(4)
-                .position(|byte| byte & 0xc0 != 0x80);
+            let last = held.iter().rev().take(4).position(|byte| is_start(*byte));
             let whole = buf.len() - last.map_or(0, |from_end| from_end + 1);
             let valid = String::from_utf8_lossy(&buf[self.start..whole]);
             digest.get_or_insert_default().update(valid.as_bytes());

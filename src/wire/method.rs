@@ -93,3 +93,60 @@ pub(crate) fn target(message: &Message) -> Option<(Field, &str)> {
         Aim::None | Aim::Tool => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Scanner;
+    use super::*;
+
+    #[test]
+    fn a_message_names_its_tool_or_target() {
+        let aims = |document: &str| {
+            let mut found = None;
+            Scanner::new().feed(document.as_bytes(), &mut |message| {
+                let target = target(message).map(|(_, target)| target.to_owned());
+                found = Some((tool(message).map(str::to_owned), target));
+            });
+            found.expect(document)
+        };
+        for (method, params, tool, target) in [
+            ("tools/call", r#""name":"t""#, Some("t"), None),
+            ("tools/call", r#""uri":"u""#, None, None),
+            ("prompts/get", r#""name":"p""#, None, Some("p")),
+            ("resources/read", r#""uri":"u","name":"n""#, None, Some("u")),
+            ("resources/subscribe", r#""uri":"u""#, None, Some("u")),
+            ("resources/unsubscribe", r#""uri":"u""#, None, Some("u")),
+            (
+                "completion/complete",
+                r#""ref":{"type":"ref/prompt","name":"p"}"#,
+                None,
+                Some("p"),
+            ),
+            (
+                "completion/complete",
+                r#""ref":{"type":"ref/resource","uri":"u"},"name":"n""#,
+                None,
+                Some("u"),
+            ),
+            ("tasks/get", r#""taskId":"1""#, None, Some("1")),
+            ("tasks/list", r#""taskId":"1""#, None, None),
+            ("skills/get", r#""uri":"u""#, None, Some("u")),
+            ("tools/list", r#""name":"n""#, None, None),
+            ("no/such", r#""name":"n","uri":"u""#, None, None),
+        ] {
+            let document =
+                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}}}}}"#);
+            assert_eq!(
+                aims(&document),
+                (tool.map(str::to_owned), target.map(str::to_owned)),
+                "{document}"
+            );
+        }
+    }
+
+    #[test]
+    fn known_methods_are_interned() {
+        assert!(matches!(intern("tools/call"), Cow::Borrowed("tools/call")));
+        assert!(matches!(intern("tools/Call"), Cow::Owned(name) if name == "tools/Call"));
+    }
+}

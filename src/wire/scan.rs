@@ -17,8 +17,8 @@ const LITERAL: usize = 64;
 
 /// Finds the messages of one JSON document: a message or a batch of them.
 ///
-/// `new` allocates nothing; what is kept of a message lies in one buffer that
-/// never exceeds 64 KiB.
+/// `new` allocates nothing. What is kept of a message lies in one buffer, a few
+/// hundred bytes for most and never more than 64 KiB.
 pub(crate) struct Scanner {
     /// Bytes fed before the current chunk.
     offset: u64,

@@ -308,7 +308,7 @@ fn without_code(mut facts: Facts) -> Facts {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn a_message_reads_as_serde_json_reads_it(
