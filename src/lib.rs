@@ -4,6 +4,9 @@
 
 mod clock;
 pub mod event;
+#[cfg(feature = "proxy")]
+#[cfg_attr(docsrs, doc(cfg(feature = "proxy")))]
+pub mod proxy;
 
 pub use event::{
     EndReason, RequestEvent, RequestStatus, SchemaVersionEvent, SessionEvent, SessionSource,
