@@ -1,14 +1,125 @@
-//! Records the traffic of any MCP server over HTTP into SQLite.
+//! Records the traffic of any MCP server over HTTP into SQLite: who called
+//! which tool, when, how long it took, and how it ended.
+//!
+//! [`StoreLayer`] is a [tower](https://docs.rs/tower) layer for any service
+//! that speaks the [Model Context Protocol](https://modelcontextprotocol.io)
+//! over HTTP, made with axum, tower-mcp, rmcp or bare hyper. It reads the
+//! bodies that stream through, changes and holds back nothing, and hands what
+//! it saw to one writer thread, which owns the SQLite file.
+//!
+//! ```no_run
+//! use axum::{Router, routing::post};
+//! use tower_mcp_store::StoreLayer;
+//!
+//! # async fn mcp() {}
+//! # async fn serve() -> std::io::Result<()> {
+//! let app = Router::new()
+//!     .route("/mcp", post(mcp))
+//!     .layer(StoreLayer::new("mcp-store.db"));
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//! axum::serve(listener, app).await
+//! # }
+//! ```
+//!
+//! Then ask the file:
+//!
+//! ```text
+//! sqlite3 mcp-store.db "SELECT method, tool, status, latency_us FROM requests"
+//! ```
+//!
+//! # How it works
+//!
+//! ```text
+//!                 ┌──────────────── the server's process ────────────────┐
+//!   client ──────>│ StoreLayer ──────────────> the MCP service           │
+//!          <──────│     │  (bytes pass first,   (axum, tower-mcp, rmcp)  │
+//!                 │     │   then are looked at)                          │
+//!                 │     v                                                │
+//!                 │ StoreEvent ──> queue ──> writer thread ──> SQLite    │
+//!                 └──────────────────────────────────────────────────────┘
+//! ```
+//!
+//! [`StoreLayer::new`] opens the file in the background and cannot fail; it is
+//! the one line for a start. In production, open the [`Store`] first, so that a
+//! wrong path is an error at the start, and shut it down last, so that every
+//! row is in the file:
+//!
+//! ```no_run
+//! # use std::time::Duration;
+//! # use tower_mcp_store::Store;
+//! # async fn signal() {}
+//! # async fn serve(transport: axum::Router, listener: tokio::net::TcpListener)
+//! # -> Result<(), Box<dyn std::error::Error>> {
+//! let store = Store::open("mcp-store.db")?;
+//! let app = transport.layer(store.layer().proxy("weather"));
+//! axum::serve(listener, app).with_graceful_shutdown(signal()).await?;
+//! let stats = store.shutdown(Duration::from_secs(5))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What a row is
+//!
+//! One row of `requests` for each JSON-RPC request that a client sends by POST,
+//! batches included, whatever ends it: an answer as JSON or in an event stream,
+//! an HTTP error, an error or panic of the service, a caller that leaves, the
+//! shutdown of the store. Notifications, the client's answers to the server's
+//! own requests, GET streams and traffic that is not JSON-RPC make no row.
+//!
+//! `status` tells whether a JSON-RPC result came (`ok`), an error of whatever
+//! kind (`error`), or whether somebody gave up waiting (`timeout`); see
+//! [`RequestStatus`]. A tool that failed is `ok` with `tool_error` 1, because
+//! the call succeeded. What is not an ordinary answer has an
+//! [`end_reason`](EndReason).
+//!
+//! Latency runs from the service being called until the last byte of the
+//! response *message* has passed: in an event stream that is neither the head
+//! nor the end of the stream.
+//!
+//! # What is never recorded
+//!
+//! Bodies, arguments, results, and headers other than `Mcp-Session-Id`,
+//! `MCP-Protocol-Version`, `Mcp-Method`, `Mcp-Name` and `traceparent`. The
+//! texts of errors are, unless
+//! [`record_error_text(false)`](StoreLayer::record_error_text).
+//! `Authorization` tells callers apart in memory, through a hash with a random
+//! key, and leaves no trace in the file.
+//!
+//! # Where the layer goes
+//!
+//! On the HTTP side of the server, inside authentication (so that it sees the
+//! [`Principal`]) and inside compression (so that it sees plain bytes). Where a
+//! time-out layer stands outside of it, a time-out looks like a caller that
+//! left; inside, it is told as a time-out.
+//!
+//! tower-mcp's `HttpTransport::layer` takes layers of JSON-RPC requests; this
+//! one goes on `HttpTransport::into_router()`.
+//!
+//! # Features
+//!
+//! | feature | what it adds | default |
+//! |---|---|---|
+//! | `bundled` | compiles SQLite in; without it the system's library is linked | yes |
+//! | `proxy` | `proxy::Forward`, a streaming reverse proxy to put the layer on | no |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod capture;
 mod clock;
+mod db;
+mod error;
 pub mod event;
 #[cfg(feature = "proxy")]
 #[cfg_attr(docsrs, doc(cfg(feature = "proxy")))]
 pub mod proxy;
+mod store;
+mod wire;
 
+pub use capture::{Principal, RequestId, ResponseFuture, StoreBody, StoreLayer, StoreService};
+pub use db::SCHEMA_VERSION;
+pub use error::{FlushError, OpenError, OpenErrorKind, ShutdownError};
 pub use event::{
     EndReason, RequestEvent, RequestStatus, SchemaVersionEvent, SessionEvent, SessionSource,
     StoreEvent, TraceId,
 };
+pub use store::{Stats, Store, StoreBuilder, StoreState};

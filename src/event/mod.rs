@@ -9,6 +9,7 @@ mod schema;
 mod session;
 mod trace_id;
 
+pub(crate) use request::DEFAULT_PROXY;
 pub use request::{EndReason, RequestEvent, RequestStatus};
 pub use schema::SchemaVersionEvent;
 pub use session::{SessionEvent, SessionSource};

@@ -130,7 +130,7 @@ pub struct RequestEvent {
     /// From the service being called to the response head, in microseconds.
     pub ttfb_us: Option<u64>,
     /// The MCP revision that the request was made under.
-    pub protocol_version: Option<Arc<str>>,
+    pub protocol_version: Option<Cow<'static, str>>,
     /// Who called, as the server's own authentication says.
     pub principal: Option<Arc<str>>,
     /// The W3C trace that the request belongs to.
@@ -141,12 +141,29 @@ impl RequestEvent {
     /// A request received now under a new id, by the recording point `default`,
     /// with nothing else known and a latency of 0.
     pub fn new(method: impl Into<Cow<'static, str>>, status: RequestStatus) -> Self {
+        let proxy = DEFAULT_PROXY.into();
+        Self::received(
+            Uuid::now_v7(),
+            clock::unix_ms(),
+            proxy,
+            method.into(),
+            status,
+        )
+    }
+
+    pub(crate) fn received(
+        request_id: Uuid,
+        ts: i64,
+        proxy: Arc<str>,
+        method: Cow<'static, str>,
+        status: RequestStatus,
+    ) -> Self {
         Self {
-            request_id: Uuid::now_v7(),
-            ts: clock::unix_ms(),
-            proxy: DEFAULT_PROXY.into(),
+            request_id,
+            ts,
+            proxy,
             session_id: None,
-            method: method.into(),
+            method,
             tool: None,
             target: None,
             latency_us: 0,

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::request::DEFAULT_PROXY;
@@ -46,7 +47,7 @@ pub struct SessionEvent {
     /// Where the id comes from.
     pub source: SessionSource,
     /// The revision that was negotiated.
-    pub protocol_version: Option<Arc<str>>,
+    pub protocol_version: Option<Cow<'static, str>>,
     /// `serverInfo.name`.
     pub server_name: Option<Box<str>>,
     /// `serverInfo.version`.

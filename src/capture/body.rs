@@ -1,0 +1,141 @@
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::exchange::{Ending, Exchange};
+use super::tap::{RequestTap, ResponseTap};
+
+pin_project! {
+    /// A body that is looked at while it passes.
+    ///
+    /// Every frame, error, size hint and end is the inner body's own.
+    pub struct StoreBody<B> {
+        #[pin]
+        inner: B,
+        watch: Watch,
+    }
+}
+
+/// Who looks at the frames.
+enum Watch {
+    Nobody,
+    Request(RequestTap),
+    Response(ResponseTap),
+}
+
+impl<B> StoreBody<B> {
+    /// A body of an exchange that holds no JSON-RPC requests.
+    pub(super) fn bare(inner: B) -> Self {
+        Self {
+            inner,
+            watch: Watch::Nobody,
+        }
+    }
+
+    /// The wrapped body.
+    pub fn into_inner(self) -> B {
+        self.inner
+    }
+}
+
+impl<B: Body<Data = Bytes>> StoreBody<B> {
+    pub(super) fn request(inner: B, exchange: &Arc<Exchange>, headers: &HeaderMap) -> Self {
+        let mut tap = RequestTap::new(exchange.clone(), headers);
+        if inner.is_end_stream() {
+            tap.end();
+        }
+        Self {
+            inner,
+            watch: Watch::Request(tap),
+        }
+    }
+
+    /// A body that is over from the start is never polled by hyper, so its end
+    /// is told here.
+    pub(super) fn response(inner: B, exchange: Arc<Exchange>, tap: ResponseTap) -> Self {
+        let mut tap = tap.of(exchange);
+        if inner.is_end_stream() {
+            tap.end(Ending::Complete);
+        }
+        Self {
+            inner,
+            watch: Watch::Response(tap),
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for StoreBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let mut this = self.project();
+        let frame = match this.watch {
+            Watch::Nobody => return this.inner.poll_frame(cx),
+            Watch::Request(_) => ready!(this.inner.as_mut().poll_frame(cx)),
+            Watch::Response(tap) => {
+                ready!(tap.step(|| this.inner.as_mut().poll_frame(cx)))
+            }
+        };
+        // A consumer that knows the length does not poll again after the last
+        // frame, so the end is looked for after each.
+        let ended = match &frame {
+            Some(Ok(_)) => this.inner.is_end_stream(),
+            Some(Err(_)) | None => true,
+        };
+        let data = frame
+            .as_ref()
+            .and_then(|frame| frame.as_ref().ok())
+            .and_then(Frame::data_ref);
+        match this.watch {
+            Watch::Nobody => {}
+            Watch::Request(tap) => {
+                if let Some(data) = data {
+                    tap.data(data);
+                }
+                match &frame {
+                    // A request whose body failed was never received whole.
+                    Some(Err(_)) => {}
+                    _ if ended => tap.end(),
+                    _ => {}
+                }
+            }
+            Watch::Response(tap) => {
+                if let Some(data) = data {
+                    tap.data(data);
+                }
+                match &frame {
+                    Some(Err(_)) => tap.end(Ending::BodyFailed),
+                    _ if ended => tap.end(Ending::Complete),
+                    _ => {}
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl<B: fmt::Debug> fmt::Debug for StoreBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreBody")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,261 @@
+//! One JSON-RPC request while it is open, and what a response says of it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::exchange::Exchange;
+use super::headers::bounded;
+use super::session::{ClientInfo, Derived, protocol_version};
+use crate::event::{EndReason, RequestStatus, TraceId};
+use crate::wire::{Field, Kind, Message, Token, method};
+
+/// Longest method, tool and target that are kept of a header, in characters.
+const METHOD_CHARS: usize = 128;
+const TOOL_CHARS: usize = 256;
+const TARGET_CHARS: usize = 2048;
+
+/// A request that has no row yet.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) request_id: Uuid,
+    /// Absent where only a header names the request.
+    pub(super) id: Option<Token>,
+    pub(super) method: Cow<'static, str>,
+    pub(super) tool: Option<Box<str>>,
+    pub(super) target: Option<Box<str>>,
+    pub(super) session: CallSession,
+    pub(super) protocol_version: Option<Cow<'static, str>>,
+    pub(super) modern: bool,
+    pub(super) trace_id: Option<TraceId>,
+    /// Length of the message itself, in bytes.
+    pub(super) len: u64,
+    pub(super) in_batch: bool,
+    /// Who initializes.
+    pub(super) client: Option<Box<ClientInfo>>,
+    pub(super) outcome: Option<Outcome>,
+}
+
+/// The session that a request belongs to.
+#[derive(Debug, Clone)]
+pub(super) enum CallSession {
+    None,
+    Named(Arc<str>),
+    Derived(Arc<Derived>),
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) status: RequestStatus,
+    pub(super) error_code: Option<Box<str>>,
+    pub(super) error_msg: Option<Box<str>>,
+    pub(super) tool_error: bool,
+    pub(super) end_reason: Option<EndReason>,
+    pub(super) latency_us: u64,
+    pub(super) bytes_out: BytesOut,
+}
+
+/// How the size of a response is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BytesOut {
+    /// There is no response, or its size is not known.
+    None,
+    Exactly(u64),
+    /// The whole body, known when it is over.
+    Body,
+}
+
+impl Outcome {
+    pub(super) fn new(status: RequestStatus, end_reason: Option<EndReason>) -> Self {
+        Self {
+            status,
+            error_code: None,
+            error_msg: None,
+            tool_error: false,
+            end_reason,
+            latency_us: 0,
+            bytes_out: BytesOut::None,
+        }
+    }
+}
+
+impl Call {
+    pub(super) fn new(message: &Message, exchange: &Exchange) -> Self {
+        let (recorder, head) = (&exchange.recorder, &exchange.head);
+        let name = message.text(Field::Method).unwrap_or_default();
+        let initialize = name == method::INITIALIZE;
+        let version = message.text(Field::MetaProtocolVersion);
+        let modern = version.is_some() || (head.is_modern() && !initialize);
+        let session = if modern {
+            recorder
+                .sessions
+                .derive(head, message)
+                .map_or(CallSession::None, CallSession::Derived)
+        } else if initialize {
+            // The response names it.
+            CallSession::None
+        } else {
+            head.session
+                .clone()
+                .map_or(CallSession::None, CallSession::Named)
+        };
+        let tool = method::tool(message);
+        let target = method::target(message);
+        let aim = tool.map(|_| Field::Name).or(target.map(|(field, _)| field));
+        let cut = [Some(Field::Method), aim].into_iter().flatten();
+        let cut = cut.filter(|field| message.was_cut(*field)).count();
+        recorder.count_truncated(cut);
+        Self {
+            request_id: Uuid::nil(),
+            id: message.id(),
+            method: method::intern(name),
+            tool: tool.map(Into::into),
+            target: target.map(|(field, target)| match field {
+                Field::Uri | Field::RefUri => recorder.uri(target),
+                _ => target.into(),
+            }),
+            session,
+            protocol_version: match version {
+                Some(version) => Some(protocol_version(version)),
+                None => head.protocol_version.clone(),
+            },
+            modern,
+            trace_id: message
+                .text(Field::Traceparent)
+                .and_then(|text| TraceId::from_traceparent(text.as_bytes()))
+                .or(head.trace_id),
+            len: message.span().end - message.span().start,
+            in_batch: message.in_batch(),
+            client: initialize.then(|| {
+                Box::new(ClientInfo {
+                    name: text(message, &[Field::ClientName, Field::MetaClientName]),
+                    version: text(message, &[Field::ClientVersion, Field::MetaClientVersion]),
+                })
+            }),
+            outcome: None,
+        }
+    }
+
+    /// A request that only the mirror headers tell of.
+    pub(super) fn unread(name: &str, aim: Option<&str>, exchange: &Exchange) -> Self {
+        let (recorder, head) = (&exchange.recorder, &exchange.head);
+        let (name, name_cut) = bounded(name, METHOD_CHARS);
+        let limit = if name == method::TOOLS_CALL {
+            TOOL_CHARS
+        } else {
+            TARGET_CHARS
+        };
+        let aim = aim.map(|aim| bounded(aim, limit));
+        let cut = name_cut || aim.is_some_and(|(_, cut)| cut);
+        recorder.count_truncated(cut.into());
+        let aim = aim.map(|(aim, _)| aim);
+        let is_tool = name == method::TOOLS_CALL;
+        Self {
+            request_id: exchange.request_id(),
+            id: None,
+            method: method::intern(name),
+            tool: aim.filter(|_| is_tool).map(Into::into),
+            target: aim
+                .filter(|_| !is_tool)
+                .map(|target| match name.starts_with("resources/") {
+                    true => recorder.uri(target),
+                    false => target.into(),
+                }),
+            session: match &head.session {
+                Some(session) if !head.is_modern() => CallSession::Named(session.clone()),
+                _ => CallSession::None,
+            },
+            protocol_version: head.protocol_version.clone(),
+            modern: head.is_modern(),
+            trace_id: head.trace_id,
+            len: 0,
+            in_batch: false,
+            client: None,
+            outcome: None,
+        }
+    }
+
+    /// About the bytes of memory that it holds.
+    pub(super) fn size(&self) -> usize {
+        let text = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
+        size_of::<Self>() + text(&self.tool) + text(&self.target) + self.method.len()
+    }
+
+    pub(super) fn is_listen(&self) -> bool {
+        self.method == method::SUBSCRIPTIONS_LISTEN
+    }
+}
+
+/// What a JSON-RPC response says.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Absent for an error that names no request.
+    pub(super) id: Option<Token>,
+    pub(super) outcome: Outcome,
+    /// Length of the message itself.
+    pub(super) len: u64,
+    pub(super) server: Option<Box<ServerInfo>>,
+}
+
+/// What a result says of the server, for the session that it begins.
+#[derive(Debug)]
+pub(super) struct ServerInfo {
+    pub(super) name: Option<Box<str>>,
+    pub(super) version: Option<Box<str>>,
+    pub(super) protocol_version: Option<Cow<'static, str>>,
+}
+
+impl Answer {
+    /// `None` for whatever is no response: a notification, a request of the server's.
+    pub(super) fn of(message: &Message, exchange: &Exchange) -> Option<Self> {
+        let (id, outcome) = match message.kind() {
+            Kind::Success => {
+                let end_reason = match message.text(Field::ResultType) {
+                    Some("input_required") => Some(EndReason::InputRequired),
+                    Some("task") => Some(EndReason::Task),
+                    _ if message.has_task() => Some(EndReason::Task),
+                    _ => None,
+                };
+                let mut outcome = Outcome::new(RequestStatus::Ok, end_reason);
+                outcome.tool_error = message.is_error();
+                (Some(message.id()?), outcome)
+            }
+            Kind::Failure => {
+                let id = message.id();
+                if id.is_none() && !message.id_is_null_or_absent() {
+                    return None;
+                }
+                let mut outcome = Outcome::new(RequestStatus::Error, None);
+                outcome.error_code = message.text(Field::ErrorCode).map(Into::into);
+                outcome.error_msg = message.text(Field::ErrorMessage).map(Into::into);
+                (id, outcome)
+            }
+            Kind::Request | Kind::Notification | Kind::Other => return None,
+        };
+        let server = (id.is_some() && exchange.begins_session()).then(|| {
+            Box::new(ServerInfo {
+                name: text(message, &[Field::ServerName, Field::MetaServerName]),
+                version: text(message, &[Field::ServerVersion, Field::MetaServerVersion]),
+                protocol_version: message
+                    .text(Field::ResultProtocolVersion)
+                    .map(protocol_version),
+            })
+        });
+        Some(Self {
+            id,
+            outcome,
+            len: message.span().end - message.span().start,
+            server,
+        })
+    }
+}
+
+/// The first of these fields that is there.
+pub(super) fn text(message: &Message, fields: &[Field]) -> Option<Box<str>> {
+    fields
+        .iter()
+        .find_map(|field| message.text(*field))
+        .map(Into::into)
+}

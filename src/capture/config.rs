@@ -1,0 +1,27 @@
+use std::sync::Arc;
+
+use crate::event::DEFAULT_PROXY;
+
+/// What a [`StoreLayer`](super::StoreLayer) records, and under which name.
+#[derive(Debug, Clone)]
+pub(super) struct Config {
+    pub(super) proxy: Arc<str>,
+    pub(super) upstream_url: Arc<str>,
+    pub(super) error_text: bool,
+    pub(super) target_query: bool,
+    pub(super) request_id_extension: bool,
+    pub(super) skipped_methods: Vec<Box<str>>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            proxy: DEFAULT_PROXY.into(),
+            upstream_url: "".into(),
+            error_text: true,
+            target_query: true,
+            request_id_extension: true,
+            skipped_methods: Vec::new(),
+        }
+    }
+}

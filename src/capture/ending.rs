@@ -1,0 +1,126 @@
+//! What becomes of a request that got no JSON-RPC response, and of a stream
+//! whose response is its end. Pure decisions, no state.
+//!
+//! Where several things are true of a request, the first of these is told: its
+//! response, the HTTP status, a panic, a failure of the service or the body, a
+//! caller that went away.
+
+use http::StatusCode;
+
+use super::call::{BytesOut, Call, Outcome};
+use super::failure::Failure;
+use crate::event::{EndReason, RequestStatus};
+
+/// What ended an exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The response body came to its end.
+    Complete,
+    /// The response body failed midway.
+    BodyFailed,
+    /// The inner service returned an error.
+    ServiceFailed(Failure),
+    /// The inner service, or its response body, panicked.
+    Panicked,
+    /// The caller dropped the future or the response body.
+    Dropped,
+    /// The store is shutting down.
+    Shutdown,
+}
+
+/// The head of a response, as far as it matters.
+#[derive(Debug, Clone)]
+pub(super) struct ResponseHead {
+    pub(super) status: StatusCode,
+    pub(super) ttfb_us: u64,
+    /// Compressed, so that nothing can be read in it.
+    pub(super) opaque: bool,
+    pub(super) event_stream: bool,
+    /// The session that it names, on success.
+    pub(super) session: Option<std::sync::Arc<str>>,
+    /// The beginning of an error body that is plain text.
+    pub(super) text: Option<Box<str>>,
+}
+
+impl ResponseHead {
+    pub(super) fn is_error(&self) -> bool {
+        self.status.is_client_error() || self.status.is_server_error()
+    }
+}
+
+/// The outcome of a request without a response, but for its latency.
+pub(super) fn outcome(ending: &Ending, response: Option<&ResponseHead>, call: &Call) -> Outcome {
+    use EndReason as End;
+    use RequestStatus::{Error, Ok, Timeout};
+
+    if let Some(response) = response {
+        if response.is_error() {
+            return http_error(response);
+        }
+        if response.status.is_redirection() {
+            return Outcome::new(Error, Some(End::Redirected));
+        }
+    }
+    match ending {
+        Ending::Panicked => Outcome::new(Error, Some(End::Panic)),
+        Ending::ServiceFailed(failure) => {
+            let status = if failure.timed_out { Timeout } else { Error };
+            let mut outcome = Outcome::new(status, Some(End::ServiceError));
+            outcome.error_msg = failure.text.clone();
+            outcome
+        }
+        Ending::BodyFailed => Outcome::new(Error, Some(End::BodyError)),
+        Ending::Shutdown => Outcome::new(Error, Some(End::Shutdown)),
+        // A listen stream has no other way to end than to be closed.
+        Ending::Complete | Ending::Dropped if call.is_listen() && response.is_some() => {
+            Outcome::new(Ok, Some(End::StreamEnd))
+        }
+        Ending::Dropped if call.modern => Outcome::new(Error, Some(End::Cancelled)),
+        Ending::Dropped => Outcome::new(Error, Some(End::ClientGone)),
+        Ending::Complete => match response {
+            Some(response) if response.opaque => {
+                let mut outcome = Outcome::new(Ok, Some(End::Opaque));
+                outcome.bytes_out = opaque_bytes(response);
+                outcome
+            }
+            _ => Outcome::new(Error, Some(End::NoResponse)),
+        },
+    }
+}
+
+fn http_error(response: &ResponseHead) -> Outcome {
+    let status = match response.status {
+        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => RequestStatus::Timeout,
+        _ => RequestStatus::Error,
+    };
+    if response.opaque {
+        let mut outcome = Outcome::new(status, Some(EndReason::Opaque));
+        outcome.bytes_out = opaque_bytes(response);
+        return outcome;
+    }
+    let mut outcome = Outcome::new(status, None);
+    outcome.error_msg = match &response.text {
+        Some(text) => Some(text.clone()),
+        None => response.status.canonical_reason().map(Into::into),
+    };
+    outcome.bytes_out = BytesOut::Body;
+    outcome
+}
+
+/// A compressed stream may hold more than the response.
+fn opaque_bytes(response: &ResponseHead) -> BytesOut {
+    if response.event_stream {
+        BytesOut::None
+    } else {
+        BytesOut::Body
+    }
+}
+
+/// The outcome of an answered request: the result of `subscriptions/listen` is
+/// the end of its stream.
+pub(super) fn answered(call: &Call, mut outcome: Outcome) -> Outcome {
+    if call.is_listen() && outcome.status == RequestStatus::Ok {
+        outcome.end_reason = Some(EndReason::StreamEnd);
+    }
+    outcome
+}

@@ -1,0 +1,130 @@
+//! What an inner service's error says.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use super::headers::bounded;
+
+/// Longest text of an error that is kept, in characters.
+pub(super) const ERROR_TEXT: usize = 512;
+
+/// An error of the inner service, reduced to what a row holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) text: Option<Box<str>>,
+    pub(super) timed_out: bool,
+}
+
+impl Failure {
+    /// The service keeps its error type, whatever it is. So the chain of
+    /// sources is followed for the types that HTTP services return in practice
+    /// (tower's boxed error above all); of any other only its text is known.
+    pub(super) fn of<E: fmt::Display + 'static>(error: &E) -> Self {
+        let any = error as &dyn Any;
+        let chain: Option<&(dyn Error + 'static)> =
+            if let Some(boxed) = any.downcast_ref::<Box<dyn Error + Send + Sync>>() {
+                Some(boxed.as_ref())
+            } else if let Some(boxed) = any.downcast_ref::<Box<dyn Error>>() {
+                Some(boxed.as_ref())
+            } else if let Some(error) = any.downcast_ref::<io::Error>() {
+                Some(error)
+            } else if let Some(error) = any.downcast_ref::<tower::timeout::error::Elapsed>() {
+                Some(error)
+            } else if let Some(error) = any.downcast_ref::<tokio::time::error::Elapsed>() {
+                Some(error)
+            } else {
+                None
+            };
+        let mut text = BoundedText::default();
+        // A Display that fails halfway has said what it could.
+        let _ = fmt::write(&mut text, format_args!("{error}"));
+        Self {
+            text: text.into_text(),
+            timed_out: std::iter::successors(chain, source).any(is_time_out),
+        }
+    }
+}
+
+fn source<'a>(error: &&'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    // A reference to an error is an error itself, of a shorter life.
+    let error: &'a (dyn Error + 'static) = *error;
+    error.source()
+}
+
+fn is_time_out(error: &(dyn Error + 'static)) -> bool {
+    error.is::<tower::timeout::error::Elapsed>()
+        || error.is::<tokio::time::error::Elapsed>()
+        || error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+}
+
+/// Collects the beginning of a text, however long the whole is.
+#[derive(Default)]
+struct BoundedText(String);
+
+impl BoundedText {
+    fn into_text(self) -> Option<Box<str>> {
+        (!self.0.is_empty()).then(|| self.0.into_boxed_str())
+    }
+}
+
+impl fmt::Write for BoundedText {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        let room = ERROR_TEXT.saturating_sub(self.0.chars().count());
+        self.0.push_str(bounded(part, room).0);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type BoxError = Box<dyn Error + Send + Sync>;
+
+    #[derive(Debug)]
+    struct Outer(io::Error);
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("upstream failed")
+        }
+    }
+
+    impl Error for Outer {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn a_time_out_is_found_down_the_chain_of_a_boxed_error() {
+        let error: BoxError = Box::new(Outer(io::ErrorKind::TimedOut.into()));
+        let failure = Failure::of(&error);
+        assert!(failure.timed_out);
+        assert_eq!(failure.text.as_deref(), Some("upstream failed"));
+
+        let error: BoxError = Box::new(Outer(io::ErrorKind::BrokenPipe.into()));
+        assert!(!Failure::of(&error).timed_out);
+    }
+
+    #[test]
+    fn towers_elapsed_is_a_time_out_boxed_or_not() {
+        let elapsed = tower::timeout::error::Elapsed::new();
+        assert!(Failure::of(&elapsed).timed_out);
+        let boxed: BoxError = Box::new(elapsed);
+        assert!(Failure::of(&boxed).timed_out);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_and_an_empty_one_is_none() {
+        assert_eq!(
+            Failure::of(&"x".repeat(2000)).text.map(|text| text.len()),
+            Some(ERROR_TEXT)
+        );
+        assert_eq!(Failure::of(&"").text, None);
+    }
+}

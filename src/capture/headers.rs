@@ -1,0 +1,206 @@
+//! The few headers that are looked at, by name; no other is.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use uuid::Uuid;
+
+pub(super) const SESSION_ID: &str = "mcp-session-id";
+pub(super) const PROTOCOL_VERSION: &str = "mcp-protocol-version";
+pub(super) const METHOD: &str = "mcp-method";
+pub(super) const NAME: &str = "mcp-name";
+pub(super) const TRACEPARENT: &str = "traceparent";
+
+/// The key of the row that a request will get, as an extension of the HTTP
+/// request, so that a handler can log it.
+///
+/// In a batch it is that of the first request.
+///
+/// ```
+/// use tower_mcp_store::RequestId;
+///
+/// fn handler(request: http::Request<()>) {
+///     if let Some(id) = request.extensions().get::<RequestId>() {
+///         println!("request {id}");
+///     }
+/// }
+/// # handler(http::Request::new(()));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RequestId(Uuid);
+
+impl RequestId {
+    pub(super) fn new(id: Uuid) -> Self {
+        Self(id)
+    }
+
+    /// The value in `requests.request_id`.
+    pub fn as_uuid(&self) -> Uuid {
+        self.0
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+/// Who is calling, as told by the server's own authentication layer: put it
+/// into the extensions of the HTTP request before the layer sees it.
+///
+/// It is stored as `requests.principal`, so choose a name and not a secret.
+/// The layer never takes one from a header by itself.
+///
+/// ```
+/// use tower_mcp_store::Principal;
+///
+/// let mut request = http::Request::new(());
+/// request.extensions_mut().insert(Principal::new("alice"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Principal(Arc<str>);
+
+impl Principal {
+    /// A caller with this name; the first 256 characters are stored.
+    pub fn new(name: impl AsRef<str>) -> Self {
+        Self(bounded(name.as_ref(), 256).0.into())
+    }
+
+    pub(super) fn name(&self) -> Arc<str> {
+        self.0.clone()
+    }
+}
+
+/// At most `limit` characters of `text`, and whether something was cut off.
+pub(super) fn bounded(text: &str, limit: usize) -> (&str, bool) {
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => (&text[..end], true),
+        None => (text, false),
+    }
+}
+
+/// What the media type of a body makes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Media {
+    Json,
+    EventStream,
+    Text,
+    /// No `Content-Type`: servers send JSON and plain error text that way.
+    Unnamed,
+    Other,
+}
+
+impl Media {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let Some(value) = headers.get(CONTENT_TYPE) else {
+            return Self::Unnamed;
+        };
+        // Only the essence counts; parameters follow a semicolon (RFC 9110, section 8.3.1).
+        let essence = value
+            .as_bytes()
+            .split(|b| *b == b';')
+            .next()
+            .unwrap_or_default();
+        let essence = essence.trim_ascii();
+        let is = |name: &[u8]| essence.eq_ignore_ascii_case(name);
+        if is(b"application/json") {
+            Self::Json
+        } else if is(b"text/event-stream") {
+            Self::EventStream
+        } else if is(b"text/plain") {
+            Self::Text
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// Whether a body is compressed, so that its bytes say nothing.
+pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .map(<[u8]>::trim_ascii)
+        .any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+}
+
+/// Text of a header; bytes that are no UTF-8 become U+FFFD.
+pub(super) fn text(value: &HeaderValue) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.as_bytes())
+}
+
+/// The value of a mirror header (`Mcp-Name`), which is sent as
+/// `=?base64?...?=` where it does not fit into a header as it is.
+pub(super) fn decoded(value: &HeaderValue) -> Cow<'_, str> {
+    let encoded = value
+        .as_bytes()
+        .strip_prefix(b"=?base64?")
+        .and_then(|rest| rest.strip_suffix(b"?="));
+    match encoded.and_then(|encoded| STANDARD.decode(encoded).ok()) {
+        Some(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
+        None => text(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content_type(value: &'static str) -> Media {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(value));
+        Media::of(&headers)
+    }
+
+    #[test]
+    fn a_media_type_is_told_by_its_essence() {
+        assert_eq!(content_type("application/json"), Media::Json);
+        assert_eq!(
+            content_type("Application/JSON ; charset=utf-8"),
+            Media::Json
+        );
+        assert_eq!(
+            content_type("text/event-stream;charset=utf-8"),
+            Media::EventStream
+        );
+        assert_eq!(content_type("text/plain"), Media::Text);
+        assert_eq!(content_type("application/json-seq"), Media::Other);
+        assert_eq!(Media::of(&HeaderMap::new()), Media::Unnamed);
+    }
+
+    #[test]
+    fn only_a_real_coding_makes_a_body_opaque() {
+        let mut headers = HeaderMap::new();
+        assert!(!is_encoded(&headers));
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("identity, "));
+        assert!(!is_encoded(&headers));
+        headers.append(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        assert!(is_encoded(&headers));
+    }
+
+    #[test]
+    fn a_mirror_header_is_decoded_only_in_its_sentinel_form() {
+        let value = |text: &'static str| HeaderValue::from_static(text);
+        assert_eq!(decoded(&value("=?base64?bcOpdMOpbw==?=")), "météo");
+        assert_eq!(decoded(&value("echo")), "echo");
+        assert_eq!(decoded(&value("=?base64?!!?=")), "=?base64?!!?=");
+        assert_eq!(decoded(&value("=?BASE64?bcOp?=")), "=?BASE64?bcOp?=");
+    }
+
+    #[test]
+    fn text_is_bounded_in_characters_not_bytes() {
+        assert_eq!(bounded("méteo", 2), ("mé", true));
+        assert_eq!(bounded("mé", 2), ("mé", false));
+    }
+
+    #[test]
+    fn a_principal_is_bounded() {
+        assert_eq!(Principal::new("é".repeat(300)).name().chars().count(), 256);
+    }
+}

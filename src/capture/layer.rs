@@ -1,0 +1,148 @@
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tower_layer::Layer;
+
+use super::StoreService;
+use super::config::Config;
+use super::recorder::Recorder;
+use crate::{OpenError, Store};
+
+/// Records the MCP requests that pass through a service.
+///
+/// It goes on the HTTP side of a server: on an axum `Router`, on tower-mcp's
+/// `HttpTransport::into_router()`, around rmcp's `StreamableHttpService`, or in
+/// a `ServiceBuilder`. One layer stands for one MCP server; its clones share
+/// the sessions that it knows, and every setter starts anew.
+///
+/// ```
+/// use axum::{Router, routing::post};
+/// use tower_mcp_store::StoreLayer;
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("mcp.db");
+///
+/// let app: Router = Router::new()
+///     .route("/mcp", post(|| async { "..." }))
+///     .layer(StoreLayer::new(path));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "a layer does nothing until it wraps a service"]
+pub struct StoreLayer {
+    recorder: Arc<Recorder>,
+}
+
+impl StoreLayer {
+    /// Records into the file at `path`, which is opened in the background.
+    ///
+    /// Never fails and never blocks. While the file cannot be opened, traffic
+    /// passes untouched, one `tracing` error says why, [`Store::state`] (see
+    /// [`store`](Self::store)) tells it, and the writer tries again; what its
+    /// queue cannot hold meanwhile is counted as dropped.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self::of(Store::builder(path).open_in_background())
+    }
+
+    /// Like [`new`](Self::new), but waits until the file is open.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::open`].
+    pub fn try_new(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Store::open(path).map(Self::of)
+    }
+
+    pub(crate) fn of(store: Store) -> Self {
+        Self::configured(store, Config::default())
+    }
+
+    fn configured(store: Store, config: Config) -> Self {
+        Self {
+            recorder: Recorder::new(store, config),
+        }
+    }
+
+    fn with(self, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = self.recorder.config.clone();
+        change(&mut config);
+        Self::configured(self.recorder.store.clone(), config)
+    }
+
+    /// Names this recording point, so that one file can hold several servers
+    /// (default `default`).
+    pub fn proxy(self, name: impl Into<Arc<str>>) -> Self {
+        self.with(|config| config.proxy = name.into())
+    }
+
+    /// The URL of the server behind this recording point (default empty: a
+    /// server in the same process).
+    pub fn upstream_url(self, url: impl Into<Arc<str>>) -> Self {
+        self.with(|config| config.upstream_url = url.into())
+    }
+
+    /// Whether the text of errors is stored, at most 512 characters each
+    /// (default `true`). Error codes always are.
+    pub fn record_error_text(self, record: bool) -> Self {
+        self.with(|config| config.error_text = record)
+    }
+
+    /// Whether a resource's URI keeps its query (default `true`). User name and
+    /// password of a URI are never kept.
+    pub fn record_target_query(self, record: bool) -> Self {
+        self.with(|config| config.target_query = record)
+    }
+
+    /// JSON-RPC methods that get no row, such as `ping` (default none).
+    pub fn skip_methods<I>(self, methods: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Box<str>>,
+    {
+        self.with(|config| config.skipped_methods = methods.into_iter().map(Into::into).collect())
+    }
+
+    /// Whether each request carries its [`RequestId`](super::RequestId) as an
+    /// extension, so that a handler can log it (default `true`).
+    pub fn request_id_extension(self, insert: bool) -> Self {
+        self.with(|config| config.request_id_extension = insert)
+    }
+
+    /// The store that this layer records into.
+    pub fn store(&self) -> &Store {
+        &self.recorder.store
+    }
+}
+
+impl Store {
+    /// A layer that records into this store.
+    ///
+    /// ```
+    /// # use tower_mcp_store::Store;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("mcp.db");
+    /// let store = Store::open(path)?;
+    /// let layer = store.layer().proxy("weather").skip_methods(["ping"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn layer(&self) -> StoreLayer {
+        StoreLayer::of(self.clone())
+    }
+}
+
+impl<S> Layer<S> for StoreLayer {
+    type Service = StoreService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        StoreService::new(inner, self.recorder.clone())
+    }
+}
+
+impl fmt::Debug for StoreLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreLayer")
+            .field("store", &self.recorder.store)
+            .field("config", &self.recorder.config)
+            .finish()
+    }
+}

@@ -1,0 +1,88 @@
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::exchange::Exchange;
+use super::future::{Awaited, ResponseFuture};
+use super::recorder::Recorder;
+use super::session::SessionWatch;
+use super::{RequestId, StoreBody};
+
+/// The service that [`StoreLayer`](super::StoreLayer) makes.
+#[derive(Clone)]
+pub struct StoreService<S> {
+    inner: S,
+    recorder: Arc<Recorder>,
+}
+
+impl<S> StoreService<S> {
+    pub(super) fn new(inner: S, recorder: Arc<Recorder>) -> Self {
+        Self { inner, recorder }
+    }
+
+    /// The wrapped service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The wrapped service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The wrapped service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for StoreService<S>
+where
+    S: Service<Request<StoreBody<B>>, Response = Response<R>>,
+    S::Error: fmt::Display + 'static,
+    B: Body<Data = Bytes>,
+    R: Body<Data = Bytes>,
+{
+    type Response = Response<StoreBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut head, body) = request.into_parts();
+        // MCP requests are POSTs in every revision; of anything else only what
+        // it says about a session matters.
+        if head.method != http::Method::POST {
+            let watch = SessionWatch::of(&self.recorder, &head);
+            let request = Request::from_parts(head, StoreBody::bare(body));
+            return ResponseFuture::new(self.inner.call(request), watch.map(Awaited::Session));
+        }
+        let exchange = Exchange::begin(&self.recorder, &head);
+        if self.recorder.config.request_id_extension {
+            head.extensions
+                .insert(RequestId::new(exchange.request_id()));
+        }
+        let body = StoreBody::request(body, &exchange, &head.headers);
+        // Created before the call and told of each step, so that a panic in it
+        // is told from a caller that went away.
+        let mut awaited = super::future::AwaitedResponse::new(exchange);
+        let future = awaited.step(|| self.inner.call(Request::from_parts(head, body)));
+        ResponseFuture::new(future, Some(Awaited::Exchange(awaited)))
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for StoreService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreService")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,247 @@
+//! Looks at the frames of one direction and tells the exchange what they say.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::call::{Answer, Call};
+use super::exchange::{Ending, Exchange, Measure};
+use super::failure::ERROR_TEXT;
+use super::headers::{self, Media};
+use crate::wire::{EventKind, Kind, ScanState, Scanner, SseDecoder, SseItem};
+
+/// How much a batch may make the layer remember, in bytes; what goes beyond it
+/// gets no row and is counted as unidentified.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// Bytes that hold [`ERROR_TEXT`] characters, whichever they are.
+const ERROR_BYTES: usize = ERROR_TEXT * 4;
+
+/// Reads the JSON-RPC requests out of a request body.
+pub(super) struct RequestTap {
+    exchange: Arc<Exchange>,
+    scanner: Scanner,
+    /// Requests that are complete; they count once the top-level value closes.
+    calls: Vec<Call>,
+    bytes: usize,
+    reading: bool,
+}
+
+impl RequestTap {
+    pub(super) fn new(exchange: Arc<Exchange>, headers: &HeaderMap) -> Self {
+        Self {
+            exchange,
+            scanner: Scanner::new(),
+            calls: Vec::new(),
+            bytes: 0,
+            // A compressed body is counted and not read.
+            reading: !headers::is_encoded(headers),
+        }
+    }
+
+    pub(super) fn data(&mut self, data: &Bytes) {
+        self.exchange.request_bytes(data.len());
+        if !self.reading {
+            return;
+        }
+        let Self {
+            exchange,
+            scanner,
+            calls,
+            bytes,
+            ..
+        } = self;
+        scanner.feed(data, &mut |message| {
+            if message.kind() != Kind::Request {
+                return;
+            }
+            let call = Call::new(message, exchange);
+            *bytes += call.size();
+            if *bytes <= BATCH_BYTES {
+                calls.push(call);
+            } else {
+                exchange.count_unidentified();
+            }
+        });
+        if self.scanner.state() == ScanState::Closed {
+            self.reading = false;
+            self.exchange.requested(std::mem::take(&mut self.calls));
+        }
+    }
+
+    /// The body is over.
+    pub(super) fn end(&mut self) {
+        if std::mem::take(&mut self.reading) {
+            self.exchange.requested(Vec::new());
+        }
+    }
+}
+
+/// Reads the JSON-RPC responses out of a response body.
+pub(super) struct ResponseTap {
+    exchange: Option<Arc<Exchange>>,
+    form: Form,
+    scanner: Scanner,
+    /// The beginning of an error body that may be plain text.
+    text: Option<Vec<u8>>,
+    in_step: bool,
+}
+
+/// What the bytes of a response are read as.
+enum Form {
+    Json,
+    EventStream(EventStream),
+    Unread,
+}
+
+#[derive(Default)]
+struct EventStream {
+    decoder: SseDecoder,
+    /// Answers of the event under way: its type may come after its data.
+    held: Vec<Answer>,
+    /// Where the event of the last answer ended.
+    answered_to: u64,
+}
+
+impl ResponseTap {
+    pub(super) fn new(media: Media, encoded: bool, is_error: bool) -> Self {
+        let form = match media {
+            _ if encoded => Form::Unread,
+            Media::Json | Media::Unnamed => Form::Json,
+            Media::EventStream => Form::EventStream(EventStream::default()),
+            Media::Text | Media::Other => Form::Unread,
+        };
+        let may_be_text = !encoded && matches!(media, Media::Text | Media::Unnamed);
+        Self {
+            exchange: None,
+            form,
+            scanner: Scanner::new(),
+            text: (is_error && may_be_text).then(Vec::new),
+            in_step: false,
+        }
+    }
+
+    pub(super) fn of(mut self, exchange: Arc<Exchange>) -> Self {
+        self.exchange = Some(exchange);
+        self
+    }
+
+    /// Runs a piece of the inner body; see [`AwaitedResponse::step`](super::future::AwaitedResponse::step).
+    pub(super) fn step<T>(&mut self, run: impl FnOnce() -> T) -> T {
+        self.in_step = true;
+        let value = run();
+        self.in_step = false;
+        value
+    }
+
+    pub(super) fn data(&mut self, data: &Bytes) {
+        let Some(exchange) = &self.exchange else {
+            return;
+        };
+        exchange.response_bytes(data.len());
+        if let Some(text) = &mut self.text {
+            let room = ERROR_BYTES.saturating_sub(text.len());
+            text.extend_from_slice(&data[..room.min(data.len())]);
+        }
+        match &mut self.form {
+            Form::Unread => {}
+            Form::Json => self.scanner.feed(data, &mut |message| {
+                if let Some(answer) = Answer::of(message, exchange) {
+                    exchange.answered_by(
+                        answer,
+                        Measure::Json {
+                            alone: !message.in_batch(),
+                        },
+                    );
+                }
+            }),
+            Form::EventStream(stream) => stream.read(data, &mut self.scanner, exchange),
+        }
+    }
+
+    /// The body is over; every later call is ignored.
+    pub(super) fn end(&mut self, ending: Ending) {
+        let Some(exchange) = self.exchange.take() else {
+            return;
+        };
+        if let Form::EventStream(stream) = &mut self.form {
+            stream.finish(&mut self.scanner, &exchange);
+        }
+        if let Some(text) = &self.text {
+            let text = String::from_utf8_lossy(text);
+            let (text, _) = headers::bounded(text.trim(), ERROR_TEXT);
+            if !text.is_empty() {
+                exchange.error_text(text.into());
+            }
+        }
+        exchange.end(ending);
+    }
+}
+
+impl Drop for ResponseTap {
+    fn drop(&mut self) {
+        self.end(if self.in_step {
+            Ending::Panicked
+        } else {
+            Ending::Dropped
+        });
+    }
+}
+
+impl EventStream {
+    fn read(&mut self, data: &[u8], scanner: &mut Scanner, exchange: &Arc<Exchange>) {
+        let Self {
+            decoder,
+            held,
+            answered_to,
+        } = self;
+        decoder.feed(data, &mut |item| {
+            on_item(item, held, answered_to, scanner, exchange)
+        });
+    }
+
+    fn finish(&mut self, scanner: &mut Scanner, exchange: &Arc<Exchange>) {
+        let Self {
+            decoder,
+            held,
+            answered_to,
+        } = self;
+        decoder.finish(&mut |item| on_item(item, held, answered_to, scanner, exchange));
+    }
+}
+
+fn on_item(
+    item: SseItem<'_>,
+    held: &mut Vec<Answer>,
+    answered_to: &mut u64,
+    scanner: &mut Scanner,
+    exchange: &Arc<Exchange>,
+) {
+    match item {
+        SseItem::Data(data) => scanner.feed(data, &mut |message| {
+            // No more answers than requests, whatever an event holds.
+            if let Some(answer) = Answer::of(message, exchange)
+                && held.len() < exchange.open_calls()
+            {
+                held.push(answer);
+            }
+        }),
+        SseItem::End(event) => {
+            let several = held.len() > 1;
+            for answer in held.drain(..) {
+                if event.kind != EventKind::Message {
+                    continue;
+                }
+                let measure = Measure::Event {
+                    len: event.end - *answered_to,
+                    several,
+                };
+                if exchange.answered_by(answer, measure) {
+                    *answered_to = event.end;
+                }
+            }
+            scanner.reset();
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! One transaction of events.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use rusqlite::{CachedStatement, Connection, ErrorCode, Transaction, TransactionBehavior, params};
+use uuid::Uuid;
+
+use super::{Ledger, listing, losses, platform};
+use crate::event::{RequestEvent, RequestStatus, SessionEvent, StoreEvent};
+
+const REQUEST: &str = "INSERT INTO requests (
+        request_id, ts, proxy, session_id, method, tool, latency_us, status, error_code, error_msg,
+        bytes_in, bytes_out, target, http_status, tool_error, end_reason, ttfb_us,
+        protocol_version, principal, trace_id)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+        ?20)";
+const SESSION: &str = "INSERT INTO sessions (
+        session_id, proxy, started_at, last_seen_at, client_name, client_version, client_platform,
+        source, protocol_version, server_name, server_version)
+     VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+     ON CONFLICT (session_id) DO NOTHING";
+const TALLY: &str = "UPDATE sessions SET
+        total_calls = total_calls + ?2,
+        total_errors = total_errors + ?3,
+        last_seen_at = max(last_seen_at, ?4)
+     WHERE session_id = ?1";
+const CLOSE: &str = "UPDATE sessions SET ended_at = ?2 WHERE session_id = ?1 AND ended_at IS NULL";
+
+/// What `requests.error_msg` holds at most, in characters.
+const ERROR_MSG_CHARS: usize = 512;
+
+/// Whether the tables take every statement of a group.
+pub(super) fn check_statements(conn: &Connection) -> rusqlite::Result<()> {
+    let listings = [
+        listing::SELECT,
+        listing::UPSERT,
+        listing::CHANGE,
+        listing::STALE,
+    ];
+    [REQUEST, SESSION, TALLY, CLOSE]
+        .iter()
+        .chain(&listings)
+        .try_for_each(|sql| conn.prepare(sql).map(drop))
+}
+
+/// An open transaction; rolled back unless it is committed.
+///
+/// Counters of sessions are summed up and written once per session and group.
+pub(crate) struct Group<'c, 'e> {
+    request: CachedStatement<'c>,
+    tally: CachedStatement<'c>,
+    tallies: HashMap<&'e str, Tally>,
+    mark: Option<&'c str>,
+    tx: Transaction<'c>,
+}
+
+/// What the requests of one group add to the row of their session.
+#[derive(Default)]
+struct Tally {
+    calls: i64,
+    errors: i64,
+    last_seen: i64,
+}
+
+impl<'c, 'e> Group<'c, 'e> {
+    pub(super) fn begin(conn: &'c Connection, mark: Option<&'c str>) -> rusqlite::Result<Self> {
+        let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+        Ok(Self {
+            request: conn.prepare_cached(REQUEST)?,
+            tally: conn.prepare_cached(TALLY)?,
+            tallies: HashMap::new(),
+            mark,
+            tx,
+        })
+    }
+
+    /// Adds what `event` says. After [`WriteError::Row`] the group is as it was
+    /// before the event; after [`WriteError::Store`] it is of no use.
+    pub(crate) fn add(&mut self, event: &'e StoreEvent) -> Result<(), WriteError> {
+        match event {
+            StoreEvent::Request(event) => self.request(event)?,
+            StoreEvent::Session(event) => self.session(event)?,
+            StoreEvent::SessionClosed {
+                session_id,
+                ended_at,
+            } => {
+                let mut close = self.tx.prepare_cached(CLOSE)?;
+                close.execute(params![session_id, ended_at])?;
+            }
+            StoreEvent::SchemaVersion(event) => {
+                // Several rows that stand or fall together.
+                let savepoint = self.tx.savepoint()?;
+                listing::record(&savepoint, event)?;
+                savepoint.commit()?;
+            }
+            StoreEvent::SchemaStale {
+                ts,
+                proxy,
+                upstream_url,
+                method,
+            } => {
+                let mut stale = self.tx.prepare_cached(listing::STALE)?;
+                stale.execute(params![proxy, upstream_url, method, ts])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn request(&mut self, event: &'e RequestEvent) -> Result<(), WriteError> {
+        let mut request_id = Uuid::encode_buffer();
+        self.request.execute(params![
+            &*event.request_id.hyphenated().encode_lower(&mut request_id),
+            event.ts,
+            event.proxy,
+            event.session_id,
+            event.method,
+            event.tool,
+            count(event.latency_us),
+            event.status.as_str(),
+            event.error_code,
+            event.error_msg.as_deref().map(bounded_error),
+            event.bytes_in.map(count),
+            event.bytes_out.map(count),
+            event.target,
+            event.http_status,
+            event.tool_error,
+            event.end_reason.map(|reason| reason.as_str()),
+            event.ttfb_us.map(count),
+            event.protocol_version,
+            event.principal,
+            event.trace_id.map(|id| id.to_string()),
+        ])?;
+        if let Some(session_id) = &event.session_id {
+            let tally = self.tallies.entry(session_id).or_default();
+            tally.calls += 1;
+            tally.errors += i64::from(event.status != RequestStatus::Ok);
+            tally.last_seen = tally.last_seen.max(event.ts);
+        }
+        Ok(())
+    }
+
+    fn session(&mut self, event: &SessionEvent) -> Result<(), WriteError> {
+        // Requests that came before their session count for nothing, whether
+        // or not they share its group.
+        if let Some((session_id, tally)) = self.tallies.remove_entry(&*event.session_id) {
+            self.write_tally(session_id, &tally)?;
+        }
+        let client_name = event.client_name.as_deref();
+        self.tx.prepare_cached(SESSION)?.execute(params![
+            event.session_id,
+            event.proxy,
+            event.started_at,
+            client_name,
+            event.client_version,
+            event
+                .client_platform
+                .as_deref()
+                .unwrap_or_else(|| platform::platform(client_name)),
+            event.source.as_str(),
+            event.protocol_version,
+            event.server_name,
+            event.server_version,
+        ])?;
+        Ok(())
+    }
+
+    fn write_tally(&mut self, session_id: &str, tally: &Tally) -> rusqlite::Result<()> {
+        let values = params![session_id, tally.calls, tally.errors, tally.last_seen];
+        self.tally.execute(values).map(drop)
+    }
+
+    /// Commits everything together with the losses that `ledger` holds. The
+    /// caller throws the ledger away if this fails.
+    pub(crate) fn commit(mut self, ledger: &mut Ledger) -> Result<(), WriteError> {
+        let mut write = || {
+            for (session_id, tally) in std::mem::take(&mut self.tallies) {
+                self.write_tally(session_id, &tally)?;
+            }
+            ledger.write(&self.tx)?;
+            self.mark
+                .map_or(Ok(()), |mark| losses::mark(&self.tx, mark))
+        };
+        write()
+            .and_then(|()| self.tx.commit())
+            .map_err(WriteError::Store)
+    }
+}
+
+/// A count as SQLite holds it: signed.
+pub(super) fn count(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The part of an error's text that the file takes.
+fn bounded_error(text: &str) -> &str {
+    match text.char_indices().nth(ERROR_MSG_CHARS) {
+        Some((end, _)) => text.get(..end).unwrap_or(text),
+        None => text,
+    }
+}
+
+/// Why something was not written.
+#[derive(Debug)]
+pub(crate) enum WriteError {
+    /// The row can never be written; everything else can.
+    Row(rusqlite::Error),
+    /// The file cannot be written to now.
+    Store(rusqlite::Error),
+}
+
+impl WriteError {
+    /// Whether another connection is worth a try. While somebody else holds a
+    /// lock or the disk is full, this one is as good as any.
+    pub(crate) fn is_of_connection(&self) -> bool {
+        !matches!(
+            self.sqlite().sqlite_error_code(),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull)
+        )
+    }
+
+    fn sqlite(&self) -> &rusqlite::Error {
+        match self {
+            Self::Row(error) | Self::Store(error) => error,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for WriteError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) => {
+                Self::Row(error)
+            }
+            _ => Self::Store(error),
+        }
+    }
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.sqlite().fmt(f)
+    }
+}

@@ -1,0 +1,145 @@
+//! What a file is, told without changing it.
+
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
+
+use super::{LINEAGE, SCHEMA_VERSION, migrate};
+use crate::error::{OpenError, OpenErrorKind};
+
+/// The newest version that the lineage before ours means the same by.
+const LAST_SHARED_VERSION: i64 = 4;
+
+/// The version of the tables in `conn`: 0 where there are none, an error where
+/// they are not ours to write to.
+pub(super) fn version(conn: &Connection, path: &Path) -> Result<i64, OpenError> {
+    let refuse = |kind, detail: String| Err(OpenError::new(kind, path, detail));
+    let tables = tables(conn).map_err(|error| sqlite(path, "it cannot be read", error))?;
+    if tables.is_empty() {
+        return Ok(0);
+    }
+    let meta = |key: &str| -> Option<String> {
+        conn.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| {
+            row.get(0)
+        })
+        .optional()
+        .ok()
+        .flatten()
+    };
+    let Some(version) = meta("schema_version")
+        .and_then(|text| text.parse::<i64>().ok())
+        .filter(|version| *version > 0)
+    else {
+        return refuse(
+            OpenErrorKind::NotAStore,
+            format!(
+                "it is a database with {} tables but without a readable schema_version in a \
+                 table `meta`, so it belongs to something else; give another path",
+                tables.len()
+            ),
+        );
+    };
+    if version > LAST_SHARED_VERSION {
+        let lineage = meta("lineage");
+        if lineage.as_deref() != Some(LINEAGE) {
+            return refuse(
+                OpenErrorKind::ForeignLineage,
+                format!(
+                    "its tables are of version {version} of {}, expected `{LINEAGE}`; \
+                     another program has changed it in its own way, so give another path",
+                    lineage.map_or("an unnamed lineage".into(), |name| format!("`{name}`"))
+                ),
+            );
+        }
+    }
+    if version > SCHEMA_VERSION {
+        return refuse(
+            OpenErrorKind::NewerVersion,
+            format!(
+                "its tables are of version {version}, this release knows versions up to \
+                 {SCHEMA_VERSION}; use the newer release that wrote it, or give another path"
+            ),
+        );
+    }
+    match missing(conn, version) {
+        Ok(None) => Ok(version),
+        Ok(Some(missing)) => refuse(
+            OpenErrorKind::IncompatibleTables,
+            format!(
+                "it says that its tables are of version {version}, but {missing} is missing; \
+                 restore it from a copy, or give another path"
+            ),
+        ),
+        Err(error) => Err(sqlite(path, "its tables cannot be read", error)),
+    }
+}
+
+fn tables(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    conn.prepare(
+        "SELECT name FROM main.sqlite_schema
+         WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+    )?
+    .query_map([], |row| row.get(0))?
+    .collect()
+}
+
+/// The first table or column of `version` that `conn` does not have.
+///
+/// What a version has is asked of the migrations themselves.
+fn missing(conn: &Connection, version: i64) -> rusqlite::Result<Option<String>> {
+    let model = Connection::open_in_memory()?;
+    migrate::migrate(&model, 0, version)?;
+    for table in tables(&model)? {
+        let found = columns(conn, &table)?;
+        if found.is_empty() {
+            return Ok(Some(format!("table `{table}`")));
+        }
+        for column in columns(&model, &table)? {
+            if !found.iter().any(|name| name.eq_ignore_ascii_case(&column)) {
+                return Ok(Some(format!("column `{column}` of table `{table}`")));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
+    conn.prepare("SELECT name FROM pragma_table_info(?1)")?
+        .query_map([table], |row| row.get(0))?
+        .collect()
+}
+
+/// An error of SQLite's in the terms of an opening that failed.
+pub(super) fn sqlite(path: &Path, what: &str, error: rusqlite::Error) -> OpenError {
+    use OpenErrorKind::*;
+    let (kind, detail) = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
+            Locked,
+            "another program holds a lock on it; let that end and try again".to_owned(),
+        ),
+        Some(ErrorCode::NotADatabase) => (
+            NotADatabase,
+            "it is not an SQLite database; give another path".to_owned(),
+        ),
+        Some(ErrorCode::DatabaseCorrupt) => (
+            Corrupt,
+            "the database is damaged; restore it from a copy, or give another path".to_owned(),
+        ),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => (
+            Unwritable,
+            format!("{what}; check the permissions of the file and its directory"),
+        ),
+        _ => (Other, what.to_owned()),
+    };
+    OpenError::new(kind, path, detail).with_source(error)
+}
+
+/// Whether the file itself is what stands in the way, so that opening it in
+/// another manner tells nothing new.
+pub(super) fn is_refusal(error: &OpenError) -> bool {
+    use OpenErrorKind::*;
+    matches!(
+        error.kind(),
+        NotADatabase | Corrupt | NotAStore | ForeignLineage | NewerVersion | IncompatibleTables
+    )
+}

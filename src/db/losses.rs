@@ -1,0 +1,164 @@
+//! Holes in the log: the rows of `losses`, and the marks by which a writer
+//! that was killed is noticed.
+
+use rusqlite::{Connection, Result, params};
+
+use crate::clock;
+
+/// Why events are missing, as stored in `losses.reason`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LossReason {
+    /// The queue was full.
+    QueueFull,
+    /// SQLite refused the row, such as a second one with the same `request_id`.
+    WriteFailed,
+    /// Shutdown ran out of time, or the event came after it.
+    Shutdown,
+}
+
+impl LossReason {
+    const ALL: [Self; 3] = [Self::QueueFull, Self::WriteFailed, Self::Shutdown];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::WriteFailed => "write_failed",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// Events that were lost one after another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    pub(crate) from_ts: i64,
+    pub(crate) to_ts: i64,
+    pub(crate) dropped: u64,
+}
+
+impl Stretch {
+    /// `dropped` events lost now.
+    pub(crate) fn now(dropped: u64) -> Self {
+        let now = clock::unix_ms();
+        Self {
+            from_ts: now,
+            to_ts: now,
+            dropped,
+        }
+    }
+
+    /// Makes `stretch` hold `more` too.
+    pub(crate) fn extend(stretch: &mut Option<Self>, more: Self) {
+        match stretch {
+            Some(stretch) => {
+                stretch.to_ts = stretch.to_ts.max(more.to_ts);
+                stretch.dropped += more.dropped;
+            }
+            None => *stretch = Some(more),
+        }
+    }
+}
+
+/// The losses that are not in the file yet, and the rows that may still grow.
+///
+/// A stretch ends with the first transaction that has nothing to add to it;
+/// until then its row is extended, so an hour of overload is one row.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ledger {
+    entries: [Entry; LossReason::ALL.len()],
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Entry {
+    pending: Option<Stretch>,
+    row: Option<i64>,
+}
+
+impl Ledger {
+    pub(crate) fn add(&mut self, reason: LossReason, stretch: Stretch) {
+        Stretch::extend(&mut self.entries[reason as usize].pending, stretch);
+    }
+
+    /// Whether a stretch of this reason has begun and not ended.
+    pub(crate) fn is_open(&self, reason: LossReason) -> bool {
+        let entry = &self.entries[reason as usize];
+        entry.pending.is_some() || entry.row.is_some()
+    }
+
+    /// The rows written so far are in another file.
+    pub(crate) fn forget_rows(&mut self) {
+        for entry in &mut self.entries {
+            entry.row = None;
+        }
+    }
+
+    /// Writes what is pending. The caller keeps the ledger as it was before
+    /// for the case that the transaction is not committed.
+    pub(super) fn write(&mut self, conn: &Connection) -> Result<()> {
+        for (reason, entry) in LossReason::ALL.into_iter().zip(&mut self.entries) {
+            entry.row = match entry.pending.take() {
+                Some(stretch) => Some(write(conn, reason, stretch, entry.row)?),
+                None => None,
+            };
+        }
+        Ok(())
+    }
+}
+
+/// Extends `row` by `stretch`, or makes a new row; gives the row's id.
+fn write(conn: &Connection, reason: LossReason, stretch: Stretch, row: Option<i64>) -> Result<i64> {
+    let dropped = super::group::count(stretch.dropped);
+    if let Some(id) = row {
+        let mut extend = conn.prepare_cached(EXTEND)?;
+        if extend.execute(params![id, stretch.to_ts, dropped])? == 1 {
+            return Ok(id);
+        }
+    }
+    conn.prepare_cached(INSERT)?.execute(params![
+        stretch.from_ts,
+        stretch.to_ts,
+        dropped,
+        reason.as_str()
+    ])?;
+    Ok(conn.last_insert_rowid())
+}
+
+const INSERT: &str = "INSERT INTO losses (from_ts, to_ts, dropped, reason) VALUES (?1, ?2, ?3, ?4)";
+const EXTEND: &str =
+    "UPDATE losses SET to_ts = max(to_ts, ?2), dropped = dropped + ?3 WHERE id = ?1";
+
+/// The key in `meta` under which a writer keeps the time of its last commit.
+pub(super) fn mark_key(writer: uuid::Uuid) -> String {
+    format!("writer.{writer}")
+}
+
+/// Sets the mark of a living writer to now.
+pub(super) fn mark(conn: &Connection, key: &str) -> Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2)
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    )?
+    .execute(params![key, clock::unix_ms().to_string()])
+    .map(drop)
+}
+
+/// Takes the mark of a writer away that ends in order.
+pub(super) fn unmark(conn: &Connection, key: &str) -> Result<()> {
+    conn.execute("DELETE FROM meta WHERE key = ?1", [key])
+        .map(drop)
+}
+
+/// Turns every mark but `own` into a row that tells of a writer that was
+/// killed: what it had not committed is missing, how much nobody knows.
+pub(super) fn tell_dead_writers(conn: &Connection, own: &str) -> Result<()> {
+    const DEAD: &str = "key GLOB 'writer.*' AND key <> ?1";
+    conn.execute(
+        &format!(
+            "INSERT INTO losses (from_ts, to_ts, dropped, reason)
+             SELECT CAST(value AS INTEGER), ?2, NULL, 'unclean_shutdown' FROM meta WHERE {DEAD}"
+        ),
+        params![own, clock::unix_ms()],
+    )?;
+    conn.execute(&format!("DELETE FROM meta WHERE {DEAD}"), [own])
+        .map(drop)
+}

@@ -1,0 +1,29 @@
+//! All SQL of the write side.
+//!
+//! [`Db`] is one open connection of one writer. What arrives together is
+//! written as a [`Group`]: one transaction, in which a row that SQLite refuses
+//! does not take the others with it.
+//!
+//! The database file is never opened by other means than SQLite: closing any
+//! descriptor of a file drops the POSIX locks that SQLite holds on it in the
+//! same process.
+
+mod group;
+mod inspect;
+mod listing;
+mod losses;
+mod migrate;
+mod open;
+mod platform;
+mod writer_lock;
+
+pub(crate) use group::{Group, WriteError};
+pub(crate) use losses::{Ledger, LossReason, Stretch};
+pub(crate) use open::Db;
+
+/// The version of the tables that this release writes, as stored in
+/// `meta.schema_version`.
+pub const SCHEMA_VERSION: i64 = 5;
+
+/// Who decides what the version numbers of a file mean, from version 5 on.
+const LINEAGE: &str = "tower-mcp-store";

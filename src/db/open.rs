@@ -1,0 +1,316 @@
+//! Opening a file for writing, or refusing it as it is.
+//!
+//! 1. The file and its directories are created where they are missing.
+//! 2. What the file is, is read over a read-only connection that leaves no
+//!    trace. A file that is not ours is refused here, untouched.
+//! 3. Over the writing connection the same is read again, inside the
+//!    transaction that migrates: another process may have come first. That
+//!    reading decides; step 2 only spares a refused file from being written to.
+
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
+use uuid::Uuid;
+
+use super::writer_lock::WriterLock;
+use super::{Group, LINEAGE, Ledger, SCHEMA_VERSION, WriteError, group, inspect, losses, migrate};
+use crate::clock;
+use crate::error::{OpenError, OpenErrorKind};
+
+/// How long an opening waits for each lock that another program holds.
+const OPEN_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a group waits for the write lock before it is tried again later.
+/// Short, because the writer hears nothing meanwhile, not even a shutdown.
+const WRITE_PATIENCE: Duration = Duration::from_millis(250);
+
+/// The connection of one writer.
+#[derive(Debug)]
+pub(crate) struct Db {
+    conn: Connection,
+    path: PathBuf,
+    identity: Identity,
+    /// The writer's key in `meta`; set while `lock` is held.
+    mark: String,
+    lock: Option<WriterLock>,
+}
+
+impl Db {
+    /// Opens `path` for the writer of that id, which is the same whenever one
+    /// writer opens its file again.
+    pub(crate) fn open(path: &Path, writer: Uuid) -> Result<Self, OpenError> {
+        let real = create(path)?;
+        refuse_untouched(path, &real)?;
+        let failed = |error| inspect::sqlite(path, "it cannot be opened for writing", error);
+        let conn = connect(&real).map_err(failed)?;
+        let identity = Identity::of(&real).map_err(|error| unwritable(path, error))?;
+        let mark = losses::mark_key(writer);
+        let lock = WriterLock::acquire(&real, OPEN_PATIENCE);
+        let alone = lock.as_ref().is_some_and(|lock| lock.alone);
+        set_up(&conn, path, alone.then_some(mark.as_str()))?;
+        let lock = lock.and_then(|lock| lock.share(OPEN_PATIENCE));
+        if lock.is_some() {
+            losses::mark(&conn, &mark).map_err(failed)?;
+        }
+        keep_wal_on_close(&conn, false)
+            .and_then(|()| conn.busy_timeout(WRITE_PATIENCE))
+            .map_err(failed)?;
+        Ok(Self {
+            conn,
+            path: path.to_owned(),
+            identity,
+            mark,
+            lock,
+        })
+    }
+
+    /// Begins a transaction, holding the write lock.
+    pub(crate) fn group<'e>(&self) -> Result<Group<'_, 'e>, WriteError> {
+        let mark = self.lock.is_some().then_some(self.mark.as_str());
+        Group::begin(&self.conn, mark).map_err(WriteError::Store)
+    }
+
+    /// Whether the path no longer leads to the file that is open. SQLite would
+    /// go on writing to a file that was removed, and report success.
+    pub(crate) fn is_displaced(&self) -> bool {
+        Identity::of(&self.path).ok() != Some(self.identity)
+    }
+
+    /// Leaves a file that was moved or removed.
+    ///
+    /// What is in the WAL is brought home first. The ordinary close would then
+    /// delete the WAL by its name, which may be another file's by now.
+    pub(crate) fn leave(self) {
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        if let Err(error) = self.conn.query_row(checkpoint, [], |_| Ok(())) {
+            tracing::debug!(%error, "the displaced database was left with its WAL");
+        }
+        if let Err(error) = keep_wal_on_close(&self.conn, true) {
+            tracing::debug!(%error, "the displaced database is closed like any other");
+        }
+    }
+
+    /// Writes the last losses, takes the writer's mark away and closes the file.
+    ///
+    /// Where this fails the mark stays, and the next opening tells of an
+    /// unclean shutdown: rightly, since something is missing or may be.
+    pub(crate) fn close(self, ledger: &mut Ledger) -> Result<(), WriteError> {
+        let mut write = || {
+            let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
+            ledger.write(&tx)?;
+            losses::unmark(&tx, &self.mark)?;
+            tx.commit()
+        };
+        write()
+            .and_then(|()| self.conn.close().map_err(|(_, error)| error))
+            .map_err(WriteError::Store)
+    }
+}
+
+/// Makes what is missing of `path`; gives the name that SQLite and the side
+/// files go by, with links resolved.
+fn create(path: &Path) -> Result<PathBuf, OpenError> {
+    let create = || {
+        // An absolute path, so that `:memory:` and `file:` are plain names.
+        let path = std::path::absolute(path)?;
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        match options.open(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => fs::canonicalize(path),
+        }
+    };
+    let real = create().map_err(|error| unwritable(path, error))?;
+    if !real.is_file() {
+        let found = if real.is_dir() {
+            "a directory"
+        } else {
+            "no regular file"
+        };
+        let detail = format!("it is {found}; give the path of a file");
+        return Err(OpenError::new(OpenErrorKind::NotAFile, path, detail));
+    }
+    Ok(real)
+}
+
+fn unwritable(path: &Path, error: io::Error) -> OpenError {
+    let detail = "the file cannot be created or reached; check its directory";
+    OpenError::new(OpenErrorKind::Unwritable, path, detail).with_source(error)
+}
+
+/// The file beside `database` whose name ends in `suffix`.
+pub(super) fn sidecar(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(database);
+    name.push(suffix);
+    name.into()
+}
+
+/// Step 2: an error if the file is one to refuse.
+///
+/// A read-only connection to a database in WAL mode makes the `-wal` and
+/// `-shm` files anew and leaves them behind. `immutable` prevents that, but is
+/// only right while nobody writes: so it is used while there is neither a WAL
+/// nor a journal, before and after. With a WAL the existing `-shm` is read
+/// without being written to. What neither can read is left to step 3.
+fn refuse_untouched(path: &Path, real: &Path) -> Result<(), OpenError> {
+    if real.metadata().is_ok_and(|file| file.len() == 0) {
+        return Ok(());
+    }
+    let at_rest = || {
+        ["-wal", "-journal"]
+            .iter()
+            .all(|suffix| !sidecar(real, suffix).exists())
+    };
+    let was_at_rest = at_rest();
+    let mode = if was_at_rest {
+        "immutable"
+    } else {
+        "readonly_shm"
+    };
+    let verdict = Connection::open_with_flags(
+        format!("{}?mode=ro&{mode}=1", uri(real)),
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_URI
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(|error| inspect::sqlite(path, "it cannot be read", error))
+    .and_then(|conn| inspect::version(&conn, path));
+    match verdict {
+        Err(error) if inspect::is_refusal(&error) && was_at_rest == at_rest() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// `path` as a URI in which no character of a file name means anything.
+fn uri(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'_' | b'-' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                uri.push(char::from(*byte));
+            }
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri
+}
+
+fn connect(real: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(
+        real,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    conn.busy_timeout(OPEN_PATIENCE)?;
+    // A file that step 3 refuses keeps its WAL.
+    keep_wal_on_close(&conn, true)?;
+    // A table of the user's must not be able to block the migration or the writer.
+    conn.pragma_update(None, "foreign_keys", false)?;
+    Ok(conn)
+}
+
+fn keep_wal_on_close(conn: &Connection, keep: bool) -> rusqlite::Result<()> {
+    conn.set_db_config(SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)
+        .map(drop)
+}
+
+/// Step 3. `sole_writer` is the own mark of a writer that knows all other
+/// marks to be those of dead ones.
+fn set_up(conn: &Connection, path: &Path, sole_writer: Option<&str>) -> Result<(), OpenError> {
+    let failed = |error| inspect::sqlite(path, "it cannot be written", error);
+
+    let pages: i64 = conn
+        .pragma_query_value(None, "page_count", |row| row.get(0))
+        .map_err(failed)?;
+    if pages == 0 {
+        conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")
+            .map_err(failed)?;
+    }
+
+    // In the journal mode that the file has: the switch to WAL is no part of
+    // any transaction, so it comes after the migration.
+    let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate).map_err(failed)?;
+    let found = inspect::version(&tx, path)?;
+    migrate::migrate(&tx, found, SCHEMA_VERSION).map_err(|error| {
+        if found == 0 {
+            return failed(error);
+        }
+        let detail = format!(
+            "its tables could not be brought from version {found} to {SCHEMA_VERSION}; \
+             the file is as it was"
+        );
+        OpenError::new(OpenErrorKind::MigrationFailed, path, detail).with_source(error)
+    })?;
+    group::check_statements(&tx).map_err(|error| {
+        let detail = "its tables do not take our statements; restore them, or give another path";
+        OpenError::new(OpenErrorKind::IncompatibleTables, path, detail).with_source(error)
+    })?;
+    write_meta(&tx)
+        .and_then(|()| sole_writer.map_or(Ok(()), |own| losses::tell_dead_writers(&tx, own)))
+        .and_then(|()| tx.commit())
+        .map_err(failed)?;
+
+    let mode: String = conn
+        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
+        .map_err(failed)?;
+    if mode.eq_ignore_ascii_case("wal") {
+        // Elsewhere a power loss could then damage the file.
+        conn.pragma_update(None, "synchronous", "NORMAL")
+            .map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn write_meta(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute(
+        "INSERT INTO meta (key, value) VALUES ('created_at', ?1) ON CONFLICT (key) DO NOTHING",
+        [clock::unix_ms().to_string()],
+    )?;
+    for (key, value) in [
+        ("schema_version", SCHEMA_VERSION.to_string().as_str()),
+        ("writer_version", env!("CARGO_PKG_VERSION")),
+        ("lineage", LINEAGE),
+    ] {
+        conn.execute(
+            "INSERT INTO meta (key, value) VALUES (?1, ?2)
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            params![key, value],
+        )?;
+    }
+    Ok(())
+}
+
+/// Which file a path leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    #[cfg(unix)]
+    device: u64,
+    #[cfg(unix)]
+    inode: u64,
+}
+
+impl Identity {
+    fn of(path: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        #[cfg(unix)]
+        return Ok(Self {
+            device: std::os::unix::fs::MetadataExt::dev(&metadata),
+            inode: std::os::unix::fs::MetadataExt::ino(&metadata),
+        });
+        // Elsewhere an open file can be neither moved nor removed.
+        #[cfg(not(unix))]
+        return metadata
+            .is_file()
+            .then_some(Self {})
+            .ok_or(io::ErrorKind::NotFound.into());
+    }
+}

@@ -1,0 +1,150 @@
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use std::{io, thread};
+
+use super::queue::{Limits, Queue};
+use super::writer::{Hook, Report, Writer};
+use super::{CaptureCounters, Handle, Shared, Store, StoreState};
+use crate::error::{OpenError, OpenErrorKind};
+use crate::event::RequestEvent;
+
+const THREAD_NAME: &str = "mcp-store-writer";
+
+/// Settings of a [`Store`], from [`Store::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_mcp_store::Store;
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("mcp.db");
+///
+/// let store = Store::builder(path)
+///     .flush_interval(Duration::from_millis(200))
+///     .on_recorded(|request| println!("{} {} us", request.method, request.latency_us))
+///     .open()?;
+/// # Ok::<(), tower_mcp_store::OpenError>(())
+/// ```
+#[must_use = "nothing is opened before `open` or `open_in_background`"]
+pub struct StoreBuilder {
+    path: PathBuf,
+    flush_interval: Duration,
+    limits: Limits,
+    hook: Option<Hook>,
+}
+
+impl StoreBuilder {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            flush_interval: Duration::from_millis(40),
+            limits: Limits {
+                events: 262_144,
+                bytes: 88 << 20,
+            },
+            hook: None,
+        }
+    }
+
+    /// How long an event may wait to be committed with others; 40 ms by
+    /// default. It is also what a crash of the process may cost.
+    pub fn flush_interval(mut self, interval: Duration) -> Self {
+        self.flush_interval = interval;
+        self
+    }
+
+    /// How many events the queue holds at most; 262,144 by default. Sessions
+    /// and listings have 4,096 places more.
+    pub fn queue_events(mut self, events: usize) -> Self {
+        self.limits.events = events;
+        self
+    }
+
+    /// How much memory the queued events take at most, in bytes; 88 MiB by
+    /// default. Sessions and listings have 8 MiB more.
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.limits.bytes = bytes;
+        self
+    }
+
+    /// Has `hook` called with every request whose row is committed.
+    ///
+    /// It runs on the writer's thread, which writes nothing meanwhile, and a
+    /// flush waits for it too. If it panics it is not called again. A hook that
+    /// holds a clone of the [`Store`] keeps it open until
+    /// [`shutdown`](Store::shutdown).
+    pub fn on_recorded(mut self, hook: impl FnMut(&RequestEvent) + Send + 'static) -> Self {
+        self.hook = Some(Box::new(hook));
+        self
+    }
+
+    /// Opens the file, creating it and its directories where they are missing
+    /// and bringing an older one to the tables of today.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened or is refused; one that is locked, after
+    /// some seconds. A refused file is left as it was.
+    pub fn open(self) -> Result<Store, OpenError> {
+        let path = self.path.clone();
+        let no_thread = |error: io::Error| {
+            let detail = "the writer's thread cannot be started";
+            OpenError::new(OpenErrorKind::Other, &path, detail).with_source(error)
+        };
+        let (report, result) = mpsc::channel();
+        let (store, started) = self.start(Some(report));
+        started.map_err(no_thread)?;
+        match result.recv() {
+            Ok(opened) => opened.map(|()| store),
+            Err(_) => Err(no_thread(io::Error::other("it ended at once"))),
+        }
+    }
+
+    /// Gives a store at once and opens the file behind it. Cannot fail.
+    ///
+    /// A file that cannot be opened is told by one `tracing` error and by
+    /// [`Store::state`], and tried again, at first after 50 ms, later every
+    /// five seconds. Until then events wait in the queue, and are dropped and
+    /// counted when that is full.
+    pub fn open_in_background(self) -> Store {
+        let path = self.path.clone();
+        let (store, started) = self.start(None);
+        if let Err(error) = started {
+            let reason = format!("the thread of the writer cannot be started: {error}");
+            tracing::error!("cannot open the store {}: {reason}", path.display());
+            let queue = &store.handle.shared.queue;
+            queue.give_up();
+            queue.end();
+            queue.set_condition(StoreState::Failing { reason });
+        }
+        store
+    }
+
+    fn start(self, report: Report) -> (Store, io::Result<()>) {
+        let shared = Arc::new(Shared {
+            path: self.path,
+            queue: Queue::new(self.limits),
+            counters: CaptureCounters::default(),
+            layers: Mutex::new(Vec::new()),
+        });
+        let writer = Writer::new(Arc::clone(&shared), self.flush_interval, self.hook);
+        let started = thread::Builder::new()
+            .name(THREAD_NAME.to_owned())
+            .spawn(move || writer.run(report))
+            .map(drop);
+        let handle = Arc::new(Handle { shared });
+        (Store { handle }, started)
+    }
+}
+
+impl fmt::Debug for StoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreBuilder")
+            .field("path", &self.path)
+            .field("flush_interval", &self.flush_interval)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}

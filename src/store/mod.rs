@@ -1,0 +1,200 @@
+//! The store: a handle, a bounded queue and the one thread that writes.
+//!
+//! ```text
+//! Store::record ──> queue (bounded, one short lock) ──> writer thread ──> db
+//!        flush, shutdown wait for the writer  ^                 │
+//!                                             └── accounts <────┘
+//! ```
+//!
+//! The writer sleeps while there is nothing to write. An event wakes it, it
+//! lets the flush interval pass and commits all that has come, in groups. A
+//! row that SQLite refuses is counted as failed; whatever else goes wrong
+//! keeps the group and is tried again, until it is written or a shutdown runs
+//! out of time.
+
+mod builder;
+mod deadline;
+mod queue;
+mod size;
+mod state;
+mod stats;
+mod writer;
+
+pub use builder::StoreBuilder;
+pub use state::StoreState;
+pub use stats::Stats;
+
+pub(crate) use stats::CaptureCounters;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use self::deadline::Deadline;
+use self::queue::Queue;
+use crate::error::{FlushError, OpenError, ShutdownError};
+use crate::event::StoreEvent;
+
+/// How long the writer may take to let go of the file once its time is up.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How long the writer may go on writing when the last handle is dropped.
+const DROP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A store of MCP traffic in one SQLite file: a cheap handle on the thread
+/// that writes it.
+///
+/// When the last clone is dropped, what is queued is written and the file is
+/// closed; the drop waits for that two seconds at most. Call
+/// [`shutdown`](Self::shutdown) to know how it went.
+#[derive(Clone)]
+pub struct Store {
+    handle: Arc<Handle>,
+}
+
+/// What all clones share; its drop is that of the last one.
+struct Handle {
+    shared: Arc<Shared>,
+}
+
+/// What the handles and the writer share.
+struct Shared {
+    path: PathBuf,
+    queue: Queue,
+    counters: CaptureCounters,
+    layers: Mutex<Vec<Weak<dyn SettleOpen>>>,
+}
+
+/// A layer that records through a store and has exchanges open.
+pub(crate) trait SettleOpen: Send + Sync {
+    /// Records the rows of all open exchanges now.
+    fn settle_open(&self);
+}
+
+impl Store {
+    /// Opens `path` with the default settings, creating it where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// As [`StoreBuilder::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::builder(path.as_ref()).open()
+    }
+
+    /// Settings for a store in `path`.
+    pub fn builder(path: impl Into<PathBuf>) -> StoreBuilder {
+        StoreBuilder::new(path.into())
+    }
+
+    /// Hands an event to the writer. Never blocks on I/O and never fails: an
+    /// event that finds the queue full, or the store shut down, is dropped and
+    /// counted.
+    pub fn record(&self, event: StoreEvent) {
+        self.shared().queue.push(event);
+    }
+
+    /// Waits until everything recorded before this call is committed, or
+    /// counted as failed or dropped.
+    ///
+    /// # Errors
+    ///
+    /// When that takes longer than `timeout`.
+    pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
+        self.shared().queue.flush(timeout)
+    }
+
+    /// Records the exchanges that are open, writes what is queued, closes the
+    /// file and gives the statistics. Later events are dropped and counted.
+    ///
+    /// Writing ends after `timeout`, and the call at most a second later. A
+    /// second call gives the same result.
+    ///
+    /// # Errors
+    ///
+    /// When events had to be given up because they could not be written in
+    /// time; the error holds the statistics too.
+    pub fn shutdown(&self, timeout: Duration) -> Result<Stats, ShutdownError> {
+        let layers: Vec<_> = {
+            let layers = self.shared().layers.lock();
+            let layers = layers.unwrap_or_else(PoisonError::into_inner);
+            layers.iter().filter_map(Weak::upgrade).collect()
+        };
+        for layer in layers {
+            layer.settle_open();
+        }
+        let fill = |stats: &mut Stats| self.shared().counters.fill(stats);
+        match self.handle.stop(timeout) {
+            Ok(mut stats) => {
+                fill(&mut stats);
+                Ok(stats)
+            }
+            Err(mut error) => {
+                fill(&mut error.stats);
+                Err(error)
+            }
+        }
+    }
+
+    /// What became of everything recorded so far.
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.shared().queue.stats();
+        self.shared().counters.fill(&mut stats);
+        stats
+    }
+
+    /// What the writer is able to do right now.
+    pub fn state(&self) -> StoreState {
+        self.shared().queue.condition()
+    }
+
+    /// The file, as it was named when the store was made.
+    pub fn path(&self) -> &Path {
+        &self.shared().path
+    }
+
+    /// Where the layers count what [`stats`](Self::stats) shows.
+    pub(crate) fn counters(&self) -> &CaptureCounters {
+        &self.shared().counters
+    }
+
+    /// Has [`shutdown`](Self::shutdown) ask `layer` to record what it has open.
+    pub(crate) fn register(&self, layer: Weak<dyn SettleOpen>) {
+        let layers = self.shared().layers.lock();
+        let mut layers = layers.unwrap_or_else(PoisonError::into_inner);
+        layers.retain(|layer| layer.strong_count() > 0);
+        layers.push(layer);
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.handle.shared
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("path", &self.path())
+            .field("state", &self.state())
+            .field("stats", &self.stats())
+            .finish()
+    }
+}
+
+impl Handle {
+    fn stop(&self, timeout: Duration) -> Result<Stats, ShutdownError> {
+        let queue = &self.shared.queue;
+        queue.close(Deadline::after(timeout));
+        queue.await_end(Deadline::after(timeout.saturating_add(GRACE)))
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.queue.close(Deadline::after(DROP_TIMEOUT));
+        } else if let Err(error) = self.stop(DROP_TIMEOUT) {
+            tracing::warn!("the store was dropped, but not everything was written: {error}");
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! The bounded queue between whoever records and the writer thread.
+//!
+//! One mutex holds the queue and its accounts, so that the accounts agree with
+//! each other at every moment. It is held for moving pointers only: the writer
+//! takes the whole buffer in exchange for an empty one, and events are dropped
+//! outside the lock.
+//!
+//! Events are numbered as they are accepted, and the writer settles them in
+//! that order. So "everything before this call" is a number, and a flush waits
+//! for it without a second channel that could overtake the first.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::deadline::Deadline;
+use super::size::size;
+use super::{Stats, StoreState};
+use crate::db::Stretch;
+use crate::error::{FlushError, ShutdownError};
+use crate::event::StoreEvent;
+
+/// Events in one piece of the buffer. A full piece is never moved or copied,
+/// however long the queue grows.
+pub(super) const CHUNK: usize = 256;
+
+/// Emptied pieces kept for use again.
+const SPARES: usize = 8;
+
+/// Room beyond the bounds that requests cannot take: losing a session or a
+/// listing would blank many rows.
+const RESERVED_EVENTS: usize = 4096;
+const RESERVED_BYTES: usize = 8 << 20;
+
+/// How much the queue holds at most, what the writer is at included.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) events: usize,
+    pub(super) bytes: usize,
+}
+
+/// Consecutive events.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    pub(super) events: Vec<StoreEvent>,
+    pub(super) bytes: usize,
+}
+
+/// Events that were not accepted since the writer last asked.
+#[derive(Debug, Default)]
+pub(super) struct Refused {
+    pub(super) queue_full: Option<Stretch>,
+    pub(super) shutdown: Option<Stretch>,
+}
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    limits: Limits,
+    state: Mutex<State>,
+    /// The writer waits here.
+    work: Condvar,
+    /// Flushes and shutdowns wait here.
+    progress: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Only the last piece has room.
+    pending: VecDeque<Chunk>,
+    spares: Vec<Chunk>,
+    /// Bytes of all queued events.
+    bytes: usize,
+    /// The accounts; what the layers count is no part of them.
+    stats: Stats,
+    /// The number of the last event that was accepted.
+    accepted: u64,
+    /// Every event up to this number was written, failed or dropped.
+    settled: u64,
+    /// A flush waits for this number.
+    flush_to: u64,
+    waiting: usize,
+    sleep: Sleep,
+    refused: Refused,
+    /// Set by shutdown: no event is accepted any more, and the writer ends
+    /// when it has written the rest or this moment has come.
+    closing: Option<Deadline>,
+    /// Events that the writer gave up when it ended.
+    given_up: u64,
+    condition: StoreState,
+    /// What kept the writer from writing when it ended.
+    obstacle: Option<String>,
+    ended: bool,
+}
+
+/// What the writer is doing, so that nobody wakes it in vain.
+#[derive(Debug, PartialEq)]
+enum Sleep {
+    /// Not asleep, or about to wake.
+    Awake,
+    /// Asleep until there is an event.
+    Idle,
+    /// Asleep until the flush interval is over.
+    Lingering,
+}
+
+impl Queue {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            state: Mutex::new(State {
+                pending: VecDeque::new(),
+                spares: Vec::new(),
+                bytes: 0,
+                stats: Stats::default(),
+                accepted: 0,
+                settled: 0,
+                flush_to: 0,
+                waiting: 0,
+                sleep: Sleep::Awake,
+                refused: Refused::default(),
+                closing: None,
+                given_up: 0,
+                condition: StoreState::Opening,
+                obstacle: None,
+                ended: false,
+            }),
+            work: Condvar::new(),
+            progress: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // ===== for those who record =====
+
+    /// Accepts the event, or drops and counts it.
+    pub(super) fn push(&self, event: StoreEvent) {
+        let bytes = size(&event);
+        let mut state = self.lock();
+        state.stats.submitted += 1;
+        if state.closing.is_some() {
+            state.stats.dropped += 1;
+            Stretch::extend(&mut state.refused.shutdown, Stretch::now(1));
+            drop(state);
+            return;
+        }
+        if !state.has_room(self.limits, &event, bytes) {
+            state.stats.dropped += 1;
+            Stretch::extend(&mut state.refused.queue_full, Stretch::now(1));
+            drop(state);
+            return;
+        }
+        state.accept(event, bytes);
+        let wake = match state.sleep {
+            Sleep::Awake => false,
+            Sleep::Idle => true,
+            Sleep::Lingering => state.is_half_full(self.limits),
+        };
+        if wake {
+            state.sleep = Sleep::Awake;
+        }
+        drop(state);
+        if wake {
+            self.work.notify_one();
+        }
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        self.lock().stats
+    }
+
+    pub(super) fn condition(&self) -> StoreState {
+        self.lock().condition.clone()
+    }
+
+    /// Waits until every event accepted so far is settled.
+    pub(super) fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
+        let deadline = Deadline::after(timeout);
+        let mut state = self.lock();
+        let ticket = state.accepted;
+        state.flush_to = ticket;
+        self.wake_writer(&mut state);
+        state = self.await_progress(state, deadline, |state| state.settled >= ticket);
+        if state.settled >= ticket {
+            return Ok(());
+        }
+        Err(FlushError {
+            queued: state.stats.queued,
+            reason: state.obstacle(),
+        })
+    }
+
+    /// Accepts no more events and gives the writer until `deadline` to write
+    /// the rest. The first call decides.
+    pub(super) fn close(&self, deadline: Deadline) {
+        let mut state = self.lock();
+        if state.closing.is_none() {
+            state.closing = Some(deadline);
+        }
+        self.wake_writer(&mut state);
+    }
+
+    /// Waits for the end of the writer.
+    pub(super) fn await_end(&self, deadline: Deadline) -> Result<Stats, ShutdownError> {
+        let state = self.await_progress(self.lock(), deadline, |state| state.ended);
+        if state.ended && state.given_up == 0 {
+            return Ok(state.stats);
+        }
+        Err(ShutdownError {
+            stats: state.stats,
+            lost: state.given_up,
+            reason: state.obstacle(),
+        })
+    }
+
+    fn await_progress<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        deadline: Deadline,
+        done: impl Fn(&State) -> bool,
+    ) -> MutexGuard<'a, State> {
+        state.waiting += 1;
+        while !done(&state) && !deadline.has_passed() {
+            state = deadline.wait(&self.progress, state);
+        }
+        state.waiting -= 1;
+        state
+    }
+
+    /// Notified under the lock, unlike in `push`: this is rare.
+    fn wake_writer(&self, state: &mut State) {
+        state.sleep = Sleep::Awake;
+        self.work.notify_one();
+    }
+
+    // ===== for the writer =====
+
+    /// Waits for events and takes all there are; `None` when the queue is
+    /// closed and empty.
+    ///
+    /// Events that find the writer idle wait for one `interval`, later ones
+    /// until `due`, so that what arrives together is committed together. A
+    /// flush, a shutdown and a queue more than half full end the wait.
+    pub(super) fn next(&self, mut due: Deadline, interval: Duration) -> Option<VecDeque<Chunk>> {
+        let mut state = self.lock();
+        while state.pending.is_empty() {
+            if state.closing.is_some() {
+                return None;
+            }
+            state.sleep = Sleep::Idle;
+            state = self
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+            due = Deadline::after(interval);
+        }
+        while !state.is_urgent(self.limits) && !due.has_passed() {
+            state.sleep = Sleep::Lingering;
+            state = due.wait(&self.work, state);
+        }
+        state.sleep = Sleep::Awake;
+        Some(std::mem::take(&mut state.pending))
+    }
+
+    /// Waits before another attempt at writing; `false` if there is to be none.
+    pub(super) fn pause(&self, pause: Duration) -> bool {
+        let over = Deadline::after(pause);
+        let mut state = self.lock();
+        let was_closing = state.closing.is_some();
+        loop {
+            let until = match state.closing {
+                Some(end) if end.has_passed() || state.stats.queued == 0 => return false,
+                // Somebody waits for the end now: try at once.
+                Some(_) if !was_closing => return true,
+                Some(end) => over.earlier(end),
+                None => over,
+            };
+            if over.has_passed() {
+                return true;
+            }
+            state = until.wait(&self.work, state);
+        }
+    }
+
+    /// Whether a shutdown has run out of time.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.lock().closing.is_some_and(Deadline::has_passed)
+    }
+
+    pub(super) fn take_refused(&self) -> Refused {
+        std::mem::take(&mut self.lock().refused)
+    }
+
+    pub(super) fn set_condition(&self, condition: StoreState) {
+        self.lock().condition = condition;
+    }
+
+    /// Enters what became of the events in `chunks`, and keeps their memory.
+    pub(super) fn settle(&self, mut chunks: Vec<Chunk>, failed: usize) {
+        let (mut events, mut bytes) = (0, 0);
+        for chunk in &mut chunks {
+            events += chunk.events.len();
+            bytes += chunk.bytes;
+            chunk.events.clear();
+            chunk.bytes = 0;
+        }
+        let mut state = self.lock();
+        state.stats.written += (events - failed) as u64;
+        state.stats.failed += failed as u64;
+        state.stats.queued -= events as u64;
+        state.settled += events as u64;
+        state.bytes -= bytes;
+        let room = SPARES.saturating_sub(state.spares.len());
+        state.spares.extend(chunks.drain(..room.min(chunks.len())));
+        self.tell_progress(state);
+    }
+
+    /// The writer ends: drops and counts whatever is queued.
+    pub(super) fn give_up(&self) -> Refused {
+        let mut state = self.lock();
+        state.closing.get_or_insert(Deadline::after(Duration::ZERO));
+        let lost = std::mem::take(&mut state.stats.queued);
+        if lost > 0 {
+            state.stats.dropped += lost;
+            state.given_up += lost;
+            state.obstacle = state.obstacle();
+            Stretch::extend(&mut state.refused.shutdown, Stretch::now(lost));
+        }
+        state.settled = state.accepted;
+        state.bytes = 0;
+        let dropped = std::mem::take(&mut state.pending);
+        let refused = std::mem::take(&mut state.refused);
+        self.tell_progress(state);
+        drop(dropped);
+        refused
+    }
+
+    /// The file is closed; the writer does nothing more.
+    pub(super) fn end(&self) {
+        let mut state = self.lock();
+        state.condition = StoreState::Closed;
+        state.ended = true;
+        self.tell_progress(state);
+    }
+
+    fn tell_progress(&self, state: MutexGuard<'_, State>) {
+        let awaited = state.waiting > 0;
+        drop(state);
+        if awaited {
+            self.progress.notify_all();
+        }
+    }
+}
+
+impl State {
+    fn has_room(&self, limits: Limits, event: &StoreEvent, bytes: usize) -> bool {
+        let (mut events_max, mut bytes_max) = (limits.events, limits.bytes);
+        if event.is_structural() {
+            events_max = events_max.saturating_add(RESERVED_EVENTS);
+            bytes_max = bytes_max.saturating_add(RESERVED_BYTES);
+        }
+        self.stats.queued < events_max as u64 && self.bytes.saturating_add(bytes) <= bytes_max
+    }
+
+    fn accept(&mut self, event: StoreEvent, bytes: usize) {
+        self.accepted += 1;
+        self.stats.queued += 1;
+        self.bytes += bytes;
+        match self.pending.back_mut() {
+            Some(chunk) if chunk.events.len() < CHUNK => {
+                chunk.events.push(event);
+                chunk.bytes += bytes;
+            }
+            _ => {
+                let mut chunk = self.spares.pop().unwrap_or_else(|| Chunk {
+                    events: Vec::with_capacity(CHUNK),
+                    bytes: 0,
+                });
+                chunk.events.push(event);
+                chunk.bytes = bytes;
+                self.pending.push_back(chunk);
+            }
+        }
+    }
+
+    fn is_half_full(&self, limits: Limits) -> bool {
+        self.stats.queued > limits.events as u64 / 2 || self.bytes > limits.bytes / 2
+    }
+
+    /// Whether the writer is not to wait for more.
+    fn is_urgent(&self, limits: Limits) -> bool {
+        self.closing.is_some() || self.flush_to > self.settled || self.is_half_full(limits)
+    }
+
+    fn obstacle(&self) -> Option<String> {
+        match &self.condition {
+            StoreState::Failing { reason } => Some(reason.clone()),
+            _ => self.obstacle.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

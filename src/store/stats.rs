@@ -1,0 +1,62 @@
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What became of everything that was recorded, as one consistent snapshot.
+///
+/// At every moment `submitted == written + failed + dropped + queued`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Events given to [`Store::record`](crate::Store::record).
+    pub submitted: u64,
+    /// Events that are committed in the file.
+    pub written: u64,
+    /// Events that can never be written, such as a second request with the same id.
+    pub failed: u64,
+    /// Events given up: the queue was full, or shutdown had no time left.
+    pub dropped: u64,
+    /// Events that wait, those in a transaction that is not committed yet included.
+    pub queued: u64,
+    /// Texts from the wire that were cut to their bound.
+    pub truncated: u64,
+    /// Requests that were refused unread and whose method nobody knows; they have no row.
+    pub unidentified: u64,
+    /// Exchanges that are open now.
+    pub in_flight: u64,
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} submitted: {} written, {} failed, {} dropped, {} queued; \
+             {} truncated, {} unidentified, {} in flight",
+            self.submitted,
+            self.written,
+            self.failed,
+            self.dropped,
+            self.queued,
+            self.truncated,
+            self.unidentified,
+            self.in_flight,
+        )
+    }
+}
+
+/// What the capturing layers count, for [`Stats`].
+#[derive(Debug, Default)]
+pub(crate) struct CaptureCounters {
+    pub(crate) truncated: AtomicU64,
+    pub(crate) unidentified: AtomicU64,
+    /// A gauge: up when an exchange begins, down when it ends.
+    pub(crate) in_flight: AtomicU64,
+}
+
+impl CaptureCounters {
+    /// Enters the counters into `stats`.
+    pub(super) fn fill(&self, stats: &mut Stats) {
+        stats.truncated = self.truncated.load(Ordering::Relaxed);
+        stats.unidentified = self.unidentified.load(Ordering::Relaxed);
+        stats.in_flight = self.in_flight.load(Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,315 @@
+//! The thread that owns the connection.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::deadline::Deadline;
+use super::queue::{Chunk, Refused};
+use super::{Shared, StoreState};
+use crate::db::{Db, Ledger, LossReason, Stretch, WriteError};
+use crate::error::{OpenError, chain};
+use crate::event::{RequestEvent, StoreEvent};
+
+/// Pieces of the queue in one transaction: enough that a commit costs little
+/// per row, few enough that other writers of the file get their turn.
+const GROUP: usize = 16;
+
+/// Between two attempts at a file that cannot be opened or written to, the
+/// pause doubles from the first of these to the second.
+const PAUSE_FIRST: Duration = Duration::from_millis(50);
+const PAUSE_LONGEST: Duration = Duration::from_secs(5);
+
+/// What [`StoreBuilder::on_recorded`](super::StoreBuilder::on_recorded) was given.
+pub(super) type Hook = Box<dyn FnMut(&RequestEvent) + Send>;
+
+/// Where the result of the first opening goes. Without it nobody waits, and
+/// the writer goes on trying.
+pub(super) type Report = Option<Sender<Result<(), OpenError>>>;
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    flush_interval: Duration,
+    /// The same whenever this writer opens a file again.
+    id: Uuid,
+    db: Option<Db>,
+    ledger: Ledger,
+    /// The file could not be opened or written to at the last attempt.
+    failing: bool,
+    hook: Option<Hook>,
+    hook_panicked: bool,
+}
+
+/// Events that SQLite refused, by their place in the group.
+#[derive(Default)]
+struct Rejected {
+    places: Vec<usize>,
+    first_reason: Option<String>,
+}
+
+/// Marks the queue as without a writer, also if the writer panicked.
+struct Ending<'a>(&'a Shared);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.queue.give_up();
+        self.0.queue.end();
+    }
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, flush_interval: Duration, hook: Option<Hook>) -> Self {
+        Self {
+            shared,
+            flush_interval,
+            id: Uuid::now_v7(),
+            db: None,
+            ledger: Ledger::default(),
+            failing: false,
+            hook,
+            hook_panicked: false,
+        }
+    }
+
+    /// Works until the queue is closed and written, or the time for it is up.
+    pub(super) fn run(mut self, report: Report) {
+        let shared = Arc::clone(&self.shared);
+        // Dropped before `self`: the hook may hold a handle of the store, which
+        // waits for the end when it is the last one.
+        let _ending = Ending(&shared);
+        if self.open_first(report) {
+            let mut due = Deadline::after(self.flush_interval);
+            while let Some(chunks) = shared.queue.next(due, self.flush_interval) {
+                due = Deadline::after(self.flush_interval);
+                if !self.write(chunks) {
+                    break;
+                }
+            }
+        }
+        self.close();
+    }
+
+    fn open_first(&mut self, report: Report) -> bool {
+        let mut pause = PAUSE_FIRST;
+        loop {
+            let error = match Db::open(&self.shared.path, self.id) {
+                Ok(db) => {
+                    self.db = Some(db);
+                    self.succeeded();
+                    if let Some(report) = report {
+                        // Whoever asked is gone if this fails, and the queue closes.
+                        drop(report.send(Ok(())));
+                    }
+                    return true;
+                }
+                Err(error) => error,
+            };
+            let reason = chain(&error);
+            if let Some(report) = report {
+                drop(report.send(Err(error)));
+                return false;
+            }
+            if !self.failing {
+                tracing::error!("{reason}; traffic is not recorded until that is mended");
+            }
+            self.failed(reason);
+            if !self.shared.queue.pause(pause) {
+                return false;
+            }
+            pause = (pause * 2).min(PAUSE_LONGEST);
+        }
+    }
+
+    /// Writes `chunks` in groups; `false` if the time for it was up before.
+    fn write(&mut self, mut chunks: VecDeque<Chunk>) -> bool {
+        while !chunks.is_empty() {
+            let group: Vec<Chunk> = chunks.drain(..GROUP.min(chunks.len())).collect();
+            let Some(rejected) = self.write_group(&group) else {
+                return false;
+            };
+            self.call_hook(&group, &rejected);
+            self.shared.queue.settle(group, rejected.places.len());
+        }
+        true
+    }
+
+    /// Tries until the group is committed; `None` if the time was up before.
+    fn write_group(&mut self, group: &[Chunk]) -> Option<Rejected> {
+        let mut pause = PAUSE_FIRST;
+        loop {
+            if self.shared.queue.is_overdue() {
+                return None;
+            }
+            let refused = self.shared.queue.take_refused();
+            self.note(refused);
+            match self.attempt(group) {
+                Ok(rejected) => {
+                    self.succeeded();
+                    return Some(rejected);
+                }
+                Err(reason) => {
+                    if !self.failing {
+                        tracing::warn!("cannot write to the store, trying again: {reason}");
+                    }
+                    self.failed(reason);
+                }
+            }
+            if !self.shared.queue.pause(pause) {
+                return None;
+            }
+            pause = (pause * 2).min(PAUSE_LONGEST);
+        }
+    }
+
+    fn attempt(&mut self, group: &[Chunk]) -> Result<Rejected, String> {
+        if let Some(db) = self.db.take_if(|db| db.is_displaced()) {
+            tracing::warn!("the store's file was moved or removed, opening its path anew");
+            db.leave();
+            self.ledger.forget_rows();
+        }
+        let db = match &self.db {
+            Some(db) => db,
+            None => {
+                let opened = Db::open(&self.shared.path, self.id);
+                self.db.insert(opened.map_err(|error| chain(&error))?)
+            }
+        };
+        // The ledger changes with the file or not at all.
+        let mut ledger = self.ledger.clone();
+        match commit(db, group, &mut ledger) {
+            Ok(rejected) => {
+                self.tell(&ledger, &rejected);
+                self.ledger = ledger;
+                Ok(rejected)
+            }
+            Err(error) => {
+                if error.is_of_connection() {
+                    self.db = None;
+                    self.ledger.forget_rows();
+                }
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// Takes over what the queue refused.
+    fn note(&mut self, refused: Refused) {
+        if let Some(stretch) = refused.queue_full {
+            if !self.ledger.is_open(LossReason::QueueFull) {
+                tracing::warn!("the store's queue is full, events are dropped and counted");
+            }
+            self.ledger.add(LossReason::QueueFull, stretch);
+        }
+        if let Some(stretch) = refused.shutdown {
+            self.ledger.add(LossReason::Shutdown, stretch);
+        }
+    }
+
+    /// Tells once when rows begin to be rejected, and when a stretch is over.
+    fn tell(&self, now: &Ledger, rejected: &Rejected) {
+        use LossReason::{QueueFull, WriteFailed};
+        let (was, is) = (self.ledger.is_open(WriteFailed), now.is_open(WriteFailed));
+        if let (false, Some(reason)) = (was, &rejected.first_reason) {
+            tracing::warn!("the store refused an event, which is counted as failed: {reason}");
+        }
+        if was && !is {
+            tracing::info!("the store takes all events again");
+        }
+        if self.ledger.is_open(QueueFull) && !now.is_open(QueueFull) {
+            tracing::info!("the store's queue has room again");
+        }
+    }
+
+    fn succeeded(&mut self) {
+        let stats = self.shared.queue.stats();
+        if std::mem::take(&mut self.failing) {
+            tracing::info!("the store is written to again; {stats}");
+        }
+        self.shared.queue.set_condition(StoreState::Ready);
+    }
+
+    fn failed(&mut self, reason: String) {
+        self.failing = true;
+        self.shared
+            .queue
+            .set_condition(StoreState::Failing { reason });
+    }
+
+    /// Shows the hook every request that is in the file now.
+    fn call_hook(&mut self, group: &[Chunk], rejected: &Rejected) {
+        let Some(hook) = self.hook.as_mut().filter(|_| !self.hook_panicked) else {
+            return;
+        };
+        let mut places = rejected.places.iter().copied().peekable();
+        for (place, event) in events(group).enumerate() {
+            if places.next_if_eq(&place).is_some() {
+                continue;
+            }
+            let StoreEvent::Request(request) = event else {
+                continue;
+            };
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| hook(request))) {
+                let message = panic_message(&*panic);
+                tracing::error!("the on_recorded hook panicked and is not called again: {message}");
+                self.hook_panicked = true;
+                return;
+            }
+        }
+    }
+
+    /// Gives up what is left, tells so in the file if that is possible, and
+    /// closes it.
+    fn close(&mut self) {
+        let refused = self.shared.queue.give_up();
+        if let Some(stretch) = refused.shutdown {
+            let lost = stretch.dropped;
+            tracing::warn!("{lost} events came too late for the store and are lost");
+        }
+        self.note(refused);
+        let Some(db) = self.db.take() else { return };
+        if db.is_displaced() {
+            db.leave();
+        } else if let Err(error) = db.close(&mut self.ledger) {
+            tracing::warn!("the store could not be closed in order: {error}");
+        }
+    }
+}
+
+/// Writes the events of `group` in one transaction.
+fn commit(db: &Db, group: &[Chunk], ledger: &mut Ledger) -> Result<Rejected, WriteError> {
+    let mut transaction = db.group()?;
+    let mut rejected = Rejected::default();
+    for (place, event) in events(group).enumerate() {
+        match transaction.add(event) {
+            Ok(()) => {}
+            Err(error @ WriteError::Row(_)) => {
+                rejected.places.push(place);
+                rejected
+                    .first_reason
+                    .get_or_insert_with(|| error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if !rejected.places.is_empty() {
+        let count = rejected.places.len() as u64;
+        ledger.add(LossReason::WriteFailed, Stretch::now(count));
+    }
+    transaction.commit(ledger)?;
+    Ok(rejected)
+}
+
+fn events(group: &[Chunk]) -> impl Iterator<Item = &StoreEvent> {
+    group.iter().flat_map(|chunk| &chunk.events)
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

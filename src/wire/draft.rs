@@ -1,0 +1,139 @@
+//! A key or value while it comes in: bounded at once, made valid when whole.
+
+use sha2::{Digest as _, Sha256};
+
+use super::token;
+
+/// Bytes of a token that are held before they go into its digest.
+const TOKEN_BLOCK: usize = 256;
+
+/// More bytes than any draft holds at a time.
+pub(super) const LARGEST: usize = bytes_for(2048);
+
+/// Takes what comes at the end of a buffer.
+#[derive(Default)]
+pub(super) struct Draft {
+    start: usize,
+    limit: usize,
+    excess: Excess,
+}
+
+/// What happens to bytes over the limit.
+#[derive(Default)]
+enum Excess {
+    /// They are dropped; none came yet.
+    #[default]
+    Drop,
+    /// They were dropped.
+    Dropped,
+    /// All that came goes into a digest, once there is one.
+    Digest(Option<Box<Sha256>>),
+}
+
+/// Bytes that hold more than `chars` characters, if they are full.
+const fn bytes_for(chars: usize) -> usize {
+    4 * (chars + 1)
+}
+
+impl Draft {
+    /// A text whose first `chars` characters are kept.
+    pub(super) fn text(buf: &[u8], chars: u16) -> Self {
+        Self {
+            start: buf.len(),
+            limit: bytes_for(chars.into()),
+            excess: Excess::Drop,
+        }
+    }
+
+    /// A text that is of no use if it is longer than `bytes`.
+    pub(super) fn short(buf: &[u8], bytes: usize) -> Self {
+        Self {
+            start: buf.len(),
+            limit: bytes,
+            excess: Excess::Drop,
+        }
+    }
+
+    /// A value that is kept in full, as a digest if it is long.
+    pub(super) fn token(buf: &[u8]) -> Self {
+        Self {
+            start: buf.len(),
+            limit: TOKEN_BLOCK,
+            excess: Excess::Digest(None),
+        }
+    }
+
+    pub(super) fn push(&mut self, buf: &mut Vec<u8>, mut bytes: &[u8]) {
+        loop {
+            let room = (self.start + self.limit).saturating_sub(buf.len());
+            let (fits, over) = bytes.split_at(room.min(bytes.len()));
+            buf.extend_from_slice(fits);
+            if over.is_empty() {
+                return;
+            }
+            let Excess::Digest(digest) = &mut self.excess else {
+                self.excess = Excess::Dropped;
+                return;
+            };
+            // A character that may not be whole yet stays.
+            let held = &buf[self.start..];
+            let last = held
+                .iter()
+                .rev()
+                .take(4)
+                .position(|byte| byte & 0xc0 != 0x80);
+            let whole = buf.len() - last.map_or(0, |from_end| from_end + 1);
+            let valid = String::from_utf8_lossy(&buf[self.start..whole]);
+            digest.get_or_insert_default().update(valid.as_bytes());
+            buf.drain(self.start..whole);
+            bytes = over;
+        }
+    }
+
+    /// Where the draft begins in the buffer.
+    pub(super) fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Whether it is longer than what is held.
+    pub(super) fn overflows(&self) -> bool {
+        matches!(self.excess, Excess::Dropped | Excess::Digest(Some(_)))
+    }
+
+    /// Makes the text valid and at most `chars` characters long. Returns whether it was longer.
+    pub(super) fn finish_text(self, buf: &mut Vec<u8>, chars: u16) -> bool {
+        let cut = self.overflows();
+        let text = make_valid(buf, self.start);
+        // Nothing to count while there are no more bytes than characters allowed.
+        if text.len() <= chars.into() {
+            return cut;
+        }
+        match text.char_indices().nth(chars.into()) {
+            Some((end, _)) => {
+                buf.truncate(self.start + end);
+                true
+            }
+            None => cut,
+        }
+    }
+
+    /// Makes the value fit for a [`Token`](super::Token). Returns whether it is a digest now.
+    pub(super) fn finish_token(self, buf: &mut Vec<u8>) -> bool {
+        make_valid(buf, self.start);
+        let digest = match self.excess {
+            Excess::Digest(digest) => digest,
+            Excess::Drop | Excess::Dropped => None,
+        };
+        token::store(buf, self.start, digest)
+    }
+}
+
+/// Replaces invalid UTF-8 in what lies from `start` on.
+fn make_valid(buf: &mut Vec<u8>, start: usize) -> &str {
+    if str::from_utf8(&buf[start..]).is_err() {
+        let valid = String::from_utf8_lossy(&buf[start..]).into_owned();
+        buf.truncate(start);
+        buf.extend_from_slice(valid.as_bytes());
+    }
+    str::from_utf8(&buf[start..]).unwrap_or_default()
+}

@@ -1,0 +1,204 @@
+//! The facts of one JSON-RPC message.
+
+use std::ops::Range;
+
+use super::draft;
+use super::token::Token;
+use super::tree::{self, Field, Want};
+
+/// What a message is, by its members alone: the same in either direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A method and an id that is a string or number.
+    Request,
+    /// A method and no id.
+    Notification,
+    /// A result, no method and no error but `null`.
+    Success,
+    /// An error that is not `null`, and no method.
+    Failure,
+    /// None of these: no `jsonrpc`, a method that is no string, an id of
+    /// `null` beside a method, no member that is known.
+    Other,
+}
+
+/// One message whose object is closed.
+///
+/// A member that came several times has its last value, and an object that
+/// came again nothing of the earlier one.
+#[derive(Default)]
+pub(crate) struct Message {
+    slots: Slots,
+    /// Everything that is kept, referred to by the slots.
+    pub(super) text: Vec<u8>,
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) in_batch: bool,
+}
+
+/// One slot for each watched member.
+struct Slots([Slot; tree::COUNT]);
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self([Slot::default(); tree::COUNT])
+    }
+}
+
+/// What is known of a member. The kept text is empty unless it was wanted.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    start: u16,
+    len: u16,
+    shape: Shape,
+    /// A text that was longer, or a token that is a digest.
+    cut: bool,
+}
+
+/// What a member's value is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Shape {
+    #[default]
+    Absent,
+    Null,
+    False,
+    True,
+    Number,
+    String,
+    Object,
+    Array,
+}
+
+impl Message {
+    pub(crate) fn kind(&self) -> Kind {
+        if self.shape(Field::JsonRpc) == Shape::Absent {
+            return Kind::Other;
+        }
+        match self.shape(Field::Method) {
+            Shape::String => match self.shape(Field::Id) {
+                Shape::String | Shape::Number => Kind::Request,
+                Shape::Absent => Kind::Notification,
+                _ => Kind::Other,
+            },
+            Shape::Absent => match (self.shape(Field::Error), self.shape(Field::Result)) {
+                (Shape::Absent | Shape::Null, Shape::Absent) => Kind::Other,
+                (Shape::Absent | Shape::Null, _) => Kind::Success,
+                _ => Kind::Failure,
+            },
+            _ => Kind::Other,
+        }
+    }
+
+    /// The id, if it is a string or a number.
+    pub(crate) fn id(&self) -> Option<Token> {
+        self.token(Field::Id)
+    }
+
+    /// Whether there is no id, or `null`: an error without the id of its
+    /// request is sent either way.
+    pub(crate) fn id_is_null_or_absent(&self) -> bool {
+        matches!(self.shape(Field::Id), Shape::Absent | Shape::Null)
+    }
+
+    /// A member that is kept as text: unescaped, valid, bounded in length.
+    /// `None` unless its value is a string, for the code of an error also a number.
+    pub(crate) fn text(&self, field: Field) -> Option<&str> {
+        let slot = self.slots.0[field as usize];
+        match (field.node().want, slot.shape) {
+            (Want::Text(_) | Want::TextOrNumber(_), Shape::String)
+            | (Want::TextOrNumber(_), Shape::Number) => str::from_utf8(self.kept(slot)).ok(),
+            _ => None,
+        }
+    }
+
+    /// Whether the member's text is only the beginning of what was sent.
+    pub(crate) fn was_cut(&self, field: Field) -> bool {
+        self.text(field).is_some() && self.slots.0[field as usize].cut
+    }
+
+    /// A member that is compared: an id or a cursor. `None` unless it is a string or number.
+    pub(crate) fn token(&self, field: Field) -> Option<Token> {
+        let slot = self.slots.0[field as usize];
+        match (field.node().want, slot.shape) {
+            (Want::Token, Shape::String) => Token::new(false, slot.cut, self.kept(slot)),
+            (Want::Token, Shape::Number) => Token::new(true, slot.cut, self.kept(slot)),
+            _ => None,
+        }
+    }
+
+    /// `result.isError` is true: the call succeeded, the tool did not.
+    pub(crate) fn is_error(&self) -> bool {
+        self.shape(Field::IsError) == Shape::True
+    }
+
+    /// The result holds a task that goes on elsewhere (2025-11-25).
+    pub(crate) fn has_task(&self) -> bool {
+        self.shape(Field::Task) == Shape::Object
+    }
+
+    /// Where the message's object lies in the document, in bytes.
+    pub(crate) fn span(&self) -> Range<u64> {
+        self.start..self.end
+    }
+
+    /// Whether the message is an element of an array.
+    pub(crate) fn in_batch(&self) -> bool {
+        self.in_batch
+    }
+
+    fn shape(&self, field: Field) -> Shape {
+        self.slots.0[field as usize].shape
+    }
+
+    fn kept(&self, slot: Slot) -> &[u8] {
+        let start = usize::from(slot.start);
+        self.text
+            .get(start..start + usize::from(slot.len))
+            .unwrap_or_default()
+    }
+
+    /// Forgets the message, not the memory it took.
+    pub(super) fn clear(&mut self) {
+        self.slots = Slots::default();
+        self.text.clear();
+    }
+
+    /// The member comes again, or for the first time.
+    pub(super) fn forget(&mut self, field: Field) {
+        self.slots.0[field.subtree()].fill(Slot::default());
+    }
+
+    /// What the member's value is, where nothing of it is kept (yet).
+    pub(super) fn set_shape(&mut self, field: Field, shape: Shape) {
+        self.slots.0[field as usize].shape = shape;
+    }
+
+    /// Keeps the text from `start` to the end of the buffer as the member's value.
+    pub(super) fn keep(&mut self, field: Field, shape: Shape, start: usize, cut: bool) {
+        self.slots.0[field as usize] = Slot {
+            start: start as u16,
+            len: (self.text.len() - start) as u16,
+            shape,
+            cut,
+        };
+    }
+
+    /// Sees to it that one more draft fits: repeated members leave text behind
+    /// that no slot refers to. That happens once for tens of kilobytes read.
+    pub(super) fn make_room(&mut self) {
+        const MOST: usize = u16::MAX as usize;
+        const { assert!(tree::MOST_KEPT + 2 * draft::LARGEST < MOST) };
+        if self.text.len() + draft::LARGEST <= MOST {
+            return;
+        }
+        let old = std::mem::take(&mut self.text);
+        for slot in &mut self.slots.0 {
+            let start = usize::from(slot.start);
+            let kept = old
+                .get(start..start + usize::from(slot.len))
+                .unwrap_or_default();
+            slot.start = self.text.len() as u16;
+            self.text.extend_from_slice(kept);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The methods of MCP, and where each one says what it aims at.
+
+use std::borrow::Cow;
+
+use super::{Field, Message};
+
+/// Opens a session (revisions before 2026-07-28).
+pub(crate) const INITIALIZE: &str = "initialize";
+/// Calls a tool.
+pub(crate) const TOOLS_CALL: &str = "tools/call";
+/// Opens a stream of notifications (2026-07-28).
+pub(crate) const SUBSCRIPTIONS_LISTEN: &str = "subscriptions/listen";
+
+/// A method of the protocol, all revisions to 2026-07-28.
+struct Method {
+    name: &'static str,
+    aim: Aim,
+}
+
+/// Where a method's aim lies.
+enum Aim {
+    None,
+    /// `params.name`, and it is a tool.
+    Tool,
+    /// The first of these that is there.
+    Target(&'static [Field]),
+}
+
+const fn method(name: &'static str, aim: Aim) -> Method {
+    Method { name, aim }
+}
+
+static METHODS: &[Method] = &[
+    method(TOOLS_CALL, Aim::Tool),
+    method("tools/list", Aim::None),
+    method(INITIALIZE, Aim::None),
+    method("notifications/initialized", Aim::None),
+    method("ping", Aim::None),
+    method("server/discover", Aim::None),
+    method(SUBSCRIPTIONS_LISTEN, Aim::None),
+    method("resources/list", Aim::None),
+    method("resources/templates/list", Aim::None),
+    method("resources/read", Aim::Target(&[Field::Uri])),
+    method("resources/subscribe", Aim::Target(&[Field::Uri])),
+    method("resources/unsubscribe", Aim::Target(&[Field::Uri])),
+    method("prompts/list", Aim::None),
+    method("prompts/get", Aim::Target(&[Field::Name])),
+    method(
+        "completion/complete",
+        Aim::Target(&[Field::RefName, Field::RefUri]),
+    ),
+    method("logging/setLevel", Aim::None),
+    method("tasks/get", Aim::Target(&[Field::TaskId])),
+    method("tasks/result", Aim::Target(&[Field::TaskId])),
+    method("tasks/update", Aim::Target(&[Field::TaskId])),
+    method("tasks/cancel", Aim::Target(&[Field::TaskId])),
+    method("tasks/list", Aim::None),
+    method("notifications/cancelled", Aim::None),
+    method("notifications/progress", Aim::None),
+    // An extension that rmcp serves.
+    method("skills/list", Aim::None),
+    method("skills/get", Aim::Target(&[Field::Uri])),
+    method("resources/directory/read", Aim::Target(&[Field::Uri])),
+];
+
+fn find(name: &str) -> Option<&'static Method> {
+    METHODS.iter().find(|method| method.name == name)
+}
+
+/// The method's name as the protocol has it, without an allocation if it is known.
+pub(crate) fn intern(name: &str) -> Cow<'static, str> {
+    match find(name) {
+        Some(method) => Cow::Borrowed(method.name),
+        None => Cow::Owned(name.to_owned()),
+    }
+}
+
+/// The tool that a `tools/call` names; `None` for any other message.
+pub(crate) fn tool(message: &Message) -> Option<&str> {
+    match find(message.text(Field::Method)?)?.aim {
+        Aim::Tool => message.text(Field::Name),
+        Aim::None | Aim::Target(_) => None,
+    }
+}
+
+/// The member that says what a message other than `tools/call` aims at, if its
+/// method has such a member and it is there: a URI, a prompt's name, a task's id.
+pub(crate) fn target(message: &Message) -> Option<(Field, &str)> {
+    match find(message.text(Field::Method)?)?.aim {
+        Aim::Target(fields) => fields
+            .iter()
+            .find_map(|&field| Some((field, message.text(field)?))),
+        Aim::None | Aim::Tool => None,
+    }
+}

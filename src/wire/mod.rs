@@ -1,0 +1,28 @@
+//! Bytes in, facts out: what MCP traffic says, read while it passes.
+//!
+//! - [`Scanner`] reads JSON-RPC bodies, single messages and batches, in
+//!   whatever pieces they come, and yields the facts of each [`Message`].
+//! - [`SseDecoder`] finds the events of a `text/event-stream`, whose data is
+//!   then fed to a scanner.
+//! - [`method`] knows the methods of MCP and what each one aims at.
+//!
+//! Nothing here does I/O, knows HTTP or reads a clock, nothing fails and
+//! nothing panics: input that is not what it should be yields no messages.
+//! Memory is bounded whatever comes, and how the bytes were cut into chunks
+//! changes nothing.
+
+mod draft;
+mod envelope;
+pub(crate) mod method;
+mod scan;
+mod skip;
+mod sse;
+mod token;
+mod tree;
+mod unescape;
+
+pub(crate) use envelope::{Kind, Message};
+pub(crate) use scan::{ScanState, Scanner};
+pub(crate) use sse::{EventKind, SseDecoder, SseItem};
+pub(crate) use token::Token;
+pub(crate) use tree::Field;

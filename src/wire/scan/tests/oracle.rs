@@ -1,0 +1,375 @@
+//! Random documents, read by the scanner and by serde_json.
+
+use proptest::prelude::*;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::super::super::{Field, Kind, Scanner, Token};
+use super::{Facts, read};
+
+/// Every member that is kept as text: its path and its bound in characters.
+pub(super) const TEXTS: &[(Field, &[&str], usize)] = &[
+    (Field::Method, &["method"], 128),
+    (Field::Name, &["params", "name"], 256),
+    (Field::Uri, &["params", "uri"], 2048),
+    (Field::TaskId, &["params", "taskId"], 256),
+    (Field::ProtocolVersion, &["params", "protocolVersion"], 256),
+    (Field::Reason, &["params", "reason"], 256),
+    (Field::RefName, &["params", "ref", "name"], 256),
+    (Field::RefUri, &["params", "ref", "uri"], 2048),
+    (Field::ClientName, &["params", "clientInfo", "name"], 256),
+    (
+        Field::ClientVersion,
+        &["params", "clientInfo", "version"],
+        256,
+    ),
+    (
+        Field::MetaProtocolVersion,
+        &["params", "_meta", "io.modelcontextprotocol/protocolVersion"],
+        256,
+    ),
+    (Field::Traceparent, &["params", "_meta", "traceparent"], 256),
+    (
+        Field::MetaClientName,
+        &[
+            "params",
+            "_meta",
+            "io.modelcontextprotocol/clientInfo",
+            "name",
+        ],
+        256,
+    ),
+    (
+        Field::MetaClientVersion,
+        &[
+            "params",
+            "_meta",
+            "io.modelcontextprotocol/clientInfo",
+            "version",
+        ],
+        256,
+    ),
+    (Field::ResultType, &["result", "resultType"], 256),
+    (
+        Field::ResultProtocolVersion,
+        &["result", "protocolVersion"],
+        256,
+    ),
+    (Field::ServerName, &["result", "serverInfo", "name"], 256),
+    (
+        Field::ServerVersion,
+        &["result", "serverInfo", "version"],
+        256,
+    ),
+    (
+        Field::MetaServerName,
+        &[
+            "result",
+            "_meta",
+            "io.modelcontextprotocol/serverInfo",
+            "name",
+        ],
+        256,
+    ),
+    (
+        Field::MetaServerVersion,
+        &[
+            "result",
+            "_meta",
+            "io.modelcontextprotocol/serverInfo",
+            "version",
+        ],
+        256,
+    ),
+    (Field::ErrorCode, &["error", "code"], 256),
+    (Field::ErrorMessage, &["error", "message"], 512),
+];
+
+/// Every member that is compared, but the id.
+pub(super) const TOKENS: &[(Field, &[&str])] = &[
+    (Field::Cursor, &["params", "cursor"]),
+    (Field::RequestId, &["params", "requestId"]),
+    (Field::NextCursor, &["result", "nextCursor"]),
+];
+
+const KEYS: &[&str] = &[
+    "jsonrpc",
+    "id",
+    "method",
+    "params",
+    "result",
+    "error",
+    "name",
+    "uri",
+    "taskId",
+    "cursor",
+    "protocolVersion",
+    "requestId",
+    "reason",
+    "ref",
+    "clientInfo",
+    "_meta",
+    "version",
+    "io.modelcontextprotocol/protocolVersion",
+    "io.modelcontextprotocol/clientInfo",
+    "io.modelcontextprotocol/serverInfo",
+    "traceparent",
+    "isError",
+    "resultType",
+    "nextCursor",
+    "task",
+    "serverInfo",
+    "code",
+    "message",
+    "arguments",
+    "nam",
+    "names",
+    "",
+];
+
+/// What the facts of a message are, read the plain way. The code of an error
+/// is left out: it is kept as it was written, which a `Value` is not.
+fn expected(message: &Value, span: std::ops::Range<u64>) -> Facts {
+    let at = |path: &[&str]| {
+        path.iter()
+            .try_fold(message, |value, key| value.as_object()?.get(*key))
+    };
+    let is = |path: &[&str]| at(path).is_some_and(|value| !value.is_null());
+    let kind = match (at(&["jsonrpc"]), at(&["method"]), at(&["id"])) {
+        (None, ..) => Kind::Other,
+        (_, Some(Value::String(_)), Some(Value::String(_) | Value::Number(_))) => Kind::Request,
+        (_, Some(Value::String(_)), None) => Kind::Notification,
+        (_, Some(_), _) => Kind::Other,
+        (_, None, _) if is(&["error"]) => Kind::Failure,
+        (_, None, _) if at(&["result"]).is_some() => Kind::Success,
+        _ => Kind::Other,
+    };
+    Facts {
+        kind,
+        id: at(&["id"]).and_then(token),
+        id_is_null_or_absent: !is(&["id"]),
+        texts: TEXTS
+            .iter()
+            .filter(|(field, ..)| *field != Field::ErrorCode)
+            .filter_map(|&(field, path, limit)| {
+                let text = at(path)?.as_str()?;
+                Some((
+                    field,
+                    text.chars().take(limit).collect(),
+                    text.chars().count() > limit,
+                ))
+            })
+            .collect(),
+        tokens: TOKENS
+            .iter()
+            .filter_map(|&(field, path)| Some((field, token(at(path)?)?)))
+            .collect(),
+        is_error: at(&["result", "isError"]) == Some(&Value::Bool(true)),
+        has_task: at(&["result", "task"]).is_some_and(Value::is_object),
+        span,
+    }
+}
+
+/// A token by way of the number's value rather than its text. Exact for the
+/// numbers made here; serde_json rounds larger exponents twice.
+fn token(value: &Value) -> Option<Token> {
+    let (number, text) = match value {
+        Value::String(text) => (false, text.clone()),
+        Value::Number(number) => {
+            let scientific = match (number.as_i128(), number.as_f64()) {
+                (Some(integer), _) => format!("{integer}e0"),
+                (None, Some(float)) => format!("{float:e}"),
+                _ => return None,
+            };
+            let (digits, exponent) = scientific.split_once('e')?;
+            let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+            let digits = format!("{whole}{fraction}");
+            let trimmed = digits.trim_end_matches('0');
+            let exponent = exponent.parse::<i64>().ok()? - fraction.len() as i64
+                + (digits.len() - trimmed.len()) as i64;
+            (
+                true,
+                match (trimmed, exponent) {
+                    ("" | "-", _) => "0".into(),
+                    (digits, 0) => digits.into(),
+                    (digits, exponent) => format!("{digits}e{exponent}"),
+                },
+            )
+        }
+        _ => return None,
+    };
+    if text.len() <= 36 {
+        Token::new(number, false, text.as_bytes())
+    } else {
+        Token::new(number, true, &Sha256::digest(text))
+    }
+}
+
+fn space() -> impl Strategy<Value = &'static str> + Clone {
+    prop_oneof![6 => Just(""), 1 => Just(" "), 1 => Just("\r\n\t ")]
+}
+
+/// A character as JSON may write it.
+fn character() -> impl Strategy<Value = String> {
+    prop_oneof![
+        8 => prop::sample::select(&b"abxyz059 /{}[],:"[..]).prop_map(|byte| char::from(byte).to_string()),
+        1 => prop::sample::select(vec!["\\\"", "\\\\", "\\/", "\\n", "\\t", "\\u0041", "\\u00E9", "\\u20ac", "\\ud83d\\uDE00"])
+            .prop_map(str::to_owned),
+        1 => prop::sample::select(vec!["é", "€", "😀", "\u{2028}", "\u{7f}"]).prop_map(str::to_owned),
+    ]
+}
+
+fn string() -> impl Strategy<Value = String> {
+    let characters = prop_oneof![
+        12 => prop::collection::vec(character(), 0..10).prop_map(|all| all.concat()),
+        1 => (character(), 100..2100usize).prop_map(|(one, times)| one.repeat(times)),
+        1 => "[a-z]{30,80}",
+    ];
+    characters.prop_map(|characters| format!("\"{characters}\""))
+}
+
+fn scalar() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => string(),
+        1 => any::<i64>().prop_map(|number| number.to_string()),
+        1 => any::<u64>().prop_map(|number| number.to_string()),
+        2 => "-?(0|[1-9][0-9]{0,5})(\\.[0-9]{1,5})?([eE][+-]?(1[0-5]|[0-9]))?",
+        1 => prop::sample::select(vec!["null", "true", "false", "0", "-0", "{}", "[]"]).prop_map(str::to_owned),
+    ]
+}
+
+fn key() -> impl Strategy<Value = String> {
+    prop_oneof![
+        8 => prop::sample::select(KEYS).prop_map(|key| format!("\"{key}\"")),
+        1 => (prop::sample::select(KEYS), any::<prop::sample::Index>()).prop_map(|(key, place)| {
+            if key.is_empty() {
+                return "\"\"".into();
+            }
+            let (before, after) = key.split_at(place.index(key.len()));
+            format!("\"{before}\\u{:04x}{}\"", after.as_bytes()[0], &after[1..])
+        }),
+        1 => string(),
+    ]
+}
+
+fn object(value: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
+    let member = (space(), key(), space(), space(), value, space())
+        .prop_map(|(a, key, b, c, value, d)| format!("{a}{key}{b}:{c}{value}{d}"));
+    (prop::collection::vec(member, 0..5), space())
+        .prop_map(|(members, space)| format!("{{{space}{}}}", members.join(",")))
+}
+
+fn value() -> impl Strategy<Value = String> {
+    scalar().prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            3 => object(inner.clone()),
+            1 => prop::collection::vec((space(), inner, space()), 0..4).prop_map(|elements| {
+                let elements: Vec<_> =
+                    elements.into_iter().map(|(a, value, b)| format!("{a}{value}{b}")).collect();
+                format!("[{}]", elements.join(","))
+            }),
+        ]
+    })
+}
+
+/// An object that is often a message: the members of one, mixed with others.
+fn message() -> impl Strategy<Value = String> {
+    let params = "\"params\"|\"result\"|\"error\"";
+    let member = prop_oneof![
+        3 => prop::sample::select(vec![
+            r#""jsonrpc":"2.0""#, r#""id":1"#, r#""id":"a""#, r#""id":null"#, r#""method":"tools/call""#,
+            r#""result":{"isError":true,"task":{}}"#,
+        ]).prop_map(str::to_owned),
+        3 => (params, object(value())).prop_map(|(key, value)| format!("{key}:{value}")),
+        1 => (key(), value()).prop_map(|(key, value)| format!("{key}:{value}")),
+    ];
+    (prop::collection::vec(member, 0..10), space(), space())
+        .prop_map(|(members, a, b)| format!("{{{a}{}{b}}}", members.join(&format!("{b},{a}"))))
+}
+
+fn chunks<'a>(document: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+    let mut places: Vec<_> = cuts
+        .iter()
+        .map(|cut| cut.index(document.len() + 1))
+        .collect();
+    places.sort_unstable();
+    let mut start = 0;
+    let mut chunks = Vec::new();
+    for place in places.into_iter().chain([document.len()]) {
+        chunks.push(&document[start..place]);
+        start = place;
+    }
+    chunks
+}
+
+fn without_code(mut facts: Facts) -> Facts {
+    facts.texts.retain(|(field, ..)| *field != Field::ErrorCode);
+    facts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn a_message_reads_as_serde_json_reads_it(
+        before in space(),
+        document in message(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+    ) {
+        let value: Value = serde_json::from_str(&document).expect("the generator makes JSON");
+        let start = before.len() as u64;
+        let expected = expected(&value, start..start + document.len() as u64);
+        let document = format!("{before}{document}");
+        let (messages, _) = read([document.as_bytes()]);
+        prop_assert_eq!(messages.clone().into_iter().map(without_code).collect::<Vec<_>>(), [expected]);
+        prop_assert_eq!(read(chunks(document.as_bytes(), &cuts)).0, messages);
+    }
+
+    #[test]
+    fn a_batch_reads_as_its_messages_do(
+        elements in prop::collection::vec((space(), prop_oneof![2 => message(), 1 => value()], space()), 0..6),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+    ) {
+        let mut document = String::from("[");
+        let mut all = Vec::new();
+        for (i, (before, element, after)) in elements.iter().enumerate() {
+            if i > 0 {
+                document.push(',');
+            }
+            document.push_str(before);
+            let start = document.len() as u64;
+            document.push_str(element);
+            let value: Value = serde_json::from_str(element).expect("the generator makes JSON");
+            if value.is_object() {
+                all.push(expected(&value, start..document.len() as u64));
+            }
+            document.push_str(after);
+        }
+        document.push(']');
+        let (messages, _) = read(chunks(document.as_bytes(), &cuts));
+        prop_assert_eq!(messages.into_iter().map(without_code).collect::<Vec<_>>(), all);
+    }
+
+    #[test]
+    fn chunks_change_nothing_whatever_the_bytes(
+        bytes in prop::collection::vec(
+            prop_oneof![4 => prop::sample::select(&b"{}[]\",:\\u0d8 idmetho1-.e"[..]), 1 => any::<u8>()], 0..300),
+        start in prop::sample::select(vec!["", "{", "[{\"", "{\"id\":", "{\"method\":\"", "{\"params\":{\"name\":\"", "{\"x\":["]),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+    ) {
+        let document = [start.as_bytes(), &bytes].concat();
+        let whole = read([&document[..]]);
+        prop_assert_eq!(&read(chunks(&document, &cuts)), &whole);
+        prop_assert_eq!(&read(document.chunks(1)), &whole);
+    }
+
+    #[test]
+    fn a_scanner_that_is_reset_is_as_good_as_new(first in message(), cut in any::<prop::sample::Index>(), second in message()) {
+        let mut scanner = Scanner::new();
+        scanner.feed(&first.as_bytes()[..cut.index(first.len())], &mut |_| {});
+        scanner.reset();
+        let mut messages = Vec::new();
+        scanner.feed(second.as_bytes(), &mut |message| messages.push(Facts::of(message)));
+        prop_assert_eq!(messages, read([second.as_bytes()]).0);
+    }
+}

@@ -1,0 +1,300 @@
+//! Finds the events of a `text/event-stream`, by the rules of the WHATWG HTML
+//! standard ("Server-sent events").
+//!
+//! Nothing is buffered: data passes through as slices of the chunks.
+
+use memchr::memchr2;
+
+/// Decodes one stream.
+#[derive(Default)]
+pub(crate) struct SseDecoder {
+    /// Bytes of the stream before the one that is read next.
+    offset: u64,
+    place: Place,
+    /// The last byte was a CR, which ended a line: an LF belongs to it.
+    after_cr: bool,
+    event: Event,
+    /// An event whose blank line ended with that CR.
+    ended: Option<EventEnd>,
+}
+
+/// What a stream is made of.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum SseItem<'a> {
+    /// More of the current event's data; lines are joined by `\n`. Data that
+    /// no [`End`](Self::End) follows belongs to an event that is discarded.
+    Data(&'a [u8]),
+    /// The event is complete.
+    End(EventEnd),
+}
+
+/// An event that its blank line has ended.
+///
+/// Blocks of comments, or of fields that mean nothing, are no events. A block
+/// without data is none to the standard either, but its `id` counts, so it is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EventEnd {
+    /// Offset in the stream just after the blank line, LF of a CR LF included.
+    pub(crate) end: u64,
+    pub(crate) kind: EventKind,
+    /// There was a line of data, be it empty.
+    pub(crate) has_data: bool,
+    /// The last id given is not empty: a client can resume from here.
+    pub(crate) has_id: bool,
+}
+
+/// What an event's data is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EventKind {
+    /// JSON-RPC: the type is `message`, empty or not given.
+    Message,
+    /// The URI of the 2024-11-05 transport's other half.
+    Endpoint,
+    /// Something else.
+    Other,
+}
+
+/// Where in a line the next byte is.
+#[derive(Clone, Copy)]
+enum Place {
+    /// At the stream's beginning, after so many bytes of a byte order mark.
+    Start {
+        mark: usize,
+    },
+    Name(Word<5>),
+    /// After the colon: one space is dropped.
+    Colon(Field),
+    Value(Field),
+}
+
+#[derive(Clone, Copy)]
+enum Field {
+    Data,
+    Event,
+    Id,
+    Retry,
+    /// A comment, or of no meaning.
+    Ignored,
+}
+
+/// What the fields of the current event have said.
+#[derive(Default)]
+struct Event {
+    /// A field that means something was there.
+    begun: bool,
+    has_data: bool,
+    kind: Word<8>,
+    has_id: bool,
+    /// Whether the id that is read is more than nothing; none if it holds a
+    /// NUL and does not count.
+    id: Option<bool>,
+}
+
+/// A word that need only be told from others of at most `N` bytes.
+#[derive(Clone, Copy)]
+struct Word<const N: usize> {
+    bytes: [u8; N],
+    /// More than `N` for any longer word.
+    len: usize,
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+impl SseDecoder {
+    /// Reads on; an event is told when its blank line is whole.
+    pub(crate) fn feed(&mut self, chunk: &[u8], sink: &mut impl FnMut(SseItem<'_>)) {
+        let mut at = 0;
+        while let Some(&byte) = chunk.get(at) {
+            if self.after_cr {
+                self.after_cr = false;
+                let pair = byte == b'\n';
+                at += usize::from(pair);
+                if let Some(mut event) = self.ended.take() {
+                    event.end += u64::from(pair);
+                    sink(SseItem::End(event));
+                }
+                continue;
+            }
+            let rest = &chunk[at..];
+            let len = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+            self.text(&rest[..len], sink);
+            at += len;
+            if let Some(&end) = rest.get(len) {
+                at += 1;
+                self.after_cr = end == b'\r';
+                self.line_end(self.offset + at as u64, sink);
+            }
+        }
+        self.offset += chunk.len() as u64;
+    }
+
+    /// The stream has ended: tells the last event if nothing but the LF of its
+    /// blank line could have followed. An event without a blank line is discarded.
+    pub(crate) fn finish(&mut self, sink: &mut impl FnMut(SseItem<'_>)) {
+        if let Some(event) = self.ended.take() {
+            sink(SseItem::End(event));
+        }
+    }
+
+    /// Part of a line.
+    fn text(&mut self, mut text: &[u8], sink: &mut impl FnMut(SseItem<'_>)) {
+        while let Some(&byte) = text.first() {
+            match &mut self.place {
+                Place::Start { mark } => {
+                    if BYTE_ORDER_MARK.get(*mark) == Some(&byte) {
+                        *mark += 1;
+                        text = &text[1..];
+                    } else {
+                        self.place = Place::Name(after_mark(*mark));
+                    }
+                }
+                Place::Name(name) => {
+                    let len = text.iter().position(|&byte| byte == b':');
+                    name.push(&text[..len.unwrap_or(text.len())]);
+                    let Some(len) = len else { return };
+                    let field = name.field();
+                    self.begin(field, sink);
+                    self.place = Place::Colon(field);
+                    text = &text[len + 1..];
+                }
+                Place::Colon(field) => {
+                    self.place = Place::Value(*field);
+                    text = text.strip_prefix(b" ").unwrap_or(text);
+                }
+                Place::Value(field) => {
+                    match field {
+                        Field::Data => sink(SseItem::Data(text)),
+                        Field::Event => self.event.kind.push(text),
+                        Field::Id if text.contains(&0) => self.event.id = None,
+                        Field::Id => self.event.id = self.event.id.map(|_| true),
+                        Field::Retry | Field::Ignored => {}
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A line has ended; `position` is just after it.
+    fn line_end(&mut self, position: u64, sink: &mut impl FnMut(SseItem<'_>)) {
+        let next = Place::Name(Word::default());
+        match std::mem::replace(&mut self.place, next) {
+            Place::Start { mark } => self.name_end(after_mark(mark), position, sink),
+            Place::Name(name) => self.name_end(name, position, sink),
+            Place::Colon(field) | Place::Value(field) => self.end(field),
+        }
+    }
+
+    /// A line without a colon has ended: a field without a value, or blank.
+    fn name_end(&mut self, name: Word<5>, position: u64, sink: &mut impl FnMut(SseItem<'_>)) {
+        if name.len > 0 {
+            let field = name.field();
+            self.begin(field, sink);
+            return self.end(field);
+        }
+        let event = std::mem::take(&mut self.event);
+        if !event.begun {
+            return;
+        }
+        let end = EventEnd {
+            end: position,
+            kind: event.kind.kind(),
+            has_data: event.has_data,
+            has_id: event.has_id,
+        };
+        if self.after_cr {
+            self.ended = Some(end);
+        } else {
+            sink(SseItem::End(end));
+        }
+    }
+
+    /// Before a field's value.
+    fn begin(&mut self, field: Field, sink: &mut impl FnMut(SseItem<'_>)) {
+        match field {
+            Field::Data => {
+                if self.event.has_data {
+                    sink(SseItem::Data(b"\n"));
+                }
+                self.event.has_data = true;
+            }
+            Field::Event => self.event.kind = Word::default(),
+            Field::Id => self.event.id = Some(false),
+            Field::Retry => {}
+            Field::Ignored => return,
+        }
+        self.event.begun = true;
+    }
+
+    /// After a field's value.
+    fn end(&mut self, field: Field) {
+        if let (Field::Id, Some(has_id)) = (field, self.event.id) {
+            self.event.has_id = has_id;
+        }
+    }
+}
+
+/// What a line holds that began like a byte order mark.
+fn after_mark(mark: usize) -> Word<5> {
+    let mut name = Word::default();
+    if mark < BYTE_ORDER_MARK.len() {
+        name.push(&BYTE_ORDER_MARK[..mark]);
+    }
+    name
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::Start { mark: 0 }
+    }
+}
+
+impl<const N: usize> Default for Word<N> {
+    fn default() -> Self {
+        Self {
+            bytes: [0; N],
+            len: 0,
+        }
+    }
+}
+
+impl<const N: usize> Word<N> {
+    fn push(&mut self, bytes: &[u8]) {
+        if let Some(room) = self.bytes.get_mut(self.len..self.len + bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.len += bytes.len();
+        } else if !bytes.is_empty() {
+            self.len = N + 1;
+        }
+    }
+
+    /// The word, or nothing if it is too long.
+    fn get(&self) -> Option<&[u8]> {
+        self.bytes.get(..self.len)
+    }
+}
+
+impl Word<5> {
+    fn field(&self) -> Field {
+        match self.get() {
+            Some(b"data") => Field::Data,
+            Some(b"event") => Field::Event,
+            Some(b"id") => Field::Id,
+            Some(b"retry") => Field::Retry,
+            _ => Field::Ignored,
+        }
+    }
+}
+
+impl Word<8> {
+    fn kind(&self) -> EventKind {
+        match self.get() {
+            Some(b"" | b"message") => EventKind::Message,
+            Some(b"endpoint") => EventKind::Endpoint,
+            _ => EventKind::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! Ids and cursors: values that are compared, in full, and never shown.
+
+use std::io::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
+/// Longest value that is kept as it is: a UUID with its hyphens.
+pub(super) const INLINE: usize = 36;
+
+/// A JSON string or number that can be compared with another.
+///
+/// Equal means the same value: `1`, `1.0` and `10e-1` are one number, `"1"` is
+/// no number. A long value is kept as its SHA-256, so the size is fixed. A
+/// number of more than 256 characters is compared as it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Token {
+    kind: Kind,
+    len: u8,
+    /// The value, then zeros.
+    bytes: [u8; INLINE],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    String,
+    StringDigest,
+    Number,
+    NumberDigest,
+}
+
+impl Token {
+    /// A token from what [`store`] left; `None` if that is not what it is.
+    pub(super) fn new(number: bool, digest: bool, value: &[u8]) -> Option<Self> {
+        let mut bytes = [0; INLINE];
+        bytes.get_mut(..value.len())?.copy_from_slice(value);
+        Some(Self {
+            kind: match (number, digest) {
+                (false, false) => Kind::String,
+                (false, true) => Kind::StringDigest,
+                (true, false) => Kind::Number,
+                (true, true) => Kind::NumberDigest,
+            },
+            len: value.len() as u8,
+            bytes,
+        })
+    }
+}
+
+/// Makes what lies from `start` on short enough for a [`Token`]: a digest if
+/// the value is long or `digest` has already taken its beginning.
+/// Returns whether it is one.
+pub(super) fn store(buf: &mut Vec<u8>, start: usize, digest: Option<Box<Sha256>>) -> bool {
+    if digest.is_none() && buf.len() - start <= INLINE {
+        return false;
+    }
+    let mut digest = digest.unwrap_or_default();
+    digest.update(&buf[start..]);
+    buf.truncate(start);
+    buf.extend_from_slice(&digest.finalize_reset());
+    true
+}
+
+/// Rewrites the JSON number that lies from `start` on so that equal values are
+/// equal bytes: sign, digits without zeros at either end, `e` and exponent.
+/// Returns false if it is no number.
+pub(super) fn normalise(buf: &mut Vec<u8>, start: usize) -> bool {
+    let Some(Number {
+        negative,
+        whole,
+        fraction,
+        exponent,
+    }) = Number::parse(&buf[start..])
+    else {
+        return false;
+    };
+    // An exponent out of range stays as it was written.
+    let Some(mut exponent) = exponent.and_then(|e| e.checked_sub(fraction.len() as i64)) else {
+        return true;
+    };
+    let raw_end = buf.len();
+    if negative {
+        buf.push(b'-');
+    }
+    let digits = buf.len();
+    buf.extend_from_within(start + whole.start..start + whole.end);
+    buf.extend_from_within(start + fraction.start..start + fraction.end);
+    let leading = buf[digits..]
+        .iter()
+        .take_while(|&&digit| digit == b'0')
+        .count();
+    buf.drain(digits..digits + leading);
+    while buf.len() > digits && buf.ends_with(b"0") {
+        buf.pop();
+        exponent = exponent.saturating_add(1);
+    }
+    if buf.len() == digits {
+        buf.truncate(raw_end);
+        buf.push(b'0');
+    } else if exponent != 0 {
+        // Writing to a Vec can't fail.
+        let _ = write!(buf, "e{exponent}");
+    }
+    buf.drain(start..raw_end);
+    true
+}
+
+/// Whether `text` is a JSON number.
+pub(super) fn is_number(text: &[u8]) -> bool {
+    Number::parse(text).is_some()
+}
+
+/// The parts of a JSON number; ranges are of its bytes.
+struct Number {
+    negative: bool,
+    whole: std::ops::Range<usize>,
+    fraction: std::ops::Range<usize>,
+    /// `None` if it does not fit.
+    exponent: Option<i64>,
+}
+
+impl Number {
+    fn parse(text: &[u8]) -> Option<Self> {
+        let digits_from = |start: usize| {
+            let rest = text.get(start..).unwrap_or_default();
+            start..start + rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+        };
+        let negative = text.first() == Some(&b'-');
+        let whole = digits_from(negative.into());
+        if whole.is_empty() || whole.len() > 1 && text[whole.start] == b'0' {
+            return None;
+        }
+        let mut end = whole.end;
+        let mut fraction = end..end;
+        if text.get(end) == Some(&b'.') {
+            fraction = digits_from(end + 1);
+            if fraction.is_empty() {
+                return None;
+            }
+            end = fraction.end;
+        }
+        let mut exponent = Some(0);
+        if let Some(b'e' | b'E') = text.get(end) {
+            let signed = matches!(text.get(end + 1), Some(b'+' | b'-'));
+            let digits = digits_from(end + 1 + usize::from(signed));
+            if digits.is_empty() {
+                return None;
+            }
+            exponent = std::str::from_utf8(&text[end + 1..digits.end])
+                .ok()
+                .and_then(|exponent| exponent.parse().ok());
+            end = digits.end;
+        }
+        (end == text.len()).then_some(Self {
+            negative,
+            whole,
+            fraction,
+            exponent,
+        })
+    }
+}

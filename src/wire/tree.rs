@@ -1,0 +1,243 @@
+//! Which members of a message are looked at, and how much of each is kept.
+//!
+//! The members form a tree that is known beforehand, so the place in it is one
+//! number: no stack is kept while a document is read, however deep it is.
+
+use super::token;
+
+/// A watched member of a message, named by what it means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Field {
+    /// The message itself.
+    Message,
+    JsonRpc,
+    Id,
+    Method,
+    Params,
+    /// `params.name`: the tool of `tools/call`, the prompt of `prompts/get`.
+    Name,
+    Uri,
+    TaskId,
+    Cursor,
+    /// `params.protocolVersion`: what the client of an `initialize` offers.
+    ProtocolVersion,
+    /// `params.requestId`: the request that `notifications/cancelled` names.
+    RequestId,
+    /// `params.reason` of `notifications/cancelled`.
+    Reason,
+    Ref,
+    RefName,
+    RefUri,
+    ClientInfo,
+    ClientName,
+    ClientVersion,
+    ParamsMeta,
+    MetaProtocolVersion,
+    Traceparent,
+    MetaClientInfo,
+    MetaClientName,
+    MetaClientVersion,
+    Result,
+    IsError,
+    ResultType,
+    /// `result.protocolVersion`: what an `initialize` negotiated.
+    ResultProtocolVersion,
+    NextCursor,
+    Task,
+    ServerInfo,
+    ServerName,
+    ServerVersion,
+    ResultMeta,
+    MetaServerInfo,
+    MetaServerName,
+    MetaServerVersion,
+    Error,
+    ErrorCode,
+    ErrorMessage,
+}
+
+/// What is kept of a member's value.
+#[derive(Clone, Copy)]
+pub(super) enum Want {
+    /// Its watched members.
+    Object,
+    /// Only what it is: absent, null, a string, ...
+    Shape,
+    /// A string, up to so many characters.
+    Text(u16),
+    /// The same, and a number as it was written.
+    TextOrNumber(u16),
+    /// A string or number to be compared, in full.
+    Token,
+}
+
+/// One watched member.
+pub(super) struct Node {
+    field: Field,
+    /// Members from the message down to here.
+    depth: u8,
+    pub(super) key: &'static str,
+    pub(super) want: Want,
+    /// The member it lies in; the message's own is never asked for.
+    pub(super) parent: Field,
+    /// The first index that is no longer below it.
+    end: u8,
+}
+
+const fn node(depth: u8, key: &'static str, field: Field, want: Want) -> Node {
+    Node {
+        field,
+        depth,
+        key,
+        want,
+        parent: Field::Message,
+        end: 0,
+    }
+}
+
+/// How many watched members there are, the message included.
+pub(super) const COUNT: usize = 40;
+
+/// The tree, each member directly followed by those within it.
+static TREE: [Node; COUNT] = link([
+    node(0, "", Field::Message, Want::Object),
+    node(1, "jsonrpc", Field::JsonRpc, Want::Shape),
+    node(1, "id", Field::Id, Want::Token),
+    node(1, "method", Field::Method, Want::Text(128)),
+    node(1, "params", Field::Params, Want::Object),
+    node(2, "name", Field::Name, Want::Text(256)),
+    node(2, "uri", Field::Uri, Want::Text(2048)),
+    node(2, "taskId", Field::TaskId, Want::Text(256)),
+    node(2, "cursor", Field::Cursor, Want::Token),
+    node(
+        2,
+        "protocolVersion",
+        Field::ProtocolVersion,
+        Want::Text(256),
+    ),
+    node(2, "requestId", Field::RequestId, Want::Token),
+    node(2, "reason", Field::Reason, Want::Text(256)),
+    node(2, "ref", Field::Ref, Want::Object),
+    node(3, "name", Field::RefName, Want::Text(256)),
+    node(3, "uri", Field::RefUri, Want::Text(2048)),
+    node(2, "clientInfo", Field::ClientInfo, Want::Object),
+    node(3, "name", Field::ClientName, Want::Text(256)),
+    node(3, "version", Field::ClientVersion, Want::Text(256)),
+    node(2, "_meta", Field::ParamsMeta, Want::Object),
+    node(
+        3,
+        "io.modelcontextprotocol/protocolVersion",
+        Field::MetaProtocolVersion,
+        Want::Text(256),
+    ),
+    node(3, "traceparent", Field::Traceparent, Want::Text(256)),
+    node(
+        3,
+        "io.modelcontextprotocol/clientInfo",
+        Field::MetaClientInfo,
+        Want::Object,
+    ),
+    node(4, "name", Field::MetaClientName, Want::Text(256)),
+    node(4, "version", Field::MetaClientVersion, Want::Text(256)),
+    node(1, "result", Field::Result, Want::Object),
+    node(2, "isError", Field::IsError, Want::Shape),
+    node(2, "resultType", Field::ResultType, Want::Text(256)),
+    node(
+        2,
+        "protocolVersion",
+        Field::ResultProtocolVersion,
+        Want::Text(256),
+    ),
+    node(2, "nextCursor", Field::NextCursor, Want::Token),
+    node(2, "task", Field::Task, Want::Shape),
+    node(2, "serverInfo", Field::ServerInfo, Want::Object),
+    node(3, "name", Field::ServerName, Want::Text(256)),
+    node(3, "version", Field::ServerVersion, Want::Text(256)),
+    node(2, "_meta", Field::ResultMeta, Want::Object),
+    node(
+        3,
+        "io.modelcontextprotocol/serverInfo",
+        Field::MetaServerInfo,
+        Want::Object,
+    ),
+    node(4, "name", Field::MetaServerName, Want::Text(256)),
+    node(4, "version", Field::MetaServerVersion, Want::Text(256)),
+    node(1, "error", Field::Error, Want::Object),
+    node(2, "code", Field::ErrorCode, Want::TextOrNumber(256)),
+    node(2, "message", Field::ErrorMessage, Want::Text(512)),
+]);
+
+/// Length of the longest key, in bytes: a longer one is not watched.
+pub(super) const LONGEST_KEY: usize = {
+    let mut longest = 0;
+    let mut i = 0;
+    while i < COUNT {
+        if TREE[i].key.len() > longest {
+            longest = TREE[i].key.len();
+        }
+        i += 1;
+    }
+    longest
+};
+
+/// The most that is kept of a message, in bytes.
+pub(super) const MOST_KEPT: usize = {
+    let mut most = 0;
+    let mut i = 0;
+    while i < COUNT {
+        most += match TREE[i].want {
+            Want::Text(chars) | Want::TextOrNumber(chars) => 4 * chars as usize,
+            Want::Token => token::INLINE,
+            Want::Object | Want::Shape => 0,
+        };
+        i += 1;
+    }
+    most
+};
+
+/// Works the parents and extents out of the depths.
+const fn link(mut tree: [Node; COUNT]) -> [Node; COUNT] {
+    let mut i = 0;
+    while i < COUNT {
+        assert!(
+            tree[i].field as usize == i,
+            "a field's number is its place in the tree"
+        );
+        let mut end = i + 1;
+        while end < COUNT && tree[end].depth > tree[i].depth {
+            if tree[end].depth == tree[i].depth + 1 {
+                tree[end].parent = tree[i].field;
+            }
+            end += 1;
+        }
+        tree[i].end = end as u8;
+        i += 1;
+    }
+    tree
+}
+
+impl Field {
+    pub(super) fn node(self) -> &'static Node {
+        &TREE[self as usize]
+    }
+
+    /// The indices of this member and all below it.
+    pub(super) fn subtree(self) -> std::ops::Range<usize> {
+        self as usize..self.node().end as usize
+    }
+
+    /// The watched member that `key` names in this object.
+    pub(super) fn member(self, key: &[u8]) -> Option<Field> {
+        let all = self.subtree();
+        let mut next = all.start + 1;
+        while next < all.end {
+            let child = &TREE[next];
+            if child.key.as_bytes() == key {
+                return Some(child.field);
+            }
+            next = child.end as usize;
+        }
+        None
+    }
+}

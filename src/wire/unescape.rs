@@ -1,0 +1,124 @@
+//! Undoes the escapes of JSON strings, wherever the text is cut.
+
+use memchr::memchr2;
+
+/// Reads one string after its opening quote.
+#[derive(Default)]
+pub(super) struct Unescape {
+    escape: Escape,
+    /// A high surrogate whose low one may follow.
+    high: Option<u16>,
+}
+
+/// Where in an escape the last chunk ended.
+#[derive(Clone, Copy, Default)]
+enum Escape {
+    #[default]
+    Outside,
+    Backslash,
+    /// After `\u` and so many digits.
+    Hex {
+        digits: u8,
+        value: u16,
+    },
+}
+
+impl Unescape {
+    /// Gives the text to `out` piece by piece. Returns the length up to and
+    /// with the closing quote, or `None` if the string goes on.
+    ///
+    /// What is no escape becomes U+FFFD, as does half of a surrogate pair. The
+    /// text's own bytes pass as they are, valid or not: an escape never ends a
+    /// sequence that they began, so they can be checked when the string is whole.
+    pub(super) fn feed(&mut self, bytes: &[u8], out: &mut impl FnMut(&[u8])) -> Option<usize> {
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
+            match self.escape {
+                Escape::Outside => {
+                    let rest = &bytes[at..];
+                    let plain = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+                    if plain > 0 {
+                        self.give_up_pair(out);
+                        out(&rest[..plain]);
+                        at += plain;
+                        continue;
+                    }
+                    at += 1;
+                    if byte == b'"' {
+                        self.give_up_pair(out);
+                        return Some(at);
+                    }
+                    self.escape = Escape::Backslash;
+                }
+                Escape::Backslash => {
+                    at += 1;
+                    if byte == b'u' {
+                        self.escape = Escape::Hex {
+                            digits: 0,
+                            value: 0,
+                        };
+                    } else {
+                        self.escape = Escape::Outside;
+                        self.give_up_pair(out);
+                        match byte {
+                            b'"' | b'\\' | b'/' => out(&[byte]),
+                            b'b' => out(b"\x08"),
+                            b'f' => out(b"\x0c"),
+                            b'n' => out(b"\n"),
+                            b'r' => out(b"\r"),
+                            b't' => out(b"\t"),
+                            _ => put(char::REPLACEMENT_CHARACTER, out),
+                        }
+                    }
+                }
+                Escape::Hex { digits, value } => {
+                    let Some(digit) = char::from(byte).to_digit(16) else {
+                        // The byte may end the string: it is looked at again.
+                        self.escape = Escape::Outside;
+                        self.give_up_pair(out);
+                        put(char::REPLACEMENT_CHARACTER, out);
+                        continue;
+                    };
+                    at += 1;
+                    let value = value << 4 | digit as u16;
+                    if digits < 3 {
+                        self.escape = Escape::Hex {
+                            digits: digits + 1,
+                            value,
+                        };
+                    } else {
+                        self.escape = Escape::Outside;
+                        self.code_unit(value, out);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn code_unit(&mut self, unit: u16, out: &mut impl FnMut(&[u8])) {
+        if let Some(high) = self.high
+            && let Some(Ok(pair)) = char::decode_utf16([high, unit]).next()
+        {
+            self.high = None;
+            return put(pair, out);
+        }
+        self.give_up_pair(out);
+        match char::from_u32(unit.into()) {
+            Some(char) => put(char, out),
+            None if unit < 0xdc00 => self.high = Some(unit),
+            None => put(char::REPLACEMENT_CHARACTER, out),
+        }
+    }
+
+    /// No low surrogate came after the high one.
+    fn give_up_pair(&mut self, out: &mut impl FnMut(&[u8])) {
+        if self.high.take().is_some() {
+            put(char::REPLACEMENT_CHARACTER, out);
+        }
+    }
+}
+
+fn put(char: char, out: &mut impl FnMut(&[u8])) {
+    out(char.encode_utf8(&mut [0; 4]).as_bytes());
+}

@@ -1,0 +1,304 @@
+//! Sessions: who opened them, what was negotiated, how they end.
+
+mod recording;
+
+use http::{Request, Response};
+use recording::{Recording, Script, event_stream, exchange, json, post, post_with, response};
+
+const INITIALIZE: &str = r#"{"method":"initialize","params":{"protocolVersion":"2026-07-28","capabilities":{},"clientInfo":{"name":"claude-ai (via mcp-remote 0.1.37)","version":"0.1.0"}},"jsonrpc":"2.0","id":0}"#;
+const INITIALIZED: &str = r#"{"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"weather","version":"1.2"}},"jsonrpc":"2.0","id":0}"#;
+const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+const LISTED: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[]}}"#;
+
+fn with_session(mut answer: Response<Script>, id: &str) -> Response<Script> {
+    answer
+        .headers_mut()
+        .insert("mcp-session-id", id.parse().unwrap());
+    answer
+}
+
+fn verb(method: &str, session: &str) -> Request<Script> {
+    let mut request = post_with(&[("mcp-session-id", session)], "");
+    *request.method_mut() = method.parse().unwrap();
+    request
+}
+
+fn modern(client: Option<(&str, &str)>) -> String {
+    let client = client.map_or(String::new(), |(name, version)| {
+        format!(
+            r#","io.modelcontextprotocol/clientInfo":{{"name":"{name}","version":"{version}"}}"#
+        )
+    });
+    format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28"{client}}}}}}}"#
+    )
+}
+
+#[tokio::test]
+async fn an_initialize_opens_a_session_whether_answered_as_json_or_as_events() {
+    for answer in [
+        json(INITIALIZED),
+        event_stream(format!(
+            "data: \nid: 0\nretry: 3000\n\ndata: {INITIALIZED}\n\n"
+        )),
+    ] {
+        let recording = Recording::start();
+        let layer = recording.layer();
+        exchange(&layer, post(INITIALIZE), with_session(answer, "s-1"))
+            .await
+            .unwrap();
+        exchange(
+            &layer,
+            post_with(&[("mcp-session-id", "s-1")], LIST),
+            json(LISTED),
+        )
+        .await
+        .unwrap();
+
+        let sessions = recording.sessions();
+        assert_eq!(sessions.len(), 1);
+        let session = &sessions[0];
+        assert_eq!(session.session_id, "s-1");
+        assert_eq!(
+            session.client_name.as_deref(),
+            Some("claude-ai (via mcp-remote 0.1.37)")
+        );
+        assert_eq!(session.client_version.as_deref(), Some("0.1.0"));
+        assert_eq!(session.client_platform.as_deref(), Some("claude"));
+        assert_eq!(session.protocol_version.as_deref(), Some("2025-11-25"));
+        assert_eq!(session.server_name.as_deref(), Some("weather"));
+        assert_eq!(session.server_version.as_deref(), Some("1.2"));
+        assert_eq!((session.total_calls, session.total_errors), (2, 0));
+        assert_eq!((session.source.as_str(), session.ended), ("header", false));
+
+        for row in recording.rows() {
+            assert_eq!(row.session_id.as_deref(), Some("s-1"), "{}", row.method);
+            assert_eq!(
+                row.protocol_version.as_deref(),
+                Some("2025-11-25"),
+                "{}",
+                row.method
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_header_says_the_revision_before_what_was_negotiated() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    exchange(
+        &layer,
+        post(INITIALIZE),
+        with_session(json(INITIALIZED), "s-1"),
+    )
+    .await
+    .unwrap();
+    let headers = [
+        ("mcp-session-id", "s-1"),
+        ("mcp-protocol-version", "2025-06-18"),
+    ];
+    exchange(&layer, post_with(&headers, LIST), json(LISTED))
+        .await
+        .unwrap();
+    assert_eq!(
+        recording.rows()[1].protocol_version.as_deref(),
+        Some("2025-06-18")
+    );
+}
+
+#[tokio::test]
+async fn only_a_successful_initialize_with_a_session_id_opens_one() {
+    let error = r#"{"jsonrpc":"2.0","id":0,"error":{"code":-32602,"message":"no"}}"#;
+    for (answer, on_the_row) in [
+        (json(INITIALIZED), None),
+        (with_session(json(error), "s-1"), Some("s-1")),
+        (
+            with_session(response(400, "application/json", error), "s-1"),
+            None,
+        ),
+    ] {
+        let recording = Recording::start();
+        exchange(&recording.layer(), post(INITIALIZE), answer)
+            .await
+            .unwrap();
+        assert_eq!(recording.row().session_id.as_deref(), on_the_row);
+        assert_eq!(recording.sessions(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_request_of_an_unknown_session_keeps_its_id_and_makes_no_session() {
+    let recording = Recording::start();
+    let request = post_with(&[("mcp-session-id", "elsewhere")], LIST);
+    exchange(&recording.layer(), request, json(LISTED))
+        .await
+        .unwrap();
+    assert_eq!(recording.row().session_id.as_deref(), Some("elsewhere"));
+    assert_eq!(recording.sessions(), []);
+}
+
+#[tokio::test]
+async fn a_delete_that_succeeds_closes_the_session() {
+    for (status, ended) in [
+        (200, true),
+        (202, true),
+        (204, true),
+        (405, false),
+        (500, false),
+    ] {
+        let recording = Recording::start();
+        let layer = recording.layer();
+        exchange(
+            &layer,
+            post(INITIALIZE),
+            with_session(json(INITIALIZED), "s-1"),
+        )
+        .await
+        .unwrap();
+        exchange(&layer, verb("DELETE", "s-1"), response(status, "", ""))
+            .await
+            .unwrap();
+        assert_eq!(recording.sessions()[0].ended, ended, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_404_closes_only_a_session_that_was_opened_on_this_path() {
+    for (path, session, ended) in [
+        ("/mcp", "s-1", true),
+        ("/other", "s-1", false),
+        ("/mcp", "s-2", false),
+    ] {
+        for method in ["POST", "GET"] {
+            let recording = Recording::start();
+            let layer = recording.layer();
+            exchange(
+                &layer,
+                post(INITIALIZE),
+                with_session(json(INITIALIZED), "s-1"),
+            )
+            .await
+            .unwrap();
+            let mut request = post_with(&[("mcp-session-id", session)], LIST);
+            *request.uri_mut() = path.parse().unwrap();
+            *request.method_mut() = method.parse().unwrap();
+            exchange(&layer, request, response(404, "", "gone"))
+                .await
+                .unwrap();
+            assert_eq!(
+                recording.sessions()[0].ended,
+                ended,
+                "{method} {path} {session}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_404_to_a_stateless_request_closes_nothing() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    exchange(
+        &layer,
+        post(INITIALIZE),
+        with_session(json(INITIALIZED), "s-1"),
+    )
+    .await
+    .unwrap();
+    let request = post_with(&[("mcp-session-id", "s-1")], modern(None));
+    exchange(&layer, request, response(404, "", ""))
+        .await
+        .unwrap();
+    assert!(!recording.sessions()[0].ended);
+    assert_eq!(
+        recording.rows()[1].session_id,
+        None,
+        "stateless requests have no session id"
+    );
+}
+
+#[tokio::test]
+async fn stateless_requests_of_one_client_share_a_derived_session() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let served = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[],"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"py","version":"3"}}}}"#;
+    for client in [
+        ("codex-mcp-client", "1"),
+        ("codex-mcp-client", "1"),
+        ("Zed", "1"),
+        ("codex-mcp-client", "2"),
+    ] {
+        exchange(&layer, post(modern(Some(client))), json(served))
+            .await
+            .unwrap();
+    }
+    let rows = recording.rows();
+    assert!(rows[0].session_id.as_ref().unwrap().starts_with("derived:"));
+    assert_eq!(rows[0].session_id, rows[1].session_id);
+    let mut ids: Vec<_> = rows.iter().map(|row| row.session_id.clone()).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 3);
+
+    let sessions = recording.sessions();
+    let first = sessions
+        .iter()
+        .find(|session| Some(&session.session_id) == rows[0].session_id.as_ref());
+    let first = first.unwrap();
+    assert_eq!((first.source.as_str(), first.total_calls), ("derived", 2));
+    assert_eq!(first.client_platform.as_deref(), Some("codex"));
+    assert_eq!(first.server_name.as_deref(), Some("py"));
+    assert_eq!(first.protocol_version.as_deref(), Some("2026-07-28"));
+}
+
+#[tokio::test]
+async fn callers_with_different_credentials_do_not_share_a_derived_session() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let body = modern(Some(("Zed", "1")));
+    for token in ["Bearer a", "Bearer b", "Bearer a"] {
+        let request = post_with(&[("authorization", token)], &body);
+        exchange(&layer, request, json(LISTED)).await.unwrap();
+    }
+    let rows = recording.rows();
+    assert_ne!(rows[0].session_id, rows[1].session_id);
+    assert_eq!(rows[0].session_id, rows[2].session_id);
+}
+
+#[tokio::test]
+async fn the_principal_counts_before_the_credentials() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    for token in ["Bearer a", "Bearer b"] {
+        let mut request = post_with(&[("authorization", token)], modern(Some(("Zed", "1"))));
+        request
+            .extensions_mut()
+            .insert(tower_mcp_store::Principal::new("alice"));
+        exchange(&layer, request, json(LISTED)).await.unwrap();
+    }
+    assert_eq!(recording.sessions().len(), 1);
+}
+
+#[tokio::test]
+async fn a_stateless_request_that_does_not_say_who_sends_it_has_no_session() {
+    let recording = Recording::start();
+    exchange(&recording.layer(), post(modern(None)), json(LISTED))
+        .await
+        .unwrap();
+    assert_eq!(recording.row().session_id, None);
+    assert_eq!(recording.sessions(), []);
+}
+
+#[tokio::test]
+async fn an_initialize_that_names_the_stateless_revision_is_still_a_handshake() {
+    let recording = Recording::start();
+    exchange(
+        &recording.layer(),
+        post(INITIALIZE),
+        with_session(json(INITIALIZED), "s-1"),
+    )
+    .await
+    .unwrap();
+    assert_eq!(recording.sessions()[0].source, "header");
+}

@@ -1,0 +1,82 @@
+//! What the tests of the store share: files to start from, and a look into files.
+#![allow(dead_code)] // Each test binary uses its own part.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags};
+use tempfile::TempDir;
+use tower_mcp_store::{RequestEvent, RequestStatus, Store, StoreEvent};
+
+/// Longer than anything here takes; only a test that fails waits for it.
+pub(crate) const LONG: Duration = Duration::from_secs(30);
+
+/// A directory with a name for a store in it.
+pub(crate) fn fresh() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mcp.db");
+    (dir, path)
+}
+
+/// A copy of the file that was made by `version`.
+pub(crate) fn fixture(version: i64) -> (TempDir, PathBuf) {
+    let (dir, path) = fresh();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let bytes = std::fs::read(fixtures.join(format!("store-v{version}.db"))).unwrap();
+    std::fs::write(&path, bytes).unwrap();
+    (dir, path)
+}
+
+/// Another program's connection.
+pub(crate) fn connect(path: &Path) -> Connection {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).unwrap();
+    conn.busy_timeout(LONG).unwrap();
+    conn
+}
+
+/// All rows of a query.
+pub(crate) fn rows(conn: &Connection, sql: &str) -> Vec<Vec<Value>> {
+    let mut statement = conn.prepare(sql).unwrap();
+    let columns = statement.column_count();
+    statement
+        .query_map([], |row| (0..columns).map(|i| row.get(i)).collect())
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap()
+}
+
+/// The one value of a query.
+pub(crate) fn value<T: rusqlite::types::FromSql>(conn: &Connection, sql: &str) -> T {
+    conn.query_row(sql, [], |row| row.get(0))
+        .unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+/// The names and bytes of everything in a directory; a directory has no bytes.
+pub(crate) fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            (name, std::fs::read(entry.path()).unwrap_or_default())
+        })
+        .collect()
+}
+
+/// A request as the layer would record it.
+pub(crate) fn request() -> RequestEvent {
+    let mut event = RequestEvent::new("tools/call", RequestStatus::Ok);
+    event.tool = Some("search".into());
+    event.latency_us = 1_250;
+    event
+}
+
+/// Records `count` requests.
+pub(crate) fn record_requests(store: &Store, count: u64) {
+    for _ in 0..count {
+        store.record(StoreEvent::Request(request()));
+    }
+}
