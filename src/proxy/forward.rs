@@ -12,12 +12,11 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
-use http_body_util::BodyExt;
-use http_body_util::combinators::UnsyncBoxBody;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service;
 
+use super::body::RequestBody;
 use super::connect::{self, Connector};
 use super::headers::{prepare_request, strip_hop_by_hop};
 use super::upstream::Upstream;
@@ -46,7 +45,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// ```
 #[derive(Clone)]
 pub struct Forward {
-    client: Client<Connector, UnsyncBoxBody<Bytes, BoxError>>,
+    client: Client<Connector, RequestBody>,
     upstream: Upstream,
 }
 
@@ -81,10 +80,7 @@ impl Forward {
     }
 
     /// The request as the upstream gets it.
-    fn prepare<B>(
-        &self,
-        request: Request<B>,
-    ) -> Result<Request<UnsyncBoxBody<Bytes, BoxError>>, http::Error>
+    fn prepare<B>(&self, request: Request<B>) -> Result<Request<RequestBody>, http::Error>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
@@ -93,7 +89,7 @@ impl Forward {
         prepare_request(&mut parts.headers, &parts.uri, client);
         // The version is a matter of each connection, and the extensions are
         // those of the server that we run in.
-        let mut forwarded = Request::new(body.map_err(Into::into).boxed_unsync());
+        let mut forwarded = Request::new(RequestBody::new(body));
         *forwarded.uri_mut() = self.upstream.target(&parts.uri)?;
         *forwarded.method_mut() = parts.method;
         *forwarded.headers_mut() = parts.headers;
@@ -143,6 +139,7 @@ where
                 Ok(request) => request,
                 Err(error) => return Ok(refusal(StatusCode::BAD_REQUEST, error.to_string())),
             };
+            let body = request.body().clone();
             Ok(match forward.client.request(request).await {
                 // Nobody asked for another protocol: `Upgrade` is not forwarded.
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
@@ -155,7 +152,10 @@ where
                     *response.version_mut() = Version::default();
                     response.map(ForwardBody::stream)
                 }
-                Err(error) => forward.failure(&error),
+                Err(error) => {
+                    body.drain().await;
+                    forward.failure(&error)
+                }
             })
         })
     }

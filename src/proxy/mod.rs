@@ -58,7 +58,8 @@
 //! The service itself never fails. A server that cannot be reached, or that
 //! answers with something that is not HTTP, becomes a 502 whose `text/plain` body
 //! names the cause; one to which no connection is made within
-//! [10 seconds](Forward::CONNECT_TIMEOUT) becomes a 504. An answer that breaks
+//! [10 seconds](Forward::CONNECT_TIMEOUT) becomes a 504. Before either is answered, the rest of
+//! the request is read, so that a layer knows what was asked. An answer that breaks
 //! off is an error of the response body, so that the client sees that it is incomplete.
 //! A request that is dropped, or whose response body is, ends the exchange with the upstream too.
 //! There is no other time limit: an MCP stream may be silent for hours.

@@ -11,16 +11,18 @@ use tower_mcp_store::proxy::Forward;
 /// No step of a test takes this long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Serves the proxy of `upstream` as an application would.
+/// A proxy of `upstream`, served as an application would.
 pub(crate) async fn proxy(upstream: &str) -> SocketAddr {
-    let app: Router = Router::new()
-        .fallback_service(Forward::new(upstream).unwrap())
-        .layer(map_request(
-            |ConnectInfo(client): ConnectInfo<SocketAddr>, mut request: Request| async move {
-                request.extensions_mut().insert(client);
-                request
-            },
-        ));
+    serve(Router::new().fallback_service(Forward::new(upstream).unwrap())).await
+}
+
+pub(crate) async fn serve(app: Router) -> SocketAddr {
+    let app = app.layer(map_request(
+        |ConnectInfo(client): ConnectInfo<SocketAddr>, mut request: Request| async move {
+            request.extensions_mut().insert(client);
+            request
+        },
+    ));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
@@ -114,7 +116,7 @@ impl Peer {
     }
 }
 
-async fn within<F: Future>(step: F) -> F::Output {
+pub(crate) async fn within<F: Future>(step: F) -> F::Output {
     tokio::time::timeout(PATIENCE, step)
         .await
         .expect("the step hangs")
