@@ -188,12 +188,18 @@ fn print_row(row: &RequestEvent) {
     let millis = row.latency_us as f64 / 1000.0;
     let bytes = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
     let (sent, received) = (bytes(row.bytes_in), bytes(row.bytes_out));
-    let note = row.error_msg.as_deref().map(harmless).unwrap_or_default();
-    let _ = writeln!(
-        io::stdout(),
+    let end = row.end_reason.map(|reason| reason.as_str());
+    let note = row
+        .error_msg
+        .as_deref()
+        .or(end)
+        .map(harmless)
+        .unwrap_or_default();
+    let line = format!(
         "{hours:02}:{minutes:02}:{seconds:02}  {what:<40}  {status:<10}  {millis:>9.1} ms  \
          {sent:>6} B in  {received:>7} B out  {note}",
     );
+    let _ = writeln!(io::stdout(), "{}", line.trim_end());
 }
 
 /// Text from the wire, cut and without what could command a terminal or hide

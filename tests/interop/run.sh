@@ -48,6 +48,7 @@ wait_for() {
     return 1
 }
 
+touch "$work/server.log" "$work/proxy.log"
 node server.mjs >"$work/server.log" 2>&1 &
 server=$!
 children+=("$server")
