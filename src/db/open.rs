@@ -29,6 +29,10 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(2);
 /// Short, because the writer hears nothing meanwhile, not even a shutdown.
 const WRITE_PATIENCE: Duration = Duration::from_millis(250);
 
+/// How often a lock is tried. SQLite's own handler soon tries ten times a
+/// second only, and so never finds the moment in which a busy writer lets go.
+const LOCK_POLL: Duration = Duration::from_micros(500);
+
 /// The connection of one writer.
 #[derive(Debug)]
 pub(crate) struct Db {
@@ -47,7 +51,7 @@ impl Db {
         let real = create(path)?;
         refuse_untouched(path, &real)?;
         let failed = |error| inspect::sqlite(path, "it cannot be opened for writing", error);
-        let conn = connect(&real).map_err(failed)?;
+        let mut conn = connect(&real).map_err(failed)?;
         let identity = Identity::of(&real).map_err(|error| unwritable(path, error))?;
         let mark = losses::mark_key(writer);
         let lock = WriterLock::acquire(&real, OPEN_PATIENCE);
@@ -58,7 +62,7 @@ impl Db {
             losses::mark(&conn, &mark).map_err(failed)?;
         }
         keep_wal_on_close(&conn, false)
-            .and_then(|()| conn.busy_timeout(WRITE_PATIENCE))
+            .and_then(|()| set_patience(&mut conn, wait_to_write))
             .map_err(failed)?;
         Ok(Self {
             conn,
@@ -206,16 +210,37 @@ fn uri(path: &Path) -> String {
 }
 
 fn connect(real: &Path) -> rusqlite::Result<Connection> {
-    let conn = Connection::open_with_flags(
+    let mut conn = Connection::open_with_flags(
         real,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
-    conn.busy_timeout(OPEN_PATIENCE)?;
+    set_patience(&mut conn, wait_to_open)?;
     // A file that step 3 refuses keeps its WAL.
     keep_wal_on_close(&conn, true)?;
     // A table of the user's must not be able to block the migration or the writer.
     conn.pragma_update(None, "foreign_keys", false)?;
     Ok(conn)
+}
+
+fn set_patience(conn: &mut Connection, wait: fn(i32) -> bool) -> rusqlite::Result<()> {
+    conn.busy_handler(Some(wait))
+}
+
+fn wait_to_open(attempts: i32) -> bool {
+    wait(attempts, OPEN_PATIENCE)
+}
+
+fn wait_to_write(attempts: i32) -> bool {
+    wait(attempts, WRITE_PATIENCE)
+}
+
+/// Waits for another attempt at a lock, unless there were enough.
+fn wait(attempts: i32, patience: Duration) -> bool {
+    let more = LOCK_POLL * attempts.unsigned_abs() < patience;
+    if more {
+        std::thread::sleep(LOCK_POLL);
+    }
+    more
 }
 
 fn keep_wal_on_close(conn: &Connection, keep: bool) -> rusqlite::Result<()> {

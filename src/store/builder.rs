@@ -25,7 +25,7 @@ const THREAD_NAME: &str = "mcp-store-writer";
 ///     .flush_interval(Duration::from_millis(200))
 ///     .on_recorded(|request| println!("{} {} us", request.method, request.latency_us))
 ///     .open()?;
-/// # Ok::<(), tower_mcp_store::OpenError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "nothing is opened before `open` or `open_in_background`"]
 pub struct StoreBuilder {

@@ -84,6 +84,8 @@ struct State {
     /// Set by shutdown: no event is accepted any more, and the writer ends
     /// when it has written the rest or this moment has come.
     closing: Option<Deadline>,
+    /// The attempt was allowed that a shutdown gets without a pause.
+    hurried: bool,
     /// Events that the writer gave up when it ended.
     given_up: u64,
     condition: StoreState,
@@ -119,6 +121,7 @@ impl Queue {
                 sleep: Sleep::Awake,
                 refused: Refused::default(),
                 closing: None,
+                hurried: false,
                 given_up: 0,
                 condition: StoreState::Opening,
                 obstacle: None,
@@ -268,12 +271,14 @@ impl Queue {
     pub(super) fn pause(&self, pause: Duration) -> bool {
         let over = Deadline::after(pause);
         let mut state = self.lock();
-        let was_closing = state.closing.is_some();
         loop {
             let until = match state.closing {
                 Some(end) if end.has_passed() || state.stats.queued == 0 => return false,
-                // Somebody waits for the end now: try at once.
-                Some(_) if !was_closing => return true,
+                // Somebody waits for the end now.
+                Some(_) if !state.hurried => {
+                    state.hurried = true;
+                    return true;
+                }
                 Some(end) => over.earlier(end),
                 None => over,
             };

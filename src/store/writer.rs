@@ -20,6 +20,10 @@ use crate::event::{RequestEvent, StoreEvent};
 /// per row, few enough that other writers of the file get their turn.
 const GROUP: usize = 16;
 
+/// Between two transactions without a pause, the time for another writer of
+/// the file to notice that the lock is free.
+const TURN: Duration = Duration::from_millis(1);
+
 /// Between two attempts at a file that cannot be opened or written to, the
 /// pause doubles from the first of these to the second.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
@@ -134,6 +138,9 @@ impl Writer {
             };
             self.call_hook(&group, &rejected);
             self.shared.queue.settle(group, rejected.places.len());
+            if !chunks.is_empty() {
+                std::thread::sleep(TURN);
+            }
         }
         true
     }

@@ -1,5 +1,7 @@
 //! A key or value while it comes in: bounded at once, made valid when whole.
 
+use std::borrow::Cow;
+
 use sha2::{Digest as _, Sha256};
 
 use super::token;
@@ -102,19 +104,18 @@ impl Draft {
 
     /// Makes the text valid and at most `chars` characters long. Returns whether it was longer.
     pub(super) fn finish_text(self, buf: &mut Vec<u8>, chars: u16) -> bool {
-        let cut = self.overflows();
-        let text = make_valid(buf, self.start);
+        make_valid(buf, self.start);
         // Nothing to count while there are no more bytes than characters allowed.
-        if text.len() <= chars.into() {
-            return cut;
-        }
-        match text.char_indices().nth(chars.into()) {
-            Some((end, _)) => {
-                buf.truncate(self.start + end);
-                true
+        if buf.len() - self.start > chars.into() {
+            let mut starts = (self.start..)
+                .zip(&buf[self.start..])
+                .filter(|(_, byte)| is_start(**byte));
+            if let Some((end, _)) = starts.nth(chars.into()) {
+                buf.truncate(end);
+                return true;
             }
-            None => cut,
         }
+        self.overflows()
     }
 
     /// Makes the value fit for a [`Token`](super::Token). Returns whether it is a digest now.
@@ -128,12 +129,15 @@ impl Draft {
     }
 }
 
+/// Whether a character of UTF-8 begins with this byte.
+fn is_start(byte: u8) -> bool {
+    byte & 0xc0 != 0x80
+}
+
 /// Replaces invalid UTF-8 in what lies from `start` on.
-fn make_valid(buf: &mut Vec<u8>, start: usize) -> &str {
-    if str::from_utf8(&buf[start..]).is_err() {
-        let valid = String::from_utf8_lossy(&buf[start..]).into_owned();
+fn make_valid(buf: &mut Vec<u8>, start: usize) {
+    if let Cow::Owned(valid) = String::from_utf8_lossy(&buf[start..]) {
         buf.truncate(start);
         buf.extend_from_slice(valid.as_bytes());
     }
-    str::from_utf8(&buf[start..]).unwrap_or_default()
 }

@@ -6,6 +6,9 @@ use super::draft;
 use super::token::Token;
 use super::tree::{self, Field, Want};
 
+/// Bytes that hold what is kept of most messages.
+const USUAL: usize = 256;
+
 /// What a message is, by its members alone: the same in either direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -189,6 +192,9 @@ impl Message {
         const MOST: usize = u16::MAX as usize;
         const { assert!(tree::MOST_KEPT + 2 * draft::LARGEST < MOST) };
         if self.text.len() + draft::LARGEST <= MOST {
+            if self.text.capacity() == 0 {
+                self.text.reserve(USUAL);
+            }
             return;
         }
         let old = std::mem::take(&mut self.text);

@@ -17,6 +17,7 @@ pub(crate) mod method;
 mod scan;
 mod skip;
 mod sse;
+mod swar;
 mod token;
 mod tree;
 mod unescape;

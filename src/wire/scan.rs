@@ -7,6 +7,7 @@
 use super::draft::Draft;
 use super::envelope::{Message, Shape};
 use super::skip::Skip;
+use super::swar::plain_text;
 use super::token;
 use super::tree::{Field, LONGEST_KEY, Want};
 use super::unescape::Unescape;
@@ -125,34 +126,41 @@ impl Scanner {
                     None => rest.len(),
                 },
                 Step::Closed | Step::Invalid => rest.len(),
-                _ => {
-                    if !is_space(rest[0]) {
-                        self.step = self.punctuation(rest[0], self.offset + at as u64, sink);
-                    }
-                    1
-                }
+                _ if is_space(rest[0]) => 1,
+                _ => self.punctuation(rest, self.offset + at as u64, sink),
             };
         }
         self.offset += chunk.len() as u64;
     }
 
-    /// A byte between keys and values.
-    fn punctuation(&mut self, byte: u8, position: u64, sink: &mut impl FnMut(&Message)) -> Step {
-        match (self.step, byte, self.object) {
-            (Step::Start, b'{', _) => self.value(byte, position),
+    /// A byte between keys and values, and what after it lies whole in the
+    /// chunk. Returns how much that is.
+    fn punctuation(
+        &mut self,
+        bytes: &[u8],
+        position: u64,
+        sink: &mut impl FnMut(&Message),
+    ) -> usize {
+        let byte = bytes[0];
+        self.step = match (self.step, byte, self.object) {
+            (Step::Start, b'{', _) | (Step::First | Step::Next, _, None) | (Step::Value, ..)
+                if !matches!(byte, b']' | b'}' | b',' | b':') =>
+            {
+                return self.value(byte, &bytes[1..], position);
+            }
             (Step::Start, b'[', _) => {
                 self.batch = true;
                 Step::First
             }
-
-            (Step::First | Step::Next, b'"', Some(_)) => {
-                self.message.make_room();
-                self.draft = Draft::short(&self.message.text, LONGEST_KEY);
-                Step::Key
+            (Step::First | Step::Next, b'"', Some(object)) => {
+                return self.key(object, &bytes[1..]);
             }
-            (Step::Colon, b':', Some(_)) => Step::Value,
+            (Step::Colon, b':', _) => Step::Value,
+            (Step::After, b',', _) => Step::Next,
+            (Step::First | Step::After, b']', None) => Step::Closed,
             (Step::First | Step::After, b'}', Some(Field::Message)) => {
                 self.object = None;
+                self.member = None;
                 self.message.end = position + 1;
                 sink(&self.message);
                 if self.batch {
@@ -165,65 +173,103 @@ impl Scanner {
                 self.object = Some(object.node().parent);
                 Step::After
             }
-
-            (Step::First | Step::After, b']', None) => Step::Closed,
-            (Step::After, b',', _) => Step::Next,
-            (Step::First | Step::Next, _, None) | (Step::Value, ..) => self.value(byte, position),
             _ => Step::Invalid,
+        };
+        1
+    }
+
+    /// A key of `object`, after its quote. Returns how much was read, quote included.
+    fn key(&mut self, object: Field, text: &[u8]) -> usize {
+        let Some(key) = whole(text) else {
+            self.draft = Draft::short(&self.message.text, LONGEST_KEY);
+            self.step = Step::Key;
+            return 1;
+        };
+        self.enter(object.member(key));
+        let colon = text.get(key.len() + 1) == Some(&b':');
+        self.step = if colon { Step::Value } else { Step::Colon };
+        key.len() + 2 + usize::from(colon)
+    }
+
+    /// A member's value comes next, watched or not.
+    fn enter(&mut self, member: Option<Field>) {
+        self.member = member;
+        if let Some(member) = member {
+            self.message.forget(member);
+            self.message.make_room();
         }
     }
 
-    /// The first byte of a value: of a member, an element or the document.
-    fn value(&mut self, byte: u8, position: u64) -> Step {
-        let want = self.member.map(|member| member.node().want);
+    /// A value of a member, an element or the document, by its first byte.
+    /// Returns how much was read, that byte included.
+    fn value(&mut self, byte: u8, rest: &[u8], position: u64) -> usize {
         match byte {
+            b'"' => return 1 + self.text(rest),
             b'{' if self.object.is_none() => {
                 self.message.clear();
                 self.message.start = position;
                 self.message.in_batch = self.batch;
                 self.object = Some(Field::Message);
-                Step::First
+                self.step = Step::First;
             }
-            b'{' => {
-                self.set_shape(Shape::Object);
-                if let Some(Want::Object) = want {
+            b'{' | b'[' => {
+                self.set_shape(if byte == b'{' {
+                    Shape::Object
+                } else {
+                    Shape::Array
+                });
+                if byte == b'{' && matches!(self.want(), Some(Want::Object)) {
                     self.object = self.member;
-                    return Step::First;
+                    self.step = Step::First;
+                } else {
+                    self.skip = Skip::nested();
+                    self.step = Step::Skip;
                 }
-                self.skip = Skip::nested();
-                Step::Skip
             }
-            b'[' => {
-                self.set_shape(Shape::Array);
-                self.skip = Skip::nested();
-                Step::Skip
-            }
-            b'"' => {
-                self.set_shape(Shape::String);
-                self.draft = match want {
-                    Some(Want::Text(chars) | Want::TextOrNumber(chars)) => {
-                        Draft::text(&self.message.text, chars)
-                    }
-                    Some(Want::Token) => Draft::token(&self.message.text),
-                    Some(Want::Object | Want::Shape) | None => {
-                        self.skip = Skip::string();
-                        return Step::Skip;
-                    }
-                };
-                Step::Text
-            }
-            b',' | b':' | b']' | b'}' => Step::Invalid,
             _ => {
-                self.draft = match want {
-                    None => return Step::SkipLiteral,
+                self.draft = match self.want() {
+                    None => {
+                        self.step = Step::SkipLiteral;
+                        return 1;
+                    }
                     Some(Want::TextOrNumber(chars)) => Draft::text(&self.message.text, chars),
                     Some(Want::Token) => Draft::token(&self.message.text),
                     Some(_) => Draft::short(&self.message.text, LITERAL),
                 };
                 self.draft.push(&mut self.message.text, &[byte]);
-                Step::Literal
+                self.step = Step::Literal;
             }
         }
+        1
+    }
+
+    /// A string, after its quote. Returns how much was read.
+    fn text(&mut self, text: &[u8]) -> usize {
+        self.set_shape(Shape::String);
+        let draft = match self.want() {
+            Some(Want::Text(chars) | Want::TextOrNumber(chars)) => {
+                Some(Draft::text(&self.message.text, chars))
+            }
+            Some(Want::Token) => Some(Draft::token(&self.message.text)),
+            Some(Want::Object | Want::Shape) | None => None,
+        };
+        let wanted = draft.is_some();
+        self.draft = draft.unwrap_or_default();
+        let Some(text) = whole(text) else {
+            self.skip = Skip::string();
+            self.step = if wanted { Step::Text } else { Step::Skip };
+            return 0;
+        };
+        if wanted {
+            self.draft.push(&mut self.message.text, text);
+            self.keep(Shape::String);
+        }
+        self.step = Step::After;
+        text.len() + 1
+    }
+
+    fn want(&self) -> Option<Want> {
+        self.member.map(|member| member.node().want)
     }
 
     fn set_shape(&mut self, shape: Shape) {
@@ -245,26 +291,21 @@ impl Scanner {
             return bytes.len();
         };
         if let Step::Key = self.step {
-            self.key();
+            let start = self.draft.start();
+            let member = match self.object {
+                Some(object) if !self.draft.overflows() => {
+                    object.member(&self.message.text[start..])
+                }
+                _ => None,
+            };
+            self.message.text.truncate(start);
+            self.enter(member);
             self.step = Step::Colon;
         } else {
             self.keep(Shape::String);
             self.step = Step::After;
         }
         len
-    }
-
-    /// The key is whole.
-    fn key(&mut self) {
-        let key = &self.message.text[self.draft.start()..];
-        self.member = match self.object {
-            Some(object) if !self.draft.overflows() => object.member(key),
-            _ => None,
-        };
-        self.message.text.truncate(self.draft.start());
-        if let Some(member) = self.member {
-            self.message.forget(member);
-        }
     }
 
     /// Within a number, `true`, `false` or `null`. Returns how much of it there is.
@@ -322,6 +363,12 @@ impl Scanner {
         };
         self.message.keep(member, shape, start, cut);
     }
+}
+
+/// A string after its opening quote, if it lies whole in the chunk and has no escape.
+fn whole(text: &[u8]) -> Option<&[u8]> {
+    let len = plain_text(text);
+    (text.get(len) == Some(&b'"')).then(|| &text[..len])
 }
 
 fn is_space(byte: u8) -> bool {

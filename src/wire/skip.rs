@@ -11,6 +11,8 @@
 
 use memchr::memchr2;
 
+use super::swar::{equal, repeat};
+
 const BLOCK: usize = 64;
 
 /// Within a long text, escapes nearer than this are left to the blocks.
@@ -156,19 +158,6 @@ impl Masks {
             close: transpose(close),
         }
     }
-}
-
-const fn repeat(byte: u8) -> u64 {
-    u64::from_le_bytes([byte; 8])
-}
-
-/// The high bit of each byte of `word` that is `byte`.
-#[inline]
-fn equal(word: u64, byte: u8) -> u64 {
-    const LOW: u64 = repeat(0x7f);
-    let differs = word ^ repeat(byte);
-    // The sum reaches the high bit unless the seven low ones are zero.
-    !(((differs & LOW) + LOW) | differs | LOW)
 }
 
 /// Mirrors the 8 by 8 bits along their diagonal: above, bit `i` of byte `j`

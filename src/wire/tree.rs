@@ -77,7 +77,7 @@ pub(super) struct Node {
     field: Field,
     /// Members from the message down to here.
     depth: u8,
-    pub(super) key: &'static str,
+    key: &'static str,
     pub(super) want: Want,
     /// The member it lies in; the message's own is never asked for.
     pub(super) parent: Field,

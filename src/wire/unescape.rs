@@ -1,6 +1,6 @@
 //! Undoes the escapes of JSON strings, wherever the text is cut.
 
-use memchr::memchr2;
+use super::swar::plain_text;
 
 /// Reads one string after its opening quote.
 #[derive(Default)]
@@ -36,7 +36,7 @@ impl Unescape {
             match self.escape {
                 Escape::Outside => {
                     let rest = &bytes[at..];
-                    let plain = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+                    let plain = plain_text(rest);
                     if plain > 0 {
                         self.give_up_pair(out);
                         out(&rest[..plain]);

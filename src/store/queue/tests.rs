@@ -1,1 +1,242 @@
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
+use super::*;
+use crate::event::{RequestEvent, RequestStatus, SessionEvent};
+
+const LONG: Duration = Duration::from_secs(30);
+const NONE: Duration = Duration::ZERO;
+
+fn queue(events: usize, bytes: usize) -> Queue {
+    Queue::new(Limits { events, bytes })
+}
+
+fn request() -> StoreEvent {
+    StoreEvent::Request(RequestEvent::new("ping", RequestStatus::Ok))
+}
+
+fn session() -> StoreEvent {
+    StoreEvent::Session(SessionEvent::new("s"))
+}
+
+#[track_caller]
+fn assert_balanced(queue: &Queue) {
+    let stats = queue.stats();
+    assert_eq!(
+        stats.submitted,
+        stats.written + stats.failed + stats.dropped + stats.queued,
+        "{stats}"
+    );
+}
+
+fn take(queue: &Queue) -> Vec<Chunk> {
+    queue.next(Deadline::after(NONE), NONE).unwrap().into()
+}
+
+#[test]
+fn a_typical_event_leaves_room_for_two_hundred_thousand() {
+    let StoreEvent::Request(mut event) = request() else {
+        unreachable!()
+    };
+    event.session_id = Some("00000000-0000-0000-0000-000000000000".into());
+    event.tool = Some("a_tool_with_a_name".into());
+    event.protocol_version = Some("2025-11-25".into());
+    assert!(size(&StoreEvent::Request(event)) * 200_000 <= 88 << 20);
+}
+
+#[test]
+fn a_full_queue_drops_the_new_event_and_keeps_the_old_ones() {
+    let queue = queue(2, usize::MAX);
+    for _ in 0..5 {
+        queue.push(request());
+        assert_balanced(&queue);
+    }
+    let stats = queue.stats();
+    assert_eq!((stats.queued, stats.dropped), (2, 3));
+    assert_eq!(queue.take_refused().queue_full.unwrap().dropped, 3);
+    assert!(queue.take_refused().queue_full.is_none(), "told once");
+}
+
+#[test]
+fn the_bound_in_bytes_holds_until_the_writer_is_done_with_the_events() {
+    let one = size(&request());
+    let queue = queue(usize::MAX, 2 * one);
+    for _ in 0..3 {
+        queue.push(request());
+    }
+    assert_eq!(queue.stats().queued, 2);
+    let chunks = take(&queue);
+    queue.push(request());
+    assert_eq!(queue.stats().dropped, 2, "the writer still holds both");
+    queue.settle(chunks, 0);
+    queue.push(request());
+    let stats = queue.stats();
+    assert_eq!((stats.queued, stats.written, stats.dropped), (1, 2, 2));
+}
+
+#[test]
+fn sessions_and_listings_have_room_that_requests_cannot_take() {
+    let queue = queue(1, size(&request()));
+    queue.push(request());
+    queue.push(request());
+    queue.push(session());
+    let stats = queue.stats();
+    assert_eq!((stats.queued, stats.dropped), (2, 1));
+    for _ in 0..RESERVED_EVENTS {
+        queue.push(session());
+    }
+    let stats = queue.stats();
+    assert_eq!(
+        (stats.queued, stats.dropped),
+        (1 + RESERVED_EVENTS as u64, 2)
+    );
+}
+
+#[test]
+fn events_come_out_in_the_order_in_which_they_went_in() {
+    let queue = queue(usize::MAX, usize::MAX);
+    let count = 3 * CHUNK as i64 + 1;
+    for ts in 0..count {
+        let mut event = RequestEvent::new("ping", RequestStatus::Ok);
+        event.ts = ts;
+        queue.push(StoreEvent::Request(event));
+    }
+    let chunks = take(&queue);
+    let order: Vec<i64> = chunks
+        .iter()
+        .flat_map(|chunk| &chunk.events)
+        .map(|event| match event {
+            StoreEvent::Request(event) => event.ts,
+            _ => unreachable!(),
+        })
+        .collect();
+    assert_eq!(order, Vec::from_iter(0..count));
+}
+
+#[test]
+fn settled_memory_is_used_again_and_not_kept_without_bound() {
+    let queue = queue(usize::MAX, usize::MAX);
+    for _ in 0..2 * SPARES * CHUNK {
+        queue.push(request());
+    }
+    queue.settle(take(&queue), 0);
+    assert_eq!(queue.lock().spares.len(), SPARES);
+    queue.push(request());
+    assert_eq!(queue.lock().spares.len(), SPARES - 1);
+    assert_eq!(queue.lock().bytes, size(&request()));
+}
+
+#[test]
+fn events_wait_for_the_interval_unless_somebody_is_in_a_hurry() {
+    let in_a_hurry: [fn(&Queue); 3] = [
+        |queue| drop(queue.flush(NONE)),
+        |queue| queue.close(Deadline::after(LONG)),
+        |queue| (0..2).for_each(|_| queue.push(request())),
+    ];
+    for hurry in in_a_hurry {
+        let queue = Arc::new(queue(4, usize::MAX));
+        queue.push(request());
+        let writer = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || {
+                queue
+                    .next(Deadline::after(LONG), LONG)
+                    .map(|chunks| chunks.len())
+            }
+        });
+        while queue.lock().sleep != Sleep::Lingering {
+            thread::yield_now();
+        }
+        assert_eq!(queue.stats().queued, 1);
+        hurry(&queue);
+        assert_eq!(writer.join().unwrap(), Some(1));
+    }
+}
+
+#[test]
+fn an_event_wakes_an_idle_writer() {
+    let queue = Arc::new(queue(4, usize::MAX));
+    let writer = thread::spawn({
+        let queue = Arc::clone(&queue);
+        move || queue.next(Deadline::after(NONE), NONE).is_some()
+    });
+    while queue.lock().sleep != Sleep::Idle {
+        thread::yield_now();
+    }
+    queue.push(request());
+    assert!(writer.join().unwrap());
+}
+
+#[test]
+fn a_flush_waits_for_what_came_before_it_and_for_nothing_later() {
+    let queue = queue(8, usize::MAX);
+    queue.push(request());
+    let first = take(&queue);
+    assert_eq!(queue.flush(NONE).unwrap_err().queued, 1);
+    thread::scope(|scope| {
+        let flush = scope.spawn(|| queue.flush(LONG));
+        while queue.lock().waiting == 0 {
+            thread::yield_now();
+        }
+        queue.push(request());
+        queue.settle(first, 1);
+        flush.join().unwrap().unwrap();
+    });
+    assert_eq!(queue.stats().queued, 1);
+    assert_eq!(queue.stats().failed, 1);
+}
+
+#[test]
+fn a_closed_queue_drops_and_counts_and_its_writer_ends_when_it_is_empty() {
+    let queue = queue(8, usize::MAX);
+    queue.push(request());
+    queue.close(Deadline::after(LONG));
+    queue.push(request());
+    assert_balanced(&queue);
+    queue.settle(take(&queue), 0);
+    assert!(queue.next(Deadline::after(NONE), NONE).is_none());
+    let refused = queue.give_up();
+    assert_eq!(refused.shutdown.unwrap().dropped, 1);
+    queue.end();
+    let stats = queue.await_end(Deadline::after(NONE)).unwrap();
+    assert_eq!((stats.written, stats.dropped, stats.queued), (1, 1, 0));
+    assert_balanced(&queue);
+}
+
+#[test]
+fn what_the_writer_gives_up_is_dropped_and_told_every_time() {
+    let queue = queue(8, usize::MAX);
+    for _ in 0..3 {
+        queue.push(request());
+    }
+    let reason = "the disk is full".to_owned();
+    queue.set_condition(StoreState::Failing { reason });
+    queue.close(Deadline::after(NONE));
+    assert!(queue.is_overdue());
+    assert!(!queue.pause(LONG));
+    assert_eq!(queue.give_up().shutdown.unwrap().dropped, 3);
+    queue.end();
+    for _ in 0..2 {
+        let error = queue.await_end(Deadline::after(NONE)).unwrap_err();
+        assert_eq!((error.lost, error.stats.dropped), (3, 3));
+        assert!(error.to_string().contains("the disk is full"), "{error}");
+    }
+    queue.flush(NONE).unwrap();
+    assert_balanced(&queue);
+}
+
+#[test]
+fn a_pause_ends_when_somebody_waits_for_the_end() {
+    let queue = queue(8, usize::MAX);
+    queue.push(request());
+    assert!(queue.pause(NONE));
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| queue.pause(LONG));
+        queue.close(Deadline::after(LONG));
+        assert!(writer.join().unwrap(), "one attempt more");
+    });
+    drop(take(&queue));
+    queue.give_up();
+    assert!(!queue.pause(LONG), "nothing is left to write");
+}

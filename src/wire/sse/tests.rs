@@ -285,8 +285,7 @@ fn reference(stream: &[u8]) -> Vec<Told> {
                     },
                     has_data: !data.is_empty(),
                     has_id: values(b"id")
-                        .filter(|id| !id.contains(&0))
-                        .next_back()
+                        .rfind(|id| !id.contains(&0))
                         .is_some_and(|id| !id.is_empty()),
                 },
             });

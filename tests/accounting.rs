@@ -1,0 +1,153 @@
+//! Every event that was recorded is written, failed, dropped or queued.
+
+mod support;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::types::Value;
+use support::{LONG, connect, fresh, record_requests, request, rows, value};
+use tower_mcp_store::{SessionEvent, Stats, Store, StoreEvent};
+
+#[track_caller]
+fn assert_balanced(stats: Stats) {
+    assert_eq!(
+        stats.submitted,
+        stats.written + stats.failed + stats.dropped + stats.queued,
+        "{stats}"
+    );
+}
+
+#[test]
+fn the_accounts_balance_at_every_moment_under_load() {
+    let (_dir, path) = fresh();
+    let store = Store::builder(&path)
+        .flush_interval(Duration::from_millis(1))
+        .queue_events(500)
+        .open()
+        .unwrap();
+    let again = request();
+    let recording = AtomicBool::new(true);
+    let samples = thread::scope(|scope| {
+        let recorders: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    for round in 0..100 {
+                        record_requests(&store, 40);
+                        // From the second on these fail.
+                        store.record(StoreEvent::Request(again.clone()));
+                        if round % 10 == 0 {
+                            store.flush(LONG).unwrap();
+                        }
+                    }
+                })
+            })
+            .collect();
+        let sampler = scope.spawn(|| {
+            let mut samples = 0_u64;
+            while recording.load(Ordering::Relaxed) {
+                assert_balanced(store.stats());
+                samples += 1;
+            }
+            samples
+        });
+        for recorder in recorders {
+            recorder.join().unwrap();
+        }
+        recording.store(false, Ordering::Relaxed);
+        sampler.join().unwrap()
+    });
+    assert!(samples > 100, "{samples} samples");
+    let stats = store.shutdown(LONG).unwrap();
+    assert_balanced(stats);
+    assert_eq!((stats.submitted, stats.queued), (3 * 100 * 41, 0));
+    assert!(stats.failed > 0 && stats.dropped > 0, "{stats}");
+
+    let conn = connect(&path);
+    assert_eq!(
+        value::<i64>(&conn, "SELECT count(*) FROM requests") as u64,
+        stats.written
+    );
+    for (reason, lost) in [
+        ("queue_full", stats.dropped),
+        ("write_failed", stats.failed),
+    ] {
+        let told: i64 = conn
+            .query_row(
+                "SELECT sum(dropped) FROM losses WHERE reason = ?1",
+                [reason],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(told as u64, lost, "{reason}");
+    }
+}
+
+#[test]
+fn an_overload_is_one_row_of_losses_and_sessions_still_fit() {
+    let (_dir, path) = fresh();
+    let blocker = {
+        let store = Store::open(&path).unwrap();
+        store.shutdown(LONG).unwrap();
+        connect(&path)
+    };
+    let store = Store::builder(&path).queue_events(10).open().unwrap();
+    // Nothing can be written, so that the queue fills.
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    record_requests(&store, 25);
+    store.record(StoreEvent::Session(SessionEvent::new("s")));
+    assert_eq!((store.stats().queued, store.stats().dropped), (11, 15));
+    blocker.execute_batch("ROLLBACK").unwrap();
+    store.flush(LONG).unwrap();
+    record_requests(&store, 1);
+    let stats = store.shutdown(LONG).unwrap();
+    assert_eq!((stats.written, stats.dropped), (12, 15));
+    let losses = "SELECT reason, dropped, from_ts > 0 AND from_ts <= to_ts FROM losses";
+    assert_eq!(
+        rows(&blocker, losses),
+        [[
+            Value::Text("queue_full".into()),
+            Value::Integer(15),
+            Value::Integer(1)
+        ]]
+    );
+    assert_eq!(value::<i64>(&blocker, "SELECT count(*) FROM sessions"), 1);
+}
+
+#[test]
+fn the_bound_in_bytes_is_kept_too() {
+    let (_dir, path) = fresh();
+    let store = Store::builder(&path)
+        .flush_interval(LONG)
+        .queue_bytes(100_000)
+        .open()
+        .unwrap();
+    let mut event = request();
+    event.target = Some("x".repeat(60_000).into());
+    store.record(StoreEvent::Request(event.clone()));
+    store.flush(LONG).unwrap();
+    assert_eq!(store.stats().written, 1, "alone it fits");
+    event.target = Some("x".repeat(200_000).into());
+    store.record(StoreEvent::Request(event));
+    assert_eq!(store.stats().dropped, 1);
+    // Nothing else comes, so the end is what tells of it.
+    store.shutdown(LONG).unwrap();
+    assert_eq!(
+        value::<i64>(&connect(&path), "SELECT dropped FROM losses"),
+        1
+    );
+}
+
+#[test]
+fn statistics_read_as_one_line() {
+    let (_dir, path) = fresh();
+    let store = Store::open(path).unwrap();
+    record_requests(&store, 2);
+    let stats = store.shutdown(LONG).unwrap();
+    assert_eq!(
+        stats.to_string(),
+        "2 submitted: 2 written, 0 failed, 0 dropped, 0 queued; \
+         0 truncated, 0 unidentified, 0 in flight"
+    );
+}

@@ -1,0 +1,193 @@
+//! Processes that are killed under load. `MCP_STORE_TEST_KILLS=200` is the long form.
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use support::{LONG, connect, fixture, fresh, request, value};
+use tower_mcp_store::{RequestStatus, SessionEvent, Store, StoreEvent};
+
+/// Where the child finds its path.
+const CHILD: &str = "MCP_STORE_TEST_CRASH_PATH";
+
+fn kills(default: u64) -> u64 {
+    std::env::var("MCP_STORE_TEST_KILLS")
+        .map_or(default, |count| count.parse().expect("a number of kills"))
+}
+
+/// Runs the test `name` again in a process of its own, where [`CHILD`] is set.
+/// Also gives the lines that it prints with a `!` before them.
+fn spawn(name: &str, path: &Path) -> (Child, Receiver<String>) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture", name])
+        .env(CHILD, path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (send, receive) = channel();
+    thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            // The harness may have begun the line.
+            if let Some((_, line)) = line.split_once('!')
+                && send.send(line.to_owned()).is_err()
+            {
+                return;
+            }
+        }
+    });
+    (child, receive)
+}
+
+fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Records for ever; prints how many requests are committed.
+fn record_for_ever(path: &Path) {
+    let mut committed = 0_u64;
+    let store = Store::builder(path)
+        .flush_interval(Duration::from_millis(2))
+        .queue_events(5_000)
+        .on_recorded(move |_| {
+            committed += 1;
+            if committed.is_multiple_of(50) {
+                println!("!{committed}");
+            }
+        })
+        .open()
+        .unwrap();
+    loop {
+        let id: Arc<str> = uuid::Uuid::now_v7().to_string().into();
+        store.record(StoreEvent::Session(SessionEvent::new(Arc::clone(&id))));
+        for call in 0..20 {
+            let mut event = request();
+            event.session_id = Some(Arc::clone(&id));
+            if call % 7 == 0 {
+                event.status = RequestStatus::Error;
+            }
+            store.record(StoreEvent::Request(event));
+        }
+        store.record(StoreEvent::SessionClosed {
+            session_id: id,
+            ended_at: 1,
+        });
+        thread::sleep(Duration::from_micros(200));
+    }
+}
+
+#[test]
+fn a_killed_writer_leaves_a_whole_file_that_tells_of_it() {
+    const NAME: &str = "a_killed_writer_leaves_a_whole_file_that_tells_of_it";
+    if let Some(path) = std::env::var_os(CHILD) {
+        record_for_ever(Path::new(&path));
+    }
+    let (_dir, path) = fresh();
+    let mut rows_before = 0;
+    for round in 1..=kills(5) {
+        let (child, lines) = spawn(NAME, &path);
+        let mut committed: i64 = lines.recv_timeout(LONG).unwrap().parse().unwrap();
+        thread::sleep(Duration::from_millis(round * 7 % 40));
+        kill(child);
+        // What was told as committed survives. The last line may be cut short.
+        let mut told: Vec<String> = lines.iter().collect();
+        told.pop();
+        committed = told.last().map_or(committed, |line| line.parse().unwrap());
+
+        Store::open(&path).unwrap().shutdown(LONG).unwrap();
+        let conn = connect(&path);
+        assert_eq!(value::<String>(&conn, "PRAGMA integrity_check"), "ok");
+        let rows: i64 = value(&conn, "SELECT count(*) FROM requests");
+        assert!(
+            rows >= rows_before + committed,
+            "{rows} < {rows_before} + {committed}"
+        );
+        rows_before = rows;
+        let wrong_counters: i64 = value(
+            &conn,
+            "SELECT count(*) FROM sessions s
+             LEFT JOIN (SELECT session_id, count(*) AS calls, sum(status <> 'ok') AS errors
+                        FROM requests GROUP BY session_id) r USING (session_id)
+             WHERE s.total_calls <> coalesce(r.calls, 0)
+                OR s.total_errors <> coalesce(r.errors, 0)",
+        );
+        assert_eq!(wrong_counters, 0);
+        let told: i64 = value(
+            &conn,
+            "SELECT count(*) FROM losses WHERE reason = 'unclean_shutdown'
+                 AND dropped IS NULL AND 0 < from_ts AND from_ts <= to_ts",
+        );
+        assert_eq!(told as u64, round);
+    }
+}
+
+#[test]
+fn a_writer_that_is_alive_is_not_taken_for_dead() {
+    const NAME: &str = "a_writer_that_is_alive_is_not_taken_for_dead";
+    if let Some(path) = std::env::var_os(CHILD) {
+        record_for_ever(Path::new(&path));
+    }
+    let (_dir, path) = fresh();
+    let (child, lines) = spawn(NAME, &path);
+    lines.recv_timeout(LONG).unwrap();
+    let losses = "SELECT count(*) FROM losses WHERE reason = 'unclean_shutdown'";
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    assert_eq!(value::<i64>(&connect(&path), losses), 0);
+    kill(child);
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    assert_eq!(value::<i64>(&connect(&path), losses), 1);
+}
+
+#[test]
+fn a_killed_migration_leaves_the_old_version_or_the_new_one_whole() {
+    const NAME: &str = "a_killed_migration_leaves_the_old_version_or_the_new_one_whole";
+    if let Some(path) = std::env::var_os(CHILD) {
+        println!("!opening");
+        drop(Store::open(path).unwrap());
+        println!("!open");
+        return;
+    }
+    let (_dir, big) = fixture(1);
+    let conn = connect(&big);
+    conn.execute_batch(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+         INSERT INTO requests (request_id, ts, proxy, method, latency_ms, status)
+             SELECT 'r' || i, i, 'p', 'ping', i, 'ok' FROM n",
+    )
+    .unwrap();
+    let expected: i64 = value(&conn, "SELECT sum(latency_ms) * 1000 FROM requests");
+    conn.close().unwrap();
+
+    for round in 0..kills(6) {
+        let (_dir, path) = fresh();
+        std::fs::copy(&big, &path).unwrap();
+        let (child, lines) = spawn(NAME, &path);
+        lines.recv_timeout(LONG).unwrap();
+        thread::sleep(Duration::from_millis(round * 13 % 120));
+        kill(child);
+        let conn = connect(&path);
+        assert_eq!(value::<String>(&conn, "PRAGMA integrity_check"), "ok");
+        let version: String = value(&conn, "SELECT value FROM meta WHERE key = 'schema_version'");
+        let latencies = match version.as_str() {
+            "1" => "SELECT sum(latency_ms) * 1000 FROM requests",
+            "5" => "SELECT sum(latency_us) FROM requests",
+            _ => panic!("version {version}"),
+        };
+        assert_eq!(
+            value::<i64>(&conn, latencies),
+            expected,
+            "version {version}"
+        );
+        drop(conn);
+        Store::open(&path).unwrap().shutdown(LONG).unwrap();
+        let latencies = "SELECT sum(latency_us) FROM requests";
+        assert_eq!(value::<i64>(&connect(&path), latencies), expected);
+    }
+}
