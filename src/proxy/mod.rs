@@ -6,11 +6,12 @@
 //!
 //! ```no_run
 //! use axum::Router;
-//! use tower_mcp_store::proxy::Forward;
+//! use tower_mcp_store::{StoreLayer, proxy::Forward};
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let forward = Forward::new("https://mcp.example.com/mcp")?;
-//! let app: Router = Router::new().fallback_service(forward);
+//! let layer = StoreLayer::new("mcp-store.db").upstream_url(forward.endpoint().to_string());
+//! let app: Router = Router::new().fallback_service(forward).layer(layer);
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
 //! axum::serve(listener, app).await?;
 //! # Ok(())
