@@ -100,6 +100,7 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `bundled` | compiles SQLite in; without it the system's library is linked | yes |
+//! | `proxy` | `proxy::Forward`, a streaming reverse proxy to put the layer on | no |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -108,6 +109,9 @@ mod clock;
 mod db;
 mod error;
 pub mod event;
+#[cfg(feature = "proxy")]
+#[cfg_attr(docsrs, doc(cfg(feature = "proxy")))]
+pub mod proxy;
 mod store;
 mod wire;
 

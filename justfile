@@ -1,0 +1,33 @@
+# The steps of continuous integration, which `.ci/run` holds.
+
+# Every step
+all:
+    .ci/run
+
+# Formatting
+fmt:
+    .ci/run fmt
+
+# Lints
+clippy:
+    .ci/run clippy
+
+# The tests of the README
+test:
+    .ci/run test
+
+# Documentation without warnings
+doc:
+    .ci/run doc
+
+# Each feature by itself
+features:
+    .ci/run features
+
+# The examples
+examples:
+    .ci/run examples
+
+# The official TypeScript client and the reference server
+interop:
+    .ci/run interop

@@ -1,0 +1,80 @@
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use rustls::{ClientConfig, RootCertStore};
+use tower_service::Service;
+
+use super::{BoxError, UpstreamError};
+
+/// Opens connections, TLS handshake included, within a time limit.
+///
+/// `HttpConnector` has a limit of its own, but it covers neither the look-up of
+/// the name nor the handshake, and a server that is stuck accepts connections.
+#[derive(Clone)]
+pub(super) struct Connector {
+    https: HttpsConnector<HttpConnector>,
+    limit: Duration,
+}
+
+impl Connector {
+    pub(super) fn new(tls: ClientConfig, limit: Duration) -> Self {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        // Small messages are the rule; they must not wait for one another.
+        http.set_nodelay(true);
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(http);
+        Self { https, limit }
+    }
+}
+
+/// What an upstream's certificate is checked against. A machine without root
+/// certificates can still forward to an `http` upstream.
+pub(super) fn tls_config(is_https: bool) -> Result<ClientConfig, UpstreamError> {
+    let failed = |error| UpstreamError::RootCertificates(io::Error::other(error));
+    // Named, because the process may hold another provider as well.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(failed)?;
+    let config = if is_https {
+        config
+            .with_native_roots()
+            .map_err(UpstreamError::RootCertificates)?
+    } else {
+        config.with_root_certificates(RootCertStore::empty())
+    };
+    Ok(config.with_no_client_auth())
+}
+
+impl Service<Uri> for Connector {
+    type Response = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.https.poll_ready(cx)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (connecting, limit) = (self.https.call(uri), self.limit);
+        Box::pin(async move {
+            tokio::time::timeout(limit, connecting)
+                .await
+                .unwrap_or_else(|_| {
+                    let message = format!("no connection within {limit:?}");
+                    Err(io::Error::new(io::ErrorKind::TimedOut, message).into())
+                })
+        })
+    }
+}

@@ -1,0 +1,90 @@
+//! A streaming reverse proxy, to record a server that cannot carry the layer itself.
+//!
+//! [`Forward`] is a tower service that sends each request to an upstream MCP
+//! server and hands the answer back as it arrives. Put the layer on it and any
+//! server that speaks HTTP is recorded, in whatever language it is written:
+//!
+//! ```no_run
+//! use axum::Router;
+//! use tower_mcp_store::{StoreLayer, proxy::Forward};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let forward = Forward::new("https://mcp.example.com/mcp")?;
+//! let layer = StoreLayer::new("mcp-store.db").upstream_url(forward.endpoint().to_string());
+//! let app: Router = Router::new().fallback_service(forward).layer(layer);
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//! axum::serve(listener, app).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where a request goes
+//!
+//! Always to the upstream's host. **Its path stays as it is**, so that
+//! everything in which a server names its own paths keeps working: OAuth
+//! metadata under `/.well-known/`, redirects, cookies, and the `endpoint` event
+//! of the 2024-11-05 transport (`/sse`, then `/messages?sessionId=...`). One path
+//! is special, that of the upstream's URL, the MCP endpoint:
+//!
+//! * a request for `/` goes to the endpoint;
+//! * a query in the upstream's URL (some hosts take a key there) is put in front
+//!   of the request's own, on requests for the endpoint and on no other.
+//!
+//! | upstream | request | goes to |
+//! |---|---|---|
+//! | `http://127.0.0.1:9000/mcp` | `/mcp` | `http://127.0.0.1:9000/mcp` |
+//! | | `/` | `http://127.0.0.1:9000/mcp` |
+//! | | `/.well-known/oauth-protected-resource/mcp` | `http://127.0.0.1:9000/.well-known/oauth-protected-resource/mcp` |
+//! | `http://127.0.0.1:9000` | `/messages?sessionId=1` | `http://127.0.0.1:9000/messages?sessionId=1` |
+//! | `https://example.com/v1/mcp?key=k` | `/v1/mcp?a=1` | `https://example.com/v1/mcp?key=k&a=1` |
+//!
+//! # What is changed on the way
+//!
+//! * The hop-by-hop fields of RFC 9110, section 7.6.1, are removed in both
+//!   directions: `Connection` and what it names, `Keep-Alive`, `TE` (but
+//!   `trailers`), `Transfer-Encoding`, `Upgrade` and the `Proxy-*` fields of
+//!   authentication.
+//! * `Host` names the upstream. `X-Forwarded-Host` and `X-Forwarded-Proto` tell what
+//!   the client asked for, unless a proxy in front has told it already.
+//!   `X-Forwarded-For` is extended where the server puts the client's
+//!   [`SocketAddr`](std::net::SocketAddr) into the request's extensions.
+//!
+//! Everything else passes untouched: bodies frame by frame and trailers, methods,
+//! statuses, `Authorization`, `Cookie`, `Mcp-*`, `Last-Event-ID`, `Accept-Encoding`.
+//! Redirects are not followed and compressed bodies are not decoded. A body whose length is
+//! known keeps its `Content-Length`.
+//!
+//! # When the upstream fails
+//!
+//! The service itself never fails. A server that cannot be reached, or that
+//! answers with something that is not HTTP, becomes a 502 whose `text/plain` body
+//! names the cause; one to which no connection is made within
+//! [10 seconds](Forward::CONNECT_TIMEOUT) becomes a 504. Before either is answered, the rest of
+//! the request is read, so that a layer knows what was asked. An answer that breaks
+//! off is an error of the response body, so that the client sees that it is incomplete.
+//! A request that is dropped, or whose response body is, ends the exchange with the upstream too.
+//! There is no other time limit: an MCP stream may be silent for hours.
+//!
+//! # What is not forwarded
+//!
+//! Upgrades (WebSocket): the `Upgrade` field is hop-by-hop, so the upstream sees an ordinary
+//! request. `CONNECT` is answered with 501. HTTP/2 is spoken to `https` upstreams that
+//! offer it, not to `http` ones. Environment variables such as `HTTPS_PROXY` are not read.
+//!
+//! # TLS
+//!
+//! Certificates are checked against the platform's roots, which are read when
+//! [`Forward::new`] is given an `https` URL. To trust another authority as well, point
+//! `SSL_CERT_FILE` or `SSL_CERT_DIR` to its certificates.
+
+mod body;
+mod connect;
+mod forward;
+mod headers;
+mod upstream;
+
+pub use body::ForwardBody;
+pub use forward::Forward;
+pub use upstream::UpstreamError;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,129 @@
+// Drives a server through the proxy as a real client does, and keeps an account of what it did.
+//
+//     node client.mjs URL ACCOUNT.json
+//
+// Each step says what has to come of it. A step that ends otherwise stops the run:
+// then the account is not written, since nothing could be learned from the rows.
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import {
+  CreateMessageRequestSchema,
+  EmptyResultSchema,
+  ListRootsRequestSchema,
+} from "@modelcontextprotocol/sdk/types.js";
+
+const [url, accountPath] = process.argv.slice(2);
+const identity = { name: "interop-typescript", version: "1.2.3" };
+const calls = [];
+
+/** Makes one call; `expected` is what differs from an ordinary success without a target. */
+async function step(method, expected, call) {
+  const row = { method, tool: null, target: null, status: "ok", error_code: null, tool_error: 0, min_latency_us: 0 };
+  Object.assign(row, expected);
+  const started = performance.now();
+  let result;
+  try {
+    result = await call();
+  } catch (error) {
+    assert.equal(row.status, "error", `${method}: ${error}`);
+    assert.equal(String(error.code), row.error_code, `${method}: ${error}`);
+  }
+  if (row.status === "ok") {
+    assert.ok(result, method);
+    assert.equal(Number(result.isError === true), row.tool_error, `${method}: ${JSON.stringify(result)}`);
+  }
+  assert.ok((performance.now() - started) * 1000 >= row.min_latency_us, method);
+  calls.push(row);
+  return result;
+}
+
+const client = new Client(identity, { capabilities: { roots: {}, sampling: {} } });
+// Requests of the server to the client, and the client's answers, make no rows.
+client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [{ uri: "file:///tmp" }] }));
+let sampled = 0;
+client.setRequestHandler(CreateMessageRequestSchema, () => {
+  sampled += 1;
+  return { model: "none", role: "assistant", content: { type: "text", text: "sampled" } };
+});
+
+const tool = (name, args, expected, options) =>
+  step("tools/call", { tool: name, ...expected }, () =>
+    client.callTool({ name, arguments: args }, undefined, options),
+  );
+
+const transport = new StreamableHTTPClientTransport(new URL(url));
+await step("initialize", {}, async () => {
+  await client.connect(transport);
+  return client.getServerVersion();
+});
+await step("ping", {}, () => client.ping());
+
+const { tools } = await step("tools/list", {}, () => client.listTools());
+assert.ok(tools.some((tool) => tool.name === "echo"));
+await step("resources/list", {}, () => client.listResources());
+await step("resources/templates/list", {}, () => client.listResourceTemplates());
+await step("prompts/list", {}, () => client.listPrompts());
+
+const echoed = await tool("echo", { message: "grüße 🦀" });
+assert.match(echoed.content[0].text, /grüße 🦀/);
+await tool("get-sum", { a: 2, b: 3 });
+await tool("get-structured-content", { location: "Chicago" });
+await tool("get-tiny-image", {});
+await tool("get-annotated-message", { messageType: "error", includeImage: true });
+await Promise.all([1, 2, 3, 4, 5].map((n) => tool("echo", { message: `at once ${n}` })));
+
+// The answer ends a stream that lasts as long as the operation.
+let progress = 0;
+await tool(
+  "trigger-long-running-operation",
+  { duration: 1, steps: 4 },
+  { min_latency_us: 900_000 },
+  { onprogress: () => { progress += 1; } },
+);
+assert.equal(progress, 4);
+
+// The server asks the client within the call.
+await tool("trigger-sampling-request", { prompt: "say something", maxTokens: 10 });
+assert.equal(sampled, 1);
+
+// This SDK's server answers both with a result that says `isError`.
+await tool("no-such-tool", {}, { tool_error: 1 });
+await tool("get-sum", { a: "two" }, { tool_error: 1 });
+
+const text = "demo://resource/dynamic/text/1";
+await step("resources/read", { target: text }, () => client.readResource({ uri: text }));
+const nothing = "demo://nothing/here?q=ü";
+await step("resources/read", { target: nothing, status: "error", error_code: "-32602" }, () =>
+  client.readResource({ uri: nothing }),
+);
+await step("resources/subscribe", { target: text }, () => client.subscribeResource({ uri: text }));
+await step("resources/unsubscribe", { target: text }, () => client.unsubscribeResource({ uri: text }));
+
+await step("prompts/get", { target: "simple-prompt" }, () => client.getPrompt({ name: "simple-prompt" }));
+await step("prompts/get", { target: "args-prompt" }, () =>
+  client.getPrompt({ name: "args-prompt", arguments: { city: "Oslo" } }),
+);
+await step("prompts/get", { target: "no-such-prompt", status: "error", error_code: "-32602" }, () =>
+  client.getPrompt({ name: "no-such-prompt" }),
+);
+await step("completion/complete", { target: "completable-prompt" }, () =>
+  client.complete({
+    ref: { type: "ref/prompt", name: "completable-prompt" },
+    argument: { name: "department", value: "E" },
+  }),
+);
+await step("logging/setLevel", {}, () => client.setLoggingLevel("warning"));
+await step("no/such/method", { status: "error", error_code: "-32601" }, () =>
+  client.request({ method: "no/such/method" }, EmptyResultSchema),
+);
+
+const sessionId = transport.sessionId;
+assert.ok(sessionId);
+await transport.terminateSession();
+await client.close();
+
+const session = { session_id: sessionId, client_name: identity.name, client_version: identity.version };
+writeFileSync(accountPath, JSON.stringify({ session, calls }, null, 2));

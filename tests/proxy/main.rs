@@ -1,0 +1,398 @@
+//! What the forwarding service promises, over real loopback sockets: both ends
+//! speak HTTP byte by byte, so that a test sees what is on the wire and when.
+
+mod recorded;
+mod support;
+mod tls;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use support::{Peer, Upstream, closed_port, proxy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+     transfer-encoding: chunked\r\n\r\n";
+
+fn chunk(text: &str) -> String {
+    format!("{:x}\r\n{text}\r\n", text.len())
+}
+
+#[tokio::test]
+async fn an_event_arrives_before_the_upstream_has_finished() {
+    let upstream = Upstream::bind().await;
+    let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
+
+    client
+        .write("GET /mcp HTTP/1.1\r\nhost: proxy\r\naccept: text/event-stream\r\n\r\n")
+        .await;
+    let mut server = upstream.accept().await;
+    server.read_until("\r\n\r\n").await;
+    server.write(STREAM_HEAD).await;
+    let head = client.read_until("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(
+        head.contains("content-type: text/event-stream\r\n"),
+        "{head}"
+    );
+
+    for event in ["data: 1\n\n", "data: 2\n\n"] {
+        server.write(&chunk(event)).await;
+        assert_eq!(client.read_until("\n\n\r\n").await, chunk(event));
+    }
+    server.write("0\r\n\r\n").await;
+    assert_eq!(client.read_until("0\r\n\r\n").await, "0\r\n\r\n");
+}
+
+#[tokio::test]
+async fn a_request_body_reaches_the_upstream_while_it_is_being_sent() {
+    let upstream = Upstream::bind().await;
+    let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
+
+    client
+        .write("POST /mcp HTTP/1.1\r\nhost: proxy\r\ntransfer-encoding: chunked\r\n\r\n")
+        .await;
+    client.write(&chunk("first")).await;
+    let mut server = upstream.accept().await;
+    let head = server.read_until("\r\n\r\n").await;
+    assert!(head.contains("transfer-encoding: chunked\r\n"), "{head}");
+    assert_eq!(server.read_until("first\r\n").await, chunk("first"));
+
+    client.write(&chunk("second")).await;
+    assert_eq!(server.read_until("second\r\n").await, chunk("second"));
+    client.write("0\r\n\r\n").await;
+    assert_eq!(server.read_until("0\r\n\r\n").await, "0\r\n\r\n");
+}
+
+#[tokio::test]
+async fn a_known_length_is_kept_in_both_directions() {
+    let upstream = Upstream::bind().await;
+    let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
+
+    client
+        .write("POST /mcp HTTP/1.1\r\nhost: proxy\r\ncontent-length: 5\r\n\r\nhello")
+        .await;
+    let mut server = upstream.accept().await;
+    let request = server.read_until("hello").await;
+    assert!(request.contains("content-length: 5\r\n"), "{request}");
+    assert!(!request.contains("transfer-encoding"), "{request}");
+
+    server
+        .write("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody")
+        .await;
+    let response = client.read_until("body").await;
+    assert!(response.contains("content-length: 4\r\n"), "{response}");
+    assert!(!response.contains("transfer-encoding"), "{response}");
+}
+
+#[tokio::test]
+async fn the_upstream_gets_the_clients_headers_but_the_hop_by_hop_ones() {
+    let upstream = Upstream::bind().await;
+    let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
+
+    client
+        .write(
+            "GET /mcp?a=1 HTTP/1.1\r\n\
+             Host: proxy:3000\r\n\
+             Connection: Upgrade, X-Private\r\n\
+             Upgrade: websocket\r\n\
+             Keep-Alive: timeout=5\r\n\
+             Proxy-Authorization: Basic eDp5\r\n\
+             TE: trailers\r\n\
+             X-Private: 1\r\n\
+             Accept-Encoding: gzip\r\n\
+             Authorization: Bearer t\r\n\
+             Cookie: a=1; b=2\r\n\
+             Last-Event-ID: 7\r\n\
+             MCP-Protocol-Version: 2025-11-25\r\n\
+             Mcp-Session-Id: s\r\n\r\n",
+        )
+        .await;
+    let mut server = upstream.accept().await;
+    let head = server.read_until("\r\n\r\n").await;
+    let mut lines: Vec<&str> = head.trim_end().lines().collect();
+    assert_eq!(lines.remove(0), "GET /mcp?a=1 HTTP/1.1");
+    lines.sort_unstable();
+    let host = format!("host: {}", upstream.addr());
+    assert_eq!(
+        lines,
+        [
+            "accept-encoding: gzip",
+            "authorization: Bearer t",
+            "cookie: a=1; b=2",
+            &host,
+            "last-event-id: 7",
+            "mcp-protocol-version: 2025-11-25",
+            "mcp-session-id: s",
+            "te: trailers",
+            "x-forwarded-for: 127.0.0.1",
+            "x-forwarded-host: proxy:3000",
+            "x-forwarded-proto: http",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_client_gets_the_upstreams_headers_but_the_hop_by_hop_ones() {
+    let upstream = Upstream::bind().await;
+    let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
+
+    for _ in 0..2 {
+        // The second request uses the client's connection again, although the
+        // upstream closed its own.
+        client
+            .write("GET /mcp HTTP/1.1\r\nhost: proxy\r\n\r\n")
+            .await;
+        let mut server = upstream.accept().await;
+        server.read_until("\r\n\r\n").await;
+        server
+            .write(
+                "HTTP/1.1 401 Unauthorized\r\n\
+                 Connection: close, X-Private\r\n\
+                 Keep-Alive: timeout=5\r\n\
+                 X-Private: 1\r\n\
+                 Content-Encoding: gzip\r\n\
+                 Content-Length: 2\r\n\
+                 Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+                 Set-Cookie: a=1\r\n\
+                 Set-Cookie: b=2\r\n\
+                 Mcp-Session-Id: s\r\n\
+                 WWW-Authenticate: Bearer\r\n\r\nno",
+            )
+            .await;
+        drop(server);
+        let response = client.read_until("\r\n\r\nno").await;
+        let mut lines: Vec<&str> = response.trim_end_matches("\r\n\r\nno").lines().collect();
+        assert_eq!(lines.remove(0), "HTTP/1.1 401 Unauthorized");
+        lines.sort_unstable();
+        assert_eq!(
+            lines,
+            [
+                "content-encoding: gzip",
+                "content-length: 2",
+                "date: Thu, 01 Jan 1970 00:00:00 GMT",
+                "mcp-session-id: s",
+                "set-cookie: a=1",
+                "set-cookie: b=2",
+                "www-authenticate: Bearer",
+            ]
+        );
+    }
+}
+
+#[tokio::test]
+async fn trailers_pass() {
+    let upstream = Upstream::bind().await;
+    let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
+
+    client
+        .write("GET /mcp HTTP/1.1\r\nhost: proxy\r\nte: trailers\r\n\r\n")
+        .await;
+    let mut server = upstream.accept().await;
+    server.read_until("\r\n\r\n").await;
+    server
+        .write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n")
+        .await;
+    server.write(&chunk("body")).await;
+    server.write("0\r\nx-sum: 9\r\n\r\n").await;
+
+    let response = client.read_until("\r\n0\r\nx-sum: 9\r\n\r\n").await;
+    assert!(response.contains("trailer: x-sum\r\n"), "{response}");
+}
+
+#[tokio::test]
+async fn a_path_reaches_the_upstreams_host_and_the_root_its_endpoint() {
+    let upstream = Upstream::bind().await;
+    let mut client = Peer::connect(proxy(&upstream.url("/mcp?key=k")).await).await;
+    let mut server = None;
+
+    for (asked, expected) in [
+        ("/mcp", "/mcp?key=k"),
+        ("/", "/mcp?key=k"),
+        (
+            "/.well-known/oauth-protected-resource",
+            "/.well-known/oauth-protected-resource",
+        ),
+        ("/messages?sessionId=1", "/messages?sessionId=1"),
+    ] {
+        client
+            .write(&format!("GET {asked} HTTP/1.1\r\nhost: proxy\r\n\r\n"))
+            .await;
+        let server = match &mut server {
+            Some(server) => server,
+            none => none.insert(upstream.accept().await),
+        };
+        let head = server.read_until("\r\n\r\n").await;
+        assert!(
+            head.starts_with(&format!("GET {expected} HTTP/1.1\r\n")),
+            "{asked}: {head}"
+        );
+        server
+            .write("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")
+            .await;
+        client.read_until("\r\n\r\n").await;
+    }
+}
+
+#[tokio::test]
+async fn an_unreachable_upstream_is_a_502_that_names_the_cause() {
+    let url = format!("http://{}", closed_port().await);
+    let mut client = Peer::connect(proxy(&format!("{url}/mcp?key=secret")).await).await;
+
+    client
+        .write("POST /mcp HTTP/1.1\r\nhost: proxy\r\ncontent-length: 2\r\n\r\n{}")
+        .await;
+
+    let response = client.read_until("refused").await;
+    assert!(
+        response.starts_with("HTTP/1.1 502 Bad Gateway\r\n"),
+        "{response}"
+    );
+    assert!(
+        response.contains("content-type: text/plain; charset=utf-8\r\n"),
+        "{response}"
+    );
+    assert!(
+        response.contains(&format!("\r\n\r\ncannot connect to {url}: ")),
+        "{response}"
+    );
+    assert!(!response.contains("secret"), "{response}");
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_answer_in_http_is_a_502() {
+    for answer in [
+        "SSH-2.0-OpenSSH_9.6\r\n",
+        "",
+        "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    ] {
+        let upstream = Upstream::bind().await;
+        let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
+
+        client
+            .write("GET /mcp HTTP/1.1\r\nhost: proxy\r\n\r\n")
+            .await;
+        let mut server = upstream.accept().await;
+        server.read_until("\r\n\r\n").await;
+        server.write(answer).await;
+        drop(server);
+
+        let response = client.read_until(&upstream.url("")).await;
+        assert!(
+            response.starts_with("HTTP/1.1 502 Bad Gateway\r\n"),
+            "{answer}: {response}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_does_not_look_complete_to_the_client() {
+    for head in [STREAM_HEAD, "HTTP/1.1 200 OK\r\ncontent-length: 90\r\n\r\n"] {
+        let upstream = Upstream::bind().await;
+        let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
+
+        client
+            .write("GET /mcp HTTP/1.1\r\nhost: proxy\r\n\r\n")
+            .await;
+        let mut server = upstream.accept().await;
+        server.read_until("\r\n\r\n").await;
+        server.write(head).await;
+        server.write(&chunk("begun")).await;
+        client.read_until("begun").await;
+        drop(server);
+
+        let rest = client.read_to_end().await;
+        assert!(!rest.contains("0\r\n\r\n"), "{rest}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_the_exchange_with_the_upstream() {
+    for answer in ["", STREAM_HEAD] {
+        let upstream = Upstream::bind().await;
+        let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
+
+        client
+            .write("GET /mcp HTTP/1.1\r\nhost: proxy\r\n\r\n")
+            .await;
+        let mut server = upstream.accept().await;
+        server.read_until("\r\n\r\n").await;
+        server.write(answer).await;
+        if !answer.is_empty() {
+            client.read_until("\r\n\r\n").await;
+        }
+        drop(client);
+
+        assert_eq!(server.read_to_end().await, "");
+    }
+}
+
+/// More than the socket buffers of both hops can hold.
+const LARGE: usize = 64 << 20;
+
+/// Writes `LARGE` bytes while nobody reads, until nothing more fits. Then reads
+/// all of them. The amount that fitted is what the proxy and the system held.
+async fn held_back(mut from: Peer, mut to: Peer) -> usize {
+    let written = Arc::new(AtomicUsize::new(0));
+    let progress = Arc::clone(&written);
+    let block: Vec<u8> = (0..1 << 16).map(|i| (i % 251) as u8).collect();
+    let expected = block.clone();
+    let writer = tokio::spawn(async move {
+        while progress.load(Ordering::Relaxed) < LARGE {
+            from.stream.write_all(&block).await.unwrap();
+            progress.fetch_add(block.len(), Ordering::Relaxed);
+        }
+        from
+    });
+    let mut before = 0;
+    let held = loop {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        match written.load(Ordering::Relaxed) {
+            now if now == before && now > 0 => break now,
+            now => before = now,
+        }
+    };
+    let mut got = vec![0; expected.len()];
+    for _ in 0..LARGE / expected.len() {
+        to.stream.read_exact(&mut got).await.unwrap();
+        assert!(got == expected);
+    }
+    writer.await.unwrap();
+    held
+}
+
+#[tokio::test]
+async fn a_large_answer_is_not_read_faster_than_the_client_reads_it() {
+    let upstream = Upstream::bind().await;
+    let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
+    client
+        .write("GET /mcp HTTP/1.1\r\nhost: proxy\r\n\r\n")
+        .await;
+    let mut server = upstream.accept().await;
+    server.read_until("\r\n\r\n").await;
+    server
+        .write(&format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {LARGE}\r\n\r\n"
+        ))
+        .await;
+    client.read_until("\r\n\r\n").await;
+
+    let held = held_back(server, client).await;
+
+    assert!(held < LARGE / 2, "{held}");
+}
+
+#[tokio::test]
+async fn a_large_request_is_not_read_faster_than_the_upstream_reads_it() {
+    let upstream = Upstream::bind().await;
+    let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
+    let head = format!("POST /mcp HTTP/1.1\r\nhost: proxy\r\ncontent-length: {LARGE}\r\n\r\n");
+    client.write(&head).await;
+    let mut server = upstream.accept().await;
+    server.read_until("\r\n\r\n").await;
+
+    let held = held_back(client, server).await;
+
+    assert!(held < LARGE / 2, "{held}");
+}

@@ -1,0 +1,139 @@
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Version};
+use axum::routing::get;
+use http_body_util::BodyExt;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tower_mcp_store::proxy::Forward;
+use tower_service::Service;
+
+/// Makes this test program the client, which runs in a process of its own
+/// because the root certificates are named by an environment variable.
+const UPSTREAM: &str = "MCP_STORE_TEST_UPSTREAM";
+
+/// A self-made authority, as PEM, and a server whose certificate it signed.
+fn certificates() -> (String, ServerConfig) {
+    let authority_key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_pem = authority.self_signed(&authority_key).unwrap().pem();
+    let authority = Issuer::new(authority, authority_key);
+
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &authority).unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    (authority_pem, config)
+}
+
+/// Tells in its answer which version of HTTP it was asked in, and for which host.
+async fn serve(config: ServerConfig) -> String {
+    async fn describe(version: Version, request: Request<Body>) -> String {
+        format!(
+            "{version:?} {}",
+            request.uri().authority().map_or("", |host| host.as_str())
+        )
+    }
+    let app = Router::new().route("/mcp", get(describe));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, app) = (acceptor.clone(), TowerToHyperService::new(app.clone()));
+            tokio::spawn(async move {
+                // A client that refuses the certificate ends the handshake.
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    let http = auto::Builder::new(TokioExecutor::new());
+                    let _ = http.serve_connection(TokioIo::new(stream), app).await;
+                }
+            });
+        }
+    });
+    format!("https://{addr}")
+}
+
+/// The client's part: asks the upstream through the proxy and prints the answer.
+async fn ask(url: &str) {
+    // Any request in: even one that came by another version goes out by the upstream's.
+    let request = Request::get("/mcp")
+        .version(Version::HTTP_10)
+        .body(Body::empty())
+        .unwrap();
+    let response = Forward::new(url).unwrap().call(request).await.unwrap();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    println!("{status}: {}", String::from_utf8_lossy(&body));
+}
+
+async fn ask_in_a_child(test: &str, url: &str, authority: &str) -> Output {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("authority.pem");
+    std::fs::write(&file, authority).unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["--exact", test, "--nocapture"])
+        .env(UPSTREAM, url);
+    child.env("SSL_CERT_FILE", file).env_remove("SSL_CERT_DIR");
+    tokio::task::spawn_blocking(move || (child.output().unwrap(), dir))
+        .await
+        .unwrap()
+        .0
+}
+
+#[tokio::test]
+async fn an_https_upstream_is_trusted_by_ssl_cert_file_and_asked_by_http_2() {
+    if let Ok(url) = std::env::var(UPSTREAM) {
+        return ask(&url).await;
+    }
+    let (authority, config) = certificates();
+    let url = serve(config).await;
+    let test = "tls::an_https_upstream_is_trusted_by_ssl_cert_file_and_asked_by_http_2";
+
+    let output = ask_in_a_child(test, &format!("{url}/mcp"), &authority).await;
+
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let host = url.trim_start_matches("https://");
+    assert!(
+        stdout.contains(&format!("200 OK: HTTP/2.0 {host}")),
+        "{output:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_https_upstream_of_an_unknown_authority_is_a_502() {
+    if let Ok(url) = std::env::var(UPSTREAM) {
+        return ask(&url).await;
+    }
+    let (other_authority, _) = certificates();
+    let (_, config) = certificates();
+    let url = serve(config).await;
+    let test = "tls::an_https_upstream_of_an_unknown_authority_is_a_502";
+
+    let output = ask_in_a_child(test, &format!("{url}/mcp"), &other_authority).await;
+
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        stdout.contains(&format!("502 Bad Gateway: cannot connect to {url}: ")),
+        "{output:?}"
+    );
+    assert!(stdout.contains("certificate"), "{output:?}");
+}
