@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::exchange::{Ending, Exchange};
+use super::stream::StreamTap;
 use super::tap::{RequestTap, ResponseTap};
 
 pin_project! {
@@ -27,6 +28,7 @@ enum Watch {
     Nobody,
     Request(RequestTap),
     Response(ResponseTap),
+    Stream(StreamTap),
 }
 
 impl<B> StoreBody<B> {
@@ -35,6 +37,14 @@ impl<B> StoreBody<B> {
         Self {
             inner,
             watch: Watch::Nobody,
+        }
+    }
+
+    /// A body of an exchange without requests, on which answers may come.
+    pub(super) fn stream(inner: B, tap: Option<StreamTap>) -> Self {
+        Self {
+            inner,
+            watch: tap.map_or(Watch::Nobody, Watch::Stream),
         }
     }
 
@@ -81,7 +91,7 @@ impl<B: Body<Data = Bytes>> Body for StoreBody<B> {
         let mut this = self.project();
         let frame = match this.watch {
             Watch::Nobody => return this.inner.poll_frame(cx),
-            Watch::Request(_) => ready!(this.inner.as_mut().poll_frame(cx)),
+            Watch::Request(_) | Watch::Stream(_) => ready!(this.inner.as_mut().poll_frame(cx)),
             Watch::Response(tap) => {
                 ready!(tap.step(|| this.inner.as_mut().poll_frame(cx)))
             }
@@ -98,6 +108,11 @@ impl<B: Body<Data = Bytes>> Body for StoreBody<B> {
             .and_then(Frame::data_ref);
         match this.watch {
             Watch::Nobody => {}
+            Watch::Stream(tap) => {
+                if let Some(data) = data {
+                    tap.data(data);
+                }
+            }
             Watch::Request(tap) => {
                 if let Some(data) = data {
                     tap.data(data);

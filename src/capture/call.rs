@@ -6,6 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::exchange::Exchange;
+use super::head::NamedSession;
 use super::headers::bounded;
 use super::session::{ClientInfo, Derived, protocol_version};
 use crate::event::{EndReason, RequestStatus, TraceId};
@@ -35,13 +36,15 @@ pub(super) struct Call {
     /// Who initializes.
     pub(super) client: Option<Box<ClientInfo>>,
     pub(super) outcome: Option<Outcome>,
+    /// The client cancelled it, and said why.
+    pub(super) cancelled: Option<Box<str>>,
 }
 
 /// The session that a request belongs to.
 #[derive(Debug, Clone)]
 pub(super) enum CallSession {
     None,
-    Named(Arc<str>),
+    Named(NamedSession),
     Derived(Arc<Derived>),
 }
 
@@ -93,12 +96,12 @@ impl Call {
                 .sessions
                 .derive(head, message)
                 .map_or(CallSession::None, CallSession::Derived)
-        } else if initialize {
-            // The response names it.
-            CallSession::None
         } else {
-            head.session
-                .clone()
+            // That of an `initialize` is named by the response, or was on the GET stream.
+            let session = head.session.as_ref();
+            let session = session.filter(|session| !initialize || session.by_query);
+            session
+                .cloned()
                 .map_or(CallSession::None, CallSession::Named)
         };
         let tool = method::tool(message);
@@ -135,6 +138,7 @@ impl Call {
                 })
             }),
             outcome: None,
+            cancelled: None,
         }
     }
 
@@ -174,6 +178,7 @@ impl Call {
             in_batch: false,
             client: None,
             outcome: None,
+            cancelled: None,
         }
     }
 
@@ -209,7 +214,9 @@ pub(super) struct ServerInfo {
 
 impl Answer {
     /// `None` for whatever is no response: a notification, a request of the server's.
-    pub(super) fn of(message: &Message, exchange: &Exchange) -> Option<Self> {
+    ///
+    /// What it says of the server is read only where that is wanted.
+    pub(super) fn of(message: &Message, with_server: bool) -> Option<Self> {
         let (id, outcome) = match message.kind() {
             Kind::Success => {
                 let end_reason = match message.text(Field::ResultType) {
@@ -234,7 +241,7 @@ impl Answer {
             }
             Kind::Request | Kind::Notification | Kind::Other => return None,
         };
-        let server = (id.is_some() && exchange.begins_session()).then(|| {
+        let server = (id.is_some() && with_server).then(|| {
             Box::new(ServerInfo {
                 name: text(message, &[Field::ServerName, Field::MetaServerName]),
                 version: text(message, &[Field::ServerVersion, Field::MetaServerVersion]),

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::event::DEFAULT_PROXY;
 
@@ -11,6 +12,7 @@ pub(super) struct Config {
     pub(super) target_query: bool,
     pub(super) request_id_extension: bool,
     pub(super) skipped_methods: Vec<Box<str>>,
+    pub(super) resume_grace: Duration,
 }
 
 impl Default for Config {
@@ -22,6 +24,7 @@ impl Default for Config {
             target_query: true,
             request_id_extension: true,
             skipped_methods: Vec::new(),
+            resume_grace: Duration::from_secs(5 * 60),
         }
     }
 }

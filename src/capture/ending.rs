@@ -2,14 +2,18 @@
 //! whose response is its end. Pure decisions, no state.
 //!
 //! Where several things are true of a request, the first of these is told: its
-//! response, the HTTP status, a panic, a failure of the service or the body, a
-//! caller that went away.
+//! response, that it was cancelled, the HTTP status, a panic, a failure of the
+//! service or the body, a caller that went away.
 
 use http::StatusCode;
 
 use super::call::{BytesOut, Call, Outcome};
 use super::failure::Failure;
 use crate::event::{EndReason, RequestStatus};
+
+/// The code with which the Python SDK answers a cancelled request, so that its
+/// stream can end.
+const REQUEST_CANCELLED: &str = "-32800";
 
 /// What ended an exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,8 @@ pub(super) enum Ending {
     Dropped,
     /// The store is shutting down.
     Shutdown,
+    /// The answer was to come on another stream, and did not.
+    Detached,
 }
 
 /// The head of a response, as far as it matters.
@@ -36,8 +42,8 @@ pub(super) struct ResponseHead {
     /// Compressed, so that nothing can be read in it.
     pub(super) opaque: bool,
     pub(super) event_stream: bool,
-    /// The session that it names, on success.
-    pub(super) session: Option<std::sync::Arc<str>>,
+    /// The stream gave an event an id, so that a client can resume it.
+    pub(super) resumable: bool,
     /// The beginning of an error body that is plain text.
     pub(super) text: Option<Box<str>>,
 }
@@ -53,6 +59,9 @@ pub(super) fn outcome(ending: &Ending, response: Option<&ResponseHead>, call: &C
     use EndReason as End;
     use RequestStatus::{Error, Ok, Timeout};
 
+    if let Some(reason) = &call.cancelled {
+        return cancelled(reason);
+    }
     if let Some(response) = response {
         if response.is_error() {
             return http_error(response);
@@ -71,6 +80,7 @@ pub(super) fn outcome(ending: &Ending, response: Option<&ResponseHead>, call: &C
         }
         Ending::BodyFailed => Outcome::new(Error, Some(End::BodyError)),
         Ending::Shutdown => Outcome::new(Error, Some(End::Shutdown)),
+        Ending::Detached => Outcome::new(Timeout, Some(End::Detached)),
         // A listen stream has no other way to end than to be closed.
         Ending::Complete | Ending::Dropped if call.is_listen() && response.is_some() => {
             Outcome::new(Ok, Some(End::StreamEnd))
@@ -86,6 +96,19 @@ pub(super) fn outcome(ending: &Ending, response: Option<&ResponseHead>, call: &C
             _ => Outcome::new(Error, Some(End::NoResponse)),
         },
     }
+}
+
+/// A cancelled request. There is no code for a time-out: clients say it in words.
+fn cancelled(reason: &str) -> Outcome {
+    let words = reason.to_ascii_lowercase();
+    let time_out = ["timeout", "time-out", "time out", "timed out"];
+    let status = match time_out.iter().any(|word| words.contains(word)) {
+        true => RequestStatus::Timeout,
+        false => RequestStatus::Error,
+    };
+    let mut outcome = Outcome::new(status, Some(EndReason::Cancelled));
+    outcome.error_msg = (!reason.is_empty()).then(|| reason.into());
+    outcome
 }
 
 fn http_error(response: &ResponseHead) -> Outcome {
@@ -117,10 +140,20 @@ fn opaque_bytes(response: &ResponseHead) -> BytesOut {
 }
 
 /// The outcome of an answered request: the result of `subscriptions/listen` is
-/// the end of its stream.
+/// the end of its stream, and an error that says "cancelled" is no failure.
 pub(super) fn answered(call: &Call, mut outcome: Outcome) -> Outcome {
     if call.is_listen() && outcome.status == RequestStatus::Ok {
         outcome.end_reason = Some(EndReason::StreamEnd);
     }
-    outcome
+    match &call.cancelled {
+        Some(reason) if outcome.error_code.as_deref() == Some(REQUEST_CANCELLED) => {
+            let bytes_out = outcome.bytes_out;
+            Outcome {
+                bytes_out,
+                latency_us: outcome.latency_us,
+                ..cancelled(reason)
+            }
+        }
+        _ => outcome,
+    }
 }

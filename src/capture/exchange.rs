@@ -1,86 +1,30 @@
 //! One HTTP exchange: the one place that its future and its two bodies report
 //! to, and from which each request leaves as exactly one row.
+//!
+//! Its HTTP part may be over before a request has its answer: a stream with
+//! event ids can be resumed by a GET, and in the 2024-11-05 transport every
+//! answer comes on the session's GET stream. Such an exchange is detached: it
+//! keeps the requests that wait until the answer passes elsewhere, the client
+//! cancels, the session closes, or the grace time is over.
 
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use http::header::{HeaderMap, HeaderValue};
 use http::{StatusCode, request, response};
 use uuid::Uuid;
 
 use super::call::{Answer, BytesOut, Call, CallSession, Outcome, ServerInfo};
 use super::ending::{self, ResponseHead};
-use super::headers::{self, Media, Principal};
+use super::head::{self, RequestHead};
+use super::headers::{self, Media};
 use super::recorder::Recorder;
-use super::session::{self, ClientInfo, NAME_CHARS};
+use super::session::ClientInfo;
 use super::tap::ResponseTap;
-use crate::clock;
-use crate::event::{RequestEvent, RequestStatus, SessionSource, StoreEvent, TraceId};
+use crate::event::{EndReason, RequestEvent, RequestStatus, SessionSource, StoreEvent};
+use crate::wire::{Field, Message, Token, method};
 
 pub(super) use super::ending::Ending;
-
-/// What the head of a request says, read once.
-pub(super) struct RequestHead {
-    pub(super) ts: i64,
-    pub(super) session: Option<Arc<str>>,
-    /// From the header, else what the session negotiated.
-    pub(super) protocol_version: Option<Cow<'static, str>>,
-    pub(super) principal: Option<Arc<str>>,
-    pub(super) authorization: Option<u64>,
-    pub(super) trace_id: Option<TraceId>,
-    path: u64,
-    mirrored_method: Option<HeaderValue>,
-    mirrored_name: Option<HeaderValue>,
-    /// Whether the body may be JSON, going by its media type.
-    may_be_json: bool,
-}
-
-impl RequestHead {
-    fn of(recorder: &Recorder, head: &request::Parts) -> Self {
-        let headers = &head.headers;
-        let (session, negotiated) = Self::session_id(recorder, headers)
-            .map_or((None, None), |(id, version)| (Some(id), version));
-        let version = headers
-            .get(headers::PROTOCOL_VERSION)
-            .map(|version| session::protocol_version(&headers::text(version)));
-        Self {
-            ts: clock::unix_ms(),
-            session,
-            protocol_version: version.or(negotiated),
-            principal: head.extensions.get::<Principal>().map(Principal::name),
-            authorization: session::authorization(&recorder.sessions, headers),
-            trace_id: headers
-                .get(headers::TRACEPARENT)
-                .and_then(|value| TraceId::from_traceparent(value.as_bytes())),
-            path: recorder.sessions.hash(head.uri.path()),
-            mirrored_method: headers.get(headers::METHOD).cloned(),
-            mirrored_name: headers.get(headers::NAME).cloned(),
-            may_be_json: matches!(Media::of(headers), Media::Json | Media::Unnamed),
-        }
-    }
-
-    /// The session that a request or response names, and the revision that was
-    /// negotiated for it.
-    pub(super) fn session_id(
-        recorder: &Recorder,
-        headers: &HeaderMap,
-    ) -> Option<(Arc<str>, Option<Cow<'static, str>>)> {
-        let value = headers.get(headers::SESSION_ID)?;
-        let text = headers::text(value);
-        let (id, cut) = headers::bounded(&text, NAME_CHARS);
-        recorder.count_truncated(cut.into());
-        Some(recorder.sessions.named(id))
-    }
-
-    /// Whether the headers speak of a revision without sessions.
-    pub(super) fn is_modern(&self) -> bool {
-        self.protocol_version
-            .as_deref()
-            .is_some_and(session::is_modern)
-    }
-}
 
 /// How the size of the answer just seen is told.
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +46,7 @@ pub(super) struct Exchange {
     response_bytes: AtomicU64,
     /// Whether an answer is to be asked what it says of the server.
     begins_session: AtomicBool,
+    /// Whoever holds it asks nothing of other exchanges.
     state: Mutex<State>,
 }
 
@@ -114,8 +59,18 @@ struct State {
     /// Whether the request body was read to the end of its JSON value.
     request_read: bool,
     response: Option<ResponseHead>,
-    ended: Option<Ending>,
+    phase: Phase,
     slot: usize,
+}
+
+#[derive(Default)]
+enum Phase {
+    #[default]
+    Open,
+    /// The HTTP part ended this way, which tells what becomes of a request
+    /// whose answer does not come.
+    Detached(Ending),
+    Over(Ending),
 }
 
 impl Exchange {
@@ -130,7 +85,7 @@ impl Exchange {
             begins_session: AtomicBool::new(false),
             state: Mutex::default(),
         });
-        let slot = recorder.opened(Arc::downgrade(&exchange));
+        let slot = recorder.remember(&exchange);
         exchange.state().slot = slot;
         exchange
     }
@@ -147,25 +102,10 @@ impl Exchange {
         self.request_id
     }
 
-    pub(super) fn begins_session(&self) -> bool {
-        self.begins_session.load(Relaxed)
-    }
+    // ===== what the request body says =====
 
     pub(super) fn request_bytes(&self, len: usize) {
         self.request_bytes.fetch_add(len as u64, Relaxed);
-    }
-
-    pub(super) fn response_bytes(&self, len: usize) {
-        self.response_bytes.fetch_add(len as u64, Relaxed);
-    }
-
-    pub(super) fn count_unidentified(&self) {
-        self.recorder.count_unidentified();
-    }
-
-    /// How many requests wait for their answer.
-    pub(super) fn open_calls(&self) -> usize {
-        self.state().open
     }
 
     /// The request body was read to the end of its JSON value, or of itself:
@@ -186,13 +126,13 @@ impl Exchange {
         self.begins_session.store(begins_session, Relaxed);
         let mut state = self.state();
         state.request_read = true;
-        match &state.ended {
-            None => {
+        match &state.phase {
+            Phase::Open | Phase::Detached(_) => {
                 state.open = calls.len();
                 state.calls = calls.into_iter().map(Some).collect();
             }
             // The answer was over before the request: it ended as the exchange did.
-            Some(ending) => {
+            Phase::Over(ending) => {
                 for call in calls {
                     let outcome = self.unanswered(ending, &state, &call);
                     self.emit(call, outcome, state.response.as_ref());
@@ -201,42 +141,98 @@ impl Exchange {
         }
     }
 
+    /// A notification of the client's: it may cancel an earlier request of its
+    /// session. (Under 2026-07-28 closing the stream does.)
+    pub(super) fn notified(&self, message: &Message) {
+        if message.text(Field::Method) == Some(method::CANCELLED)
+            && let (Some(session), false) = (&self.head.session, self.head.is_modern())
+            && let Some(request) = message.token(Field::RequestId)
+        {
+            let reason = message.text(Field::Reason);
+            self.recorder.cancelled(&session.id, request, reason);
+        }
+    }
+
+    // ===== what the response says =====
+
     /// The response head came.
     pub(super) fn answered(&self, head: &response::Parts) -> ResponseTap {
         let encoded = headers::is_encoded(&head.headers);
         let media = Media::of(&head.headers);
-        let session = (head.status.is_success())
-            .then(|| RequestHead::session_id(&self.recorder, &head.headers))
-            .flatten()
-            .map(|(id, _)| id);
+        if head.status == StatusCode::NOT_FOUND {
+            self.not_found();
+        }
         let mut state = self.state();
-        if head.status == StatusCode::NOT_FOUND
-            && !self.head.is_modern()
-            && !state.calls.iter().flatten().any(|call| call.modern)
-            && let Some(session) = &self.head.session
-        {
-            self.recorder.session_not_found(session, self.head.path);
+        if head.status.is_success() {
+            self.session_named(&mut state, head);
         }
         state.response = Some(ResponseHead {
             status: head.status,
             ttfb_us: self.elapsed_us(),
             opaque: encoded,
             event_stream: media == Media::EventStream,
-            session,
+            resumable: false,
             text: None,
         });
         ResponseTap::new(media, encoded, head.status.as_u16() >= 400)
     }
 
+    /// A 404 ends the session that a request names, unless it is of a revision
+    /// without sessions, where it says that there is no such method.
+    fn not_found(&self) {
+        let modern =
+            self.head.is_modern() || self.state().calls.iter().flatten().any(|call| call.modern);
+        if let (Some(session), false) = (&self.head.session, modern) {
+            self.recorder.session_not_found(&session.id, self.head.path);
+        }
+    }
+
+    /// An `initialize` belongs to the session that its response names.
+    fn session_named(&self, state: &mut State, head: &response::Parts) {
+        let slot = state.slot;
+        let Some(call) = state
+            .calls
+            .iter_mut()
+            .flatten()
+            .find(|call| call.client.is_some())
+        else {
+            return;
+        };
+        if let Some((session, _)) = head::session_in_header(&self.recorder, &head.headers) {
+            self.recorder.session_named(slot, &session.id);
+            call.session = CallSession::Named(session);
+        }
+    }
+
+    pub(super) fn response_bytes(&self, len: usize) {
+        self.response_bytes.fetch_add(len as u64, Relaxed);
+    }
+
+    /// How many requests wait for their answer.
+    pub(super) fn open_calls(&self) -> usize {
+        self.state().open
+    }
+
+    pub(super) fn begins_session(&self) -> bool {
+        self.begins_session.load(Relaxed)
+    }
+
+    /// The response is a stream that a client can resume.
+    pub(super) fn resumable(&self) {
+        if let Some(response) = &mut self.state().response {
+            response.resumable = true;
+        }
+    }
+
+    /// The beginning of an error body that is plain text.
+    pub(super) fn error_text(&self, text: Box<str>) {
+        if let Some(response) = &mut self.state().response {
+            response.text = Some(text);
+        }
+    }
+
     /// A JSON-RPC response passed; whether a request was waiting for it.
-    pub(super) fn answered_by(&self, answer: Answer, measure: Measure) -> bool {
-        let Answer {
-            id,
-            mut outcome,
-            len: message_len,
-            server,
-        } = answer;
-        outcome.latency_us = self.elapsed_us();
+    pub(super) fn answered_by(&self, answer: &Answer, measure: Measure) -> bool {
         let mut state = self.state();
         let State {
             calls,
@@ -244,9 +240,6 @@ impl Exchange {
             response,
             ..
         } = &mut *state;
-        let Some(response) = response.as_ref() else {
-            return false;
-        };
         // An error that names no request is for the only one that waits; where
         // it is the whole body, it refuses a batch as a whole.
         let for_all = *open == 1 || matches!(measure, Measure::Json { alone: true });
@@ -255,41 +248,75 @@ impl Exchange {
             let Some(call) = slot.as_mut().filter(|call| call.outcome.is_none()) else {
                 continue;
             };
-            if !id.map_or(for_all, |id| call.id == Some(id)) {
+            if !answer.id.map_or(for_all, |id| call.id == Some(id)) {
                 continue;
             }
             matched = true;
             *open -= 1;
-            outcome.bytes_out = match measure {
+            let bytes_out = match measure {
                 Measure::Json { .. } if !call.in_batch => BytesOut::Body,
                 Measure::Event {
                     len,
                     several: false,
                 } => BytesOut::Exactly(len),
-                Measure::Json { .. } | Measure::Event { .. } => BytesOut::Exactly(message_len),
+                Measure::Json { .. } | Measure::Event { .. } => BytesOut::Exactly(answer.len),
             };
-            let outcome = ending::answered(call, outcome.clone());
-            self.begin_session(call, &outcome, server.as_deref(), response);
-            if outcome.bytes_out == BytesOut::Body {
+            let outcome = self.outcome(call, answer, bytes_out);
+            if bytes_out == BytesOut::Body {
                 call.outcome = Some(outcome);
             } else if let Some(call) = slot.take() {
-                self.emit(call, outcome, Some(response));
+                self.emit(call, outcome, response.as_ref());
             }
-            if id.is_some() {
+            if answer.id.is_some() {
                 break;
             }
         }
         matched
     }
 
+    /// The answer to a request passed on a GET stream of its session; whether
+    /// the request is one of this exchange.
+    ///
+    /// That may be while the exchange is still open: the server may have failed
+    /// to notice that the client left, or be about to say 202.
+    pub(super) fn answered_elsewhere(&self, answer: &Answer, event_len: u64) -> bool {
+        let mut state = self.state();
+        let State {
+            calls,
+            open,
+            response,
+            ..
+        } = &mut *state;
+        let waits = |call: &Call| call.outcome.is_none() && call.id == answer.id && !call.modern;
+        let Some(call) = take(calls, answer.id.is_some(), waits) else {
+            return false;
+        };
+        *open -= 1;
+        let mut call = call;
+        let outcome = if self.is_by_query() {
+            self.outcome(&mut call, answer, BytesOut::Exactly(event_len))
+        } else {
+            let mut outcome = self.outcome(&mut call, answer, BytesOut::None);
+            outcome.end_reason = Some(EndReason::Resumed);
+            outcome
+        };
+        self.emit(call, outcome, response.as_ref());
+        self.close_if_settled(&mut state);
+        true
+    }
+
+    /// What an answer makes of its request; begins the session that it opens.
+    fn outcome(&self, call: &mut Call, answer: &Answer, bytes_out: BytesOut) -> Outcome {
+        let mut outcome = answer.outcome.clone();
+        outcome.latency_us = self.elapsed_us();
+        outcome.bytes_out = bytes_out;
+        let outcome = ending::answered(call, outcome);
+        self.begin_session(call, &outcome, answer.server.as_deref());
+        outcome
+    }
+
     /// The session that a successful answer begins.
-    fn begin_session(
-        &self,
-        call: &mut Call,
-        outcome: &Outcome,
-        server: Option<&ServerInfo>,
-        response: &ResponseHead,
-    ) {
+    fn begin_session(&self, call: &mut Call, outcome: &Outcome, server: Option<&ServerInfo>) {
         if let CallSession::Derived(session) = &call.session {
             session.announce(&self.recorder, server);
         }
@@ -300,20 +327,23 @@ impl Exchange {
         if call.protocol_version.is_none() {
             call.protocol_version = version.clone();
         }
-        let Some(id) = &response.session else {
+        let CallSession::Named(session) = &call.session else {
             return;
         };
-        call.session = CallSession::Named(id.clone());
         if outcome.status != RequestStatus::Ok {
             return;
         }
+        let source = match session.by_query {
+            true => SessionSource::Query,
+            false => SessionSource::Header,
+        };
         let ClientInfo {
             name,
             version: client_version,
         } = *client;
         let mut event = self
             .recorder
-            .session(id.clone(), self.head.ts, SessionSource::Header);
+            .session(session.id.clone(), self.head.ts, source);
         event.client_name = name;
         event.client_version = client_version;
         event.protocol_version = version.clone();
@@ -323,38 +353,141 @@ impl Exchange {
         }
         self.recorder
             .sessions
-            .opened(id.clone(), self.head.path, version);
+            .opened(session, self.head.path, version);
         self.recorder.store.record(StoreEvent::Session(event));
     }
 
-    /// The exchange is over; only the first call counts.
-    pub(super) fn end(&self, ending: Ending) {
+    /// The client cancelled a request; whether it is one of this exchange.
+    pub(super) fn cancelled(&self, request: Token, reason: Option<&str>) -> bool {
         let mut state = self.state();
-        if state.ended.is_some() {
-            return;
-        }
-        let calls = std::mem::take(&mut state.calls);
-        let unread = if state.request_read {
-            None
-        } else {
-            self.unread_call(&ending, &state)
+        let waits = |call: &Call| call.outcome.is_none() && call.id == Some(request);
+        let Some(call) = state.calls.iter_mut().flatten().find(|call| waits(call)) else {
+            return false;
         };
-        for mut call in calls.into_iter().flatten().chain(unread) {
+        call.cancelled = Some(reason.unwrap_or_default().into());
+        // Whoever cancels does not come back for the answer.
+        if let Phase::Detached(ending) = &state.phase {
+            let ending = ending.clone();
+            if let Some(call) = take(&mut state.calls, true, waits) {
+                state.open -= 1;
+                let outcome = self.unanswered(&ending, &state, &call);
+                self.emit(call, outcome, state.response.as_ref());
+                self.close_if_settled(&mut state);
+            }
+        }
+        true
+    }
+
+    // ===== the end =====
+
+    /// The HTTP part of the exchange is over, or all of it; only the first call
+    /// counts, and a shutdown.
+    pub(super) fn end(self: &Arc<Self>, ending: Ending) {
+        let mut state = self.state();
+        match &state.phase {
+            Phase::Over(_) => return,
+            Phase::Detached(_) if ending != Ending::Shutdown => return,
+            Phase::Detached(_) => {}
+            Phase::Open => self.recorder.landed(),
+        }
+        if !state.request_read
+            && let Some(call) = self.unread_call(&ending, &state)
+        {
+            state.calls.push(Some(call));
+        }
+        let mut calls = std::mem::take(&mut state.calls);
+        for slot in &mut calls {
+            if slot
+                .as_ref()
+                .is_some_and(|call| self.may_come_elsewhere(&ending, &state, call))
+            {
+                continue;
+            }
+            let Some(mut call) = slot.take() else {
+                continue;
+            };
             let outcome = match call.outcome.take() {
                 Some(outcome) => outcome,
                 None => self.unanswered(&ending, &state, &call),
             };
             self.emit(call, outcome, state.response.as_ref());
         }
-        self.recorder.closed(state.slot);
-        state.ended = Some(ending);
+        state.open = calls.iter().flatten().count();
+        if state.open == 0 {
+            self.over(&mut state, ending);
+        } else {
+            state.calls = calls;
+            state.phase = Phase::Detached(ending);
+            drop(state);
+            self.recorder.detach(self);
+        }
     }
 
-    /// The beginning of an error body that is plain text.
-    pub(super) fn error_text(&self, text: Box<str>) {
-        if let Some(response) = &mut self.state().response {
-            response.text = Some(text);
+    /// What waits for its answer to come elsewhere waits no longer.
+    pub(super) fn give_up(&self) {
+        let mut state = self.state();
+        let Phase::Detached(ending) = &state.phase else {
+            return;
+        };
+        let ending = match ending {
+            Ending::Complete => Ending::Detached,
+            _ if self.is_by_query() => Ending::Detached,
+            ending => ending.clone(),
+        };
+        for call in std::mem::take(&mut state.calls).into_iter().flatten() {
+            let outcome = self.unanswered(&ending, &state, &call);
+            self.emit(call, outcome, state.response.as_ref());
         }
+        self.over(&mut state, ending);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state().phase, Phase::Over(_))
+    }
+
+    fn close_if_settled(&self, state: &mut State) {
+        if state.open == 0
+            && let Phase::Detached(ending) = &state.phase
+        {
+            let ending = ending.clone();
+            self.over(state, ending);
+        }
+    }
+
+    fn over(&self, state: &mut State, ending: Ending) {
+        self.recorder.forget(state.slot);
+        state.phase = Phase::Over(ending);
+    }
+
+    /// The session is one of the 2024-11-05 transport.
+    fn is_by_query(&self) -> bool {
+        self.head
+            .session
+            .as_ref()
+            .is_some_and(|session| session.by_query)
+    }
+
+    /// Whether the answer to a request may come on another stream of its session.
+    fn may_come_elsewhere(&self, ending: &Ending, state: &State, call: &Call) -> bool {
+        let went_well = |response: &ResponseHead| response.status.is_success();
+        let (Ending::Complete | Ending::BodyFailed | Ending::Dropped, Some(response)) = (
+            ending,
+            state
+                .response
+                .as_ref()
+                .filter(|response| went_well(response)),
+        ) else {
+            return false;
+        };
+        let CallSession::Named(session) = &call.session else {
+            return false;
+        };
+        let waits = call.outcome.is_none() && call.cancelled.is_none() && !call.modern;
+        let has_stream = match session.by_query {
+            true => self.recorder.sessions.announced(&session.id).is_some(),
+            false => response.event_stream && response.resumable,
+        };
+        waits && has_stream
     }
 
     fn unanswered(&self, ending: &Ending, state: &State, call: &Call) -> Outcome {
@@ -382,7 +515,7 @@ impl Exchange {
                 Some(Call::unread(&method, name.as_deref(), self))
             }
             None => {
-                self.count_unidentified();
+                self.recorder.count_unidentified();
                 None
             }
         }
@@ -391,7 +524,7 @@ impl Exchange {
     fn emit(&self, call: Call, outcome: Outcome, response: Option<&ResponseHead>) {
         let session_id = match &call.session {
             CallSession::None => None,
-            CallSession::Named(id) => Some(id.clone()),
+            CallSession::Named(session) => Some(session.id.clone()),
             CallSession::Derived(session) => {
                 session.announce(&self.recorder, None);
                 Some(session.id.clone())
@@ -434,4 +567,12 @@ impl Exchange {
         row.trace_id = call.trace_id;
         self.recorder.store.record(StoreEvent::Request(row));
     }
+}
+
+/// Takes out the first request that is meant, if any can be.
+fn take(calls: &mut [Option<Call>], any: bool, is_meant: impl Fn(&Call) -> bool) -> Option<Call> {
+    let slot = calls
+        .iter_mut()
+        .find(|slot| any && slot.as_ref().is_some_and(&is_meant))?;
+    slot.take()
 }

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use super::StoreBody;
 use super::exchange::{Ending, Exchange};
 use super::failure::Failure;
-use super::session::SessionWatch;
+use super::stream::StreamWatch;
 
 pin_project! {
     /// The response future of [`StoreService`](super::StoreService).
@@ -27,7 +27,7 @@ pin_project! {
 /// What is waiting for the response head.
 pub(super) enum Awaited {
     Exchange(AwaitedResponse),
-    Session(SessionWatch),
+    Stream(StreamWatch),
 }
 
 impl<F> ResponseFuture<F> {
@@ -57,10 +57,12 @@ where
                 Err(error)
             }
             (Ok(response), watch) => {
-                if let Some(Awaited::Session(watch)) = watch {
-                    watch.answered(response.status());
-                }
-                Ok(response.map(StoreBody::bare))
+                let (head, body) = response.into_parts();
+                let tap = match watch {
+                    Some(Awaited::Stream(watch)) => watch.answered(&head),
+                    _ => None,
+                };
+                Ok(Response::from_parts(head, StoreBody::stream(body, tap)))
             }
             (Err(error), _) => Err(error),
         })

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tower_layer::Layer;
 
@@ -100,6 +101,13 @@ impl StoreLayer {
         I::Item: Into<Box<str>>,
     {
         self.with(|config| config.skipped_methods = methods.into_iter().map(Into::into).collect())
+    }
+
+    /// How long a request whose stream ended without its answer may be answered
+    /// on a later stream of its session (default 5 minutes), before its row says
+    /// `detached`, or `client_gone` where the client left.
+    pub fn resume_grace(self, grace: Duration) -> Self {
+        self.with(|config| config.resume_grace = grace)
     }
 
     /// Whether each request carries its [`RequestId`](super::RequestId) as an

@@ -13,11 +13,14 @@ mod ending;
 mod exchange;
 mod failure;
 mod future;
+mod head;
 mod headers;
 mod layer;
+mod open;
 mod recorder;
 mod service;
 mod session;
+mod stream;
 mod tap;
 
 pub use body::StoreBody;

@@ -2,22 +2,25 @@
 
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
 
-use slab::Slab;
-
+use super::call::Answer;
 use super::config::Config;
 use super::exchange::{Ending, Exchange};
+use super::open::OpenExchanges;
 use super::session::Sessions;
-use crate::Store;
-use crate::store::SettleOpen;
+use crate::event::{SessionEvent, SessionSource, StoreEvent};
+use crate::store::OpenCalls;
+use crate::wire::Token;
+use crate::{Store, clock};
 
 /// One recorded MCP server: where its rows go, and what is known of it.
 pub(super) struct Recorder {
     pub(super) store: Store,
     pub(super) config: Config,
     pub(super) sessions: Sessions,
-    open: Mutex<Slab<Weak<Exchange>>>,
+    open: OpenExchanges,
 }
 
 impl Recorder {
@@ -26,29 +29,106 @@ impl Recorder {
             store,
             config,
             sessions: Sessions::new(),
-            open: Mutex::default(),
+            open: OpenExchanges::default(),
         });
-        let weak: Weak<dyn SettleOpen> = Arc::downgrade(&recorder) as _;
+        let weak: Weak<dyn OpenCalls> = Arc::downgrade(&recorder) as _;
         recorder.store.register(weak);
         recorder
     }
 
-    /// Remembers an exchange until [`closed`](Self::closed).
-    pub(super) fn opened(&self, exchange: Weak<Exchange>) -> usize {
+    // ===== exchanges =====
+
+    /// Remembers an exchange until [`forget`](Self::forget).
+    pub(super) fn remember(&self, exchange: &Arc<Exchange>) -> usize {
         self.store.counters().in_flight.fetch_add(1, Relaxed);
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(exchange)
+        let session = exchange
+            .head
+            .session
+            .as_ref()
+            .map(|session| self.sessions.hash(&*session.id));
+        self.open.insert(session, Arc::downgrade(exchange))
     }
 
-    pub(super) fn closed(&self, slot: usize) {
+    /// The HTTP part of an exchange is over.
+    pub(super) fn landed(&self) {
         self.store.counters().in_flight.fetch_sub(1, Relaxed);
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .try_remove(slot);
     }
+
+    pub(super) fn forget(&self, slot: usize) {
+        self.open.remove(slot);
+    }
+
+    /// The exchange belongs to the session that its response names.
+    pub(super) fn session_named(&self, slot: usize, session: &str) {
+        self.open.set_session(slot, self.sessions.hash(session));
+    }
+
+    /// The exchange's answer may still come on another stream: keeps it for the
+    /// grace time.
+    pub(super) fn detach(&self, exchange: &Arc<Exchange>) {
+        let due = Instant::now() + self.config.resume_grace;
+        if let Some(given_up) = self.open.detach(exchange.clone(), due) {
+            given_up.give_up();
+        }
+        self.store.wake_at(due);
+    }
+
+    // ===== what one exchange says of another =====
+
+    /// An answer passed on a GET stream of the session; see
+    /// [`Exchange::answered_elsewhere`].
+    pub(super) fn answered_elsewhere(&self, session: &str, answer: &Answer, event_len: u64) {
+        for exchange in self.open.of_session(self.sessions.hash(session)) {
+            if exchange.answered_elsewhere(answer, event_len) {
+                return;
+            }
+        }
+    }
+
+    /// The client of a session cancelled a request of it.
+    pub(super) fn cancelled(&self, session: &str, request: Token, reason: Option<&str>) {
+        for exchange in self.open.of_session(self.sessions.hash(session)) {
+            if exchange.cancelled(request, reason) {
+                return;
+            }
+        }
+    }
+
+    /// The session is over: what waits for its streams waits no longer.
+    pub(super) fn session_closed(&self, session_id: Arc<str>) {
+        self.sessions.forget(&session_id);
+        for exchange in self.open.of_session(self.sessions.hash(&*session_id)) {
+            exchange.give_up();
+        }
+        self.store.record(StoreEvent::SessionClosed {
+            session_id,
+            ended_at: clock::unix_ms(),
+        });
+    }
+
+    /// Whatever named this session was answered 404: that ends it, if this
+    /// layer saw it begin on the same path.
+    pub(super) fn session_not_found(&self, session: &Arc<str>, path: u64) {
+        if self.sessions.began_on(session, path) {
+            self.session_closed(session.clone());
+        }
+    }
+
+    /// The row of a session that begins at this recording point.
+    pub(super) fn session(
+        &self,
+        id: Arc<str>,
+        started_at: i64,
+        source: SessionSource,
+    ) -> SessionEvent {
+        let mut event = SessionEvent::new(id);
+        event.proxy = self.config.proxy.clone();
+        event.started_at = started_at;
+        event.source = source;
+        event
+    }
+
+    // ===== counters and settings =====
 
     /// So many texts were longer than their bound.
     pub(super) fn count_truncated(&self, texts: usize) {
@@ -99,17 +179,19 @@ impl Recorder {
     }
 }
 
-impl SettleOpen for Recorder {
-    fn settle_open(&self) {
-        let open: Vec<_> = {
-            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            open.iter()
-                .filter_map(|(_, exchange)| exchange.upgrade())
-                .collect()
-        };
-        for exchange in open {
+impl OpenCalls for Recorder {
+    fn settle(&self) {
+        for exchange in self.open.all() {
             exchange.end(Ending::Shutdown);
         }
+    }
+
+    fn settle_overdue(&self, now: Instant) -> Option<Instant> {
+        let (overdue, next) = self.open.overdue(now);
+        for exchange in overdue {
+            exchange.give_up();
+        }
+        next
     }
 }
 

@@ -8,9 +8,9 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::exchange::Exchange;
-use super::future::{Awaited, ResponseFuture};
+use super::future::{Awaited, AwaitedResponse, ResponseFuture};
 use super::recorder::Recorder;
-use super::session::SessionWatch;
+use super::stream::StreamWatch;
 use super::{RequestId, StoreBody};
 
 /// The service that [`StoreLayer`](super::StoreLayer) makes.
@@ -59,11 +59,11 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut head, body) = request.into_parts();
         // MCP requests are POSTs in every revision; of anything else only what
-        // it says about a session matters.
+        // it says about sessions and their streams matters.
         if head.method != http::Method::POST {
-            let watch = SessionWatch::of(&self.recorder, &head);
+            let watch = StreamWatch::of(&self.recorder, &head);
             let request = Request::from_parts(head, StoreBody::bare(body));
-            return ResponseFuture::new(self.inner.call(request), watch.map(Awaited::Session));
+            return ResponseFuture::new(self.inner.call(request), watch.map(Awaited::Stream));
         }
         let exchange = Exchange::begin(&self.recorder, &head);
         if self.recorder.config.request_id_extension {
@@ -73,7 +73,7 @@ where
         let body = StoreBody::request(body, &exchange, &head.headers);
         // Created before the call and told of each step, so that a panic in it
         // is told from a caller that went away.
-        let mut awaited = super::future::AwaitedResponse::new(exchange);
+        let mut awaited = AwaitedResponse::new(exchange);
         let future = awaited.step(|| self.inner.call(Request::from_parts(head, body)));
         ResponseFuture::new(future, Some(Awaited::Exchange(awaited)))
     }

@@ -2,20 +2,17 @@
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hashlink::LruCache;
-use http::header::AUTHORIZATION;
-use http::{Method, StatusCode};
 use uuid::Uuid;
 
 use super::call::ServerInfo;
-use super::exchange::RequestHead;
+use super::head::{NamedSession, RequestHead};
 use super::headers;
 use super::recorder::Recorder;
-use crate::clock;
-use crate::event::{SessionEvent, SessionSource, StoreEvent};
+use crate::event::{SessionSource, StoreEvent};
 use crate::wire::{Field, Message};
 
 /// The revisions that are spoken, so that their names cost no allocation.
@@ -105,8 +102,11 @@ impl Derived {
 #[derive(Debug, Clone)]
 struct Named {
     id: Arc<str>,
+    /// Hash of the path on which it began.
     path: u64,
     protocol_version: Option<Cow<'static, str>>,
+    /// Announced on a GET stream (2024-11-05).
+    by_query: bool,
 }
 
 /// All sessions of one layer.
@@ -133,38 +133,60 @@ impl Sessions {
 
     /// The id as it is kept, and the revision that was negotiated for it.
     pub(super) fn named(&self, id: &str) -> (Arc<str>, Option<Cow<'static, str>>) {
-        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        match named.get(id) {
+        match self.lock().get(id) {
             Some(known) => (known.id.clone(), known.protocol_version.clone()),
             None => (id.into(), None),
         }
     }
 
-    pub(super) fn opened(&self, id: Arc<str>, path: u64, version: Option<Cow<'static, str>>) {
-        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        named.insert(
-            id.clone(),
-            Named {
-                id,
-                path,
-                protocol_version: version,
-            },
-        );
+    /// The same, only for a session that a GET stream has announced.
+    pub(super) fn announced(&self, id: &str) -> Option<(Arc<str>, Option<Cow<'static, str>>)> {
+        let mut named = self.lock();
+        let known = named.get(id).filter(|known| known.by_query)?;
+        Some((known.id.clone(), known.protocol_version.clone()))
     }
 
-    /// Forgets a session; whether it began on this path.
-    pub(super) fn lost(&self, id: &str, path: u64) -> bool {
-        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = named.peek(id).is_some_and(|known| known.path == path);
-        if known {
-            named.remove(id);
-        }
-        known
+    /// A GET stream on this path announces a session.
+    pub(super) fn announce(&self, id: &str, path: u64) -> Arc<str> {
+        let id: Arc<str> = id.into();
+        let session = Named {
+            id: id.clone(),
+            path,
+            protocol_version: None,
+            by_query: true,
+        };
+        self.lock().insert(id.clone(), session);
+        id
     }
 
-    pub(super) fn closed(&self, id: &str) {
-        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        named.remove(id);
+    /// A session was initialized.
+    pub(super) fn opened(
+        &self,
+        session: &NamedSession,
+        path: u64,
+        version: Option<Cow<'static, str>>,
+    ) {
+        let NamedSession { id, by_query } = session.clone();
+        let session = Named {
+            id: id.clone(),
+            path,
+            protocol_version: version,
+            by_query,
+        };
+        self.lock().insert(id, session);
+    }
+
+    /// Whether a session is known that began on this path.
+    pub(super) fn began_on(&self, id: &str, path: u64) -> bool {
+        self.lock().peek(id).is_some_and(|known| known.path == path)
+    }
+
+    pub(super) fn forget(&self, id: &str) {
+        self.lock().remove(id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruCache<Arc<str>, Named>> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The session of a request that names none: the same client name, version
@@ -204,82 +226,5 @@ impl Sessions {
         });
         derived.insert(key, (session.clone(), head.ts));
         Some(session)
-    }
-}
-
-/// Watches an exchange that holds no JSON-RPC requests for the end of a session:
-/// a DELETE that is answered 2xx, or a 404 to whatever names one.
-pub(super) struct SessionWatch {
-    recorder: Arc<Recorder>,
-    session: Arc<str>,
-    path: u64,
-    delete: bool,
-}
-
-impl SessionWatch {
-    pub(super) fn of(recorder: &Arc<Recorder>, head: &http::request::Parts) -> Option<Self> {
-        let session = RequestHead::session_id(recorder, &head.headers)?;
-        let modern = head
-            .headers
-            .get(headers::PROTOCOL_VERSION)
-            .is_some_and(|version| is_modern(&headers::text(version)));
-        (!modern).then(|| Self {
-            recorder: recorder.clone(),
-            session: session.0,
-            path: recorder.sessions.hash(head.uri.path()),
-            delete: head.method == Method::DELETE,
-        })
-    }
-
-    pub(super) fn answered(self, status: StatusCode) {
-        let Self {
-            recorder,
-            session,
-            path,
-            delete,
-        } = self;
-        if delete && status.is_success() {
-            recorder.sessions.closed(&session);
-            recorder.close_session(session);
-        } else if status == StatusCode::NOT_FOUND && recorder.sessions.lost(&session, path) {
-            recorder.close_session(session);
-        }
-    }
-}
-
-/// The Authorization header as an identity: never the header, only a keyed hash.
-pub(super) fn authorization(sessions: &Sessions, headers: &http::HeaderMap) -> Option<u64> {
-    headers
-        .get(AUTHORIZATION)
-        .map(|value| sessions.hash(value.as_bytes()))
-}
-
-impl Recorder {
-    /// The row of a session that begins at this recording point.
-    pub(super) fn session(
-        &self,
-        id: Arc<str>,
-        started_at: i64,
-        source: SessionSource,
-    ) -> SessionEvent {
-        let mut event = SessionEvent::new(id);
-        event.proxy = self.config.proxy.clone();
-        event.started_at = started_at;
-        event.source = source;
-        event
-    }
-
-    fn close_session(&self, session_id: Arc<str>) {
-        self.store.record(StoreEvent::SessionClosed {
-            session_id,
-            ended_at: clock::unix_ms(),
-        });
-    }
-
-    /// A request that named this session was answered 404.
-    pub(super) fn session_not_found(&self, session: &Arc<str>, path: u64) {
-        if self.sessions.lost(session, path) {
-            self.close_session(session.clone());
-        }
     }
 }

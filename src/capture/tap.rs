@@ -53,15 +53,17 @@ impl RequestTap {
             ..
         } = self;
         scanner.feed(data, &mut |message| {
-            if message.kind() != Kind::Request {
-                return;
+            match message.kind() {
+                Kind::Request => {}
+                Kind::Notification => return exchange.notified(message),
+                _ => return,
             }
             let call = Call::new(message, exchange);
             *bytes += call.size();
             if *bytes <= BATCH_BYTES {
                 calls.push(call);
             } else {
-                exchange.count_unidentified();
+                exchange.recorder.count_unidentified();
             }
         });
         if self.scanner.state() == ScanState::Closed {
@@ -102,6 +104,8 @@ struct EventStream {
     held: Vec<Answer>,
     /// Where the event of the last answer ended.
     answered_to: u64,
+    /// An event had an id.
+    resumable: bool,
 }
 
 impl ResponseTap {
@@ -147,16 +151,16 @@ impl ResponseTap {
         match &mut self.form {
             Form::Unread => {}
             Form::Json => self.scanner.feed(data, &mut |message| {
-                if let Some(answer) = Answer::of(message, exchange) {
+                if let Some(answer) = Answer::of(message, exchange.begins_session()) {
                     exchange.answered_by(
-                        answer,
+                        &answer,
                         Measure::Json {
                             alone: !message.in_batch(),
                         },
                     );
                 }
             }),
-            Form::EventStream(stream) => stream.read(data, &mut self.scanner, exchange),
+            Form::EventStream(stream) => stream.read(Some(data), &mut self.scanner, exchange),
         }
     }
 
@@ -166,7 +170,7 @@ impl ResponseTap {
             return;
         };
         if let Form::EventStream(stream) = &mut self.form {
-            stream.finish(&mut self.scanner, &exchange);
+            stream.read(None, &mut self.scanner, &exchange);
         }
         if let Some(text) = &self.text {
             let text = String::from_utf8_lossy(text);
@@ -190,58 +194,43 @@ impl Drop for ResponseTap {
 }
 
 impl EventStream {
-    fn read(&mut self, data: &[u8], scanner: &mut Scanner, exchange: &Arc<Exchange>) {
+    /// Reads on; no chunk is the end.
+    fn read(&mut self, chunk: Option<&[u8]>, scanner: &mut Scanner, exchange: &Exchange) {
         let Self {
             decoder,
             held,
             answered_to,
+            resumable,
         } = self;
-        decoder.feed(data, &mut |item| {
-            on_item(item, held, answered_to, scanner, exchange)
-        });
-    }
-
-    fn finish(&mut self, scanner: &mut Scanner, exchange: &Arc<Exchange>) {
-        let Self {
-            decoder,
-            held,
-            answered_to,
-        } = self;
-        decoder.finish(&mut |item| on_item(item, held, answered_to, scanner, exchange));
-    }
-}
-
-fn on_item(
-    item: SseItem<'_>,
-    held: &mut Vec<Answer>,
-    answered_to: &mut u64,
-    scanner: &mut Scanner,
-    exchange: &Arc<Exchange>,
-) {
-    match item {
-        SseItem::Data(data) => scanner.feed(data, &mut |message| {
-            // No more answers than requests, whatever an event holds.
-            if let Some(answer) = Answer::of(message, exchange)
-                && held.len() < exchange.open_calls()
-            {
-                held.push(answer);
-            }
-        }),
-        SseItem::End(event) => {
-            let several = held.len() > 1;
-            for answer in held.drain(..) {
-                if event.kind != EventKind::Message {
-                    continue;
+        let mut on_item = |item: SseItem<'_>| match item {
+            SseItem::Data(data) => scanner.feed(data, &mut |message| {
+                // No more answers than requests, whatever an event holds.
+                if let Some(answer) = Answer::of(message, exchange.begins_session())
+                    && held.len() < exchange.open_calls()
+                {
+                    held.push(answer);
                 }
-                let measure = Measure::Event {
-                    len: event.end - *answered_to,
-                    several,
-                };
-                if exchange.answered_by(answer, measure) {
-                    *answered_to = event.end;
+            }),
+            SseItem::End(event) => {
+                if event.has_id && !std::mem::replace(resumable, true) {
+                    exchange.resumable();
                 }
+                let several = held.len() > 1;
+                for answer in held.drain(..).filter(|_| event.kind == EventKind::Message) {
+                    let measure = Measure::Event {
+                        len: event.end - *answered_to,
+                        several,
+                    };
+                    if exchange.answered_by(&answer, measure) {
+                        *answered_to = event.end;
+                    }
+                }
+                scanner.reset();
             }
-            scanner.reset();
+        };
+        match chunk {
+            Some(chunk) => decoder.feed(chunk, &mut on_item),
+            None => decoder.finish(&mut on_item),
         }
     }
 }

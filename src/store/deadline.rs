@@ -6,6 +6,12 @@ use std::time::{Duration, Instant};
 pub(super) struct Deadline(Option<Instant>);
 
 impl Deadline {
+    pub(super) const NEVER: Self = Self(None);
+
+    pub(super) fn at(moment: Instant) -> Self {
+        Self(Some(moment))
+    }
+
     pub(super) fn after(timeout: Duration) -> Self {
         Self(Instant::now().checked_add(timeout))
     }

@@ -29,7 +29,7 @@ pub(crate) use stats::CaptureCounters;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::deadline::Deadline;
 use self::queue::Queue;
@@ -63,13 +63,36 @@ struct Shared {
     path: PathBuf,
     queue: Queue,
     counters: CaptureCounters,
-    layers: Mutex<Vec<Weak<dyn SettleOpen>>>,
+    layers: Mutex<Vec<Weak<dyn OpenCalls>>>,
 }
 
-/// A layer that records through a store and has exchanges open.
-pub(crate) trait SettleOpen: Send + Sync {
-    /// Records the rows of all open exchanges now.
-    fn settle_open(&self);
+/// A layer that records through a store and has calls open.
+pub(crate) trait OpenCalls: Send + Sync {
+    /// Records the rows of all open calls now: the store shuts down.
+    fn settle(&self);
+
+    /// Records the rows of those that have waited long enough, and says when
+    /// the next will have.
+    fn settle_overdue(&self, now: Instant) -> Option<Instant>;
+}
+
+impl Shared {
+    fn layers(&self) -> Vec<Arc<dyn OpenCalls>> {
+        let layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
+        layers.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn settle_overdue(&self) {
+        let now = Instant::now();
+        let next = self
+            .layers()
+            .iter()
+            .filter_map(|layer| layer.settle_overdue(now))
+            .min();
+        if let Some(next) = next {
+            self.queue.wake_at(Deadline::at(next));
+        }
+    }
 }
 
 impl Store {
@@ -115,13 +138,8 @@ impl Store {
     /// When events had to be given up because they could not be written in
     /// time; the error holds the statistics too.
     pub fn shutdown(&self, timeout: Duration) -> Result<Stats, ShutdownError> {
-        let layers: Vec<_> = {
-            let layers = self.shared().layers.lock();
-            let layers = layers.unwrap_or_else(PoisonError::into_inner);
-            layers.iter().filter_map(Weak::upgrade).collect()
-        };
-        for layer in layers {
-            layer.settle_open();
+        for layer in self.shared().layers() {
+            layer.settle();
         }
         let fill = |stats: &mut Stats| self.shared().counters.fill(stats);
         match self.handle.stop(timeout) {
@@ -158,8 +176,13 @@ impl Store {
         &self.shared().counters
     }
 
+    /// Has the writer ask the layers at this moment what they have to settle.
+    pub(crate) fn wake_at(&self, moment: Instant) {
+        self.shared().queue.wake_at(Deadline::at(moment));
+    }
+
     /// Has [`shutdown`](Self::shutdown) ask `layer` to record what it has open.
-    pub(crate) fn register(&self, layer: Weak<dyn SettleOpen>) {
+    pub(crate) fn register(&self, layer: Weak<dyn OpenCalls>) {
         let layers = self.shared().layers.lock();
         let mut layers = layers.unwrap_or_else(PoisonError::into_inner);
         layers.retain(|layer| layer.strong_count() > 0);

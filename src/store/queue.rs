@@ -80,6 +80,8 @@ struct State {
     flush_to: u64,
     waiting: usize,
     sleep: Sleep,
+    /// When the layers have something to settle.
+    alarm: Deadline,
     refused: Refused,
     /// Set by shutdown: no event is accepted any more, and the writer ends
     /// when it has written the rest or this moment has come.
@@ -94,12 +96,20 @@ struct State {
     ended: bool,
 }
 
+/// What there is for the writer to do.
+#[derive(Debug)]
+pub(super) enum Work {
+    Events(VecDeque<Chunk>),
+    /// The layers have something to settle.
+    Alarm,
+}
+
 /// What the writer is doing, so that nobody wakes it in vain.
 #[derive(Debug, PartialEq)]
 enum Sleep {
     /// Not asleep, or about to wake.
     Awake,
-    /// Asleep until there is an event.
+    /// Asleep until there is an event, or the alarm.
     Idle,
     /// Asleep until the flush interval is over.
     Lingering,
@@ -119,6 +129,7 @@ impl Queue {
                 flush_to: 0,
                 waiting: 0,
                 sleep: Sleep::Awake,
+                alarm: Deadline::NEVER,
                 refused: Refused::default(),
                 closing: None,
                 hurried: false,
@@ -176,6 +187,16 @@ impl Queue {
 
     pub(super) fn condition(&self) -> StoreState {
         self.lock().condition.clone()
+    }
+
+    /// Has [`next`](Self::next) return [`Work::Alarm`] at this moment, if none
+    /// comes earlier.
+    pub(super) fn wake_at(&self, moment: Deadline) {
+        let mut state = self.lock();
+        state.alarm = state.alarm.earlier(moment);
+        if state.sleep == Sleep::Idle {
+            self.wake_writer(&mut state);
+        }
     }
 
     /// Waits until every event accepted so far is settled.
@@ -240,23 +261,28 @@ impl Queue {
 
     // ===== for the writer =====
 
-    /// Waits for events and takes all there are; `None` when the queue is
-    /// closed and empty.
+    /// Waits for events and takes all there are, or for the alarm; `None` when
+    /// the queue is closed and empty.
     ///
     /// Events that find the writer idle wait for one `interval`, later ones
     /// until `due`, so that what arrives together is committed together. A
     /// flush, a shutdown and a queue more than half full end the wait.
-    pub(super) fn next(&self, mut due: Deadline, interval: Duration) -> Option<VecDeque<Chunk>> {
+    pub(super) fn next(&self, mut due: Deadline, interval: Duration) -> Option<Work> {
         let mut state = self.lock();
-        while state.pending.is_empty() {
+        loop {
+            if state.closing.is_none() && state.alarm.has_passed() {
+                state.alarm = Deadline::NEVER;
+                return Some(Work::Alarm);
+            }
+            if !state.pending.is_empty() {
+                break;
+            }
             if state.closing.is_some() {
                 return None;
             }
             state.sleep = Sleep::Idle;
-            state = self
-                .work
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = state.alarm.wait(&self.work, state);
+            state.sleep = Sleep::Awake;
             due = Deadline::after(interval);
         }
         while !state.is_urgent(self.limits) && !due.has_passed() {
@@ -264,7 +290,7 @@ impl Queue {
             state = due.wait(&self.work, state);
         }
         state.sleep = Sleep::Awake;
-        Some(std::mem::take(&mut state.pending))
+        Some(Work::Events(std::mem::take(&mut state.pending)))
     }
 
     /// Waits before another attempt at writing; `false` if there is to be none.

@@ -8,10 +8,15 @@ const LONG: Duration = Duration::from_secs(30);
 /// A layer with one exchange open.
 struct Layer(Store);
 
-impl SettleOpen for Layer {
-    fn settle_open(&self) {
+impl OpenCalls for Layer {
+    fn settle(&self) {
         let event = RequestEvent::new("ping", RequestStatus::Error);
         self.0.record(StoreEvent::Request(event));
+    }
+
+    fn settle_overdue(&self, _now: Instant) -> Option<Instant> {
+        self.settle();
+        None
     }
 }
 
@@ -21,8 +26,8 @@ fn store() -> (tempfile::TempDir, Store) {
     (dir, store)
 }
 
-fn register(store: &Store) -> Arc<dyn SettleOpen> {
-    let layer: Arc<dyn SettleOpen> = Arc::new(Layer(store.clone()));
+fn register(store: &Store) -> Arc<dyn OpenCalls> {
+    let layer: Arc<dyn OpenCalls> = Arc::new(Layer(store.clone()));
     store.register(Arc::downgrade(&layer));
     layer
 }
@@ -34,6 +39,21 @@ fn shutdown_has_the_living_layers_record_what_they_have_open() {
     drop(register(&store));
     assert_eq!(store.shutdown(LONG).unwrap().written, 2);
     drop(layers);
+}
+
+#[test]
+fn the_writer_has_the_layers_record_what_is_overdue() {
+    let (_dir, store) = store();
+    let _layer = register(&store);
+    store.wake_at(Instant::now());
+    while store.stats().written == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(
+        store.shutdown(LONG).unwrap().written,
+        2,
+        "one when due, one at the end"
+    );
 }
 
 #[test]

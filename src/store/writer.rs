@@ -10,7 +10,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::deadline::Deadline;
-use super::queue::{Chunk, Refused};
+use super::queue::{Chunk, Refused, Work};
 use super::{Shared, StoreState};
 use crate::db::{Db, Ledger, LossReason, Stretch, WriteError};
 use crate::error::{OpenError, chain};
@@ -88,10 +88,15 @@ impl Writer {
         let _ending = Ending(&shared);
         if self.open_first(report) {
             let mut due = Deadline::after(self.flush_interval);
-            while let Some(chunks) = shared.queue.next(due, self.flush_interval) {
-                due = Deadline::after(self.flush_interval);
-                if !self.write(chunks) {
-                    break;
+            while let Some(work) = shared.queue.next(due, self.flush_interval) {
+                match work {
+                    Work::Alarm => shared.settle_overdue(),
+                    Work::Events(chunks) => {
+                        due = Deadline::after(self.flush_interval);
+                        if !self.write(chunks) {
+                            break;
+                        }
+                    }
                 }
             }
         }

@@ -11,6 +11,9 @@ pub(crate) const TOOLS_CALL: &str = "tools/call";
 /// Opens a stream of notifications (2026-07-28).
 pub(crate) const SUBSCRIPTIONS_LISTEN: &str = "subscriptions/listen";
 
+/// Takes a request back (revisions before 2026-07-28).
+pub(crate) const CANCELLED: &str = "notifications/cancelled";
+
 /// A method of the protocol, all revisions to 2026-07-28.
 struct Method {
     name: &'static str,
@@ -55,7 +58,7 @@ static METHODS: &[Method] = &[
     method("tasks/update", Aim::Target(&[Field::TaskId])),
     method("tasks/cancel", Aim::Target(&[Field::TaskId])),
     method("tasks/list", Aim::None),
-    method("notifications/cancelled", Aim::None),
+    method(CANCELLED, Aim::None),
     method("notifications/progress", Aim::None),
     // An extension that rmcp serves.
     method("skills/list", Aim::None),

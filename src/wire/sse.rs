@@ -10,6 +10,8 @@ use memchr::memchr2;
 pub(crate) struct SseDecoder {
     /// Bytes of the stream before the one that is read next.
     offset: u64,
+    /// Where the line that is read began.
+    line: u64,
     place: Place,
     /// The last byte was a CR, which ended a line: an LF belongs to it.
     after_cr: bool,
@@ -34,6 +36,8 @@ pub(crate) enum SseItem<'a> {
 /// without data is none to the standard either, but its `id` counts, so it is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EventEnd {
+    /// Offset in the stream of the event's first field.
+    pub(crate) start: u64,
     /// Offset in the stream just after the blank line, LF of a CR LF included.
     pub(crate) end: u64,
     pub(crate) kind: EventKind,
@@ -82,6 +86,8 @@ enum Field {
 struct Event {
     /// A field that means something was there.
     begun: bool,
+    /// Where the first such field began.
+    start: u64,
     has_data: bool,
     kind: Word<8>,
     has_id: bool,
@@ -109,6 +115,7 @@ impl SseDecoder {
                 self.after_cr = false;
                 let pair = byte == b'\n';
                 at += usize::from(pair);
+                self.line += u64::from(pair);
                 if let Some(mut event) = self.ended.take() {
                     event.end += u64::from(pair);
                     sink(SseItem::End(event));
@@ -183,6 +190,7 @@ impl SseDecoder {
             Place::Name(name) => self.name_end(name, position, sink),
             Place::Colon(field) | Place::Value(field) => self.end(field),
         }
+        self.line = position;
     }
 
     /// A line without a colon has ended: a field without a value, or blank.
@@ -197,6 +205,7 @@ impl SseDecoder {
             return;
         }
         let end = EventEnd {
+            start: event.start,
             end: position,
             kind: event.kind.kind(),
             has_data: event.has_data,
@@ -223,7 +232,10 @@ impl SseDecoder {
             Field::Retry => {}
             Field::Ignored => return,
         }
-        self.event.begun = true;
+        if !self.event.begun {
+            self.event.begun = true;
+            self.event.start = self.line;
+        }
     }
 
     /// After a field's value.

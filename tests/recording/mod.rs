@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use rusqlite::{Connection, OpenFlags, types::FromSql};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tower::{Service, ServiceExt};
 use tower_mcp_store::{Store, StoreBody, StoreLayer};
 
@@ -28,6 +30,8 @@ pub(crate) enum Step {
     Pending,
     /// Pending for ever.
     Hang,
+    /// Whatever is sent, until the sender is dropped.
+    Live(Arc<Mutex<UnboundedReceiver<Bytes>>>),
     Error,
     Panic,
 }
@@ -68,6 +72,15 @@ impl<T: AsRef<[u8]>> From<T> for Script {
     }
 }
 
+/// A body that shows what is sent to it.
+pub(crate) fn live() -> (UnboundedSender<Bytes>, Script) {
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+    (
+        sender,
+        Script::new([Step::Live(Arc::new(Mutex::new(receiver)))]),
+    )
+}
+
 /// The error of a scripted body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Broken;
@@ -101,6 +114,11 @@ impl Body for Script {
             Some(Step::Hang) => {
                 self.steps.push_front(Step::Hang);
                 Poll::Pending
+            }
+            Some(Step::Live(receiver)) => {
+                let data = receiver.lock().unwrap().poll_recv(cx);
+                self.steps.push_front(Step::Live(receiver));
+                data.map(|data| data.map(|data| Ok(Frame::data(data))))
             }
         }
     }
@@ -217,6 +235,14 @@ impl Recording {
         self.store
             .flush(Duration::from_secs(20))
             .expect("the writer keeps up");
+        self.read_file(sql, row)
+    }
+
+    fn read_file<T>(
+        &self,
+        sql: &str,
+        row: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Vec<T> {
         let reader = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)
             .expect("a reader beside the writer");
         let mut statement = reader.prepare(sql).expect("valid SQL");
@@ -251,6 +277,19 @@ impl Recording {
         })
     }
 
+    /// Waits for the first row, however long it takes to come, and returns it.
+    pub(crate) async fn first_row(&self) -> Row {
+        let come = async {
+            while self.rows().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), come)
+            .await
+            .expect("a row comes");
+        self.row()
+    }
+
     /// The only row there is.
     pub(crate) fn row(&self) -> Row {
         let mut rows = self.rows();
@@ -277,6 +316,11 @@ impl Recording {
                 })
             },
         )
+    }
+
+    /// The first column of whatever a query returns, after the store's shutdown.
+    pub(crate) fn column_after_shutdown<T: FromSql>(&self, sql: &str) -> Vec<T> {
+        self.read_file(sql, |row| row.get(0))
     }
 
     /// The first column of whatever a query returns.

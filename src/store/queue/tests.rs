@@ -31,7 +31,15 @@ fn assert_balanced(queue: &Queue) {
 }
 
 fn take(queue: &Queue) -> Vec<Chunk> {
-    queue.next(Deadline::after(NONE), NONE).unwrap().into()
+    events(queue.next(Deadline::after(NONE), NONE)).into()
+}
+
+#[track_caller]
+fn events(work: Option<Work>) -> VecDeque<Chunk> {
+    match work {
+        Some(Work::Events(chunks)) => chunks,
+        other => panic!("events are expected, not {other:?}"),
+    }
 }
 
 #[test]
@@ -139,18 +147,14 @@ fn events_wait_for_the_interval_unless_somebody_is_in_a_hurry() {
         queue.push(request());
         let writer = thread::spawn({
             let queue = Arc::clone(&queue);
-            move || {
-                queue
-                    .next(Deadline::after(LONG), LONG)
-                    .map(|chunks| chunks.len())
-            }
+            move || events(queue.next(Deadline::after(LONG), LONG)).len()
         });
         while queue.lock().sleep != Sleep::Lingering {
             thread::yield_now();
         }
         assert_eq!(queue.stats().queued, 1);
         hurry(&queue);
-        assert_eq!(writer.join().unwrap(), Some(1));
+        assert_eq!(writer.join().unwrap(), 1);
     }
 }
 
@@ -239,4 +243,20 @@ fn a_pause_ends_when_somebody_waits_for_the_end() {
     drop(take(&queue));
     queue.give_up();
     assert!(!queue.pause(LONG), "nothing is left to write");
+}
+
+#[test]
+fn the_alarm_wakes_an_idle_writer_at_the_earliest_moment_that_was_set() {
+    let queue = Arc::new(queue(4, usize::MAX));
+    let writer = thread::spawn({
+        let queue = Arc::clone(&queue);
+        move || queue.next(Deadline::after(LONG), LONG)
+    });
+    while queue.lock().sleep != Sleep::Idle {
+        thread::yield_now();
+    }
+    queue.wake_at(Deadline::after(LONG));
+    queue.wake_at(Deadline::after(NONE));
+    queue.wake_at(Deadline::after(LONG));
+    assert!(matches!(writer.join().unwrap(), Some(Work::Alarm)));
 }

@@ -247,7 +247,9 @@ fn reference(stream: &[u8]) -> Vec<Told> {
         0
     };
     let mut told = Vec::new();
-    let mut lines: Vec<(&[u8], &[u8])> = Vec::new();
+    // The name, the value, and where the line began; a mark belongs to the first.
+    let mut lines: Vec<(&[u8], &[u8], u64)> = Vec::new();
+    let mut start = 0;
     while let Some(len) = stream[at..].iter().position(|byte| b"\r\n".contains(byte)) {
         let line = &stream[at..at + len];
         at += len
@@ -260,9 +262,11 @@ fn reference(stream: &[u8]) -> Vec<Told> {
             let colon = line.iter().position(|&byte| byte == b':');
             let (name, value) = line.split_at(colon.unwrap_or(line.len()));
             let value = value.strip_prefix(b":").unwrap_or(value);
-            lines.push((name, value.strip_prefix(b" ").unwrap_or(value)));
+            lines.push((name, value.strip_prefix(b" ").unwrap_or(value), start));
+            start = at as u64;
             continue;
         }
+        start = at as u64;
         let values = |name: &'static [u8]| {
             lines
                 .iter()
@@ -270,13 +274,12 @@ fn reference(stream: &[u8]) -> Vec<Told> {
                 .map(|line| line.1)
         };
         let data: Vec<_> = values(b"data").collect();
-        if lines
-            .iter()
-            .any(|(name, _)| [&b"data"[..], b"event", b"id", b"retry"].contains(name))
-        {
+        let known = [&b"data"[..], b"event", b"id", b"retry"];
+        if let Some((.., start)) = lines.iter().find(|(name, ..)| known.contains(name)) {
             told.push(Told {
                 data: data.join(&b'\n'),
                 end: EventEnd {
+                    start: *start,
                     end: at as u64,
                     kind: match values(b"event").next_back() {
                         None | Some(b"" | b"message") => EventKind::Message,

@@ -1,0 +1,166 @@
+//! What is no POST: GET streams, on which answers to earlier requests may
+//! come, and the ends of sessions.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, StatusCode, request, response};
+
+use super::call::Answer;
+use super::head::{self, NamedSession};
+use super::headers::{self, Media};
+use super::recorder::Recorder;
+use super::session;
+use crate::wire::{EventKind, Scanner, SseDecoder, SseItem};
+
+/// Longest URI of an `endpoint` event that is looked at, in bytes.
+const ENDPOINT_BYTES: usize = 2048;
+
+/// Answers that one event may hold; more are not looked at.
+const ANSWERS: usize = 64;
+
+/// An exchange without requests, before its response head: a DELETE that is
+/// answered 2xx, or a 404, ends the session that it names, and a GET may be
+/// answered with a stream.
+pub(super) struct StreamWatch {
+    recorder: Arc<Recorder>,
+    session: Option<Arc<str>>,
+    path: u64,
+    method: Method,
+}
+
+impl StreamWatch {
+    pub(super) fn of(recorder: &Arc<Recorder>, head: &request::Parts) -> Option<Self> {
+        let session =
+            head::session_in_header(recorder, &head.headers).map(|(session, _)| session.id);
+        let version = head
+            .headers
+            .get(headers::PROTOCOL_VERSION)
+            .map(headers::text);
+        let modern = version.is_some_and(|version| session::is_modern(&version));
+        let matters = session.is_some() || head.method == Method::GET;
+        (matters && !modern).then(|| Self {
+            recorder: recorder.clone(),
+            session,
+            path: recorder.sessions.hash(head.uri.path()),
+            method: head.method.clone(),
+        })
+    }
+
+    /// The response head came; what its body is to be watched for.
+    pub(super) fn answered(self, head: &response::Parts) -> Option<StreamTap> {
+        let Self {
+            recorder,
+            session,
+            path,
+            method,
+        } = self;
+        if let Some(session) = &session {
+            if method == Method::DELETE && head.status.is_success() {
+                recorder.session_closed(session.clone());
+            } else if head.status == StatusCode::NOT_FOUND {
+                recorder.session_not_found(session, path);
+            }
+        }
+        let is_stream = method == Method::GET
+            && head.status.is_success()
+            && Media::of(&head.headers) == Media::EventStream
+            && !headers::is_encoded(&head.headers);
+        is_stream.then(|| StreamTap {
+            recorder,
+            session: session.map(|id| NamedSession {
+                id,
+                by_query: false,
+            }),
+            path,
+            decoder: SseDecoder::default(),
+            scanner: Scanner::new(),
+            event: EventUnderWay::default(),
+        })
+    }
+}
+
+/// Reads the body of a GET stream.
+pub(super) struct StreamTap {
+    recorder: Arc<Recorder>,
+    session: Option<NamedSession>,
+    path: u64,
+    decoder: SseDecoder,
+    scanner: Scanner,
+    event: EventUnderWay,
+}
+
+/// What the current event held so far; its type may come last.
+#[derive(Default)]
+struct EventUnderWay {
+    answers: Vec<Answer>,
+    /// The data, while an `endpoint` event may still name the session.
+    endpoint: Vec<u8>,
+}
+
+impl StreamTap {
+    pub(super) fn data(&mut self, data: &Bytes) {
+        self.read(Some(data));
+    }
+
+    /// Reads on; no chunk is the end.
+    fn read(&mut self, chunk: Option<&[u8]>) {
+        let Self {
+            recorder,
+            session,
+            path,
+            decoder,
+            scanner,
+            event,
+        } = self;
+        let mut on_item = |item: SseItem<'_>| match item {
+            SseItem::Data(data) => {
+                if session.is_none() {
+                    let room = ENDPOINT_BYTES.saturating_sub(event.endpoint.len());
+                    event
+                        .endpoint
+                        .extend_from_slice(&data[..room.min(data.len())]);
+                }
+                scanner.feed(data, &mut |message| {
+                    if event.answers.len() < ANSWERS {
+                        event.answers.extend(Answer::of(message, true));
+                    }
+                });
+            }
+            SseItem::End(end) => {
+                match (&session, end.kind) {
+                    (Some(session), EventKind::Message) => {
+                        for answer in &event.answers {
+                            recorder.answered_elsewhere(&session.id, answer, end.end - end.start);
+                        }
+                    }
+                    (None, EventKind::Endpoint) => {
+                        let uri = String::from_utf8_lossy(&event.endpoint);
+                        *session = head::session_of_endpoint(&uri).map(|id| NamedSession {
+                            id: recorder.sessions.announce(id, *path),
+                            by_query: true,
+                        });
+                    }
+                    _ => {}
+                }
+                event.answers.clear();
+                event.endpoint.clear();
+                scanner.reset();
+            }
+        };
+        match chunk {
+            Some(chunk) => decoder.feed(chunk, &mut on_item),
+            None => decoder.finish(&mut on_item),
+        }
+    }
+}
+
+impl Drop for StreamTap {
+    /// The end of its GET stream ends a 2024-11-05 session.
+    fn drop(&mut self) {
+        self.read(None);
+        if let Some(NamedSession { id, by_query: true }) = self.session.take() {
+            self.recorder.session_closed(id);
+        }
+    }
+}

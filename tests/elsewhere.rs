@@ -1,0 +1,463 @@
+//! Requests whose answer comes in another exchange, or not at all: resumed
+//! streams, HTTP+SSE of 2024-11-05, and cancellation.
+
+mod recording;
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use recording::{
+    Recording, Row, Script, Step, event_stream, exchange, json, live, post_with, response,
+};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_mcp_store::{StoreBody, StoreLayer};
+
+const SESSION: [(&str, &str); 2] = [
+    ("mcp-session-id", "s-1"),
+    ("mcp-protocol-version", "2025-11-25"),
+];
+const CALL: &str = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"slow"}}"#;
+const RESULT: &str = "event: message\nid: 1/3\ndata: {\"jsonrpc\":\"2.0\",\"id\":3,\"result\":{\"isError\":true}}\n\n";
+const PRIMING: &str = "data: \nid: 0/3\nretry: 3000\n\n";
+
+fn get(uri: &str, headers: &[(&str, &str)]) -> Request<Script> {
+    let mut request = post_with(headers, "");
+    *request.method_mut() = http::Method::GET;
+    *request.uri_mut() = uri.parse().unwrap();
+    request
+}
+
+fn cancel(id: &str, reason: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}{reason}}}}}"#
+    )
+}
+
+/// Calls through the layer and drops the answer after so many frames.
+async fn leave(
+    layer: &StoreLayer,
+    request: Request<Script>,
+    answer: Response<Script>,
+    frames: usize,
+) {
+    let service = layer.layer(recording::answering(answer));
+    let mut body = service.oneshot(request).await.unwrap().into_body();
+    for _ in 0..frames {
+        body.frame().await.unwrap().unwrap();
+    }
+}
+
+fn without_times(mut row: Row) -> Row {
+    (row.latency_us, row.ttfb_us) = (0, None);
+    row.request_id.clear();
+    row
+}
+
+#[tokio::test]
+async fn an_answer_on_a_later_stream_of_the_session_is_resumed() {
+    // The server closed the stream (2025-11-25 polling), or the client lost it.
+    for frames in [1, 2] {
+        let recording = Recording::start();
+        let layer = recording.layer();
+        let mut steps = vec![Step::Data(PRIMING.into())];
+        if frames == 1 {
+            steps.push(Step::Hang);
+        }
+        let answer = event_stream(Script::new(steps));
+        let request = post_with(&SESSION, CALL);
+        if frames == 1 {
+            leave(&layer, request, answer, 1).await;
+        } else {
+            exchange(&layer, request, answer).await.unwrap();
+        }
+        assert!(recording.rows().is_empty(), "nothing is known yet");
+        assert_eq!(recording.store.stats().in_flight, 0);
+
+        exchange(&layer, get("/mcp", &SESSION), event_stream(RESULT))
+            .await
+            .unwrap();
+        let row = recording.row();
+        assert_eq!(row.outcome(), "ok resumed tool_error");
+        assert_eq!((row.bytes_out, row.http_status), (None, Some(200)));
+        assert_eq!(row.bytes_in, Some(CALL.len() as i64));
+        assert_eq!(row.tool.as_deref(), Some("slow"));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_on_a_later_stream_counts_before_the_old_one_is_known_to_be_lost() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let answer = event_stream(Script::new([Step::Data(PRIMING.into()), Step::Hang]));
+    let service = layer.layer(recording::answering(answer));
+    let mut body = service
+        .oneshot(post_with(&SESSION, CALL))
+        .await
+        .unwrap()
+        .into_body();
+    body.frame().await.unwrap().unwrap();
+
+    exchange(&layer, get("/mcp", &SESSION), event_stream(RESULT))
+        .await
+        .unwrap();
+    drop(body);
+    assert_eq!(recording.row().outcome(), "ok resumed tool_error");
+}
+
+#[tokio::test]
+async fn a_replay_is_not_counted_twice() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let whole = format!("{PRIMING}{RESULT}");
+    exchange(&layer, post_with(&SESSION, CALL), event_stream(&whole))
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        exchange(&layer, get("/mcp", &SESSION), event_stream(&whole))
+            .await
+            .unwrap();
+    }
+    assert_eq!(recording.row().outcome(), "ok tool_error");
+}
+
+#[tokio::test]
+async fn an_answer_of_another_session_is_not_taken() {
+    let recording = Recording::start();
+    let layer = recording.layer().resume_grace(Duration::from_millis(1));
+    exchange(&layer, post_with(&SESSION, CALL), event_stream(PRIMING))
+        .await
+        .unwrap();
+    let other = [("mcp-session-id", "s-2")];
+    exchange(&layer, get("/mcp", &other), event_stream(RESULT))
+        .await
+        .unwrap();
+    assert_eq!(recording.first_row().await.outcome(), "timeout detached");
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_is_detached_and_a_client_that_left_is_gone() {
+    let recording = Recording::start();
+    let layer = recording.layer().resume_grace(Duration::from_millis(1));
+    exchange(&layer, post_with(&SESSION, CALL), event_stream(PRIMING))
+        .await
+        .unwrap();
+    assert_eq!(recording.first_row().await.outcome(), "timeout detached");
+
+    let recording = Recording::start();
+    let layer = recording.layer().resume_grace(Duration::from_millis(1));
+    let hanging = event_stream(Script::new([Step::Data(PRIMING.into()), Step::Hang]));
+    leave(&layer, post_with(&SESSION, CALL), hanging, 1).await;
+    assert_eq!(recording.first_row().await.outcome(), "error client_gone");
+
+    let recording = Recording::start();
+    let layer = recording.layer().resume_grace(Duration::from_millis(1));
+    let broken = event_stream(Script::new([Step::Data(PRIMING.into()), Step::Error]));
+    exchange(&layer, post_with(&SESSION, CALL), broken)
+        .await
+        .unwrap_err();
+    assert_eq!(recording.first_row().await.outcome(), "error body_error");
+}
+
+#[tokio::test]
+async fn the_end_of_the_session_ends_the_waiting() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    exchange(&layer, post_with(&SESSION, CALL), event_stream(PRIMING))
+        .await
+        .unwrap();
+    let mut delete = post_with(&SESSION, "");
+    *delete.method_mut() = http::Method::DELETE;
+    exchange(&layer, delete, response(200, "", ""))
+        .await
+        .unwrap();
+    assert_eq!(recording.row().outcome(), "timeout detached");
+}
+
+#[tokio::test]
+async fn the_shutdown_of_the_store_ends_the_waiting() {
+    let recording = Recording::start();
+    exchange(
+        &recording.layer(),
+        post_with(&SESSION, CALL),
+        event_stream(PRIMING),
+    )
+    .await
+    .unwrap();
+    let stats = recording.store.shutdown(Duration::from_secs(20)).unwrap();
+    assert_eq!(stats.written, 1);
+    let ends: Vec<String> = recording.column_after_shutdown("SELECT end_reason FROM requests");
+    assert_eq!(ends, ["shutdown"]);
+}
+
+#[tokio::test]
+async fn only_a_stream_that_can_be_resumed_is_waited_for() {
+    let no_id =
+        "event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n";
+    let stateless = [("mcp-protocol-version", "2026-07-28")];
+    for (headers, stream) in [(&SESSION[..], no_id), (&[], PRIMING), (&stateless, PRIMING)] {
+        let recording = Recording::start();
+        let request = post_with(headers, CALL);
+        exchange(&recording.layer(), request, event_stream(stream))
+            .await
+            .unwrap();
+        assert_eq!(
+            recording.row().outcome(),
+            "error no_response",
+            "{headers:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn http_and_sse_of_2024_is_joined_over_its_two_halves() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let (events, stream) = live();
+    let service = layer.layer(service_fn(move |request: Request<StoreBody<Script>>| {
+        let stream = stream.clone();
+        async move {
+            let is_get = request.method() == http::Method::GET;
+            let _ = request.into_body().collect().await;
+            Ok::<_, Infallible>(match is_get {
+                true => event_stream(stream),
+                false => response(202, "", "Accepted"),
+            })
+        }
+    }));
+    let client = service.clone().oneshot(get("/sse", &[])).await.unwrap();
+    let mut client = client.into_body();
+    let post = async |body: &str| {
+        let mut request = post_with(&[], body);
+        *request.uri_mut() = "/messages?sessionId=dc47".parse().unwrap();
+        service
+            .clone()
+            .oneshot(request)
+            .await
+            .unwrap()
+            .into_body()
+            .collect()
+            .await
+            .unwrap();
+    };
+
+    events
+        .send("event: endpoint\r\ndata: /messages?sessionId=dc47\r\n\r\n".into())
+        .unwrap();
+    client.frame().await.unwrap().unwrap();
+
+    post(r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"clientInfo":{"name":"old","version":"1"}}}"#).await;
+    let initialized = ": ping\n\nevent: message\ndata: {\"result\":{\"protocolVersion\":\"2024-11-05\",\"serverInfo\":{\"name\":\"s\",\"version\":\"2\"}},\"jsonrpc\":\"2.0\",\"id\":0}\n\n";
+    events.send(initialized.into()).unwrap();
+    client.frame().await.unwrap().unwrap();
+
+    // The answer may be faster than the 202.
+    post(CALL).await;
+    events.send(RESULT.into()).unwrap();
+    client.frame().await.unwrap().unwrap();
+
+    // This one is never answered: the stream ends first.
+    post(r#"{"jsonrpc":"2.0","id":4,"method":"ping"}"#).await;
+    drop(events);
+    assert!(client.frame().await.is_none());
+    drop(client);
+
+    let rows: Vec<_> = recording.rows().into_iter().map(without_times).collect();
+    let outcomes: Vec<_> = rows
+        .iter()
+        .map(|row| (row.method.as_str(), row.outcome()))
+        .collect();
+    assert_eq!(
+        outcomes,
+        [
+            ("initialize", "ok".to_owned()),
+            ("tools/call", "ok tool_error".to_owned()),
+            ("ping", "timeout detached".to_owned()),
+        ]
+    );
+    assert!(
+        rows.iter()
+            .all(|row| row.session_id.as_deref() == Some("dc47"))
+    );
+    assert!(rows.iter().all(|row| row.http_status == Some(202)));
+    assert!(
+        rows.iter().all(
+            |row| row.protocol_version.as_deref() == Some("2024-11-05") || row.method == "ping"
+        )
+    );
+    assert_eq!(rows[0].bytes_out, Some(initialized.len() as i64 - 8));
+    assert_eq!(rows[1].bytes_out, Some(RESULT.len() as i64));
+
+    let sessions = recording.sessions();
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(sessions[0].source, "query");
+    assert_eq!(sessions[0].client_name.as_deref(), Some("old"));
+    assert_eq!(sessions[0].server_version.as_deref(), Some("2"));
+    assert_eq!((sessions[0].total_calls, sessions[0].total_errors), (3, 1));
+    assert!(
+        sessions[0].ended,
+        "the end of the GET stream ends the session"
+    );
+}
+
+#[tokio::test]
+async fn a_202_to_a_request_of_a_session_that_nobody_announced_is_no_response() {
+    let recording = Recording::start();
+    let mut request = post_with(&[], CALL);
+    *request.uri_mut() = "/messages?sessionId=dc47".parse().unwrap();
+    exchange(&recording.layer(), request, response(202, "", "Accepted"))
+        .await
+        .unwrap();
+    let row = recording.row();
+    assert_eq!(
+        (row.outcome().as_str(), row.session_id),
+        ("error no_response", None)
+    );
+}
+
+#[tokio::test]
+async fn a_cancelled_request_says_so_and_whether_it_was_a_time_out() {
+    let cases = [
+        (
+            r#","reason":"user stop""#,
+            "error cancelled",
+            Some("user stop"),
+        ),
+        (
+            r#","reason":"McpError: MCP error -32001: Request timed out""#,
+            "timeout cancelled",
+            Some("McpError: MCP error -32001: Request timed out"),
+        ),
+        (
+            r#","reason":"request timeout""#,
+            "timeout cancelled",
+            Some("request timeout"),
+        ),
+        ("", "error cancelled", None),
+    ];
+    for (reason, outcome, message) in cases {
+        let recording = Recording::start();
+        let layer = recording.layer();
+        let hanging = event_stream(Script::new([Step::Data(PRIMING.into()), Step::Hang]));
+        let service = layer.layer(recording::answering(hanging));
+        let mut body = service
+            .oneshot(post_with(&SESSION, CALL))
+            .await
+            .unwrap()
+            .into_body();
+        body.frame().await.unwrap().unwrap();
+        let request = post_with(&SESSION, cancel("3", reason));
+        exchange(&layer, request, response(202, "", ""))
+            .await
+            .unwrap();
+        drop(body);
+        let row = recording.row();
+        assert_eq!(row.outcome(), outcome, "{reason}");
+        assert_eq!(row.error_msg.as_deref(), message);
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_request_whose_stream_is_lost_is_not_waited_for() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    exchange(&layer, post_with(&SESSION, CALL), event_stream(PRIMING))
+        .await
+        .unwrap();
+    let request = post_with(&SESSION, cancel("3", ""));
+    exchange(&layer, request, response(202, "", ""))
+        .await
+        .unwrap();
+    assert_eq!(recording.row().outcome(), "error cancelled");
+}
+
+#[tokio::test]
+async fn a_response_counts_before_the_cancellation() {
+    for (answer, outcome) in [
+        (r#""result":{}"#, "ok"),
+        (
+            r#""error":{"code":-32603,"message":"boom"}"#,
+            "error -32603",
+        ),
+        // What the Python SDK says so that the stream can end.
+        (
+            r#""error":{"code":-32800,"message":"Request cancelled"}"#,
+            "error cancelled",
+        ),
+    ] {
+        let recording = Recording::start();
+        let layer = recording.layer();
+        let (events, stream) = live();
+        let service = layer.layer(recording::answering(event_stream(stream)));
+        // Whoever answers from a task of its own has read the request by then.
+        let body = service
+            .oneshot(post_with(&SESSION, CALL))
+            .await
+            .unwrap()
+            .into_body();
+        let request = post_with(&SESSION, cancel("3", r#","reason":"stop""#));
+        exchange(&layer, request, response(202, "", ""))
+            .await
+            .unwrap();
+        events
+            .send(format!("data: {{\"jsonrpc\":\"2.0\",\"id\":3,{answer}}}\n\n").into())
+            .unwrap();
+        drop(events);
+        body.collect().await.unwrap();
+        assert_eq!(recording.row().outcome(), outcome);
+    }
+}
+
+#[tokio::test]
+async fn a_cancellation_hits_only_the_request_it_names() {
+    let cancels = [
+        (cancel("4", ""), &SESSION[..]),
+        (cancel("\"3\"", ""), &SESSION),
+        (cancel("3", ""), &[("mcp-session-id", "s-2")]),
+        (cancel("3", ""), &[]),
+    ];
+    for (body, headers) in cancels {
+        let recording = Recording::start();
+        let layer = recording.layer();
+        let answer = json(Script::new([Step::Hang]));
+        let service = layer.layer(recording::answering(answer));
+        let call = service.oneshot(post_with(&SESSION, CALL)).await.unwrap();
+        let request = post_with(headers, &body);
+        exchange(&layer, request, response(202, "", ""))
+            .await
+            .unwrap();
+        drop(call);
+        assert_eq!(
+            recording.row().outcome(),
+            "error client_gone",
+            "{body} {headers:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_asks_the_client_disturbs_nothing() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    // The server's request has the id of the client's own.
+    let asks = r#"data: {"jsonrpc":"2.0","id":3,"method":"elicitation/create","params":{"message":"name?"}}"#;
+    let (events, stream) = live();
+    let service = layer.layer(recording::answering(event_stream(stream)));
+    let mut body = service
+        .oneshot(post_with(&SESSION, CALL))
+        .await
+        .unwrap()
+        .into_body();
+    events.send(format!("{asks}\n\n").into()).unwrap();
+    body.frame().await.unwrap().unwrap();
+    let answer =
+        r#"{"jsonrpc":"2.0","id":3,"result":{"action":"accept","content":{"name":"Ada"}}}"#;
+    exchange(&layer, post_with(&SESSION, answer), response(202, "", ""))
+        .await
+        .unwrap();
+    assert!(recording.rows().is_empty());
+    events.send(RESULT.into()).unwrap();
+    body.frame().await.unwrap().unwrap();
+    assert_eq!(recording.row().outcome(), "ok tool_error");
+}
