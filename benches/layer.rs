@@ -2,7 +2,10 @@
 //! in front of a service that does nothing else.
 //!
 //! All variants run in one process, in turn, several rounds; the medians are
-//! compared. `cargo bench --bench layer`
+//! compared: `cargo bench --bench layer`.
+//!
+//! For a profiler, `cargo bench --bench layer -- StoreLayer 1000` runs one
+//! variant that many times and nothing else.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,6 +20,9 @@ use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, service_fn};
 use tower_mcp_store::Store;
 
+const SESSION: &str = "9f7426fbd5664ccda144bae67697dff8";
+const INITIALIZE: &str =
+    r#"{"jsonrpc":"2.0","id":17,"method":"initialize","params":{"clientInfo":{"name":"bench"}}}"#;
 const ROUNDS: usize = 31;
 const REQUESTS: u32 = 4_000;
 
@@ -54,6 +60,16 @@ fn main() {
         ),
         Variant::new("buffer and parse", &request, buffering(service(response))),
     ];
+
+    let mut arguments = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'));
+    if let (Some(name), Some(times)) = (arguments.next(), arguments.next()) {
+        let times = times.parse().expect("how many times to run it");
+        let variant = variants.iter_mut().find(|variant| variant.name == name);
+        let variant = variant.expect("the name of a variant");
+        return (0..times).for_each(|_| (variant.run)());
+    }
 
     let quiet = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
@@ -124,6 +140,7 @@ where
             std::hint::black_box(body);
             Ok(Response::builder()
                 .header("content-type", "application/json")
+                .header("mcp-session-id", SESSION)
                 .body(Full::new(response))
                 .expect("a valid response"))
         }
@@ -170,12 +187,12 @@ impl Variant {
         R: Body<Data = Bytes, Error: std::fmt::Debug>,
     {
         let request = request.clone();
-        let run = move || {
+        let mut send = move |body: Bytes| {
             let request = Request::post("/mcp")
                 .header("content-type", "application/json")
-                .header("mcp-session-id", "9f7426fbd5664ccda144bae67697dff8")
+                .header("mcp-session-id", SESSION)
                 .header("mcp-protocol-version", "2025-11-25")
-                .body(Full::new(request.clone()))
+                .body(Full::new(body))
                 .expect("a valid request");
             let Poll::Ready(Ok(response)) = poll(pin!(service.call(request))) else {
                 panic!("the service is ready at once");
@@ -185,6 +202,9 @@ impl Variant {
                 std::hint::black_box(poll_frame(body.as_mut()));
             }
         };
+        // As in life, the session is known to the layer.
+        send(INITIALIZE.into());
+        let run = move || send(request.clone());
         Self {
             name,
             run: Box::new(run),

@@ -51,7 +51,7 @@ impl RequestHead {
                 None => (None, None),
             };
         let version = headers
-            .get(headers::PROTOCOL_VERSION)
+            .get(&headers::PROTOCOL_VERSION)
             .map(|version| session::protocol_version(&headers::text(version)));
         Self {
             ts: clock::unix_ms(),
@@ -62,11 +62,11 @@ impl RequestHead {
                 .get(AUTHORIZATION)
                 .map(|value| sessions.hash(value.as_bytes())),
             trace_id: headers
-                .get(headers::TRACEPARENT)
+                .get(&headers::TRACEPARENT)
                 .and_then(|value| TraceId::from_traceparent(value.as_bytes())),
             path: sessions.hash(head.uri.path()),
-            mirrored_method: headers.get(headers::METHOD).cloned(),
-            mirrored_name: headers.get(headers::NAME).cloned(),
+            mirrored_method: headers.get(&headers::METHOD).cloned(),
+            mirrored_name: headers.get(&headers::NAME).cloned(),
             may_be_json: matches!(Media::of(headers), Media::Json | Media::Unnamed),
         }
     }
@@ -86,7 +86,7 @@ pub(super) fn session_in_header(
     recorder: &Recorder,
     headers: &HeaderMap,
 ) -> Option<(NamedSession, Negotiated)> {
-    let text = headers::text(headers.get(headers::SESSION_ID)?);
+    let text = headers::text(headers.get(&headers::SESSION_ID)?);
     let (id, cut) = headers::bounded(&text, NAME_CHARS);
     recorder.count_truncated(cut.into());
     let (id, negotiated) = recorder.sessions.named(id);

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
-pub(super) const SESSION_ID: &str = "mcp-session-id";
-pub(super) const PROTOCOL_VERSION: &str = "mcp-protocol-version";
-pub(super) const METHOD: &str = "mcp-method";
-pub(super) const NAME: &str = "mcp-name";
-pub(super) const TRACEPARENT: &str = "traceparent";
+pub(super) static SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(super) static PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+pub(super) static METHOD: HeaderName = HeaderName::from_static("mcp-method");
+pub(super) static NAME: HeaderName = HeaderName::from_static("mcp-name");
+pub(super) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The key of the row that a request will get, as an extension of the HTTP
 /// request, so that a handler can log it.
@@ -78,6 +78,10 @@ impl Principal {
 
 /// At most `limit` characters of `text`, and whether something was cut off.
 pub(super) fn bounded(text: &str, limit: usize) -> (&str, bool) {
+    // A character is a byte at least.
+    if text.len() <= limit {
+        return (text, false);
+    }
     match text.char_indices().nth(limit) {
         Some((end, _)) => (&text[..end], true),
         None => (text, false),

@@ -35,7 +35,7 @@ impl StreamWatch {
             head::session_in_header(recorder, &head.headers).map(|(session, _)| session.id);
         let version = head
             .headers
-            .get(headers::PROTOCOL_VERSION)
+            .get(&headers::PROTOCOL_VERSION)
             .map(headers::text);
         let modern = version.is_some_and(|version| session::is_modern(&version));
         let matters = session.is_some() || head.method == Method::GET;

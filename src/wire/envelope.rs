@@ -166,9 +166,12 @@ impl Message {
         self.text.clear();
     }
 
-    /// The member comes again, or for the first time.
+    /// The member comes again, or for the first time: then there is nothing to
+    /// forget, nor below it.
     pub(super) fn forget(&mut self, field: Field) {
-        self.slots.0[field.subtree()].fill(Slot::default());
+        if self.shape(field) != Shape::Absent {
+            self.slots.0[field.subtree()].fill(Slot::default());
+        }
     }
 
     /// What the member's value is, where nothing of it is kept (yet).

@@ -64,6 +64,9 @@ pub(super) fn store(buf: &mut Vec<u8>, start: usize, digest: Option<Box<Sha256>>
 /// equal bytes: sign, digits without zeros at either end, `e` and exponent.
 /// Returns false if it is no number.
 pub(super) fn normalise(buf: &mut Vec<u8>, start: usize) -> bool {
+    if is_normal(&buf[start..]) {
+        return true;
+    }
     let Some(Number {
         negative,
         whole,
@@ -106,7 +109,16 @@ pub(super) fn normalise(buf: &mut Vec<u8>, start: usize) -> bool {
 
 /// Whether `text` is a JSON number.
 pub(super) fn is_number(text: &[u8]) -> bool {
-    Number::parse(text).is_some()
+    is_normal(text) || Number::parse(text).is_some()
+}
+
+/// Whether `text` is a number that [`normalise`] leaves as it is, as most ids are.
+fn is_normal(text: &[u8]) -> bool {
+    match text {
+        b"0" => true,
+        [b'0', ..] | [.., b'0'] | [] => false,
+        digits => digits.iter().all(u8::is_ascii_digit),
+    }
 }
 
 /// The parts of a JSON number; ranges are of its bytes.
