@@ -1,3 +1,5 @@
+-- `status IN (...)` would be the same, but SQLite builds a table of the three
+-- values anew for each row that is inserted.
 CREATE TABLE requests (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     request_id TEXT    NOT NULL UNIQUE,
@@ -7,7 +9,7 @@ CREATE TABLE requests (
     method     TEXT    NOT NULL,
     tool       TEXT,
     latency_ms INTEGER NOT NULL,
-    status     TEXT    NOT NULL CHECK (status IN ('ok', 'error', 'timeout')),
+    status     TEXT    NOT NULL CHECK (status = 'ok' OR status = 'error' OR status = 'timeout'),
     error_code TEXT,
     error_msg  TEXT,
     bytes_in   INTEGER,
