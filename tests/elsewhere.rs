@@ -4,6 +4,8 @@
 mod recording;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -252,7 +254,6 @@ async fn http_and_sse_of_2024_is_joined_over_its_two_halves() {
     events.send(initialized.into()).unwrap();
     client.frame().await.unwrap().unwrap();
 
-    // The answer may be faster than the 202.
     post(CALL).await;
     events.send(RESULT.into()).unwrap();
     client.frame().await.unwrap().unwrap();
@@ -299,6 +300,47 @@ async fn http_and_sse_of_2024_is_joined_over_its_two_halves() {
         sessions[0].ended,
         "the end of the GET stream ends the session"
     );
+}
+
+#[tokio::test]
+async fn an_answer_that_is_faster_than_the_202_makes_the_same_row() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let (events, stream) = live();
+    let (accept, accepted) = tokio::sync::watch::channel(false);
+    let service = layer.layer(service_fn(move |request: Request<StoreBody<Script>>| {
+        let (stream, mut accepted) = (stream.clone(), accepted.clone());
+        async move {
+            let is_get = request.method() == http::Method::GET;
+            let _ = request.into_body().collect().await;
+            if is_get {
+                return Ok::<_, Infallible>(event_stream(stream));
+            }
+            accepted.wait_for(|accepted| *accepted).await.unwrap();
+            Ok(response(202, "", "Accepted"))
+        }
+    }));
+    let client = service.clone().oneshot(get("/sse", &[])).await.unwrap();
+    let mut client = client.into_body();
+    events
+        .send("event: endpoint\ndata: /messages?sessionId=dc47\n\n".into())
+        .unwrap();
+    client.frame().await.unwrap().unwrap();
+
+    let mut request = post_with(&[], CALL);
+    *request.uri_mut() = "/messages?sessionId=dc47".parse().unwrap();
+    let mut post = std::pin::pin!(service.oneshot(request));
+    let sent = poll_fn(|cx| Poll::Ready(post.as_mut().poll(cx).is_pending())).await;
+    assert!(sent, "the server has the request and says nothing");
+    events.send(RESULT.into()).unwrap();
+    client.frame().await.unwrap().unwrap();
+    accept.send(true).unwrap();
+    post.await.unwrap().into_body().collect().await.unwrap();
+
+    let row = recording.row();
+    assert_eq!(row.outcome(), "ok tool_error");
+    assert_eq!(row.http_status, Some(202));
+    assert_eq!(row.bytes_out, Some(RESULT.len() as i64));
 }
 
 #[tokio::test]

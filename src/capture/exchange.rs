@@ -288,11 +288,16 @@ impl Exchange {
             ..
         } = &mut *state;
         let waits = |call: &Call| call.outcome.is_none() && call.id == answer.id && !call.modern;
-        let Some(call) = take(calls, answer.id.is_some(), waits) else {
+        let mut waiting = calls
+            .iter_mut()
+            .filter(|slot| answer.id.is_some() && slot.as_ref().is_some_and(waits));
+        let Some((slot, mut call)) = waiting
+            .next()
+            .and_then(|slot| slot.take().map(|call| (slot, call)))
+        else {
             return false;
         };
         *open -= 1;
-        let mut call = call;
         let outcome = if self.is_by_query() {
             self.outcome(&mut call, answer, BytesOut::Exactly(event_len))
         } else {
@@ -300,6 +305,13 @@ impl Exchange {
             outcome.end_reason = Some(EndReason::Resumed);
             outcome
         };
+        if response.is_none() {
+            // The row waits for the HTTP status, so that the winner of this
+            // race cannot be told from it.
+            call.outcome = Some(outcome);
+            *slot = Some(call);
+            return true;
+        }
         self.emit(call, outcome, response.as_ref());
         self.close_if_settled(&mut state);
         true
