@@ -2,6 +2,7 @@
 
 mod recording;
 
+use http_body_util::BodyExt as _;
 use recording::{
     Recording, Row, Script, Step, event_stream, exchange, json, post, post_with, response,
 };
@@ -524,4 +525,28 @@ async fn a_request_that_the_server_refused_unread_is_known_by_its_mirror_headers
     assert_eq!((row.http_status, row.bytes_in), (Some(401), Some(0)));
     assert_eq!(row.protocol_version.as_deref(), Some("2026-07-28"));
     assert_eq!(recording.store.stats().unidentified, 1);
+}
+
+#[tokio::test]
+async fn a_request_that_is_read_after_its_refusal_counts_once() {
+    use tower::{Layer as _, ServiceExt as _};
+    let recording = Recording::start();
+    let named = [("mcp-method", "tools/call"), ("mcp-name", "mirrored")];
+    for headers in [&named[..], &[]] {
+        let (keep, kept) = std::sync::mpsc::channel();
+        let refuse = move |request: http::Request<tower_mcp_store::StoreBody<Script>>| {
+            keep.send(request.into_body()).unwrap();
+            async { Ok::<_, std::convert::Infallible>(response(413, "", "")) }
+        };
+        let service = recording.layer().layer(tower::service_fn(refuse));
+        service.oneshot(post_with(headers, CALL)).await.unwrap();
+        kept.recv().unwrap().collect().await.unwrap();
+    }
+    let tools: Vec<_> = recording.rows().into_iter().map(|row| row.tool).collect();
+    assert_eq!(
+        tools,
+        [Some("mirrored".to_owned()), Some("echo".to_owned())]
+    );
+    let stats = recording.store.stats();
+    assert_eq!((stats.failed, stats.unidentified), (0, 0));
 }

@@ -56,11 +56,24 @@ struct State {
     calls: Vec<Option<Call>>,
     /// How many of them wait for their answer.
     open: usize,
-    /// Whether the request body was read to the end of its JSON value.
-    request_read: bool,
+    known_by: KnownBy,
     response: Option<ResponseHead>,
     phase: Phase,
     slot: usize,
+}
+
+/// What tells which requests the exchange holds.
+#[derive(Default, PartialEq)]
+enum KnownBy {
+    /// Nothing yet.
+    #[default]
+    Nothing,
+    /// The request body, read to the end of its JSON value.
+    Body,
+    /// The mirror headers: the exchange was over before its body was read.
+    Headers,
+    /// Nothing, and that was counted.
+    Nobody,
 }
 
 #[derive(Default)]
@@ -125,7 +138,12 @@ impl Exchange {
         });
         self.begins_session.store(begins_session, Relaxed);
         let mut state = self.state();
-        state.request_read = true;
+        match std::mem::replace(&mut state.known_by, KnownBy::Body) {
+            // Refused unread and read afterwards: it has its row.
+            KnownBy::Headers => return,
+            KnownBy::Nobody => self.recorder.uncount_unidentified(),
+            KnownBy::Nothing | KnownBy::Body => {}
+        }
         match &state.phase {
             Phase::Open | Phase::Detached(_) => {
                 state.open = calls.len();
@@ -402,10 +420,17 @@ impl Exchange {
             Phase::Detached(_) => {}
             Phase::Open => self.recorder.landed(),
         }
-        if !state.request_read
-            && let Some(call) = self.unread_call(&ending, &state)
-        {
-            state.calls.push(Some(call));
+        if state.known_by == KnownBy::Nothing && self.was_refused(&ending, &state) {
+            state.known_by = match self.unread_call() {
+                Some(call) => {
+                    state.calls.push(Some(call));
+                    KnownBy::Headers
+                }
+                None => {
+                    self.recorder.count_unidentified();
+                    KnownBy::Nobody
+                }
+            };
         }
         let mut calls = std::mem::take(&mut state.calls);
         for slot in &mut calls {
@@ -508,29 +533,24 @@ impl Exchange {
         outcome
     }
 
-    /// The request of a body that the server refused to read, as far as the
-    /// mirror headers name it.
-    fn unread_call(&self, ending: &Ending, state: &State) -> Option<Call> {
+    /// Whether the server refused the request without reading its body.
+    fn was_refused(&self, ending: &Ending, state: &State) -> bool {
         let refused = match (ending, &state.response) {
             (_, Some(response)) => response.is_error() || response.status.is_redirection(),
             (Ending::ServiceFailed(_) | Ending::Panicked, None) => true,
             // The caller left, or was made to, while it was still sending.
             (_, None) => false,
         };
-        if !refused || !self.head.may_be_json {
-            return None;
-        }
+        refused && self.head.may_be_json
+    }
+
+    /// The request of a body that nobody read, as far as the mirror headers
+    /// name it.
+    fn unread_call(&self) -> Option<Call> {
         let method = self.head.mirrored_method.as_ref().map(headers::text);
-        match method.filter(|method| !method.starts_with("notifications/")) {
-            Some(method) => {
-                let name = self.head.mirrored_name.as_ref().map(headers::decoded);
-                Some(Call::unread(&method, name.as_deref(), self))
-            }
-            None => {
-                self.recorder.count_unidentified();
-                None
-            }
-        }
+        let method = method.filter(|method| !method.starts_with("notifications/"))?;
+        let name = self.head.mirrored_name.as_ref().map(headers::decoded);
+        Some(Call::unread(&method, name.as_deref(), self))
     }
 
     fn emit(&self, call: Call, outcome: Outcome, response: Option<&ResponseHead>) {

@@ -145,6 +145,11 @@ impl Recorder {
         self.store.counters().unidentified.fetch_add(1, Relaxed);
     }
 
+    /// One that was counted is known after all.
+    pub(super) fn uncount_unidentified(&self) {
+        self.store.counters().unidentified.fetch_sub(1, Relaxed);
+    }
+
     pub(super) fn skips(&self, method: &str) -> bool {
         self.config
             .skipped_methods
