@@ -100,6 +100,7 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `bundled` | compiles SQLite in; without it the system's library is linked | yes |
+//! | `decompression` | reads gzip, deflate, brotli and zstd bodies, whose rows are `opaque` without it | no |
 //! | `proxy` | `proxy::Forward`, a streaming reverse proxy to put the layer on | no |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

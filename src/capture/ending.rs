@@ -39,7 +39,7 @@ pub(super) enum Ending {
 pub(super) struct ResponseHead {
     pub(super) status: StatusCode,
     pub(super) ttfb_us: u64,
-    /// Compressed, so that nothing can be read in it.
+    /// Compressed, and the answer may lie in what was not read.
     pub(super) opaque: bool,
     pub(super) event_stream: bool,
     /// The stream gave an event an id, so that a client can resume it.

@@ -15,6 +15,7 @@ use http::{StatusCode, request, response};
 use uuid::Uuid;
 
 use super::call::{Answer, BytesOut, Call, CallSession, Outcome, ServerInfo};
+use super::content::Content;
 use super::ending::{self, ResponseHead};
 use super::head::{self, RequestHead};
 use super::headers::{self, Media};
@@ -175,7 +176,7 @@ impl Exchange {
 
     /// The response head came.
     pub(super) fn answered(&self, head: &response::Parts) -> ResponseTap {
-        let encoded = headers::is_encoded(&head.headers);
+        let content = Content::of(&head.headers);
         let media = Media::of(&head.headers);
         if head.status == StatusCode::NOT_FOUND {
             self.not_found();
@@ -187,12 +188,12 @@ impl Exchange {
         state.response = Some(ResponseHead {
             status: head.status,
             ttfb_us: self.elapsed_us(),
-            opaque: encoded,
+            opaque: content.is_err(),
             event_stream: media == Media::EventStream,
             resumable: false,
             text: None,
         });
-        ResponseTap::new(media, encoded, head.status.as_u16() >= 400)
+        ResponseTap::new(media, content.ok(), head.status.as_u16() >= 400)
     }
 
     /// A 404 ends the session that a request names, unless it is of a revision
@@ -239,6 +240,13 @@ impl Exchange {
     pub(super) fn resumable(&self) {
         if let Some(response) = &mut self.state().response {
             response.resumable = true;
+        }
+    }
+
+    /// The rest of the response can't be read.
+    pub(super) fn opaque(&self) {
+        if let Some(response) = &mut self.state().response {
+            response.opaque = true;
         }
     }
 
@@ -522,7 +530,7 @@ impl Exchange {
         let waits = call.outcome.is_none() && call.cancelled.is_none() && !call.modern;
         let has_stream = match session.by_query {
             true => self.recorder.sessions.announced(&session.id).is_some(),
-            false => response.event_stream && response.resumable,
+            false => response.event_stream && response.resumable && !response.opaque,
         };
         waits && has_stream
     }

@@ -124,14 +124,14 @@ impl Media {
     }
 }
 
-/// Whether a body is compressed, so that its bytes say nothing.
-pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
+/// The codings that were applied to a body, in order.
+pub(super) fn codings(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers
         .get_all(CONTENT_ENCODING)
         .iter()
         .flat_map(|value| value.as_bytes().split(|b| *b == b','))
         .map(<[u8]>::trim_ascii)
-        .any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }
 
 /// Text of a header; bytes that are no UTF-8 become U+FFFD.
@@ -179,13 +179,16 @@ mod tests {
     }
 
     #[test]
-    fn only_a_real_coding_makes_a_body_opaque() {
+    fn only_a_real_coding_counts() {
         let mut headers = HeaderMap::new();
-        assert!(!is_encoded(&headers));
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("identity, "));
-        assert!(!is_encoded(&headers));
-        headers.append(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        assert!(is_encoded(&headers));
+        assert_eq!(codings(&headers).count(), 0);
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("Identity, "));
+        assert_eq!(codings(&headers).count(), 0);
+        headers.append(CONTENT_ENCODING, HeaderValue::from_static("gzip ,br"));
+        assert_eq!(
+            codings(&headers).collect::<Vec<_>>(),
+            [b"gzip".as_slice(), b"br"]
+        );
     }
 
     #[test]

@@ -9,6 +9,9 @@
 mod body;
 mod call;
 mod config;
+mod content;
+#[cfg(feature = "decompression")]
+mod decode;
 mod ending;
 mod exchange;
 mod failure;

@@ -1,12 +1,14 @@
 //! What is no POST: GET streams, on which answers to earlier requests may
 //! come, and the ends of sessions.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, StatusCode, request, response};
 
 use super::call::Answer;
+use super::content::Content;
 use super::head::{self, NamedSession};
 use super::headers::{self, Media};
 use super::recorder::Recorder;
@@ -64,10 +66,11 @@ impl StreamWatch {
         }
         let is_stream = method == Method::GET
             && head.status.is_success()
-            && Media::of(&head.headers) == Media::EventStream
-            && !headers::is_encoded(&head.headers);
-        is_stream.then(|| StreamTap {
+            && Media::of(&head.headers) == Media::EventStream;
+        let content = Content::of(&head.headers).ok().filter(|_| is_stream)?;
+        Some(StreamTap {
             recorder,
+            content: Some(content),
             session: session.map(|id| NamedSession {
                 id,
                 by_query: false,
@@ -83,6 +86,8 @@ impl StreamWatch {
 /// Reads the body of a GET stream.
 pub(super) struct StreamTap {
     recorder: Arc<Recorder>,
+    /// None once it can be read no further.
+    content: Option<Content>,
     session: Option<NamedSession>,
     path: u64,
     decoder: SseDecoder,
@@ -100,7 +105,16 @@ struct EventUnderWay {
 
 impl StreamTap {
     pub(super) fn data(&mut self, data: &Bytes) {
-        self.read(Some(data));
+        let Some(mut content) = self.content.take() else {
+            return;
+        };
+        let flow = content.read(data, &mut |data| {
+            self.read(Some(data));
+            ControlFlow::Continue(())
+        });
+        if let Ok(ControlFlow::Continue(())) = flow {
+            self.content = Some(content);
+        }
     }
 
     /// Reads on; no chunk is the end.
@@ -112,6 +126,7 @@ impl StreamTap {
             decoder,
             scanner,
             event,
+            ..
         } = self;
         let mut on_item = |item: SseItem<'_>| match item {
             SseItem::Data(data) => {

@@ -1,11 +1,19 @@
 //! Looks at the frames of one direction and tells the exchange what they say.
+//!
+//! A compressed body is read as what it decodes to, if the feature
+//! `decompression` is on, and otherwise only counted. The size of a whole body
+//! is always that of the bytes that passed. That of a message in a batch, and
+//! of the events up to an answer, is counted in what was decoded, as only that
+//! has a place where they end.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
 
 use super::call::{Answer, Call};
+use super::content::{Content, Undecodable};
 use super::exchange::{Ending, Exchange, Measure};
 use super::failure::ERROR_TEXT;
 use super::headers::{self, Media};
@@ -25,7 +33,8 @@ pub(super) struct RequestTap {
     /// Requests that are complete; they count once the top-level value closes.
     calls: Vec<Call>,
     bytes: usize,
-    reading: bool,
+    /// None once all requests are known, or none can be.
+    content: Option<Content>,
 }
 
 impl RequestTap {
@@ -35,46 +44,53 @@ impl RequestTap {
             scanner: Scanner::new(),
             calls: Vec::new(),
             bytes: 0,
-            // A compressed body is counted and not read.
-            reading: !headers::is_encoded(headers),
+            content: Content::of(headers).ok(),
         }
     }
 
     pub(super) fn data(&mut self, data: &Bytes) {
         self.exchange.request_bytes(data.len());
-        if !self.reading {
-            return;
-        }
         let Self {
             exchange,
             scanner,
             calls,
             bytes,
-            ..
+            content,
         } = self;
-        scanner.feed(data, &mut |message| {
-            match message.kind() {
-                Kind::Request => {}
-                Kind::Notification => return exchange.notified(message),
-                _ => return,
-            }
-            let call = Call::new(message, exchange);
-            *bytes += call.size();
-            if *bytes <= BATCH_BYTES {
-                calls.push(call);
-            } else {
-                exchange.recorder.count_unidentified();
+        let Some(reader) = content else {
+            return;
+        };
+        let read = reader.read(data, &mut |data| {
+            scanner.feed(data, &mut |message| {
+                match message.kind() {
+                    Kind::Request => {}
+                    Kind::Notification => return exchange.notified(message),
+                    _ => return,
+                }
+                let call = Call::new(message, exchange);
+                *bytes += call.size();
+                if *bytes <= BATCH_BYTES {
+                    calls.push(call);
+                } else {
+                    exchange.recorder.count_unidentified();
+                }
+            });
+            match scanner.state() {
+                ScanState::Closed => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
             }
         });
-        if self.scanner.state() == ScanState::Closed {
-            self.reading = false;
-            self.exchange.requested(std::mem::take(&mut self.calls));
+        if scanner.state() == ScanState::Closed {
+            *content = None;
+            exchange.requested(std::mem::take(calls));
+        } else if let Err(Undecodable) = read {
+            *content = None;
         }
     }
 
     /// The body is over.
     pub(super) fn end(&mut self) {
-        if std::mem::take(&mut self.reading) {
+        if self.content.take().is_some() {
             self.exchange.requested(Vec::new());
         }
     }
@@ -83,6 +99,8 @@ impl RequestTap {
 /// Reads the JSON-RPC responses out of a response body.
 pub(super) struct ResponseTap {
     exchange: Option<Arc<Exchange>>,
+    /// None once nothing more is to be known, or can be.
+    content: Option<Content>,
     form: Form,
     scanner: Scanner,
     /// The beginning of an error body that may be plain text.
@@ -109,16 +127,16 @@ struct EventStream {
 }
 
 impl ResponseTap {
-    pub(super) fn new(media: Media, encoded: bool, is_error: bool) -> Self {
+    pub(super) fn new(media: Media, content: Option<Content>, is_error: bool) -> Self {
         let form = match media {
-            _ if encoded => Form::Unread,
             Media::Json | Media::Unnamed => Form::Json,
             Media::EventStream => Form::EventStream(EventStream::default()),
             Media::Text | Media::Other => Form::Unread,
         };
-        let may_be_text = !encoded && matches!(media, Media::Text | Media::Unnamed);
+        let may_be_text = matches!(media, Media::Text | Media::Unnamed);
         Self {
             exchange: None,
+            content,
             form,
             scanner: Scanner::new(),
             text: (is_error && may_be_text).then(Vec::new),
@@ -144,24 +162,48 @@ impl ResponseTap {
             return;
         };
         exchange.response_bytes(data.len());
-        if let Some(text) = &mut self.text {
-            let room = ERROR_BYTES.saturating_sub(text.len());
-            text.extend_from_slice(&data[..room.min(data.len())]);
-        }
-        match &mut self.form {
-            Form::Unread => {}
-            Form::Json => self.scanner.feed(data, &mut |message| {
-                if let Some(answer) = Answer::of(message, exchange.begins_session()) {
-                    exchange.answered_by(
-                        &answer,
-                        Measure::Json {
-                            alone: !message.in_batch(),
-                        },
-                    );
+        let (form, scanner, text) = (&mut self.form, &mut self.scanner, &mut self.text);
+        let Some(content) = &mut self.content else {
+            return;
+        };
+        let read = content.read(data, &mut |data| {
+            let mut wanted = false;
+            if let Some(text) = text {
+                let room = ERROR_BYTES.saturating_sub(text.len());
+                text.extend_from_slice(&data[..room.min(data.len())]);
+                wanted = text.len() < ERROR_BYTES;
+            }
+            match form {
+                Form::Unread => {}
+                Form::Json => {
+                    scanner.feed(data, &mut |message| {
+                        if let Some(answer) = Answer::of(message, exchange.begins_session()) {
+                            exchange.answered_by(
+                                &answer,
+                                Measure::Json {
+                                    alone: !message.in_batch(),
+                                },
+                            );
+                        }
+                    });
+                    wanted |= matches!(scanner.state(), ScanState::Empty | ScanState::Open);
                 }
-            }),
-            Form::EventStream(stream) => stream.read(Some(data), &mut self.scanner, exchange),
+                Form::EventStream(stream) => {
+                    stream.read(Some(data), scanner, exchange);
+                    wanted = true;
+                }
+            }
+            match wanted {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
+        match read {
+            Ok(ControlFlow::Continue(())) => return,
+            Ok(ControlFlow::Break(())) => {}
+            Err(Undecodable) => exchange.opaque(),
         }
+        self.content = None;
     }
 
     /// The body is over; every later call is ignored.

@@ -43,7 +43,7 @@ pub enum EndReason {
     NoResponse,
     /// HTTP 3xx.
     Redirected,
-    /// The response was compressed and is not decoded.
+    /// The response was compressed and not decoded, or not to its end.
     Opaque,
     /// The inner service panicked.
     Panic,
