@@ -28,6 +28,6 @@ features:
 examples:
     .ci/run examples
 
-# The official TypeScript client and the reference server
+# Official clients and servers behind the proxy
 interop:
     .ci/run interop

@@ -1,0 +1,125 @@
+"""Compares the rows of a store with the accounts of what the clients did.
+
+    check.py STORE.db ACCOUNT.json...
+
+Every expected row, every row too many and every fact of a session counts as one.
+"""
+
+import json
+import sqlite3
+import sys
+from collections import defaultdict
+
+# What a row and an entry of an account have to agree on.
+FACTS = (
+    "session_id", "protocol_version", "method", "tool", "target", "status",
+    "error_code", "error_msg", "tool_error", "end_reason", "http_status",
+)  # fmt: skip
+
+passed = failed = 0
+
+
+def check(ok, what):
+    global passed, failed
+    if ok:
+        passed += 1
+    else:
+        failed += 1
+        print(f"FAILED {what}")
+
+
+def equal(actual, expected, what):
+    check(actual == expected, f"{what}: expected {expected!r}, found {actual!r}")
+
+
+def describe(row):
+    facts = ((fact, row[fact]) for fact in FACTS)
+    return " ".join(f"{fact}={value}" for fact, value in facts if value is not None)
+
+
+def check_session(rows, account):
+    """Returns the id of the session that belongs to the account."""
+    expected = account["session"]
+    if expected is None:
+        return None
+    name = expected["client_name"]
+    found = [row for row in rows if row["client_name"] == name]
+    equal(len(found), 1, f"sessions of {name}")
+    if not found:
+        return expected.get("session_id")
+    row = found[0]
+    for fact, value in expected.items():
+        if fact != "ended":
+            equal(row[fact], value, f"{fact} of {name}")
+    equal(row["protocol_version"], account["protocol_version"], f"protocol version of {name}")
+    equal(row["session_id"].startswith("derived:"), row["source"] == "derived", f"kind of id of {name}")
+    if expected["ended"]:
+        check(row["ended_at"] and row["ended_at"] >= row["started_at"], f"{name} ended at {row['ended_at']}")
+    else:
+        equal(row["ended_at"], None, f"end of {name}")
+    calls = account["calls"]
+    equal(row["total_calls"], len(calls), f"calls of {name}")
+    errors = sum(call["status"] != "ok" for call in calls)
+    equal(row["total_errors"], errors, f"errors of {name}")
+    return row["session_id"]
+
+
+def check_row(row, call):
+    what = describe(row)
+    check(row["latency_us"] >= max(1, call["min_latency_us"]), f"latency {row['latency_us']} of {what}")
+    if call["max_latency_us"] is not None:
+        # The client's clock began before and stopped after.
+        check(row["latency_us"] <= call["max_latency_us"], f"{row['latency_us']} > {call['max_latency_us']} µs: {what}")
+    # A 202 may come after the answer, which takes another way.
+    if row["http_status"] != 202:
+        check(row["ttfb_us"] <= row["latency_us"], f"head after {row['ttfb_us']} of {row['latency_us']}: {what}")
+    check(row["bytes_in"] > 0, f"request of {row['bytes_in']} bytes: {what}")
+    if row["end_reason"] in (None, "input_required"):
+        check((row["bytes_out"] or 0) > 0, f"answer of {row['bytes_out']} bytes: {what}")
+    elif row["end_reason"] != "stream_end":
+        equal(row["bytes_out"], None, f"size of the answer: {what}")
+
+
+def main(store, paths):
+    db = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
+    db.row_factory = sqlite3.Row
+    sessions = db.execute("SELECT * FROM sessions").fetchall()
+
+    # The same rows, as often, in whatever order they were finished. Of equal
+    # ones the quicker belongs to the call that took less time.
+    calls = defaultdict(list)
+    expected_sessions = 0
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            account = json.load(file)
+        expected_sessions += account["session"] is not None
+        session_id = check_session(sessions, account)
+        for call in account["calls"]:
+            call = {"protocol_version": account["protocol_version"], **call, "session_id": session_id}
+            calls[describe(call)].append(call)
+    equal(len(sessions), expected_sessions, "sessions")
+
+    rows = defaultdict(list)
+    for row in db.execute("SELECT * FROM requests ORDER BY latency_us"):
+        rows[describe(row)].append(row)
+    for what, expected in calls.items():
+        expected.sort(key=lambda call: call["max_latency_us"] or 0)
+        found = rows.pop(what, [])
+        for call, row in zip(expected, found):
+            check(True, what)
+            check_row(row, call)
+        for _ in expected[len(found) :]:
+            check(False, f"no row for {what}")
+        for _ in found[len(expected) :]:
+            check(False, f"a row that no call made: {what}")
+    for what, found in rows.items():
+        for _ in found:
+            check(False, f"a row that no call made: {what}")
+
+    equal(db.execute("SELECT count(*) FROM losses").fetchone()[0], 0, "losses")
+    print(f"{passed} passed, {failed} failed")
+    return failed == 0
+
+
+if __name__ == "__main__":
+    sys.exit(not main(sys.argv[1], sys.argv[2:]))
