@@ -70,8 +70,9 @@ def check_row(row, call):
     if call["max_latency_us"] is not None:
         # The client's clock began before and stopped after.
         check(row["latency_us"] <= call["max_latency_us"], f"{row['latency_us']} > {call['max_latency_us']} µs: {what}")
+    equal(row["ttfb_us"] is None, row["http_status"] is None, f"time of the head: {what}")
     # A 202 may come after the answer, which takes another way.
-    if row["http_status"] != 202:
+    if row["http_status"] not in (None, 202):
         check(row["ttfb_us"] <= row["latency_us"], f"head after {row['ttfb_us']} of {row['latency_us']}: {what}")
     check(row["bytes_in"] > 0, f"request of {row['bytes_in']} bytes: {what}")
     if row["end_reason"] in (None, "input_required"):

@@ -108,7 +108,12 @@ peer_typescript() {
     record typescript 'node typescript/server.mjs' 'node typescript/client.mjs' streamable sse vanish
 }
 
-if [ $# -eq 0 ]; then set -- typescript; fi
+peer_typescript2() {
+    npm_install typescript2
+    record typescript2 'node typescript2/server.mjs' 'node typescript2/client.mjs' legacy modern stateless vanish
+}
+
+if [ $# -eq 0 ]; then set -- typescript typescript2; fi
 for peer in "$@"; do
     if ! declare -F "peer_$peer" >/dev/null; then
         echo "interop: no peer $peer" >&2

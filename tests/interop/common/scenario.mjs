@@ -54,6 +54,34 @@ export async function questions(peer) {
   assert.equal(peer.sampled, 1);
 }
 
+/** The server answers with a question, and the client calls once more with the answer (2026-07-28). */
+export async function rounds(peer) {
+  const tool = caller(peer);
+  const asked = { end_reason: "input_required" };
+  peer.account.note("tools/call", { tool: "ask", ...asked });
+  const answer = await tool("ask", {});
+  assert.equal(answer.content[0].text, "Ada");
+  assert.equal(peer.asked, 1);
+  peer.account.note("tools/call", { tool: "sample", ...asked });
+  const sampled = await tool("sample", {});
+  assert.equal(sampled.content[0].text, "sampled");
+  assert.equal(peer.sampled, 1);
+}
+
+/** Listens until the server has something to tell (2026-07-28). */
+export async function subscription(peer) {
+  const { account, client } = peer;
+  const tool = caller(peer);
+  const changed = new Promise((resolve) => {
+    client.setNotificationHandler("notifications/tools/list_changed", resolve);
+  });
+  account.note("subscriptions/listen", { end_reason: "stream_end" });
+  const subscription = await client.listen({ toolsListChanged: true });
+  await tool("change", {});
+  await changed;
+  await subscription.close();
+}
+
 /** The answer comes on another stream than the one of its request. */
 export async function resumption(peer) {
   const tool = caller(peer);
@@ -64,13 +92,13 @@ export async function resumption(peer) {
   await tool("progress", { steps: 3 }, { end_reason: "resumed", min_latency_us: 300_000 }, { onprogress: () => {} });
 }
 
-/** Calls that the client gives up with `notifications/cancelled`. */
+/** Calls that the client gives up. */
 export async function cancellation(peer, expected = {}) {
   const tool = caller(peer);
-  const cancelled = { end_reason: "cancelled", ...expected };
-  const timeout = { ...cancelled, status: "timeout", error_msg: peer.timeoutReason };
+  const cancelled = { end_reason: "cancelled" };
+  const timeout = { ...cancelled, status: "timeout", error_msg: peer.timeoutReason, ...expected };
   await tool("wait", {}, timeout, { timeout: 300 });
-  const stopped = { ...cancelled, status: "error", error_msg: "stopped by the user" };
+  const stopped = { ...cancelled, status: "error", error_msg: "stopped by the user", ...expected };
   await tool("wait", {}, stopped, { signal: abortIn(300, "stopped by the user") });
   // The client does not wait for its notifications, and closing it takes them back.
   await peer.watch.sent();
