@@ -87,10 +87,67 @@
 //!
 //! # Where the layer goes
 //!
-//! On the HTTP side of the server, inside authentication (so that it sees the
-//! [`Principal`]) and inside compression (so that it sees plain bytes). Where a
-//! time-out layer stands outside of it, a time-out looks like a caller that
-//! left; inside, it is told as a time-out.
+//! On the HTTP side of the server, among its other layers like this:
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use axum::extract::Request;
+//! # use axum::middleware::{Next, from_fn};
+//! # use axum::response::{IntoResponse, Response};
+//! # use axum::{Router, routing::post};
+//! # use http::{StatusCode, header::AUTHORIZATION};
+//! # use tower_http::{
+//! #     catch_panic::CatchPanicLayer, compression::CompressionLayer, cors::CorsLayer,
+//! #     limit::RequestBodyLimitLayer, timeout::TimeoutLayer, trace::TraceLayer,
+//! # };
+//! # use tower_mcp_store::{Principal, StoreLayer};
+//! # async fn mcp() {}
+//! # fn name_of(request: &Request) -> Option<String> { None }
+//! async fn authenticate(mut request: Request, next: Next) -> Response {
+//!     let Some(name) = name_of(&request) else {
+//!         return StatusCode::UNAUTHORIZED.into_response();
+//!     };
+//!     request.extensions_mut().insert(Principal::new(name));
+//!     next.run(request).await
+//! }
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("mcp.db");
+//! # let limit = Duration::from_secs(60);
+//! // The layer that is added last stands outermost.
+//! let app: Router = Router::new()
+//!     .route("/mcp", post(mcp))
+//!     .layer(RequestBodyLimitLayer::new(4 * 1024 * 1024))
+//!     .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limit))
+//!     .layer(StoreLayer::new(path))
+//!     .layer(from_fn(authenticate))
+//!     .layer(CompressionLayer::new())
+//!     .layer(CatchPanicLayer::new())
+//!     .layer(CorsLayer::permissive())
+//!     .layer(TraceLayer::new_for_http());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! In a `tower::ServiceBuilder` the first layer stands outermost, so the same
+//! lines go in the opposite order.
+//!
+//! | other layer | `StoreLayer` inside of it | outside of it |
+//! |---|---|---|
+//! | authentication | **sees the [`Principal`]; who is refused makes no row** | does not know who calls; refusals are rows or counted [^refused] |
+//! | compression | **sees plain bytes** | rows are `opaque`, without the feature `decompression` |
+//! | decompression of requests | **sees plain bytes** | sees no requests in them, without that feature |
+//! | catching panics | **a panic is told as one: `panic`** | is an HTTP error, 500 |
+//! | time-out | a time-out looks like a caller that left: `client_gone`, or `cancelled` under 2026-07-28 | **is told as a `timeout`** [^timeout] |
+//! | body limit | sees nothing of a body that is too long to begin with | **a refusal is a row or counted** [^refused] |
+//! | CORS | makes no difference: a preflight makes no row | |
+//! | tracing | makes no difference | |
+//!
+//! [^refused]: A request that is refused with its body unread is a row if
+//!     `Mcp-Method` names its method (2026-07-28), and else counted in
+//!     [`Stats::unidentified`].
+//!
+//! [^timeout]: If it answers 408 or 504, as tower-http's does, or fails with
+//!     tower's `Elapsed`.
 //!
 //! tower-mcp's `HttpTransport::layer` takes layers of JSON-RPC requests; this
 //! one goes on `HttpTransport::into_router()`.
