@@ -157,8 +157,13 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `bundled` | compiles SQLite in; without it the system's library is linked | yes |
-//! | `decompression` | reads gzip, deflate, brotli and zstd bodies, whose rows are `opaque` without it | no |
+//! | `decompression` | reads gzip, deflate, brotli and zstd bodies, whose rows are `opaque` without it [^limits] | no |
 //! | `proxy` | `proxy::Forward`, a streaming reverse proxy to put the layer on | no |
+//!
+//! [^limits]: Not beyond these bounds, which keep what a hostile body can cost small: 200
+//!     times its size and 4 MiB, in all 256 MiB but for event streams, a window of 8 MiB
+//!     (zstd), and 512 MiB for the windows of all bodies that are under way. A body that
+//!     breaks them passes like any other, and its row is `opaque`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

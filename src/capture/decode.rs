@@ -6,6 +6,8 @@
 //! may decode to; one that goes beyond is not read further. Nothing is held
 //! back: whatever the compressor flushed is handed on at once.
 
+mod window;
+
 use std::ops::ControlFlow;
 
 use compression_codecs::core::util::{PartialBuffer, WriteBuffer};
@@ -14,11 +16,13 @@ use compression_codecs::{
     BrotliDecoder, DecodeV2, DeflateDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder,
 };
 
+use self::window::Window;
 use super::content::Undecodable;
 
-/// How many bytes one byte of a body may stand for in the long run. JSON text
-/// seldom reaches 30; a run of zeros is 1,000 in gzip and 30,000 in zstd.
-const RATIO: u64 = 100;
+/// How many bytes one byte of a body may stand for in the long run. A listing
+/// of a thousand like things reaches 10 in gzip and 100 in zstd, a run of
+/// zeros 1,000 and 30,000.
+const RATIO: u64 = 200;
 
 /// How many bytes a body may stand for beyond that, for its repetitive parts.
 /// With [`RATIO`] it bounds what a single frame can cost.
@@ -29,8 +33,10 @@ const BURST: u64 = 4 * 1024 * 1024;
 const DOCUMENT: u64 = 256 * 1024 * 1024;
 
 /// Largest window of a zstd frame, as a power of two: the 8 MiB of RFC 9659.
-/// Those of deflate (32 KiB) and brotli (16 MiB) are bounded by their formats.
 const ZSTD_WINDOW_LOG: u32 = 23;
+
+/// The window of deflate.
+const DEFLATE_WINDOW: u64 = 32 * 1024;
 
 /// How much is decoded at a time, in bytes.
 const PIECE: usize = 16 * 1024;
@@ -39,14 +45,17 @@ const PIECE: usize = 16 * 1024;
 pub(super) struct Decoder {
     coding: Coding,
     /// None before the first byte.
-    codec: Option<Box<dyn DecodeV2 + Send + Sync>>,
+    codec: Option<Codec>,
     /// The codec came to its end, though the body may go on.
     ended: bool,
     /// Bytes that may be decoded without any more coming, at most [`BURST`].
     credit: u64,
+    decoded: u64,
     /// Bytes that may be decoded of the whole body.
-    left: u64,
+    limit: u64,
 }
+
+type Codec = (Box<dyn DecodeV2 + Send + Sync>, Window);
 
 #[derive(Clone, Copy)]
 enum Coding {
@@ -74,28 +83,43 @@ impl Coding {
     }
 
     /// What decodes a body that begins with this byte.
-    fn codec(self, first: u8) -> Result<Box<dyn DecodeV2 + Send + Sync>, Undecodable> {
-        Ok(match self {
-            Self::Gzip => Box::new(GzipDecoder::new()),
+    fn codec(self, first: u8) -> Result<Codec, Undecodable> {
+        let (codec, window): (Box<dyn DecodeV2 + Send + Sync>, _) = match self {
+            Self::Gzip => (Box::new(GzipDecoder::new()), DEFLATE_WINDOW),
             // By the standard in the zlib format, whose first byte tells the
             // method 8; some send it bare, and no encoder begins so.
-            Self::Deflate if first & 0x0f == 8 => Box::new(ZlibDecoder::new()),
-            Self::Deflate => Box::new(DeflateDecoder::new()),
-            // The mark of a window up to 1 GiB, which is no part of the coding
-            // (RFC 7932, section 9.1) and which the codec would allow.
-            Self::Brotli if first & 0x7f == 0x11 => return Err(Undecodable),
-            Self::Brotli => Box::new(BrotliDecoder::new()),
-            Self::Zstd => {
-                let window = DParameter::window_log_max(ZSTD_WINDOW_LOG);
-                Box::new(ZstdDecoder::new_with_params(&[window]))
+            Self::Deflate if first & 0x0f == 8 => (Box::new(ZlibDecoder::new()), DEFLATE_WINDOW),
+            Self::Deflate => (Box::new(DeflateDecoder::new()), DEFLATE_WINDOW),
+            Self::Brotli => {
+                let window = brotli_window(first)?;
+                (Box::new(BrotliDecoder::new()), window)
             }
-        })
+            Self::Zstd => {
+                let limit = DParameter::window_log_max(ZSTD_WINDOW_LOG);
+                let codec = ZstdDecoder::new_with_params(&[limit]);
+                (Box::new(codec), 1 << ZSTD_WINDOW_LOG)
+            }
+        };
+        Ok((codec, Window::new(window)))
     }
 
     /// Whether a body may be several of the coding's streams in a row.
     fn is_repeatable(self) -> bool {
         matches!(self, Self::Gzip | Self::Zstd)
     }
+}
+
+/// The window that a brotli stream begins with, in bytes (RFC 7932, section
+/// 9.1). The codec would also take what the standard does not know: up to 1 GiB.
+fn brotli_window(first: u8) -> Result<u64, Undecodable> {
+    let log = match (first & 1, first >> 1 & 7, first >> 4 & 7) {
+        (0, _, _) => 16,
+        (_, 0, 0) => 17,
+        (_, 0, 1) => return Err(Undecodable),
+        (_, 0, bits) => 8 + bits,
+        (_, bits, _) => 17 + bits,
+    };
+    Ok(1 << log)
 }
 
 impl Decoder {
@@ -106,7 +130,8 @@ impl Decoder {
             codec: None,
             ended: false,
             credit: BURST,
-            left: if endless { u64::MAX } else { DOCUMENT },
+            decoded: 0,
+            limit: if endless { u64::MAX } else { DOCUMENT },
         })
     }
 
@@ -123,14 +148,14 @@ impl Decoder {
             Some(codec) => codec,
             None => self.coding.codec(first)?,
         };
-        let flow = self.decode(codec.as_mut(), bytes, sink);
+        let flow = self.decode(&mut codec, bytes, sink);
         self.codec = Some(codec);
         flow
     }
 
     fn decode(
         &mut self,
-        codec: &mut dyn DecodeV2,
+        (codec, window): &mut Codec,
         bytes: &[u8],
         sink: &mut impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, Undecodable> {
@@ -155,6 +180,7 @@ impl Decoder {
             // What came before an error counts: others read it, too.
             let (read, decoded) = (input.written_len() - before, output.written());
             self.spend(read, decoded.len())?;
+            window.fill(self.decoded)?;
             if !decoded.is_empty() && sink(decoded).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -173,7 +199,10 @@ impl Decoder {
         let decoded = decoded as u64;
         let credit = (self.credit + RATIO * read as u64).min(BURST);
         self.credit = credit.checked_sub(decoded).ok_or(Undecodable)?;
-        self.left = self.left.checked_sub(decoded).ok_or(Undecodable)?;
+        self.decoded = self.decoded.saturating_add(decoded);
+        if self.decoded > self.limit {
+            return Err(Undecodable);
+        }
         Ok(())
     }
 }

@@ -1,0 +1,80 @@
+//! The memory that decoding takes.
+//!
+//! A few bytes can fill a window of megabytes, and a client can leave many
+//! bodies unfinished. So all windows of the process share one bound.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::Undecodable;
+
+/// How much the windows of all bodies may hold together, in bytes.
+const TOTAL: u64 = 512 * 1024 * 1024;
+
+/// What the windows of all bodies hold.
+static IN_USE: AtomicU64 = AtomicU64::new(0);
+
+/// The last bytes of a body, which the codec keeps to refer to.
+pub(super) struct Window {
+    size: u64,
+    /// How much of it is filled, and counted in `in_use`.
+    held: u64,
+    in_use: &'static AtomicU64,
+}
+
+impl Window {
+    /// A window of so many bytes, which are taken as they are filled.
+    pub(super) fn new(size: u64) -> Self {
+        Self {
+            size,
+            held: 0,
+            in_use: &IN_USE,
+        }
+    }
+
+    /// So many bytes of the body were decoded.
+    pub(super) fn fill(&mut self, decoded: u64) -> Result<(), Undecodable> {
+        let more = decoded.min(self.size).saturating_sub(self.held);
+        if more == 0 {
+            return Ok(());
+        }
+        self.held += more;
+        let before = self.in_use.fetch_add(more, Relaxed);
+        if before + more > TOTAL {
+            return Err(Undecodable);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        self.in_use.fetch_sub(self.held, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_windows_share_one_bound_and_give_back_what_they_took() {
+        static OURS: AtomicU64 = AtomicU64::new(0);
+        let window = |size| Window {
+            in_use: &OURS,
+            ..Window::new(size)
+        };
+        let mut large = window(TOTAL);
+        let mut small = window(100);
+        assert!(large.fill(TOTAL - 150).is_ok());
+        assert!(small.fill(60).is_ok());
+        // No more than its size, however much passes.
+        assert!(small.fill(1_000_000).is_ok());
+        assert_eq!(OURS.load(Relaxed), TOTAL - 50);
+        assert!(large.fill(TOTAL).is_err());
+        drop(large);
+        assert_eq!(OURS.load(Relaxed), 100);
+        assert!(window(TOTAL).fill(TOTAL - 100).is_ok());
+        drop(small);
+        assert_eq!(OURS.load(Relaxed), 0);
+    }
+}
