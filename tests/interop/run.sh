@@ -113,7 +113,14 @@ peer_typescript2() {
     record typescript2 'node typescript2/server.mjs' 'node typescript2/client.mjs' legacy modern stateless vanish
 }
 
-if [ $# -eq 0 ]; then set -- typescript typescript2; fi
+peer_python() {
+    local venv=$target/interop/python
+    [ -x "$venv/bin/pip" ] || python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement python/requirements.txt
+    record python "$venv/bin/python python/server.py" "$venv/bin/python python/client.py" legacy modern sse vanish
+}
+
+if [ $# -eq 0 ]; then set -- typescript typescript2 python; fi
 for peer in "$@"; do
     if ! declare -F "peer_$peer" >/dev/null; then
         echo "interop: no peer $peer" >&2

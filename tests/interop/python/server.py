@@ -1,0 +1,129 @@
+"""A server of the Python SDK with the tools that `client.py` asks for.
+
+2026-07-28, and the earlier revisions with sessions and an event store, on `/mcp`; HTTP+SSE
+(2024-11-05) on `/sse` and `/messages/`.
+"""
+
+import socket
+from typing import Annotated
+
+import anyio
+import uvicorn
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.resolve import Elicit, Resolve, Sample
+from mcp.server.streamable_http import EventMessage, EventStore
+from mcp_types import CreateMessageResult, SamplingMessage, TextContent
+from pydantic import BaseModel
+
+mcp = MCPServer("interop-python", version="3.0.1")
+
+
+class Events(EventStore):
+    """The events of all sessions, so that a client can take up a stream where it lost it."""
+
+    def __init__(self):
+        self.events = []
+
+    async def store_event(self, stream_id, message):
+        self.events.append((stream_id, message))
+        return str(len(self.events))
+
+    async def replay_events_after(self, last_event_id, send_callback):
+        last = int(last_event_id)
+        stream_id, _ = self.events[last - 1]
+        for at, (other, message) in enumerate(self.events[last:], start=last + 1):
+            if other == stream_id and message is not None:
+                await send_callback(EventMessage(message, str(at)))
+        return stream_id
+
+
+class Name(BaseModel):
+    name: str
+
+
+def who():
+    return Elicit("Who?", Name)
+
+
+def said():
+    prompt = TextContent(type="text", text="Say something")
+    return Sample([SamplingMessage(role="user", content=prompt)], max_tokens=10)
+
+
+@mcp.tool()
+def echo(text: str) -> str:
+    return text
+
+
+@mcp.tool()
+def fail() -> str:
+    raise ToolError("it broke")
+
+
+@mcp.tool()
+async def progress(steps: int, ctx: Context) -> str:
+    for step in range(1, steps + 1):
+        await ctx.report_progress(step, steps)
+        await anyio.sleep(0.1)
+    return "done"
+
+
+@mcp.tool()
+def ask(answer: Annotated[Name, Resolve(who)]) -> str:
+    return answer.name
+
+
+@mcp.tool()
+def sample(result: Annotated[CreateMessageResult, Resolve(said)]) -> str:
+    return result.content.text
+
+
+@mcp.tool()
+async def detour(ctx: Context) -> str:
+    """Sends the client away and answers when it is back, or would be."""
+    await ctx.close_sse_stream()
+    await anyio.sleep(0.2)
+    return "back"
+
+
+@mcp.tool()
+async def wait() -> str:
+    await anyio.sleep(60)
+    return "waited"
+
+
+@mcp.tool()
+async def change(ctx: Context) -> str:
+    await ctx.notify_tools_changed()
+    return "changed"
+
+
+@mcp.resource("probe://greeting")
+def greeting() -> str:
+    return "hello"
+
+
+@mcp.resource("probe://number/{n}")
+def number(n: str) -> str:
+    return n
+
+
+@mcp.prompt()
+def hello(who: str) -> str:
+    return f"Hello {who}"
+
+
+def main():
+    app = mcp.streamable_http_app(event_store=Events(), retry_interval=50)
+    app.router.routes.extend(mcp.sse_app().routes)
+    # The protocol is named, since asyncio looks there before it switches off Nagle's algorithm.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    print(f"ready http://127.0.0.1:{listener.getsockname()[1]}/mcp", flush=True)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+main()
