@@ -37,13 +37,19 @@ def describe(row):
     return " ".join(f"{fact}={value}" for fact, value in facts if value is not None)
 
 
+def accounts(paths):
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            yield from json.load(file)
+
+
 def check_session(rows, account):
     """Returns the id of the session that belongs to the account."""
     expected = account["session"]
     if expected is None:
         return None
-    name = expected["client_name"]
-    found = [row for row in rows if row["client_name"] == name]
+    name = f"{expected['client_name']} ({expected['source']})"
+    found = [row for row in rows if f"{row['client_name']} ({row['source']})" == name]
     equal(len(found), 1, f"sessions of {name}")
     if not found:
         return expected.get("session_id")
@@ -91,9 +97,7 @@ def main(store, paths):
     # ones the quicker belongs to the call that took less time.
     calls = defaultdict(list)
     expected_sessions = 0
-    for path in paths:
-        with open(path, encoding="utf-8") as file:
-            account = json.load(file)
+    for account in accounts(paths):
         expected_sessions += account["session"] is not None
         session_id = check_session(sessions, account)
         for call in account["calls"]:

@@ -6,11 +6,11 @@
 #     tests/interop/run.sh [PEER...]
 #
 # PEER is `typescript` (SDK 1.x and the reference server), `typescript2` (SDK 2.x)
-# or `python`; without one, all of them. The environment's PROXY is the built
-# example `proxy`; without it, it is built. Needs Python 3 and, for the TypeScript
-# peers, Node.js with npm; what is installed from npm and PyPI stays under the
-# folders of the peers and under the target directory. Prints `N passed, N failed`
-# as its last line.
+# or `python`; each client named meets each server named, and without a name all
+# do. The environment's PROXY is the built example `proxy`; without it, it is built.
+# Needs Python 3 with `venv` and, for the TypeScript peers, Node.js 20 with npm. What
+# is installed from npm stays in the folders of the peers, what from PyPI under the
+# target directory. Prints `N passed, N failed` as its last line.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -41,7 +41,8 @@ trap finish EXIT
 start() {
     local log=$1
     shift
-    "$@" >"$log" 2>&1 &
+    : >"$log" # There before the child is.
+    "$@" &>"$log" &
     started=$!
     children+=("$started")
 }
@@ -60,34 +61,40 @@ wait_for() {
 passed=0
 failed=0
 
-# record NAME SERVER CLIENT MODE...: records a server while a client does what each
-# mode says, and checks the file.
+# record NAME SERVER CLIENT MODE...: records a server while one client for each mode
+# does what it says, all at once, and checks the file.
 record() {
-    local name=$1 server=$2 client=$3 url recorder mode began=$SECONDS
+    local name=$1 server=$2 client=$3 url upstream recorder mode began=$SECONDS
     shift 3
     # Both commands are of words without spaces.
     # shellcheck disable=SC2086
     start "$work/$name-server.log" $server
-    url=$(wait_for "$work/$name-server.log" "$started" 'http://127\.0\.0\.1:[0-9]+/mcp')
-    local upstream=$started
+    upstream=$started
+    url=$(wait_for "$work/$name-server.log" "$upstream" 'http://127\.0\.0\.1:[0-9]+/mcp')
     start "$work/$name-proxy.log" "$proxy" --upstream "$url" --listen 127.0.0.1:0 --db "$work/$name.db"
     recorder=$started
     # The welcome names the upstream first, then the URL for clients.
     url=$(wait_for "$work/$name-proxy.log" "$recorder" 'client at http://127\.0\.0\.1:[0-9]+/mcp')
 
-    local accounts=()
+    local clients=() accounts=()
     for mode in "$@"; do
+        accounts+=("$work/$name-$mode.json")
         # shellcheck disable=SC2086
-        timeout 60 $client "$mode" "${url#client at }" "$work/$name-$mode.json" \
-            >"$work/$name-$mode.log" 2>&1 || {
+        start "$work/$name-$mode.log" timeout 60 $client "$mode" "${url#client at }" "${accounts[-1]}"
+        clients+=("$started")
+    done
+    for mode in "$@"; do
+        if ! wait "${clients[0]}"; then
             echo "interop: $name: the client did not do $mode" >&2
             return 1
-        }
-        accounts+=("$work/$name-$mode.json")
+        fi
+        clients=("${clients[@]:1}")
     done
     kill -INT "$recorder"
     wait "$recorder"
     kill "$upstream"
+    wait "$upstream" || true
+    children=()
 
     local verdict
     verdict=$(python3 check.py "$work/$name.db" "${accounts[@]}") || true
@@ -99,34 +106,65 @@ record() {
 }
 
 npm_install() {
+    if ! node -e 'process.exit(Number(process.versions.node.split(".")[0] < 20))'; then
+        echo 'interop: the TypeScript peers need Node.js 20 or newer, with npm' >&2
+        exit 2
+    fi
     (cd "$1" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
 }
 
-peer_typescript() {
-    npm_install typescript
-    record reference 'node typescript/reference-server.mjs' 'node typescript/reference-client.mjs' everything
-    record typescript 'node typescript/server.mjs' 'node typescript/client.mjs' streamable sse vanish
-}
-
-peer_typescript2() {
-    npm_install typescript2
-    record typescript2 'node typescript2/server.mjs' 'node typescript2/client.mjs' legacy modern stateless vanish
-}
-
-peer_python() {
-    local venv=$target/interop/python
+pip_install() {
     [ -x "$venv/bin/pip" ] || python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement python/requirements.txt
-    record python "$venv/bin/python python/server.py" "$venv/bin/python python/client.py" legacy modern sse vanish
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$1/requirements.txt"
 }
+
+venv=$target/interop/python
+declare -A install=(
+    [typescript]=npm_install
+    [typescript2]=npm_install
+    [python]=pip_install
+)
+declare -A server=(
+    [typescript]='node typescript/server.mjs'
+    [typescript2]='node typescript2/server.mjs'
+    [python]="$venv/bin/python python/server.py"
+)
+declare -A client=(
+    [typescript]='node typescript/client.mjs'
+    [typescript2]='node typescript2/client.mjs'
+    [python]="$venv/bin/python python/client.py"
+)
+# What a server offers, and what a client can do with it.
+declare -A server_modes=(
+    [typescript]='legacy fallback sse vanish'
+    [typescript2]='legacy modern stateless vanish'
+    [python]='legacy modern sse vanish'
+)
+declare -A client_modes=(
+    [typescript]='legacy stateless sse vanish'
+    [typescript2]='legacy modern fallback stateless sse vanish'
+    [python]='legacy modern fallback stateless sse vanish'
+)
 
 if [ $# -eq 0 ]; then set -- typescript typescript2 python; fi
 for peer in "$@"; do
-    if ! declare -F "peer_$peer" >/dev/null; then
+    if [ -z "${install[$peer]:-}" ]; then
         echo "interop: no peer $peer" >&2
         exit 2
     fi
-    "peer_$peer"
+    "${install[$peer]}" "$peer"
 done
+for to in "$@"; do
+    for from in "$@"; do
+        modes=()
+        for mode in ${client_modes[$from]}; do
+            [[ " ${server_modes[$to]} " != *" $mode "* ]] || modes+=("$mode")
+        done
+        record "$from-to-$to" "${server[$to]}" "${client[$from]}" "${modes[@]}"
+    done
+done
+if [[ " $* " == *' typescript '* ]]; then
+    record reference 'node typescript/reference-server.mjs' 'node typescript/reference-client.mjs' everything
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -4,7 +4,13 @@ import { writeFileSync } from "node:fs";
 
 /** The account of one connection: its session, and one entry for each request that it sent. */
 export class Account {
+  #common;
   #calls = [];
+
+  /** `common` is what the entries of this connection have in common. */
+  constructor(common = {}) {
+    this.#common = common;
+  }
 
   /**
    * Makes one call. `expected` is what differs from an ordinary success without a target.
@@ -33,7 +39,8 @@ export class Account {
     if (entry.error_code) {
       assert.equal(String(failure.code), entry.error_code, what);
       // SDK 1.x puts the code in front of the text that came.
-      entry.error_msg = failure.message.replace(/^MCP error -?\d+: /, "");
+      const isOld = failure.constructor.name === "McpError";
+      entry.error_msg = isOld ? failure.message.replace(/^MCP error -?\d+: /, "") : failure.message;
     }
     assert.ok(elapsed_us >= entry.min_latency_us, what);
     // Whoever gave up did not see the end.
@@ -55,14 +62,19 @@ export class Account {
       http_status: 200,
       min_latency_us: 0,
       max_latency_us: null,
+      ...this.#common,
       ...expected,
     };
     this.#calls.push(entry);
     return entry;
   }
 
-  /** `session` is null where the server hands out no session. */
-  write(path, protocolVersion, session) {
-    writeFileSync(path, JSON.stringify({ protocol_version: protocolVersion, session, calls: this.#calls }, null, 2));
+  /** `session` is null where there is none. */
+  told(protocolVersion, session) {
+    return { protocol_version: protocolVersion, session, calls: this.#calls };
   }
+}
+
+export function writeAccounts(path, accounts) {
+  writeFileSync(path, JSON.stringify(accounts, null, 2));
 }

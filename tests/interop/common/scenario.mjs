@@ -1,21 +1,19 @@
-// What the TypeScript clients do, of either major version of the SDK.
+// The steps that the TypeScript clients take, of either major version of the SDK.
 //
-// `peer` adapts a client to it:
-//   account             the account of this connection
-//   client              the connected client
+// `peer` is a connection:
+//   account, client, watch
 //   tool(name, args, options)   calls a tool
-//   request(method)     sends a request of that method
-//   asked, sampled      how often the server asked the client
-//   watch               see `watchedFetch`
-//   unknownTool         what this server answers to a call of a tool that it has not
-//   noResource          the code with which it answers where there is no resource
+//   request(method)             sends a request of that method
+//   server                      what is particular to the server, of `servers.json`
+//   asked                       how often the server asked the client
+//   timeoutReason               with which the client cancels a call that took too long
 import assert from "node:assert/strict";
 
 const greeting = "probe://greeting";
 
 /** Lists, calls that end well and calls that fail. */
-export async function basics(peer) {
-  const { account, client, unknownMethod = {} } = peer;
+export async function basics(peer, { noResource, unknownMethod } = {}) {
+  const { account, client, server } = peer;
   const tool = caller(peer);
   const { tools } = await account.call("tools/list", {}, () => client.listTools());
   assert.ok(tools.some((tool) => tool.name === "echo"));
@@ -27,7 +25,7 @@ export async function basics(peer) {
   assert.equal(echoed.content[0].text, "grüße 🦀");
   await Promise.all([1, 2, 3, 4, 5].map((n) => tool("echo", { text: `at once ${n}` })));
   await tool("fail", {}, { tool_error: 1 });
-  await tool("no-such-tool", {}, peer.unknownTool);
+  await tool("no-such-tool", {}, server.unknown_tool);
   let progress = 0;
   const onprogress = () => { progress += 1; };
   await tool("progress", { steps: 4 }, { min_latency_us: 400_000 }, { onprogress });
@@ -35,8 +33,8 @@ export async function basics(peer) {
 
   await account.call("resources/read", { target: greeting }, () => client.readResource({ uri: greeting }));
   const nothing = "probe://nothing?q=ü";
-  const noResource = { target: nothing, status: "error", ...peer.noResource };
-  await account.call("resources/read", noResource, () => client.readResource({ uri: nothing }));
+  const missing = { target: nothing, status: "error", error_code: "-32602", ...noResource };
+  await account.call("resources/read", missing, () => client.readResource({ uri: nothing }));
   const hello = { name: "hello", arguments: { who: "Ada" } };
   await account.call("prompts/get", { target: "hello" }, () => client.getPrompt(hello));
   const unknown = { status: "error", error_code: "-32601", ...unknownMethod };
@@ -48,10 +46,10 @@ export async function questions(peer) {
   const tool = caller(peer);
   const answer = await tool("ask", {});
   assert.equal(answer.content[0].text, "Ada");
-  assert.equal(peer.asked, 1);
+  assert.equal(peer.asked.name, 1);
   const sampled = await tool("sample", {});
   assert.equal(sampled.content[0].text, "sampled");
-  assert.equal(peer.sampled, 1);
+  assert.equal(peer.asked.sample, 1);
 }
 
 /** The server answers with a question, and the client calls once more with the answer (2026-07-28). */
@@ -61,11 +59,11 @@ export async function rounds(peer) {
   peer.account.note("tools/call", { tool: "ask", ...asked });
   const answer = await tool("ask", {});
   assert.equal(answer.content[0].text, "Ada");
-  assert.equal(peer.asked, 1);
+  assert.equal(peer.asked.name, 1);
   peer.account.note("tools/call", { tool: "sample", ...asked });
   const sampled = await tool("sample", {});
   assert.equal(sampled.content[0].text, "sampled");
-  assert.equal(peer.sampled, 1);
+  assert.equal(peer.asked.sample, 1);
 }
 
 /** Listens until the server has something to tell (2026-07-28). */
@@ -100,54 +98,23 @@ export async function cancellation(peer, expected = {}) {
   await tool("wait", {}, timeout, { timeout: 300 });
   const stopped = { ...cancelled, status: "error", error_msg: "stopped by the user", ...expected };
   await tool("wait", {}, stopped, { signal: abortIn(300, "stopped by the user") });
-  // The client does not wait for its notifications, and closing it takes them back.
-  await peer.watch.sent();
 }
 
-export function abortIn(ms, reason) {
+/** A call that the client leaves, without a session to which a cancellation could belong. */
+export async function desertion(peer) {
+  const tool = caller(peer);
+  // This server sends the head of a response together with its first event.
+  const gone = { status: "error", end_reason: "client_gone", http_status: null };
+  await tool("wait", {}, gone, { signal: abortIn(300, "stopped by the user") });
+}
+
+function abortIn(ms, reason) {
   const controller = new AbortController();
   setTimeout(() => controller.abort(reason), ms);
   return controller.signal;
 }
 
-export function caller({ account, tool }) {
+function caller({ account, tool }) {
   return (name, args, expected, options) =>
     account.call("tools/call", { tool: name, ...expected }, () => tool(name, args, options));
-}
-
-/** A `fetch` that can break a stream and tells what it sent. */
-export function watchedFetch() {
-  const underWay = new Set();
-  const watch = {
-    loseNextStream: false,
-    /** Where the last POST went. */
-    url: null,
-    /** Ends when every POST that was begun has its response head. */
-    sent: () => Promise.allSettled(underWay),
-    async fetch(url, init) {
-      const answer = fetch(url, init);
-      if (init?.method !== "POST") return answer;
-      watch.url = String(url);
-      underWay.add(answer);
-      const response = await answer.finally(() => underWay.delete(answer));
-      const isStream = response.headers.get("content-type")?.startsWith("text/event-stream");
-      if (!watch.loseNextStream || !isStream) return response;
-      watch.loseNextStream = false;
-      return new Response(brokenAfterOneChunk(response.body), response);
-    },
-  };
-  return watch;
-}
-
-function brokenAfterOneChunk(body) {
-  const reader = body.getReader();
-  return new ReadableStream({
-    async start(controller) {
-      controller.enqueue((await reader.read()).value);
-    },
-    async pull(controller) {
-      await reader.cancel();
-      controller.error(new Error("connection lost"));
-    },
-  });
 }

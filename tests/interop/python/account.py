@@ -63,8 +63,11 @@ class Account:
         self.calls.append(entry)
         return entry
 
-    def write(self, path, protocol_version, session):
-        """`session` is None where the server hands out no session."""
-        account = {"protocol_version": protocol_version, "session": session, "calls": self.calls}
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(account, file, indent=2)
+    def told(self, protocol_version, session):
+        """`session` is None where there is none."""
+        return {"protocol_version": protocol_version, "session": session, "calls": self.calls}
+
+
+def write_accounts(path, accounts):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(accounts, file, indent=2)

@@ -2,19 +2,22 @@
 
     client.py MODE URL ACCOUNT.json
 
-MODE: `legacy` (with a session), `modern` (2026-07-28, found out by asking), `sse` (HTTP+SSE of
-2024-11-05) or `vanish` (leaves in the middle of a call).
+MODE: `legacy` (a session), `modern` (2026-07-28, found out by asking), `fallback` (asks a server
+that only knows earlier revisions), `stateless` (an earlier revision without a session), `sse`
+(HTTP+SSE of 2024-11-05) or `vanish` (leaves in the middle of a call).
 """
 
+import json
 import os
 import sys
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import urljoin
 
 import anyio
 import httpx2
 import mcp_types as types
-from account import Account
+from account import Account, write_accounts
 from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
@@ -22,26 +25,27 @@ from mcp.shared.message import ClientMessageMetadata
 
 MODE, URL, ACCOUNT = sys.argv[1:]
 IDENTITY = types.Implementation(name=f"interop-python-{MODE}", version="2.1.3")
+SERVERS = json.loads((Path(__file__).parent.parent / "common/servers.json").read_text())
 GREETING = "probe://greeting"
 NOTHING = "probe://nothing?q=ü"
 
 
 class Watch(httpx2.AsyncHTTPTransport):
-    """Tells the session, can break a stream, and knows whether a POST is under way."""
+    """Tells the session, can break a stream, and knows which POSTs are under way."""
 
     session_id = None
     lose_next_stream = False
-    posts = 0
+    heads = 0
+    streams = 0
 
     async def handle_async_request(self, request):
         if request.method != "POST":
             return await super().handle_async_request(request)
-        self.posts += 1
+        self.heads += 1
         try:
             response = await super().handle_async_request(request)
-        except BaseException:
-            self.posts -= 1
-            raise
+        finally:
+            self.heads -= 1
         self.session_id = self.session_id or response.headers.get("mcp-session-id")
         is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
         lose = self.lose_next_stream and is_stream
@@ -49,14 +53,19 @@ class Watch(httpx2.AsyncHTTPTransport):
         response.stream = WatchedStream(self, response.stream, lose)
         return response
 
-    async def quiet(self):
-        """Ends when no POST is under way.
+    async def sent(self):
+        """Ends when every POST that was begun has its response head."""
+        await until(lambda: not self.heads)
 
-        The client does not wait for its notifications, and closing it takes them back.
-        """
-        with anyio.fail_after(10):
-            while self.posts:
-                await anyio.sleep(0.01)
+    async def quiet(self):
+        """Ends when also every answer to a POST has ended."""
+        await until(lambda: not self.heads and not self.streams)
+
+
+async def until(condition):
+    with anyio.fail_after(10):
+        while not condition():
+            await anyio.sleep(0.01)
 
 
 class WatchedStream(httpx2.AsyncByteStream):
@@ -65,6 +74,7 @@ class WatchedStream(httpx2.AsyncByteStream):
         self.stream = stream
         self.lose = lose
         self.open = True
+        watch.streams += 1
 
     async def __aiter__(self):
         async for chunk in self.stream:
@@ -74,7 +84,7 @@ class WatchedStream(httpx2.AsyncByteStream):
                 raise httpx2.ReadError("connection lost")
 
     async def aclose(self):
-        self.watch.posts -= self.open
+        self.watch.streams -= self.open
         self.open = False
         await self.stream.aclose()
 
@@ -101,6 +111,7 @@ class Peer:
         self.account = account
         self.asked = asked
         self.watch = watch
+        self.server = SERVERS[client.server_info.name]
 
     async def tool(self, name, arguments=None, *, expected=None, **options):
         async def run():
@@ -122,7 +133,7 @@ class Peer:
             for n in range(5):
                 group.start_soon(self.tool, "echo", {"text": f"at once {n}"})
         await self.tool("fail", expected={"tool_error": 1})
-        await self.tool("no-such-tool", expected={"tool_error": 1})
+        await self.tool("no-such-tool", expected=self.server["unknown_tool"])
         steps = []
 
         async def on_progress(progress, total, message):
@@ -158,7 +169,8 @@ class Peer:
         await self.tool("detour", expected={**resumed, "min_latency_us": 200_000})
         # The client loses the stream.
         self.watch.lose_next_stream = True
-        await self.tool("progress", {"steps": 3}, expected={**resumed, "min_latency_us": 300_000})
+        slow = {**resumed, "min_latency_us": 300_000}
+        await self.tool("progress", {"steps": 3}, expected=slow, progress_callback=ignore)
 
     async def cancellation(self, **expected):
         """Calls that the client gives up."""
@@ -172,9 +184,10 @@ class Peer:
 
         stopped = {"status": "error", "error_msg": "caller cancelled"}
         await self.account.call("tools/call", run, tool="wait", **{**cancelled, **stopped, **expected})
-        # What is sent after the cancellation shows that it was sent.
-        await self.tool("echo", {"text": "the session goes on"})
-        await self.watch.quiet()
+        # The client does not wait for its notifications, and closing it takes them back. What is
+        # sent after the cancellation shows that it is on its way.
+        await self.tool("echo", {"text": "after the cancellation"})
+        await (self.watch.quiet() if expected.get("answered") else self.watch.sent())
 
     async def subscription(self):
         """Listens until the server has something to tell (2026-07-28)."""
@@ -184,12 +197,16 @@ class Peer:
             await anext(subscription)
 
 
+async def ignore(progress, total, message):
+    pass
+
+
 @asynccontextmanager
-async def connected(account, method="initialize", mode="legacy"):
+async def connected(account, method="initialize", mode="legacy", path="/mcp"):
     """A connection by streamable HTTP."""
     watch = Watch()
     async with httpx2.AsyncClient(transport=watch, timeout=30) as http:
-        transport = streamable_http_client(URL, http_client=http)
+        transport = streamable_http_client(urljoin(URL, path), http_client=http)
         async with connected_by(transport, watch, account, method, mode) as peer:
             yield peer
 
@@ -211,18 +228,19 @@ async def connected_by(transport, watch, account, method, mode):
         await client.__aexit__(None, None, None)
 
 
-def finish(client, account, **session):
-    account.write(
-        ACCOUNT,
-        client.protocol_version,
-        {
-            "client_name": IDENTITY.name,
-            "client_version": IDENTITY.version,
-            "server_name": client.server_info.name,
-            "server_version": client.server_info.version,
-            **session,
-        },
-    )
+def told(peer, account, **session):
+    server = peer.client.server_info
+    known = {
+        "client_name": IDENTITY.name,
+        "client_version": IDENTITY.version,
+        "server_name": server.name,
+        "server_version": server.version,
+    }
+    return account.told(peer.client.protocol_version, {**known, **session})
+
+
+def write(*accounts):
+    write_accounts(ACCOUNT, accounts)
 
 
 async def legacy():
@@ -232,20 +250,44 @@ async def legacy():
         await peer.basics()
         await peer.questions()
         await peer.resumption()
-        # This server answers cancelled calls, so that their streams can end.
-        await peer.cancellation(answered=True)
-        finish(peer.client, account, session_id=peer.watch.session_id, source="header", ended=True)
+        await peer.cancellation(**peer.server.get("cancelled_legacy", {}))
+        write(told(peer, account, session_id=peer.watch.session_id, source="header", ended=True))
 
 
 async def modern():
     account = Account()
     async with connected(account, "server/discover", "auto") as peer:
-        await peer.basics(no_resource={"http_status": 400}, unknown_method={"http_status": 404})
+        no_resource = peer.server.get("no_resource_modern")
+        await peer.basics(no_resource=no_resource, unknown_method={"http_status": 404})
         await peer.questions()
         # The client closes the connection, and that is all there is to see.
         await peer.cancellation(status="error", error_msg=None, http_status=None)
         await peer.subscription()
-        finish(peer.client, account, source="derived", ended=False)
+        write(told(peer, account, source="derived", ended=False))
+
+
+async def fallback():
+    account = Account()
+    async with connected(account, mode="auto") as peer:
+        probe = Account(http_status=400)
+        probe.note("server/discover", status="error", **peer.server["discover"])
+        await peer.basics()
+        unknown = {"server_name": None, "server_version": None}
+        asked = told(peer, probe, **unknown, source="derived", ended=False)
+        asked["protocol_version"] = "2026-07-28"
+        session_id = peer.watch.session_id
+        write(asked, told(peer, account, session_id=session_id, source="header", ended=True))
+
+
+async def stateless():
+    account = Account()
+    async with connected(account, path="/stateless") as peer:
+        await peer.basics()
+        # Nothing ties the notification to the call, so all there is to see is that the client
+        # leaves. This server sends the head of a response together with its first event.
+        gone = {"status": "error", "end_reason": "client_gone", "http_status": None}
+        await peer.tool("wait", expected=gone, read_timeout_seconds=0.3)
+        write(account.told(peer.client.protocol_version, None))
 
 
 async def sse():
@@ -263,7 +305,7 @@ async def sse():
         await peer.basics()
         await peer.questions()
         await peer.cancellation()
-        finish(peer.client, account, session_id=created[0], source="query", ended=True)
+        write(told(peer, account, session_id=created[0], source="query", ended=True))
 
 
 async def vanish():
@@ -271,7 +313,7 @@ async def vanish():
     async with connected(account) as peer:
         # The stream could be resumed, so it is waited for until the recording ends.
         account.note("tools/call", tool="wait", status="error", end_reason="shutdown")
-        finish(peer.client, account, session_id=peer.watch.session_id, source="header", ended=False)
+        write(told(peer, account, session_id=peer.watch.session_id, source="header", ended=False))
 
         async def leave(_):
             os._exit(0)
@@ -282,4 +324,4 @@ async def vanish():
         await peer.client.session.send_request(request, types.CallToolResult, metadata=metadata)
 
 
-anyio.run({"legacy": legacy, "modern": modern, "sse": sse, "vanish": vanish}[MODE])
+anyio.run(globals()[MODE])

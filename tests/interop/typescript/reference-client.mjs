@@ -11,7 +11,7 @@ import {
   ListRootsRequestSchema,
 } from "@modelcontextprotocol/sdk/types.js";
 
-import { Account } from "../common/account.mjs";
+import { Account, writeAccounts } from "../common/account.mjs";
 
 const [, url, accountPath] = process.argv.slice(2);
 const identity = { name: "interop-reference", version: "1.2.3" };
@@ -105,7 +105,7 @@ await transport.terminateSession();
 await client.close();
 
 const server = client.getServerVersion();
-account.write(accountPath, transport.protocolVersion, {
+const session = {
   session_id: sessionId,
   source: "header",
   client_name: identity.name,
@@ -113,4 +113,5 @@ account.write(accountPath, transport.protocolVersion, {
   server_name: server.name,
   server_version: server.version,
   ended: true,
-});
+};
+writeAccounts(accountPath, [account.told(transport.protocolVersion, session)]);
