@@ -127,7 +127,7 @@ async fn a_replay_is_not_counted_twice() {
 #[tokio::test]
 async fn an_answer_of_another_session_is_not_taken() {
     let recording = Recording::start();
-    let layer = recording.layer().resume_grace(Duration::from_millis(1));
+    let layer = recording.layer();
     exchange(&layer, post_with(&SESSION, CALL), event_stream(PRIMING))
         .await
         .unwrap();
@@ -135,7 +135,7 @@ async fn an_answer_of_another_session_is_not_taken() {
     exchange(&layer, get("/mcp", &other), event_stream(RESULT))
         .await
         .unwrap();
-    assert_eq!(recording.first_row().await.outcome(), "timeout detached");
+    assert!(recording.rows().is_empty());
 }
 
 #[tokio::test]
@@ -502,4 +502,127 @@ async fn what_the_server_asks_the_client_disturbs_nothing() {
     events.send(RESULT.into()).unwrap();
     body.frame().await.unwrap().unwrap();
     assert_eq!(recording.row().outcome(), "ok tool_error");
+}
+
+/// A session of 2024-11-05 with one request that waits for its answer.
+async fn one_that_waits(layer: &StoreLayer) -> impl Sized {
+    let (events, stream) = live();
+    let endpoint = "event: endpoint\ndata: /messages?sessionId=x\n\n";
+    let service = layer.layer(recording::answering(event_stream(stream)));
+    let get = service.oneshot(get("/sse", &[])).await.unwrap();
+    let mut get = get.into_body();
+    events.send(endpoint.into()).unwrap();
+    get.frame().await.unwrap().unwrap();
+    let mut request = post_with(&[], CALL);
+    *request.uri_mut() = "/messages?sessionId=x".parse().unwrap();
+    exchange(layer, request, response(202, "", ""))
+        .await
+        .unwrap();
+    (events, get)
+}
+
+#[tokio::test]
+async fn the_last_handle_that_is_dropped_writes_what_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mcp.db");
+    let layer = StoreLayer::try_new(&path).unwrap();
+    let streams = one_that_waits(&layer).await;
+    drop(streams);
+    exchange(&layer, post_with(&SESSION, CALL), event_stream(PRIMING))
+        .await
+        .unwrap();
+    drop(layer);
+    let file = rusqlite::Connection::open(&path).unwrap();
+    let ends: Vec<String> = file
+        .prepare("SELECT end_reason FROM requests ORDER BY end_reason")
+        .and_then(|mut query| query.query_map([], |row| row.get(0))?.collect())
+        .unwrap();
+    assert_eq!(ends, ["detached", "shutdown"]);
+    let marks: i64 = file
+        .query_row(
+            "SELECT count(*) FROM meta WHERE key GLOB 'writer.*'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(marks, 0, "the file is closed in order");
+}
+
+#[tokio::test]
+async fn nothing_is_waited_for_after_the_shutdown() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    recording.store.shutdown(Duration::from_secs(20)).unwrap();
+    exchange(&layer, post_with(&SESSION, CALL), event_stream(PRIMING))
+        .await
+        .unwrap();
+    let stats = recording.store.stats();
+    assert_eq!((stats.submitted, stats.dropped), (1, 1));
+}
+
+#[tokio::test]
+async fn the_end_of_the_session_is_known_to_what_is_still_open() {
+    // The GET stream of 2024-11-05 ends before the 202 is read.
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let streams = one_that_waits(&layer).await;
+    let mut request = post_with(&[], CALL.replace("3", "4"));
+    *request.uri_mut() = "/messages?sessionId=x".parse().unwrap();
+    let late = response(
+        202,
+        "",
+        Script::new([Step::Pending, Step::Data("Accepted".into())]),
+    );
+    let service = layer.layer(recording::answering(late));
+    let late = service.oneshot(request).await.unwrap();
+    drop(streams);
+    late.into_body().collect().await.unwrap();
+    let outcomes: Vec<_> = recording.rows().iter().map(Row::outcome).collect();
+    assert_eq!(outcomes, ["timeout detached"; 2]);
+}
+
+#[tokio::test]
+async fn calls_that_were_answered_make_no_room_for_those_that_wait() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let (events, stream) = live();
+    let service = layer.layer(recording::answering(event_stream(stream)));
+    let mut client = service.oneshot(get("/sse", &[])).await.unwrap().into_body();
+    events
+        .send("event: endpoint\ndata: /messages?sessionId=x\n\n".into())
+        .unwrap();
+    client.frame().await.unwrap().unwrap();
+    let call = |id: usize| {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+        let mut request = post_with(&[], body);
+        *request.uri_mut() = "/messages?sessionId=x".parse().unwrap();
+        request
+    };
+    let result =
+        |id: usize| format!("data: {{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{}}}}\n\n");
+    exchange(&layer, call(0), response(202, "", ""))
+        .await
+        .unwrap();
+    for id in 1..3000 {
+        exchange(&layer, call(id), response(202, "", ""))
+            .await
+            .unwrap();
+        events.send(result(id).into()).unwrap();
+        client.frame().await.unwrap().unwrap();
+    }
+    events.send(result(0).into()).unwrap();
+    client.frame().await.unwrap().unwrap();
+    let rows = recording.rows();
+    assert_eq!(rows.len(), 3000);
+    assert!(rows.iter().all(|row| row.outcome() == "ok"));
+}
+
+#[tokio::test]
+async fn a_grace_time_without_end_is_one() {
+    let recording = Recording::start();
+    let layer = recording.layer().resume_grace(Duration::MAX);
+    exchange(&layer, post_with(&SESSION, CALL), event_stream(PRIMING))
+        .await
+        .unwrap();
+    assert!(recording.rows().is_empty());
 }

@@ -1,6 +1,5 @@
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -8,7 +7,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::exchange::{Ending, Exchange};
+use super::exchange::{Ending, Watched};
 use super::stream::StreamTap;
 use super::tap::{RequestTap, ResponseTap};
 
@@ -55,8 +54,8 @@ impl<B> StoreBody<B> {
 }
 
 impl<B: Body<Data = Bytes>> StoreBody<B> {
-    pub(super) fn request(inner: B, exchange: &Arc<Exchange>, headers: &HeaderMap) -> Self {
-        let mut tap = RequestTap::new(exchange.clone(), headers);
+    pub(super) fn request(inner: B, watched: Watched, headers: &HeaderMap) -> Self {
+        let mut tap = RequestTap::new(watched, headers);
         if inner.is_end_stream() {
             tap.end();
         }
@@ -68,8 +67,8 @@ impl<B: Body<Data = Bytes>> StoreBody<B> {
 
     /// A body that is over from the start is never polled by hyper, so its end
     /// is told here.
-    pub(super) fn response(inner: B, exchange: Arc<Exchange>, tap: ResponseTap) -> Self {
-        let mut tap = tap.of(exchange);
+    pub(super) fn response(inner: B, watched: Watched, tap: ResponseTap) -> Self {
+        let mut tap = tap.of(watched);
         if inner.is_end_stream() {
             tap.end(Ending::Complete);
         }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::exchange::Exchange;
-use super::head::NamedSession;
+use super::head::{NamedSession, RequestHead};
 use super::headers::bounded;
+use super::recorder::Recorder;
 use super::session::{ClientInfo, Derived, protocol_version};
 use crate::event::{EndReason, RequestStatus, TraceId};
 use crate::wire::{Field, Kind, Message, Token, method};
@@ -85,8 +85,7 @@ impl Outcome {
 }
 
 impl Call {
-    pub(super) fn new(message: &Message, exchange: &Exchange) -> Self {
-        let (recorder, head) = (&exchange.recorder, &exchange.head);
+    pub(super) fn new(message: &Message, recorder: &Recorder, head: &RequestHead) -> Self {
         let name = message.text(Field::Method).unwrap_or_default();
         let initialize = name == method::INITIALIZE;
         let version = message.text(Field::MetaProtocolVersion);
@@ -143,8 +142,13 @@ impl Call {
     }
 
     /// A request that only the mirror headers tell of.
-    pub(super) fn unread(name: &str, aim: Option<&str>, exchange: &Exchange) -> Self {
-        let (recorder, head) = (&exchange.recorder, &exchange.head);
+    pub(super) fn unread(
+        request_id: Uuid,
+        name: &str,
+        aim: Option<&str>,
+        recorder: &Recorder,
+        head: &RequestHead,
+    ) -> Self {
         let (name, name_cut) = bounded(name, METHOD_CHARS);
         let limit = if name == method::TOOLS_CALL {
             TOOL_CHARS
@@ -157,7 +161,7 @@ impl Call {
         let aim = aim.map(|(aim, _)| aim);
         let is_tool = name == method::TOOLS_CALL;
         Self {
-            request_id: exchange.request_id(),
+            request_id,
             id: None,
             method: method::intern(name),
             tool: aim.filter(|_| is_tool).map(Into::into),

@@ -2,8 +2,8 @@
 //! whose response is its end. Pure decisions, no state.
 //!
 //! Where several things are true of a request, the first of these is told: its
-//! response, that it was cancelled, the HTTP status, a panic, a failure of the
-//! service or the body, a caller that went away.
+//! response, that it was cancelled, a panic, a failure of the service or the body,
+//! the HTTP status, a caller that went away.
 
 use http::StatusCode;
 
@@ -62,7 +62,8 @@ pub(super) fn outcome(ending: &Ending, response: Option<&ResponseHead>, call: &C
     if let Some(reason) = &call.cancelled {
         return cancelled(reason);
     }
-    if let Some(response) = response {
+    let broken = matches!(ending, Ending::Panicked | Ending::BodyFailed);
+    if let Some(response) = response.filter(|_| !broken) {
         if response.is_error() {
             return http_error(response);
         }
@@ -101,7 +102,7 @@ pub(super) fn outcome(ending: &Ending, response: Option<&ResponseHead>, call: &C
 /// A cancelled request. There is no code for a time-out: clients say it in words.
 fn cancelled(reason: &str) -> Outcome {
     let words = reason.to_ascii_lowercase();
-    let time_out = ["timeout", "time-out", "time out", "timed out"];
+    let time_out = ["timeout", "time-out", "time out", "timed out", "deadline"];
     let status = match time_out.iter().any(|word| words.contains(word)) {
         true => RequestStatus::Timeout,
         false => RequestStatus::Error,

@@ -37,9 +37,16 @@ pub(super) enum Measure {
     Event { len: u64, several: bool },
 }
 
+/// An exchange, and what it is recorded by: whoever watches a part of it holds
+/// both. The exchange itself does not hold its recorder, which may hold it.
+#[derive(Clone)]
+pub(super) struct Watched {
+    pub(super) recorder: Arc<Recorder>,
+    pub(super) exchange: Arc<Exchange>,
+}
+
 /// One HTTP exchange that may hold JSON-RPC requests.
 pub(super) struct Exchange {
-    pub(super) recorder: Arc<Recorder>,
     pub(super) head: RequestHead,
     started: Instant,
     request_id: Uuid,
@@ -58,8 +65,12 @@ struct State {
     /// How many of them wait for their answer.
     open: usize,
     known_by: KnownBy,
+    /// The request body is compressed and not decoded.
+    unreadable: bool,
     response: Option<ResponseHead>,
     phase: Phase,
+    /// The session is over: no answer comes on a stream of it.
+    session_over: bool,
     slot: usize,
 }
 
@@ -88,9 +99,8 @@ enum Phase {
 }
 
 impl Exchange {
-    pub(super) fn begin(recorder: &Arc<Recorder>, head: &request::Parts) -> Arc<Self> {
+    pub(super) fn begin(recorder: &Recorder, head: &request::Parts) -> Arc<Self> {
         let exchange = Arc::new(Self {
-            recorder: recorder.clone(),
             head: RequestHead::of(recorder, head),
             started: Instant::now(),
             request_id: Uuid::now_v7(),
@@ -124,7 +134,7 @@ impl Exchange {
 
     /// The request body was read to the end of its JSON value, or of itself:
     /// these are the requests that it holds.
-    pub(super) fn requested(&self, mut calls: Vec<Call>) {
+    pub(super) fn requested(&self, recorder: &Recorder, mut calls: Vec<Call>) {
         for (index, call) in calls.iter_mut().enumerate() {
             // The first has the id that the handler was told.
             call.request_id = if index == 0 {
@@ -142,7 +152,7 @@ impl Exchange {
         match std::mem::replace(&mut state.known_by, KnownBy::Body) {
             // Refused unread and read afterwards: it has its row.
             KnownBy::Headers => return,
-            KnownBy::Nobody => self.recorder.uncount_unidentified(),
+            KnownBy::Nobody => recorder.uncount_unidentified(),
             KnownBy::Nothing | KnownBy::Body => {}
         }
         match &state.phase {
@@ -154,36 +164,41 @@ impl Exchange {
             Phase::Over(ending) => {
                 for call in calls {
                     let outcome = self.unanswered(ending, &state, &call);
-                    self.emit(call, outcome, state.response.as_ref());
+                    self.emit(recorder, call, outcome, state.response.as_ref());
                 }
             }
         }
     }
 
+    /// The request body cannot be read.
+    pub(super) fn unreadable(&self) {
+        self.state().unreadable = true;
+    }
+
     /// A notification of the client's: it may cancel an earlier request of its
     /// session. (Under 2026-07-28 closing the stream does.)
-    pub(super) fn notified(&self, message: &Message) {
+    pub(super) fn notified(&self, recorder: &Recorder, message: &Message) {
         if message.text(Field::Method) == Some(method::CANCELLED)
             && let (Some(session), false) = (&self.head.session, self.head.is_modern())
             && let Some(request) = message.token(Field::RequestId)
         {
             let reason = message.text(Field::Reason);
-            self.recorder.cancelled(&session.id, request, reason);
+            recorder.cancelled(&session.id, request, reason);
         }
     }
 
     // ===== what the response says =====
 
     /// The response head came.
-    pub(super) fn answered(&self, head: &response::Parts) -> ResponseTap {
+    pub(super) fn answered(&self, recorder: &Recorder, head: &response::Parts) -> ResponseTap {
         let content = Content::of(&head.headers);
         let media = Media::of(&head.headers);
         if head.status == StatusCode::NOT_FOUND {
-            self.not_found();
+            self.not_found(recorder);
         }
         let mut state = self.state();
         if head.status.is_success() {
-            self.session_named(&mut state, head);
+            self.session_named(recorder, &mut state, head);
         }
         state.response = Some(ResponseHead {
             status: head.status,
@@ -198,16 +213,16 @@ impl Exchange {
 
     /// A 404 ends the session that a request names, unless it is of a revision
     /// without sessions, where it says that there is no such method.
-    fn not_found(&self) {
+    fn not_found(&self, recorder: &Recorder) {
         let modern =
             self.head.is_modern() || self.state().calls.iter().flatten().any(|call| call.modern);
         if let (Some(session), false) = (&self.head.session, modern) {
-            self.recorder.session_not_found(&session.id, self.head.path);
+            recorder.session_not_found(&session.id, self.head.path);
         }
     }
 
     /// An `initialize` belongs to the session that its response names.
-    fn session_named(&self, state: &mut State, head: &response::Parts) {
+    fn session_named(&self, recorder: &Recorder, state: &mut State, head: &response::Parts) {
         let slot = state.slot;
         let Some(call) = state
             .calls
@@ -217,8 +232,8 @@ impl Exchange {
         else {
             return;
         };
-        if let Some((session, _)) = head::session_in_header(&self.recorder, &head.headers) {
-            self.recorder.session_named(slot, &session.id);
+        if let Some((session, _)) = head::session_in_header(recorder, &head.headers) {
+            recorder.session_named(slot, &session.id);
             call.session = CallSession::Named(session);
         }
     }
@@ -227,9 +242,15 @@ impl Exchange {
         self.response_bytes.fetch_add(len as u64, Relaxed);
     }
 
-    /// How many requests wait for their answer.
-    pub(super) fn open_calls(&self) -> usize {
-        self.state().open
+    /// Whether a request waits for this answer.
+    pub(super) fn awaits(&self, answer: &Answer) -> bool {
+        let state = self.state();
+        let mut waiting = state
+            .calls
+            .iter()
+            .flatten()
+            .filter(|call| call.outcome.is_none());
+        waiting.any(|call| answer.id.is_none_or(|id| call.id == Some(id)))
     }
 
     pub(super) fn begins_session(&self) -> bool {
@@ -258,7 +279,12 @@ impl Exchange {
     }
 
     /// A JSON-RPC response passed; whether a request was waiting for it.
-    pub(super) fn answered_by(&self, answer: &Answer, measure: Measure) -> bool {
+    pub(super) fn answered_by(
+        &self,
+        recorder: &Recorder,
+        answer: &Answer,
+        measure: Measure,
+    ) -> bool {
         let mut state = self.state();
         let State {
             calls,
@@ -287,11 +313,11 @@ impl Exchange {
                 } => BytesOut::Exactly(len),
                 Measure::Json { .. } | Measure::Event { .. } => BytesOut::Exactly(answer.len),
             };
-            let outcome = self.outcome(call, answer, bytes_out);
+            let outcome = self.outcome(recorder, call, answer, bytes_out);
             if bytes_out == BytesOut::Body {
                 call.outcome = Some(outcome);
             } else if let Some(call) = slot.take() {
-                self.emit(call, outcome, response.as_ref());
+                self.emit(recorder, call, outcome, response.as_ref());
             }
             if answer.id.is_some() {
                 break;
@@ -305,7 +331,12 @@ impl Exchange {
     ///
     /// That may be while the exchange is still open: the server may have failed
     /// to notice that the client left, or be about to say 202.
-    pub(super) fn answered_elsewhere(&self, answer: &Answer, event_len: u64) -> bool {
+    pub(super) fn answered_elsewhere(
+        &self,
+        recorder: &Recorder,
+        answer: &Answer,
+        event_len: u64,
+    ) -> bool {
         let mut state = self.state();
         let State {
             calls,
@@ -325,9 +356,9 @@ impl Exchange {
         };
         *open -= 1;
         let outcome = if self.is_by_query() {
-            self.outcome(&mut call, answer, BytesOut::Exactly(event_len))
+            self.outcome(recorder, &mut call, answer, BytesOut::Exactly(event_len))
         } else {
-            let mut outcome = self.outcome(&mut call, answer, BytesOut::None);
+            let mut outcome = self.outcome(recorder, &mut call, answer, BytesOut::None);
             outcome.end_reason = Some(EndReason::Resumed);
             outcome
         };
@@ -338,25 +369,37 @@ impl Exchange {
             *slot = Some(call);
             return true;
         }
-        self.emit(call, outcome, response.as_ref());
-        self.close_if_settled(&mut state);
+        self.emit(recorder, call, outcome, response.as_ref());
+        self.close_if_settled(recorder, &mut state);
         true
     }
 
     /// What an answer makes of its request; begins the session that it opens.
-    fn outcome(&self, call: &mut Call, answer: &Answer, bytes_out: BytesOut) -> Outcome {
+    fn outcome(
+        &self,
+        recorder: &Recorder,
+        call: &mut Call,
+        answer: &Answer,
+        bytes_out: BytesOut,
+    ) -> Outcome {
         let mut outcome = answer.outcome.clone();
         outcome.latency_us = self.elapsed_us();
         outcome.bytes_out = bytes_out;
         let outcome = ending::answered(call, outcome);
-        self.begin_session(call, &outcome, answer.server.as_deref());
+        self.begin_session(recorder, call, &outcome, answer.server.as_deref());
         outcome
     }
 
     /// The session that a successful answer begins.
-    fn begin_session(&self, call: &mut Call, outcome: &Outcome, server: Option<&ServerInfo>) {
+    fn begin_session(
+        &self,
+        recorder: &Recorder,
+        call: &mut Call,
+        outcome: &Outcome,
+        server: Option<&ServerInfo>,
+    ) {
         if let CallSession::Derived(session) = &call.session {
-            session.announce(&self.recorder, server);
+            session.announce(recorder, server);
         }
         let Some(client) = call.client.take() else {
             return;
@@ -379,9 +422,7 @@ impl Exchange {
             name,
             version: client_version,
         } = *client;
-        let mut event = self
-            .recorder
-            .session(session.id.clone(), self.head.ts, source);
+        let mut event = recorder.session(session.id.clone(), self.head.ts, source);
         event.client_name = name;
         event.client_version = client_version;
         event.protocol_version = version.clone();
@@ -389,14 +430,17 @@ impl Exchange {
             event.server_name = server.name.clone();
             event.server_version = server.version.clone();
         }
-        self.recorder
-            .sessions
-            .opened(session, self.head.path, version);
-        self.recorder.store.record(StoreEvent::Session(event));
+        recorder.sessions.opened(session, self.head.path, version);
+        recorder.store.record(StoreEvent::Session(event));
     }
 
     /// The client cancelled a request; whether it is one of this exchange.
-    pub(super) fn cancelled(&self, request: Token, reason: Option<&str>) -> bool {
+    pub(super) fn cancelled(
+        &self,
+        recorder: &Recorder,
+        request: Token,
+        reason: Option<&str>,
+    ) -> bool {
         let mut state = self.state();
         let waits = |call: &Call| call.outcome.is_none() && call.id == Some(request);
         let Some(call) = state.calls.iter_mut().flatten().find(|call| waits(call)) else {
@@ -409,8 +453,8 @@ impl Exchange {
             if let Some(call) = take(&mut state.calls, true, waits) {
                 state.open -= 1;
                 let outcome = self.unanswered(&ending, &state, &call);
-                self.emit(call, outcome, state.response.as_ref());
-                self.close_if_settled(&mut state);
+                self.emit(recorder, call, outcome, state.response.as_ref());
+                self.close_if_settled(recorder, &mut state);
             }
         }
         true
@@ -420,32 +464,33 @@ impl Exchange {
 
     /// The HTTP part of the exchange is over, or all of it; only the first call
     /// counts, and a shutdown.
-    pub(super) fn end(self: &Arc<Self>, ending: Ending) {
+    pub(super) fn end(self: &Arc<Self>, recorder: &Recorder, ending: Ending) {
         let mut state = self.state();
         match &state.phase {
             Phase::Over(_) => return,
             Phase::Detached(_) if ending != Ending::Shutdown => return,
             Phase::Detached(_) => {}
-            Phase::Open => self.recorder.landed(),
+            Phase::Open => recorder.landed(),
         }
         if state.known_by == KnownBy::Nothing && self.was_refused(&ending, &state) {
-            state.known_by = match self.unread_call() {
+            state.known_by = match self.unread_call(recorder) {
                 Some(call) => {
                     state.calls.push(Some(call));
                     KnownBy::Headers
                 }
                 None => {
-                    self.recorder.count_unidentified();
+                    recorder.count_unidentified();
                     KnownBy::Nobody
                 }
             };
         }
+        let waits = !recorder.is_closed() && !state.session_over;
         let mut calls = std::mem::take(&mut state.calls);
         for slot in &mut calls {
-            if slot
+            let elsewhere = slot
                 .as_ref()
-                .is_some_and(|call| self.may_come_elsewhere(&ending, &state, call))
-            {
+                .is_some_and(|call| self.may_come_elsewhere(&ending, &state, call));
+            if elsewhere && waits {
                 continue;
             }
             let Some(mut call) = slot.take() else {
@@ -453,54 +498,67 @@ impl Exchange {
             };
             let outcome = match call.outcome.take() {
                 Some(outcome) => outcome,
+                None if elsewhere && state.session_over => {
+                    self.unanswered(&self.given_up(&ending), &state, &call)
+                }
                 None => self.unanswered(&ending, &state, &call),
             };
-            self.emit(call, outcome, state.response.as_ref());
+            self.emit(recorder, call, outcome, state.response.as_ref());
         }
         state.open = calls.iter().flatten().count();
         if state.open == 0 {
-            self.over(&mut state, ending);
-        } else {
-            state.calls = calls;
-            state.phase = Phase::Detached(ending);
-            drop(state);
-            self.recorder.detach(self);
+            return self.over(recorder, &mut state, ending);
         }
+        let (slot, size) = (
+            state.slot,
+            calls.iter().flatten().map(Call::size).sum::<usize>(),
+        );
+        state.calls = calls;
+        state.phase = Phase::Detached(ending);
+        drop(state);
+        recorder.detach(slot, self, size_of::<Self>() + size);
+    }
+
+    /// The session is over: no answer comes on a stream of it any more.
+    pub(super) fn session_over(&self, recorder: &Recorder) {
+        self.state().session_over = true;
+        self.give_up(recorder);
     }
 
     /// What waits for its answer to come elsewhere waits no longer.
-    pub(super) fn give_up(&self) {
+    pub(super) fn give_up(&self, recorder: &Recorder) {
         let mut state = self.state();
         let Phase::Detached(ending) = &state.phase else {
             return;
         };
-        let ending = match ending {
+        let ending = self.given_up(ending);
+        for call in std::mem::take(&mut state.calls).into_iter().flatten() {
+            let outcome = self.unanswered(&ending, &state, &call);
+            self.emit(recorder, call, outcome, state.response.as_ref());
+        }
+        self.over(recorder, &mut state, ending);
+    }
+
+    /// How an exchange ended whose answer was to come elsewhere.
+    fn given_up(&self, ending: &Ending) -> Ending {
+        match ending {
             Ending::Complete => Ending::Detached,
             _ if self.is_by_query() => Ending::Detached,
             ending => ending.clone(),
-        };
-        for call in std::mem::take(&mut state.calls).into_iter().flatten() {
-            let outcome = self.unanswered(&ending, &state, &call);
-            self.emit(call, outcome, state.response.as_ref());
         }
-        self.over(&mut state, ending);
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        matches!(self.state().phase, Phase::Over(_))
-    }
-
-    fn close_if_settled(&self, state: &mut State) {
+    fn close_if_settled(&self, recorder: &Recorder, state: &mut State) {
         if state.open == 0
             && let Phase::Detached(ending) = &state.phase
         {
             let ending = ending.clone();
-            self.over(state, ending);
+            self.over(recorder, state, ending);
         }
     }
 
-    fn over(&self, state: &mut State, ending: Ending) {
-        self.recorder.forget(state.slot);
+    fn over(&self, recorder: &Recorder, state: &mut State, ending: Ending) {
+        recorder.forget(state.slot);
         state.phase = Phase::Over(ending);
     }
 
@@ -514,25 +572,18 @@ impl Exchange {
 
     /// Whether the answer to a request may come on another stream of its session.
     fn may_come_elsewhere(&self, ending: &Ending, state: &State, call: &Call) -> bool {
-        let went_well = |response: &ResponseHead| response.status.is_success();
-        let (Ending::Complete | Ending::BodyFailed | Ending::Dropped, Some(response)) = (
-            ending,
-            state
-                .response
-                .as_ref()
-                .filter(|response| went_well(response)),
-        ) else {
+        let went_well = |response: &&ResponseHead| response.status.is_success();
+        let (Ending::Complete | Ending::BodyFailed | Ending::Dropped, Some(response)) =
+            (ending, state.response.as_ref().filter(went_well))
+        else {
             return false;
         };
         let CallSession::Named(session) = &call.session else {
             return false;
         };
         let waits = call.outcome.is_none() && call.cancelled.is_none() && !call.modern;
-        let has_stream = match session.by_query {
-            true => self.recorder.sessions.announced(&session.id).is_some(),
-            false => response.event_stream && response.resumable && !response.opaque,
-        };
-        waits && has_stream
+        let resumable = response.event_stream && response.resumable && !response.opaque;
+        waits && (session.by_query || resumable)
     }
 
     fn unanswered(&self, ending: &Ending, state: &State, call: &Call) -> Outcome {
@@ -549,31 +600,44 @@ impl Exchange {
             // The caller left, or was made to, while it was still sending.
             (_, None) => false,
         };
-        refused && self.head.may_be_json
+        (refused || state.unreadable) && self.head.may_be_json
     }
 
     /// The request of a body that nobody read, as far as the mirror headers
     /// name it.
-    fn unread_call(&self) -> Option<Call> {
+    fn unread_call(&self, recorder: &Recorder) -> Option<Call> {
         let method = self.head.mirrored_method.as_ref().map(headers::text);
         let method = method.filter(|method| !method.starts_with("notifications/"))?;
         let name = self.head.mirrored_name.as_ref().map(headers::decoded);
-        Some(Call::unread(&method, name.as_deref(), self))
+        let id = self.request_id;
+        Some(Call::unread(
+            id,
+            &method,
+            name.as_deref(),
+            recorder,
+            &self.head,
+        ))
     }
 
-    fn emit(&self, call: Call, outcome: Outcome, response: Option<&ResponseHead>) {
+    fn emit(
+        &self,
+        recorder: &Recorder,
+        call: Call,
+        outcome: Outcome,
+        response: Option<&ResponseHead>,
+    ) {
         let session_id = match &call.session {
             CallSession::None => None,
             CallSession::Named(session) => Some(session.id.clone()),
             CallSession::Derived(session) => {
-                session.announce(&self.recorder, None);
+                session.announce(recorder, None);
                 Some(session.id.clone())
             }
         };
-        if self.recorder.skips(&call.method) {
+        if recorder.skips(&call.method) {
             return;
         }
-        let proxy = self.recorder.config.proxy.clone();
+        let proxy = recorder.config.proxy.clone();
         let mut row = RequestEvent::received(
             call.request_id,
             self.head.ts,
@@ -586,7 +650,7 @@ impl Exchange {
         row.target = call.target;
         row.latency_us = outcome.latency_us;
         row.error_code = outcome.error_code;
-        if self.recorder.config.error_text {
+        if recorder.config.error_text {
             row.error_msg = outcome.error_msg;
         }
         row.bytes_in = Some(match call.in_batch {
@@ -605,7 +669,7 @@ impl Exchange {
         row.protocol_version = call.protocol_version;
         row.principal = self.head.principal.clone();
         row.trace_id = call.trace_id;
-        self.recorder.store.record(StoreEvent::Request(row));
+        recorder.store.record(StoreEvent::Request(row));
     }
 }
 

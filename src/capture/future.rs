@@ -1,7 +1,6 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -10,7 +9,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::StoreBody;
-use super::exchange::{Ending, Exchange};
+use super::exchange::{Ending, Watched};
 use super::failure::Failure;
 use super::stream::StreamWatch;
 
@@ -77,14 +76,14 @@ impl<F> fmt::Debug for ResponseFuture<F> {
 
 /// An exchange whose response head has not come; dropping it ends the exchange.
 pub(super) struct AwaitedResponse {
-    exchange: Option<Arc<Exchange>>,
+    watched: Option<Watched>,
     in_step: bool,
 }
 
 impl AwaitedResponse {
-    pub(super) fn new(exchange: Arc<Exchange>) -> Self {
+    pub(super) fn new(watched: Watched) -> Self {
         Self {
-            exchange: Some(exchange),
+            watched: Some(watched),
             in_step: false,
         }
     }
@@ -100,31 +99,34 @@ impl AwaitedResponse {
     }
 
     fn answered<R: Body<Data = Bytes>>(mut self, response: Response<R>) -> Response<StoreBody<R>> {
-        match self.exchange.take() {
-            Some(exchange) => {
+        match self.watched.take() {
+            Some(watched) => {
                 let (head, body) = response.into_parts();
-                let tap = exchange.answered(&head);
-                Response::from_parts(head, StoreBody::response(body, exchange, tap))
+                let tap = watched.exchange.answered(&watched.recorder, &head);
+                Response::from_parts(head, StoreBody::response(body, watched, tap))
             }
             None => response.map(StoreBody::bare),
         }
     }
 
     fn failed<E: fmt::Display + 'static>(mut self, error: &E) {
-        if let Some(exchange) = self.exchange.take() {
-            exchange.end(Ending::ServiceFailed(Failure::of(error)));
+        // Its text is the service's own code, which may panic: then `drop` tells.
+        let failure = self.step(|| Failure::of(error));
+        self.end(Ending::ServiceFailed(failure));
+    }
+
+    fn end(&mut self, ending: Ending) {
+        if let Some(Watched { recorder, exchange }) = self.watched.take() {
+            exchange.end(&recorder, ending);
         }
     }
 }
 
 impl Drop for AwaitedResponse {
     fn drop(&mut self) {
-        if let Some(exchange) = self.exchange.take() {
-            exchange.end(if self.in_step {
-                Ending::Panicked
-            } else {
-                Ending::Dropped
-            });
-        }
+        self.end(match self.in_step {
+            true => Ending::Panicked,
+            false => Ending::Dropped,
+        });
     }
 }

@@ -106,16 +106,20 @@ fn session_in_query(recorder: &Recorder, uri: &Uri) -> Option<(NamedSession, Neg
     Some((NamedSession { id, by_query: true }, negotiated))
 }
 
-/// The session part of an `endpoint` event's URI, or of a query: the value of
-/// `sessionId` (TypeScript) or `session_id` (Python).
+/// The session part of an `endpoint` event's URI, or of a query.
 pub(super) fn session_of_endpoint(uri: &str) -> Option<&str> {
     let query = uri.rsplit_once('?').map_or(uri, |(_, query)| query);
     let query = query.split('#').next().unwrap_or_default();
     query
         .split('&')
         .filter_map(|pair| pair.split_once('='))
-        .find(|(name, value)| matches!(*name, "sessionId" | "session_id") && !value.is_empty())
+        .find(|(name, value)| names_session(name) && !value.is_empty())
         .map(|(_, value)| headers::bounded(value, NAME_CHARS).0)
+}
+
+/// `sessionId` (TypeScript), `session_id` (Python), `sessionid` (Go).
+fn names_session(name: &str) -> bool {
+    name.replace('_', "").eq_ignore_ascii_case("sessionid")
 }
 
 #[cfg(test)]
@@ -128,6 +132,7 @@ mod tests {
             ("/messages?sessionId=a-1", Some("a-1")),
             ("http://host/m/?x=1&session_id=b#f", Some("b")),
             ("sessionId=c", Some("c")),
+            ("/?sessionid=d", Some("d")),
             ("/messages?sessionId=", None),
             ("/messages?id=1", None),
             ("/messages", None),

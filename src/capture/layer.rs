@@ -105,9 +105,10 @@ impl StoreLayer {
 
     /// How long a request whose stream ended without its answer may be answered
     /// on a later stream of its session (default 5 minutes), before its row says
-    /// `detached`, or `client_gone` where the client left.
+    /// `detached`, or `client_gone` where the client left. At most a year.
     pub fn resume_grace(self, grace: Duration) -> Self {
-        self.with(|config| config.resume_grace = grace)
+        const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+        self.with(|config| config.resume_grace = grace.min(YEAR))
     }
 
     /// Whether each request carries its [`RequestId`](super::RequestId) as an

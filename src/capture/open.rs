@@ -1,92 +1,200 @@
-//! The exchanges of one layer that are not over.
+//! The exchanges of one layer that are not over, found by their session.
+//!
+//! One short lock, taken at the beginning and end of each exchange; whoever
+//! holds it asks nothing of an exchange.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use slab::Slab;
 
 use super::exchange::Exchange;
 
-/// How many exchanges may wait for an answer that comes elsewhere; of more, the
-/// one that has waited longest is given up.
-const DETACHED: usize = 10_000;
+/// How much memory may wait for answers that come elsewhere, in bytes; beyond
+/// that whatever has waited longest is given up.
+const DETACHED_BYTES: usize = 16 * 1024 * 1024;
 
 /// Open exchanges, and those whose HTTP part is over while their answer may
 /// still come on another stream.
 #[derive(Default)]
 pub(super) struct OpenExchanges {
-    open: Mutex<Slab<Open>>,
-    /// In the order in which their grace time ends.
-    detached: Mutex<VecDeque<(Instant, Arc<Exchange>)>>,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    exchanges: Slab<Open>,
+    /// The newest exchange of each session; the others follow as a list.
+    sessions: HashMap<u64, usize>,
+    /// The detached ones in the order in which their grace time ends.
+    detached: BTreeMap<(Instant, usize), Detached>,
+    detached_bytes: usize,
 }
 
 struct Open {
-    /// Hash of the session, so that looking for one touches no exchange of another.
-    session: Option<u64>,
     exchange: Weak<Exchange>,
+    place: Option<Place>,
+    /// When the grace time ends, once the exchange is detached.
+    due: Option<Instant>,
+}
+
+/// The place in the list of a session's exchanges.
+struct Place {
+    session: u64,
+    newer: Option<usize>,
+    older: Option<usize>,
+}
+
+struct Detached {
+    exchange: Arc<Exchange>,
+    bytes: usize,
 }
 
 impl OpenExchanges {
     pub(super) fn insert(&self, session: Option<u64>, exchange: Weak<Exchange>) -> usize {
-        self.lock().insert(Open { session, exchange })
+        let mut table = self.lock();
+        let slot = table.exchanges.insert(Open {
+            exchange,
+            place: None,
+            due: None,
+        });
+        if let Some(session) = session {
+            table.link(slot, session);
+        }
+        slot
     }
 
     /// The response named the session.
     pub(super) fn set_session(&self, slot: usize, session: u64) {
-        if let Some(open) = self.lock().get_mut(slot) {
-            open.session = Some(session);
-        }
+        let mut table = self.lock();
+        table.unlink(slot);
+        table.link(slot, session);
     }
 
     pub(super) fn remove(&self, slot: usize) {
-        self.lock().try_remove(slot);
-    }
-
-    /// The exchanges of a session.
-    pub(super) fn of_session(&self, session: u64) -> Vec<Arc<Exchange>> {
-        self.matching(|open| open.session == Some(session))
-    }
-
-    pub(super) fn all(&self) -> Vec<Arc<Exchange>> {
-        self.matching(|_| true)
-    }
-
-    fn matching(&self, wanted: impl Fn(&Open) -> bool) -> Vec<Arc<Exchange>> {
-        let open = self.lock();
-        let matching = open.iter().filter(|(_, open)| wanted(open));
-        matching
-            .filter_map(|(_, open)| open.exchange.upgrade())
-            .collect()
-    }
-
-    /// Keeps an exchange until `due`, and returns the one that has to go for it.
-    pub(super) fn detach(&self, exchange: Arc<Exchange>, due: Instant) -> Option<Arc<Exchange>> {
-        let mut detached = self.detached.lock().unwrap_or_else(PoisonError::into_inner);
-        detached.push_back((due, exchange));
-        if detached.len() > DETACHED {
-            detached.pop_front().map(|(_, exchange)| exchange)
-        } else {
-            None
+        let mut table = self.lock();
+        table.unlink(slot);
+        let Some(open) = table.exchanges.try_remove(slot) else {
+            return;
+        };
+        if let Some(due) = open.due {
+            let detached = table.detached.remove(&(due, slot));
+            table.detached_bytes -= detached.map_or(0, |detached| detached.bytes);
         }
+    }
+
+    /// Keeps an exchange of so many bytes until `due`, unless it is over by now.
+    /// Returns those that have to go for it.
+    pub(super) fn detach(
+        &self,
+        slot: usize,
+        exchange: &Arc<Exchange>,
+        due: Instant,
+        bytes: usize,
+    ) -> Vec<Arc<Exchange>> {
+        let mut table = self.lock();
+        let table = &mut *table;
+        match table.exchanges.get_mut(slot) {
+            Some(open) if open.exchange.as_ptr() == Arc::as_ptr(exchange) => open.due = Some(due),
+            _ => return Vec::new(),
+        }
+        let exchange = exchange.clone();
+        table
+            .detached
+            .insert((due, slot), Detached { exchange, bytes });
+        table.detached_bytes += bytes;
+        let mut excess = table.detached_bytes.saturating_sub(DETACHED_BYTES);
+        let longest = table.detached.values().take_while(|detached| {
+            let goes = excess > 0;
+            excess = excess.saturating_sub(detached.bytes);
+            goes
+        });
+        longest.map(|detached| detached.exchange.clone()).collect()
     }
 
     /// The exchanges whose grace time is over, and when the next one's is.
     pub(super) fn overdue(&self, now: Instant) -> (Vec<Arc<Exchange>>, Option<Instant>) {
-        let mut detached = self.detached.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that were answered meanwhile go with them.
-        let overdue = detached
-            .iter()
-            .take_while(|(due, exchange)| *due <= now || exchange.is_over());
-        let overdue = overdue.count();
-        let exchanges = detached
-            .drain(..overdue)
-            .map(|(_, exchange)| exchange)
+        let table = self.lock();
+        let overdue = table.detached.range(..=(now, usize::MAX));
+        let overdue = overdue
+            .map(|(_, detached)| detached.exchange.clone())
             .collect();
-        (exchanges, detached.front().map(|(due, _)| *due))
+        let next = table.detached.keys().find(|(due, _)| *due > now);
+        (overdue, next.map(|(due, _)| *due))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Slab<Open>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The exchanges of a session, the newest first.
+    pub(super) fn of_session(&self, session: u64) -> Vec<Arc<Exchange>> {
+        let table = self.lock();
+        let newest = table
+            .sessions
+            .get(&session)
+            .and_then(|slot| table.exchanges.get(*slot));
+        std::iter::successors(newest, |open| {
+            let older = open.place.as_ref()?.older?;
+            table.exchanges.get(older)
+        })
+        .filter_map(|open| open.exchange.upgrade())
+        .collect()
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Exchange>> {
+        let table = self.lock();
+        let open = table.exchanges.iter();
+        open.filter_map(|(_, open)| open.exchange.upgrade())
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn link(&mut self, slot: usize, session: u64) {
+        let older = self.sessions.insert(session, slot);
+        if let Some(place) = older.and_then(|older| self.place(older)) {
+            place.newer = Some(slot);
+        }
+        if let Some(open) = self.exchanges.get_mut(slot) {
+            open.place = Some(Place {
+                session,
+                newer: None,
+                older,
+            });
+        }
+    }
+
+    fn unlink(&mut self, slot: usize) {
+        let open = self.exchanges.get_mut(slot);
+        let Some(Place {
+            session,
+            newer,
+            older,
+        }) = open.and_then(|open| open.place.take())
+        else {
+            return;
+        };
+        if let Some(place) = older.and_then(|older| self.place(older)) {
+            place.newer = newer;
+        }
+        match (newer, older) {
+            (Some(newer), _) => {
+                if let Some(place) = self.place(newer) {
+                    place.older = older;
+                }
+            }
+            (None, Some(older)) => {
+                self.sessions.insert(session, older);
+            }
+            (None, None) => {
+                self.sessions.remove(&session);
+            }
+        }
+    }
+
+    fn place(&mut self, slot: usize) -> Option<&mut Place> {
+        self.exchanges.get_mut(slot)?.place.as_mut()
     }
 }

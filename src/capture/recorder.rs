@@ -1,7 +1,7 @@
 //! What all services of one layer share.
 
 use std::fmt;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -16,11 +16,16 @@ use crate::wire::Token;
 use crate::{Store, clock};
 
 /// One recorded MCP server: where its rows go, and what is known of it.
+///
+/// Whoever watches a body holds it, so what is open when it is dropped waits
+/// for an answer that cannot come any more.
 pub(super) struct Recorder {
     pub(super) store: Store,
     pub(super) config: Config,
     pub(super) sessions: Sessions,
     open: OpenExchanges,
+    /// The store is shut down: nothing is worth waiting for.
+    closed: AtomicBool,
 }
 
 impl Recorder {
@@ -30,6 +35,7 @@ impl Recorder {
             config,
             sessions: Sessions::new(),
             open: OpenExchanges::default(),
+            closed: AtomicBool::new(false),
         });
         let weak: Weak<dyn OpenCalls> = Arc::downgrade(&recorder) as _;
         recorder.store.register(weak);
@@ -40,18 +46,21 @@ impl Recorder {
 
     /// Remembers an exchange until [`forget`](Self::forget).
     pub(super) fn remember(&self, exchange: &Arc<Exchange>) -> usize {
-        self.store.counters().in_flight.fetch_add(1, Relaxed);
-        let session = exchange
-            .head
-            .session
-            .as_ref()
-            .map(|session| self.sessions.hash(&*session.id));
+        self.store
+            .counters()
+            .in_flight
+            .fetch_add(1, Ordering::Relaxed);
+        let session = exchange.head.session.as_ref();
+        let session = session.map(|session| self.sessions.hash(&*session.id));
         self.open.insert(session, Arc::downgrade(exchange))
     }
 
     /// The HTTP part of an exchange is over.
     pub(super) fn landed(&self) {
-        self.store.counters().in_flight.fetch_sub(1, Relaxed);
+        self.store
+            .counters()
+            .in_flight
+            .fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(super) fn forget(&self, slot: usize) {
@@ -65,12 +74,17 @@ impl Recorder {
 
     /// The exchange's answer may still come on another stream: keeps it for the
     /// grace time.
-    pub(super) fn detach(&self, exchange: &Arc<Exchange>) {
+    pub(super) fn detach(&self, slot: usize, exchange: &Arc<Exchange>, bytes: usize) {
         let due = Instant::now() + self.config.resume_grace;
-        if let Some(given_up) = self.open.detach(exchange.clone(), due) {
-            given_up.give_up();
+        for given_up in self.open.detach(slot, exchange, due, bytes) {
+            given_up.give_up(self);
         }
         self.store.wake_at(due);
+    }
+
+    /// Whether the store is shut down.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     // ===== what one exchange says of another =====
@@ -79,7 +93,7 @@ impl Recorder {
     /// [`Exchange::answered_elsewhere`].
     pub(super) fn answered_elsewhere(&self, session: &str, answer: &Answer, event_len: u64) {
         for exchange in self.open.of_session(self.sessions.hash(session)) {
-            if exchange.answered_elsewhere(answer, event_len) {
+            if exchange.answered_elsewhere(self, answer, event_len) {
                 return;
             }
         }
@@ -88,7 +102,7 @@ impl Recorder {
     /// The client of a session cancelled a request of it.
     pub(super) fn cancelled(&self, session: &str, request: Token, reason: Option<&str>) {
         for exchange in self.open.of_session(self.sessions.hash(session)) {
-            if exchange.cancelled(request, reason) {
+            if exchange.cancelled(self, request, reason) {
                 return;
             }
         }
@@ -98,7 +112,7 @@ impl Recorder {
     pub(super) fn session_closed(&self, session_id: Arc<str>) {
         self.sessions.forget(&session_id);
         for exchange in self.open.of_session(self.sessions.hash(&*session_id)) {
-            exchange.give_up();
+            exchange.session_over(self);
         }
         self.store.record(StoreEvent::SessionClosed {
             session_id,
@@ -136,18 +150,24 @@ impl Recorder {
             self.store
                 .counters()
                 .truncated
-                .fetch_add(texts as u64, Relaxed);
+                .fetch_add(texts as u64, Ordering::Relaxed);
         }
     }
 
     /// A request passed of which too little is known for a row.
     pub(super) fn count_unidentified(&self) {
-        self.store.counters().unidentified.fetch_add(1, Relaxed);
+        self.store
+            .counters()
+            .unidentified
+            .fetch_add(1, Ordering::Relaxed);
     }
 
     /// One that was counted is known after all.
     pub(super) fn uncount_unidentified(&self) {
-        self.store.counters().unidentified.fetch_sub(1, Relaxed);
+        self.store
+            .counters()
+            .unidentified
+            .fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(super) fn skips(&self, method: &str) -> bool {
@@ -186,17 +206,24 @@ impl Recorder {
 
 impl OpenCalls for Recorder {
     fn settle(&self) {
+        self.closed.store(true, Ordering::Relaxed);
         for exchange in self.open.all() {
-            exchange.end(Ending::Shutdown);
+            exchange.end(self, Ending::Shutdown);
         }
     }
 
     fn settle_overdue(&self, now: Instant) -> Option<Instant> {
         let (overdue, next) = self.open.overdue(now);
         for exchange in overdue {
-            exchange.give_up();
+            exchange.give_up(self);
         }
         next
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.settle();
     }
 }
 

@@ -7,7 +7,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Watched};
 use super::future::{Awaited, AwaitedResponse, ResponseFuture};
 use super::recorder::Recorder;
 use super::stream::StreamWatch;
@@ -70,10 +70,14 @@ where
             head.extensions
                 .insert(RequestId::new(exchange.request_id()));
         }
-        let body = StoreBody::request(body, &exchange, &head.headers);
+        let watched = Watched {
+            recorder: self.recorder.clone(),
+            exchange,
+        };
+        let body = StoreBody::request(body, watched.clone(), &head.headers);
         // Created before the call and told of each step, so that a panic in it
         // is told from a caller that went away.
-        let mut awaited = AwaitedResponse::new(exchange);
+        let mut awaited = AwaitedResponse::new(watched);
         let future = awaited.step(|| self.inner.call(Request::from_parts(head, body)));
         ResponseFuture::new(future, Some(Awaited::Exchange(awaited)))
     }

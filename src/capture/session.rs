@@ -1,6 +1,7 @@
 //! The sessions that a layer knows: named by the server, or derived from who calls.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -105,13 +106,13 @@ struct Named {
     /// Hash of the path on which it began.
     path: u64,
     protocol_version: Option<Cow<'static, str>>,
-    /// Announced on a GET stream (2024-11-05).
-    by_query: bool,
 }
 
 /// All sessions of one layer.
 pub(super) struct Sessions {
     named: Mutex<LruCache<Arc<str>, Named>>,
+    /// Those announced on a GET stream (2024-11-05), for as long as it lives.
+    announced: Mutex<HashMap<Arc<str>, Named>>,
     derived: Mutex<LruCache<u64, (Arc<Derived>, i64)>>,
     /// Keyed at random for each process, so that a hash tells nothing outside it.
     hasher: RandomState,
@@ -121,6 +122,7 @@ impl Sessions {
     pub(super) fn new() -> Self {
         Self {
             named: Mutex::new(LruCache::new(REMEMBERED)),
+            announced: Mutex::default(),
             derived: Mutex::new(LruCache::new(REMEMBERED)),
             hasher: RandomState::new(),
         }
@@ -141,8 +143,8 @@ impl Sessions {
 
     /// The same, only for a session that a GET stream has announced.
     pub(super) fn announced(&self, id: &str) -> Option<(Arc<str>, Option<Cow<'static, str>>)> {
-        let mut named = self.lock();
-        let known = named.get(id).filter(|known| known.by_query)?;
+        let announced = self.lock_announced();
+        let known = announced.get(id)?;
         Some((known.id.clone(), known.protocol_version.clone()))
     }
 
@@ -153,9 +155,8 @@ impl Sessions {
             id: id.clone(),
             path,
             protocol_version: None,
-            by_query: true,
         };
-        self.lock().insert(id.clone(), session);
+        self.lock_announced().insert(id.clone(), session);
         id
     }
 
@@ -166,14 +167,19 @@ impl Sessions {
         path: u64,
         version: Option<Cow<'static, str>>,
     ) {
-        let NamedSession { id, by_query } = session.clone();
-        let session = Named {
+        if session.by_query {
+            if let Some(known) = self.lock_announced().get_mut(&session.id) {
+                known.protocol_version = version;
+            }
+            return;
+        }
+        let id = session.id.clone();
+        let known = Named {
             id: id.clone(),
             path,
             protocol_version: version,
-            by_query,
         };
-        self.lock().insert(id, session);
+        self.lock().insert(id, known);
     }
 
     /// Whether a session is known that began on this path.
@@ -183,6 +189,13 @@ impl Sessions {
 
     pub(super) fn forget(&self, id: &str) {
         self.lock().remove(id);
+        self.lock_announced().remove(id);
+    }
+
+    fn lock_announced(&self) -> MutexGuard<'_, HashMap<Arc<str>, Named>> {
+        self.announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, LruCache<Arc<str>, Named>> {

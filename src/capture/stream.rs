@@ -13,13 +13,11 @@ use super::head::{self, NamedSession};
 use super::headers::{self, Media};
 use super::recorder::Recorder;
 use super::session;
+use super::tap::ANSWERS;
 use crate::wire::{EventKind, Scanner, SseDecoder, SseItem};
 
 /// Longest URI of an `endpoint` event that is looked at, in bytes.
 const ENDPOINT_BYTES: usize = 2048;
-
-/// Answers that one event may hold; more are not looked at.
-const ANSWERS: usize = 64;
 
 /// An exchange without requests, before its response head: a DELETE that is
 /// answered 2xx, or a 404, ends the session that it names, and a GET may be

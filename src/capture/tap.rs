@@ -7,54 +7,67 @@
 //! has a place where they end.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
 
 use super::call::{Answer, Call};
 use super::content::{Content, Undecodable};
-use super::exchange::{Ending, Exchange, Measure};
+use super::exchange::{Ending, Measure, Watched};
 use super::failure::ERROR_TEXT;
 use super::headers::{self, Media};
 use crate::wire::{EventKind, Kind, ScanState, Scanner, SseDecoder, SseItem};
 
 /// How much a batch may make the layer remember, in bytes; what goes beyond it
 /// gets no row and is counted as unidentified.
-const BATCH_BYTES: usize = 256 * 1024;
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// Notifications of one body that are looked at: each may be a cancellation,
+/// which has to be found.
+const NOTIFICATIONS: usize = 32;
+
+/// Answers that one event may hold; more are not looked at.
+pub(super) const ANSWERS: usize = 4096;
 
 /// Bytes that hold [`ERROR_TEXT`] characters, whichever they are.
 const ERROR_BYTES: usize = ERROR_TEXT * 4;
 
 /// Reads the JSON-RPC requests out of a request body.
 pub(super) struct RequestTap {
-    exchange: Arc<Exchange>,
+    watched: Watched,
     scanner: Scanner,
     /// Requests that are complete; they count once the top-level value closes.
     calls: Vec<Call>,
     bytes: usize,
+    notifications: usize,
     /// None once all requests are known, or none can be.
     content: Option<Content>,
 }
 
 impl RequestTap {
-    pub(super) fn new(exchange: Arc<Exchange>, headers: &HeaderMap) -> Self {
+    pub(super) fn new(watched: Watched, headers: &HeaderMap) -> Self {
+        let content = Content::of(headers).ok();
+        if content.is_none() {
+            watched.exchange.unreadable();
+        }
         Self {
-            exchange,
+            watched,
             scanner: Scanner::new(),
             calls: Vec::new(),
             bytes: 0,
-            content: Content::of(headers).ok(),
+            notifications: 0,
+            content,
         }
     }
 
     pub(super) fn data(&mut self, data: &Bytes) {
-        self.exchange.request_bytes(data.len());
+        self.watched.exchange.request_bytes(data.len());
         let Self {
-            exchange,
+            watched: Watched { recorder, exchange },
             scanner,
             calls,
             bytes,
+            notifications,
             content,
         } = self;
         let Some(reader) = content else {
@@ -64,15 +77,21 @@ impl RequestTap {
             scanner.feed(data, &mut |message| {
                 match message.kind() {
                     Kind::Request => {}
-                    Kind::Notification => return exchange.notified(message),
+                    Kind::Notification => {
+                        *notifications += 1;
+                        if *notifications <= NOTIFICATIONS {
+                            exchange.notified(recorder, message);
+                        }
+                        return;
+                    }
                     _ => return,
                 }
-                let call = Call::new(message, exchange);
+                let call = Call::new(message, recorder, &exchange.head);
                 *bytes += call.size();
                 if *bytes <= BATCH_BYTES {
                     calls.push(call);
                 } else {
-                    exchange.recorder.count_unidentified();
+                    recorder.count_unidentified();
                 }
             });
             match scanner.state() {
@@ -82,29 +101,33 @@ impl RequestTap {
         });
         if scanner.state() == ScanState::Closed {
             *content = None;
-            exchange.requested(std::mem::take(calls));
+            exchange.requested(recorder, std::mem::take(calls));
         } else if let Err(Undecodable) = read {
             *content = None;
+            exchange.unreadable();
         }
     }
 
     /// The body is over.
     pub(super) fn end(&mut self) {
         if self.content.take().is_some() {
-            self.exchange.requested(Vec::new());
+            let Watched { recorder, exchange } = &self.watched;
+            exchange.requested(recorder, Vec::new());
         }
     }
 }
 
 /// Reads the JSON-RPC responses out of a response body.
 pub(super) struct ResponseTap {
-    exchange: Option<Arc<Exchange>>,
+    watched: Option<Watched>,
     /// None once nothing more is to be known, or can be.
     content: Option<Content>,
     form: Form,
     scanner: Scanner,
     /// The beginning of an error body that may be plain text.
     text: Option<Vec<u8>>,
+    /// The body has no media type.
+    unnamed: bool,
     in_step: bool,
 }
 
@@ -135,17 +158,18 @@ impl ResponseTap {
         };
         let may_be_text = matches!(media, Media::Text | Media::Unnamed);
         Self {
-            exchange: None,
+            watched: None,
             content,
             form,
             scanner: Scanner::new(),
             text: (is_error && may_be_text).then(Vec::new),
+            unnamed: media == Media::Unnamed,
             in_step: false,
         }
     }
 
-    pub(super) fn of(mut self, exchange: Arc<Exchange>) -> Self {
-        self.exchange = Some(exchange);
+    pub(super) fn of(mut self, watched: Watched) -> Self {
+        self.watched = Some(watched);
         self
     }
 
@@ -158,9 +182,10 @@ impl ResponseTap {
     }
 
     pub(super) fn data(&mut self, data: &Bytes) {
-        let Some(exchange) = &self.exchange else {
+        let Some(watched) = &self.watched else {
             return;
         };
+        let Watched { recorder, exchange } = watched;
         exchange.response_bytes(data.len());
         let (form, scanner, text) = (&mut self.form, &mut self.scanner, &mut self.text);
         let Some(content) = &mut self.content else {
@@ -179,6 +204,7 @@ impl ResponseTap {
                     scanner.feed(data, &mut |message| {
                         if let Some(answer) = Answer::of(message, exchange.begins_session()) {
                             exchange.answered_by(
+                                recorder,
                                 &answer,
                                 Measure::Json {
                                     alone: !message.in_batch(),
@@ -189,7 +215,7 @@ impl ResponseTap {
                     wanted |= matches!(scanner.state(), ScanState::Empty | ScanState::Open);
                 }
                 Form::EventStream(stream) => {
-                    stream.read(Some(data), scanner, exchange);
+                    stream.read(Some(data), scanner, watched);
                     wanted = true;
                 }
             }
@@ -208,20 +234,23 @@ impl ResponseTap {
 
     /// The body is over; every later call is ignored.
     pub(super) fn end(&mut self, ending: Ending) {
-        let Some(exchange) = self.exchange.take() else {
+        let Some(watched) = self.watched.take() else {
             return;
         };
+        let Watched { recorder, exchange } = &watched;
         if let Form::EventStream(stream) = &mut self.form {
-            stream.read(None, &mut self.scanner, &exchange);
+            stream.read(None, &mut self.scanner, &watched);
         }
         if let Some(text) = &self.text {
             let text = String::from_utf8_lossy(text);
-            let (text, _) = headers::bounded(text.trim(), ERROR_TEXT);
-            if !text.is_empty() {
-                exchange.error_text(text.into());
+            let text = text.trim();
+            // Without a media type it may be data, which is not to be kept.
+            let is_data = self.unnamed && text.starts_with(['{', '[', '"', '<']);
+            if !text.is_empty() && !is_data {
+                exchange.error_text(headers::bounded(text, ERROR_TEXT).0.into());
             }
         }
-        exchange.end(ending);
+        exchange.end(recorder, ending);
     }
 }
 
@@ -237,7 +266,8 @@ impl Drop for ResponseTap {
 
 impl EventStream {
     /// Reads on; no chunk is the end.
-    fn read(&mut self, chunk: Option<&[u8]>, scanner: &mut Scanner, exchange: &Exchange) {
+    fn read(&mut self, chunk: Option<&[u8]>, scanner: &mut Scanner, watched: &Watched) {
+        let Watched { recorder, exchange } = watched;
         let Self {
             decoder,
             held,
@@ -246,9 +276,9 @@ impl EventStream {
         } = self;
         let mut on_item = |item: SseItem<'_>| match item {
             SseItem::Data(data) => scanner.feed(data, &mut |message| {
-                // No more answers than requests, whatever an event holds.
                 if let Some(answer) = Answer::of(message, exchange.begins_session())
-                    && held.len() < exchange.open_calls()
+                    && held.len() < ANSWERS
+                    && exchange.awaits(&answer)
                 {
                     held.push(answer);
                 }
@@ -263,7 +293,7 @@ impl EventStream {
                         len: event.end - *answered_to,
                         several,
                     };
-                    if exchange.answered_by(&answer, measure) {
+                    if exchange.answered_by(recorder, &answer, measure) {
                         *answered_to = event.end;
                     }
                 }

@@ -83,12 +83,12 @@ impl Db {
     /// Begins a transaction, holding the write lock.
     pub(crate) fn group<'e>(&self) -> Result<Group<'_, 'e>, WriteError> {
         let mark = self.lock.is_some().then_some(self.mark.as_str());
-        Group::begin(self.begin()?, &self.conn, mark).map_err(WriteError::Store)
+        Group::begin(self.begin(WRITE_PATIENCE)?, &self.conn, mark).map_err(WriteError::Store)
     }
 
-    fn begin(&self) -> Result<Transaction<'_>, WriteError> {
+    fn begin(&self, patience: Duration) -> Result<Transaction<'_>, WriteError> {
         let begin = || Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
-        patiently(WRITE_PATIENCE, group::is_busy, begin).map_err(WriteError::Store)
+        patiently(patience, group::is_busy, begin).map_err(WriteError::Store)
     }
 
     /// Whether the path no longer leads to the file that is open. SQLite would
@@ -102,17 +102,21 @@ impl Db {
     /// its new name the file will not find it.
     pub(crate) fn leave(self) {
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        if let Err(error) = losses::unmark(&self.conn, &self.mark) {
+            tracing::debug!(%error, "the displaced database keeps the writer's mark");
+        }
         if let Err(error) = self.conn.query_row(checkpoint, [], |_| Ok(())) {
             tracing::debug!(%error, "the displaced database was left with its WAL");
         }
     }
 
-    /// Writes the last losses, takes the writer's mark away and closes the file.
+    /// Writes the last losses, takes the writer's mark away and closes the file,
+    /// waiting so long for a lock that somebody else holds.
     ///
     /// Where this fails the mark stays, and the next opening tells of an
     /// unclean shutdown: rightly, since something is missing or may be.
-    pub(crate) fn close(self, ledger: &mut Ledger) -> Result<(), WriteError> {
-        let tx = self.begin()?;
+    pub(crate) fn close(self, ledger: &mut Ledger, patience: Duration) -> Result<(), WriteError> {
+        let tx = self.begin(patience.max(WRITE_PATIENCE))?;
         ledger
             .write(&tx)
             .and_then(|()| losses::unmark(&tx, &self.mark))

@@ -68,6 +68,6 @@ impl StoreEvent {
     /// Whether losing this event would blank other rows, so that the queue
     /// keeps room for it when requests no longer fit.
     pub(crate) fn is_structural(&self) -> bool {
-        !matches!(self, Self::Request(_))
+        !matches!(self, Self::Request(_) | Self::SessionClosed { .. })
     }
 }

@@ -130,8 +130,8 @@ impl Store {
     /// Records the exchanges that are open, writes what is queued, closes the
     /// file and gives the statistics. Later events are dropped and counted.
     ///
-    /// Writing ends after `timeout`, and the call at most a second later. A
-    /// second call gives the same result.
+    /// Writing ends after `timeout`, and the call at most a second later. Of
+    /// several calls the earliest end counts, and all give the same result.
     ///
     /// # Errors
     ///
@@ -214,7 +214,8 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        // The writer would wait for itself; it writes what is queued all the same.
+        if std::thread::panicking() || self.shared.queue.is_writer() {
             self.shared.queue.close(Deadline::after(DROP_TIMEOUT));
         } else if let Err(error) = self.stop(DROP_TIMEOUT) {
             tracing::warn!("the store was dropped, but not everything was written: {error}");

@@ -10,7 +10,8 @@
 //! for it without a second channel that could overtake the first.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use super::deadline::Deadline;
@@ -56,6 +57,7 @@ pub(super) struct Refused {
 #[derive(Debug)]
 pub(super) struct Queue {
     limits: Limits,
+    writer: OnceLock<ThreadId>,
     state: Mutex<State>,
     /// The writer waits here.
     work: Condvar,
@@ -119,6 +121,7 @@ impl Queue {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
+            writer: OnceLock::new(),
             state: Mutex::new(State {
                 pending: VecDeque::new(),
                 spares: Vec::new(),
@@ -193,8 +196,11 @@ impl Queue {
     /// comes earlier.
     pub(super) fn wake_at(&self, moment: Deadline) {
         let mut state = self.lock();
-        state.alarm = state.alarm.earlier(moment);
-        if state.sleep == Sleep::Idle {
+        if !moment.is_before(state.alarm) {
+            return;
+        }
+        state.alarm = moment;
+        if state.sleep != Sleep::Awake {
             self.wake_writer(&mut state);
         }
     }
@@ -217,12 +223,10 @@ impl Queue {
     }
 
     /// Accepts no more events and gives the writer until `deadline` to write
-    /// the rest. The first call decides.
+    /// the rest. Of several calls the earliest deadline counts.
     pub(super) fn close(&self, deadline: Deadline) {
         let mut state = self.lock();
-        if state.closing.is_none() {
-            state.closing = Some(deadline);
-        }
+        state.closing = Some(deadline.earlier(state.closing.unwrap_or(Deadline::NEVER)));
         self.wake_writer(&mut state);
     }
 
@@ -245,6 +249,11 @@ impl Queue {
         deadline: Deadline,
         done: impl Fn(&State) -> bool,
     ) -> MutexGuard<'a, State> {
+        // The writer would wait for itself.
+        let deadline = match self.is_writer() {
+            true => Deadline::after(Duration::ZERO),
+            false => deadline,
+        };
         state.waiting += 1;
         while !done(&state) && !deadline.has_passed() {
             state = deadline.wait(&self.progress, state);
@@ -259,7 +268,18 @@ impl Queue {
         self.work.notify_one();
     }
 
+    /// Whether this is the writer's thread.
+    pub(super) fn is_writer(&self) -> bool {
+        self.writer.get() == Some(&thread::current().id())
+    }
+
     // ===== for the writer =====
+
+    /// This thread is the writer.
+    pub(super) fn attend(&self) {
+        // Only one ever is.
+        let _ = self.writer.set(thread::current().id());
+    }
 
     /// Waits for events and takes all there are, or for the alarm; `None` when
     /// the queue is closed and empty.
@@ -286,8 +306,13 @@ impl Queue {
             due = Deadline::after(interval);
         }
         while !state.is_urgent(self.limits) && !due.has_passed() {
+            if state.alarm.has_passed() {
+                state.sleep = Sleep::Awake;
+                state.alarm = Deadline::NEVER;
+                return Some(Work::Alarm);
+            }
             state.sleep = Sleep::Lingering;
-            state = due.wait(&self.work, state);
+            state = due.earlier(state.alarm).wait(&self.work, state);
         }
         state.sleep = Sleep::Awake;
         Some(Work::Events(std::mem::take(&mut state.pending)))
@@ -313,6 +338,11 @@ impl Queue {
             }
             state = until.wait(&self.work, state);
         }
+    }
+
+    /// How much time a shutdown has left.
+    pub(super) fn time_left(&self) -> Duration {
+        self.lock().closing.map_or(Duration::ZERO, Deadline::left)
     }
 
     /// Whether a shutdown has run out of time.

@@ -83,6 +83,7 @@ impl Writer {
     /// Works until the queue is closed and written, or the time for it is up.
     pub(super) fn run(mut self, report: Report) {
         let shared = Arc::clone(&self.shared);
+        shared.queue.attend();
         // Dropped before `self`: the hook may hold a handle of the store, which
         // waits for the end when it is the last one.
         let _ending = Ending(&shared);
@@ -286,7 +287,7 @@ impl Writer {
         let Some(db) = self.db.take() else { return };
         if db.is_displaced() {
             db.leave();
-        } else if let Err(error) = db.close(&mut self.ledger) {
+        } else if let Err(error) = db.close(&mut self.ledger, self.shared.queue.time_left()) {
             tracing::warn!("the store could not be closed in order: {error}");
         }
     }
