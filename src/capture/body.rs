@@ -46,11 +46,6 @@ impl<B> StoreBody<B> {
             watch: tap.map_or(Watch::Nobody, Watch::Stream),
         }
     }
-
-    /// The wrapped body.
-    pub fn into_inner(self) -> B {
-        self.inner
-    }
 }
 
 impl<B: Body<Data = Bytes>> StoreBody<B> {

@@ -10,7 +10,8 @@ use super::headers::bounded;
 use super::recorder::Recorder;
 use super::session::{ClientInfo, Derived, protocol_version};
 use crate::event::{EndReason, RequestStatus, TraceId};
-use crate::wire::{Field, Kind, Message, Token, method};
+use crate::wire::method::{self, Mirrored};
+use crate::wire::{Field, Kind, Message, Token};
 
 /// Longest method, tool and target that are kept of a header, in characters.
 const METHOD_CHARS: usize = 128;
@@ -150,27 +151,28 @@ impl Call {
         head: &RequestHead,
     ) -> Self {
         let (name, name_cut) = bounded(name, METHOD_CHARS);
-        let limit = if name == method::TOOLS_CALL {
-            TOOL_CHARS
-        } else {
-            TARGET_CHARS
+        let mirrored = method::mirrored(name);
+        let limit = match mirrored {
+            Some(Mirrored::Uri) => TARGET_CHARS,
+            _ => TOOL_CHARS,
         };
+        let aim = aim.filter(|_| mirrored.is_some());
         let aim = aim.map(|aim| bounded(aim, limit));
         let cut = name_cut || aim.is_some_and(|(_, cut)| cut);
         recorder.count_truncated(cut.into());
-        let aim = aim.map(|(aim, _)| aim);
-        let is_tool = name == method::TOOLS_CALL;
+        let (mut tool, mut target) = (None, None);
+        match (mirrored, aim) {
+            (Some(Mirrored::Tool), Some((aim, _))) => tool = Some(aim.into()),
+            (Some(Mirrored::Uri), Some((aim, _))) => target = Some(recorder.uri(aim)),
+            (Some(Mirrored::Name), Some((aim, _))) => target = Some(aim.into()),
+            _ => {}
+        }
         Self {
             request_id,
             id: None,
             method: method::intern(name),
-            tool: aim.filter(|_| is_tool).map(Into::into),
-            target: aim
-                .filter(|_| !is_tool)
-                .map(|target| match name.starts_with("resources/") {
-                    true => recorder.uri(target),
-                    false => target.into(),
-                }),
+            tool,
+            target,
             session: match &head.session {
                 Some(session) if !head.is_modern() => CallSession::Named(session.clone()),
                 _ => CallSession::None,

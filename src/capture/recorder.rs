@@ -181,15 +181,15 @@ impl Recorder {
     /// query where the layer is set so.
     pub(super) fn uri(&self, uri: &str) -> Box<str> {
         let mut kept = String::with_capacity(uri.len());
-        let rest = match uri.split_once("://") {
-            Some((scheme, rest)) => {
+        let rest = match uri.split_once("//") {
+            Some((scheme, rest)) if scheme.is_empty() || scheme.ends_with(':') => {
                 let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
                 let host = rest[..authority].rfind('@').map_or(0, |at| at + 1);
                 kept.push_str(scheme);
-                kept.push_str("://");
+                kept.push_str("//");
                 &rest[host..]
             }
-            None => uri,
+            _ => uri,
         };
         match rest.split_once('?') {
             Some((before, query)) if !self.config.target_query => {

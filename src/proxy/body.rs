@@ -2,6 +2,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -10,11 +11,15 @@ use http_body_util::{BodyExt, Full};
 
 use super::BoxError;
 
+/// How much of a request is read for the record alone, and how long.
+const DRAIN_BYTES: usize = 1024 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
 /// The body of a request, shared with the HTTP client that sends it.
 ///
 /// A client that makes no connection drops the request with its body unread.
-/// A layer around the service then has not seen what was asked, so the body is
-/// read to its end here before the failure is answered.
+/// A layer around the service then has not seen what was asked, so a body of
+/// ordinary size is read here before the failure is answered.
 #[derive(Clone)]
 pub(super) struct RequestBody(Arc<Mutex<UnsyncBoxBody<Bytes, BoxError>>>);
 
@@ -28,9 +33,19 @@ impl RequestBody {
         )))
     }
 
-    /// Reads what nobody has read yet.
+    /// Reads what nobody has read yet, as far as that is worth waiting for.
     pub(super) async fn drain(mut self) {
-        while let Some(Ok(_)) = self.frame().await {}
+        let mut room = DRAIN_BYTES;
+        let read = async {
+            while let Some(Ok(frame)) = self.frame().await {
+                room = room.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+                if room == 0 {
+                    break;
+                }
+            }
+        };
+        // Whoever sends slower than this is answered all the same.
+        let _ = tokio::time::timeout(DRAIN_TIME, read).await;
     }
 
     fn body(&self) -> MutexGuard<'_, UnsyncBoxBody<Bytes, BoxError>> {

@@ -13,15 +13,17 @@ pub struct Stats {
     pub written: u64,
     /// Events that can never be written, such as a second request with the same id.
     pub failed: u64,
-    /// Events given up: the queue was full, or shutdown had no time left.
+    /// Events given up: the queue was full, shutdown had no time left, or they came after it.
     pub dropped: u64,
     /// Events that wait, those in a transaction that is not committed yet included.
     pub queued: u64,
-    /// Texts from the wire that were cut to their bound.
+    /// Methods, tools, targets and session ids that were longer than their bound.
     pub truncated: u64,
-    /// Requests that were refused unread and whose method nobody knows; they have no row.
+    /// Requests without a row: refused unread, or in a coding that is not decoded,
+    /// while no mirror header names the method; or beyond what is kept of one batch.
     pub unidentified: u64,
-    /// Exchanges that are open now.
+    /// HTTP exchanges that are open now. Requests whose answer is still to come
+    /// on another stream are not among them.
     pub in_flight: u64,
 }
 

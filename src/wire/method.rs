@@ -7,7 +7,7 @@ use super::{Field, Message};
 /// Opens a session (revisions before 2026-07-28).
 pub(crate) const INITIALIZE: &str = "initialize";
 /// Calls a tool.
-pub(crate) const TOOLS_CALL: &str = "tools/call";
+const TOOLS_CALL: &str = "tools/call";
 /// Opens a stream of notifications (2026-07-28).
 pub(crate) const SUBSCRIPTIONS_LISTEN: &str = "subscriptions/listen";
 
@@ -95,6 +95,25 @@ pub(crate) fn target(message: &Message) -> Option<(Field, &str)> {
             .find_map(|&field| Some((field, message.text(field)?))),
         Aim::None | Aim::Tool => None,
     }
+}
+
+/// What the mirror header `Mcp-Name` names of a request of this method: its
+/// tool, its target, or nothing.
+pub(crate) fn mirrored(name: &str) -> Option<Mirrored> {
+    match find(name)?.aim {
+        Aim::Tool => Some(Mirrored::Tool),
+        Aim::Target([Field::Uri, ..]) => Some(Mirrored::Uri),
+        Aim::Target(_) => Some(Mirrored::Name),
+        Aim::None => None,
+    }
+}
+
+/// See [`mirrored`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mirrored {
+    Tool,
+    Uri,
+    Name,
 }
 
 #[cfg(test)]
