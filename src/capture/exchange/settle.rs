@@ -1,0 +1,223 @@
+//! How an exchange ends, and what then becomes of each of its requests.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::super::call::{BytesOut, Call, CallSession, Outcome};
+use super::super::ending::{self, Ending, ResponseHead};
+use super::super::headers;
+use super::super::recorder::Recorder;
+use super::{Exchange, KnownBy, Phase, State};
+use crate::event::{RequestEvent, StoreEvent};
+
+impl Exchange {
+    /// The HTTP part of the exchange is over, or all of it; only the first call
+    /// counts, and a shutdown.
+    pub(in super::super) fn end(self: &Arc<Self>, recorder: &Recorder, ending: Ending) {
+        let mut state = self.state();
+        match &state.phase {
+            Phase::Over(_) => return,
+            Phase::Detached(_) if ending != Ending::Shutdown => return,
+            Phase::Detached(_) => {}
+            Phase::Open => recorder.landed(),
+        }
+        if state.known_by == KnownBy::Nothing && self.was_refused(&ending, &state) {
+            state.known_by = match self.unread_call(recorder) {
+                Some(call) => {
+                    state.calls.push(Some(call));
+                    KnownBy::Headers
+                }
+                None => {
+                    recorder.count_unidentified();
+                    KnownBy::Nobody
+                }
+            };
+        }
+        let waits = !recorder.is_closed() && !state.session_over;
+        let mut calls = std::mem::take(&mut state.calls);
+        for slot in &mut calls {
+            let elsewhere = slot
+                .as_ref()
+                .is_some_and(|call| self.may_come_elsewhere(&ending, &state, call));
+            if elsewhere && waits {
+                continue;
+            }
+            let Some(mut call) = slot.take() else {
+                continue;
+            };
+            let outcome = match call.outcome.take() {
+                Some(outcome) => outcome,
+                None if elsewhere && state.session_over => {
+                    self.unanswered(&self.given_up(&ending), &state, &call)
+                }
+                None => self.unanswered(&ending, &state, &call),
+            };
+            self.emit(recorder, call, outcome, state.response.as_ref());
+        }
+        state.open = calls.iter().flatten().count();
+        if state.open == 0 {
+            return self.over(recorder, &mut state, ending);
+        }
+        let (slot, size) = (
+            state.slot,
+            calls.iter().flatten().map(Call::size).sum::<usize>(),
+        );
+        state.calls = calls;
+        state.phase = Phase::Detached(ending);
+        drop(state);
+        recorder.detach(slot, self, size_of::<Self>() + size);
+    }
+
+    /// The session is over: no answer comes on a stream of it any more.
+    pub(in super::super) fn session_over(&self, recorder: &Recorder) {
+        self.state().session_over = true;
+        self.give_up(recorder);
+    }
+
+    /// What waits for its answer to come elsewhere waits no longer.
+    pub(in super::super) fn give_up(&self, recorder: &Recorder) {
+        let mut state = self.state();
+        let Phase::Detached(ending) = &state.phase else {
+            return;
+        };
+        let ending = self.given_up(ending);
+        for call in std::mem::take(&mut state.calls).into_iter().flatten() {
+            let outcome = self.unanswered(&ending, &state, &call);
+            self.emit(recorder, call, outcome, state.response.as_ref());
+        }
+        self.over(recorder, &mut state, ending);
+    }
+
+    /// How an exchange ended whose answer was to come elsewhere.
+    fn given_up(&self, ending: &Ending) -> Ending {
+        match ending {
+            Ending::Complete => Ending::Detached,
+            _ if self.is_by_query() => Ending::Detached,
+            ending => ending.clone(),
+        }
+    }
+
+    pub(super) fn close_if_settled(&self, recorder: &Recorder, state: &mut State) {
+        if state.open == 0
+            && let Phase::Detached(ending) = &state.phase
+        {
+            let ending = ending.clone();
+            self.over(recorder, state, ending);
+        }
+    }
+
+    fn over(&self, recorder: &Recorder, state: &mut State, ending: Ending) {
+        recorder.forget(state.slot);
+        state.phase = Phase::Over(ending);
+    }
+
+    /// The session is one of the 2024-11-05 transport.
+    pub(super) fn is_by_query(&self) -> bool {
+        self.head
+            .session
+            .as_ref()
+            .is_some_and(|session| session.by_query)
+    }
+
+    /// Whether the answer to a request may come on another stream of its session.
+    fn may_come_elsewhere(&self, ending: &Ending, state: &State, call: &Call) -> bool {
+        let went_well = |response: &&ResponseHead| response.status.is_success();
+        let (Ending::Complete | Ending::BodyFailed | Ending::Dropped, Some(response)) =
+            (ending, state.response.as_ref().filter(went_well))
+        else {
+            return false;
+        };
+        let CallSession::Named(session) = &call.session else {
+            return false;
+        };
+        let waits = call.outcome.is_none() && call.cancelled.is_none() && !call.modern;
+        let resumable = response.event_stream && response.resumable && !response.opaque;
+        waits && (session.by_query || resumable)
+    }
+
+    pub(super) fn unanswered(&self, ending: &Ending, state: &State, call: &Call) -> Outcome {
+        let mut outcome = ending::outcome(ending, state.response.as_ref(), call);
+        outcome.latency_us = self.elapsed_us();
+        outcome
+    }
+
+    /// Whether the server refused the request without reading its body.
+    fn was_refused(&self, ending: &Ending, state: &State) -> bool {
+        let refused = match (ending, &state.response) {
+            (_, Some(response)) => response.is_error() || response.status.is_redirection(),
+            (Ending::ServiceFailed(_) | Ending::Panicked, None) => true,
+            // The caller left, or was made to, while it was still sending.
+            (_, None) => false,
+        };
+        (refused || state.unreadable) && self.head.may_be_json
+    }
+
+    /// The request of a body that nobody read, as far as the mirror headers
+    /// name it.
+    fn unread_call(&self, recorder: &Recorder) -> Option<Call> {
+        let method = self.head.mirrored_method.as_ref().map(headers::text);
+        let method = method.filter(|method| !method.starts_with("notifications/"))?;
+        let name = self.head.mirrored_name.as_ref().map(headers::decoded);
+        let id = self.request_id;
+        Some(Call::unread(
+            id,
+            &method,
+            name.as_deref(),
+            recorder,
+            &self.head,
+        ))
+    }
+
+    pub(super) fn emit(
+        &self,
+        recorder: &Recorder,
+        call: Call,
+        outcome: Outcome,
+        response: Option<&ResponseHead>,
+    ) {
+        let session_id = match &call.session {
+            CallSession::None => None,
+            CallSession::Named(session) => Some(session.id.clone()),
+            CallSession::Derived(session) => {
+                session.announce(recorder, None);
+                Some(session.id.clone())
+            }
+        };
+        if recorder.skips(&call.method) {
+            return;
+        }
+        let proxy = recorder.config.proxy.clone();
+        let mut row = RequestEvent::received(
+            call.request_id,
+            self.head.ts,
+            proxy,
+            call.method,
+            outcome.status,
+        );
+        row.session_id = session_id;
+        row.tool = call.tool;
+        row.target = call.target;
+        row.latency_us = outcome.latency_us;
+        row.error_code = outcome.error_code;
+        if recorder.config.error_text {
+            row.error_msg = outcome.error_msg;
+        }
+        row.bytes_in = Some(match call.in_batch {
+            true => call.len,
+            false => self.request_bytes.load(Relaxed),
+        });
+        row.bytes_out = match outcome.bytes_out {
+            BytesOut::None => None,
+            BytesOut::Exactly(len) => Some(len),
+            BytesOut::Body => Some(self.response_bytes.load(Relaxed)),
+        };
+        row.http_status = response.map(|response| response.status.as_u16());
+        row.tool_error = outcome.tool_error;
+        row.end_reason = outcome.end_reason;
+        row.ttfb_us = response.map(|response| response.ttfb_us);
+        row.protocol_version = call.protocol_version;
+        row.principal = self.head.principal.clone();
+        row.trace_id = call.trace_id;
+        recorder.store.record(StoreEvent::Request(row));
+    }
+}
