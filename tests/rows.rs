@@ -394,6 +394,26 @@ fn a_listing_is_marked_stale_once_until_it_is_seen_again() {
 }
 
 #[test]
+fn a_listing_that_cannot_be_read_is_updated_and_no_item_removed() {
+    let deep = format!(
+        r#"{{"tools":[{{"name":"a","inputSchema":{}{}}}]}}"#,
+        "[".repeat(1000),
+        "]".repeat(1000)
+    );
+    let events = vec![
+        listing(1, A, "h1"),
+        listing(2, &deep, "h2"),
+        listing(3, A, "h3"),
+    ];
+    however_grouped(events, |conn| {
+        assert_eq!(
+            changes(conn),
+            ["initial - - h1 1", "updated - h1 h2 2", "updated - h2 h3 3"]
+        );
+    });
+}
+
+#[test]
 fn listings_of_different_recording_points_are_apart() {
     let mut other = SchemaVersionEvent::new("tools/list", A, "h1");
     other.proxy = "other".into();

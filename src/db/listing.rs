@@ -139,7 +139,11 @@ fn diff(method: &str, old: &str, new: &str) -> Vec<Change> {
     let Some(shape) = SHAPES.iter().find(|shape| shape.method == method) else {
         return vec![Change::whole("updated")];
     };
-    let (mut old, new) = (items(shape, old), items(shape, new));
+    // Of a payload that cannot be read, as one nested too deeply, nothing can be
+    // told item by item.
+    let (Some(mut old), Some(new)) = (items(shape, old), items(shape, new)) else {
+        return vec![Change::whole("updated")];
+    };
     let mut changes = Vec::new();
     for (key, item) in new {
         let kind = match old.remove(&key) {
@@ -161,21 +165,22 @@ fn diff(method: &str, old: &str, new: &str) -> Vec<Change> {
 }
 
 /// The items of a listing by key, without `_meta`, which is volatile.
-fn items(shape: &Shape, payload: &str) -> BTreeMap<String, Value> {
+fn items(shape: &Shape, payload: &str) -> Option<BTreeMap<String, Value>> {
     let Ok(Value::Object(mut result)) = serde_json::from_str(payload) else {
-        return BTreeMap::new();
+        return None;
     };
     let Some(Value::Array(items)) = result.remove(shape.array) else {
-        return BTreeMap::new();
+        return Some(BTreeMap::new());
     };
-    items
+    let items = items
         .into_iter()
         .filter_map(|mut item| {
             item.as_object_mut()?.remove("_meta");
             let key = item.get(shape.key)?.as_str()?.to_owned();
             Some((key, item))
         })
-        .collect()
+        .collect();
+    Some(items)
 }
 
 #[cfg(test)]
