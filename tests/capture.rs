@@ -527,20 +527,25 @@ async fn a_request_that_the_server_refused_unread_is_known_by_its_mirror_headers
     assert_eq!(recording.store.stats().unidentified, 1);
 }
 
+/// Sends a request to a service that reads it only when its answer is over.
+async fn read_late(recording: &Recording, request: http::Request<Script>, status: u16) {
+    use tower::{Layer as _, ServiceExt as _};
+    let (keep, kept) = std::sync::mpsc::channel();
+    let answer = move |request: http::Request<tower_mcp_store::StoreBody<Script>>| {
+        keep.send(request.into_body()).unwrap();
+        async move { Ok::<_, std::convert::Infallible>(response(status, "", "")) }
+    };
+    let service = recording.layer().layer(tower::service_fn(answer));
+    service.oneshot(request).await.unwrap();
+    kept.recv().unwrap().collect().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_request_that_is_read_after_its_refusal_counts_once() {
-    use tower::{Layer as _, ServiceExt as _};
     let recording = Recording::start();
     let named = [("mcp-method", "tools/call"), ("mcp-name", "mirrored")];
     for headers in [&named[..], &[]] {
-        let (keep, kept) = std::sync::mpsc::channel();
-        let refuse = move |request: http::Request<tower_mcp_store::StoreBody<Script>>| {
-            keep.send(request.into_body()).unwrap();
-            async { Ok::<_, std::convert::Infallible>(response(413, "", "")) }
-        };
-        let service = recording.layer().layer(tower::service_fn(refuse));
-        service.oneshot(post_with(headers, CALL)).await.unwrap();
-        kept.recv().unwrap().collect().await.unwrap();
+        read_late(&recording, post_with(headers, CALL), 413).await;
     }
     let tools: Vec<_> = recording.rows().into_iter().map(|row| row.tool).collect();
     assert_eq!(
@@ -549,4 +554,19 @@ async fn a_request_that_is_read_after_its_refusal_counts_once() {
     );
     let stats = recording.store.stats();
     assert_eq!((stats.failed, stats.unidentified), (0, 0));
+}
+
+#[tokio::test]
+async fn a_request_that_is_read_after_its_answer_has_the_size_of_its_message() {
+    let recording = Recording::start();
+    let (whole, pieces) = (format!("{CALL}\n"), [CALL, "\n"]);
+    for body in [Script::chunks([whole]), Script::chunks(pieces)] {
+        read_late(&recording, post(body), 202).await;
+    }
+    let sizes: Vec<_> = recording
+        .rows()
+        .into_iter()
+        .map(|row| row.bytes_in)
+        .collect();
+    assert_eq!(sizes, [Some(CALL.len() as i64); 2]);
 }

@@ -163,9 +163,12 @@ impl Exchange {
                 state.open = calls.len();
                 state.calls = calls.into_iter().map(Some).collect();
             }
-            // The answer was over before the request: it ended as the exchange did.
+            // The answer was over before the request: it ended as the exchange
+            // did. More of the body may come or not, so, as in a batch, only
+            // the message counts.
             Phase::Over(ending) => {
-                for call in calls {
+                for mut call in calls {
+                    call.in_batch = true;
                     let outcome = self.unanswered(ending, &state, &call);
                     self.emit(recorder, call, outcome, state.response.as_ref());
                 }
