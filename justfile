@@ -31,3 +31,7 @@ examples:
 # Official clients and servers behind the proxy
 interop:
     .ci/run interop
+
+# The fuzz targets, for a short while each
+fuzz:
+    .ci/run fuzz

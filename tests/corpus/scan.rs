@@ -1,0 +1,144 @@
+//! Checks what the scanner makes of any bytes: nothing panics, how the bytes
+//! are cut changes nothing, memory is bounded, and of valid JSON it tells the
+//! same as a parser. The first byte decides how the rest is cut.
+
+use serde_json::Value;
+
+use crate::chunks::pieces;
+use crate::wire::{Field, Kind, Message, ScanState, Scanner};
+
+/// More than the scanner may hold at a time, whatever it reads.
+const MEMORY: u64 = 256 << 10;
+
+const FIELDS: [Field; 29] = [
+    Field::Id,
+    Field::Method,
+    Field::Name,
+    Field::Uri,
+    Field::TaskId,
+    Field::Cursor,
+    Field::ProtocolVersion,
+    Field::RequestId,
+    Field::Reason,
+    Field::RefName,
+    Field::RefUri,
+    Field::ClientName,
+    Field::ClientVersion,
+    Field::MetaProtocolVersion,
+    Field::Traceparent,
+    Field::MetaClientName,
+    Field::MetaClientVersion,
+    Field::IsError,
+    Field::ResultType,
+    Field::ResultProtocolVersion,
+    Field::NextCursor,
+    Field::Task,
+    Field::ServerName,
+    Field::ServerVersion,
+    Field::MetaServerName,
+    Field::MetaServerVersion,
+    Field::Error,
+    Field::ErrorCode,
+    Field::ErrorMessage,
+];
+
+/// All that a message tells, as one text.
+fn facts(message: &Message) -> String {
+    let members = FIELDS.map(|field| {
+        let (text, token) = (message.text(field), message.token(field));
+        (text.map(str::to_owned), token, message.was_cut(field))
+    });
+    format!(
+        "{:?} {} {} {} {:?} {} {members:?}",
+        message.kind(),
+        message.id_is_null_or_absent(),
+        message.is_error(),
+        message.has_task(),
+        message.span(),
+        message.in_batch(),
+    )
+}
+
+fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, ScanState) {
+    let mut scanner = Scanner::new();
+    let mut messages = Vec::new();
+    for piece in pieces {
+        scanner.feed(piece, &mut |message| messages.push(facts(message)));
+    }
+    (messages, scanner.state())
+}
+
+pub(crate) fn check(data: &[u8]) {
+    let Some((&seed, document)) = data.split_first() else {
+        return;
+    };
+    let whole = read([document]);
+    assert_eq!(whole, read(pieces(seed, document)), "in pieces");
+    assert_eq!(whole, read(document.chunks(1)), "byte by byte");
+    check_memory(document);
+    if let Ok(value) = serde_json::from_slice(document) {
+        check_valid(document, &value);
+    }
+}
+
+/// The same over and over again, as one document and as several.
+fn check_memory(document: &[u8]) {
+    let taken = allocation_counter::measure(|| {
+        let mut scanner = Scanner::new();
+        for _ in 0..16 {
+            scanner.feed(document, &mut |_| {});
+        }
+        for _ in 0..4 {
+            scanner.reset();
+            scanner.feed(document, &mut |_| {});
+        }
+    });
+    assert!(taken.bytes_max <= MEMORY, "{} bytes held", taken.bytes_max);
+}
+
+/// A document that a parser accepts.
+fn check_valid(document: &[u8], value: &Value) {
+    let mut scanner = Scanner::new();
+    let mut found = Vec::new();
+    scanner.feed(document, &mut |message| {
+        let span = message.span();
+        let text = &document[span.start as usize..span.end as usize];
+        let method = message.text(Field::Method).map(str::to_owned);
+        found.push((text.to_vec(), message.kind(), method));
+    });
+    let (state, expected): (_, Vec<&Value>) = match value {
+        Value::Object(_) => (ScanState::Closed, vec![value]),
+        Value::Array(elements) => (
+            ScanState::Closed,
+            elements.iter().filter(|value| value.is_object()).collect(),
+        ),
+        _ => (ScanState::Invalid, Vec::new()),
+    };
+    assert_eq!(scanner.state(), state);
+    assert_eq!(found.len(), expected.len(), "messages");
+    for ((text, kind, method), expected) in found.iter().zip(expected) {
+        let message: Value = serde_json::from_slice(text).expect("a message is valid JSON");
+        assert_eq!(&message, expected);
+        assert_eq!(*kind, kind_of(expected));
+        let name = expected.get("method").and_then(Value::as_str);
+        let name = name.map(|name| name.chars().take(128).collect::<String>());
+        assert_eq!(*method, name);
+    }
+}
+
+/// What a message is, read off the parsed value.
+fn kind_of(message: &Value) -> Kind {
+    let is_id = |id: &Value| id.is_string() || id.is_number();
+    let is_there = |key| message.get(key).is_some();
+    if !is_there("jsonrpc") {
+        return Kind::Other;
+    }
+    match (message.get("method"), message.get("id")) {
+        (Some(Value::String(_)), None) => Kind::Notification,
+        (Some(Value::String(_)), Some(id)) if is_id(id) => Kind::Request,
+        (Some(_), _) => Kind::Other,
+        (None, _) if message.get("error").is_some_and(|error| !error.is_null()) => Kind::Failure,
+        (None, _) if is_there("result") => Kind::Success,
+        (None, _) => Kind::Other,
+    }
+}
