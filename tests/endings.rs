@@ -262,3 +262,26 @@ async fn the_handler_sees_the_id_that_the_row_gets() {
     let row = recording.row();
     assert_eq!(row.error_msg.as_ref(), Some(&row.request_id));
 }
+
+#[tokio::test]
+async fn a_consumer_that_knows_the_length_need_not_poll_again_for_the_row() {
+    let result = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+    for (answer, frames, outcome) in [
+        (json(result), 1, "ok"),
+        (
+            response(202, "", Script::default().sized()),
+            0,
+            "error no_response",
+        ),
+    ] {
+        let recording = Recording::start();
+        let service = recording.layer().layer(recording::answering(answer));
+        let mut body = service.oneshot(post(PING)).await.unwrap().into_body();
+        for _ in 0..frames {
+            body.frame().await.unwrap().unwrap();
+        }
+        assert_eq!(recording.row().outcome(), outcome, "while the body is held");
+        drop(body);
+        assert_eq!(recording.rows().len(), 1);
+    }
+}
