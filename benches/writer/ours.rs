@@ -1,0 +1,144 @@
+//! This crate's store.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tower_mcp_store::{EndReason, RequestEvent, RequestStatus, SessionEvent, Store, StoreEvent};
+use uuid::Uuid;
+
+use crate::case::{self, Case};
+use crate::load::{self, Call};
+use crate::process;
+
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(600);
+
+/// Rows that are offered at once to a file that is to be large.
+const FILL: usize = 100_000;
+
+/// What the layer holds once and shares with every event.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    proxy: Arc<str>,
+    sessions: Arc<[Arc<str>]>,
+}
+
+impl Shared {
+    pub(crate) fn new(sessions: usize) -> Self {
+        Self {
+            proxy: load::PROXY.into(),
+            sessions: (0..sessions).map(|n| load::session_id(n).into()).collect(),
+        }
+    }
+
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = StoreEvent> {
+        self.sessions.iter().enumerate().map(|(n, id)| {
+            let (name, version) = load::CLIENTS[n % load::CLIENTS.len()];
+            let mut event = SessionEvent::new(Arc::clone(id));
+            event.proxy = Arc::clone(&self.proxy);
+            event.started_at = load::START;
+            event.client_name = Some(name.into());
+            event.client_version = Some(version.into());
+            event.protocol_version = Some(load::PROTOCOL.into());
+            StoreEvent::Session(event)
+        })
+    }
+
+    pub(crate) fn request(&self, call: Call) -> RequestEvent {
+        let status = match call.error {
+            Some(_) => RequestStatus::Error,
+            None if call.cancelled => RequestStatus::Timeout,
+            None => RequestStatus::Ok,
+        };
+        let mut event = RequestEvent::new(call.method, status);
+        event.request_id = Uuid::from_u128(call.id);
+        event.ts = call.ts;
+        event.proxy = Arc::clone(&self.proxy);
+        event.session_id = Some(Arc::clone(&self.sessions[call.session]));
+        event.tool = call.tool.map(Into::into);
+        event.target = call.target.map(Into::into);
+        event.latency_us = call.latency_us;
+        event.ttfb_us = Some(call.ttfb_us);
+        event.error_code = call.error.map(|(code, _)| code.into());
+        event.error_msg = call.error.map(|(_, text)| text.into());
+        event.bytes_in = Some(call.bytes_in);
+        event.bytes_out = Some(call.bytes_out);
+        event.http_status = Some(200);
+        event.tool_error = call.tool_error;
+        event.end_reason = call.cancelled.then_some(EndReason::Cancelled);
+        event.protocol_version = Some(load::PROTOCOL.into());
+        event
+    }
+
+    pub(crate) fn requests(&self) -> impl Iterator<Item = StoreEvent> + '_ {
+        load::calls(self.sessions.len()).map(|call| StoreEvent::Request(self.request(call)))
+    }
+}
+
+fn open(path: &Path) -> Store {
+    Store::open(path).expect("the store opens")
+}
+
+/// All rows as fast as they are taken, from the first one recorded to the
+/// return of the flush. The queue takes them all at once, unless `rows` is more
+/// than it holds.
+pub(crate) fn write(path: &Path, case: &Case) {
+    let shared = Shared::new(case.sessions);
+    let store = open(path);
+    let mut requests = shared.requests();
+    shared.sessions().for_each(|event| store.record(event));
+    for start in (0..case.fill).step_by(FILL) {
+        let count = FILL.min(case.fill - start);
+        requests
+            .by_ref()
+            .take(count)
+            .for_each(|event| store.record(event));
+        store.flush(LONG).expect("the fill is written");
+    }
+    let (cpu, start) = (process::cpu(), Instant::now());
+    requests
+        .take(case.rows)
+        .for_each(|event| store.record(event));
+    store.flush(LONG).expect("everything is written");
+    let (wall, cpu) = (start.elapsed(), process::cpu() - cpu);
+    let stats = store.shutdown(LONG).expect("an orderly end");
+    case.tell_rows(wall, cpu, path);
+    case.tell_losses(stats.dropped + stats.failed);
+}
+
+/// Nanoseconds for one event, in bursts of so many threads at once.
+pub(crate) fn hand_over(path: &Path, case: &Case, threads: usize) {
+    const BURST: usize = 2_000;
+    let shared = Shared::new(case.sessions);
+    let store = open(path);
+    let mut requests = shared.requests();
+    let rounds = (0..41).map(|_| {
+        let mut burst = || requests.by_ref().take(BURST).collect::<Vec<_>>();
+        let bursts = (0..threads).map(|_| burst()).collect();
+        let nanos = case::at_once(bursts, |event| store.record(event));
+        store.flush(LONG).expect("everything is written");
+        nanos
+    });
+    case.tell("ns", case::median(rounds.collect()));
+}
+
+/// Nanoseconds for one event when one comes every `pause`.
+pub(crate) fn hand_over_seldom(path: &Path, case: &Case, pause: Duration) {
+    let shared = Shared::new(case.sessions);
+    let store = open(path);
+    let nanos = case::seldom(shared.requests(), pause, |event| store.record(event));
+    case.tell("ns", nanos);
+}
+
+/// What ten seconds without an event cost.
+pub(crate) fn idle(path: &Path, case: &Case) {
+    let shared = Shared::new(case.sessions);
+    let store = open(path);
+    shared
+        .requests()
+        .take(100)
+        .for_each(|event| store.record(event));
+    store.flush(LONG).expect("everything is written");
+    case.tell_idle();
+}
