@@ -32,7 +32,7 @@ impl Case {
             values
                 .filter(|(name, _)| *name == key)
                 .map(|(_, value)| value.to_owned())
-                .last()
+                .next_back()
         };
         let number = |key: &str, default| {
             text(key).map_or(default, |value| usize::from_str(&value).expect("a number"))

@@ -178,7 +178,10 @@ impl<'c, 'e> Group<'c, 'e> {
     /// caller throws the ledger away if this fails.
     pub(crate) fn commit(mut self, ledger: &mut Ledger) -> Result<(), WriteError> {
         let mut write = || {
-            for (session_id, tally) in std::mem::take(&mut self.tallies) {
+            // In the order of the index, so that neighbours share a page.
+            let mut tallies = Vec::from_iter(std::mem::take(&mut self.tallies));
+            tallies.sort_unstable_by_key(|(session_id, _)| *session_id);
+            for (session_id, tally) in tallies {
                 self.write_tally(session_id, &tally)?;
             }
             ledger.write(&self.tx)?;

@@ -38,6 +38,19 @@ const BUSY_TIMEOUT_MS: i64 = 1;
 /// How often [`patiently`] tries.
 const POLL: Duration = Duration::from_micros(500);
 
+/// How many pages of the file the connection holds, in KiB: the ends of all
+/// indexes, at which rows are added, with room to spare.
+const CACHE_KIB: i64 = 16 << 10;
+
+/// The length of the WAL, in pages, from which on a commit brings it home. A
+/// page that many groups write to is then written to the file itself once for
+/// all of them.
+const CHECKPOINT_PAGES: i64 = 4096;
+
+/// What the WAL is cut to, in bytes, once a reader that kept it from being
+/// brought home has let it grow.
+const WAL_LIMIT: i64 = 32 << 20;
+
 /// The connection of one writer.
 #[derive(Debug)]
 pub(crate) struct Db {
@@ -63,8 +76,8 @@ impl Db {
         let alone = lock.as_ref().is_some_and(|lock| lock.alone);
         let set_up = || set_up(&conn, path, alone.then_some(mark.as_str()));
         patiently(OPEN_PATIENCE, is_locked, set_up)?;
-        let journal = || switch_to_wal(&conn);
-        patiently(OPEN_PATIENCE, group::is_busy, journal).map_err(failed)?;
+        let settings = || switch_to_wal(&conn).and_then(|()| bound(&conn));
+        patiently(OPEN_PATIENCE, group::is_busy, settings).map_err(failed)?;
         let lock = lock.and_then(|lock| lock.share(OPEN_PATIENCE));
         if lock.is_some() {
             let leave_mark = || losses::mark(&conn, &mark);
@@ -227,6 +240,10 @@ fn connect(real: &Path) -> rusqlite::Result<Connection> {
     conn.pragma_update(None, "busy_timeout", BUSY_TIMEOUT_MS)?;
     // A file that step 3 refuses keeps its WAL.
     keep_wal_on_close(&conn, true)?;
+    // The tables have one such constraint, on `status`, which our type keeps.
+    // SQLite would build a temporary tree for its list of values with every
+    // row: a third of the row's whole price.
+    conn.pragma_update(None, "ignore_check_constraints", true)?;
     // A table of the user's must not be able to block the migration or the writer.
     conn.pragma_update(None, "foreign_keys", false)?;
     Ok(conn)
@@ -303,6 +320,13 @@ fn switch_to_wal(conn: &Connection) -> rusqlite::Result<()> {
         conn.pragma_update(None, "synchronous", "NORMAL")?;
     }
     Ok(())
+}
+
+/// These read the file first, and so may meet another opening's lock.
+fn bound(conn: &Connection) -> rusqlite::Result<()> {
+    conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    conn.pragma_update(None, "journal_size_limit", WAL_LIMIT)
 }
 
 fn write_meta(conn: &Connection) -> rusqlite::Result<()> {

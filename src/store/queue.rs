@@ -25,8 +25,15 @@ use crate::event::StoreEvent;
 /// however long the queue grows.
 pub(super) const CHUNK: usize = 256;
 
-/// Emptied pieces kept for use again.
-const SPARES: usize = 8;
+/// Emptied pieces kept for use again: those of a burst of some thousand events,
+/// which then touches no fresh memory.
+const SPARES: usize = 32;
+
+/// For how many intervals without an event the writer goes on looking after the
+/// last one, before it sleeps until it is woken. To wake a thread costs a caller
+/// a hundred times what the event does, so only the first one after a silence
+/// is to pay it.
+const RESTS: u32 = 25;
 
 /// Room beyond the bounds that requests cannot take: losing a session or a
 /// listing would blank many rows.
@@ -82,6 +89,8 @@ struct State {
     flush_to: u64,
     waiting: usize,
     sleep: Sleep,
+    /// Intervals that the writer still looks through before it sleeps.
+    rests: u32,
     /// When the layers have something to settle.
     alarm: Deadline,
     refused: Refused,
@@ -113,7 +122,7 @@ enum Sleep {
     Awake,
     /// Asleep until there is an event, or the alarm.
     Idle,
-    /// Asleep until the flush interval is over.
+    /// Asleep until the flush interval is over, or the alarm.
     Lingering,
 }
 
@@ -132,6 +141,7 @@ impl Queue {
                 flush_to: 0,
                 waiting: 0,
                 sleep: Sleep::Awake,
+                rests: 0,
                 alarm: Deadline::NEVER,
                 refused: Refused::default(),
                 closing: None,
@@ -285,37 +295,37 @@ impl Queue {
     /// the queue is closed and empty.
     ///
     /// Events that find the writer idle wait for one `interval`, later ones
-    /// until `due`, so that what arrives together is committed together. A
-    /// flush, a shutdown and a queue more than half full end the wait.
+    /// until `due` or one of the intervals that follow it, so that what arrives
+    /// together is committed together. A flush, a shutdown and a queue more
+    /// than half full end the wait.
     pub(super) fn next(&self, mut due: Deadline, interval: Duration) -> Option<Work> {
         let mut state = self.lock();
         loop {
+            state.sleep = Sleep::Awake;
             if state.closing.is_none() && state.alarm.has_passed() {
                 state.alarm = Deadline::NEVER;
                 return Some(Work::Alarm);
             }
+            let is_due = due.has_passed();
             if !state.pending.is_empty() {
-                break;
-            }
-            if state.closing.is_some() {
+                if is_due || state.is_urgent(self.limits) {
+                    state.rests = RESTS;
+                    return Some(Work::Events(std::mem::take(&mut state.pending)));
+                }
+            } else if state.closing.is_some() {
                 return None;
-            }
-            state.sleep = Sleep::Idle;
-            state = state.alarm.wait(&self.work, state);
-            state.sleep = Sleep::Awake;
-            due = Deadline::after(interval);
-        }
-        while !state.is_urgent(self.limits) && !due.has_passed() {
-            if state.alarm.has_passed() {
-                state.sleep = Sleep::Awake;
-                state.alarm = Deadline::NEVER;
-                return Some(Work::Alarm);
+            } else if state.rests == 0 {
+                state.sleep = Sleep::Idle;
+                state = state.alarm.wait(&self.work, state);
+                due = Deadline::after(interval);
+                continue;
+            } else if is_due {
+                state.rests -= 1;
+                due = Deadline::after(interval);
             }
             state.sleep = Sleep::Lingering;
             state = due.earlier(state.alarm).wait(&self.work, state);
         }
-        state.sleep = Sleep::Awake;
-        Some(Work::Events(std::mem::take(&mut state.pending)))
     }
 
     /// Waits before another attempt at writing; `false` if there is to be none.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -16,9 +16,14 @@ use crate::db::{Db, Ledger, LossReason, Stretch, WriteError};
 use crate::error::{OpenError, chain};
 use crate::event::{RequestEvent, StoreEvent};
 
-/// Pieces of the queue in one transaction: enough that a commit costs little
-/// per row, few enough that other writers of the file get their turn.
-const GROUP: usize = 16;
+/// Pieces of the queue in one transaction, at least and at most. The more, the
+/// more rows share a page that is written.
+const GROUP_SMALLEST: usize = 16;
+const GROUP_LARGEST: usize = 64;
+
+/// About how long a transaction is to take at most, so that other writers of
+/// the file get their turn.
+const GROUP_TIME: Duration = Duration::from_millis(200);
 
 /// Between two transactions without a pause, the time for another writer of
 /// the file to notice that the lock is free.
@@ -43,6 +48,8 @@ pub(super) struct Writer {
     id: Uuid,
     db: Option<Db>,
     ledger: Ledger,
+    /// Pieces of the queue in the next transaction.
+    group: usize,
     /// The file could not be opened or written to at the last attempt.
     failing: bool,
     hook: Option<Hook>,
@@ -74,6 +81,7 @@ impl Writer {
             id: Uuid::now_v7(),
             db: None,
             ledger: Ledger::default(),
+            group: GROUP_SMALLEST,
             failing: false,
             hook,
             hook_panicked: false,
@@ -138,10 +146,12 @@ impl Writer {
     /// Writes `chunks` in groups; `false` if the time for it was up before.
     fn write(&mut self, mut chunks: VecDeque<Chunk>) -> bool {
         while !chunks.is_empty() {
-            let group: Vec<Chunk> = chunks.drain(..GROUP.min(chunks.len())).collect();
+            let group: Vec<Chunk> = chunks.drain(..self.group.min(chunks.len())).collect();
+            let start = Instant::now();
             let Some(rejected) = self.write_group(&group) else {
                 return false;
             };
+            self.group = next_group(self.group, group.len(), start.elapsed());
             self.call_hook(&group, &rejected);
             self.shared.queue.settle(group, rejected.places.len());
             if !chunks.is_empty() {
@@ -293,6 +303,17 @@ impl Writer {
     }
 }
 
+/// How many pieces to write next, where `pieces` of `limit` took so long.
+fn next_group(limit: usize, pieces: usize, took: Duration) -> usize {
+    if took > GROUP_TIME {
+        (limit / 2).max(GROUP_SMALLEST)
+    } else if took < GROUP_TIME / 2 && pieces == limit {
+        (limit * 2).min(GROUP_LARGEST)
+    } else {
+        limit
+    }
+}
+
 /// Writes the events of `group` in one transaction.
 fn commit(db: &Db, group: &[Chunk], ledger: &mut Ledger) -> Result<Rejected, WriteError> {
     let mut transaction = db.group()?;
@@ -325,4 +346,24 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_grow_while_they_are_quick_and_full_and_shrink_when_they_are_slow() {
+        let (quick, fair, slow) = (GROUP_TIME / 4, GROUP_TIME, GROUP_TIME * 2);
+        for (limit, pieces, took, next) in [
+            (16, 16, quick, 32),
+            (16, 15, quick, 16),
+            (32, 32, fair, 32),
+            (64, 64, quick, 64),
+            (64, 64, slow, 32),
+            (16, 1, slow, 16),
+        ] {
+            assert_eq!(next_group(limit, pieces, took), next, "{pieces} of {limit}");
+        }
+    }
 }

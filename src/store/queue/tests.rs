@@ -173,6 +173,43 @@ fn an_event_wakes_an_idle_writer() {
 }
 
 #[test]
+fn an_event_soon_after_others_does_not_wake_the_writer() {
+    let queue = Arc::new(queue(4, usize::MAX));
+    queue.push(request());
+    queue.settle(take(&queue), 0);
+    let writer = thread::spawn({
+        let queue = Arc::clone(&queue);
+        move || events(queue.next(Deadline::after(LONG), LONG)).len()
+    });
+    while queue.lock().sleep != Sleep::Lingering {
+        thread::yield_now();
+    }
+    queue.push(request());
+    assert_eq!(queue.lock().sleep, Sleep::Lingering);
+    drop(queue.flush(NONE));
+    assert_eq!(writer.join().unwrap(), 1);
+}
+
+#[test]
+fn a_writer_that_looked_in_vain_often_enough_sleeps_until_it_is_woken() {
+    let queue = Arc::new(queue(4, usize::MAX));
+    queue.push(request());
+    queue.settle(take(&queue), 0);
+    assert_eq!(queue.lock().rests, RESTS);
+    let writer = thread::spawn({
+        let queue = Arc::clone(&queue);
+        let interval = Duration::from_micros(10);
+        move || queue.next(Deadline::after(NONE), interval).is_none()
+    });
+    while queue.lock().sleep != Sleep::Idle {
+        thread::yield_now();
+    }
+    assert_eq!(queue.lock().rests, 0);
+    queue.close(Deadline::after(LONG));
+    assert!(writer.join().unwrap());
+}
+
+#[test]
 fn a_flush_waits_for_what_came_before_it_and_for_nothing_later() {
     let queue = queue(8, usize::MAX);
     queue.push(request());
