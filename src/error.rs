@@ -9,7 +9,8 @@ use crate::store::Stats;
 
 type Source = Box<dyn Error + Send + Sync + 'static>;
 
-/// Why [`Store::open`](crate::Store::open) did not open a file.
+/// Why [`Store::open`](crate::Store::open) or [`Reader::open`](crate::query::Reader::open)
+/// did not open a file.
 ///
 /// A file that is refused has not been touched. The message says what was
 /// found, what was expected and what can be done; [`source`](Error::source)
@@ -26,6 +27,8 @@ pub struct OpenError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OpenErrorKind {
+    /// There is no file to read; only [`Reader::open`](crate::query::Reader::open) minds.
+    NotFound,
     /// The path names a directory or something else that is no regular file.
     NotAFile,
     /// The file is not an SQLite database.
@@ -38,6 +41,8 @@ pub enum OpenErrorKind {
     ForeignLineage,
     /// The file was written by a newer release of this crate.
     NewerVersion,
+    /// The file is of a version before 4, which only opening it for writing migrates.
+    OlderVersion,
     /// The tables lack columns or constraints of their version.
     IncompatibleTables,
     /// Another program held a lock for as long as the opening waited.
@@ -90,6 +95,47 @@ impl fmt::Display for OpenError {
 impl Error for OpenError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_ref().map(|source| &**source as _)
+    }
+}
+
+/// A question to a file that SQLite could not answer, such as one that is damaged.
+///
+/// [`source`](Error::source) holds SQLite's error.
+#[derive(Debug)]
+pub struct QueryError {
+    detail: String,
+    source: Option<Source>,
+}
+
+impl QueryError {
+    pub(crate) fn new(detail: impl Into<String>) -> Self {
+        Self {
+            detail: detail.into(),
+            source: None,
+        }
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+impl fmt::Display for QueryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl Error for QueryError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as _)
+    }
+}
+
+impl From<OpenError> for QueryError {
+    fn from(error: OpenError) -> Self {
+        Self::new("the store can no longer be opened").with_source(error)
     }
 }
 

@@ -159,6 +159,7 @@
 //! | `bundled` | compiles SQLite in; without it the system's library is linked | yes |
 //! | `decompression` | reads gzip, deflate, brotli and zstd bodies, whose rows are `opaque` without it [^limits] | no |
 //! | `proxy` | `proxy::Forward`, a streaming reverse proxy to put the layer on | no |
+//! | `serde` | `serde::Serialize` for the answers of [`query`] | no |
 //!
 //! [^limits]: Not beyond these bounds, which keep what a hostile body can cost small: 200
 //!     times its size and 4 MiB, in all 256 MiB but for event streams, a window of 8 MiB
@@ -175,12 +176,13 @@ pub mod event;
 #[cfg(feature = "proxy")]
 #[cfg_attr(docsrs, doc(cfg(feature = "proxy")))]
 pub mod proxy;
+pub mod query;
 mod store;
 mod wire;
 
 pub use capture::{Principal, RequestId, ResponseFuture, StoreBody, StoreLayer, StoreService};
 pub use db::SCHEMA_VERSION;
-pub use error::{FlushError, OpenError, OpenErrorKind, ShutdownError};
+pub use error::{FlushError, OpenError, OpenErrorKind, QueryError, ShutdownError};
 pub use event::{
     EndReason, RequestEvent, RequestStatus, SchemaVersionEvent, SessionEvent, SessionSource,
     StoreEvent, TraceId,

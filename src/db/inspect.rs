@@ -8,11 +8,11 @@ use super::{LINEAGE, SCHEMA_VERSION, migrate};
 use crate::error::{OpenError, OpenErrorKind};
 
 /// The newest version that the lineage before ours means the same by.
-const LAST_SHARED_VERSION: i64 = 4;
+pub(crate) const LAST_SHARED_VERSION: i64 = 4;
 
 /// The version of the tables in `conn`: 0 where there are none, an error where
 /// they are not ours to write to.
-pub(super) fn version(conn: &Connection, path: &Path) -> Result<i64, OpenError> {
+pub(crate) fn version(conn: &Connection, path: &Path) -> Result<i64, OpenError> {
     let refuse = |kind, detail: String| Err(OpenError::new(kind, path, detail));
     let tables = tables(conn).map_err(|error| sqlite(path, "it cannot be read", error))?;
     if tables.is_empty() {
@@ -110,7 +110,7 @@ fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
 }
 
 /// An error of SQLite's in the terms of an opening that failed.
-pub(super) fn sqlite(path: &Path, what: &str, error: rusqlite::Error) -> OpenError {
+pub(crate) fn sqlite(path: &Path, what: &str, error: rusqlite::Error) -> OpenError {
     use OpenErrorKind::*;
     let (kind, detail) = match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
@@ -136,7 +136,7 @@ pub(super) fn sqlite(path: &Path, what: &str, error: rusqlite::Error) -> OpenErr
 
 /// Whether the file itself is what stands in the way, so that opening it in
 /// another manner tells nothing new.
-pub(super) fn is_refusal(error: &OpenError) -> bool {
+pub(crate) fn is_refusal(error: &OpenError) -> bool {
     use OpenErrorKind::*;
     matches!(
         error.kind(),

@@ -1,4 +1,4 @@
-//! All SQL of the write side.
+//! All SQL of the write side, and what the read side opens a file with.
 //!
 //! [`Db`] is one open connection of one writer. What arrives together is
 //! written as a [`Group`]: one transaction, in which a row that SQLite refuses
@@ -9,12 +9,13 @@
 //! same process.
 
 mod group;
-mod inspect;
+pub(crate) mod inspect;
 mod listing;
 mod losses;
 mod migrate;
 mod open;
 mod platform;
+pub(crate) mod read_only;
 mod writer_lock;
 
 pub(crate) use group::{Group, WriteError};

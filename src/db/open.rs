@@ -7,7 +7,6 @@
 //!    transaction that migrates: another process may have come first. That
 //!    reading decides; step 2 only spares a refused file from being written to.
 
-use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,6 +16,7 @@ use rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use uuid::Uuid;
 
+use super::read_only::{self, Access};
 use super::writer_lock::WriterLock;
 use super::{Group, LINEAGE, Ledger, SCHEMA_VERSION, WriteError, group, inspect, losses, migrate};
 use crate::clock;
@@ -175,13 +175,6 @@ fn unwritable(path: &Path, error: io::Error) -> OpenError {
     OpenError::new(OpenErrorKind::Unwritable, path, detail).with_source(error)
 }
 
-/// The file beside `database` whose name ends in `suffix`.
-pub(super) fn sidecar(database: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(database);
-    name.push(suffix);
-    name.into()
-}
-
 /// Step 2: an error if the file is one to refuse.
 ///
 /// A read-only connection to a database in WAL mode makes the `-wal` and
@@ -193,43 +186,21 @@ fn refuse_untouched(path: &Path, real: &Path) -> Result<(), OpenError> {
     if real.metadata().is_ok_and(|file| file.len() == 0) {
         return Ok(());
     }
-    let at_rest = || {
-        ["-wal", "-journal"]
-            .iter()
-            .all(|suffix| !sidecar(real, suffix).exists())
-    };
-    let was_at_rest = at_rest();
-    let mode = if was_at_rest {
-        "immutable"
+    let was_at_rest = read_only::at_rest(real);
+    let access = if was_at_rest {
+        Access::AtRest
     } else {
-        "readonly_shm"
+        Access::SharedUntouched
     };
-    let verdict = Connection::open_with_flags(
-        format!("{}?mode=ro&{mode}=1", uri(real)),
-        OpenFlags::SQLITE_OPEN_READ_ONLY
-            | OpenFlags::SQLITE_OPEN_URI
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )
-    .map_err(|error| inspect::sqlite(path, "it cannot be read", error))
-    .and_then(|conn| inspect::version(&conn, path));
+    let verdict = read_only::open(real, access)
+        .map_err(|error| inspect::sqlite(path, "it cannot be read", error))
+        .and_then(|conn| inspect::version(&conn, path));
     match verdict {
-        Err(error) if inspect::is_refusal(&error) && was_at_rest == at_rest() => Err(error),
+        Err(error) if inspect::is_refusal(&error) && was_at_rest == read_only::at_rest(real) => {
+            Err(error)
+        }
         _ => Ok(()),
     }
-}
-
-/// `path` as a URI in which no character of a file name means anything.
-fn uri(path: &Path) -> String {
-    let mut uri = String::from("file:");
-    for byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'/' | b'.' | b'_' | b'-' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
-                uri.push(char::from(*byte));
-            }
-            _ => uri.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    uri
 }
 
 fn connect(real: &Path) -> rusqlite::Result<Connection> {

@@ -25,7 +25,7 @@ impl WriterLock {
     /// `None` where the file system has no locks: then nothing can be told of
     /// other writers.
     pub(super) fn acquire(database: &Path, patience: Duration) -> Option<Self> {
-        let file = open(&super::open::sidecar(database, "-lock")).ok()?;
+        let file = open(&super::read_only::sidecar(database, "-lock")).ok()?;
         match file.try_lock() {
             Ok(()) => Some(Self { file, alone: true }),
             Err(TryLockError::WouldBlock) => {

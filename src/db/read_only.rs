@@ -1,0 +1,63 @@
+//! Connections that change nothing.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+/// How a connection that only reads gets on with those that write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Nobody writes: no lock is taken and no file is made. Right only while
+    /// [`at_rest`] holds, and the file stays as it is.
+    AtRest,
+    /// Beside a living writer, or after one that was killed. Makes the `-shm`
+    /// file where it is missing, as that is where readers and writers meet.
+    Shared,
+    /// As `Shared`, but leaves the `-shm` file as it is.
+    SharedUntouched,
+}
+
+/// Opens `real` for reading.
+pub(crate) fn open(real: &Path, access: Access) -> rusqlite::Result<Connection> {
+    let access = match access {
+        Access::AtRest => "&immutable=1",
+        Access::Shared => "",
+        Access::SharedUntouched => "&readonly_shm=1",
+    };
+    Connection::open_with_flags(
+        format!("{}?mode=ro{access}", uri(real)),
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_URI
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+}
+
+/// Whether nobody has the database open for writing, and nobody died while
+/// writing: there is neither a WAL nor a journal.
+pub(crate) fn at_rest(real: &Path) -> bool {
+    ["-wal", "-journal"]
+        .iter()
+        .all(|suffix| !sidecar(real, suffix).exists())
+}
+
+/// The file beside `database` whose name ends in `suffix`.
+pub(crate) fn sidecar(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(database);
+    name.push(suffix);
+    name.into()
+}
+
+/// `path` as a URI in which no character of a file name means anything.
+fn uri(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'_' | b'-' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                uri.push(char::from(*byte));
+            }
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri
+}

@@ -1,0 +1,197 @@
+//! The connection that everything here asks through.
+
+use std::cell::{Ref, RefCell};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rusqlite::Connection;
+
+use crate::db::inspect;
+use crate::db::read_only::{self, Access};
+use crate::error::{OpenError, OpenErrorKind, QueryError};
+
+/// How many pages of the file a connection holds, in KiB.
+const CACHE_KIB: i64 = 16 << 10;
+
+/// A file that is read, and never created, written to or migrated.
+///
+/// It may be read while it is written, by this process or another, and after
+/// its writer was killed. Each answer is of one moment. A file that nobody
+/// writes to is read without leaving a trace; beside a writer, SQLite keeps its
+/// `-shm` file.
+///
+/// Files of version 4 are read as well: what they do not have is `None`, and
+/// some questions take longer for want of an index.
+#[derive(Debug)]
+pub struct Reader {
+    path: PathBuf,
+    /// With links resolved, as the writer names it.
+    real: PathBuf,
+    link: RefCell<Link>,
+}
+
+#[derive(Debug)]
+struct Link {
+    conn: Connection,
+    version: i64,
+    /// What the file looked like when nobody wrote to it; `None` where the
+    /// connection takes part in SQLite's locking, and so needs no such care.
+    at_rest: Option<Stamp>,
+}
+
+/// By what a file shows that it was written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    length: u64,
+    modified: SystemTime,
+    #[cfg(unix)]
+    inode: u64,
+}
+
+impl Reader {
+    /// Opens the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// There is no file, or it is none of a version from 4 on that this release knows.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        let real = locate(path)?;
+        let link = Link::new(path, &real)?;
+        Ok(Self {
+            path: path.to_owned(),
+            real,
+            link: RefCell::new(link),
+        })
+    }
+
+    /// The path as it was given to [`open`](Self::open).
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The version of the file's tables: 4, or [`SCHEMA_VERSION`](crate::SCHEMA_VERSION).
+    pub fn version(&self) -> i64 {
+        self.link.borrow().version
+    }
+
+    /// Asks one question, whose statements all see the same moment.
+    pub(crate) fn read<T>(
+        &self,
+        ask: impl Fn(&Source<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, QueryError> {
+        loop {
+            let link = self.link()?;
+            let source = Source {
+                conn: &link.conn,
+                version: link.version,
+            };
+            let answer = link
+                .conn
+                .unchecked_transaction()
+                .and_then(|_moment| ask(&source));
+            // A writer may have come meanwhile and changed what was being read.
+            if link.is_current(&self.real) {
+                return answer.map_err(|error| self.failed(error));
+            }
+        }
+    }
+
+    /// A connection that is right to use now.
+    fn link(&self) -> Result<Ref<'_, Link>, QueryError> {
+        if !self.link.borrow().is_current(&self.real) {
+            let link = Link::new(&self.path, &self.real)?;
+            *self.link.borrow_mut() = link;
+        }
+        Ok(self.link.borrow())
+    }
+
+    fn failed(&self, error: rusqlite::Error) -> QueryError {
+        QueryError::new(format!("cannot read the store {}", self.path.display())).with_source(error)
+    }
+}
+
+/// One moment of a file, of a known version.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) conn: &'a Connection,
+    version: i64,
+}
+
+impl Source<'_> {
+    /// Whether the file has what version 5 added.
+    pub(crate) fn has_outcomes(&self) -> bool {
+        self.version > inspect::LAST_SHARED_VERSION
+    }
+}
+
+impl Link {
+    fn new(path: &Path, real: &Path) -> Result<Self, OpenError> {
+        let unreadable = |error| inspect::sqlite(path, "it cannot be read", error);
+        let stamp = Stamp::of(real).map_err(|error| {
+            OpenError::new(OpenErrorKind::Other, path, "it cannot be reached").with_source(error)
+        })?;
+        let at_rest = read_only::at_rest(real).then_some(stamp);
+        let access = match at_rest {
+            Some(_) => Access::AtRest,
+            None => Access::Shared,
+        };
+        let conn = read_only::open(real, access).map_err(unreadable)?;
+        conn.pragma_update(None, "cache_size", -CACHE_KIB)
+            .map_err(unreadable)?;
+        let version = inspect::version(&conn, path)?;
+        if version == 0 {
+            let detail = "it is empty: nothing has opened it for recording yet";
+            return Err(OpenError::new(OpenErrorKind::NotAStore, path, detail));
+        }
+        if version < inspect::LAST_SHARED_VERSION {
+            let detail = format!(
+                "its tables are of version {version}; open it for recording once, \
+                 which brings them up to date"
+            );
+            return Err(OpenError::new(OpenErrorKind::OlderVersion, path, detail));
+        }
+        Ok(Self {
+            conn,
+            version,
+            at_rest,
+        })
+    }
+
+    /// Whether nothing has happened that this connection would not notice.
+    fn is_current(&self, real: &Path) -> bool {
+        self.at_rest.is_none_or(|stamp| {
+            read_only::at_rest(real) && Stamp::of(real).is_ok_and(|now| now == stamp)
+        })
+    }
+}
+
+impl Stamp {
+    fn of(real: &Path) -> io::Result<Self> {
+        let file = fs::metadata(real)?;
+        Ok(Self {
+            length: file.len(),
+            modified: file.modified()?,
+            #[cfg(unix)]
+            inode: std::os::unix::fs::MetadataExt::ino(&file),
+        })
+    }
+}
+
+/// The file that `path` leads to.
+fn locate(path: &Path) -> Result<PathBuf, OpenError> {
+    let real = fs::canonicalize(path).map_err(|error| {
+        let (kind, detail) = match error.kind() {
+            io::ErrorKind::NotFound => (OpenErrorKind::NotFound, "there is no such file"),
+            _ => (OpenErrorKind::Other, "it cannot be reached"),
+        };
+        OpenError::new(kind, path, detail).with_source(error)
+    })?;
+    if real.is_file() {
+        return Ok(real);
+    }
+    let detail = "it is no regular file; give the path of a file";
+    Err(OpenError::new(OpenErrorKind::NotAFile, path, detail))
+}

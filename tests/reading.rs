@@ -1,0 +1,90 @@
+//! A reader opens what can be read and changes nothing.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use support::{LONG, connect, contents, fixture, fresh, record_requests};
+use tower_mcp_store::query::{Reader, Window};
+use tower_mcp_store::{OpenErrorKind, Store};
+
+#[track_caller]
+fn assert_refused(path: &Path, kind: OpenErrorKind, words: &str) {
+    let before = path.parent().map(contents);
+    let error = Reader::open(path).unwrap_err();
+    assert_eq!(error.kind(), kind, "{error}");
+    let message = error.to_string();
+    assert!(
+        message.contains(words),
+        "{message:?} does not hold {words:?}"
+    );
+    assert!(
+        path.parent().map(contents) == before,
+        "something was touched"
+    );
+}
+
+#[test]
+fn a_missing_file_is_not_made() {
+    let (_dir, path) = fresh();
+    assert_refused(&path, OpenErrorKind::NotFound, "no such file");
+}
+
+#[test]
+fn a_file_that_is_no_store_is_refused() {
+    let (_dir, path) = fresh();
+    fs::write(&path, b"").unwrap();
+    assert_refused(&path, OpenErrorKind::NotAStore, "empty");
+    fs::write(&path, b"hello").unwrap();
+    assert_refused(&path, OpenErrorKind::NotADatabase, "not an SQLite database");
+}
+
+#[test]
+fn a_newer_version_and_those_before_4_are_refused() {
+    for version in 1..=3 {
+        let (_dir, path) = fixture(version);
+        assert_refused(
+            &path,
+            OpenErrorKind::OlderVersion,
+            "open it for recording once",
+        );
+    }
+    let (_dir, path) = fixture(4);
+    let conn = connect(&path);
+    conn.execute_batch(
+        "UPDATE meta SET value = '6' WHERE key = 'schema_version';
+         INSERT INTO meta VALUES ('lineage', 'tower-mcp-store');",
+    )
+    .unwrap();
+    conn.close().unwrap();
+    assert_refused(&path, OpenErrorKind::NewerVersion, "version 6");
+}
+
+#[test]
+fn a_file_at_rest_is_read_without_a_trace() {
+    let (dir, path) = fixture(4);
+    let before = contents(dir.path());
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.version(), 4);
+    assert!(reader.losses(Window::ALL).unwrap().is_empty());
+    drop(reader);
+    assert!(contents(dir.path()) == before);
+}
+
+#[test]
+fn a_reader_notices_writers_that_come_and_go() {
+    let (_dir, path) = fixture(4);
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.version(), 4);
+    let store = Store::open(&path).unwrap();
+    connect(&path)
+        .execute_batch("INSERT INTO losses (from_ts, to_ts, reason) VALUES (1, 2, 'queue_full')")
+        .unwrap();
+    assert_eq!(reader.losses(Window::ALL).unwrap().len(), 1);
+    assert_eq!(reader.version(), 5);
+    record_requests(&store, 1);
+    store.shutdown(LONG).unwrap();
+    connect(&path).execute_batch("DELETE FROM losses").unwrap();
+    assert!(reader.losses(Window::ALL).unwrap().is_empty());
+}
