@@ -29,6 +29,17 @@ fn the_accounts_balance_at_every_moment_under_load() {
         .unwrap();
     let again = request();
     let recording = AtomicBool::new(true);
+    let file = {
+        let conn = connect(&path);
+        move || {
+            // One statement, so one moment.
+            let sql = "SELECT submitted >= written + failed + dropped
+                    AND written = (SELECT count(*) FROM requests)
+                    AND failed + dropped = (SELECT coalesce(sum(dropped), 0) FROM losses)
+                FROM writers";
+            assert!(value::<bool>(&conn, sql), "the file agrees with itself");
+        }
+    };
     let samples = thread::scope(|scope| {
         let recorders: Vec<_> = (0..3)
             .map(|_| {
@@ -52,6 +63,9 @@ fn the_accounts_balance_at_every_moment_under_load() {
             }
             samples
         });
+        while !recorders.iter().all(|recorder| recorder.is_finished()) {
+            file();
+        }
         for recorder in recorders {
             recorder.join().unwrap();
         }
@@ -68,6 +82,14 @@ fn the_accounts_balance_at_every_moment_under_load() {
     assert_eq!(
         value::<i64>(&conn, "SELECT count(*) FROM requests") as u64,
         stats.written
+    );
+    let accounts = [stats.submitted, stats.written, stats.failed, stats.dropped];
+    assert_eq!(
+        rows(
+            &conn,
+            "SELECT submitted, written, failed, dropped FROM writers"
+        ),
+        [accounts.map(|count| Value::Integer(count as i64))]
     );
     for (reason, lost) in [
         ("queue_full", stats.dropped),
@@ -150,4 +172,22 @@ fn statistics_read_as_one_line() {
         "2 submitted: 2 written, 0 failed, 0 dropped, 0 queued; \
          0 truncated, 0 unidentified, 0 in flight"
     );
+}
+
+#[test]
+fn each_run_of_a_writer_leaves_its_accounts_in_the_file() {
+    let (_dir, path) = fresh();
+    for run in 1..=2 {
+        let store = Store::open(&path).unwrap();
+        record_requests(&store, 10 * run);
+        store.flush(LONG).unwrap();
+        let conn = connect(&path);
+        let living = "SELECT submitted, written FROM writers WHERE ended_at IS NULL";
+        let count = Value::Integer(10 * run as i64);
+        assert_eq!(rows(&conn, living), [[count.clone(), count]]);
+        store.shutdown(LONG).unwrap();
+        let ended = "SELECT count(*) FROM writers
+             WHERE started_at <= seen_at AND seen_at = ended_at";
+        assert_eq!(value::<i64>(&conn, ended) as u64, run);
+    }
 }

@@ -538,14 +538,14 @@ async fn the_last_handle_that_is_dropped_writes_what_waits() {
         .and_then(|mut query| query.query_map([], |row| row.get(0))?.collect())
         .unwrap();
     assert_eq!(ends, ["detached", "shutdown"]);
-    let marks: i64 = file
+    let living: i64 = file
         .query_row(
-            "SELECT count(*) FROM meta WHERE key GLOB 'writer.*'",
+            "SELECT count(*) FROM writers WHERE ended_at IS NULL",
             [],
             |row| row.get(0),
         )
         .unwrap();
-    assert_eq!(marks, 0, "the file is closed in order");
+    assert_eq!(living, 0, "the file is closed in order");
 }
 
 #[tokio::test]

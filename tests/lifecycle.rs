@@ -71,10 +71,10 @@ fn shutdown_writes_everything_closes_the_file_and_can_be_repeated() {
     assert_eq!((stats.written, stats.queued), (1000, 0));
     assert_eq!(store.state(), StoreState::Closed);
     assert_eq!(clone.shutdown(Duration::ZERO).unwrap(), stats);
-    // A closed database has no WAL, and its writer's mark is gone.
+    // A closed database has no WAL, and its writer's run an end.
     assert!(!dir.path().join("mcp.db-wal").exists());
-    let marks = "SELECT count(*) FROM meta WHERE key GLOB 'writer.*'";
-    assert_eq!(value::<i64>(&connect(&path), marks), 0);
+    let living = "SELECT count(*) FROM writers WHERE ended_at IS NULL";
+    assert_eq!(value::<i64>(&connect(&path), living), 0);
 
     record_requests(&clone, 1);
     assert_eq!((clone.stats().submitted, clone.stats().dropped), (1001, 1));

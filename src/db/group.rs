@@ -6,7 +6,7 @@ use std::fmt;
 use rusqlite::{CachedStatement, Connection, ErrorCode, Transaction, params};
 use uuid::Uuid;
 
-use super::{Ledger, listing, losses, platform};
+use super::{Accounts, Ledger, listing, platform, runs};
 use crate::event::{RequestEvent, RequestStatus, SessionEvent, StoreEvent};
 
 const REQUEST: &str = "INSERT INTO requests (
@@ -51,7 +51,7 @@ pub(crate) struct Group<'c, 'e> {
     request: CachedStatement<'c>,
     tally: CachedStatement<'c>,
     tallies: HashMap<&'e str, Tally>,
-    mark: Option<&'c str>,
+    run: Option<&'c str>,
     tx: Transaction<'c>,
 }
 
@@ -64,17 +64,18 @@ struct Tally {
 }
 
 impl<'c, 'e> Group<'c, 'e> {
-    /// A group in the transaction `tx` of `conn`, which sets the writer's `mark`.
+    /// A group in the transaction `tx` of `conn`, which brings the accounts of
+    /// the writer's `run` up to date.
     pub(super) fn begin(
         tx: Transaction<'c>,
         conn: &'c Connection,
-        mark: Option<&'c str>,
+        run: Option<&'c str>,
     ) -> rusqlite::Result<Self> {
         Ok(Self {
             request: conn.prepare_cached(REQUEST)?,
             tally: conn.prepare_cached(TALLY)?,
             tallies: HashMap::new(),
-            mark,
+            run,
             tx,
         })
     }
@@ -174,9 +175,13 @@ impl<'c, 'e> Group<'c, 'e> {
         self.tally.execute(values).map(drop)
     }
 
-    /// Commits everything together with the losses that `ledger` holds. The
-    /// caller throws the ledger away if this fails.
-    pub(crate) fn commit(mut self, ledger: &mut Ledger) -> Result<(), WriteError> {
+    /// Commits everything together with the losses that `ledger` holds and the
+    /// accounts as they are then. The caller throws the ledger away if this fails.
+    pub(crate) fn commit(
+        mut self,
+        ledger: &mut Ledger,
+        accounts: &Accounts,
+    ) -> Result<(), WriteError> {
         let mut write = || {
             // In the order of the index, so that neighbours share a page.
             let mut tallies = Vec::from_iter(std::mem::take(&mut self.tallies));
@@ -185,8 +190,8 @@ impl<'c, 'e> Group<'c, 'e> {
                 self.write_tally(session_id, &tally)?;
             }
             ledger.write(&self.tx)?;
-            self.mark
-                .map_or(Ok(()), |mark| losses::mark(&self.tx, mark))
+            self.run
+                .map_or(Ok(()), |run| runs::go_on(&self.tx, run, accounts))
         };
         write()
             .and_then(|()| self.tx.commit())
@@ -229,7 +234,12 @@ impl WriteError {
     /// lock or the disk is full, this one is as good as any.
     pub(crate) fn is_of_connection(&self) -> bool {
         let full = self.sqlite().sqlite_error_code() == Some(ErrorCode::DiskFull);
-        !full && !is_busy(self.sqlite())
+        !full && !self.is_busy()
+    }
+
+    /// Whether somebody else holds a lock.
+    pub(crate) fn is_busy(&self) -> bool {
+        is_busy(self.sqlite())
     }
 
     fn sqlite(&self) -> &rusqlite::Error {
@@ -252,6 +262,12 @@ impl From<rusqlite::Error> for WriteError {
 
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.sqlite().fmt(f)
+        self.sqlite().fmt(f)?;
+        match self.sqlite().sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                f.write_str("; move the file away and a new one is begun in its place")
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -1,8 +1,8 @@
-//! Holes in the log: the rows of `losses`, and the marks by which a writer
-//! that was killed is noticed.
+//! Holes in the log: the rows of `losses`.
 
 use rusqlite::{Connection, Result, params};
 
+use super::group::count;
 use crate::clock;
 
 /// Why events are missing, as stored in `losses.reason`.
@@ -107,7 +107,7 @@ impl Ledger {
 
 /// Extends `row` by `stretch`, or makes a new row; gives the row's id.
 fn write(conn: &Connection, reason: LossReason, stretch: Stretch, row: Option<i64>) -> Result<i64> {
-    let dropped = super::group::count(stretch.dropped);
+    let dropped = count(stretch.dropped);
     if let Some(id) = row {
         let mut extend = conn.prepare_cached(EXTEND)?;
         if extend.execute(params![id, stretch.to_ts, dropped])? == 1 {
@@ -126,39 +126,3 @@ fn write(conn: &Connection, reason: LossReason, stretch: Stretch, row: Option<i6
 const INSERT: &str = "INSERT INTO losses (from_ts, to_ts, dropped, reason) VALUES (?1, ?2, ?3, ?4)";
 const EXTEND: &str =
     "UPDATE losses SET to_ts = max(to_ts, ?2), dropped = dropped + ?3 WHERE id = ?1";
-
-/// The key in `meta` under which a writer keeps the time of its last commit.
-pub(super) fn mark_key(writer: uuid::Uuid) -> String {
-    format!("writer.{writer}")
-}
-
-/// Sets the mark of a living writer to now.
-pub(super) fn mark(conn: &Connection, key: &str) -> Result<()> {
-    conn.prepare_cached(
-        "INSERT INTO meta (key, value) VALUES (?1, ?2)
-         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    )?
-    .execute(params![key, clock::unix_ms().to_string()])
-    .map(drop)
-}
-
-/// Takes the mark of a writer away that ends in order.
-pub(super) fn unmark(conn: &Connection, key: &str) -> Result<()> {
-    conn.execute("DELETE FROM meta WHERE key = ?1", [key])
-        .map(drop)
-}
-
-/// Turns every mark but `own` into a row that tells of a writer that was
-/// killed: what it had not committed is missing, how much nobody knows.
-pub(super) fn tell_dead_writers(conn: &Connection, own: &str) -> Result<()> {
-    const DEAD: &str = "key GLOB 'writer.*' AND key <> ?1";
-    conn.execute(
-        &format!(
-            "INSERT INTO losses (from_ts, to_ts, dropped, reason)
-             SELECT CAST(value AS INTEGER), ?2, NULL, 'unclean_shutdown' FROM meta WHERE {DEAD}"
-        ),
-        params![own, clock::unix_ms()],
-    )?;
-    conn.execute(&format!("DELETE FROM meta WHERE {DEAD}"), [own])
-        .map(drop)
-}

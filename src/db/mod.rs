@@ -16,11 +16,13 @@ mod migrate;
 mod open;
 mod platform;
 pub(crate) mod read_only;
+mod runs;
 mod writer_lock;
 
 pub(crate) use group::{Group, WriteError};
 pub(crate) use losses::{Ledger, LossReason, Stretch};
 pub(crate) use open::Db;
+pub(crate) use runs::Accounts;
 
 /// The version of the tables that this release writes, as stored in
 /// `meta.schema_version`.

@@ -18,7 +18,9 @@ use uuid::Uuid;
 
 use super::read_only::{self, Access};
 use super::writer_lock::WriterLock;
-use super::{Group, LINEAGE, Ledger, SCHEMA_VERSION, WriteError, group, inspect, losses, migrate};
+use super::{
+    Accounts, Group, LINEAGE, Ledger, SCHEMA_VERSION, WriteError, group, inspect, migrate, runs,
+};
 use crate::clock;
 use crate::error::{OpenError, OpenErrorKind};
 
@@ -57,8 +59,8 @@ pub(crate) struct Db {
     conn: Connection,
     path: PathBuf,
     identity: Identity,
-    /// The writer's key in `meta`; set while `lock` is held.
-    mark: String,
+    /// The id of the writer's row in `writers`, which is there while `lock` is held.
+    run: String,
     lock: Option<WriterLock>,
 }
 
@@ -71,32 +73,32 @@ impl Db {
         let failed = |error| inspect::sqlite(path, "it cannot be opened for writing", error);
         let conn = connect(&real).map_err(failed)?;
         let identity = Identity::of(&real).map_err(|error| unwritable(path, error))?;
-        let mark = losses::mark_key(writer);
+        let run = writer.to_string();
         let lock = WriterLock::acquire(&real, OPEN_PATIENCE);
         let alone = lock.as_ref().is_some_and(|lock| lock.alone);
-        let set_up = || set_up(&conn, path, alone.then_some(mark.as_str()));
+        let set_up = || set_up(&conn, path, alone.then_some(run.as_str()));
         patiently(OPEN_PATIENCE, is_locked, set_up)?;
         let settings = || switch_to_wal(&conn).and_then(|()| bound(&conn));
         patiently(OPEN_PATIENCE, group::is_busy, settings).map_err(failed)?;
         let lock = lock.and_then(|lock| lock.share(OPEN_PATIENCE));
         if lock.is_some() {
-            let leave_mark = || losses::mark(&conn, &mark);
-            patiently(OPEN_PATIENCE, group::is_busy, leave_mark).map_err(failed)?;
+            let begin = || runs::begin(&conn, &run);
+            patiently(OPEN_PATIENCE, group::is_busy, begin).map_err(failed)?;
         }
         keep_wal_on_close(&conn, false).map_err(failed)?;
         Ok(Self {
             conn,
             path: path.to_owned(),
             identity,
-            mark,
+            run,
             lock,
         })
     }
 
     /// Begins a transaction, holding the write lock.
     pub(crate) fn group<'e>(&self) -> Result<Group<'_, 'e>, WriteError> {
-        let mark = self.lock.is_some().then_some(self.mark.as_str());
-        Group::begin(self.begin(WRITE_PATIENCE)?, &self.conn, mark).map_err(WriteError::Store)
+        let run = self.lock.is_some().then_some(self.run.as_str());
+        Group::begin(self.begin(WRITE_PATIENCE)?, &self.conn, run).map_err(WriteError::Store)
     }
 
     fn begin(&self, patience: Duration) -> Result<Transaction<'_>, WriteError> {
@@ -113,26 +115,31 @@ impl Db {
     /// Leaves a file that was moved or removed, which SQLite notices and closes
     /// without a checkpoint. What is in the WAL is brought home before: under
     /// its new name the file will not find it.
-    pub(crate) fn leave(self) {
+    pub(crate) fn leave(self, accounts: &Accounts) {
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-        if let Err(error) = losses::unmark(&self.conn, &self.mark) {
-            tracing::debug!(%error, "the displaced database keeps the writer's mark");
+        if let Err(error) = runs::end(&self.conn, &self.run, accounts) {
+            tracing::debug!(%error, "the displaced database does not tell how it was left");
         }
         if let Err(error) = self.conn.query_row(checkpoint, [], |_| Ok(())) {
             tracing::debug!(%error, "the displaced database was left with its WAL");
         }
     }
 
-    /// Writes the last losses, takes the writer's mark away and closes the file,
-    /// waiting so long for a lock that somebody else holds.
+    /// Writes the last losses and accounts, ends the writer's run and closes the
+    /// file, waiting so long for a lock that somebody else holds.
     ///
-    /// Where this fails the mark stays, and the next opening tells of an
+    /// Where this fails the run has no end, and the next opening tells of an
     /// unclean shutdown: rightly, since something is missing or may be.
-    pub(crate) fn close(self, ledger: &mut Ledger, patience: Duration) -> Result<(), WriteError> {
+    pub(crate) fn close(
+        self,
+        ledger: &mut Ledger,
+        accounts: &Accounts,
+        patience: Duration,
+    ) -> Result<(), WriteError> {
         let tx = self.begin(patience.max(WRITE_PATIENCE))?;
         ledger
             .write(&tx)
-            .and_then(|()| losses::unmark(&tx, &self.mark))
+            .and_then(|()| runs::end(&tx, &self.run, accounts))
             .and_then(|()| tx.commit())
             .and_then(|()| self.conn.close().map_err(|(_, error)| error))
             .map_err(WriteError::Store)
@@ -246,8 +253,8 @@ fn keep_wal_on_close(conn: &Connection, keep: bool) -> rusqlite::Result<()> {
         .map(drop)
 }
 
-/// Step 3. `sole_writer` is the own mark of a writer that knows all other
-/// marks to be those of dead ones.
+/// Step 3. `sole_writer` is the run of a writer that knows all others to have
+/// ended.
 fn set_up(conn: &Connection, path: &Path, sole_writer: Option<&str>) -> Result<(), OpenError> {
     let failed = |error| inspect::sqlite(path, "it cannot be written", error);
 
@@ -278,7 +285,7 @@ fn set_up(conn: &Connection, path: &Path, sole_writer: Option<&str>) -> Result<(
         OpenError::new(OpenErrorKind::IncompatibleTables, path, detail).with_source(error)
     })?;
     write_meta(&tx)
-        .and_then(|()| sole_writer.map_or(Ok(()), |own| losses::tell_dead_writers(&tx, own)))
+        .and_then(|()| sole_writer.map_or(Ok(()), |own| runs::end_killed(&tx, own)))
         .and_then(|()| tx.commit())
         .map_err(failed)
 }

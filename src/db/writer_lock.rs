@@ -2,7 +2,7 @@
 //!
 //! Every writer holds a shared lock of the operating system on the side file
 //! `<database>-lock` for as long as it lives. Who gets the exclusive lock
-//! therefore knows that every mark that writers left in `meta` is that of a
+//! therefore knows that every run in `writers` without an end is that of a
 //! writer that died. The side file stays: removing it would race with a writer
 //! that has just opened it.
 
@@ -37,8 +37,8 @@ impl WriterLock {
 
     /// Lets other writers in. `None` where the lock could not be kept.
     ///
-    /// Between the two locks another opener may find the file free, so a mark
-    /// is left in the file only after this.
+    /// Between the two locks another opener may find the file free, so the run
+    /// is entered in the file only after this.
     pub(super) fn share(mut self, patience: Duration) -> Option<Self> {
         if self.alone {
             self.file.unlock().ok()?;

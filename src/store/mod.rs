@@ -18,6 +18,7 @@ mod queue;
 mod size;
 mod state;
 mod stats;
+mod trouble;
 mod writer;
 
 pub use builder::StoreBuilder;

@@ -59,6 +59,8 @@ pub(super) struct Chunk {
 pub(super) struct Refused {
     pub(super) queue_full: Option<Stretch>,
     pub(super) shutdown: Option<Stretch>,
+    /// The accounts, with these events and all before them.
+    pub(super) stats: Stats,
 }
 
 #[derive(Debug)]
@@ -361,7 +363,7 @@ impl Queue {
     }
 
     pub(super) fn take_refused(&self) -> Refused {
-        std::mem::take(&mut self.lock().refused)
+        self.lock().take_refused()
     }
 
     pub(super) fn set_condition(&self, condition: StoreState) {
@@ -378,9 +380,7 @@ impl Queue {
             chunk.bytes = 0;
         }
         let mut state = self.lock();
-        state.stats.written += (events - failed) as u64;
-        state.stats.failed += failed as u64;
-        state.stats.queued -= events as u64;
+        state.stats.settle(events as u64, failed as u64);
         state.settled += events as u64;
         state.bytes -= bytes;
         let room = SPARES.saturating_sub(state.spares.len());
@@ -402,7 +402,7 @@ impl Queue {
         state.settled = state.accepted;
         state.bytes = 0;
         let dropped = std::mem::take(&mut state.pending);
-        let refused = std::mem::take(&mut state.refused);
+        let refused = state.take_refused();
         self.tell_progress(state);
         drop(dropped);
         refused
@@ -463,6 +463,13 @@ impl State {
     /// Whether the writer is not to wait for more.
     fn is_urgent(&self, limits: Limits) -> bool {
         self.closing.is_some() || self.flush_to > self.settled || self.is_half_full(limits)
+    }
+
+    fn take_refused(&mut self) -> Refused {
+        Refused {
+            stats: self.stats,
+            ..std::mem::take(&mut self.refused)
+        }
     }
 
     fn obstacle(&self) -> Option<String> {

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::db::Accounts;
+
 /// What became of everything that was recorded, as one consistent snapshot.
 ///
 /// At every moment `submitted == written + failed + dropped + queued`.
@@ -27,6 +29,15 @@ pub struct Stats {
     pub in_flight: u64,
 }
 
+impl Stats {
+    /// So many events of the queue are committed, apart from the failed among them.
+    pub(super) fn settle(&mut self, events: u64, failed: u64) {
+        self.written += events - failed;
+        self.failed += failed;
+        self.queued -= events;
+    }
+}
+
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -42,6 +53,21 @@ impl fmt::Display for Stats {
             self.unidentified,
             self.in_flight,
         )
+    }
+}
+
+impl From<Stats> for Accounts {
+    fn from(stats: Stats) -> Self {
+        // What is queued is the rest.
+        Self {
+            submitted: stats.submitted,
+            written: stats.written,
+            failed: stats.failed,
+            dropped: stats.dropped,
+            truncated: stats.truncated,
+            unidentified: stats.unidentified,
+            in_flight: stats.in_flight,
+        }
     }
 }
 

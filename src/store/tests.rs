@@ -79,6 +79,15 @@ fn the_statistics_hold_what_the_layers_count() {
             (1, 2, 3)
         );
     }
+    let file = rusqlite::Connection::open(store.path()).unwrap();
+    let kept: (i64, i64, i64) = file
+        .query_row(
+            "SELECT truncated, unidentified, in_flight FROM writers",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
+        .unwrap();
+    assert_eq!(kept, (1, 2, 3));
 }
 
 #[test]

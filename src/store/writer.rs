@@ -11,9 +11,10 @@ use uuid::Uuid;
 
 use super::deadline::Deadline;
 use super::queue::{Chunk, Refused, Work};
-use super::{Shared, StoreState};
+use super::trouble::Trouble;
+use super::{Shared, Stats, StoreState};
 use crate::db::{Db, Ledger, LossReason, Stretch, WriteError};
-use crate::error::{OpenError, chain};
+use crate::error::{OpenError, OpenErrorKind, chain};
 use crate::event::{RequestEvent, StoreEvent};
 
 /// Pieces of the queue in one transaction, at least and at most. The more, the
@@ -48,12 +49,42 @@ pub(super) struct Writer {
     id: Uuid,
     db: Option<Db>,
     ledger: Ledger,
+    /// As they were when the queue was last asked.
+    stats: Stats,
     /// Pieces of the queue in the next transaction.
     group: usize,
     /// The file could not be opened or written to at the last attempt.
     failing: bool,
+    outages: Trouble,
+    overloads: Trouble,
+    rejections: Trouble,
     hook: Option<Hook>,
     hook_panicked: bool,
+}
+
+/// Why a group cannot be written now.
+struct Obstacle {
+    reason: String,
+    /// Somebody holds a lock, and will let go of it.
+    is_lock: bool,
+}
+
+impl From<OpenError> for Obstacle {
+    fn from(error: OpenError) -> Self {
+        Self {
+            reason: chain(&error),
+            is_lock: error.kind() == OpenErrorKind::Locked,
+        }
+    }
+}
+
+impl From<WriteError> for Obstacle {
+    fn from(error: WriteError) -> Self {
+        Self {
+            reason: error.to_string(),
+            is_lock: error.is_busy(),
+        }
+    }
 }
 
 /// Events that SQLite refused, by their place in the group.
@@ -81,8 +112,12 @@ impl Writer {
             id: Uuid::now_v7(),
             db: None,
             ledger: Ledger::default(),
+            stats: Stats::default(),
             group: GROUP_SMALLEST,
             failing: false,
+            outages: Trouble::default(),
+            overloads: Trouble::default(),
+            rejections: Trouble::default(),
             hook,
             hook_panicked: false,
         }
@@ -136,6 +171,7 @@ impl Writer {
                 tracing::error!("{reason}; traffic is not recorded until that is mended");
             }
             self.failed(reason);
+            self.ask_queue();
             if !self.shared.queue.pause(pause) {
                 return false;
             }
@@ -168,18 +204,15 @@ impl Writer {
             if self.shared.queue.is_overdue() {
                 return None;
             }
-            let refused = self.shared.queue.take_refused();
-            self.note(refused);
+            self.ask_queue();
             match self.attempt(group) {
                 Ok(rejected) => {
                     self.succeeded();
                     return Some(rejected);
                 }
-                Err(reason) => {
-                    if !self.failing {
-                        tracing::warn!("cannot write to the store, trying again: {reason}");
-                    }
-                    self.failed(reason);
+                Err(obstacle) => {
+                    self.tell_outage(&obstacle);
+                    self.failed(obstacle.reason);
                 }
             }
             if !self.shared.queue.pause(pause) {
@@ -189,25 +222,25 @@ impl Writer {
         }
     }
 
-    fn attempt(&mut self, group: &[Chunk]) -> Result<Rejected, String> {
+    fn attempt(&mut self, group: &[Chunk]) -> Result<Rejected, Obstacle> {
         if let Some(db) = self.db.take_if(|db| db.is_displaced()) {
             tracing::warn!("the store's file was moved or removed, opening its path anew");
-            db.leave();
+            db.leave(&self.stats.into());
             self.ledger.forget_rows();
         }
         let db = match &self.db {
             Some(db) => db,
             None => {
-                let opened = Db::open(&self.shared.path, self.id);
-                self.db.insert(opened.map_err(|error| chain(&error))?)
+                let opened = Db::open(&self.shared.path, self.id)?;
+                self.db.insert(opened)
             }
         };
         // The ledger changes with the file or not at all.
         let mut ledger = self.ledger.clone();
-        match commit(db, group, &mut ledger) {
+        match commit(db, group, &mut ledger, self.stats) {
             Ok(rejected) => {
-                self.tell(&ledger, &rejected);
                 self.ledger = ledger;
+                self.tell(&rejected);
                 Ok(rejected)
             }
             Err(error) => {
@@ -215,16 +248,25 @@ impl Writer {
                     self.db = None;
                     self.ledger.forget_rows();
                 }
-                Err(error.to_string())
+                Err(error.into())
             }
         }
     }
 
-    /// Takes over what the queue refused.
+    /// Takes over what the queue refused, and the accounts of that moment.
+    fn ask_queue(&mut self) {
+        let refused = self.shared.queue.take_refused();
+        self.note(refused);
+    }
+
     fn note(&mut self, refused: Refused) {
+        self.stats = refused.stats;
+        self.shared.counters.fill(&mut self.stats);
         if let Some(stretch) = refused.queue_full {
-            if !self.ledger.is_open(LossReason::QueueFull) {
-                tracing::warn!("the store's queue is full, events are dropped and counted");
+            if let Some(dropped) = self.overloads.happened(stretch.dropped, Instant::now()) {
+                tracing::warn!(
+                    "the store's queue is full and events are dropped, {dropped} so far"
+                );
             }
             self.ledger.add(LossReason::QueueFull, stretch);
         }
@@ -233,23 +275,37 @@ impl Writer {
         }
     }
 
-    /// Tells once when rows begin to be rejected, and when a stretch is over.
-    fn tell(&self, now: &Ledger, rejected: &Rejected) {
-        use LossReason::{QueueFull, WriteFailed};
-        let (was, is) = (self.ledger.is_open(WriteFailed), now.is_open(WriteFailed));
-        if let (false, Some(reason)) = (was, &rejected.first_reason) {
-            tracing::warn!("the store refused an event, which is counted as failed: {reason}");
-        }
-        if was && !is {
+    /// Tells when rows begin to be rejected, and when a stretch is over.
+    fn tell(&mut self, rejected: &Rejected) {
+        if let Some(reason) = &rejected.first_reason {
+            let count = rejected.places.len() as u64;
+            if let Some(count) = self.rejections.happened(count, Instant::now()) {
+                tracing::warn!("the store refused an event, {count} have failed so far: {reason}");
+            }
+        } else if self.rejections.is_over() {
             tracing::info!("the store takes all events again");
         }
-        if self.ledger.is_open(QueueFull) && !now.is_open(QueueFull) {
+        if !self.ledger.is_open(LossReason::QueueFull) && self.overloads.is_over() {
             tracing::info!("the store's queue has room again");
         }
     }
 
+    /// Tells once that nothing can be written.
+    fn tell_outage(&mut self, obstacle: &Obstacle) {
+        if self.failing || self.outages.happened(1, Instant::now()).is_none() {
+            return;
+        }
+        let Obstacle { reason, is_lock } = obstacle;
+        let path = self.shared.path.display();
+        if *is_lock {
+            tracing::warn!("cannot write to the store {path}, trying again: {reason}");
+        } else {
+            tracing::error!("cannot write to the store {path}, trying again: {reason}");
+        }
+    }
+
     fn succeeded(&mut self) {
-        if std::mem::take(&mut self.failing) {
+        if std::mem::take(&mut self.failing) && self.outages.is_over() {
             let stats = self.shared.queue.stats();
             tracing::info!("the store is written to again; {stats}");
         }
@@ -295,9 +351,10 @@ impl Writer {
         }
         self.note(refused);
         let Some(db) = self.db.take() else { return };
+        let time_left = self.shared.queue.time_left();
         if db.is_displaced() {
-            db.leave();
-        } else if let Err(error) = db.close(&mut self.ledger, self.shared.queue.time_left()) {
+            db.leave(&self.stats.into());
+        } else if let Err(error) = db.close(&mut self.ledger, &self.stats.into(), time_left) {
             tracing::warn!("the store could not be closed in order: {error}");
         }
     }
@@ -314,8 +371,13 @@ fn next_group(limit: usize, pieces: usize, took: Duration) -> usize {
     }
 }
 
-/// Writes the events of `group` in one transaction.
-fn commit(db: &Db, group: &[Chunk], ledger: &mut Ledger) -> Result<Rejected, WriteError> {
+/// Writes the events of `group` in one transaction; `stats` is from before.
+fn commit(
+    db: &Db,
+    group: &[Chunk],
+    ledger: &mut Ledger,
+    mut stats: Stats,
+) -> Result<Rejected, WriteError> {
     let mut transaction = db.group()?;
     let mut rejected = Rejected::default();
     for (place, event) in events(group).enumerate() {
@@ -330,11 +392,13 @@ fn commit(db: &Db, group: &[Chunk], ledger: &mut Ledger) -> Result<Rejected, Wri
             Err(error) => return Err(error),
         }
     }
-    if !rejected.places.is_empty() {
-        let count = rejected.places.len() as u64;
-        ledger.add(LossReason::WriteFailed, Stretch::now(count));
+    let failed = rejected.places.len() as u64;
+    if failed > 0 {
+        ledger.add(LossReason::WriteFailed, Stretch::now(failed));
     }
-    transaction.commit(ledger)?;
+    let events: usize = group.iter().map(|chunk| chunk.events.len()).sum();
+    stats.settle(events as u64, failed);
+    transaction.commit(ledger, &stats.into())?;
     Ok(rejected)
 }
 

@@ -22,6 +22,23 @@ CREATE TABLE losses (
     reason  TEXT    NOT NULL
 );
 
+-- One row for each run of a writer, with its accounts as of its last commit.
+-- A run has no end while its writer lives; where it was killed, the next one
+-- enters the moment it was last seen.
+CREATE TABLE writers (
+    id           TEXT    PRIMARY KEY,
+    started_at   INTEGER NOT NULL,
+    seen_at      INTEGER NOT NULL,
+    ended_at     INTEGER,
+    submitted    INTEGER NOT NULL DEFAULT 0,
+    written      INTEGER NOT NULL DEFAULT 0,
+    failed       INTEGER NOT NULL DEFAULT 0,
+    dropped      INTEGER NOT NULL DEFAULT 0,
+    truncated    INTEGER NOT NULL DEFAULT 0,
+    unidentified INTEGER NOT NULL DEFAULT 0,
+    in_flight    INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
 -- The indexes, weighed anew. What an index costs is less the row in it than
 -- the place of that row: one that grows at its end, or at a few places, is
 -- nearly free, one that is written all over dirties a page per row, and the
