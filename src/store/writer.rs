@@ -262,11 +262,10 @@ impl Writer {
     fn note(&mut self, refused: Refused) {
         self.stats = refused.stats;
         self.shared.counters.fill(&mut self.stats);
+        let path = self.shared.path.display();
         if let Some(stretch) = refused.queue_full {
             if let Some(dropped) = self.overloads.happened(stretch.dropped, Instant::now()) {
-                tracing::warn!(
-                    "the store's queue is full and events are dropped, {dropped} so far"
-                );
+                tracing::warn!(%path, "the store's queue is full, {dropped} events dropped so far");
             }
             self.ledger.add(LossReason::QueueFull, stretch);
         }
@@ -280,7 +279,8 @@ impl Writer {
         if let Some(reason) = &rejected.first_reason {
             let count = rejected.places.len() as u64;
             if let Some(count) = self.rejections.happened(count, Instant::now()) {
-                tracing::warn!("the store refused an event, {count} have failed so far: {reason}");
+                let path = self.shared.path.display();
+                tracing::warn!(%path, "the store refused an event, {count} failed so far: {reason}");
             }
         } else if self.rejections.is_over() {
             tracing::info!("the store takes all events again");
@@ -298,9 +298,9 @@ impl Writer {
         let Obstacle { reason, is_lock } = obstacle;
         let path = self.shared.path.display();
         if *is_lock {
-            tracing::warn!("cannot write to the store {path}, trying again: {reason}");
+            tracing::warn!(%path, "cannot write to the store, trying again: {reason}");
         } else {
-            tracing::error!("cannot write to the store {path}, trying again: {reason}");
+            tracing::error!(%path, "cannot write to the store, trying again: {reason}");
         }
     }
 

@@ -1,0 +1,98 @@
+//! Files that are removed, moved or replaced while they are written.
+
+use std::fs;
+
+use tower_mcp_store::{Store, StoreState};
+
+use crate::load::Load;
+use crate::support::{LONG, connect, fresh, record_requests, value};
+use crate::{COUNT, wait_until};
+
+#[test]
+fn a_file_that_is_removed_is_made_anew() {
+    let (dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    record_requests(&store, 1);
+    store.flush(LONG).unwrap();
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    record_requests(&store, 2);
+    store.flush(LONG).unwrap();
+    assert_eq!(value::<i64>(&connect(&path), COUNT), 2);
+    assert_eq!(store.shutdown(LONG).unwrap().written, 3);
+}
+
+#[test]
+fn a_file_that_is_moved_away_is_whole_and_a_new_one_goes_on() {
+    let (dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    record_requests(&store, 1);
+    store.flush(LONG).unwrap();
+    let old = dir.path().join("old.db");
+    fs::rename(&path, &old).unwrap();
+    record_requests(&store, 2);
+    store.flush(LONG).unwrap();
+    assert_eq!(value::<i64>(&connect(&old), COUNT), 1);
+    assert_eq!(value::<i64>(&connect(&path), COUNT), 2);
+    store.shutdown(LONG).unwrap();
+}
+
+#[test]
+fn a_writer_that_leaves_a_moved_file_leaves_the_wal_of_the_next_one_alone() {
+    let (dir, path) = fresh();
+    let wal = dir.path().join("mcp.db-wal");
+    let store = Store::open(&path).unwrap();
+    record_requests(&store, 1);
+    store.flush(LONG).unwrap();
+    fs::rename(&path, dir.path().join("old.db")).unwrap();
+    for suffix in ["-wal", "-shm"] {
+        fs::remove_file(dir.path().join(format!("mcp.db{suffix}"))).unwrap();
+    }
+    let next = Store::open(&path).unwrap();
+    record_requests(&next, 2);
+    next.flush(LONG).unwrap();
+    record_requests(&store, 4);
+    store.flush(LONG).unwrap();
+    assert!(wal.exists());
+    assert_eq!(value::<i64>(&connect(&path), COUNT), 6);
+    next.shutdown(LONG).unwrap();
+    store.shutdown(LONG).unwrap();
+    let conn = connect(&path);
+    assert_eq!(value::<i64>(&conn, COUNT), 6);
+    assert_eq!(value::<String>(&conn, "PRAGMA integrity_check"), "ok");
+}
+
+#[test]
+fn a_file_that_is_replaced_by_something_else_is_left_alone_until_it_is_gone() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, b"something else").unwrap();
+    record_requests(&store, 1);
+    wait_until(|| matches!(store.state(), StoreState::Failing { .. }));
+    assert_eq!(fs::read(&path).unwrap(), b"something else");
+    fs::remove_file(&path).unwrap();
+    store.flush(LONG).unwrap();
+    assert_eq!(value::<i64>(&connect(&path), COUNT), 1);
+}
+
+#[test]
+fn a_file_that_is_removed_under_load_loses_no_event_that_comes_later() {
+    let (dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    let load = Load::start(&store, 2_000);
+    wait_until(|| store.stats().written > 200);
+    // Under this name the rows of the removed file can still be counted.
+    let kept = dir.path().join("kept.db");
+    fs::hard_link(&path, &kept).unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        fs::remove_file(dir.path().join(format!("mcp.db{suffix}"))).unwrap();
+    }
+    wait_until(|| path.exists() && store.stats().queued == 0);
+    let traffic = load.stop();
+    let stats = store.shutdown(LONG).unwrap();
+    traffic.assert_unharmed(stats);
+    let rows = value::<i64>(&connect(&kept), COUNT) + value::<i64>(&connect(&path), COUNT);
+    assert_eq!(rows as u64, traffic.recorded);
+}

@@ -1,0 +1,66 @@
+//! Files that cannot be opened at first, or ever.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use tower_mcp_store::{Store, StoreState};
+use tracing::Level;
+
+use crate::log::{listen, logged};
+use crate::support::{LONG, connect, fresh, record_requests, value};
+use crate::{COUNT, wait_until};
+
+#[test]
+fn a_store_opened_in_the_background_logs_once_and_recovers() {
+    listen();
+    let (_dir, path) = fresh();
+    fs::create_dir(&path).unwrap();
+    let store = Store::builder(&path).queue_events(5).open_in_background();
+    record_requests(&store, 8);
+    wait_until(|| matches!(store.state(), StoreState::Failing { .. }));
+    // Let it fail a second time.
+    std::thread::sleep(Duration::from_millis(100));
+    let StoreState::Failing { reason } = store.state() else {
+        panic!("{}", store.state());
+    };
+    assert!(reason.contains("it is a directory"), "{reason}");
+    let stats = store.stats();
+    assert_eq!((stats.queued, stats.dropped), (5, 3));
+
+    fs::remove_dir(&path).unwrap();
+    store.flush(LONG).unwrap();
+    assert_eq!(store.state(), StoreState::Ready);
+    let name = path.to_str().unwrap();
+    assert_eq!(logged(Level::ERROR, &[name]), 1);
+    store.shutdown(LONG).unwrap();
+    let conn = connect(&path);
+    assert_eq!(value::<i64>(&conn, COUNT), 5);
+    assert_eq!(value::<i64>(&conn, "SELECT dropped FROM losses"), 3);
+}
+
+#[test]
+fn a_store_that_never_opens_ends_in_time_and_counts_what_it_lost() {
+    let (_dir, path) = fresh();
+    fs::write(&path, b"a file").unwrap();
+    let store = Store::builder(path.join("mcp.db")).open_in_background();
+    record_requests(&store, 2);
+    let error = store.shutdown(Duration::from_millis(10)).unwrap_err();
+    assert_eq!(
+        (error.lost, error.stats.dropped, error.stats.queued),
+        (2, 2, 0)
+    );
+    assert!(
+        error.reason.unwrap().contains("cannot open"),
+        "the reason is told"
+    );
+}
+
+#[test]
+fn a_store_that_never_opens_and_has_nothing_to_write_ends_at_once() {
+    let (_dir, path) = fresh();
+    fs::create_dir(&path).unwrap();
+    let store = Store::builder(path).open_in_background();
+    let start = Instant::now();
+    store.shutdown(LONG).unwrap();
+    assert!(start.elapsed() < LONG / 2);
+}
