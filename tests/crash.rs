@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use support::{LONG, connect, fixture, fresh, request, value};
 use tower_mcp_store::{RequestStatus, SessionEvent, Store, StoreEvent};
@@ -119,6 +119,13 @@ fn a_killed_writer_leaves_a_whole_file_that_tells_of_it() {
                 OR s.total_errors <> coalesce(r.errors, 0)",
         );
         assert_eq!(wrong_counters, 0);
+        let recorded: i64 = value(
+            &conn,
+            "SELECT (SELECT count(*) FROM requests) + (SELECT count(*) FROM sessions)
+                 + (SELECT count(*) FROM sessions WHERE ended_at IS NOT NULL)",
+        );
+        let written: i64 = value(&conn, "SELECT sum(written) FROM writers");
+        assert_eq!(written, recorded);
         let told: i64 = value(
             &conn,
             "SELECT count(*) FROM losses WHERE reason = 'unclean_shutdown'
@@ -126,6 +133,56 @@ fn a_killed_writer_leaves_a_whole_file_that_tells_of_it() {
         );
         assert_eq!(told as u64, round);
     }
+}
+
+/// Records two requests a millisecond for ever, with the settings of a store
+/// that was given none; prints when the first of them are committed.
+fn record_steadily(path: &Path) {
+    let mut is_told = false;
+    let store = Store::builder(path)
+        .on_recorded(move |_| {
+            if !std::mem::replace(&mut is_told, true) {
+                println!("!committed");
+            }
+        })
+        .open()
+        .unwrap();
+    let start = Instant::now();
+    for due in (0..).map(|n| start + n * Duration::from_micros(500)) {
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        store.record(StoreEvent::Request(request()));
+    }
+}
+
+#[test]
+fn a_kill_costs_a_flush_interval_and_the_commit_under_way() {
+    const NAME: &str = "a_kill_costs_a_flush_interval_and_the_commit_under_way";
+    if let Some(path) = std::env::var_os(CHILD) {
+        record_steadily(Path::new(&path));
+    }
+    let (_dir, path) = fresh();
+    let mut missing = Vec::new();
+    for round in 1..=kills(9) {
+        let (child, lines) = spawn(NAME, &path);
+        lines.recv_timeout(LONG).unwrap();
+        thread::sleep(Duration::from_millis(100 + round * 7 % 40));
+        let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        kill(child);
+        Store::open(&path).unwrap().shutdown(LONG).unwrap();
+        let conn = connect(&path);
+        let last: i64 = value(&conn, "SELECT max(ts) FROM requests");
+        missing.push(end.as_millis() as i64 - last);
+        // The hole that is told of begins no later than the real one.
+        let told: i64 = value(&conn, "SELECT max(from_ts) FROM losses");
+        assert!(told <= last + 1, "{told} > {last}");
+    }
+    missing.sort_unstable();
+    let (median, worst) = (missing[missing.len() / 2], missing[missing.len() - 1]);
+    println!(
+        "missing: median {median} ms, worst {worst} ms of {}",
+        missing.len()
+    );
+    assert!(median < 50, "{missing:?}");
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::process;
 
-/// `NAME [sessions=N] [rows=N] [fill=N] [group=N] [sql=TEXT]`, as on the
-/// command line.
+/// `NAME [sessions=N] [rows=N] [fill=N] [group=N] [rate=N] [sql=TEXT]`, as on
+/// the command line.
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) sessions: usize,
@@ -19,6 +19,8 @@ pub(crate) struct Case {
     pub(crate) fill: usize,
     /// Rows in one transaction of the plain loop.
     pub(crate) group: usize,
+    /// Rows that come each second.
+    pub(crate) rate: u32,
     /// What the plain loop runs before, to measure other indexes.
     pub(crate) sql: String,
 }
@@ -43,6 +45,7 @@ impl Case {
             rows: number("rows", 200_000),
             fill: number("fill", 0),
             group: number("group", 16_384),
+            rate: number("rate", 10_000) as u32,
             sql: text("sql").unwrap_or_default(),
         }
     }

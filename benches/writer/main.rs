@@ -39,6 +39,7 @@ fn measure(case: &Case) {
         "hand_over_2" => ours::hand_over(path, case, 2),
         "hand_over_ms" => ours::hand_over_seldom(path, case, Duration::from_millis(1)),
         "hand_over_s" => ours::hand_over_seldom(path, case, Duration::from_secs(1)),
+        "visible" => ours::visible(path, case),
         "idle" => ours::idle(path, case),
         other => panic!("no measurement {other}"),
     }

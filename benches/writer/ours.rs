@@ -1,9 +1,13 @@
 //! This crate's store.
 
+use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
 use tower_mcp_store::{EndReason, RequestEvent, RequestStatus, SessionEvent, Store, StoreEvent};
 use uuid::Uuid;
 
@@ -16,6 +20,9 @@ const LONG: Duration = Duration::from_secs(600);
 
 /// Rows that are offered at once to a file that is to be large.
 const FILL: usize = 100_000;
+
+/// How long rows come at a given rate.
+const SECONDS: u32 = 5;
 
 /// What the layer holds once and shares with every event.
 #[derive(Clone)]
@@ -141,4 +148,55 @@ pub(crate) fn idle(path: &Path, case: &Case) {
         .for_each(|event| store.record(event));
     store.flush(LONG).expect("everything is written");
     case.tell_idle();
+}
+
+/// How long it takes until a reader sees a request, while so many come each
+/// second.
+pub(crate) fn visible(path: &Path, case: &Case) {
+    let shared = Shared::new(case.sessions);
+    let store = open(path);
+    shared.sessions().for_each(|event| store.record(event));
+    store.flush(LONG).expect("everything is written");
+    // The rows come in the order in which they were recorded.
+    let recorded: Mutex<VecDeque<Instant>> = Mutex::new(VecDeque::new());
+    let is_over = AtomicBool::new(false);
+    let mut waits = thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let file = Connection::open(path).expect("the file opens");
+            let mut newest = file
+                .prepare("SELECT coalesce(max(id), 0) FROM requests")
+                .expect("valid SQL");
+            let (mut seen, mut waits) = (0, Vec::new());
+            while !is_over.load(Ordering::Relaxed) {
+                thread::sleep(Duration::from_millis(1));
+                let rows: i64 = newest.query_row([], |row| row.get(0)).expect("a count");
+                let now = Instant::now();
+                let mut recorded = recorded.lock().expect("no panic");
+                let new = recorded.drain(..(rows - seen) as usize);
+                waits.extend(new.map(|at| (now - at).as_secs_f64() * 1e3));
+                seen = rows;
+            }
+            waits
+        });
+        let start = Instant::now();
+        for (n, event) in (0..case.rate * SECONDS).zip(shared.requests()) {
+            let due = start + Duration::from_secs(1) * n / case.rate;
+            let early = due.saturating_duration_since(Instant::now());
+            if early > Duration::from_millis(1) {
+                thread::sleep(early);
+            }
+            // Noted before the reader can see it.
+            recorded.lock().expect("no panic").push_back(Instant::now());
+            store.record(event);
+        }
+        store.flush(LONG).expect("everything is written");
+        thread::sleep(Duration::from_millis(100));
+        is_over.store(true, Ordering::Relaxed);
+        reader.join().expect("no panic")
+    });
+    assert_eq!(store.stats().dropped, 0);
+    waits.sort_by(f64::total_cmp);
+    for (name, share) in [("p50_ms", 50), ("p99_ms", 99), ("max_ms", 100)] {
+        case.tell(name, waits[(waits.len() - 1) * share / 100]);
+    }
 }

@@ -16,7 +16,7 @@ struct Row {
     plain: bool,
 }
 
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 10] = [
     Row {
         case: &["write", "sessions=50"],
         title: "50 sessions",
@@ -75,6 +75,28 @@ const ROWS: [Row; 8] = [
         plain: false,
     },
     Row {
+        case: &["visible", "rate=10000"],
+        title: "visible, 10,000/s",
+        figures: &[
+            ("p50_ms", "median, ms"),
+            ("p99_ms", "99th percentile, ms"),
+            ("max_ms", "last, ms"),
+        ],
+        peer: None,
+        plain: false,
+    },
+    Row {
+        case: &["visible", "rate=50000"],
+        title: "visible, 50,000/s",
+        figures: &[
+            ("p50_ms", "median, ms"),
+            ("p99_ms", "99th percentile, ms"),
+            ("max_ms", "last, ms"),
+        ],
+        peer: None,
+        plain: false,
+    },
+    Row {
         case: &["idle"],
         title: "idle, 10 s",
         figures: &[("cpu_ms", "CPU, ms"), ("switches", "context switches")],
@@ -121,7 +143,7 @@ pub(crate) fn print(settings: &[String]) {
             arguments: |row| row.peer.map(<[_]>::to_vec),
         });
     }
-    print!("{:<28} {:<18}", "", "");
+    print!("{:<28} {:<20}", "", "");
     contenders
         .iter()
         .for_each(|contender| print!("{:>12}", contender.name));
@@ -144,7 +166,7 @@ pub(crate) fn print(settings: &[String]) {
                 .iter()
                 .map(|figures| figures.get(*key).cloned().map(median))
                 .collect();
-            print!("{:<28} {unit:<18}", row.title);
+            print!("{:<28} {unit:<20}", row.title);
             for value in &values {
                 print!("{:>12}", value.map_or("-".to_owned(), round));
             }

@@ -12,8 +12,10 @@ use crate::clock;
 
 /// What became of everything that one writer was given. What is none of
 /// written, failed and dropped was queued.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Accounts {
+    /// No event given before this moment is queued; unix milliseconds.
+    pub(crate) as_of: i64,
     pub(crate) submitted: u64,
     pub(crate) written: u64,
     pub(crate) failed: u64,
@@ -52,7 +54,7 @@ fn write(conn: &Connection, id: &str, accounts: &Accounts, ends: bool) -> Result
     )?
     .execute(params![
         id,
-        clock::unix_ms(),
+        accounts.as_of,
         ends,
         count(accounts.submitted),
         count(accounts.written),
@@ -65,7 +67,7 @@ fn write(conn: &Connection, id: &str, accounts: &Accounts, ends: bool) -> Result
     .map(drop)
 }
 
-/// Ends every run but `own` where its writer was last seen, and tells of it in
+/// Ends every run but `own`, whose writers were killed, at their last accounts, and tells of it in
 /// `losses`: what it had not committed is missing, how much nobody knows.
 pub(super) fn end_killed(conn: &Connection, own: &str) -> Result<()> {
     // The clock may have been set back since.

@@ -17,6 +17,7 @@ use std::time::Duration;
 use super::deadline::Deadline;
 use super::size::size;
 use super::{Stats, StoreState};
+use crate::clock;
 use crate::db::Stretch;
 use crate::error::{FlushError, ShutdownError};
 use crate::event::StoreEvent;
@@ -112,7 +113,8 @@ struct State {
 /// What there is for the writer to do.
 #[derive(Debug)]
 pub(super) enum Work {
-    Events(VecDeque<Chunk>),
+    /// All events accepted before `until`, in unix milliseconds.
+    Events { chunks: VecDeque<Chunk>, until: i64 },
     /// The layers have something to settle.
     Alarm,
 }
@@ -312,7 +314,10 @@ impl Queue {
             if !state.pending.is_empty() {
                 if is_due || state.is_urgent(self.limits) {
                     state.rests = RESTS;
-                    return Some(Work::Events(std::mem::take(&mut state.pending)));
+                    return Some(Work::Events {
+                        chunks: std::mem::take(&mut state.pending),
+                        until: clock::unix_ms(),
+                    });
                 }
             } else if state.closing.is_some() {
                 return None;

@@ -30,6 +30,20 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// What the file keeps of this; what is queued is the rest.
+    pub(super) fn accounts(&self, as_of: i64) -> Accounts {
+        Accounts {
+            as_of,
+            submitted: self.submitted,
+            written: self.written,
+            failed: self.failed,
+            dropped: self.dropped,
+            truncated: self.truncated,
+            unidentified: self.unidentified,
+            in_flight: self.in_flight,
+        }
+    }
+
     /// So many events of the queue are committed, apart from the failed among them.
     pub(super) fn settle(&mut self, events: u64, failed: u64) {
         self.written += events - failed;
@@ -53,21 +67,6 @@ impl fmt::Display for Stats {
             self.unidentified,
             self.in_flight,
         )
-    }
-}
-
-impl From<Stats> for Accounts {
-    fn from(stats: Stats) -> Self {
-        // What is queued is the rest.
-        Self {
-            submitted: stats.submitted,
-            written: stats.written,
-            failed: stats.failed,
-            dropped: stats.dropped,
-            truncated: stats.truncated,
-            unidentified: stats.unidentified,
-            in_flight: stats.in_flight,
-        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::deadline::Deadline;
 use super::queue::{Chunk, Refused, Work};
 use super::trouble::Trouble;
 use super::{Shared, Stats, StoreState};
+use crate::clock;
 use crate::db::{Db, Ledger, LossReason, Stretch, WriteError};
 use crate::error::{OpenError, OpenErrorKind, chain};
 use crate::event::{RequestEvent, StoreEvent};
@@ -51,6 +52,9 @@ pub(super) struct Writer {
     ledger: Ledger,
     /// As they were when the queue was last asked.
     stats: Stats,
+    /// Every event accepted before this moment is settled with the next group;
+    /// unix milliseconds.
+    as_of: i64,
     /// Pieces of the queue in the next transaction.
     group: usize,
     /// The file could not be opened or written to at the last attempt.
@@ -113,6 +117,7 @@ impl Writer {
             db: None,
             ledger: Ledger::default(),
             stats: Stats::default(),
+            as_of: clock::unix_ms(),
             group: GROUP_SMALLEST,
             failing: false,
             outages: Trouble::default(),
@@ -135,9 +140,9 @@ impl Writer {
             while let Some(work) = shared.queue.next(due, self.flush_interval) {
                 match work {
                     Work::Alarm => shared.settle_overdue(),
-                    Work::Events(chunks) => {
+                    Work::Events { chunks, until } => {
                         due = Deadline::after(self.flush_interval);
-                        if !self.write(chunks) {
+                        if !self.write(chunks, until) {
                             break;
                         }
                     }
@@ -179,10 +184,14 @@ impl Writer {
         }
     }
 
-    /// Writes `chunks` in groups; `false` if the time for it was up before.
-    fn write(&mut self, mut chunks: VecDeque<Chunk>) -> bool {
+    /// Writes `chunks`, which hold all events accepted before `until`, in groups;
+    /// `false` if the time for it was up before.
+    fn write(&mut self, mut chunks: VecDeque<Chunk>, until: i64) -> bool {
         while !chunks.is_empty() {
             let group: Vec<Chunk> = chunks.drain(..self.group.min(chunks.len())).collect();
+            if chunks.is_empty() {
+                self.as_of = until;
+            }
             let start = Instant::now();
             let Some(rejected) = self.write_group(&group) else {
                 return false;
@@ -225,7 +234,7 @@ impl Writer {
     fn attempt(&mut self, group: &[Chunk]) -> Result<Rejected, Obstacle> {
         if let Some(db) = self.db.take_if(|db| db.is_displaced()) {
             tracing::warn!("the store's file was moved or removed, opening its path anew");
-            db.leave(&self.stats.into());
+            db.leave(&self.stats.accounts(clock::unix_ms()));
             self.ledger.forget_rows();
         }
         let db = match &self.db {
@@ -237,7 +246,7 @@ impl Writer {
         };
         // The ledger changes with the file or not at all.
         let mut ledger = self.ledger.clone();
-        match commit(db, group, &mut ledger, self.stats) {
+        match commit(db, group, &mut ledger, self.stats, self.as_of) {
             Ok(rejected) => {
                 self.ledger = ledger;
                 self.tell(&rejected);
@@ -352,9 +361,10 @@ impl Writer {
         self.note(refused);
         let Some(db) = self.db.take() else { return };
         let time_left = self.shared.queue.time_left();
+        let accounts = self.stats.accounts(clock::unix_ms());
         if db.is_displaced() {
-            db.leave(&self.stats.into());
-        } else if let Err(error) = db.close(&mut self.ledger, &self.stats.into(), time_left) {
+            db.leave(&self.stats.accounts(clock::unix_ms()));
+        } else if let Err(error) = db.close(&mut self.ledger, &accounts, time_left) {
             tracing::warn!("the store could not be closed in order: {error}");
         }
     }
@@ -377,6 +387,7 @@ fn commit(
     group: &[Chunk],
     ledger: &mut Ledger,
     mut stats: Stats,
+    as_of: i64,
 ) -> Result<Rejected, WriteError> {
     let mut transaction = db.group()?;
     let mut rejected = Rejected::default();
@@ -398,7 +409,7 @@ fn commit(
     }
     let events: usize = group.iter().map(|chunk| chunk.events.len()).sum();
     stats.settle(events as u64, failed);
-    transaction.commit(ledger, &stats.into())?;
+    transaction.commit(ledger, &stats.accounts(as_of))?;
     Ok(rejected)
 }
 

@@ -23,8 +23,8 @@ CREATE TABLE losses (
 );
 
 -- One row for each run of a writer, with its accounts as of its last commit.
--- A run has no end while its writer lives; where it was killed, the next one
--- enters the moment it was last seen.
+-- What was recorded before seen_at is in them. A run has no end while its writer
+-- lives; where that was killed, the next one enters seen_at.
 CREATE TABLE writers (
     id           TEXT    PRIMARY KEY,
     started_at   INTEGER NOT NULL,

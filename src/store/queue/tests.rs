@@ -37,7 +37,7 @@ fn take(queue: &Queue) -> Vec<Chunk> {
 #[track_caller]
 fn events(work: Option<Work>) -> VecDeque<Chunk> {
     match work {
-        Some(Work::Events(chunks)) => chunks,
+        Some(Work::Events { chunks, .. }) => chunks,
         other => panic!("events are expected, not {other:?}"),
     }
 }
