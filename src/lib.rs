@@ -173,6 +173,7 @@ mod clock;
 mod db;
 mod error;
 pub mod event;
+mod histogram;
 #[cfg(feature = "proxy")]
 #[cfg_attr(docsrs, doc(cfg(feature = "proxy")))]
 pub mod proxy;

@@ -12,10 +12,12 @@ mod group;
 pub(crate) mod inspect;
 mod listing;
 mod losses;
+mod meta;
 mod migrate;
 mod open;
 mod platform;
 pub(crate) mod read_only;
+mod rollup;
 mod runs;
 mod writer_lock;
 

@@ -13,13 +13,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
 use super::read_only::{self, Access};
 use super::writer_lock::WriterLock;
 use super::{
-    Accounts, Group, LINEAGE, Ledger, SCHEMA_VERSION, WriteError, group, inspect, migrate, runs,
+    Accounts, Group, LINEAGE, Ledger, SCHEMA_VERSION, WriteError, group, inspect, meta, migrate,
+    runs,
 };
 use crate::clock;
 use crate::error::{OpenError, OpenErrorKind};
@@ -39,6 +40,9 @@ const BUSY_TIMEOUT_MS: i64 = 1;
 
 /// How often [`patiently`] tries.
 const POLL: Duration = Duration::from_micros(500);
+
+/// More statements than the writer has, so that each is prepared once.
+const STATEMENTS: usize = 64;
 
 /// How many pages of the file the connection holds, in KiB: the ends of all
 /// indexes, at which rows are added, with room to spare.
@@ -215,6 +219,7 @@ fn connect(real: &Path) -> rusqlite::Result<Connection> {
         real,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.pragma_update(None, "busy_timeout", BUSY_TIMEOUT_MS)?;
     // A file that step 3 refuses keeps its WAL.
     keep_wal_on_close(&conn, true)?;
@@ -317,11 +322,7 @@ fn write_meta(conn: &Connection) -> rusqlite::Result<()> {
         ("writer_version", env!("CARGO_PKG_VERSION")),
         ("lineage", LINEAGE),
     ] {
-        conn.execute(
-            "INSERT INTO meta (key, value) VALUES (?1, ?2)
-             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            params![key, value],
-        )?;
+        meta::set(conn, key, value)?;
     }
     Ok(())
 }

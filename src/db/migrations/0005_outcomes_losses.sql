@@ -90,3 +90,25 @@ CREATE INDEX idx_sessions_started ON sessions (started_at);
 CREATE INDEX idx_sessions_client  ON sessions (client_name, started_at);
 -- Written with every group of a session's requests, so as short as can be.
 CREATE INDEX idx_sessions_active  ON sessions (last_seen_at) WHERE ended_at IS NULL;
+
+-- Statistics that outlive the requests: a cell for each hour and each day
+-- (`width` ms from `start`, UTC) and each name and status in it. Requests up to
+-- the id in `meta.requests_folded_to` are in these cells; what is younger is to
+-- be counted from its rows. `tool` is '' where there is none. `latencies` is a
+-- histogram of microseconds; it and `max_latency_us` leave out the requests
+-- that only measure how long a client stayed (`stream_end`).
+CREATE TABLE request_rollups (
+    width          INTEGER NOT NULL,
+    start          INTEGER NOT NULL,
+    proxy          TEXT    NOT NULL,
+    method         TEXT    NOT NULL,
+    tool           TEXT    NOT NULL,
+    status         TEXT    NOT NULL,
+    calls          INTEGER NOT NULL,
+    tool_errors    INTEGER NOT NULL,
+    bytes_in       INTEGER NOT NULL,
+    bytes_out      INTEGER NOT NULL,
+    max_latency_us INTEGER NOT NULL,
+    latencies      BLOB    NOT NULL,
+    PRIMARY KEY (width, start, proxy, method, tool, status)
+) WITHOUT ROWID;

@@ -1,0 +1,221 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::db::{SCHEMA_VERSION, migrate};
+
+const HOUR: i64 = Width::Hour.ms();
+const DAY: i64 = Width::Day.ms();
+
+fn file() -> Connection {
+    let conn = Connection::open_in_memory().unwrap();
+    migrate::migrate(&conn, 0, SCHEMA_VERSION).unwrap();
+    conn
+}
+
+/// As a program inserts it that was written for version 4.
+fn insert(conn: &Connection, ts: i64, method: &str, tool: Option<&str>, latency_us: i64) {
+    conn.execute(
+        "INSERT INTO requests (request_id, ts, proxy, method, tool, latency_us, status, bytes_in)
+         VALUES (hex(randomblob(16)), ?1, 'p', ?2, ?3, ?4, 'ok', 10)",
+        params![ts, method, tool, latency_us],
+    )
+    .unwrap();
+}
+
+fn fold_all(conn: &Connection) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while fold(conn, until).unwrap() > 0 {}
+    assert!(!is_behind(conn).unwrap());
+}
+
+/// `width, start, method, tool, status, calls, max_latency_us` of all cells.
+type Line = (i64, i64, String, String, String, i64, i64);
+
+fn cells(conn: &Connection) -> Vec<Line> {
+    conn.prepare(
+        "SELECT width, start, method, tool, status, calls, max_latency_us FROM request_rollups",
+    )
+    .unwrap()
+    .query_map([], |row| row.try_into())
+    .unwrap()
+    .collect::<Result<_>>()
+    .unwrap()
+}
+
+fn value<T: rusqlite::types::FromSql>(conn: &Connection, sql: &str) -> T {
+    conn.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+fn latencies(conn: &Connection, width: Width) -> Histogram {
+    let mut all = Histogram::default();
+    let sql = "SELECT latencies FROM request_rollups WHERE width = ?1";
+    let mut statement = conn.prepare(sql).unwrap();
+    let mut rows = statement.query([width.ms()]).unwrap();
+    while let Some(row) = rows.next().unwrap() {
+        all.merge(row.get_ref(0).unwrap().as_blob().unwrap());
+    }
+    all
+}
+
+#[test]
+fn a_request_is_in_the_hour_and_the_day_of_its_time_however_late_it_is_written() {
+    let conn = file();
+    insert(&conn, 2 * DAY + 5 * HOUR, "ping", None, 100);
+    fold_all(&conn);
+    insert(&conn, 2 * DAY + 5 * HOUR - 1, "ping", None, 300);
+    insert(&conn, 2 * DAY + 6 * HOUR - 1, "ping", None, 200);
+    insert(&conn, -1, "ping", None, 7);
+    fold_all(&conn);
+    let line = |width, start, calls, max| {
+        let (method, status) = ("ping".to_owned(), "ok".to_owned());
+        (width, start, method, String::new(), status, calls, max)
+    };
+    assert_eq!(
+        cells(&conn),
+        [
+            line(HOUR, -HOUR, 1, 7),
+            line(HOUR, 2 * DAY + 4 * HOUR, 1, 300),
+            line(HOUR, 2 * DAY + 5 * HOUR, 2, 200),
+            line(DAY, -DAY, 1, 7),
+            line(DAY, 2 * DAY, 3, 300),
+        ]
+    );
+    assert_eq!(folded_to(&conn).unwrap(), 4);
+}
+
+#[test]
+fn how_long_a_client_listened_is_counted_but_is_no_latency() {
+    let conn = file();
+    insert(&conn, 0, "subscriptions/listen", None, 90_000_000);
+    conn.execute("UPDATE requests SET end_reason = 'stream_end'", [])
+        .unwrap();
+    fold_all(&conn);
+    assert_eq!(
+        value::<i64>(&conn, "SELECT sum(calls) FROM request_rollups"),
+        2
+    );
+    assert_eq!(
+        value::<i64>(&conn, "SELECT max(max_latency_us) FROM request_rollups"),
+        0
+    );
+    assert_eq!(latencies(&conn, Width::Day).count(), 0);
+}
+
+#[test]
+fn names_beyond_the_bound_of_a_day_share_one() {
+    let conn = file();
+    let bound = usize::try_from(NAMES_PER_DAY).unwrap();
+    conn.execute_batch("BEGIN").unwrap();
+    for n in 0..bound + 300 {
+        insert(&conn, 0, "tools/call", Some(&format!("made up {n:05}")), 1);
+    }
+    insert(&conn, 0, "made/up", None, 1);
+    // Known by then, and another day.
+    insert(&conn, 0, "tools/call", Some("made up 00000"), 1);
+    insert(&conn, DAY, "tools/call", Some("made up 09999"), 1);
+    fold_all(&conn);
+    conn.execute_batch("COMMIT").unwrap();
+    let named = "SELECT count(*) FROM request_rollups
+                 WHERE width = 86400000 AND start = 0 AND tool LIKE 'made up%'";
+    assert_eq!(value::<i64>(&conn, named), NAMES_PER_DAY);
+    let other = |method: &str, tool: &str| {
+        let line = cells(&conn)
+            .into_iter()
+            .find(|line| line.0 == DAY && line.1 == 0 && line.2 == method && line.3 == tool);
+        line.map(|line| line.5)
+    };
+    assert_eq!(other("tools/call", OTHER), Some(300));
+    assert_eq!(other(OTHER, ""), Some(1));
+    assert_eq!(other("tools/call", "made up 00000"), Some(2));
+    let next_day = "SELECT tool FROM request_rollups WHERE width = 86400000 AND start = 86400000";
+    assert_eq!(value::<String>(&conn, next_day), "made up 09999");
+}
+
+#[test]
+fn rows_of_odd_types_and_times_are_folded_all_the_same() {
+    let conn = file();
+    for (ts, latency) in [
+        ("'soon'", "'long'"),
+        ("9e99", "-5"),
+        ("-9223372036854775808", "1e99"),
+    ] {
+        conn.execute_batch(&format!(
+            "INSERT INTO requests (request_id, ts, proxy, method, latency_us, status, bytes_in)
+             VALUES (hex(randomblob(16)), {ts}, x'ff', x'70696e67', {latency}, 'ok',
+                 9223372036854775807)"
+        ))
+        .unwrap();
+    }
+    fold_all(&conn);
+    assert_eq!(
+        value::<i64>(
+            &conn,
+            "SELECT sum(calls) FROM request_rollups WHERE width = 3600000"
+        ),
+        3
+    );
+    // Of both widths, and no float.
+    assert_eq!(
+        value::<i64>(&conn, "SELECT max(bytes_in) FROM request_rollups"),
+        i64::MAX
+    );
+}
+
+#[test]
+fn a_slice_ends_when_its_time_is_up() {
+    let conn = file();
+    conn.execute_batch("BEGIN").unwrap();
+    for _ in 0..200 {
+        insert(&conn, 0, "ping", None, 1);
+    }
+    let folded = fold(&conn, Instant::now()).unwrap();
+    assert!((1..200).contains(&folded), "{folded}");
+    fold_all(&conn);
+    assert_eq!(
+        value::<i64>(&conn, "SELECT sum(calls) FROM request_rollups"),
+        400
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_cells_of_either_width_hold_what_the_rows_hold(
+        parts in prop::collection::vec(
+            prop::collection::vec((0..3 * DAY, 0..4_u8, 0..5_000_000_i64), 0..40),
+            1..4,
+        ),
+    ) {
+        let conn = file();
+        let mut expected = Histogram::default();
+        for part in &parts {
+            for (ts, tool, latency) in part {
+                insert(&conn, *ts, "tools/call", Some(&format!("tool {tool}")), *latency);
+                expected.record(*latency as u64);
+            }
+            fold(&conn, Instant::now()).unwrap();
+        }
+        fold_all(&conn);
+        for width in Width::ALL {
+            let differs = format!(
+                "SELECT count(*) FROM (
+                     SELECT ts - ts % {ms}, proxy, method, tool, status, count(*), sum(bytes_in),
+                         0, max(latency_us)
+                     FROM requests GROUP BY 1, 2, 3, 4, 5
+                     EXCEPT
+                     SELECT start, proxy, method, tool, status, calls, bytes_in, bytes_out,
+                         max_latency_us
+                     FROM request_rollups WHERE width = {ms})",
+                ms = width.ms(),
+            );
+            prop_assert_eq!(value::<i64>(&conn, &differs), 0);
+            prop_assert_eq!(latencies(&conn, width), expected.clone());
+        }
+        let calls: Option<i64> = value(&conn, "SELECT sum(calls) FROM request_rollups");
+        let rows: i64 = value(&conn, "SELECT count(*) FROM requests");
+        prop_assert_eq!(calls.unwrap_or(0), 2 * rows);
+    }
+}
