@@ -11,6 +11,8 @@ pub(crate) const DEFAULT_PROXY: &str = "default";
 
 /// How a request ended, as stored in `requests.status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum RequestStatus {
     /// A JSON-RPC result came, a tool that failed (`isError`) included.
     Ok,
@@ -21,6 +23,9 @@ pub enum RequestStatus {
 }
 
 impl RequestStatus {
+    /// Every one of them.
+    pub const ALL: [Self; 3] = [Self::Ok, Self::Error, Self::Timeout];
+
     /// The text in the file: `ok`, `error` or `timeout`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -66,6 +71,24 @@ pub enum EndReason {
 }
 
 impl EndReason {
+    /// Every one that this release knows.
+    pub const ALL: &[Self] = &[
+        Self::InputRequired,
+        Self::Task,
+        Self::NoResponse,
+        Self::Redirected,
+        Self::Opaque,
+        Self::Panic,
+        Self::ServiceError,
+        Self::BodyError,
+        Self::ClientGone,
+        Self::Cancelled,
+        Self::Resumed,
+        Self::Detached,
+        Self::Shutdown,
+        Self::StreamEnd,
+    ];
+
     /// The text in the file, in snake case.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -19,11 +19,30 @@
 //! feature `serde` every answer can be serialised; its fields are named like
 //! the columns of the file.
 
+mod clients;
+mod filter;
+mod follow;
+mod found;
+mod info;
+mod logs;
 mod losses;
 mod reader;
+mod request;
 mod row;
+mod sessions;
+mod slow;
+mod stats;
 mod window;
 
+pub use clients::Client;
+pub use filter::Filter;
+pub use follow::Follow;
+pub use found::Found;
+pub use info::Info;
+pub use logs::Position;
 pub use losses::Loss;
 pub use reader::Reader;
+pub use request::Request;
+pub use sessions::{Session, SessionFilter};
+pub use stats::{Figures, Group, Percentiles, Stats, StatsFilter};
 pub use window::Window;

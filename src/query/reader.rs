@@ -72,6 +72,10 @@ impl Reader {
         &self.path
     }
 
+    pub(super) fn real(&self) -> &Path {
+        &self.real
+    }
+
     /// The version of the file's tables: 4, or [`SCHEMA_VERSION`](crate::SCHEMA_VERSION).
     pub fn version(&self) -> i64 {
         self.link.borrow().version
@@ -121,6 +125,10 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
+    pub(crate) fn version(&self) -> i64 {
+        self.version
+    }
+
     /// Whether the file has what version 5 added.
     pub(crate) fn has_outcomes(&self) -> bool {
         self.version > inspect::LAST_SHARED_VERSION

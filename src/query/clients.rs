@@ -1,0 +1,77 @@
+//! Who the sessions belong to.
+
+use rusqlite::params;
+
+use super::Reader;
+use super::reader::Source;
+use super::row::{number, optional_text};
+use super::window::Window;
+use crate::error::QueryError;
+
+/// All sessions of clients that go by one name, on one platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Client {
+    /// What it calls itself; `None` for those that do not say.
+    pub client_name: Option<String>,
+    /// The product behind the name.
+    pub client_platform: Option<String>,
+    /// How many versions of it were seen.
+    pub versions: i64,
+    /// How many sessions it began.
+    pub sessions: i64,
+    /// How many of them have not ended.
+    pub active_sessions: i64,
+    /// How many requests they made.
+    pub total_calls: i64,
+    /// How many of these ended in an error or a time-out.
+    pub total_errors: i64,
+    /// When the first session began, in unix milliseconds.
+    pub first_seen_at: i64,
+    /// When the last request came, in unix milliseconds.
+    pub last_seen_at: i64,
+}
+
+impl Reader {
+    /// The clients that were there during a window, at one recording point or
+    /// at all of them, busiest first. What is counted are their whole sessions.
+    pub fn clients(&self, window: Window, proxy: Option<&str>) -> Result<Vec<Client>, QueryError> {
+        self.read(|source| clients(source, window, proxy))
+    }
+}
+
+fn clients(
+    source: &Source<'_>,
+    window: Window,
+    proxy: Option<&str>,
+) -> rusqlite::Result<Vec<Client>> {
+    let of_proxy = match proxy {
+        Some(_) => "AND proxy = ?3",
+        None => "AND ?3 IS NULL",
+    };
+    source
+        .conn
+        .prepare_cached(&format!(
+            "SELECT client_name, client_platform, count(DISTINCT client_version), count(*),
+                 sum(ended_at IS NULL), sum(total_calls), sum(total_errors), min(started_at),
+                 max(last_seen_at)
+             FROM sessions WHERE +last_seen_at >= ?1 AND started_at < ?2 {of_proxy}
+             GROUP BY client_name, client_platform
+             ORDER BY 6 DESC, 4 DESC, client_name, client_platform"
+        ))?
+        .query_map(params![window.since, window.until, proxy], |row| {
+            Ok(Client {
+                client_name: optional_text(row, 0)?,
+                client_platform: optional_text(row, 1)?,
+                versions: number(row, 2)?,
+                sessions: number(row, 3)?,
+                active_sessions: number(row, 4)?,
+                total_calls: number(row, 5)?,
+                total_errors: number(row, 6)?,
+                first_seen_at: number(row, 7)?,
+                last_seen_at: number(row, 8)?,
+            })
+        })?
+        .collect()
+}

@@ -1,0 +1,258 @@
+//! Which requests are asked for, and how SQLite finds them.
+
+use rusqlite::types::Value;
+
+use super::reader::Source;
+use super::window::Window;
+use crate::event::{DEFAULT_PROXY, EndReason, RequestStatus};
+
+/// The method whose requests have a tool.
+const TOOLS_CALL: &str = "tools/call";
+
+/// Up to how many rows are counted to tell which index leads to fewer.
+const PROBE: i64 = 1_000;
+
+/// Which requests are asked for: those that everything that is set applies to.
+///
+/// ```
+/// use tower_mcp_store::RequestStatus;
+/// use tower_mcp_store::query::Filter;
+///
+/// let mut filter = Filter::default();
+/// filter.tool = Some("search".into());
+/// filter.status = Some(RequestStatus::Timeout);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Filter {
+    /// When they came.
+    pub window: Window,
+    /// The recording point.
+    pub proxy: Option<String>,
+    /// The JSON-RPC method. Any but `tools/call` excludes requests that have a tool.
+    pub method: Option<String>,
+    /// The tool that was called.
+    pub tool: Option<String>,
+    /// What was aimed at.
+    pub target: Option<String>,
+    /// The whole id of the session; [`Reader::find_session`](super::Reader::find_session)
+    /// makes one of its beginning.
+    pub session: Option<String>,
+    /// The name of the session's client.
+    pub client: Option<String>,
+    /// How they ended.
+    pub status: Option<RequestStatus>,
+    /// Only calls that succeeded and whose tool did not.
+    pub tool_error: bool,
+    /// The JSON-RPC error code.
+    pub error_code: Option<String>,
+    /// Why there was no ordinary answer.
+    pub end_reason: Option<EndReason>,
+}
+
+/// A filter as a part of SQL, and what to bind.
+///
+/// `?1` and `?2` are the window; the values of `conditions` come after them.
+#[derive(Debug)]
+pub(super) struct Conditions {
+    window: Window,
+    conditions: Vec<Condition>,
+    values: Vec<Value>,
+}
+
+#[derive(Debug)]
+struct Condition {
+    /// In the form that an index can be used by, where there is one. Its rows
+    /// then come by time.
+    seek: Option<String>,
+    /// In a form that leads SQLite to no index.
+    check: String,
+}
+
+/// How to come to the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Path {
+    /// By time, through all rows.
+    Time,
+    /// Through the index of that condition. `few` tells that it has but a few rows.
+    Index { condition: usize, few: bool },
+    /// By whatever else the statement says.
+    Other,
+}
+
+impl Conditions {
+    pub(super) fn new(filter: &Filter, source: &Source<'_>) -> Self {
+        let mut this = Self {
+            window: filter.window,
+            conditions: Vec::new(),
+            values: vec![filter.window.since.into(), filter.window.until.into()],
+        };
+        this.add_all(filter, source.has_outcomes());
+        this
+    }
+
+    /// The conditions that usually leave the fewest rows come first.
+    fn add_all(&mut self, filter: &Filter, has_outcomes: bool) {
+        if filter.tool_error {
+            self.add_outcome(has_outcomes, "tool_error <> 0", "+tool_error <> 0");
+        }
+        if let Some(reason) = filter.end_reason {
+            let value = self.bind(reason.as_str().to_owned());
+            let seek = format!("end_reason = {value}");
+            self.add_outcome(has_outcomes, &seek, &format!("+{seek}"));
+        }
+        if let Some(code) = &filter.error_code {
+            let value = self.bind(code.as_str().to_owned());
+            let seek = format!("error_code = {value}");
+            self.add(has_outcomes.then_some(&seek), &format!("+{seek}"));
+        }
+        if let Some(status) = filter.status {
+            let value = self.bind(status.as_str().to_owned());
+            let rare = status != RequestStatus::Ok;
+            // A partial index is used where its condition is in the question.
+            let seek = match (has_outcomes, rare) {
+                (true, true) => Some(format!("status = {value} AND status <> 'ok'")),
+                (true, false) => None,
+                (false, _) => Some(format!("status = {value}")),
+            };
+            self.add(seek.as_ref(), &format!("+status = {value}"));
+        }
+        if let Some(tool) = &filter.tool {
+            let value = self.bind(tool.as_str().to_owned());
+            let seek = format!("tool = {value}");
+            self.add(Some(&seek), &format!("+{seek}"));
+        }
+        if let Some(method) = &filter.method {
+            let value = self.bind(method.as_str().to_owned());
+            let check = format!("+method = {value}");
+            if method == TOOLS_CALL {
+                self.add(None, &check);
+            } else {
+                let seek = format!("method = {value} AND tool IS NULL");
+                self.add(
+                    has_outcomes.then_some(&seek),
+                    &format!("{check} AND +tool IS NULL"),
+                );
+            }
+        }
+        if let Some(proxy) = &filter.proxy {
+            let value = self.bind(proxy.as_str().to_owned());
+            let seek = match has_outcomes {
+                true if proxy == DEFAULT_PROXY => None,
+                true => Some(format!("proxy = {value} AND proxy <> '{DEFAULT_PROXY}'")),
+                false => Some(format!("proxy = {value}")),
+            };
+            self.add(seek.as_ref(), &format!("+proxy = {value}"));
+        }
+        if let Some(target) = &filter.target {
+            let value = self.bind(target.as_str().to_owned());
+            self.add_outcome_check(has_outcomes, &format!("+target = {value}"));
+        }
+        if let Some(session) = &filter.session {
+            let value = self.bind(session.as_str().to_owned());
+            self.add(None, &format!("+session_id = {value}"));
+        }
+        if let Some(client) = &filter.client {
+            let value = self.bind(client.as_str().to_owned());
+            self.add(
+                None,
+                &format!(
+                    "EXISTS (SELECT 1 FROM sessions AS s
+                        WHERE s.session_id = requests.session_id AND +s.client_name = {value})"
+                ),
+            );
+        }
+    }
+
+    fn add(&mut self, seek: Option<&String>, check: &str) {
+        self.conditions.push(Condition {
+            seek: seek.cloned(),
+            check: check.to_owned(),
+        });
+    }
+
+    /// A condition on a column that version 4 does not have, so that none of
+    /// its rows meets it.
+    fn add_outcome(&mut self, has_outcomes: bool, seek: &str, check: &str) {
+        if has_outcomes {
+            self.add(Some(&seek.to_owned()), check);
+        } else {
+            self.add_outcome_check(has_outcomes, check);
+        }
+    }
+
+    fn add_outcome_check(&mut self, has_outcomes: bool, check: &str) {
+        self.add(None, if has_outcomes { check } else { "0" });
+    }
+
+    /// Binds a value; gives the parameter that stands for it.
+    pub(super) fn bind(&mut self, value: impl Into<Value>) -> String {
+        self.values.push(value.into());
+        format!("?{}", self.values.len())
+    }
+
+    /// Gives the parameter that was bound last another value.
+    pub(super) fn set_last(&mut self, value: impl Into<Value>) {
+        if let Some(last) = self.values.last_mut() {
+            *last = value.into();
+        }
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &Value> {
+        self.values.iter()
+    }
+
+    /// Asks for nothing that comes at `until` or later.
+    pub(super) fn end_at(&mut self, until: i64) {
+        self.window.until = self.window.until.min(until);
+        self.values[1] = self.window.until.into();
+    }
+
+    /// What stands after `WHERE` on this way to the rows.
+    pub(super) fn sql(&self, path: Path) -> String {
+        let mut sql = match path {
+            Path::Other => "+ts >= ?1 AND +ts < ?2".to_owned(),
+            Path::Time | Path::Index { .. } => "ts >= ?1 AND ts < ?2".to_owned(),
+        };
+        for (i, condition) in self.conditions.iter().enumerate() {
+            let seek = condition.seek.as_ref();
+            let part = match path {
+                Path::Index { condition: by, .. } if by == i => seek.unwrap_or(&condition.check),
+                _ => &condition.check,
+            };
+            sql.push_str(" AND ");
+            sql.push_str(part);
+        }
+        sql
+    }
+
+    /// The way that passes the fewest rows, as far as a look at the beginning
+    /// of each index tells.
+    pub(super) fn path(&self, source: &Source<'_>) -> rusqlite::Result<Path> {
+        let mut best = Path::Time;
+        let mut fewest = PROBE + 1;
+        for (condition, found) in self.conditions.iter().enumerate() {
+            let Some(seek) = &found.seek else { continue };
+            let rows = self.probe(source, seek)?;
+            if rows < fewest {
+                let few = rows < PROBE;
+                (best, fewest) = (Path::Index { condition, few }, rows);
+            }
+        }
+        Ok(best)
+    }
+
+    /// How many rows of the window an index leads to, [`PROBE`] at most.
+    fn probe(&self, source: &Source<'_>, seek: &str) -> rusqlite::Result<i64> {
+        // All values are bound, so each has to be named.
+        let last = self.values.len();
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM requests
+                WHERE {seek} AND ts >= ?1 AND ts < ?2 AND ?{last} IS ?{last} LIMIT {PROBE})"
+        );
+        source
+            .conn
+            .prepare_cached(&sql)?
+            .query_row(rusqlite::params_from_iter(self.values()), |row| row.get(0))
+    }
+}

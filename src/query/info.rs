@@ -1,0 +1,98 @@
+//! What a file is, in numbers.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rusqlite::{OptionalExtension, Row};
+
+use super::Reader;
+use super::reader::Source;
+use super::row::{number, optional_number, optional_text};
+use crate::db::read_only::sidecar;
+use crate::error::QueryError;
+
+/// What a file is and how much is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Info {
+    /// The path as it was given.
+    pub path: PathBuf,
+    /// The version of its tables.
+    pub schema_version: i64,
+    /// The release that opened it last for recording; `None` where that was another program.
+    pub writer_version: Option<String>,
+    /// When it was made, in unix milliseconds.
+    pub created_at: Option<i64>,
+    /// How many requests there are.
+    pub requests: i64,
+    /// When the first of them came, in unix milliseconds.
+    pub oldest_ts: Option<i64>,
+    /// When the last of them came, in unix milliseconds.
+    pub newest_ts: Option<i64>,
+    /// How many sessions there are.
+    pub sessions: i64,
+    /// How many of them have not ended.
+    pub active_sessions: i64,
+    /// How many stretches of time there are in which requests were lost.
+    pub losses: i64,
+    /// How many were lost in them, as far as that is known.
+    pub dropped: i64,
+    /// The size of the file in bytes.
+    pub file_bytes: u64,
+    /// How much of that is free for rows to come, in bytes.
+    pub free_bytes: u64,
+    /// The size of the file beside it that holds what was written last, in bytes.
+    pub wal_bytes: u64,
+}
+
+impl Reader {
+    /// What the file is and how much is in it.
+    pub fn info(&self) -> Result<Info, QueryError> {
+        self.read(|source| self.describe(source))
+    }
+
+    fn describe(&self, source: &Source<'_>) -> rusqlite::Result<Info> {
+        let one = |sql: &str| ask(source, sql, |row| number(row, 0));
+        let maybe = |sql: &str| ask(source, sql, |row| optional_number(row, 0));
+        let meta = |key: &str| {
+            let sql = "SELECT value FROM meta WHERE key = ?1";
+            let value = source
+                .conn
+                .query_row(sql, [key], |row| optional_text(row, 0));
+            value.optional().map(Option::flatten)
+        };
+        let (losses, dropped) = if source.has_outcomes() {
+            let sql = "SELECT count(*), total(dropped) FROM losses";
+            ask(source, sql, |row| Ok((number(row, 0)?, number(row, 1)?)))?
+        } else {
+            (0, 0)
+        };
+        let free = one("PRAGMA freelist_count")?.saturating_mul(one("PRAGMA page_size")?);
+        let size = |path| fs::metadata(path).map_or(0, |file| file.len());
+        Ok(Info {
+            path: self.path().to_owned(),
+            schema_version: source.version(),
+            writer_version: meta("writer_version")?,
+            created_at: meta("created_at")?.and_then(|text| text.parse().ok()),
+            requests: one("SELECT count(*) FROM requests")?,
+            oldest_ts: maybe("SELECT min(ts) FROM requests")?,
+            newest_ts: maybe("SELECT max(ts) FROM requests")?,
+            sessions: one("SELECT count(*) FROM sessions")?,
+            active_sessions: one("SELECT count(*) FROM sessions WHERE ended_at IS NULL")?,
+            losses,
+            dropped,
+            file_bytes: size(self.real().to_owned()),
+            free_bytes: u64::try_from(free).unwrap_or(0),
+            wal_bytes: size(sidecar(self.real(), "-wal")),
+        })
+    }
+}
+
+fn ask<T>(
+    source: &Source<'_>,
+    sql: &str,
+    map: fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    source.conn.prepare_cached(sql)?.query_row([], map)
+}

@@ -1,0 +1,184 @@
+//! Requests by time.
+
+use rusqlite::{OptionalExtension, params_from_iter};
+
+use super::Reader;
+use super::filter::{Conditions, Filter, Path};
+use super::reader::Source;
+use super::request::Request;
+use super::row::{number, text};
+use crate::error::QueryError;
+
+/// From how many calls on a session is found by time and not by its id, whose
+/// index does not tell which of them are the newest.
+const LONG_SESSION: i64 = 5_000;
+
+/// A place in the order of [`Reader::logs`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Position {
+    /// When the request came.
+    pub ts: i64,
+    /// The row's number, which orders what came in the same millisecond.
+    pub id: i64,
+}
+
+impl Request {
+    /// Where it stands in the order of [`Reader::logs`].
+    pub fn position(&self) -> Position {
+        Position {
+            ts: self.ts,
+            id: self.id,
+        }
+    }
+}
+
+impl Reader {
+    /// The newest `limit` requests that the filter takes, newest first, of
+    /// those that stand before a position where one is given: the
+    /// [`position`](Request::position) of the last row of a page leads to the next.
+    ///
+    /// ```
+    /// use tower_mcp_store::query::{Filter, Reader};
+    ///
+    /// # fn pages(reader: &Reader) -> Result<(), Box<dyn std::error::Error>> {
+    /// let first = reader.logs(&Filter::default(), 50, None)?;
+    /// let second = reader.logs(&Filter::default(), 50, first.last().map(|row| row.position()))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn logs(
+        &self,
+        filter: &Filter,
+        limit: usize,
+        before: Option<Position>,
+    ) -> Result<Vec<Request>, QueryError> {
+        self.read(|source| logs(source, filter, limit, before))
+    }
+}
+
+fn logs(
+    source: &Source<'_>,
+    filter: &Filter,
+    limit: usize,
+    before: Option<Position>,
+) -> rusqlite::Result<Vec<Request>> {
+    let mut conditions = Conditions::new(filter, source);
+    let mut bound = String::new();
+    if let Some(Position { ts, id }) = before {
+        conditions.end_at(ts.saturating_add(1));
+        let (ts, id) = (conditions.bind(ts), conditions.bind(id));
+        bound = format!(" AND (+ts < {ts} OR +id < {id})");
+    }
+    let mut path = conditions.path(source)?;
+    if !matches!(path, Path::Index { few: true, .. }) {
+        if let Some(session) = &filter.session {
+            match session_tally(source, session)? {
+                Some((calls, last_seen)) if calls > LONG_SESSION => {
+                    conditions.end_at(last_seen.saturating_add(1));
+                    path = conditions.path(source)?;
+                }
+                _ => {
+                    return of_sessions(
+                        source,
+                        &mut conditions,
+                        &bound,
+                        limit,
+                        vec![(i64::MAX, session.clone())],
+                    );
+                }
+            }
+        } else if let Some(client) = &filter.client {
+            let sessions = sessions_of(source, client, filter.window.since)?;
+            return of_sessions(source, &mut conditions, &bound, limit, sessions);
+        }
+    }
+    let columns = Request::columns(source.has_outcomes());
+    let limit = conditions.bind(limit as i64);
+    let found = conditions.sql(path);
+    select(
+        source,
+        &conditions,
+        &format!(
+            "SELECT {columns} FROM requests WHERE {found}{bound} ORDER BY ts DESC, id DESC LIMIT {limit}"
+        ),
+    )
+}
+
+/// Runs a statement that selects [`Request::columns`].
+pub(super) fn select(
+    source: &Source<'_>,
+    conditions: &Conditions,
+    sql: &str,
+) -> rusqlite::Result<Vec<Request>> {
+    source
+        .conn
+        .prepare_cached(sql)?
+        .query_map(params_from_iter(conditions.values()), Request::from_row)?
+        .collect()
+}
+
+/// The newest requests of sessions that come with the time of their last one,
+/// latest first: no request of a session is newer than that.
+fn of_sessions(
+    source: &Source<'_>,
+    conditions: &mut Conditions,
+    bound: &str,
+    limit: usize,
+    sessions: Vec<(i64, String)>,
+) -> rusqlite::Result<Vec<Request>> {
+    let columns = Request::columns(source.has_outcomes());
+    let checks = conditions.sql(Path::Other);
+    let count = conditions.bind(limit as i64);
+    let session = conditions.bind(String::new());
+    let seek = session_seek(source.has_outcomes(), &session);
+    let sql = format!(
+        "SELECT {columns} FROM requests WHERE {seek} AND {checks}{bound}
+         ORDER BY ts DESC, id DESC LIMIT {count}"
+    );
+    let mut found: Vec<Request> = Vec::new();
+    for (last_seen, session) in sessions {
+        if found.len() >= limit && found.last().is_some_and(|row| row.ts > last_seen) {
+            break;
+        }
+        conditions.set_last(session);
+        found.extend(select(source, conditions, &sql)?);
+        found.sort_unstable_by_key(|row| std::cmp::Reverse(row.position()));
+        found.truncate(limit);
+    }
+    Ok(found)
+}
+
+/// The condition by which a session's requests are found in its index.
+pub(super) fn session_seek(has_outcomes: bool, session: &str) -> String {
+    if has_outcomes {
+        format!("substr(session_id, -8) = substr({session}, -8) AND session_id = {session}")
+    } else {
+        format!("session_id = {session}")
+    }
+}
+
+/// How many calls a session made, and when the last came.
+fn session_tally(source: &Source<'_>, session: &str) -> rusqlite::Result<Option<(i64, i64)>> {
+    source
+        .conn
+        .prepare_cached("SELECT total_calls, last_seen_at FROM sessions WHERE session_id = ?1")?
+        .query_row([session], |row| Ok((number(row, 0)?, number(row, 1)?)))
+        .optional()
+}
+
+/// The sessions of a client that were seen since a moment, latest first.
+fn sessions_of(
+    source: &Source<'_>,
+    client: &str,
+    since: i64,
+) -> rusqlite::Result<Vec<(i64, String)>> {
+    source
+        .conn
+        .prepare_cached(
+            "SELECT last_seen_at, session_id FROM sessions
+             WHERE client_name = ?1 AND last_seen_at >= ?2 ORDER BY last_seen_at DESC",
+        )?
+        .query_map((client, since), |row| Ok((number(row, 0)?, text(row, 1)?)))?
+        .collect()
+}

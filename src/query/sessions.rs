@@ -1,0 +1,158 @@
+//! Sessions.
+
+use rusqlite::{Row, params_from_iter, types::Value};
+
+use super::Reader;
+use super::found::Found;
+use super::reader::Source;
+use super::row::{number, optional_number, optional_text, text};
+use super::window::Window;
+use crate::error::QueryError;
+
+/// One session: one row of `sessions`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Session {
+    /// Its id; `derived:` and more where the client sends none.
+    pub session_id: String,
+    /// The recording point that saw it begin.
+    pub proxy: String,
+    /// When it began, in unix milliseconds.
+    pub started_at: i64,
+    /// When its last request came, in unix milliseconds.
+    pub last_seen_at: i64,
+    /// When it ended, in unix milliseconds; `None` while it is open, which it
+    /// remains where a client just stays away.
+    pub ended_at: Option<i64>,
+    /// What the client calls itself.
+    pub client_name: Option<String>,
+    /// The client's version.
+    pub client_version: Option<String>,
+    /// The product behind the client's name.
+    pub client_platform: Option<String>,
+    /// How many requests it made.
+    pub total_calls: i64,
+    /// How many of them ended in an error or a time-out.
+    pub total_errors: i64,
+    /// Where the id comes from, in the words of
+    /// [`SessionSource`](crate::SessionSource) or of a later release.
+    pub source: Option<String>,
+    /// The MCP revision that was agreed on.
+    pub protocol_version: Option<String>,
+    /// What the server calls itself.
+    pub server_name: Option<String>,
+    /// The server's version.
+    pub server_version: Option<String>,
+}
+
+/// Which sessions are asked for: those that everything that is set applies to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionFilter {
+    /// When they began; where only `active` ones are asked for, when they were last seen.
+    pub window: Window,
+    /// The recording point that saw them begin.
+    pub proxy: Option<String>,
+    /// The name of the client.
+    pub client: Option<String>,
+    /// Only those that have not ended.
+    pub active: bool,
+}
+
+const COLUMNS: &str = "session_id, proxy, started_at, last_seen_at, ended_at, client_name, \
+    client_version, client_platform, total_calls, total_errors, source, protocol_version, \
+    server_name, server_version";
+
+const COLUMNS_OF_4: &str = "session_id, proxy, started_at, last_seen_at, ended_at, client_name, \
+    client_version, client_platform, total_calls, total_errors, NULL, NULL, NULL, NULL";
+
+impl Reader {
+    /// The latest `limit` sessions that the filter takes, latest first: by
+    /// their beginning or, where only active ones are asked for, by their last
+    /// request.
+    pub fn sessions(
+        &self,
+        filter: &SessionFilter,
+        limit: usize,
+    ) -> Result<Vec<Session>, QueryError> {
+        self.read(|source| sessions(source, filter, limit))
+    }
+
+    /// The session whose id is, or begins with, this text.
+    pub fn find_session(&self, id: &str) -> Result<Found<Session>, QueryError> {
+        self.read(|source| {
+            let place = ("sessions", "session_id", Session::columns(source));
+            Found::by_prefix(source, place, id, Session::from_row, |session| {
+                &session.session_id
+            })
+        })
+    }
+}
+
+fn sessions(
+    source: &Source<'_>,
+    filter: &SessionFilter,
+    limit: usize,
+) -> rusqlite::Result<Vec<Session>> {
+    let time = if filter.active {
+        "last_seen_at"
+    } else {
+        "started_at"
+    };
+    let mut sql = format!(
+        "SELECT {} FROM sessions WHERE {time} >= ?1 AND {time} < ?2",
+        Session::columns(source)
+    );
+    let Window { since, until } = filter.window;
+    let mut values: Vec<Value> = vec![since.into(), until.into(), (limit as i64).into()];
+    // One index is enough, and the first of these that applies the best: a
+    // leading `+` keeps SQLite from the others.
+    let mut sign = "";
+    if filter.active {
+        sql.push_str(" AND ended_at IS NULL");
+        sign = "+";
+    }
+    for (column, value) in [("client_name", &filter.client), ("proxy", &filter.proxy)] {
+        if let Some(value) = value {
+            values.push(value.clone().into());
+            sql.push_str(&format!(" AND {sign}{column} = ?{}", values.len()));
+            sign = "+";
+        }
+    }
+    sql.push_str(&format!(" ORDER BY {time} DESC LIMIT ?3"));
+    source
+        .conn
+        .prepare_cached(&sql)?
+        .query_map(params_from_iter(values), Session::from_row)?
+        .collect()
+}
+
+impl Session {
+    fn columns(source: &Source<'_>) -> &'static str {
+        if source.has_outcomes() {
+            COLUMNS
+        } else {
+            COLUMNS_OF_4
+        }
+    }
+
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            session_id: text(row, 0)?,
+            proxy: text(row, 1)?,
+            started_at: number(row, 2)?,
+            last_seen_at: number(row, 3)?,
+            ended_at: optional_number(row, 4)?,
+            client_name: optional_text(row, 5)?,
+            client_version: optional_text(row, 6)?,
+            client_platform: optional_text(row, 7)?,
+            total_calls: number(row, 8)?,
+            total_errors: number(row, 9)?,
+            source: optional_text(row, 10)?,
+            protocol_version: optional_text(row, 11)?,
+            server_name: optional_text(row, 12)?,
+            server_version: optional_text(row, 13)?,
+        })
+    }
+}

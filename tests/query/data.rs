@@ -1,0 +1,208 @@
+//! A file with requests and sessions of every kind.
+
+use std::path::PathBuf;
+
+use rusqlite::params;
+use tempfile::TempDir;
+use tower_mcp_store::query::{Filter, Reader, Request};
+use tower_mcp_store::{EndReason, RequestStatus, Store};
+
+use crate::support::{LONG, connect, fixture, fresh};
+
+/// Rows in a file: more than the query side counts to choose an index.
+const ROWS: i64 = 3_600;
+pub(crate) const START: i64 = 1_795_000_000_000;
+
+/// A file of a version, and all of its requests in the order in which they were written.
+pub(crate) struct Data {
+    pub(crate) reader: Reader,
+    pub(crate) rows: Vec<Request>,
+    pub(crate) path: PathBuf,
+    _dir: TempDir,
+}
+
+impl Data {
+    pub(crate) fn of_version(version: i64) -> Self {
+        let (dir, path) = match version {
+            4 => fixture(4),
+            _ => fresh(),
+        };
+        if version == 5 {
+            Store::open(&path).unwrap().shutdown(LONG).unwrap();
+        }
+        let conn = connect(&path);
+        conn.execute_batch("BEGIN; DELETE FROM requests; DELETE FROM sessions;")
+            .unwrap();
+        // Numbers without a pattern, the same each time.
+        let mut seed = 1_u64;
+        let mut below = |limit: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) % limit
+        };
+        for session in 0..40_u64 {
+            conn.execute(
+                "INSERT INTO sessions (session_id, proxy, started_at, last_seen_at, ended_at,
+                     client_name, client_version, client_platform)
+                 VALUES (?1, ?2, ?3, ?3, ?4, ?5, '1', 'unknown')",
+                params![
+                    session_id(session),
+                    proxy(session),
+                    START + session as i64 * 10,
+                    (session % 3 == 0).then_some(START + 100_000),
+                    (!session.is_multiple_of(5)).then(|| format!("client-{}", session % 5)),
+                ],
+            )
+            .unwrap();
+        }
+        for id in 0..ROWS {
+            // Several in one millisecond, and not in the order of time.
+            let ts = START + (id / 3) * 2 + below(50) as i64;
+            let session = below(40);
+            let tool = (below(3) > 0).then(|| format!("tool-{}", below(6) * below(6)));
+            let method = match (&tool, below(9)) {
+                (Some(_), _) | (None, 0) => "tools/call".to_owned(),
+                (None, other) => format!("method-{other}"),
+            };
+            let status = [RequestStatus::Error, RequestStatus::Timeout]
+                .get(below(40) as usize)
+                .copied()
+                .unwrap_or(RequestStatus::Ok);
+            let failed = status != RequestStatus::Ok;
+            let latency = 1_i64 << below(30);
+            conn.execute(
+                "INSERT INTO requests (request_id, ts, proxy, session_id, method, tool, latency_us,
+                     status, error_code, bytes_in, bytes_out)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                params![
+                    format!("{id:08x}-0000-7000-8000-000000000000"),
+                    ts,
+                    proxy(below(3)),
+                    (below(10) > 0).then(|| session_id(session)),
+                    method,
+                    tool,
+                    latency + below(latency as u64) as i64,
+                    status.as_str(),
+                    failed.then(|| format!("-{}", below(3))),
+                    (below(5) > 0).then_some(100),
+                    200,
+                ],
+            )
+            .unwrap();
+            if version == 5 {
+                let reasons = [EndReason::Panic, EndReason::StreamEnd, EndReason::Cancelled];
+                conn.execute(
+                    "UPDATE requests SET tool_error = ?1, end_reason = ?2, target = ?3
+                     WHERE id = last_insert_rowid()",
+                    params![
+                        !failed && below(50) == 0,
+                        reasons
+                            .get(below(60) as usize)
+                            .map(|reason| reason.as_str()),
+                        (below(4) == 0).then(|| format!("file:///{}", below(9))),
+                    ],
+                )
+                .unwrap();
+            }
+        }
+        conn.execute_batch(
+            "UPDATE sessions SET (total_calls, total_errors, last_seen_at) =
+                 (SELECT count(*), sum(status <> 'ok'), max(max(ts), started_at)
+                  FROM requests r WHERE r.session_id = sessions.session_id);
+             COMMIT;",
+        )
+        .unwrap();
+        conn.close().unwrap();
+        let reader = Reader::open(&path).unwrap();
+        assert_eq!(reader.version(), version);
+        let mut rows = reader.follow_after(Filter::default(), 0);
+        let mut all = Vec::new();
+        loop {
+            let batch = rows.poll().unwrap();
+            if batch.is_empty() {
+                break;
+            }
+            all.extend(batch);
+        }
+        assert_eq!(all.len(), ROWS as usize);
+        Self {
+            reader,
+            rows: all,
+            path,
+            _dir: dir,
+        }
+    }
+
+    /// The client of a row's session, as the sessions say.
+    pub(crate) fn client(&self, row: &Request) -> Option<String> {
+        let id = row.session_id.as_deref()?;
+        let number: u64 = id.strip_prefix("session-")?.get(..4)?.parse().ok()?;
+        (!number.is_multiple_of(5)).then(|| format!("client-{}", number % 5))
+    }
+
+    /// Whether a filter takes a row.
+    pub(crate) fn takes(&self, filter: &Filter, row: &Request) -> bool {
+        fn is<T: PartialEq>(asked: &Option<T>, found: Option<&T>) -> bool {
+            asked.is_none() || asked.as_ref() == found
+        }
+        let reason = filter.end_reason.map(|reason| reason.as_str().to_owned());
+        (filter.window.since..filter.window.until).contains(&row.ts)
+            && is(&filter.proxy, Some(&row.proxy))
+            && is(&filter.method, Some(&row.method))
+            && is(&filter.tool, row.tool.as_ref())
+            && is(&filter.target, row.target.as_ref())
+            && is(&filter.session, row.session_id.as_ref())
+            && is(&filter.client, self.client(row).as_ref())
+            && is(&filter.status, Some(&row.status))
+            && is(&filter.error_code, row.error_code.as_ref())
+            && is(&reason, row.end_reason.as_ref())
+            && (!filter.tool_error || row.tool_error)
+    }
+}
+
+fn proxy(number: u64) -> String {
+    ["default", "weather", "files"][number as usize % 3].to_owned()
+}
+
+pub(crate) fn session_id(number: u64) -> String {
+    format!(
+        "session-{number:04}-{:08x}",
+        number * 2_654_435_761 % (1 << 32)
+    )
+}
+
+/// Every filter of one condition and of two, each with values that few and many
+/// rows have.
+pub(crate) fn filters() -> Vec<Filter> {
+    type Set = fn(&mut Filter, usize);
+    let conditions: [Set; 11] = [
+        |filter, i| filter.window.since = START + [100, 3_900][i],
+        |filter, i| filter.window.until = START + [4_000, 20][i],
+        |filter, i| filter.proxy = Some(["default", "weather"][i].into()),
+        |filter, i| filter.method = Some(["tools/call", "method-3"][i].into()),
+        |filter, i| filter.tool = Some(["tool-0", "tool-25"][i].into()),
+        |filter, i| filter.target = Some(["file:///3", "none"][i].into()),
+        |filter, i| filter.session = Some([session_id(7), "nobody".into()][i].clone()),
+        |filter, i| filter.client = Some(["client-2", "nobody"][i].into()),
+        |filter, i| filter.status = Some([RequestStatus::Ok, RequestStatus::Timeout][i]),
+        |filter, i| filter.end_reason = Some([EndReason::Cancelled, EndReason::Task][i]),
+        |filter, i| filter.error_code = Some(["-1", "-9"][i].into()),
+    ];
+    let mut filters = vec![Filter::default()];
+    for (a, first) in conditions.iter().enumerate() {
+        for i in 0..2 {
+            let mut one = Filter::default();
+            first(&mut one, i);
+            for second in &conditions[a + 1..] {
+                for j in 0..2 {
+                    let mut two = one.clone();
+                    second(&mut two, j);
+                    filters.push(two);
+                }
+            }
+            let mut failed = one.clone();
+            failed.tool_error = true;
+            filters.extend([one, failed]);
+        }
+    }
+    filters
+}

@@ -1,0 +1,10 @@
+//! Every question is answered as a look at all rows would, whatever index it takes.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod data;
+mod logs;
+mod slow;
+mod stats;
+mod who;
