@@ -3,11 +3,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::exchange::{Ending, Watched};
+use super::exchange::Ending;
 use super::stream::StreamTap;
 use super::tap::{RequestTap, ResponseTap};
 
@@ -27,7 +26,7 @@ enum Watch {
     Nobody,
     Request(RequestTap),
     Response(ResponseTap),
-    Stream(StreamTap),
+    Stream(Box<StreamTap>),
 }
 
 impl<B> StoreBody<B> {
@@ -43,14 +42,13 @@ impl<B> StoreBody<B> {
     pub(super) fn stream(inner: B, tap: Option<StreamTap>) -> Self {
         Self {
             inner,
-            watch: tap.map_or(Watch::Nobody, Watch::Stream),
+            watch: tap.map_or(Watch::Nobody, |tap| Watch::Stream(Box::new(tap))),
         }
     }
 }
 
 impl<B: Body<Data = Bytes>> StoreBody<B> {
-    pub(super) fn request(inner: B, watched: Watched, headers: &HeaderMap) -> Self {
-        let mut tap = RequestTap::new(watched, headers);
+    pub(super) fn request(inner: B, mut tap: RequestTap) -> Self {
         if inner.is_end_stream() {
             tap.end();
         }
@@ -62,8 +60,7 @@ impl<B: Body<Data = Bytes>> StoreBody<B> {
 
     /// A body that is over from the start is never polled by hyper, so its end
     /// is told here.
-    pub(super) fn response(inner: B, watched: Watched, tap: ResponseTap) -> Self {
-        let mut tap = tap.of(watched);
+    pub(super) fn response(inner: B, mut tap: ResponseTap) -> Self {
         if inner.is_end_stream() {
             tap.end(Ending::Complete);
         }

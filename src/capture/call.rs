@@ -10,7 +10,7 @@ use super::headers::bounded;
 use super::recorder::Recorder;
 use super::session::{ClientInfo, Derived, protocol_version};
 use crate::event::{EndReason, RequestStatus, TraceId};
-use crate::wire::method::{self, Mirrored};
+use crate::wire::method::{self, Aimed, Mirrored};
 use crate::wire::{Field, Kind, Message, Token};
 
 /// Longest method, tool and target that are kept of a header, in characters.
@@ -87,7 +87,7 @@ impl Outcome {
 
 impl Call {
     pub(super) fn new(message: &Message, recorder: &Recorder, head: &RequestHead) -> Self {
-        let name = message.text(Field::Method).unwrap_or_default();
+        let (name, aim) = method::of(message);
         let initialize = name == method::INITIALIZE;
         let version = message.text(Field::MetaProtocolVersion);
         let modern = version.is_some() || (head.is_modern() && !initialize);
@@ -104,21 +104,25 @@ impl Call {
                 .cloned()
                 .map_or(CallSession::None, CallSession::Named)
         };
-        let tool = method::tool(message);
-        let target = method::target(message);
-        let aim = tool.map(|_| Field::Name).or(target.map(|(field, _)| field));
-        let cut = [Some(Field::Method), aim].into_iter().flatten();
+        let (mut tool, mut target) = (None, None);
+        match aim.map(|(aimed, field)| (aimed, field, message.text(field))) {
+            Some((Aimed::Tool, _, name)) => tool = name.map(Into::into),
+            Some((Aimed::Target, Field::Uri | Field::RefUri, uri)) => {
+                target = uri.map(|uri| recorder.uri(uri));
+            }
+            Some((Aimed::Target, _, name)) => target = name.map(Into::into),
+            None => {}
+        }
+        let cut = [Some(Field::Method), aim.map(|(_, field)| field)];
+        let cut = cut.into_iter().flatten();
         let cut = cut.filter(|field| message.was_cut(*field)).count();
         recorder.count_truncated(cut);
         Self {
             request_id: Uuid::nil(),
             id: message.id(),
-            method: method::intern(name),
-            tool: tool.map(Into::into),
-            target: target.map(|(field, target)| match field {
-                Field::Uri | Field::RefUri => recorder.uri(target),
-                _ => target.into(),
-            }),
+            method: name,
+            tool,
+            target,
             session,
             protocol_version: match version {
                 Some(version) => Some(protocol_version(version)),

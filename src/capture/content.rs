@@ -2,11 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use http::HeaderMap;
-
 #[cfg(feature = "decompression")]
 use super::decode::Decoder;
-use super::headers;
+use super::headers::Headers;
+#[cfg(feature = "decompression")]
+use super::headers::Media;
 
 /// A body whose bytes can be read.
 pub(super) enum Content {
@@ -14,7 +14,7 @@ pub(super) enum Content {
     Plain,
     /// It is compressed.
     #[cfg(feature = "decompression")]
-    Encoded(Decoder),
+    Encoded(Box<Decoder>),
 }
 
 /// A body, or the rest of one, is in a coding that is not decoded here, broken,
@@ -24,14 +24,18 @@ pub(super) struct Undecodable;
 
 impl Content {
     /// How to read a body with these headers.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Undecodable> {
-        let mut codings = headers::codings(headers);
+    pub(super) fn of(headers: &Headers<'_>) -> Result<Self, Undecodable> {
+        if !headers.is_encoded() {
+            return Ok(Self::Plain);
+        }
+        let mut codings = headers.codings();
         match (codings.next(), codings.next()) {
             (None, _) => Ok(Self::Plain),
             #[cfg(feature = "decompression")]
             (Some(coding), None) => {
-                let endless = headers::Media::of(headers) == headers::Media::EventStream;
-                Decoder::of(coding, endless).map(Self::Encoded)
+                let endless = headers.media() == Media::EventStream;
+                let decoder = Decoder::of(coding, endless)?;
+                Ok(Self::Encoded(Box::new(decoder)))
             }
             // Nobody sends several in a row.
             _ => Err(Undecodable),

@@ -13,18 +13,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use http::{StatusCode, request, response};
+use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::call::{Answer, BytesOut, Call, CallSession, Outcome, ServerInfo};
-use super::content::Content;
 use super::ending::{self, ResponseHead};
 use super::head::{self, RequestHead};
-use super::headers::Media;
+use super::headers::{Headers, Media};
 use super::recorder::Recorder;
 use super::session::ClientInfo;
-use super::tap::ResponseTap;
 use crate::event::{EndReason, RequestStatus, SessionSource, StoreEvent};
-use crate::wire::{Field, Message, Token, method};
+use crate::wire::{Field, Memory, Message, Token, method};
 
 pub(super) use super::ending::Ending;
 
@@ -61,10 +60,13 @@ pub(super) struct Exchange {
     state: Mutex<State>,
 }
 
+/// The requests without a row, nearly always one; what got its row leaves its
+/// place empty.
+pub(super) type Calls = SmallVec<[Option<Call>; 1]>;
+
 #[derive(Default)]
 struct State {
-    /// The requests without a row; one that got it leaves its place empty.
-    calls: Vec<Option<Call>>,
+    calls: Calls,
     /// How many of them wait for their answer.
     open: usize,
     known_by: KnownBy,
@@ -74,6 +76,8 @@ struct State {
     phase: Phase,
     /// The session is over: no answer comes on a stream of it.
     session_over: bool,
+    /// What the request was read with, for the response.
+    memory: Memory,
     slot: usize,
 }
 
@@ -102,9 +106,13 @@ enum Phase {
 }
 
 impl Exchange {
-    pub(super) fn begin(recorder: &Recorder, head: &request::Parts) -> Arc<Self> {
+    pub(super) fn begin(
+        recorder: &Recorder,
+        head: &request::Parts,
+        headers: &Headers<'_>,
+    ) -> Arc<Self> {
         let exchange = Arc::new(Self {
-            head: RequestHead::of(recorder, head),
+            head: RequestHead::of(recorder, head, headers),
             started: Instant::now(),
             request_id: Uuid::now_v7(),
             request_bytes: AtomicU64::new(0),
@@ -112,8 +120,10 @@ impl Exchange {
             begins_session: AtomicBool::new(false),
             state: Mutex::default(),
         });
-        let slot = recorder.remember(&exchange);
-        exchange.state().slot = slot;
+        // Locked, so that who finds it there finds it with its slot.
+        let mut state = exchange.state();
+        state.slot = recorder.remember(&exchange);
+        drop(state);
         exchange
     }
 
@@ -132,13 +142,14 @@ impl Exchange {
     // ===== what the request body says =====
 
     pub(super) fn request_bytes(&self, len: usize) {
-        self.request_bytes.fetch_add(len as u64, Relaxed);
+        add(&self.request_bytes, len);
     }
 
     /// The request body was read to the end of its JSON value, or of itself:
     /// these are the requests that it holds.
-    pub(super) fn requested(&self, recorder: &Recorder, mut calls: Vec<Call>) {
-        for (index, call) in calls.iter_mut().enumerate() {
+    /// The memory they were read with can be used for the response.
+    pub(super) fn requested(&self, recorder: &Recorder, mut calls: Calls, memory: Memory) {
+        for (index, call) in calls.iter_mut().flatten().enumerate() {
             // The first has the id that the handler was told.
             call.request_id = if index == 0 {
                 self.request_id
@@ -146,12 +157,13 @@ impl Exchange {
                 Uuid::now_v7()
             };
         }
-        let begins_session = calls.iter().any(|call| {
+        let begins_session = calls.iter().flatten().any(|call| {
             call.client.is_some()
                 || matches!(&call.session, CallSession::Derived(session) if !session.is_announced())
         });
         self.begins_session.store(begins_session, Relaxed);
         let mut state = self.state();
+        state.memory = memory;
         match std::mem::replace(&mut state.known_by, KnownBy::Body) {
             // Refused unread and read afterwards: it has its row.
             KnownBy::Headers => return,
@@ -161,16 +173,17 @@ impl Exchange {
         match &state.phase {
             Phase::Open | Phase::Detached(_) => {
                 state.open = calls.len();
-                state.calls = calls.into_iter().map(Some).collect();
+                state.calls = calls;
             }
             // The answer was over before the request: it ended as the exchange
             // did. More of the body may come or not, so, as in a batch, only
             // the message counts.
             Phase::Over(ending) => {
-                for mut call in calls {
+                let response = state.response.as_ref();
+                for mut call in calls.into_iter().flatten() {
                     call.in_batch = true;
-                    let outcome = self.unanswered(ending, &state, &call);
-                    self.emit(recorder, call, outcome, state.response.as_ref());
+                    let outcome = self.unanswered(ending, response, &call);
+                    self.emit(recorder, call, outcome, response);
                 }
             }
         }
@@ -195,26 +208,30 @@ impl Exchange {
 
     // ===== what the response says =====
 
-    /// The response head came.
-    pub(super) fn answered(&self, recorder: &Recorder, head: &response::Parts) -> ResponseTap {
-        let content = Content::of(&head.headers);
-        let media = Media::of(&head.headers);
+    /// The response head came; gives the memory to read the body with.
+    pub(super) fn answered(
+        &self,
+        recorder: &Recorder,
+        head: &response::Parts,
+        headers: &Headers<'_>,
+        opaque: bool,
+    ) -> Memory {
         if head.status == StatusCode::NOT_FOUND {
             self.not_found(recorder);
         }
         let mut state = self.state();
         if head.status.is_success() {
-            self.session_named(recorder, &mut state, head);
+            self.session_named(recorder, &mut state, headers);
         }
         state.response = Some(ResponseHead {
             status: head.status,
             ttfb_us: self.elapsed_us(),
-            opaque: content.is_err(),
-            event_stream: media == Media::EventStream,
+            opaque,
+            event_stream: headers.media() == Media::EventStream,
             resumable: false,
             text: None,
         });
-        ResponseTap::new(media, content.ok(), head.status.as_u16() >= 400)
+        std::mem::take(&mut state.memory)
     }
 
     /// A 404 ends the session that a request names, unless it is of a revision
@@ -228,7 +245,7 @@ impl Exchange {
     }
 
     /// An `initialize` belongs to the session that its response names.
-    fn session_named(&self, recorder: &Recorder, state: &mut State, head: &response::Parts) {
+    fn session_named(&self, recorder: &Recorder, state: &mut State, headers: &Headers<'_>) {
         let slot = state.slot;
         let Some(call) = state
             .calls
@@ -238,14 +255,14 @@ impl Exchange {
         else {
             return;
         };
-        if let Some((session, _)) = head::session_in_header(recorder, &head.headers) {
+        if let Some((session, _)) = head::session_in_header(recorder, headers) {
             recorder.session_named(slot, &session.id);
             call.session = CallSession::Named(session);
         }
     }
 
     pub(super) fn response_bytes(&self, len: usize) {
-        self.response_bytes.fetch_add(len as u64, Relaxed);
+        add(&self.response_bytes, len);
     }
 
     /// Whether a request waits for this answer.
@@ -257,6 +274,12 @@ impl Exchange {
             .flatten()
             .filter(|call| call.outcome.is_none());
         waiting.any(|call| answer.id.is_none_or(|id| call.id == Some(id)))
+    }
+
+    /// Whether every request is known and has its answer.
+    pub(super) fn is_settled(&self) -> bool {
+        let state = self.state();
+        state.open == 0 && state.known_by != KnownBy::Nothing
     }
 
     pub(super) fn begins_session(&self) -> bool {
@@ -462,11 +485,18 @@ impl Exchange {
                 .filter(|slot| slot.as_ref().is_some_and(waits));
             if let Some(call) = meant.next().and_then(Option::take) {
                 state.open -= 1;
-                let outcome = self.unanswered(&ending, &state, &call);
-                self.emit(recorder, call, outcome, state.response.as_ref());
+                let response = state.response.as_ref();
+                let outcome = self.unanswered(&ending, response, &call);
+                self.emit(recorder, call, outcome, response);
                 self.close_if_settled(recorder, &mut state);
             }
         }
         true
     }
+}
+
+/// Adds to a sum to which nobody else adds at the same time: a body is polled
+/// by one at a time.
+fn add(sum: &AtomicU64, len: usize) {
+    sum.store(sum.load(Relaxed) + len as u64, Relaxed);
 }

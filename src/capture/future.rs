@@ -12,6 +12,7 @@ use super::StoreBody;
 use super::exchange::{Ending, Watched};
 use super::failure::Failure;
 use super::stream::StreamWatch;
+use super::tap::ResponseTap;
 
 pin_project! {
     /// The response future of [`StoreService`](super::StoreService).
@@ -102,8 +103,8 @@ impl AwaitedResponse {
         match self.watched.take() {
             Some(watched) => {
                 let (head, body) = response.into_parts();
-                let tap = watched.exchange.answered(&watched.recorder, &head);
-                Response::from_parts(head, StoreBody::response(body, watched, tap))
+                let tap = ResponseTap::new(watched, &head);
+                Response::from_parts(head, StoreBody::response(body, tap))
             }
             None => response.map(StoreBody::bare),
         }

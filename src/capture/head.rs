@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use http::header::HeaderValue;
 use http::{Uri, request};
 
-use super::headers::{self, Media, Principal};
+use super::headers::{self, Headers, Media, Principal};
 use super::recorder::Recorder;
 use super::session::{self, NAME_CHARS};
 use crate::clock;
@@ -31,7 +31,7 @@ pub(super) struct RequestHead {
     /// Tells callers apart; see [`Sessions::hash`](super::session::Sessions::hash).
     pub(super) authorization: Option<u64>,
     pub(super) trace_id: Option<TraceId>,
-    /// Tells paths apart, likewise.
+    /// Tells paths apart; see [`Sessions::hash_path`](super::session::Sessions::hash_path).
     pub(super) path: u64,
     /// `Mcp-Method` and `Mcp-Name`, which mirror the body (2026-07-28).
     pub(super) mirrored_method: Option<HeaderValue>,
@@ -41,8 +41,7 @@ pub(super) struct RequestHead {
 }
 
 impl RequestHead {
-    pub(super) fn of(recorder: &Recorder, head: &request::Parts) -> Self {
-        let headers = &head.headers;
+    pub(super) fn of(recorder: &Recorder, head: &request::Parts, headers: &Headers<'_>) -> Self {
         let sessions = &recorder.sessions;
         let by_header = session_in_header(recorder, headers);
         let (session, negotiated) =
@@ -51,7 +50,7 @@ impl RequestHead {
                 None => (None, None),
             };
         let version = headers
-            .get(&headers::PROTOCOL_VERSION)
+            .protocol_version
             .map(|version| session::protocol_version(&headers::text(version)));
         Self {
             ts: clock::unix_ms(),
@@ -59,15 +58,15 @@ impl RequestHead {
             protocol_version: version.or(negotiated),
             principal: head.extensions.get::<Principal>().map(Principal::name),
             authorization: headers
-                .get(AUTHORIZATION)
+                .authorization
                 .map(|value| sessions.hash(value.as_bytes())),
             trace_id: headers
-                .get(&headers::TRACEPARENT)
+                .traceparent
                 .and_then(|value| TraceId::from_traceparent(value.as_bytes())),
-            path: sessions.hash(head.uri.path()),
-            mirrored_method: headers.get(&headers::METHOD).cloned(),
-            mirrored_name: headers.get(&headers::NAME).cloned(),
-            may_be_json: matches!(Media::of(headers), Media::Json | Media::Unnamed),
+            path: sessions.hash_path(&head.uri),
+            mirrored_method: headers.method.cloned(),
+            mirrored_name: headers.name.cloned(),
+            may_be_json: matches!(headers.media(), Media::Json | Media::Unnamed),
         }
     }
 
@@ -84,9 +83,9 @@ type Negotiated = Option<Cow<'static, str>>;
 /// The session of `Mcp-Session-Id`, and the revision negotiated for it.
 pub(super) fn session_in_header(
     recorder: &Recorder,
-    headers: &HeaderMap,
+    headers: &Headers<'_>,
 ) -> Option<(NamedSession, Negotiated)> {
-    let text = headers::text(headers.get(&headers::SESSION_ID)?);
+    let text = headers::text(headers.session_id?);
     let (id, cut) = headers::bounded(&text, NAME_CHARS);
     recorder.count_truncated(cut.into());
     let (id, negotiated) = recorder.sessions.named(id);

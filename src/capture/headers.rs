@@ -6,14 +6,75 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 use uuid::Uuid;
 
-pub(super) static SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-pub(super) static PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-pub(super) static METHOD: HeaderName = HeaderName::from_static("mcp-method");
-pub(super) static NAME: HeaderName = HeaderName::from_static("mcp-name");
-pub(super) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// The headers of a request or response that are looked at, found in one pass,
+/// which costs less than to look up each. Of one that came several times it is
+/// the first.
+pub(super) struct Headers<'a> {
+    all: &'a HeaderMap,
+    pub(super) session_id: Option<&'a HeaderValue>,
+    pub(super) protocol_version: Option<&'a HeaderValue>,
+    pub(super) method: Option<&'a HeaderValue>,
+    pub(super) name: Option<&'a HeaderValue>,
+    pub(super) traceparent: Option<&'a HeaderValue>,
+    pub(super) authorization: Option<&'a HeaderValue>,
+    content_type: Option<&'a HeaderValue>,
+    content_encoding: Option<&'a HeaderValue>,
+}
+
+impl<'a> Headers<'a> {
+    pub(super) fn of(all: &'a HeaderMap) -> Self {
+        let mut found = Self {
+            all,
+            session_id: None,
+            protocol_version: None,
+            method: None,
+            name: None,
+            traceparent: None,
+            authorization: None,
+            content_type: None,
+            content_encoding: None,
+        };
+        for (name, value) in all {
+            let header = match name.as_str() {
+                "mcp-session-id" => &mut found.session_id,
+                "mcp-protocol-version" => &mut found.protocol_version,
+                "mcp-method" => &mut found.method,
+                "mcp-name" => &mut found.name,
+                "traceparent" => &mut found.traceparent,
+                "authorization" => &mut found.authorization,
+                "content-type" => &mut found.content_type,
+                "content-encoding" => &mut found.content_encoding,
+                _ => continue,
+            };
+            header.get_or_insert(value);
+        }
+        found
+    }
+
+    /// What the media type of the body makes of it.
+    pub(super) fn media(&self) -> Media {
+        self.content_type
+            .map_or(Media::Unnamed, |value| Media::named(value.as_bytes()))
+    }
+
+    /// Whether a coding may have been applied to the body.
+    pub(super) fn is_encoded(&self) -> bool {
+        self.content_encoding.is_some()
+    }
+
+    /// The codings that were applied to the body, in order.
+    pub(super) fn codings(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.all
+            .get_all(CONTENT_ENCODING)
+            .iter()
+            .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+            .map(<[u8]>::trim_ascii)
+            .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+    }
+}
 
 /// The key of the row that a request will get, as an extension of the HTTP
 /// request, so that a handler can log it.
@@ -100,16 +161,15 @@ pub(super) enum Media {
 }
 
 impl Media {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let Some(value) = headers.get(CONTENT_TYPE) else {
-            return Self::Unnamed;
-        };
+    fn named(name: &[u8]) -> Self {
+        // As nearly everybody writes them.
+        match name {
+            b"application/json" => return Self::Json,
+            b"text/event-stream" => return Self::EventStream,
+            _ => {}
+        }
         // Only the essence counts; parameters follow a semicolon (RFC 9110, section 8.3.1).
-        let essence = value
-            .as_bytes()
-            .split(|b| *b == b';')
-            .next()
-            .unwrap_or_default();
+        let essence = name.split(|b| *b == b';').next().unwrap_or_default();
         let essence = essence.trim_ascii();
         let is = |name: &[u8]| essence.eq_ignore_ascii_case(name);
         if is(b"application/json") {
@@ -122,16 +182,6 @@ impl Media {
             Self::Other
         }
     }
-}
-
-/// The codings that were applied to a body, in order.
-pub(super) fn codings(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    headers
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
-        .map(<[u8]>::trim_ascii)
-        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }
 
 /// Text of a header; bytes that are no UTF-8 become U+FFFD.
@@ -154,12 +204,14 @@ pub(super) fn decoded(value: &HeaderValue) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use http::header::CONTENT_TYPE;
+
     use super::*;
 
     fn content_type(value: &'static str) -> Media {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(value));
-        Media::of(&headers)
+        Headers::of(&headers).media()
     }
 
     #[test]
@@ -175,18 +227,18 @@ mod tests {
         );
         assert_eq!(content_type("text/plain"), Media::Text);
         assert_eq!(content_type("application/json-seq"), Media::Other);
-        assert_eq!(Media::of(&HeaderMap::new()), Media::Unnamed);
+        assert_eq!(Headers::of(&HeaderMap::new()).media(), Media::Unnamed);
     }
 
     #[test]
     fn only_a_real_coding_counts() {
         let mut headers = HeaderMap::new();
-        assert_eq!(codings(&headers).count(), 0);
+        assert_eq!(Headers::of(&headers).codings().count(), 0);
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("Identity, "));
-        assert_eq!(codings(&headers).count(), 0);
+        assert_eq!(Headers::of(&headers).codings().count(), 0);
         headers.append(CONTENT_ENCODING, HeaderValue::from_static("gzip ,br"));
         assert_eq!(
-            codings(&headers).collect::<Vec<_>>(),
+            Headers::of(&headers).codings().collect::<Vec<_>>(),
             [b"gzip".as_slice(), b"br"]
         );
     }

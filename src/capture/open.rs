@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
+use hashlink::DefaultHashBuilder;
 use slab::Slab;
 
 use super::exchange::Exchange;
@@ -25,8 +26,9 @@ pub(super) struct OpenExchanges {
 #[derive(Default)]
 struct Table {
     exchanges: Slab<Open>,
-    /// The newest exchange of each session; the others follow as a list.
-    sessions: HashMap<u64, usize>,
+    /// The newest exchange of each session, by a keyed hash of its id; the
+    /// others follow as a list.
+    sessions: HashMap<u64, usize, DefaultHashBuilder>,
     /// The detached ones in the order in which their grace time ends.
     detached: BTreeMap<(Instant, usize), Detached>,
     detached_bytes: usize,

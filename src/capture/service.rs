@@ -7,10 +7,13 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
+use super::content::Content;
 use super::exchange::{Exchange, Watched};
 use super::future::{Awaited, AwaitedResponse, ResponseFuture};
+use super::headers::Headers;
 use super::recorder::Recorder;
 use super::stream::StreamWatch;
+use super::tap::RequestTap;
 use super::{RequestId, StoreBody};
 
 /// The service that [`StoreLayer`](super::StoreLayer) makes.
@@ -65,7 +68,9 @@ where
             let request = Request::from_parts(head, StoreBody::bare(body));
             return ResponseFuture::new(self.inner.call(request), watch.map(Awaited::Stream));
         }
-        let exchange = Exchange::begin(&self.recorder, &head);
+        let headers = Headers::of(&head.headers);
+        let content = Content::of(&headers);
+        let exchange = Exchange::begin(&self.recorder, &head, &headers);
         if self.recorder.config.request_id_extension {
             head.extensions
                 .insert(RequestId::new(exchange.request_id()));
@@ -74,7 +79,7 @@ where
             recorder: self.recorder.clone(),
             exchange,
         };
-        let body = StoreBody::request(body, watched.clone(), &head.headers);
+        let body = StoreBody::request(body, RequestTap::new(watched.clone(), content));
         // Created before the call and told of each step, so that a panic in it
         // is told from a caller that went away.
         let mut awaited = AwaitedResponse::new(watched);

@@ -6,7 +6,8 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hashlink::LruCache;
+use hashlink::{DefaultHashBuilder, LruCache};
+use http::Uri;
 use uuid::Uuid;
 
 use super::call::ServerInfo;
@@ -116,6 +117,8 @@ pub(super) struct Sessions {
     derived: Mutex<LruCache<u64, (Arc<Derived>, i64)>>,
     /// Keyed at random for each process, so that a hash tells nothing outside it.
     hasher: RandomState,
+    /// For what nobody gains by a collision of.
+    fast_hasher: DefaultHashBuilder,
 }
 
 impl Sessions {
@@ -125,12 +128,19 @@ impl Sessions {
             announced: Mutex::default(),
             derived: Mutex::new(LruCache::new(REMEMBERED)),
             hasher: RandomState::new(),
+            fast_hasher: DefaultHashBuilder::default(),
         }
     }
 
     /// A hash that is only good in this process.
     pub(super) fn hash(&self, value: impl Hash) -> u64 {
         self.hasher.hash_one(value)
+    }
+
+    /// Likewise, of a path. It only guards against a 404 that is none of the
+    /// session's, and whoever names the session could end it anyway.
+    pub(super) fn hash_path(&self, uri: &Uri) -> u64 {
+        self.fast_hasher.hash_one(uri.path())
     }
 
     /// The id as it is kept, and the revision that was negotiated for it.

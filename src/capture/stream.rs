@@ -10,7 +10,7 @@ use http::{Method, StatusCode, request, response};
 use super::call::Answer;
 use super::content::Content;
 use super::head::{self, NamedSession};
-use super::headers::{self, Media};
+use super::headers::{self, Headers, Media};
 use super::recorder::Recorder;
 use super::session;
 use super::tap::ANSWERS;
@@ -31,18 +31,15 @@ pub(super) struct StreamWatch {
 
 impl StreamWatch {
     pub(super) fn of(recorder: &Arc<Recorder>, head: &request::Parts) -> Option<Self> {
-        let session =
-            head::session_in_header(recorder, &head.headers).map(|(session, _)| session.id);
-        let version = head
-            .headers
-            .get(&headers::PROTOCOL_VERSION)
-            .map(headers::text);
+        let headers = Headers::of(&head.headers);
+        let session = head::session_in_header(recorder, &headers).map(|(session, _)| session.id);
+        let version = headers.protocol_version.map(headers::text);
         let modern = version.is_some_and(|version| session::is_modern(&version));
         let matters = session.is_some() || head.method == Method::GET;
         (matters && !modern).then(|| Self {
             recorder: recorder.clone(),
             session,
-            path: recorder.sessions.hash(head.uri.path()),
+            path: recorder.sessions.hash_path(&head.uri),
             method: head.method.clone(),
         })
     }
@@ -62,10 +59,11 @@ impl StreamWatch {
                 recorder.session_not_found(session, path);
             }
         }
+        let headers = Headers::of(&head.headers);
         let is_stream = method == Method::GET
             && head.status.is_success()
-            && Media::of(&head.headers) == Media::EventStream;
-        let content = Content::of(&head.headers).ok().filter(|_| is_stream)?;
+            && headers.media() == Media::EventStream;
+        let content = Content::of(&headers).ok().filter(|_| is_stream)?;
         Some(StreamTap {
             recorder,
             content: Some(content),

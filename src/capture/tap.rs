@@ -9,14 +9,14 @@
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::response;
 
 use super::call::{Answer, Call};
 use super::content::{Content, Undecodable};
-use super::exchange::{Ending, Measure, Watched};
+use super::exchange::{Calls, Ending, Measure, Watched};
 use super::failure::ERROR_TEXT;
-use super::headers::{self, Media};
-use crate::wire::{EventKind, Kind, ScanState, Scanner, SseDecoder, SseItem};
+use super::headers::{self, Headers, Media};
+use crate::wire::{EventKind, Kind, Memory, ScanState, Scanner, SseDecoder, SseItem};
 
 /// How much a batch may make the layer remember, in bytes; what goes beyond it
 /// gets no row and is counted as unidentified.
@@ -36,8 +36,8 @@ const ERROR_BYTES: usize = ERROR_TEXT * 4;
 pub(super) struct RequestTap {
     watched: Watched,
     scanner: Scanner,
-    /// Requests that are complete; they count once the top-level value closes.
-    calls: Vec<Call>,
+    /// Requests of a batch that are complete; they count once it closes.
+    calls: Vec<Option<Call>>,
     bytes: usize,
     notifications: usize,
     /// None once all requests are known, or none can be.
@@ -45,9 +45,8 @@ pub(super) struct RequestTap {
 }
 
 impl RequestTap {
-    pub(super) fn new(watched: Watched, headers: &HeaderMap) -> Self {
-        let content = Content::of(headers).ok();
-        if content.is_none() {
+    pub(super) fn new(watched: Watched, content: Result<Content, Undecodable>) -> Self {
+        if content.is_err() {
             watched.exchange.unreadable();
         }
         Self {
@@ -56,7 +55,7 @@ impl RequestTap {
             calls: Vec::new(),
             bytes: 0,
             notifications: 0,
-            content,
+            content: content.ok(),
         }
     }
 
@@ -73,6 +72,7 @@ impl RequestTap {
         let Some(reader) = content else {
             return;
         };
+        let mut alone = None;
         let read = reader.read(data, &mut |data| {
             scanner.feed(data, &mut |message| {
                 match message.kind() {
@@ -87,9 +87,13 @@ impl RequestTap {
                     _ => return,
                 }
                 let call = Call::new(message, recorder, &exchange.head);
+                if !message.in_batch() {
+                    alone = Some(call);
+                    return;
+                }
                 *bytes += call.size();
                 if *bytes <= BATCH_BYTES {
-                    calls.push(call);
+                    calls.push(Some(call));
                 } else {
                     recorder.count_unidentified();
                 }
@@ -101,7 +105,11 @@ impl RequestTap {
         });
         if scanner.state() == ScanState::Closed {
             *content = None;
-            exchange.requested(recorder, std::mem::take(calls));
+            let calls = match alone {
+                Some(call) => Calls::from_buf([Some(call)]),
+                None => Calls::from_vec(std::mem::take(calls)),
+            };
+            exchange.requested(recorder, calls, scanner.take_memory());
         } else if let Err(Undecodable) = read {
             *content = None;
             exchange.unreadable();
@@ -112,13 +120,14 @@ impl RequestTap {
     pub(super) fn end(&mut self) {
         if self.content.take().is_some() {
             let Watched { recorder, exchange } = &self.watched;
-            exchange.requested(recorder, Vec::new());
+            exchange.requested(recorder, Calls::new(), Memory::default());
         }
     }
 }
 
 /// Reads the JSON-RPC responses out of a response body.
 pub(super) struct ResponseTap {
+    /// None once the body is over.
     watched: Option<Watched>,
     /// None once nothing more is to be known, or can be.
     content: Option<Content>,
@@ -134,7 +143,7 @@ pub(super) struct ResponseTap {
 /// What the bytes of a response are read as.
 enum Form {
     Json,
-    EventStream(EventStream),
+    EventStream(Box<EventStream>),
     Unread,
 }
 
@@ -147,30 +156,33 @@ struct EventStream {
     answered_to: u64,
     /// An event had an id.
     resumable: bool,
+    /// Every request of the exchange has its answer.
+    settled: bool,
 }
 
 impl ResponseTap {
-    pub(super) fn new(media: Media, content: Option<Content>, is_error: bool) -> Self {
+    /// The response head came.
+    pub(super) fn new(watched: Watched, head: &response::Parts) -> Self {
+        let headers = Headers::of(&head.headers);
+        let (media, content) = (headers.media(), Content::of(&headers).ok());
+        let Watched { recorder, exchange } = &watched;
+        let memory = exchange.answered(recorder, head, &headers, content.is_none());
         let form = match media {
             Media::Json | Media::Unnamed => Form::Json,
-            Media::EventStream => Form::EventStream(EventStream::default()),
+            Media::EventStream => Form::EventStream(Box::default()),
             Media::Text | Media::Other => Form::Unread,
         };
         let may_be_text = matches!(media, Media::Text | Media::Unnamed);
+        let is_error = head.status.as_u16() >= 400;
         Self {
-            watched: None,
+            watched: Some(watched),
             content,
             form,
-            scanner: Scanner::new(),
+            scanner: Scanner::reusing(memory),
             text: (is_error && may_be_text).then(Vec::new),
             unnamed: media == Media::Unnamed,
             in_step: false,
         }
-    }
-
-    pub(super) fn of(mut self, watched: Watched) -> Self {
-        self.watched = Some(watched);
-        self
     }
 
     /// Runs a piece of the inner body; see [`AwaitedResponse::step`](super::future::AwaitedResponse::step).
@@ -216,7 +228,7 @@ impl ResponseTap {
                 }
                 Form::EventStream(stream) => {
                     stream.read(Some(data), scanner, watched);
-                    wanted = true;
+                    wanted = !stream.settled;
                 }
             }
             match wanted {
@@ -273,8 +285,10 @@ impl EventStream {
             held,
             answered_to,
             resumable,
+            settled,
         } = self;
         let mut on_item = |item: SseItem<'_>| match item {
+            _ if *settled => {}
             SseItem::Data(data) => scanner.feed(data, &mut |message| {
                 if let Some(answer) = Answer::of(message, exchange.begins_session())
                     && held.len() < ANSWERS
@@ -295,6 +309,7 @@ impl EventStream {
                     };
                     if exchange.answered_by(recorder, &answer, measure) {
                         *answered_to = event.end;
+                        *settled = exchange.is_settled();
                     }
                 }
                 scanner.reset();

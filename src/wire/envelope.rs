@@ -9,6 +9,9 @@ use super::tree::{self, Field, Want};
 /// Bytes that hold what is kept of most messages.
 const USUAL: usize = 256;
 
+/// Bytes of text that slots can refer to.
+const MOST_TEXT: usize = u16::MAX as usize;
+
 /// What a message is, by its members alone: the same in either direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -116,7 +119,8 @@ impl Message {
 
     /// Whether the member's text is only the beginning of what was sent.
     pub(crate) fn was_cut(&self, field: Field) -> bool {
-        self.text(field).is_some() && self.slots.0[field as usize].cut
+        let slot = self.slots.0[field as usize];
+        slot.cut && self.text(field).is_some()
     }
 
     /// A member that is compared: an id or a cursor. `None` unless it is a string or number.
@@ -160,6 +164,16 @@ impl Message {
             .unwrap_or_default()
     }
 
+    /// Another message begins, in the memory of the last.
+    pub(super) fn begin(&mut self, start: u64, in_batch: bool) {
+        self.clear();
+        self.start = start;
+        self.in_batch = in_batch;
+        if self.text.capacity() == 0 {
+            self.text.reserve(USUAL);
+        }
+    }
+
     /// Forgets the message, not the memory it took.
     pub(super) fn clear(&mut self) {
         self.slots = Slots::default();
@@ -189,17 +203,19 @@ impl Message {
         };
     }
 
-    /// Sees to it that one more draft fits: repeated members leave text behind
-    /// that no slot refers to. That happens once for tens of kilobytes read.
+    /// Sees to it that one more draft fits.
+    #[inline]
     pub(super) fn make_room(&mut self) {
-        const MOST: usize = u16::MAX as usize;
-        const { assert!(tree::MOST_KEPT + 2 * draft::LARGEST < MOST) };
-        if self.text.len() + draft::LARGEST <= MOST {
-            if self.text.capacity() == 0 {
-                self.text.reserve(USUAL);
-            }
-            return;
+        const { assert!(tree::MOST_KEPT + 2 * draft::LARGEST < MOST_TEXT) };
+        if self.text.len() + draft::LARGEST > MOST_TEXT {
+            self.compact();
         }
+    }
+
+    /// Drops the text that no slot refers to any more, which repeated members
+    /// leave behind. That happens once for tens of kilobytes read.
+    #[cold]
+    fn compact(&mut self) {
         let old = std::mem::take(&mut self.text);
         for slot in &mut self.slots.0 {
             let start = usize::from(slot.start);

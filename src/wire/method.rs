@@ -78,23 +78,31 @@ pub(crate) fn intern(name: &str) -> Cow<'static, str> {
     }
 }
 
-/// The tool that a `tools/call` names; `None` for any other message.
-pub(crate) fn tool(message: &Message) -> Option<&str> {
-    match find(message.text(Field::Method)?)?.aim {
-        Aim::Tool => message.text(Field::Name),
-        Aim::None | Aim::Target(_) => None,
-    }
+/// A request's method, and the member that says what it aims at, if its method
+/// has such a member and it is there.
+pub(crate) fn of(message: &Message) -> (Cow<'static, str>, Option<(Aimed, Field)>) {
+    let name = message.text(Field::Method).unwrap_or_default();
+    let Some(method) = find(name) else {
+        return (Cow::Owned(name.to_owned()), None);
+    };
+    let (kind, fields): (_, &[Field]) = match method.aim {
+        Aim::Tool => (Aimed::Tool, &[Field::Name]),
+        Aim::Target(fields) => (Aimed::Target, fields),
+        Aim::None => (Aimed::Target, &[]),
+    };
+    let there = fields.iter().find(|field| message.text(**field).is_some());
+    (
+        Cow::Borrowed(method.name),
+        there.map(|field| (kind, *field)),
+    )
 }
 
-/// The member that says what a message other than `tools/call` aims at, if its
-/// method has such a member and it is there: a URI, a prompt's name, a task's id.
-pub(crate) fn target(message: &Message) -> Option<(Field, &str)> {
-    match find(message.text(Field::Method)?)?.aim {
-        Aim::Target(fields) => fields
-            .iter()
-            .find_map(|&field| Some((field, message.text(field)?))),
-        Aim::None | Aim::Tool => None,
-    }
+/// What a request aims at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aimed {
+    Tool,
+    /// A URI, a prompt's name, a task's id.
+    Target,
 }
 
 /// What the mirror header `Mcp-Name` names of a request of this method: its
@@ -126,8 +134,9 @@ mod tests {
         let aims = |document: &str| {
             let mut found = None;
             Scanner::new().feed(document.as_bytes(), &mut |message| {
-                let target = target(message).map(|(_, target)| target.to_owned());
-                found = Some((tool(message).map(str::to_owned), target));
+                let (_, aim) = of(message);
+                found =
+                    Some(aim.map(|(aimed, field)| (aimed, message.text(field).map(str::to_owned))));
             });
             found.expect(document)
         };
@@ -158,9 +167,11 @@ mod tests {
         ] {
             let document =
                 format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}}}}}"#);
+            let expected = tool.map(|tool| (Aimed::Tool, tool));
+            let expected = expected.or(target.map(|target| (Aimed::Target, target)));
             assert_eq!(
                 aims(&document),
-                (tool.map(str::to_owned), target.map(str::to_owned)),
+                expected.map(|(aimed, text)| (aimed, Some(text.to_owned()))),
                 "{document}"
             );
         }

@@ -23,7 +23,7 @@ mod tree;
 mod unescape;
 
 pub(crate) use envelope::{Kind, Message};
-pub(crate) use scan::{ScanState, Scanner};
+pub(crate) use scan::{Memory, ScanState, Scanner};
 pub(crate) use sse::{EventKind, SseDecoder, SseItem};
 pub(crate) use token::Token;
 pub(crate) use tree::Field;

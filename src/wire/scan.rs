@@ -18,7 +18,8 @@ const LITERAL: usize = 64;
 /// Finds the messages of one JSON document: a message or a batch of them.
 ///
 /// `new` allocates nothing. What is kept of a message lies in one buffer, a few
-/// hundred bytes for most and never more than 64 KiB.
+/// hundred bytes for most and never more than 64 KiB, which can be handed on to
+/// the next scanner.
 pub(crate) struct Scanner {
     /// Bytes fed before the current chunk.
     offset: u64,
@@ -33,6 +34,10 @@ pub(crate) struct Scanner {
     skip: Skip,
     message: Message,
 }
+
+/// Where a scanner keeps the texts of a message.
+#[derive(Default)]
+pub(crate) struct Memory(Vec<u8>);
 
 /// How far a document has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,14 +96,29 @@ impl Scanner {
         }
     }
 
-    /// Ready for another document, with the memory of the last.
+    /// One that keeps its texts where another one did.
+    pub(crate) fn reusing(memory: Memory) -> Self {
+        let mut scanner = Self::new();
+        scanner.message.text = memory.0;
+        scanner
+    }
+
+    /// The memory of a document that is done with.
+    pub(crate) fn take_memory(&mut self) -> Memory {
+        self.message.clear();
+        Memory(std::mem::take(&mut self.message.text))
+    }
+
+    /// Ready for another document, with the memory of the last: the message
+    /// is forgotten when the next one begins.
     pub(crate) fn reset(&mut self) {
-        let mut message = std::mem::take(&mut self.message);
-        message.clear();
-        *self = Self {
-            message,
-            ..Self::new()
-        };
+        self.offset = 0;
+        self.step = Step::Start;
+        self.batch = false;
+        self.object = None;
+        self.member = None;
+        self.draft = Draft::default();
+        self.unescape = Unescape::default();
     }
 
     pub(crate) fn state(&self) -> ScanState {
@@ -146,7 +166,7 @@ impl Scanner {
             (Step::Start, b'{', _) | (Step::First | Step::Next, _, None) | (Step::Value, ..)
                 if !matches!(byte, b']' | b'}' | b',' | b':') =>
             {
-                return self.value(byte, &bytes[1..], position);
+                return self.value(bytes, position);
             }
             (Step::Start, b'[', _) => {
                 self.batch = true;
@@ -185,7 +205,7 @@ impl Scanner {
             self.step = Step::Key;
             return 1;
         };
-        self.enter(object.member(key));
+        self.enter(object.member(text, key.len()));
         let colon = text.get(key.len() + 1) == Some(&b':');
         self.step = if colon { Step::Value } else { Step::Colon };
         key.len() + 2 + usize::from(colon)
@@ -200,15 +220,14 @@ impl Scanner {
         }
     }
 
-    /// A value of a member, an element or the document, by its first byte.
-    /// Returns how much was read, that byte included.
-    fn value(&mut self, byte: u8, rest: &[u8], position: u64) -> usize {
+    /// A value of a member, an element or the document, from its first byte.
+    /// Returns how much was read.
+    fn value(&mut self, bytes: &[u8], position: u64) -> usize {
+        let byte = bytes[0];
         match byte {
-            b'"' => return 1 + self.text(rest),
+            b'"' => return 1 + self.text(&bytes[1..]),
             b'{' if self.object.is_none() => {
-                self.message.clear();
-                self.message.start = position;
-                self.message.in_batch = self.batch;
+                self.message.begin(position, self.batch);
                 self.object = Some(Field::Message);
                 self.step = Step::First;
             }
@@ -227,14 +246,21 @@ impl Scanner {
                 }
             }
             _ => {
-                self.draft = match self.want() {
-                    None => {
-                        self.step = Step::SkipLiteral;
-                        return 1;
-                    }
-                    Some(Want::TextOrNumber(chars)) => Draft::text(&self.message.text, chars),
-                    Some(Want::Token) => Draft::token(&self.message.text),
-                    Some(_) => Draft::short(&self.message.text, LITERAL),
+                let Some(want) = self.want() else {
+                    self.step = Step::SkipLiteral;
+                    return 1;
+                };
+                if let Some(len) = literal_len(bytes)
+                    && let Some(shape) = shape_of(&bytes[..len])
+                    && self.keep_short(shape, &bytes[..len])
+                {
+                    self.step = Step::After;
+                    return len;
+                }
+                self.draft = match want {
+                    Want::TextOrNumber(chars) => Draft::text(&self.message.text, chars),
+                    Want::Token => Draft::token(&self.message.text),
+                    _ => Draft::short(&self.message.text, LITERAL),
                 };
                 self.draft.push(&mut self.message.text, &[byte]);
                 self.step = Step::Literal;
@@ -260,7 +286,7 @@ impl Scanner {
             self.step = if wanted { Step::Text } else { Step::Skip };
             return 0;
         };
-        if wanted {
+        if wanted && !self.keep_short(Shape::String, text) {
             self.draft.push(&mut self.message.text, text);
             self.keep(Shape::String);
         }
@@ -294,7 +320,8 @@ impl Scanner {
             let start = self.draft.start();
             let member = match self.object {
                 Some(object) if !self.draft.overflows() => {
-                    object.member(&self.message.text[start..])
+                    let key = &self.message.text[start..];
+                    object.member(key, key.len())
                 }
                 _ => None,
             };
@@ -310,9 +337,7 @@ impl Scanner {
 
     /// Within a number, `true`, `false` or `null`. Returns how much of it there is.
     fn literal(&mut self, bytes: &[u8]) -> usize {
-        let end = bytes
-            .iter()
-            .position(|&byte| matches!(byte, b',' | b'}' | b']') || is_space(byte));
+        let end = literal_len(bytes);
         let len = end.unwrap_or(bytes.len());
         let kept = matches!(self.step, Step::Literal);
         if kept {
@@ -326,16 +351,41 @@ impl Scanner {
 
     /// The literal is whole.
     fn classify(&mut self) -> Step {
-        let shape = match &self.message.text[self.draft.start()..] {
-            b"null" => Shape::Null,
-            b"true" => Shape::True,
-            b"false" => Shape::False,
-            // Not all of a very long one is there to be checked.
-            number if token::is_number(number) || self.draft.overflows() => Shape::Number,
-            _ => return Step::Invalid,
+        let literal = &self.message.text[self.draft.start()..];
+        let shape = match shape_of(literal) {
+            Some(shape) => shape,
+            // Not all of a very long number is there to be checked.
+            None if self.draft.overflows() => Shape::Number,
+            None => return Step::Invalid,
         };
         self.keep(shape);
         Step::After
+    }
+
+    /// A value that lies whole in the chunk: most are so short and plain that
+    /// they are kept as they are. Returns whether this one is.
+    fn keep_short(&mut self, shape: Shape, value: &[u8]) -> bool {
+        let Some(member) = self.member else {
+            return false;
+        };
+        let most = match (member.node().want, shape) {
+            (Want::Text(chars), Shape::String)
+            | (Want::TextOrNumber(chars), Shape::String | Shape::Number) => usize::from(chars),
+            (Want::Token, Shape::String) => token::INLINE,
+            (Want::Token, Shape::Number) if token::is_normal(value) => token::INLINE,
+            (Want::Token, Shape::Number) => return false,
+            _ => {
+                self.message.set_shape(member, shape);
+                return true;
+            }
+        };
+        if value.len() > most || !value.is_ascii() {
+            return false;
+        }
+        let start = self.message.text.len();
+        self.message.text.extend_from_slice(value);
+        self.message.keep(member, shape, start, false);
+        true
     }
 
     /// The member's value is whole: keeps what is wanted of it.
@@ -369,6 +419,23 @@ impl Scanner {
 fn whole(text: &[u8]) -> Option<&[u8]> {
     let len = plain_text(text);
     (text.get(len) == Some(&b'"')).then(|| &text[..len])
+}
+
+/// Length of a number, `true`, `false` or `null`, if it ends in the chunk.
+fn literal_len(bytes: &[u8]) -> Option<usize> {
+    bytes
+        .iter()
+        .position(|&byte| matches!(byte, b',' | b'}' | b']') || is_space(byte))
+}
+
+/// What a literal is; `None` if it is none.
+fn shape_of(literal: &[u8]) -> Option<Shape> {
+    match literal {
+        b"null" => Some(Shape::Null),
+        b"true" => Some(Shape::True),
+        b"false" => Some(Shape::False),
+        number => token::is_number(number).then_some(Shape::Number),
+    }
 }
 
 fn is_space(byte: u8) -> bool {

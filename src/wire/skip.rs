@@ -6,12 +6,12 @@
 //!
 //! Most of the bytes of real traffic pass here. A loop over bytes pays a
 //! mispredicted branch for nearly each token; here the bytes of a block are
-//! compared eight at a time in ordinary words, and each kind of byte becomes a
-//! bit mask on which the rest is arithmetic.
+//! compared together, and each kind of byte becomes a bit mask on which the
+//! rest is arithmetic.
 
 use memchr::memchr2;
 
-use super::swar::{equal, repeat};
+use super::swar::repeat;
 
 const BLOCK: usize = 64;
 
@@ -141,15 +141,31 @@ impl Skip {
 }
 
 /// One bit for each byte of the block that is `byte` once the bits of `fold` are set.
+///
+/// Written so that the compiler makes vector instructions of it, whichever the
+/// processor has; none of them gathers bits, so words are folded into one.
 #[inline]
 fn places(block: &[u8; BLOCK], fold: u8, byte: u8) -> u64 {
-    let (words, _) = block.as_chunks();
-    let mut places = 0;
-    for (i, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word) | repeat(fold);
-        places |= equal(word, byte) >> (7 - i);
-    }
-    transpose(places)
+    /// For each byte, the bit that tells its word.
+    const WORD: [u8; BLOCK] = {
+        let mut bits = [0; BLOCK];
+        let mut i = 0;
+        while i < BLOCK {
+            bits[i] = 1 << (i / 8);
+            i += 1;
+        }
+        bits
+    };
+    let bits: [u8; BLOCK] = std::array::from_fn(|i| match block[i] | fold == byte {
+        true => WORD[i],
+        false => 0,
+    });
+    let (words, _) = bits.as_chunks();
+    transpose(
+        words
+            .iter()
+            .fold(0, |all, word| all | u64::from_le_bytes(*word)),
+    )
 }
 
 /// Mirrors the 8 by 8 bits along their diagonal: above, bit `i` of byte `j`

@@ -113,7 +113,7 @@ pub(super) fn is_number(text: &[u8]) -> bool {
 }
 
 /// Whether `text` is a number that [`normalise`] leaves as it is, as most ids are.
-fn is_normal(text: &[u8]) -> bool {
+pub(super) fn is_normal(text: &[u8]) -> bool {
     match text {
         b"0" => true,
         [b'0', ..] | [.., b'0'] | [] => false,

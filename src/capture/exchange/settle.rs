@@ -34,11 +34,18 @@ impl Exchange {
             };
         }
         let waits = !recorder.is_closed() && !state.session_over;
-        let mut calls = std::mem::take(&mut state.calls);
-        for slot in &mut calls {
+        let State {
+            calls,
+            open,
+            response,
+            session_over,
+            ..
+        } = &mut *state;
+        let response = response.as_ref();
+        for slot in calls.iter_mut() {
             let elsewhere = slot
                 .as_ref()
-                .is_some_and(|call| self.may_come_elsewhere(&ending, &state, call));
+                .is_some_and(|call| self.may_come_elsewhere(&ending, response, call));
             if elsewhere && waits {
                 continue;
             }
@@ -47,22 +54,19 @@ impl Exchange {
             };
             let outcome = match call.outcome.take() {
                 Some(outcome) => outcome,
-                None if elsewhere && state.session_over => {
-                    self.unanswered(&self.given_up(&ending), &state, &call)
+                None if elsewhere && *session_over => {
+                    self.unanswered(&self.given_up(&ending), response, &call)
                 }
-                None => self.unanswered(&ending, &state, &call),
+                None => self.unanswered(&ending, response, &call),
             };
-            self.emit(recorder, call, outcome, state.response.as_ref());
+            self.emit(recorder, call, outcome, response);
         }
-        state.open = calls.iter().flatten().count();
-        if state.open == 0 {
+        *open = calls.iter().flatten().count();
+        if *open == 0 {
             return self.over(recorder, &mut state, ending);
         }
-        let (slot, size) = (
-            state.slot,
-            calls.iter().flatten().map(Call::size).sum::<usize>(),
-        );
-        state.calls = calls;
+        let size = calls.iter().flatten().map(Call::size).sum::<usize>();
+        let slot = state.slot;
         state.phase = Phase::Detached(ending);
         drop(state);
         recorder.detach(slot, self, size_of::<Self>() + size);
@@ -82,8 +86,9 @@ impl Exchange {
         };
         let ending = self.given_up(ending);
         for call in std::mem::take(&mut state.calls).into_iter().flatten() {
-            let outcome = self.unanswered(&ending, &state, &call);
-            self.emit(recorder, call, outcome, state.response.as_ref());
+            let response = state.response.as_ref();
+            let outcome = self.unanswered(&ending, response, &call);
+            self.emit(recorder, call, outcome, response);
         }
         self.over(recorder, &mut state, ending);
     }
@@ -120,10 +125,15 @@ impl Exchange {
     }
 
     /// Whether the answer to a request may come on another stream of its session.
-    fn may_come_elsewhere(&self, ending: &Ending, state: &State, call: &Call) -> bool {
+    fn may_come_elsewhere(
+        &self,
+        ending: &Ending,
+        response: Option<&ResponseHead>,
+        call: &Call,
+    ) -> bool {
         let went_well = |response: &&ResponseHead| response.status.is_success();
         let (Ending::Complete | Ending::BodyFailed | Ending::Dropped, Some(response)) =
-            (ending, state.response.as_ref().filter(went_well))
+            (ending, response.filter(went_well))
         else {
             return false;
         };
@@ -135,8 +145,13 @@ impl Exchange {
         waits && (session.by_query || resumable)
     }
 
-    pub(super) fn unanswered(&self, ending: &Ending, state: &State, call: &Call) -> Outcome {
-        let mut outcome = ending::outcome(ending, state.response.as_ref(), call);
+    pub(super) fn unanswered(
+        &self,
+        ending: &Ending,
+        response: Option<&ResponseHead>,
+        call: &Call,
+    ) -> Outcome {
+        let mut outcome = ending::outcome(ending, response, call);
         outcome.latency_us = self.elapsed_us();
         outcome
     }
