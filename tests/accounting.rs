@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::types::Value;
 use support::{LONG, connect, fresh, record_requests, request, rows, value};
-use tower_mcp_store::{SessionEvent, Stats, Store, StoreEvent};
+use tower_mcp_store::{SessionEvent, Stats, Store, StoreEvent, StoreState};
 
 #[track_caller]
 fn assert_balanced(stats: Stats) {
@@ -190,4 +190,30 @@ fn each_run_of_a_writer_leaves_its_accounts_in_the_file() {
              WHERE started_at <= seen_at AND seen_at = ended_at";
         assert_eq!(value::<i64>(&conn, ended) as u64, run);
     }
+}
+
+#[test]
+fn the_accounts_in_the_file_are_as_of_a_moment_before_all_that_they_lack() {
+    let (_dir, path) = fresh();
+    let store = Store::builder(&path).flush_interval(LONG).open().unwrap();
+    let blocker = connect(&path);
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    record_requests(&store, 1);
+    let flush = {
+        let store = store.clone();
+        thread::spawn(move || store.flush(LONG).unwrap())
+    };
+    while store.state() == StoreState::Ready {
+        thread::yield_now();
+    }
+    // The writer has taken the first and cannot write it yet.
+    thread::sleep(Duration::from_millis(2));
+    let second = request();
+    let lacking = second.ts;
+    store.record(StoreEvent::Request(second));
+    blocker.execute_batch("ROLLBACK").unwrap();
+    flush.join().unwrap();
+    assert_eq!(value::<i64>(&blocker, "SELECT written FROM writers"), 1);
+    assert!(value::<i64>(&blocker, "SELECT seen_at FROM writers") < lacking);
+    store.shutdown(LONG).unwrap();
 }

@@ -172,9 +172,6 @@ fn a_kill_costs_a_flush_interval_and_the_commit_under_way() {
         let conn = connect(&path);
         let last: i64 = value(&conn, "SELECT max(ts) FROM requests");
         missing.push(end.as_millis() as i64 - last);
-        // The hole that is told of begins no later than the real one.
-        let told: i64 = value(&conn, "SELECT max(from_ts) FROM losses");
-        assert!(told <= last + 1, "{told} > {last}");
     }
     missing.sort_unstable();
     let (median, worst) = (missing[missing.len() / 2], missing[missing.len() - 1]);
