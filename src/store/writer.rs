@@ -233,7 +233,8 @@ impl Writer {
 
     fn attempt(&mut self, group: &[Chunk]) -> Result<Rejected, Obstacle> {
         if let Some(db) = self.db.take_if(|db| db.is_displaced()) {
-            tracing::warn!("the store's file was moved or removed, opening its path anew");
+            let path = self.shared.path.display();
+            tracing::warn!(%path, "the store's file was moved or removed, opening its path anew");
             db.leave(&self.stats.accounts(clock::unix_ms()));
             self.ledger.forget_rows();
         }

@@ -128,4 +128,6 @@ fn a_lock_that_outlasts_the_queue_loses_what_does_not_fit_and_tells_how_much() {
     assert_eq!(value::<i64>(&conn, COUNT) as u64, stats.written);
     let told = "SELECT sum(dropped) FROM losses WHERE reason = 'queue_full'";
     assert_eq!(value::<i64>(&conn, told) as u64, stats.dropped);
+    let name = path.to_str().unwrap();
+    assert_eq!(logged(Level::WARN, &["queue is full", name]), 1);
 }

@@ -3,8 +3,10 @@
 use std::fs;
 
 use tower_mcp_store::{Store, StoreState};
+use tracing::Level;
 
 use crate::load::Load;
+use crate::log::{listen, logged};
 use crate::support::{LONG, connect, fresh, record_requests, value};
 use crate::{COUNT, wait_until};
 
@@ -79,6 +81,7 @@ fn a_file_that_is_replaced_by_something_else_is_left_alone_until_it_is_gone() {
 
 #[test]
 fn a_file_that_is_removed_under_load_loses_no_event_that_comes_later() {
+    listen();
     let (dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let load = Load::start(&store, 2_000);
@@ -95,4 +98,6 @@ fn a_file_that_is_removed_under_load_loses_no_event_that_comes_later() {
     traffic.assert_unharmed(stats);
     let rows = value::<i64>(&connect(&kept), COUNT) + value::<i64>(&connect(&path), COUNT);
     assert_eq!(rows as u64, traffic.recorded);
+    let name = path.to_str().unwrap();
+    assert_eq!(logged(Level::WARN, &["moved or removed", name]), 1);
 }
