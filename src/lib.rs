@@ -188,4 +188,4 @@ pub use event::{
     EndReason, RequestEvent, RequestStatus, SchemaVersionEvent, SessionEvent, SessionSource,
     StoreEvent, TraceId,
 };
-pub use store::{Stats, Store, StoreBuilder, StoreState};
+pub use store::{Retention, Stats, Store, StoreBuilder, StoreState};

@@ -17,6 +17,7 @@ mod migrate;
 mod open;
 mod platform;
 pub(crate) mod read_only;
+mod retention;
 mod rollup;
 mod runs;
 mod writer_lock;
@@ -24,6 +25,8 @@ mod writer_lock;
 pub(crate) use group::{Group, WriteError};
 pub(crate) use losses::{Ledger, LossReason, Stretch};
 pub(crate) use open::Db;
+pub(crate) use retention::{Slice, Span};
+pub(crate) use rollup::Width;
 pub(crate) use runs::Accounts;
 
 /// The version of the tables that this release writes, as stored in

@@ -20,7 +20,7 @@ use super::read_only::{self, Access};
 use super::writer_lock::WriterLock;
 use super::{
     Accounts, Group, LINEAGE, Ledger, SCHEMA_VERSION, WriteError, group, inspect, meta, migrate,
-    runs,
+    retention, runs,
 };
 use crate::clock;
 use crate::error::{OpenError, OpenErrorKind};
@@ -60,7 +60,7 @@ const WAL_LIMIT: i64 = 32 << 20;
 /// The connection of one writer.
 #[derive(Debug)]
 pub(crate) struct Db {
-    conn: Connection,
+    pub(super) conn: Connection,
     path: PathBuf,
     identity: Identity,
     /// The id of the writer's row in `writers`, which is there while `lock` is held.
@@ -105,7 +105,7 @@ impl Db {
         Group::begin(self.begin(WRITE_PATIENCE)?, &self.conn, run).map_err(WriteError::Store)
     }
 
-    fn begin(&self, patience: Duration) -> Result<Transaction<'_>, WriteError> {
+    pub(super) fn begin(&self, patience: Duration) -> Result<Transaction<'_>, WriteError> {
         let begin = || Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
         patiently(patience, group::is_busy, begin).map_err(WriteError::Store)
     }
@@ -289,7 +289,12 @@ fn set_up(conn: &Connection, path: &Path, sole_writer: Option<&str>) -> Result<(
         let detail = "its tables do not take our statements; restore them, or give another path";
         OpenError::new(OpenErrorKind::IncompatibleTables, path, detail).with_source(error)
     })?;
+    let inherit = || match found {
+        1..=inspect::LAST_SHARED_VERSION => retention::inherit(&tx),
+        _ => Ok(()),
+    };
     write_meta(&tx)
+        .and_then(|()| inherit())
         .and_then(|()| sole_writer.map_or(Ok(()), |own| runs::end_killed(&tx, own)))
         .and_then(|()| tx.commit())
         .map_err(failed)

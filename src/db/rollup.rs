@@ -10,11 +10,6 @@
 //! - the rows at its edges, where no whole cell fits, and
 //! - the rows above that id inside the whole cells.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the writer folds from the next step on")
-)]
-
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -22,6 +17,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::meta;
+use super::retention::Slice;
 use crate::histogram::Histogram;
 
 /// The key in `meta` of the last request that is in its cells.
@@ -56,6 +52,9 @@ const ADD: &str = "INSERT INTO request_rollups (width, start, proxy, method, too
         latencies = excluded.latencies";
 const IS_NAMED: &str = "SELECT 1 FROM request_rollups
      WHERE width = ?1 AND start = ?2 AND proxy = ?3 AND method = ?4 AND tool = ?5 LIMIT 1";
+/// The cells of one hour or day at a time.
+const DELETE_OLDEST: &str = "DELETE FROM request_rollups WHERE width = ?1 AND start < ?2
+     AND start = (SELECT min(start) FROM request_rollups WHERE width = ?1)";
 const COUNT_NAMES: &str = "SELECT count(*) FROM (SELECT 1 FROM request_rollups
      WHERE width = ?1 AND start = ?2 GROUP BY proxy, method, tool)";
 
@@ -89,31 +88,23 @@ pub(crate) fn folded_to(conn: &Connection) -> Result<i64> {
     Ok(id.and_then(|id| id.parse().ok()).unwrap_or(0))
 }
 
-/// Whether there are requests that are in no cell yet.
-pub(super) fn is_behind(conn: &Connection) -> Result<bool> {
-    let newest: Option<i64> = conn
-        .prepare_cached("SELECT max(id) FROM requests")?
-        .query_row([], |row| row.get(0))?;
-    Ok(newest > Some(folded_to(conn)?))
-}
-
-/// Folds the next requests into their cells, until `until` or for one slice;
-/// gives how many they were. The caller holds the transaction.
-pub(super) fn fold(conn: &Connection, until: Instant) -> Result<usize> {
+/// Folds the next requests into their cells. The caller holds the transaction.
+pub(super) fn fold(conn: &Connection, until: Instant) -> Result<Slice> {
     let mut cells: HashMap<Key, Cell> = HashMap::new();
     let mut folded_to = folded_to(conn)?;
     let mut count = 0;
     let mut select = conn.prepare_cached(ROWS)?;
     let mut rows = select.query([folded_to, SLICE_ROWS])?;
-    while let Some(row) = rows.next()? {
+    let ran_out = loop {
+        let Some(row) = rows.next()? else { break true };
         folded_to = row.get(0)?;
         cells.entry(Key::of(row)?).or_default().add(row)?;
         count += 1;
         // The clock is asked for every few rows only: it costs as much as a row.
         if cells.len() >= SLICE_CELLS || (count % 32 == 0 && Instant::now() >= until) {
-            break;
+            break false;
         }
-    }
+    };
     if count > 0 {
         let mut names = Names::default();
         for (key, cell) in &cells {
@@ -124,7 +115,24 @@ pub(super) fn fold(conn: &Connection, until: Instant) -> Result<usize> {
         }
         meta::set(conn, FOLDED_TO, &folded_to.to_string())?;
     }
-    Ok(count)
+    Ok(Slice {
+        count,
+        is_last: ran_out && count < SLICE_ROWS as u64,
+    })
+}
+
+/// Deletes the cells of one width that began before `before`.
+pub(super) fn prune(conn: &Connection, width: Width, before: i64, until: Instant) -> Result<Slice> {
+    let mut delete = conn.prepare_cached(DELETE_OLDEST)?;
+    let mut count = 0;
+    loop {
+        let deleted = delete.execute([width.ms(), before])? as u64;
+        count += deleted;
+        if deleted == 0 || Instant::now() >= until {
+            let is_last = deleted == 0;
+            return Ok(Slice { count, is_last });
+        }
+    }
 }
 
 /// Requests of one hour that are counted together.

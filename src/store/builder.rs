@@ -6,8 +6,9 @@ use std::time::Duration;
 use std::{io, thread};
 
 use super::queue::{Limits, Queue};
+use super::upkeep::Upkeep;
 use super::writer::{Hook, Report, Writer};
-use super::{CaptureCounters, Handle, Shared, Store, StoreState};
+use super::{CaptureCounters, Handle, Retention, Shared, Store, StoreState};
 use crate::error::{OpenError, OpenErrorKind};
 use crate::event::RequestEvent;
 
@@ -32,6 +33,7 @@ pub struct StoreBuilder {
     path: PathBuf,
     flush_interval: Duration,
     limits: Limits,
+    retention: Option<Retention>,
     hook: Option<Hook>,
 }
 
@@ -44,6 +46,7 @@ impl StoreBuilder {
                 events: 262_144,
                 bytes: 88 << 20,
             },
+            retention: None,
             hook: None,
         }
     }
@@ -66,6 +69,15 @@ impl StoreBuilder {
     /// default. Sessions and listings have 8 MiB more.
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.limits.bytes = bytes;
+        self
+    }
+
+    /// How long and how much the file keeps; [`Retention::default`] by default.
+    ///
+    /// What older versions wrote to the file before it was migrated is neither
+    /// removed nor counted, unless a retention is given here.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = Some(retention);
         self
     }
 
@@ -131,7 +143,8 @@ impl StoreBuilder {
             counters: CaptureCounters::default(),
             layers: Mutex::new(Vec::new()),
         });
-        let writer = Writer::new(Arc::clone(&shared), self.flush_interval, self.hook);
+        let upkeep = Upkeep::new(self.retention);
+        let writer = Writer::new(Arc::clone(&shared), self.flush_interval, upkeep, self.hook);
         let started = thread::Builder::new()
             .name(THREAD_NAME.to_owned())
             .spawn(move || writer.run(report))
@@ -147,6 +160,7 @@ impl fmt::Debug for StoreBuilder {
             .field("path", &self.path)
             .field("flush_interval", &self.flush_interval)
             .field("limits", &self.limits)
+            .field("retention", &self.retention)
             .finish_non_exhaustive()
     }
 }

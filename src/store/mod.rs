@@ -15,13 +15,16 @@
 mod builder;
 mod deadline;
 mod queue;
+mod retention;
 mod size;
 mod state;
 mod stats;
 mod trouble;
+mod upkeep;
 mod writer;
 
 pub use builder::StoreBuilder;
+pub use retention::Retention;
 pub use state::StoreState;
 pub use stats::Stats;
 

@@ -96,6 +96,8 @@ struct State {
     rests: u32,
     /// When the layers have something to settle.
     alarm: Deadline,
+    /// When the file is to be looked after.
+    upkeep: Deadline,
     refused: Refused,
     /// Set by shutdown: no event is accepted any more, and the writer ends
     /// when it has written the rest or this moment has come.
@@ -117,6 +119,8 @@ pub(super) enum Work {
     Events { chunks: VecDeque<Chunk>, until: i64 },
     /// The layers have something to settle.
     Alarm,
+    /// The file is to be looked after. Events that wait are due at that moment.
+    Upkeep(Deadline),
 }
 
 /// What the writer is doing, so that nobody wakes it in vain.
@@ -147,6 +151,7 @@ impl Queue {
                 sleep: Sleep::Awake,
                 rests: 0,
                 alarm: Deadline::NEVER,
+                upkeep: Deadline::NEVER,
                 refused: Refused::default(),
                 closing: None,
                 hurried: false,
@@ -295,8 +300,8 @@ impl Queue {
         let _ = self.writer.set(thread::current().id());
     }
 
-    /// Waits for events and takes all there are, or for the alarm; `None` when
-    /// the queue is closed and empty.
+    /// Waits for events and takes all there are, or for the alarm, or for the
+    /// moment of upkeep; `None` when the queue is closed and empty.
     ///
     /// Events that find the writer idle wait for one `interval`, later ones
     /// until `due` or one of the intervals that follow it, so that what arrives
@@ -321,18 +326,31 @@ impl Queue {
                 }
             } else if state.closing.is_some() {
                 return None;
-            } else if state.rests == 0 {
+            }
+            if state.upkeep.has_passed() {
+                state.upkeep = Deadline::NEVER;
+                return Some(Work::Upkeep(due));
+            }
+            let moment = state.alarm.earlier(state.upkeep);
+            if state.pending.is_empty() && state.rests == 0 {
                 state.sleep = Sleep::Idle;
-                state = state.alarm.wait(&self.work, state);
+                state = moment.wait(&self.work, state);
                 due = Deadline::after(interval);
                 continue;
-            } else if is_due {
+            }
+            if state.pending.is_empty() && is_due {
                 state.rests -= 1;
                 due = Deadline::after(interval);
             }
             state.sleep = Sleep::Lingering;
-            state = due.earlier(state.alarm).wait(&self.work, state);
+            state = due.earlier(moment).wait(&self.work, state);
         }
+    }
+
+    /// Has [`next`](Self::next) return [`Work::Upkeep`] at this moment, which
+    /// takes the place of the one before.
+    pub(super) fn upkeep_at(&self, moment: Deadline) {
+        self.lock().upkeep = moment;
     }
 
     /// Waits before another attempt at writing; `false` if there is to be none.

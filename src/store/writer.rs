@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::deadline::Deadline;
 use super::queue::{Chunk, Refused, Work};
 use super::trouble::Trouble;
+use super::upkeep::Upkeep;
 use super::{Shared, Stats, StoreState};
 use crate::clock;
 use crate::db::{Db, Ledger, LossReason, Stretch, WriteError};
@@ -62,6 +63,7 @@ pub(super) struct Writer {
     outages: Trouble,
     overloads: Trouble,
     rejections: Trouble,
+    upkeep: Upkeep,
     hook: Option<Hook>,
     hook_panicked: bool,
 }
@@ -109,7 +111,12 @@ impl Drop for Ending<'_> {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, flush_interval: Duration, hook: Option<Hook>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        flush_interval: Duration,
+        upkeep: Upkeep,
+        hook: Option<Hook>,
+    ) -> Self {
         Self {
             shared,
             flush_interval,
@@ -123,6 +130,7 @@ impl Writer {
             outages: Trouble::default(),
             overloads: Trouble::default(),
             rejections: Trouble::default(),
+            upkeep,
             hook,
             hook_panicked: false,
         }
@@ -137,9 +145,14 @@ impl Writer {
         let _ending = Ending(&shared);
         if self.open_first(report) {
             let mut due = Deadline::after(self.flush_interval);
+            shared.queue.upkeep_at(self.upkeep.due());
             while let Some(work) = shared.queue.next(due, self.flush_interval) {
                 match work {
                     Work::Alarm => shared.settle_overdue(),
+                    Work::Upkeep(then) => {
+                        due = then;
+                        self.keep_up();
+                    }
                     Work::Events { chunks, until } => {
                         due = Deadline::after(self.flush_interval);
                         if !self.write(chunks, until) {
@@ -198,12 +211,27 @@ impl Writer {
             };
             self.group = next_group(self.group, group.len(), start.elapsed());
             self.call_hook(&group, &rejected);
+            self.upkeep.wrote(events(&group).count() as u64);
             self.shared.queue.settle(group, rejected.places.len());
             if !chunks.is_empty() {
                 std::thread::sleep(TURN);
+                // Under full load the queue never says that it is time.
+                if self.upkeep.due().has_passed() {
+                    self.keep_up();
+                }
             }
         }
+        self.shared.queue.upkeep_at(self.upkeep.due());
         true
+    }
+
+    /// Does one slice of upkeep.
+    fn keep_up(&mut self) {
+        match self.db.as_ref().filter(|db| !db.is_displaced()) {
+            Some(db) => self.upkeep.step(db),
+            None => self.upkeep.put_off(),
+        }
+        self.shared.queue.upkeep_at(self.upkeep.due());
     }
 
     /// Tries until the group is committed; `None` if the time was up before.

@@ -1,0 +1,278 @@
+//! What is taken out of a file again: rows that are old, and pages that are free.
+//!
+//! Everything is done in slices of a few milliseconds, each in a transaction of
+//! its own, so that whoever else writes waits for no more than one of them.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, Result};
+
+use super::rollup::{self, Width};
+use super::{Db, WriteError, meta};
+use crate::clock;
+
+/// Rows that are looked up at once, and by which a file that is too large is
+/// made smaller before it is measured again.
+const BATCH: i64 = 256;
+
+/// Keys in `meta` of a file that an older version wrote to: when it was
+/// migrated, and how large it was then.
+const MIGRATED_AT: &str = "migrated_at";
+const MIGRATED_BYTES: &str = "migrated_bytes";
+
+/// Rows that are pruned when their time has passed.
+struct Kind {
+    /// The keys of rows of the time from ?1 to before ?2, ?3 at most.
+    due: &'static str,
+    delete: &'static str,
+    /// The latest time among the ?2 oldest rows from the time ?1 on, where rows
+    /// of this kind are many enough to make a file large.
+    oldest: Option<&'static str>,
+}
+
+/// Everything that is pruned by time. What is not here is kept: listings and
+/// how they changed are history.
+const KINDS: [Kind; 4] = [
+    Kind {
+        // Not before they are in the cells that outlive them.
+        due: "SELECT id FROM requests WHERE ts >= ?1 AND ts < ?2 AND id <=
+                (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'requests_folded_to')
+              ORDER BY ts LIMIT ?3",
+        delete: "DELETE FROM requests WHERE id = ?1",
+        oldest: Some(
+            "SELECT max(ts) FROM (SELECT ts FROM requests WHERE ts >= ?1 ORDER BY ts LIMIT ?2)",
+        ),
+    },
+    Kind {
+        // By when they were last seen: many sessions are never closed.
+        due: "SELECT rowid FROM sessions
+              WHERE started_at >= ?1 AND started_at < ?2 AND last_seen_at < ?2
+              ORDER BY started_at LIMIT ?3",
+        delete: "DELETE FROM sessions WHERE rowid = ?1",
+        oldest: Some(
+            "SELECT max(max(started_at, last_seen_at)) FROM (
+                SELECT started_at, last_seen_at FROM sessions
+                WHERE started_at >= ?1 ORDER BY started_at LIMIT ?2)",
+        ),
+    },
+    Kind {
+        due: "SELECT id FROM losses WHERE from_ts >= ?1 AND to_ts < ?2 LIMIT ?3",
+        delete: "DELETE FROM losses WHERE id = ?1",
+        oldest: None,
+    },
+    Kind {
+        due: "SELECT id FROM writers WHERE started_at >= ?1 AND ended_at < ?2 LIMIT ?3",
+        delete: "DELETE FROM writers WHERE id = ?1",
+        oldest: None,
+    },
+];
+
+/// A stretch of time, in unix milliseconds, that is to be pruned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) from: i64,
+    pub(crate) before: i64,
+}
+
+/// What one slice did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slice {
+    /// Rows that were folded or deleted, or pages that were given back.
+    pub(crate) count: u64,
+    /// There was nothing more to do.
+    pub(crate) is_last: bool,
+}
+
+/// How large a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Space {
+    pub(crate) page_size: u64,
+    pub(crate) pages: u64,
+    /// Pages that hold nothing and are used before the file grows.
+    pub(crate) free: u64,
+}
+
+impl Space {
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.pages.saturating_sub(self.free) * self.page_size
+    }
+}
+
+/// What a file held when an older version of its tables was migrated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Inherited {
+    /// Its rows are from before this time.
+    pub(crate) before: i64,
+    pub(crate) bytes: u64,
+}
+
+impl Db {
+    /// Folds requests into the cells of the statistics.
+    pub(crate) fn fold(&self, patience: Duration, until: Instant) -> Result<Slice, WriteError> {
+        self.slice(patience, |conn| rollup::fold(conn, until))
+    }
+
+    /// Deletes rows of the time of `span`.
+    pub(crate) fn prune(
+        &self,
+        span: Span,
+        patience: Duration,
+        until: Instant,
+    ) -> Result<Slice, WriteError> {
+        self.slice(patience, |conn| prune(conn, span, until))
+    }
+
+    /// Deletes the cells of one width that began before `before`, but none
+    /// whose requests may still be there.
+    pub(crate) fn prune_cells(
+        &self,
+        width: Width,
+        before: i64,
+        patience: Duration,
+        until: Instant,
+    ) -> Result<Slice, WriteError> {
+        self.slice(patience, |conn| {
+            let oldest: Option<i64> = conn
+                .prepare_cached("SELECT min(ts) FROM requests")?
+                .query_row([], |row| row.get(0))?;
+            let before = oldest.map_or(before, |oldest| before.min(width.start(oldest)));
+            rollup::prune(conn, width, before, until)
+        })
+    }
+
+    /// Gives free pages back to the file system until `keep` of them are left.
+    /// A file that does not keep track of its pages has none to give.
+    pub(crate) fn give_back(
+        &self,
+        keep: u64,
+        patience: Duration,
+        until: Instant,
+    ) -> Result<Slice, WriteError> {
+        self.slice(patience, |conn| give_back(conn, keep, until))
+    }
+
+    fn slice(
+        &self,
+        patience: Duration,
+        work: impl FnOnce(&Connection) -> Result<Slice>,
+    ) -> Result<Slice, WriteError> {
+        let tx = self.begin(patience)?;
+        let done = work(&tx);
+        done.and_then(|slice| tx.commit().map(|()| slice))
+            .map_err(WriteError::Store)
+    }
+
+    /// Before when to prune next so that the file gets smaller by a little.
+    /// Rows from before `from` are not considered; `None` where there are no others.
+    pub(crate) fn next_horizon(&self, from: i64) -> Result<Option<i64>, WriteError> {
+        next_horizon(&self.conn, from).map_err(WriteError::Store)
+    }
+
+    pub(crate) fn space(&self) -> Result<Space, WriteError> {
+        space(&self.conn).map_err(WriteError::Store)
+    }
+
+    /// `None` for a file that was made with these tables.
+    pub(crate) fn inherited(&self) -> Result<Option<Inherited>, WriteError> {
+        inherited(&self.conn).map_err(WriteError::Store)
+    }
+
+    /// Brings the WAL home and cuts it and the file to what is in use, as far
+    /// as readers allow.
+    pub(crate) fn checkpoint(&self) -> Result<(), WriteError> {
+        self.conn
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(WriteError::Store)
+    }
+}
+
+fn prune(conn: &Connection, span: Span, until: Instant) -> Result<Slice> {
+    let mut count = 0;
+    for kind in &KINDS {
+        let mut due = conn.prepare_cached(kind.due)?;
+        let mut delete = conn.prepare_cached(kind.delete)?;
+        loop {
+            let keys: Vec<Value> = due
+                .query_map([span.from, span.before, BATCH], |row| row.get(0))?
+                .collect::<Result<_>>()?;
+            for key in &keys {
+                count += delete.execute([key])? as u64;
+                if Instant::now() >= until {
+                    return Ok(Slice {
+                        count,
+                        is_last: false,
+                    });
+                }
+            }
+            if keys.len() < BATCH as usize {
+                break;
+            }
+        }
+    }
+    Ok(Slice {
+        count,
+        is_last: true,
+    })
+}
+
+fn next_horizon(conn: &Connection, from: i64) -> Result<Option<i64>> {
+    let mut horizon: Option<i64> = None;
+    for sql in KINDS.iter().filter_map(|kind| kind.oldest) {
+        let latest: Option<i64> = conn
+            .prepare_cached(sql)?
+            .query_row([from, BATCH], |row| row.get(0))?;
+        let before = latest.map(|latest| latest.saturating_add(1));
+        horizon = horizon.into_iter().chain(before).min();
+    }
+    Ok(horizon)
+}
+
+fn give_back(conn: &Connection, keep: u64, until: Instant) -> Result<Slice> {
+    let before = space(conn)?;
+    let excess = before.free.saturating_sub(keep);
+    if excess == 0 {
+        return Ok(Slice {
+            count: 0,
+            is_last: true,
+        });
+    }
+    // Each step gives back one page.
+    let mut vacuum = conn.prepare(&format!("PRAGMA incremental_vacuum({excess})"))?;
+    let mut steps = vacuum.query([])?;
+    while steps.next()?.is_some() && Instant::now() < until {}
+    drop(steps);
+    let count = before.pages.saturating_sub(space(conn)?.pages);
+    Ok(Slice {
+        count,
+        is_last: count == 0 || count >= excess,
+    })
+}
+
+pub(super) fn space(conn: &Connection) -> Result<Space> {
+    let pragma = |name| {
+        conn.pragma_query_value(None, name, |row| row.get(0))
+            .map(|value: i64| u64::try_from(value).unwrap_or(0))
+    };
+    Ok(Space {
+        page_size: pragma("page_size")?,
+        pages: pragma("page_count")?,
+        free: pragma("freelist_count")?,
+    })
+}
+
+/// Notes what a file holds that is being migrated.
+pub(super) fn inherit(conn: &Connection) -> Result<()> {
+    meta::set(conn, MIGRATED_AT, &clock::unix_ms().to_string())?;
+    let bytes = space(conn)?.used_bytes();
+    meta::set(conn, MIGRATED_BYTES, &bytes.to_string())
+}
+
+fn inherited(conn: &Connection) -> Result<Option<Inherited>> {
+    let before = meta::get(conn, MIGRATED_AT)?.and_then(|at| at.parse().ok());
+    let bytes = meta::get(conn, MIGRATED_BYTES)?.and_then(|bytes| bytes.parse().ok());
+    Ok(before.map(|before| Inherited {
+        before,
+        bytes: bytes.unwrap_or(0),
+    }))
+}

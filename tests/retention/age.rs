@@ -1,0 +1,108 @@
+use rusqlite::params;
+use tower_mcp_store::{Retention, Store};
+
+use super::support::{connect, fixture, fresh, record_requests, value};
+use super::{CALLS, DAY_MS, await_value, days, end, file, insert, now};
+
+#[test]
+fn rows_are_kept_for_thirty_days_unless_told_otherwise() {
+    let (_dir, path) = fresh();
+    let conn = file(&path);
+    insert(&conn, 40, now() - 40 * DAY_MS - 60_000, DAY_MS);
+    let store = Store::open(&path).unwrap();
+    await_value(&conn, "SELECT count(*) FROM requests", 29);
+    end(&store);
+    let store = Store::builder(&path)
+        .retention(Retention::default().max_age(days(7)))
+        .open()
+        .unwrap();
+    await_value(&conn, "SELECT count(*) FROM requests", 6);
+    end(&store);
+}
+
+#[test]
+fn sessions_go_by_when_they_were_last_seen_closed_or_not() {
+    let (_dir, path) = fresh();
+    let conn = file(&path);
+    let (old, new) = (now() - 31 * DAY_MS, now() - DAY_MS);
+    for (id, started, seen, ended) in [
+        ("old and closed", old, old, Some(old)),
+        ("old and never closed", old, old, None),
+        ("old and still there", old, new, None),
+        ("new", new, new, Some(new)),
+    ] {
+        conn.execute(
+            "INSERT INTO sessions (session_id, proxy, started_at, last_seen_at, ended_at)
+             VALUES (?1, 'default', ?2, ?3, ?4)",
+            params![id, started, seen, ended],
+        )
+        .unwrap();
+    }
+    let store = Store::open(&path).unwrap();
+    await_value(&conn, "SELECT count(*) FROM sessions", 2);
+    let left = "SELECT group_concat(session_id) FROM (SELECT session_id FROM sessions ORDER BY 1)";
+    assert_eq!(value::<String>(&conn, left), "new,old and still there");
+    end(&store);
+}
+
+#[test]
+fn losses_and_runs_of_writers_go_and_the_history_of_listings_stays() {
+    let (_dir, path) = fresh();
+    let conn = file(&path);
+    let old = now() - 31 * DAY_MS;
+    conn.execute_batch(&format!(
+        "INSERT INTO losses (from_ts, to_ts, reason) VALUES ({old}, {old}, 'queue_full');
+         UPDATE writers SET started_at = {old}, seen_at = {old}, ended_at = {old};
+         INSERT INTO schema_changes (upstream_url, method, change_type, detected_at)
+             VALUES ('', 'tools/list', 'initial', {old});
+         INSERT INTO server_schema (upstream_url, method, payload, captured_at, schema_hash)
+             VALUES ('', 'tools/list', '{{}}', {old}, 'h');"
+    ))
+    .unwrap();
+    let store = Store::open(&path).unwrap();
+    await_value(&conn, "SELECT count(*) FROM losses", 0);
+    await_value(&conn, "SELECT count(*) FROM writers", 1);
+    end(&store);
+    assert_eq!(
+        value::<i64>(&conn, "SELECT count(*) FROM schema_changes"),
+        1
+    );
+    assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM server_schema"), 1);
+}
+
+#[test]
+fn what_an_older_version_wrote_is_kept_until_a_retention_is_given() {
+    let (_dir, path) = fixture(4);
+    let store = Store::open(&path).unwrap();
+    let conn = connect(&path);
+    // The fold of what is recorded now belongs to a second round.
+    await_value(&conn, CALLS, 40);
+    record_requests(&store, 66_000);
+    await_value(&conn, CALLS, 66_040);
+    end(&store);
+    let old = format!(
+        "SELECT count(*) FROM requests WHERE ts < {}",
+        now() - 30 * DAY_MS
+    );
+    assert_eq!(value::<i64>(&conn, &old), 40);
+    let store = Store::builder(&path)
+        .retention(Retention::default())
+        .open()
+        .unwrap();
+    await_value(&conn, &old, 0);
+    end(&store);
+}
+
+#[test]
+fn an_unlimited_file_keeps_everything() {
+    let (_dir, path) = fresh();
+    let conn = file(&path);
+    insert(&conn, 10, DAY_MS, DAY_MS);
+    let store = Store::builder(&path)
+        .retention(Retention::unlimited())
+        .open()
+        .unwrap();
+    await_value(&conn, CALLS, 10);
+    end(&store);
+    assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM requests"), 10);
+}
