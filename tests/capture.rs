@@ -527,6 +527,37 @@ async fn a_request_that_the_server_refused_unread_is_known_by_its_mirror_headers
     assert_eq!(recording.store.stats().unidentified, 1);
 }
 
+#[tokio::test]
+async fn a_mirror_header_that_contradicts_the_body_is_counted_and_the_body_believed() {
+    const NAMED: &str =
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"météo"}}"#;
+    const NAMELESS: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}"#;
+    const READ: &str =
+        r#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file://u:p@h/a"}}"#;
+    const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    let cases = [
+        (NAMED, "tools/call", "=?base64?bcOpdMOpbw==?=", false),
+        (NAMED, "tools/call", "=?base64?bWV0ZW8=?=", true),
+        (NAMED, "tools/call", "meteo", true),
+        (NAMED, "Tools/Call", "=?base64?bcOpdMOpbw==?=", true),
+        (NAMED, "ping", "=?base64?bcOpdMOpbw==?=", true),
+        (NAMELESS, "tools/call", "meteo", true),
+        (READ, "resources/read", "file://u:p@h/a", false),
+        (READ, "resources/read", "file://h/a", true),
+        // This method aims at nothing that a header could name.
+        (LIST, "tools/list", "meteo", false),
+    ];
+    for (body, method, name, mismatched) in cases {
+        let recording = Recording::start();
+        let headers = [("mcp-method", method), ("mcp-name", name)];
+        let _ = exchange(&recording.layer(), post_with(&headers, body), json(RESULT)).await;
+        let count = recording.store.stats().mismatched;
+        assert_eq!(count, u64::from(mismatched), "{method} {name}: {body}");
+        let sent: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(recording.row().method, sent["method"]);
+    }
+}
+
 /// Sends a request to a service that reads it only when its answer is over.
 async fn read_late(recording: &Recording, request: http::Request<Script>, status: u16) {
     use tower::{Layer as _, ServiceExt as _};

@@ -11,6 +11,7 @@ use super::recorder::Recorder;
 use super::session::{self, NAME_CHARS};
 use crate::clock;
 use crate::event::TraceId;
+use crate::wire::{Field, Message, method};
 
 /// A session that a request or response names.
 #[derive(Debug, Clone)]
@@ -75,6 +76,24 @@ impl RequestHead {
         self.protocol_version
             .as_deref()
             .is_some_and(session::is_modern)
+    }
+
+    /// Whether a mirror header says something else than the request it came
+    /// with. One that is not there says nothing; nor does what was cut.
+    pub(super) fn contradicts(&self, request: &Message) -> bool {
+        let differs = |header: &str, field| {
+            !request.was_cut(field) && request.text(field).is_none_or(|text| text != header)
+        };
+        let method = self.mirrored_method.as_ref().map(headers::text);
+        if method.is_some_and(|method| differs(&method, Field::Method)) {
+            return true;
+        }
+        let Some(name) = self.mirrored_name.as_ref().map(headers::decoded) else {
+            return false;
+        };
+        let (method, aim) = method::of(request);
+        let is_mirrored = method::mirrored(&method).is_some();
+        is_mirrored && aim.is_none_or(|(_, field)| differs(&name, field))
     }
 }
 

@@ -170,6 +170,14 @@ impl Recorder {
             .fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// The mirror headers of a request contradict its body.
+    pub(super) fn count_mismatched(&self) {
+        self.store
+            .counters()
+            .mismatched
+            .fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn skips(&self, method: &str) -> bool {
         self.config
             .skipped_methods

@@ -88,6 +88,9 @@ impl RequestTap {
                 }
                 let call = Call::new(message, recorder, &exchange.head);
                 if !message.in_batch() {
+                    if exchange.head.contradicts(message) {
+                        recorder.count_mismatched();
+                    }
                     alone = Some(call);
                     return;
                 }

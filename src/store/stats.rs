@@ -24,6 +24,9 @@ pub struct Stats {
     /// Requests without a row: refused unread, or in a coding that is not decoded,
     /// while no mirror header names the method; or beyond what is kept of one batch.
     pub unidentified: u64,
+    /// Requests whose `Mcp-Method` or `Mcp-Name` header (2026-07-28) says something
+    /// else than their body. Their rows tell what the body says.
+    pub mismatched: u64,
     /// HTTP exchanges that are open now. Requests whose answer is still to come
     /// on another stream are not among them.
     pub in_flight: u64,
@@ -57,7 +60,7 @@ impl fmt::Display for Stats {
         write!(
             f,
             "{} submitted: {} written, {} failed, {} dropped, {} queued; \
-             {} truncated, {} unidentified, {} in flight",
+             {} truncated, {} unidentified, {} mismatched, {} in flight",
             self.submitted,
             self.written,
             self.failed,
@@ -65,6 +68,7 @@ impl fmt::Display for Stats {
             self.queued,
             self.truncated,
             self.unidentified,
+            self.mismatched,
             self.in_flight,
         )
     }
@@ -75,6 +79,7 @@ impl fmt::Display for Stats {
 pub(crate) struct CaptureCounters {
     pub(crate) truncated: AtomicU64,
     pub(crate) unidentified: AtomicU64,
+    pub(crate) mismatched: AtomicU64,
     /// A gauge: up when an exchange begins, down when it ends.
     pub(crate) in_flight: AtomicU64,
 }
@@ -84,6 +89,7 @@ impl CaptureCounters {
     pub(super) fn fill(&self, stats: &mut Stats) {
         stats.truncated = self.truncated.load(Ordering::Relaxed);
         stats.unidentified = self.unidentified.load(Ordering::Relaxed);
+        stats.mismatched = self.mismatched.load(Ordering::Relaxed);
         stats.in_flight = self.in_flight.load(Ordering::Relaxed);
     }
 }

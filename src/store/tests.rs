@@ -72,11 +72,17 @@ fn the_statistics_hold_what_the_layers_count() {
         .counters()
         .unidentified
         .fetch_add(2, Ordering::Relaxed);
-    store.counters().in_flight.fetch_add(3, Ordering::Relaxed);
+    store.counters().mismatched.fetch_add(3, Ordering::Relaxed);
+    store.counters().in_flight.fetch_add(4, Ordering::Relaxed);
     for stats in [store.stats(), store.shutdown(LONG).unwrap()] {
         assert_eq!(
-            (stats.truncated, stats.unidentified, stats.in_flight),
-            (1, 2, 3)
+            (
+                stats.truncated,
+                stats.unidentified,
+                stats.mismatched,
+                stats.in_flight
+            ),
+            (1, 2, 3, 4)
         );
     }
     let file = rusqlite::Connection::open(store.path()).unwrap();
