@@ -1,8 +1,8 @@
 //! Exactly one row for each request that reached the server, under load.
 //!
 //! 200 clients at a time talk to a server over loopback sockets. Some leave at
-//! random points, some handlers panic, and afterwards the rows are compared
-//! with what the handler saw. `TOWER_MCP_STORE_LOAD` sets how many requests
+//! random points, some handlers panic or fail, and afterwards the rows are
+//! compared with what the handler and the client saw. `TOWER_MCP_STORE_LOAD` sets how many requests
 //! each client sends, 10 by default:
 //!
 //! ```text
@@ -20,16 +20,17 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::error_handling::HandleErrorLayer;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use http::{Request, StatusCode, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
-use recording::{Recording, Row, live};
+use recording::{Recording, Row, Script, Step, live};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tower::{ServiceBuilder, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_mcp_store::StoreBody;
 
 const CLIENTS: u64 = 200;
 
@@ -45,6 +46,12 @@ enum Kind {
     HttpError,
     Empty,
     Panic,
+    /// The service returns an error.
+    Failure,
+    /// The body panics where its answer should come.
+    BodyPanic,
+    /// No answer at all, until the client leaves.
+    Silent,
     /// Events, and the answer at last.
     Events,
     /// The same with ids, so that the client could resume.
@@ -59,13 +66,16 @@ enum Kind {
     Cut,
 }
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 15] = [
     Kind::Json,
     Kind::JsonError,
     Kind::ToolError,
     Kind::HttpError,
     Kind::Empty,
     Kind::Panic,
+    Kind::Failure,
+    Kind::BodyPanic,
+    Kind::Silent,
     Kind::Events,
     Kind::Resumable,
     Kind::Left,
@@ -93,17 +103,21 @@ impl Plan {
         }
     }
 
-    /// The outcomes that a row of it may tell.
-    fn outcomes(self) -> &'static [&'static str] {
+    /// The outcomes that a row of it may tell, if the client had the whole
+    /// answer or not.
+    fn outcomes(self, whole: bool) -> &'static [&'static str] {
         match (self.kind, self.modern) {
             (Kind::Json | Kind::Events | Kind::Resumable, _) => &["ok"],
             (Kind::JsonError, _) => &["error -32000"],
             (Kind::ToolError, _) => &["ok tool_error"],
             (Kind::HttpError, _) => &["error"],
             (Kind::Empty, _) => &["error no_response"],
-            (Kind::Panic, _) => &["error panic"],
-            (Kind::Hangs, true) => &["error cancelled"],
-            (Kind::Hangs, false) => &["error client_gone"],
+            (Kind::Panic | Kind::BodyPanic, _) => &["error panic"],
+            (Kind::Failure, _) => &["error service_error"],
+            (Kind::Hangs | Kind::Silent, true) => &["error cancelled"],
+            (Kind::Hangs | Kind::Silent, false) => &["error client_gone"],
+            (Kind::Left | Kind::LeftResumable, _) if whole => &["ok"],
+            // It may have been under way when the client left.
             (Kind::Left | Kind::LeftResumable, true) => &["ok", "error cancelled"],
             (Kind::Left | Kind::LeftResumable, false) => &["ok", "error client_gone"],
             (Kind::Cut, _) => &[],
@@ -134,27 +148,32 @@ impl Plan {
         )
     }
 
-    /// Sends the request and reads the answer, as far as the plan goes.
-    async fn play(self, server: SocketAddr, name: &str) -> io::Result<()> {
+    /// Sends the request and reads the answer, as far as the plan goes; whether
+    /// that was all of it.
+    async fn play(self, server: SocketAddr, name: &str) -> io::Result<bool> {
         let mut connection = TcpStream::connect(server).await?;
         let request = self.request(name);
         if self.kind == Kind::Cut {
             // The last byte closes the message.
             let len = self.chance as usize % request.len();
-            return connection.write_all(&request.as_bytes()[..len]).await;
+            connection.write_all(&request.as_bytes()[..len]).await?;
+            return Ok(false);
         }
         connection.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         match self.kind {
-            Kind::Left | Kind::LeftResumable => {
+            Kind::Left | Kind::LeftResumable | Kind::Silent => {
                 let patience = Duration::from_micros(self.chance % 12_000);
                 // It leaves at that moment, or has its answer before.
                 let _ = tokio::time::timeout(patience, connection.read_to_end(&mut answer)).await;
             }
             Kind::Hangs => drop(connection.read(&mut [0; 64]).await?),
+            // However the server breaks it off.
+            Kind::BodyPanic => drop(connection.read_to_end(&mut answer).await),
             _ => drop(connection.read_to_end(&mut answer).await?),
         }
-        Ok(())
+        const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
+        Ok(answer.ends_with(LAST_CHUNK))
     }
 }
 
@@ -191,14 +210,18 @@ fn events(plan: Plan) -> Response {
     ([(CONTENT_TYPE, "text/event-stream")], Body::new(body)).into_response()
 }
 
-async fn handle(State(reached): State<Reached>, request: Request<Body>) -> Response {
+/// The server, which may fail: that is for the layer to see.
+async fn handle(
+    reached: Reached,
+    request: Request<StoreBody<Body>>,
+) -> Result<Response, &'static str> {
     let mut body = request.into_body();
     let mut bytes = Vec::new();
     // Read as far as the message, which is as far as the layer waits for it.
     let message: Value = loop {
         match body.frame().await {
             Some(Ok(frame)) => bytes.extend(frame.into_data().into_iter().flatten()),
-            _ => return StatusCode::BAD_REQUEST.into_response(),
+            _ => return Ok(StatusCode::BAD_REQUEST.into_response()),
         }
         if let Ok(message) = serde_json::from_slice(&bytes) {
             break message;
@@ -214,13 +237,23 @@ async fn handle(State(reached): State<Reached>, request: Request<Body>) -> Respo
             json!({"jsonrpc": "2.0", "id": 1, "error": {"code": -32000, "message": "no"}})
         }
         Kind::ToolError => json!({"jsonrpc": "2.0", "id": 1, "result": {"isError": true}}),
-        Kind::HttpError => return (StatusCode::SERVICE_UNAVAILABLE, "busy").into_response(),
-        Kind::Empty => return StatusCode::ACCEPTED.into_response(),
+        Kind::HttpError => {
+            return Ok((StatusCode::SERVICE_UNAVAILABLE, "busy").into_response());
+        }
+        Kind::Empty => return Ok(StatusCode::ACCEPTED.into_response()),
         // A panic that prints nothing.
         Kind::Panic => std::panic::resume_unwind(Box::new("as planned")),
-        _ => return events(plan),
+        Kind::Failure => return Err("as planned"),
+        Kind::BodyPanic => {
+            let progress = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n";
+            let steps = [Step::Data(progress.into()), Step::Pending, Step::Panic];
+            let body = Body::new(Script::new(steps));
+            return Ok(([(CONTENT_TYPE, "text/event-stream")], body).into_response());
+        }
+        Kind::Silent => std::future::pending().await,
+        _ => return Ok(events(plan)),
     };
-    axum::Json(message).into_response()
+    Ok(axum::Json(message).into_response())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -229,26 +262,39 @@ async fn every_request_that_reached_the_server_is_one_row_whatever_ended_it() {
     let requests: u64 = requests.map_or(10, |number| number.parse().expect("a number"));
     let recording = Recording::start();
     let reached = Reached::default();
-    let app = Router::new()
-        .route("/mcp", post(handle))
-        .with_state(reached.clone())
-        .layer(recording.layer().resume_grace(Duration::from_millis(50)))
-        .layer(CatchPanicLayer::new());
+    let handler = {
+        let reached = reached.clone();
+        service_fn(move |request| handle(reached.clone(), request))
+    };
+    let layer = recording.layer().resume_grace(Duration::from_millis(50));
+    let service = ServiceBuilder::new()
+        .layer(CatchPanicLayer::new())
+        .layer(HandleErrorLayer::new(|_| async {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }))
+        .layer(layer)
+        .service(handler);
+    let app = Router::new().route_service("/mcp", service);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = listener.local_addr().unwrap();
     let serving = tokio::spawn(async { axum::serve(listener, app).await });
 
     let clients = (0..CLIENTS).map(|client| {
         tokio::spawn(async move {
+            let mut whole = Vec::new();
             for number in 0..requests {
                 let name = format!("{client}.{number}");
                 let played = Plan::new(client, number).play(server, &name).await;
-                played.expect("a connection that works");
+                if played.expect("a connection that works") {
+                    whole.push(name);
+                }
             }
+            whole
         })
     });
+    let mut whole = BTreeSet::new();
     for client in clients.collect::<Vec<_>>() {
-        client.await.unwrap();
+        whole.extend(client.await.unwrap());
     }
 
     // The server hears of the last clients that left a moment later.
@@ -263,19 +309,22 @@ async fn every_request_that_reached_the_server_is_one_row_whatever_ended_it() {
     let rows = recording.rows();
     let stats = store.stats();
     assert_eq!((stats.failed, stats.dropped, stats.in_flight), (0, 0, 0));
-    assert_rows(&rows, &reached.lock().unwrap());
+    assert_rows(&rows, &reached.lock().unwrap(), &whole);
 }
 
-fn assert_rows(rows: &[Row], reached: &BTreeMap<String, Plan>) {
+/// Compares the rows with the requests that the handler saw, and with the names
+/// of those whose clients had their whole answer.
+fn assert_rows(rows: &[Row], reached: &BTreeMap<String, Plan>, whole: &BTreeSet<String>) {
     let tool = |row: &Row| row.tool.clone().expect("a tool");
     let recorded: BTreeSet<String> = rows.iter().map(tool).collect();
     assert_eq!(recorded.len(), rows.len(), "no request twice");
     assert!(recorded.iter().eq(reached.keys()), "every request once");
     let mut seen: BTreeMap<(Kind, String), usize> = BTreeMap::new();
     for row in rows {
-        let plan = reached[&tool(row)];
+        let (plan, whole) = (reached[&tool(row)], whole.contains(&tool(row)));
         let outcome = row.outcome();
-        assert!(plan.outcomes().contains(&&*outcome), "{plan:?}: {row:#?}");
+        let may_be = plan.outcomes(whole);
+        assert!(may_be.contains(&&*outcome), "{plan:?}, {whole}: {row:#?}");
         *seen.entry((plan.kind, outcome)).or_default() += 1;
     }
     println!("{} rows: {seen:#?}", rows.len());
