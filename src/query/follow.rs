@@ -40,6 +40,11 @@ impl Reader {
 }
 
 impl Follow<'_> {
+    /// The number of the last row that was looked at.
+    pub fn last_id(&self) -> i64 {
+        self.last
+    }
+
     /// What has been written since the last call, in the order in which it was
     /// written. A row is written when its outcome is known, so its `ts` may be
     /// earlier than that of a row before it.

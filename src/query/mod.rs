@@ -31,6 +31,7 @@ mod request;
 mod row;
 mod sessions;
 mod slow;
+mod sql;
 mod stats;
 mod window;
 
@@ -44,5 +45,6 @@ pub use losses::Loss;
 pub use reader::Reader;
 pub use request::Request;
 pub use sessions::{Session, SessionFilter};
+pub use sql::Value;
 pub use stats::{Figures, Group, Percentiles, Stats, StatsFilter};
 pub use window::Window;

@@ -103,6 +103,17 @@ impl Reader {
         }
     }
 
+    /// Asks once, in no transaction; tells whether the answer can be relied on,
+    /// as no writer came meanwhile.
+    pub(super) fn read_once<T>(
+        &self,
+        ask: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<(T, bool), QueryError> {
+        let link = self.link()?;
+        let answer = ask(&link.conn).map_err(|error| self.failed(error))?;
+        Ok((answer, link.is_current(&self.real)))
+    }
+
     /// A connection that is right to use now.
     fn link(&self) -> Result<Ref<'_, Link>, QueryError> {
         if !self.link.borrow().is_current(&self.real) {

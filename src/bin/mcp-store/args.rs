@@ -1,0 +1,276 @@
+//! What can be asked for, as the user types it.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::builder::TypedValueParser as _;
+use clap::{Args as Arguments, ColorChoice, Parser, Subcommand};
+use tower_mcp_store::query::{Filter, Window};
+use tower_mcp_store::{EndReason, RequestStatus};
+
+use crate::time;
+
+/// Ask what an MCP server was asked: who called which tool, when, how long it took, how it ended
+#[derive(Debug, Parser)]
+#[command(name = "mcp-store", version, max_term_width = 100)]
+#[command(
+    after_help = "Times are a span back from now (30m, 2h, 7d) or a moment \
+    (2026-11-20, 2026-11-20T10:00, local time; 2026-11-20T10:00Z).\n\
+    Exit codes: 0; 1 where the one thing that was asked for is not there; 2 for errors."
+)]
+pub(crate) struct Args {
+    /// The file that was recorded into
+    #[arg(long, global = true, value_name = "PATH", env = "MCP_STORE_DB")]
+    #[arg(default_value = "./mcp-store.db")]
+    pub(crate) db: PathBuf,
+    /// One JSON object per line, its fields named like the columns, times in UTC
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Whether to colour tables; `auto` does on a terminal unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: ColorChoice,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Requests by time, newest last
+    Logs(Logs),
+    /// The slowest requests, slowest first
+    Slow(Slow),
+    /// Calls, errors and latencies of each tool and method
+    Stats(Stats),
+    /// Sessions by their beginning, newest last
+    Sessions(Sessions),
+    /// One session and its requests
+    Session(Session),
+    /// Everything about one request
+    Request(One),
+    /// Who called: clients by name and platform
+    Clients(Clients),
+    /// What the file is and how much is in it
+    Info,
+    /// Record a server in whatever language, by standing in front of it
+    ///
+    /// HTTP is recorded, that is the transports Streamable HTTP and HTTP+SSE; stdio and
+    /// WebSocket are not.
+    Proxy(Proxy),
+    /// Ask in SQL, read-only
+    Sql(Sql),
+    /// A completion script for a shell, to standard output
+    Completions(Completions),
+    /// The manual page, to standard output
+    Man,
+}
+
+/// Which requests.
+#[derive(Debug, Arguments)]
+pub(crate) struct Filters {
+    #[command(flatten)]
+    pub(crate) window: WindowArgs,
+    /// Of this recording point
+    #[arg(long, value_name = "NAME")]
+    pub(crate) proxy: Option<String>,
+    /// Of this JSON-RPC method
+    #[arg(long)]
+    pub(crate) method: Option<String>,
+    /// That call this tool
+    #[arg(long)]
+    pub(crate) tool: Option<String>,
+    /// That aim at this URI, prompt or task
+    #[arg(long)]
+    pub(crate) target: Option<String>,
+    /// Of the session whose id begins like this
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+    /// Of clients of this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) client: Option<String>,
+    /// That ended like this
+    #[arg(long, value_parser = statuses())]
+    pub(crate) status: Option<RequestStatus>,
+    /// Whose tool failed although the call succeeded
+    #[arg(long)]
+    pub(crate) tool_error: bool,
+    /// That failed with this JSON-RPC error code
+    #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
+    pub(crate) error_code: Option<String>,
+    /// Without an ordinary answer, for this reason
+    #[arg(long, value_name = "REASON", value_parser = end_reasons())]
+    pub(crate) end_reason: Option<EndReason>,
+}
+
+/// When.
+#[derive(Debug, Clone, Copy, Arguments)]
+pub(crate) struct WindowArgs {
+    /// From this time on
+    #[arg(long, value_name = "TIME", value_parser = time::moment)]
+    pub(crate) since: Option<i64>,
+    /// Before this time
+    #[arg(long, value_name = "TIME", value_parser = time::moment)]
+    pub(crate) until: Option<i64>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Logs {
+    /// Go on showing requests as they are written
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// How many of the newest to show
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    pub(crate) tail: usize,
+    #[command(flatten)]
+    pub(crate) filters: Filters,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Slow {
+    /// That took at least so long: 500ms, 2s
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = time::microseconds)]
+    pub(crate) threshold: i64,
+    /// How many to show
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) filters: Filters,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Stats {
+    /// From this time on
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = time::moment)]
+    pub(crate) since: i64,
+    /// Before this time
+    #[arg(long, value_name = "TIME", value_parser = time::moment)]
+    pub(crate) until: Option<i64>,
+    /// Of this recording point
+    #[arg(long, value_name = "NAME")]
+    pub(crate) proxy: Option<String>,
+    /// Of this JSON-RPC method
+    #[arg(long)]
+    pub(crate) method: Option<String>,
+    /// That call this tool
+    #[arg(long)]
+    pub(crate) tool: Option<String>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Sessions {
+    /// Only those that have not ended, by their last request
+    #[arg(long)]
+    pub(crate) active: bool,
+    /// Of clients of this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) client: Option<String>,
+    /// Of this recording point
+    #[arg(long, value_name = "NAME")]
+    pub(crate) proxy: Option<String>,
+    /// How many of the newest to show
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    pub(crate) tail: usize,
+    #[command(flatten)]
+    pub(crate) window: WindowArgs,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Session {
+    /// The beginning of its id
+    pub(crate) id: String,
+    /// How many of its newest requests to show
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    pub(crate) tail: usize,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct One {
+    /// The beginning of its id
+    pub(crate) id: String,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Clients {
+    /// Of this recording point
+    #[arg(long, value_name = "NAME")]
+    pub(crate) proxy: Option<String>,
+    #[command(flatten)]
+    pub(crate) window: WindowArgs,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Proxy {
+    /// The server to record, as http://... or https://...
+    #[arg(long, value_name = "URL")]
+    pub(crate) upstream: String,
+    /// Where clients connect
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
+    pub(crate) listen: String,
+    /// The name of this recording point; one file may hold several
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Sql {
+    /// One statement that only reads, such as "SELECT * FROM calls LIMIT 5"
+    pub(crate) statement: String,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Completions {
+    /// For which shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+impl WindowArgs {
+    pub(crate) fn window(self) -> Window {
+        let mut window = Window::ALL;
+        window.since = self.since.unwrap_or(window.since);
+        window.until = self.until.unwrap_or(window.until);
+        window
+    }
+}
+
+impl Filters {
+    /// All of it but the session, of which only the beginning is known.
+    pub(crate) fn filter(self) -> Filter {
+        let mut filter = Filter::default();
+        filter.window = self.window.window();
+        filter.proxy = self.proxy;
+        filter.method = self.method;
+        filter.tool = self.tool;
+        filter.target = self.target;
+        filter.client = self.client;
+        filter.status = self.status;
+        filter.tool_error = self.tool_error;
+        filter.error_code = self.error_code;
+        filter.end_reason = self.end_reason;
+        filter
+    }
+}
+
+fn statuses() -> impl clap::builder::TypedValueParser<Value = RequestStatus> {
+    let all = RequestStatus::ALL;
+    PossibleValuesParser::new(all.map(RequestStatus::as_str)).try_map(move |text| {
+        let found = all.into_iter().find(|status| status.as_str() == text);
+        found.ok_or("there is no such status")
+    })
+}
+
+fn end_reasons() -> impl clap::builder::TypedValueParser<Value = EndReason> {
+    let names = EndReason::ALL.iter().map(|reason| reason.as_str());
+    PossibleValuesParser::new(names).try_map(|text| {
+        let found = EndReason::ALL.iter().find(|it| it.as_str() == text);
+        found.copied().ok_or("there is no such reason")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        super::Args::command().debug_assert();
+    }
+}

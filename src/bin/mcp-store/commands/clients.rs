@@ -1,0 +1,51 @@
+//! `mcp-store clients`.
+
+use std::path::Path;
+
+use tower_mcp_store::query::Client;
+
+use crate::args::Clients;
+use crate::failure::{self, Failure};
+use crate::output::{self, Align, Cell, Column, Output, Tone};
+use crate::time;
+
+const COLUMNS: [Column; 9] = [
+    Column::new("CLIENT", Align::Cut),
+    Column::new("PLATFORM", Align::Left),
+    Column::new("VERSIONS", Align::Right).from(100),
+    Column::new("SESSIONS", Align::Right),
+    Column::new("OPEN", Align::Right).from(90),
+    Column::new("CALLS", Align::Right),
+    Column::new("ERRORS", Align::Right),
+    Column::new("FIRST SEEN", Align::Left).from(110),
+    Column::new("LAST SEEN", Align::Left),
+];
+
+pub(crate) fn run(db: &Path, args: Clients, output: &mut Output) -> Result<(), Failure> {
+    let reader = failure::open(db)?;
+    let rows = reader.clients(args.window.window(), args.proxy.as_deref())?;
+    if output.is_json() {
+        return Ok(rows.iter().try_for_each(|row| output.json(row))?);
+    }
+    let cells: Vec<Vec<Cell>> = rows.iter().map(cells).collect();
+    Ok(output.table(&COLUMNS, &cells, "clients")?)
+}
+
+fn cells(row: &Client) -> Vec<Cell> {
+    let tone = if row.total_errors > 0 {
+        Tone::Bad
+    } else {
+        Tone::Plain
+    };
+    vec![
+        Cell::of(row.client_name.as_ref(), String::clone),
+        Cell::of(row.client_platform.as_ref(), String::clone),
+        Cell::new(output::count(row.versions)),
+        Cell::new(output::count(row.sessions)),
+        Cell::new(output::count(row.active_sessions)),
+        Cell::new(output::count(row.total_calls)),
+        Cell::toned(output::percent(row.total_errors, row.total_calls), tone),
+        Cell::new(time::local_second(row.first_seen_at)),
+        Cell::new(time::local_second(row.last_seen_at)),
+    ]
+}

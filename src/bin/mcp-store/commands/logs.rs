@@ -1,0 +1,111 @@
+//! `mcp-store logs`.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use tower_mcp_store::RequestStatus;
+use tower_mcp_store::query::Request;
+
+use crate::args::Logs;
+use crate::failure::{self, Failure};
+use crate::output::{self, Align, Cell, Column, Output, Table, Tone};
+use crate::time;
+
+/// How often to look for what was written; it costs some microseconds.
+const POLL: Duration = Duration::from_millis(50);
+
+const COLUMNS: [Column; 11] = [
+    Column::new("TIME", Align::Left),
+    Column::new("PROXY", Align::Cut).from(150),
+    Column::new("METHOD", Align::Cut),
+    Column::new("TARGET", Align::Cut),
+    Column::new("STATUS", Align::Left),
+    Column::new("LATENCY", Align::Right),
+    Column::new("IN", Align::Right).from(120),
+    Column::new("OUT", Align::Right).from(120),
+    Column::new("SESSION", Align::Cut).from(140),
+    Column::new("NOTE", Align::Cut),
+    Column::new("REQUEST", Align::Left).from(160),
+];
+
+pub(crate) fn run(db: &Path, args: Logs, output: &mut Output) -> Result<(), Failure> {
+    let reader = failure::open(db)?;
+    let filter = super::filter(&reader, args.filters)?;
+    if !args.follow {
+        let mut rows = reader.logs(&filter, args.tail, None)?;
+        rows.reverse();
+        return write(output, &rows);
+    }
+    let mut table = Table::new(&COLUMNS, output);
+    // Begun first, so that nothing is written between the two questions; what
+    // is in the answers to both is shown by the second.
+    let mut follow = reader.follow(filter.clone())?;
+    let mut rows = reader.logs(&filter, args.tail, None)?;
+    rows.retain(|row| row.id <= follow.last_id());
+    rows.reverse();
+    write_on(&mut table, output, &rows)?;
+    loop {
+        output.flush()?;
+        let rows = follow.poll()?;
+        if rows.is_empty() {
+            thread::sleep(POLL);
+        } else {
+            write_on(&mut table, output, &rows)?;
+        }
+    }
+}
+
+/// Writes requests in this order, and nothing after them.
+pub(crate) fn write(output: &mut Output, rows: &[Request]) -> Result<(), Failure> {
+    if output.is_json() {
+        return Ok(rows.iter().try_for_each(|row| output.json(row))?);
+    }
+    let cells: Vec<Vec<Cell>> = rows.iter().map(cells).collect();
+    Ok(output.table(&COLUMNS, &cells, "requests")?)
+}
+
+/// Writes more requests under those that were written before.
+fn write_on(table: &mut Table, output: &mut Output, rows: &[Request]) -> Result<(), Failure> {
+    if output.is_json() {
+        rows.iter().try_for_each(|row| output.json(row))?;
+    } else if !rows.is_empty() {
+        let cells: Vec<Vec<Cell>> = rows.iter().map(cells).collect();
+        table.write(output, &cells)?;
+    }
+    Ok(())
+}
+
+fn cells(row: &Request) -> Vec<Cell> {
+    let (status, tone) = status(row);
+    vec![
+        Cell::new(time::local(row.ts)),
+        Cell::new(&row.proxy),
+        Cell::new(&row.method),
+        Cell::of(row.tool.as_ref().or(row.target.as_ref()), String::clone),
+        Cell::toned(status, tone),
+        Cell::new(time::latency(row.latency_us)),
+        Cell::of(row.bytes_in, output::bytes),
+        Cell::of(row.bytes_out, output::bytes),
+        Cell::of(row.session_id.as_ref(), String::clone),
+        Cell::new(note(row)),
+        Cell::new(&row.request_id),
+    ]
+}
+
+/// How a request ended, in one word.
+pub(crate) fn status(row: &Request) -> (&'static str, Tone) {
+    match row.status {
+        RequestStatus::Ok if row.tool_error => ("tool_error", Tone::Doubtful),
+        RequestStatus::Ok => ("ok", Tone::Good),
+        RequestStatus::Error | RequestStatus::Timeout => (row.status.as_str(), Tone::Bad),
+    }
+}
+
+/// Why it is not as usual.
+fn note(row: &Request) -> String {
+    let parts = [&row.end_reason, &row.error_code, &row.error_msg];
+    let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+    parts.join(" ")
+}

@@ -1,0 +1,38 @@
+//! `mcp-store proxy`.
+
+use std::path::PathBuf;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tower_mcp_store::Store;
+use tower_mcp_store::proxy::Forward;
+
+use crate::args::Proxy;
+use crate::failure::Failure;
+use crate::serve;
+
+pub(crate) fn run(db: PathBuf, args: Proxy) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(record(db, args))
+}
+
+async fn record(db: PathBuf, args: Proxy) -> Result<(), Failure> {
+    let forward = Forward::new(&args.upstream)?;
+    let listener = TcpListener::bind(&args.listen)
+        .await
+        .map_err(|error| Failure::Told(serve::cannot_listen(&args.listen, &error)))?;
+    let listening = listener.local_addr()?;
+    let store = Store::builder(&db).on_recorded(serve::print_row).open()?;
+    let endpoint = forward.endpoint().clone();
+    let layer = store
+        .layer()
+        .proxy(args.name)
+        .upstream_url(endpoint.to_string());
+    let app = Router::new().fallback_service(forward).layer(layer);
+    serve::print_welcome(&endpoint.to_string(), &db, listening, endpoint.path());
+    serve::serve(listener, app).await?;
+    println!("{}", store.shutdown(serve::CLOSE)?);
+    Ok(())
+}

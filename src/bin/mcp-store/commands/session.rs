@@ -1,0 +1,57 @@
+//! `mcp-store session`.
+
+use std::path::Path;
+
+use serde::Serialize;
+use tower_mcp_store::query::{Filter, Request, Session};
+
+use super::{logs, sessions};
+use crate::args;
+use crate::failure::{self, Failure};
+use crate::output::{self, Fields, Output};
+use crate::time;
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    session: &'a Session,
+    requests: &'a [Request],
+}
+
+pub(crate) fn run(db: &Path, args: &args::Session, output: &mut Output) -> Result<(), Failure> {
+    let reader = failure::open(db)?;
+    let session = super::find_session(&reader, &args.id)?;
+    let mut filter = Filter::default();
+    filter.session = Some(session.session_id.clone());
+    let mut requests = reader.logs(&filter, args.tail, None)?;
+    requests.reverse();
+    if output.is_json() {
+        return Ok(output.json(&Whole {
+            session: &session,
+            requests: &requests,
+        })?);
+    }
+    fields(&session).write(output)?;
+    output.line("")?;
+    logs::write(output, &requests)
+}
+
+fn fields(session: &Session) -> Fields {
+    let server = session.server_name.as_ref().map(|name| {
+        let version = session.server_version.as_deref().unwrap_or_default();
+        format!("{name} {version}")
+    });
+    Fields::default()
+        .field("session", &session.session_id)
+        .maybe("client", sessions::client(session))
+        .maybe("platform", session.client_platform.as_ref())
+        .maybe("server", server)
+        .field("proxy", &session.proxy)
+        .maybe("protocol", session.protocol_version.as_ref())
+        .maybe("source of the id", session.source.as_ref())
+        .field("started", time::local(session.started_at))
+        .field("last seen", time::local(session.last_seen_at))
+        .maybe("ended", session.ended_at.map(time::local))
+        .field("calls", output::count(session.total_calls))
+        .field("errors", output::count(session.total_errors))
+}

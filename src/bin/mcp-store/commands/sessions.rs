@@ -1,0 +1,68 @@
+//! `mcp-store sessions`.
+
+use std::path::Path;
+
+use tower_mcp_store::query::{Session, SessionFilter};
+
+use crate::args::Sessions;
+use crate::failure::{self, Failure};
+use crate::output::{self, Align, Cell, Column, Output, Tone};
+use crate::time;
+
+const COLUMNS: [Column; 10] = [
+    Column::new("STARTED", Align::Left),
+    Column::new("LAST SEEN", Align::Left).from(110),
+    Column::new("LASTED", Align::Right),
+    Column::new("STATE", Align::Left),
+    Column::new("CLIENT", Align::Cut),
+    Column::new("PLATFORM", Align::Left).from(130),
+    Column::new("PROXY", Align::Cut).from(100),
+    Column::new("CALLS", Align::Right),
+    Column::new("ERRORS", Align::Right),
+    Column::new("SESSION", Align::Cut),
+];
+
+pub(crate) fn run(db: &Path, args: Sessions, output: &mut Output) -> Result<(), Failure> {
+    let reader = failure::open(db)?;
+    let mut filter = SessionFilter::default();
+    filter.window = args.window.window();
+    filter.proxy = args.proxy;
+    filter.client = args.client;
+    filter.active = args.active;
+    let mut rows = reader.sessions(&filter, args.tail)?;
+    rows.reverse();
+    if output.is_json() {
+        return Ok(rows.iter().try_for_each(|row| output.json(row))?);
+    }
+    let cells: Vec<Vec<Cell>> = rows.iter().map(cells).collect();
+    Ok(output.table(&COLUMNS, &cells, "sessions")?)
+}
+
+fn cells(row: &Session) -> Vec<Cell> {
+    let until = row.ended_at.unwrap_or(row.last_seen_at);
+    let (state, tone) = match row.ended_at {
+        None => ("open", Tone::Good),
+        Some(_) => ("ended", Tone::Plain),
+    };
+    vec![
+        Cell::new(time::local_second(row.started_at)),
+        Cell::new(time::local_second(row.last_seen_at)),
+        Cell::new(time::span(until.saturating_sub(row.started_at))),
+        Cell::toned(state, tone),
+        Cell::of(client(row), |name| name),
+        Cell::of(row.client_platform.as_ref(), String::clone),
+        Cell::new(&row.proxy),
+        Cell::new(output::count(row.total_calls)),
+        Cell::new(output::count(row.total_errors)),
+        Cell::new(&row.session_id),
+    ]
+}
+
+/// The client's name and version.
+pub(crate) fn client(row: &Session) -> Option<String> {
+    let name = row.client_name.as_ref()?;
+    Some(match &row.client_version {
+        Some(version) => format!("{name} {version}"),
+        None => name.clone(),
+    })
+}

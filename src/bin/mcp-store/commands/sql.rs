@@ -1,0 +1,64 @@
+//! `mcp-store sql`.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use serde::{Serialize, Serializer};
+use tower_mcp_store::query::Value;
+
+use crate::args::Sql;
+use crate::failure::{self, Failure};
+use crate::output::{Cell, Column, Output, Table};
+
+/// How many rows share the widths of their columns.
+const BATCH: usize = 500;
+
+pub(crate) fn run(db: &Path, args: &Sql, output: &mut Output) -> Result<(), Failure> {
+    let reader = failure::open(db)?;
+    let mut table = None;
+    let mut rows = Vec::new();
+    let mut written = Ok(());
+    reader.sql(&args.statement, |columns, values| {
+        if output.is_json() {
+            written = output.json(&Object(columns, &values));
+        } else {
+            let table = table.get_or_insert_with(|| {
+                let columns: Vec<Column> = columns.iter().map(|name| Column::named(name)).collect();
+                Table::new(&columns, output)
+            });
+            rows.push(values.iter().map(cell).collect());
+            if rows.len() == BATCH {
+                written = table.write(output, &rows);
+                rows.clear();
+            }
+        }
+        match written {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    })?;
+    written?;
+    if let Some(table) = table.as_mut().filter(|_| !rows.is_empty()) {
+        table.write(output, &rows)?;
+    }
+    Ok(())
+}
+
+/// A row as an object, in the order of its columns.
+struct Object<'a>(&'a [String], &'a [Value]);
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().zip(self.1))
+    }
+}
+
+fn cell(value: &Value) -> Cell {
+    match value {
+        Value::Null => Cell::new("-"),
+        Value::Integer(number) => Cell::new(number.to_string()),
+        Value::Real(number) => Cell::new(number.to_string()),
+        Value::Text(text) => Cell::new(text),
+        Value::Blob(bytes) => Cell::new(format!("{} bytes", bytes.len())),
+    }
+}

@@ -1,0 +1,135 @@
+//! `mcp-store stats`.
+
+use std::path::Path;
+
+use serde::Serialize;
+use tower_mcp_store::query::{Figures, Group, Loss, Percentiles, Stats, StatsFilter, Window};
+
+use crate::args;
+use crate::failure::{self, Failure};
+use crate::output::{self, Align, Cell, Column, Output, Table, Tone};
+use crate::time;
+
+const COLUMNS: [Column; 12] = [
+    Column::new("METHOD", Align::Cut),
+    Column::new("TOOL", Align::Cut),
+    Column::new("CALLS", Align::Right),
+    Column::new("ERRORS", Align::Right),
+    Column::new("TIMEOUTS", Align::Right).from(120),
+    Column::new("TOOL ERR", Align::Right),
+    Column::new("P50", Align::Right),
+    Column::new("P95", Align::Right),
+    Column::new("P99", Align::Right).from(100),
+    Column::new("MAX", Align::Right).from(90),
+    Column::new("IN", Align::Right).from(120),
+    Column::new("OUT", Align::Right).from(120),
+];
+
+/// One line of JSON.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Line<'a> {
+    Group(&'a Group),
+    Total {
+        #[serde(flatten)]
+        window: Window,
+        percentiles: Percentiles,
+        #[serde(flatten)]
+        figures: &'a Figures,
+    },
+    Loss(&'a Loss),
+}
+
+pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(), Failure> {
+    let reader = failure::open(db)?;
+    let mut filter = StatsFilter::default();
+    filter.window = Window::since(args.since);
+    filter.window.until = args.until.unwrap_or(filter.window.until);
+    filter.proxy = args.proxy;
+    filter.method = args.method;
+    filter.tool = args.tool;
+    let stats = reader.stats(&filter)?;
+    if output.is_json() {
+        return write_json(&stats, filter.window, output);
+    }
+    let mut rows: Vec<Vec<Cell>> = Vec::new();
+    for group in &stats.groups {
+        let tool = group.tool.as_deref().unwrap_or("-");
+        rows.push(cells(&group.method, tool, &group.figures));
+    }
+    rows.push(cells("total", "", &stats.total));
+    Table::new(&COLUMNS, output).write(output, &rows)?;
+    output.line(&format!("\n{}", window(filter.window)))?;
+    output.line(&percentiles(stats.percentiles))?;
+    for loss in &stats.losses {
+        output.line(&told(loss))?;
+    }
+    Ok(())
+}
+
+fn write_json(stats: &Stats, window: Window, output: &mut Output) -> Result<(), Failure> {
+    for group in &stats.groups {
+        output.json(&Line::Group(group))?;
+    }
+    output.json(&Line::Total {
+        window,
+        percentiles: stats.percentiles,
+        figures: &stats.total,
+    })?;
+    for loss in &stats.losses {
+        output.json(&Line::Loss(loss))?;
+    }
+    Ok(())
+}
+
+fn cells(method: &str, tool: &str, figures: &Figures) -> Vec<Cell> {
+    let part = |count, tone| {
+        let tone = if count > 0 { tone } else { Tone::Plain };
+        Cell::toned(output::percent(count, figures.calls), tone)
+    };
+    vec![
+        Cell::new(method),
+        Cell::new(tool),
+        Cell::new(output::count(figures.calls)),
+        part(figures.errors, Tone::Bad),
+        part(figures.timeouts, Tone::Bad),
+        part(figures.tool_errors, Tone::Doubtful),
+        Cell::of(figures.p50_us, time::latency),
+        Cell::of(figures.p95_us, time::latency),
+        Cell::of(figures.p99_us, time::latency),
+        Cell::of(figures.max_us, time::latency),
+        Cell::new(output::bytes(figures.bytes_in)),
+        Cell::new(output::bytes(figures.bytes_out)),
+    ]
+}
+
+fn window(window: Window) -> String {
+    let since = time::local_second(window.since);
+    if window.until == i64::MAX {
+        format!("since {since}")
+    } else {
+        format!("from {since} to {}", time::local_second(window.until))
+    }
+}
+
+fn percentiles(percentiles: Percentiles) -> String {
+    match percentiles {
+        Percentiles::Exact => "percentiles are exact".to_owned(),
+        other => format!("percentiles: {other:?}"),
+    }
+}
+
+/// A loss in one line.
+pub(crate) fn told(loss: &Loss) -> String {
+    let (from, to) = (
+        time::local_second(loss.from_ts),
+        time::local_second(loss.to_ts),
+    );
+    let how_many = loss
+        .dropped
+        .map_or("an unknown number of".to_owned(), output::count);
+    format!(
+        "missing from {from} to {to}: {how_many} events ({})",
+        loss.reason
+    )
+}

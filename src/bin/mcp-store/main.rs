@@ -1,0 +1,45 @@
+//! `mcp-store`: asks what was recorded, and records what passes through a proxy.
+
+mod args;
+mod commands;
+mod failure;
+mod output;
+mod sanitize;
+mod serve;
+mod time;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use failure::Failure;
+use output::Output;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let mut output = Output::new(args.json, args.color);
+    match run(args, &mut output).and_then(|()| Ok(output.flush()?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(args: Args, output: &mut Output) -> Result<(), Failure> {
+    let db = args.db;
+    match args.command {
+        Command::Logs(args) => commands::logs::run(&db, args, output),
+        Command::Slow(args) => commands::slow::run(&db, args, output),
+        Command::Stats(args) => commands::stats::run(&db, args, output),
+        Command::Sessions(args) => commands::sessions::run(&db, args, output),
+        Command::Session(args) => commands::session::run(&db, &args, output),
+        Command::Request(args) => commands::request::run(&db, &args, output),
+        Command::Clients(args) => commands::clients::run(&db, args, output),
+        Command::Info => commands::info::run(&db, output),
+        Command::Proxy(args) => commands::proxy::run(db, args),
+        Command::Sql(args) => commands::sql::run(&db, &args, output),
+        Command::Completions(args) => commands::manual::completions(&args, output),
+        Command::Man => commands::manual::man(output),
+    }
+}

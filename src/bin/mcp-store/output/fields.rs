@@ -1,0 +1,36 @@
+//! One thing, field by field.
+
+use std::io;
+
+use super::Output;
+use crate::sanitize::harmless;
+
+/// The fields of one thing: those that have a value, as a whole.
+#[derive(Debug, Default)]
+pub(crate) struct Fields {
+    fields: Vec<(&'static str, String)>,
+}
+
+impl Fields {
+    pub(crate) fn field(mut self, name: &'static str, value: impl AsRef<str>) -> Self {
+        let value = harmless(value.as_ref()).into_owned();
+        self.fields.push((name, value));
+        self
+    }
+
+    pub(crate) fn maybe<T: AsRef<str>>(self, name: &'static str, value: Option<T>) -> Self {
+        match value {
+            Some(value) => self.field(name, value),
+            None => self,
+        }
+    }
+
+    pub(crate) fn write(&self, output: &mut Output) -> io::Result<()> {
+        let names = self.fields.iter().map(|(name, _)| name.len());
+        let width = names.max().unwrap_or(0);
+        for (name, value) in &self.fields {
+            output.line(&format!("{name:<width$}  {value}"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! What is written to standard output, and how.
+
+mod fields;
+mod numbers;
+mod table;
+
+use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write};
+
+use clap::ColorChoice;
+use serde::Serialize;
+
+pub(crate) use fields::Fields;
+pub(crate) use numbers::{bytes, count, percent};
+pub(crate) use table::{Align, Cell, Column, Table, Tone};
+
+/// Standard output, and what its reader can make of it.
+#[derive(Debug)]
+pub(crate) struct Output {
+    stdout: BufWriter<Stdout>,
+    json: bool,
+    colored: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool, color: ColorChoice) -> Self {
+        let colored = match color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => {
+                anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
+            }
+        };
+        Self {
+            stdout: BufWriter::new(io::stdout()),
+            json,
+            colored,
+        }
+    }
+
+    /// Whether a program reads it and not a person.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    pub(crate) fn is_colored(&self) -> bool {
+        self.colored
+    }
+
+    /// Writes one object as one line.
+    pub(crate) fn json(&mut self, object: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.stdout, object)?;
+        self.stdout.write_all(b"\n")
+    }
+
+    pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.stdout, "{text}")
+    }
+
+    /// Writes a table, or tells a person that there is nothing to write.
+    pub(crate) fn table(
+        &mut self,
+        columns: &[Column],
+        rows: &[Vec<Cell>],
+        things: &str,
+    ) -> io::Result<()> {
+        if rows.is_empty() {
+            // Not where the answer goes, which is empty.
+            eprintln!("no {things} found");
+            return Ok(());
+        }
+        Table::new(columns, self).write(self, rows)
+    }
+
+    /// How many characters a line holds: those of the terminal, or as many as
+    /// `COLUMNS` says; elsewhere there is no end.
+    pub(crate) fn width(&self) -> Option<u16> {
+        let terminal = || comfy_table::Table::new().width();
+        let told = || std::env::var("COLUMNS").ok()?.parse().ok();
+        let width = if io::stdout().is_terminal() {
+            terminal().or_else(told)
+        } else {
+            told()
+        };
+        width.filter(|width| *width > 0)
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stdout.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stdout.flush()
+    }
+}

@@ -1,0 +1,73 @@
+//! Text from the wire, made harmless to a terminal.
+
+use std::borrow::Cow;
+
+/// `text` without what could command a terminal or hide itself in it: control
+/// characters, and those that turn the direction of the text or have no width.
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    if text.contains(is_harmful) {
+        text.replace(is_harmful, "\u{fffd}").into()
+    } else {
+        text.into()
+    }
+}
+
+fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn ordinary_text_of_any_script_stays_as_it_is() {
+        for text in ["search", "méthode ✗", "検索", "ابحث", "חיפוש", "🔧", ""] {
+            assert_eq!(harmless(text), text);
+        }
+    }
+
+    #[test]
+    fn what_commands_a_terminal_or_hides_in_it_is_replaced() {
+        for harmful in [
+            '\0',
+            '\u{1b}',
+            '\u{7f}',
+            '\u{9b}',
+            '\n',
+            '\r',
+            '\t',
+            '\u{8}',
+            '\u{202e}',
+            '\u{2066}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{feff}',
+            '\u{ad}',
+            '\u{61c}',
+            '\u{e0041}',
+            '\u{2028}',
+        ] {
+            let text = format!("a{harmful}b");
+            assert_eq!(harmless(&text), "a\u{fffd}b", "{harmful:?}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Times and spans as people write and read them.
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Span, Timestamp, Zoned};
+
+/// A moment in unix milliseconds: a span back from now, or a time.
+pub(crate) fn moment(text: &str) -> Result<i64, String> {
+    parse(text, &Zoned::now()).ok_or_else(|| {
+        "expected a span back from now, such as 30m, 2h or 7d, \
+         or a time, such as 2026-11-20 or 2026-11-20T10:00"
+            .to_owned()
+    })
+}
+
+fn parse(text: &str, now: &Zoned) -> Option<i64> {
+    let back = |span: Span| (!span.is_negative()).then(|| now.checked_sub(span).ok())?;
+    let moment = if let Ok(span) = text.parse::<Span>() {
+        back(span)?.timestamp()
+    } else if let Ok(moment) = text.parse::<Timestamp>() {
+        moment
+    } else {
+        let local = text.parse::<DateTime>().ok()?;
+        local.to_zoned(now.time_zone().clone()).ok()?.timestamp()
+    };
+    Some(moment.as_millisecond())
+}
+
+/// A duration in microseconds.
+pub(crate) fn microseconds(text: &str) -> Result<i64, String> {
+    text.parse::<SignedDuration>()
+        .ok()
+        .filter(|duration| !duration.is_negative())
+        .and_then(|duration| i64::try_from(duration.as_micros()).ok())
+        .ok_or_else(|| "expected a duration, such as 500ms, 2s or 1m 30s".to_owned())
+}
+
+/// A moment in local time, to the millisecond.
+pub(crate) fn local(ms: i64) -> String {
+    show(ms, "%Y-%m-%d %H:%M:%S%.3f")
+}
+
+/// A moment in local time, to the second.
+pub(crate) fn local_second(ms: i64) -> String {
+    show(ms, "%Y-%m-%d %H:%M:%S")
+}
+
+fn show(ms: i64, format: &str) -> String {
+    match Timestamp::from_millisecond(ms) {
+        Ok(moment) => {
+            let zoned = moment.to_zoned(TimeZone::system());
+            zoned.strftime(format).to_string()
+        }
+        // No calendar goes that far.
+        Err(_) => format!("{ms} ms"),
+    }
+}
+
+/// A latency in microseconds, to three digits.
+pub(crate) fn latency(us: i64) -> String {
+    let value = us as f64;
+    let (value, unit) = match us {
+        ..1_000 => return format!("{us} µs"),
+        1_000..1_000_000 => (value / 1e3, "ms"),
+        1_000_000..60_000_000 => (value / 1e6, "s"),
+        _ => return span(us / 1_000),
+    };
+    let decimals = match value {
+        ..10.0 => 2,
+        ..100.0 => 1,
+        _ => 0,
+    };
+    format!("{value:.decimals$} {unit}")
+}
+
+/// A span of so many milliseconds, in its two highest units.
+pub(crate) fn span(ms: i64) -> String {
+    let seconds = ms / 1_000;
+    let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
+    let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
+    match seconds {
+        ..60 => format!("{seconds} s"),
+        60..3_600 => format!("{minutes} min {rest} s"),
+        3_600..86_400 => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Zoned;
+
+    use super::{latency, microseconds, parse, span};
+
+    #[test]
+    fn spans_go_back_from_now_and_times_are_local() {
+        let now: Zoned = "2026-11-21T12:00[Europe/Berlin]".parse().unwrap();
+        let hour = 3_600_000;
+        let ms = now.timestamp().as_millisecond();
+        for (text, expected) in [
+            ("30m", ms - hour / 2),
+            ("2h", ms - 2 * hour),
+            ("7d", ms - 7 * 24 * hour),
+            ("1d 12h", ms - 36 * hour),
+            ("0s", ms),
+            ("2026-11-21T10:00", ms - 2 * hour),
+            ("2026-11-21T10:00:00Z", ms - hour),
+            ("2026-11-21T10:00:00+01:00", ms - 2 * hour),
+            ("2026-11-21", ms - 12 * hour),
+        ] {
+            assert_eq!(parse(text, &now), Some(expected), "{text}");
+        }
+        for text in [
+            "",
+            "x",
+            "7",
+            "-2h",
+            "2 fortnights",
+            "99999999y",
+            "2026-13-01",
+        ] {
+            assert_eq!(parse(text, &now), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_read_to_the_microsecond() {
+        assert_eq!(microseconds("500ms"), Ok(500_000));
+        assert_eq!(microseconds("1.5s"), Ok(1_500_000));
+        assert_eq!(microseconds("250us"), Ok(250));
+        for text in ["", "5", "-1s", "x"] {
+            assert!(microseconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn latencies_have_three_digits_and_spans_two_units() {
+        for (us, text) in [
+            (0, "0 µs"),
+            (999, "999 µs"),
+            (1_250, "1.25 ms"),
+            (12_340, "12.3 ms"),
+            (999_499, "999 ms"),
+            (2_500_000, "2.50 s"),
+            (61_000_000, "1 min 1 s"),
+        ] {
+            assert_eq!(latency(us), text);
+        }
+        assert_eq!(span(90 * 60_000), "1 h 30 min");
+        assert_eq!(span(50 * 3_600_000), "2 d 2 h");
+    }
+}

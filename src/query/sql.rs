@@ -1,0 +1,99 @@
+//! Questions in SQL.
+
+use std::ops::ControlFlow;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Row, Statement};
+
+use super::Reader;
+use crate::error::QueryError;
+
+/// A value of any column.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(untagged))]
+pub enum Value {
+    /// No value.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// Any other number.
+    Real(f64),
+    /// A text; what is not UTF-8 in it has become U+FFFD.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+impl Reader {
+    /// Asks one statement that only reads, and gives each row, with the names
+    /// of the columns, to `each` until that breaks off.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use tower_mcp_store::query::Reader;
+    ///
+    /// # fn tools(reader: &Reader) -> Result<(), Box<dyn std::error::Error>> {
+    /// reader.sql("SELECT DISTINCT tool FROM requests", |_columns, values| {
+    ///     println!("{values:?}");
+    ///     ControlFlow::Continue(())
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The text is not one statement, is one that writes, or SQLite cannot
+    /// answer it. After a writer came to a file that was at rest, the rows may
+    /// be those of no one moment, which is an error too.
+    pub fn sql(
+        &self,
+        sql: &str,
+        mut each: impl FnMut(&[String], Vec<Value>) -> ControlFlow<()>,
+    ) -> Result<(), QueryError> {
+        let undisturbed = self.read_once(|conn| {
+            let mut statement = conn.prepare(sql)?;
+            if !statement.readonly() {
+                return Ok(false);
+            }
+            rows(&mut statement, &mut each).map(|()| true)
+        })?;
+        match undisturbed {
+            (true, true) => Ok(()),
+            (false, _) => Err(QueryError::new(
+                "this statement writes; only those that read are answered",
+            )),
+            (_, false) => Err(QueryError::new(
+                "a writer came while this was being answered; ask again",
+            )),
+        }
+    }
+}
+
+fn rows(
+    statement: &mut Statement<'_>,
+    each: &mut impl FnMut(&[String], Vec<Value>) -> ControlFlow<()>,
+) -> rusqlite::Result<()> {
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if each(&columns, values(row, columns.len())?).is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn values(row: &Row<'_>, count: usize) -> rusqlite::Result<Vec<Value>> {
+    let value = |column| {
+        Ok(match row.get_ref(column)? {
+            ValueRef::Null => Value::Null,
+            ValueRef::Integer(number) => Value::Integer(number),
+            ValueRef::Real(number) => Value::Real(number),
+            ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+            ValueRef::Blob(bytes) => Value::Blob(bytes.to_owned()),
+        })
+    };
+    (0..count).map(value).collect()
+}
