@@ -14,7 +14,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use wire::{Field, Message, Scanner, SseDecoder, SseItem};
+use wire::{Message, Scanner, SseDecoder, SseItem};
 
 // The scanner is private to the crate; its room depends on nothing outside itself.
 #[allow(dead_code, unused_imports)]
@@ -175,12 +175,8 @@ fn medians<const N: usize>(mut runs: [&mut dyn FnMut(); N]) -> [Duration; N] {
 
 /// What capture asks of a message.
 fn look(message: &Message) {
-    black_box((message.kind(), message.id(), wire::method::tool(message)));
-    black_box((
-        message.text(Field::Method),
-        message.is_error(),
-        message.span(),
-    ));
+    black_box((message.kind(), message.id(), wire::method::of(message)));
+    black_box((message.is_error(), message.span()));
 }
 
 fn rate(bytes: usize, time: Duration) -> f64 {
