@@ -29,15 +29,28 @@ fn main() {
     runtime.block_on(async {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let store = Store::open(dir.path().join("mcp.db")).expect("a fresh store");
-        let bare = serve(None).await;
-        let with = serve(Some(store.layer())).await;
+        // What is recorded after a shutdown is counted and dropped.
+        let discarding = Store::open(dir.path().join("none.db")).expect("a fresh store");
+        discarding
+            .shutdown(Duration::from_secs(60))
+            .expect("a clean end");
+        let servers = [
+            serve(None).await,
+            serve(Some(discarding.layer())).await,
+            serve(Some(store.layer())).await,
+        ];
 
-        println!("{:<34} {:>10} {:>10} {:>8}", "", "bare", "with", "ratio");
-        let rates = alternate(|with_layer| unary(if with_layer { with } else { bare })).await;
-        show("requests/s, 32 connections", &rates, |pair| pair.rate);
-        show("CPU per request, µs", &rates, |pair| pair.cpu_us);
-        let streams = alternate(|with_layer| stream(if with_layer { with } else { bare })).await;
-        show("events/s of a stream of 10,000", &streams, |pair| pair.rate);
+        println!(
+            "{:<34} {:>10} {:>10} {:>8} {:>10} {:>8}",
+            "", "bare", "discarding", "ratio", "recording", "ratio"
+        );
+        let rates = alternate(servers, unary).await;
+        show("requests/s, 32 connections", &rates, |round| round.rate);
+        show("CPU per request, µs", &rates, |round| round.cpu_us);
+        let streams = alternate(servers, stream).await;
+        show("events/s of a stream of 10,000", &streams, |round| {
+            round.rate
+        });
 
         let stats = store
             .shutdown(Duration::from_secs(60))
@@ -58,23 +71,41 @@ struct Round {
     cpu_us: f64,
 }
 
-/// Rounds without and with the layer, in turn.
+/// Rounds with each server, in turn.
 async fn alternate<F: Future<Output = Round>>(
-    mut round: impl FnMut(bool) -> F,
-) -> Vec<(Round, Round)> {
+    servers: [SocketAddr; 3],
+    round: impl Fn(SocketAddr) -> F,
+) -> Vec<[Round; 3]> {
     let mut rounds = Vec::new();
     for _ in 0..=ROUNDS {
-        rounds.push((round(false).await, round(true).await));
+        let [bare, discarding, recording] = servers;
+        rounds.push([
+            round(bare).await,
+            round(discarding).await,
+            round(recording).await,
+        ]);
     }
     // The first warms up.
     rounds.split_off(1)
 }
 
-fn show(what: &str, rounds: &[(Round, Round)], of: impl Fn(&Round) -> f64) {
-    let bare = median(rounds.iter().map(|(bare, _)| of(bare)));
-    let with = median(rounds.iter().map(|(_, with)| of(with)));
-    let ratio = median(rounds.iter().map(|(bare, with)| of(with) / of(bare)));
-    println!("{what:<34} {bare:>10.1} {with:>10.1} {ratio:>8.3}");
+fn show(what: &str, rounds: &[[Round; 3]], of: impl Fn(&Round) -> f64) {
+    let of_server = |server: usize| median(rounds.iter().map(|round| of(&round[server])));
+    let ratio = |server: usize| {
+        median(
+            rounds
+                .iter()
+                .map(|round| of(&round[server]) / of(&round[0])),
+        )
+    };
+    println!(
+        "{what:<34} {:>10.1} {:>10.1} {:>8.3} {:>10.1} {:>8.3}",
+        of_server(0),
+        of_server(1),
+        ratio(1),
+        of_server(2),
+        ratio(2)
+    );
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

@@ -10,11 +10,11 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{StatusCode, request, response};
 use smallvec::SmallVec;
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
 use super::call::{Answer, BytesOut, Call, CallSession, Outcome, ServerInfo};
 use super::ending::{self, ResponseHead};
@@ -111,10 +111,11 @@ impl Exchange {
         head: &request::Parts,
         headers: &Headers<'_>,
     ) -> Arc<Self> {
+        let head = RequestHead::of(recorder, head, headers);
         let exchange = Arc::new(Self {
-            head: RequestHead::of(recorder, head, headers),
             started: Instant::now(),
-            request_id: Uuid::now_v7(),
+            request_id: request_id(head.ts),
+            head,
             request_bytes: AtomicU64::new(0),
             response_bytes: AtomicU64::new(0),
             begins_session: AtomicBool::new(false),
@@ -493,6 +494,18 @@ impl Exchange {
         }
         true
     }
+}
+
+/// A new id of a request that was received at this time. It needs no order
+/// among those of the same millisecond, which `Uuid::now_v7` takes a lock and
+/// reads the clock again for.
+fn request_id(unix_ms: i64) -> Uuid {
+    let since_epoch = Duration::from_millis(unix_ms.unsigned_abs());
+    Uuid::new_v7(Timestamp::from_unix(
+        NoContext,
+        since_epoch.as_secs(),
+        since_epoch.subsec_nanos(),
+    ))
 }
 
 /// Adds to a sum to which nobody else adds at the same time: a body is polled
