@@ -6,6 +6,7 @@ use std::fmt;
 use rusqlite::{CachedStatement, Connection, ErrorCode, Transaction, params};
 use uuid::Uuid;
 
+use super::session_ids::SessionIds;
 use super::{Accounts, Ledger, listing, platform, runs};
 use crate::event::{RequestEvent, RequestStatus, SessionEvent, StoreEvent};
 
@@ -51,6 +52,7 @@ pub(crate) struct Group<'c, 'e> {
     request: CachedStatement<'c>,
     tally: CachedStatement<'c>,
     tallies: HashMap<&'e str, Tally>,
+    session_ids: &'c SessionIds,
     run: Option<&'c str>,
     tx: Transaction<'c>,
 }
@@ -69,12 +71,14 @@ impl<'c, 'e> Group<'c, 'e> {
     pub(super) fn begin(
         tx: Transaction<'c>,
         conn: &'c Connection,
+        session_ids: &'c SessionIds,
         run: Option<&'c str>,
     ) -> rusqlite::Result<Self> {
         Ok(Self {
             request: conn.prepare_cached(REQUEST)?,
             tally: conn.prepare_cached(TALLY)?,
             tallies: HashMap::new(),
+            session_ids,
             run,
             tx,
         })
@@ -90,6 +94,7 @@ impl<'c, 'e> Group<'c, 'e> {
                 session_id,
                 ended_at,
             } => {
+                let session_id = self.session_ids.stored(session_id);
                 let mut close = self.tx.prepare_cached(CLOSE)?;
                 close.execute(params![session_id, ended_at])?;
             }
@@ -114,11 +119,12 @@ impl<'c, 'e> Group<'c, 'e> {
 
     fn request(&mut self, event: &'e RequestEvent) -> Result<(), WriteError> {
         let mut request_id = Uuid::encode_buffer();
+        let session_id = event.session_id.as_deref();
         self.request.execute(params![
             &*event.request_id.hyphenated().encode_lower(&mut request_id),
             event.ts,
             event.proxy,
-            event.session_id,
+            session_id.map(|id| self.session_ids.stored(id)),
             event.method,
             event.tool,
             count(event.latency_us),
@@ -136,7 +142,7 @@ impl<'c, 'e> Group<'c, 'e> {
             event.principal,
             event.trace_id.map(|id| id.to_string()),
         ])?;
-        if let Some(session_id) = &event.session_id {
+        if let Some(session_id) = session_id {
             let tally = self.tallies.entry(session_id).or_default();
             tally.calls += 1;
             tally.errors += i64::from(event.status != RequestStatus::Ok);
@@ -153,7 +159,7 @@ impl<'c, 'e> Group<'c, 'e> {
         }
         let client_name = event.client_name.as_deref();
         self.tx.prepare_cached(SESSION)?.execute(params![
-            event.session_id,
+            self.session_ids.stored(&event.session_id),
             event.proxy,
             event.started_at,
             client_name,
@@ -171,6 +177,7 @@ impl<'c, 'e> Group<'c, 'e> {
     }
 
     fn write_tally(&mut self, session_id: &str, tally: &Tally) -> rusqlite::Result<()> {
+        let session_id = self.session_ids.stored(session_id);
         let values = params![session_id, tally.calls, tally.errors, tally.last_seen];
         self.tally.execute(values).map(drop)
     }

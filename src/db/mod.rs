@@ -18,8 +18,9 @@ mod open;
 mod platform;
 pub(crate) mod read_only;
 mod retention;
-mod rollup;
+pub(crate) mod rollup;
 mod runs;
+pub(crate) mod session_ids;
 mod writer_lock;
 
 pub(crate) use group::{Group, WriteError};
@@ -28,6 +29,7 @@ pub(crate) use open::Db;
 pub(crate) use retention::{Slice, Span};
 pub(crate) use rollup::Width;
 pub(crate) use runs::Accounts;
+pub(crate) use session_ids::SessionIdForm;
 
 /// The version of the tables that this release writes, as stored in
 /// `meta.schema_version`.

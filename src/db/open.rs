@@ -17,6 +17,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
 use super::read_only::{self, Access};
+use super::session_ids::{SessionIdForm, SessionIds};
 use super::writer_lock::WriterLock;
 use super::{
     Accounts, Group, LINEAGE, Ledger, SCHEMA_VERSION, WriteError, group, inspect, meta, migrate,
@@ -66,12 +67,13 @@ pub(crate) struct Db {
     /// The id of the writer's row in `writers`, which is there while `lock` is held.
     run: String,
     lock: Option<WriterLock>,
+    session_ids: SessionIds,
 }
 
 impl Db {
     /// Opens `path` for the writer of that id, which is the same whenever one
-    /// writer opens its file again.
-    pub(crate) fn open(path: &Path, writer: Uuid) -> Result<Self, OpenError> {
+    /// writer opens its file again, and stores session ids in that form.
+    pub(crate) fn open(path: &Path, writer: Uuid, form: SessionIdForm) -> Result<Self, OpenError> {
         let real = create(path)?;
         refuse_untouched(path, &real)?;
         let failed = |error| inspect::sqlite(path, "it cannot be opened for writing", error);
@@ -84,6 +86,8 @@ impl Db {
         patiently(OPEN_PATIENCE, is_locked, set_up)?;
         let settings = || switch_to_wal(&conn).and_then(|()| bound(&conn));
         patiently(OPEN_PATIENCE, group::is_busy, settings).map_err(failed)?;
+        let session_ids = || SessionIds::of(&conn, form);
+        let session_ids = patiently(OPEN_PATIENCE, group::is_busy, session_ids).map_err(failed)?;
         let lock = lock.and_then(|lock| lock.share(OPEN_PATIENCE));
         if lock.is_some() {
             let begin = || runs::begin(&conn, &run);
@@ -96,13 +100,15 @@ impl Db {
             identity,
             run,
             lock,
+            session_ids,
         })
     }
 
     /// Begins a transaction, holding the write lock.
     pub(crate) fn group<'e>(&self) -> Result<Group<'_, 'e>, WriteError> {
         let run = self.lock.is_some().then_some(self.run.as_str());
-        Group::begin(self.begin(WRITE_PATIENCE)?, &self.conn, run).map_err(WriteError::Store)
+        let tx = self.begin(WRITE_PATIENCE)?;
+        Group::begin(tx, &self.conn, &self.session_ids, run).map_err(WriteError::Store)
     }
 
     pub(super) fn begin(&self, patience: Duration) -> Result<Transaction<'_>, WriteError> {

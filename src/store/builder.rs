@@ -9,6 +9,7 @@ use super::queue::{Limits, Queue};
 use super::upkeep::Upkeep;
 use super::writer::{Hook, Report, Writer};
 use super::{CaptureCounters, Handle, Retention, Shared, Store, StoreState};
+use crate::db::SessionIdForm;
 use crate::error::{OpenError, OpenErrorKind};
 use crate::event::RequestEvent;
 
@@ -34,6 +35,7 @@ pub struct StoreBuilder {
     flush_interval: Duration,
     limits: Limits,
     retention: Option<Retention>,
+    session_ids: SessionIdForm,
     hook: Option<Hook>,
 }
 
@@ -47,6 +49,7 @@ impl StoreBuilder {
                 bytes: 88 << 20,
             },
             retention: None,
+            session_ids: SessionIdForm::Plain,
             hook: None,
         }
     }
@@ -78,6 +81,25 @@ impl StoreBuilder {
     /// removed nor counted, unless a retention is given here.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = Some(retention);
+        self
+    }
+
+    /// Stores a keyed hash of each session id in place of the id, which is a
+    /// credential: whoever knows it can speak in a session that is open. Off by
+    /// default.
+    ///
+    /// The hash (`hashed:` and 32 hexadecimal digits) is the same throughout a
+    /// file, so sessions and their requests are found as before, and differs
+    /// between files. Its key lies in the file: that the ids cannot be told
+    /// from it rests on their being random, as servers make them. Ids that are
+    /// in the file already stay as they are, and so do those that this crate
+    /// makes up (`derived:`).
+    pub fn hash_session_ids(mut self, hash: bool) -> Self {
+        self.session_ids = if hash {
+            SessionIdForm::Hashed
+        } else {
+            SessionIdForm::Plain
+        };
         self
     }
 
@@ -144,7 +166,13 @@ impl StoreBuilder {
             layers: Mutex::new(Vec::new()),
         });
         let upkeep = Upkeep::new(self.retention);
-        let writer = Writer::new(Arc::clone(&shared), self.flush_interval, upkeep, self.hook);
+        let writer = Writer::new(
+            Arc::clone(&shared),
+            self.flush_interval,
+            self.session_ids,
+            upkeep,
+            self.hook,
+        );
         let started = thread::Builder::new()
             .name(THREAD_NAME.to_owned())
             .spawn(move || writer.run(report))
@@ -161,6 +189,7 @@ impl fmt::Debug for StoreBuilder {
             .field("flush_interval", &self.flush_interval)
             .field("limits", &self.limits)
             .field("retention", &self.retention)
+            .field("session_ids", &self.session_ids)
             .finish_non_exhaustive()
     }
 }

@@ -15,7 +15,7 @@ use super::trouble::Trouble;
 use super::upkeep::Upkeep;
 use super::{Shared, Stats, StoreState};
 use crate::clock;
-use crate::db::{Db, Ledger, LossReason, Stretch, WriteError};
+use crate::db::{Db, Ledger, LossReason, SessionIdForm, Stretch, WriteError};
 use crate::error::{OpenError, OpenErrorKind, chain};
 use crate::event::{RequestEvent, StoreEvent};
 
@@ -49,6 +49,7 @@ pub(super) struct Writer {
     flush_interval: Duration,
     /// The same whenever this writer opens a file again.
     id: Uuid,
+    session_ids: SessionIdForm,
     db: Option<Db>,
     ledger: Ledger,
     /// As they were when the queue was last asked.
@@ -114,6 +115,7 @@ impl Writer {
     pub(super) fn new(
         shared: Arc<Shared>,
         flush_interval: Duration,
+        session_ids: SessionIdForm,
         upkeep: Upkeep,
         hook: Option<Hook>,
     ) -> Self {
@@ -121,6 +123,7 @@ impl Writer {
             shared,
             flush_interval,
             id: Uuid::now_v7(),
+            session_ids,
             db: None,
             ledger: Ledger::default(),
             stats: Stats::default(),
@@ -168,7 +171,7 @@ impl Writer {
     fn open_first(&mut self, report: Report) -> bool {
         let mut pause = PAUSE_FIRST;
         loop {
-            let error = match Db::open(&self.shared.path, self.id) {
+            let error = match Db::open(&self.shared.path, self.id, self.session_ids) {
                 Ok(db) => {
                     self.db = Some(db);
                     self.succeeded();
@@ -269,7 +272,7 @@ impl Writer {
         let db = match &self.db {
             Some(db) => db,
             None => {
-                let opened = Db::open(&self.shared.path, self.id)?;
+                let opened = Db::open(&self.shared.path, self.id, self.session_ids)?;
                 self.db.insert(opened)
             }
         };
