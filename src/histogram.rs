@@ -9,12 +9,14 @@
 //! its count, both as LEB128. A call by itself takes at most seven bytes, where
 //! the library's own form takes forty before the first.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "read by the query side"))]
-
 use std::iter;
 
 /// The fewest that keep the error below one percent.
 const SIGNIFICANT_FIGURES: u8 = 2;
+
+/// How far a value that is told may be from the one that was recorded, as a
+/// part of it.
+pub(crate) const ERROR: f64 = 1.0 / 256.0;
 
 /// Grows with the values that are recorded: 2 KiB for short ones, 26 KiB for
 /// those of an hour.

@@ -89,7 +89,7 @@ pub(crate) fn folded_to(conn: &Connection) -> Result<i64> {
 }
 
 /// Folds the next requests into their cells. The caller holds the transaction.
-pub(super) fn fold(conn: &Connection, until: Instant) -> Result<Slice> {
+pub(crate) fn fold(conn: &Connection, until: Instant) -> Result<Slice> {
     let mut cells: HashMap<Key, Cell> = HashMap::new();
     let mut folded_to = folded_to(conn)?;
     let mut count = 0;

@@ -1,16 +1,22 @@
 //! How often, how fast and how well.
 
-use std::collections::HashMap;
+mod cells;
+mod rows;
+mod tally;
 
-use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Row, params_from_iter};
+use rusqlite::types::Value;
 
 use super::Reader;
 use super::losses::{Loss, losses};
 use super::reader::Source;
-use super::row::{number, optional_text, text};
 use super::window::Window;
 use crate::error::QueryError;
+use crate::histogram;
+use tally::Tallies;
+
+/// Up to how many requests are looked at one by one, which makes percentiles
+/// exact, where there are cells that tell the same faster.
+const LOOKED_AT: i64 = 50_000;
 
 /// What statistics are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,167 +99,68 @@ pub struct Figures {
 pub enum Percentiles {
     /// From every single latency: the nearest rank.
     Exact,
+    /// From histograms of whole hours and days.
+    Estimated {
+        /// How far each may be from the exact one, as a part of it.
+        error: f64,
+    },
 }
 
 impl Reader {
     /// The statistics of a window: in total, of each method and of each tool.
+    ///
+    /// A window of up to some ten thousand requests that are all in the file is
+    /// told from each of them. The statistics of a longer one, and of requests
+    /// that are no longer in the file, come from the counts that the writer
+    /// keeps for hours and days, and from the requests at its edges.
     pub fn stats(&self, filter: &StatsFilter) -> Result<Stats, QueryError> {
         self.read(|source| stats(source, filter))
     }
 }
 
 fn stats(source: &Source<'_>, filter: &StatsFilter) -> rusqlite::Result<Stats> {
-    let mut tallies = Tallies::default();
-    tallies.add_rows(source, filter)?;
+    let exact = rows::are_all_there(source, filter.window, LOOKED_AT)?;
+    let mut tallies = Tallies::new(exact);
+    if exact {
+        rows::add(source, filter, filter.window, &mut tallies)?;
+    } else {
+        cells::add(source, filter, &mut tallies)?;
+    }
     let (total, groups) = tallies.finish();
     Ok(Stats {
         total,
         groups,
-        percentiles: Percentiles::Exact,
+        percentiles: if exact {
+            Percentiles::Exact
+        } else {
+            Percentiles::Estimated {
+                error: histogram::ERROR,
+            }
+        },
         losses: losses(source, filter.window)?,
     })
 }
 
-/// What was counted so far, by method and tool.
-#[derive(Debug, Default)]
-struct Tallies {
-    groups: Vec<(String, Option<String>, Tally)>,
-    /// Where a name stands in `groups`: most rows bear a name that is known, so
-    /// that it is looked up as it stands in the file.
-    places: HashMap<Vec<u8>, usize>,
-    key: Vec<u8>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Tally {
-    figures: Figures,
-    latencies: Vec<i64>,
-}
-
-impl Tallies {
-    fn add_rows(&mut self, source: &Source<'_>, filter: &StatsFilter) -> rusqlite::Result<()> {
-        let outcome = if source.has_outcomes() {
-            "tool_error, end_reason IS 'stream_end'"
-        } else {
-            "0, 0"
-        };
-        let mut sql = format!(
-            "SELECT method, tool, status, latency_us, bytes_in, bytes_out, {outcome}
-             FROM requests WHERE ts >= ?1 AND ts < ?2"
-        );
-        let mut values: Vec<Value> = vec![filter.window.since.into(), filter.window.until.into()];
+impl StatsFilter {
+    /// All conditions but the window, `sign` before each column, and what to
+    /// bind for them from `?first` on.
+    fn conditions(&self, sign: &str, first: usize) -> (String, Vec<Value>) {
+        let mut sql = String::new();
+        let mut values = Vec::new();
         for (column, value) in [
-            ("proxy", &filter.proxy),
-            ("method", &filter.method),
-            ("tool", &filter.tool),
+            ("proxy", &self.proxy),
+            ("method", &self.method),
+            ("tool", &self.tool),
         ] {
             if let Some(value) = value {
+                let parameter = first + values.len();
+                sql.push_str(&format!(" AND {sign}{column} = ?{parameter}"));
                 values.push(value.clone().into());
-                // Through the index by time, whose rows lie side by side; a tool
-                // is usually one of many, so that its own index is better.
-                let sign = if column == "tool" { "" } else { "+" };
-                sql.push_str(&format!(" AND {sign}{column} = ?{}", values.len()));
             }
         }
-        let mut statement = source.conn.prepare_cached(&sql)?;
-        let mut rows = statement.query(params_from_iter(values))?;
-        while let Some(row) = rows.next()? {
-            self.of(row)?.add(row)?;
-        }
-        Ok(())
-    }
-
-    /// The tally of a row's method and tool.
-    fn of(&mut self, row: &Row<'_>) -> rusqlite::Result<&mut Tally> {
-        self.key.clear();
-        for column in [0, 1] {
-            if let ValueRef::Text(name) = row.get_ref(column)? {
-                self.key.extend_from_slice(name);
-                // Not in UTF-8.
-                self.key.push(0xff);
-            }
-        }
-        let place = match self.places.get(&self.key) {
-            Some(place) => *place,
-            None => {
-                let place = self.groups.len();
-                self.places.insert(self.key.clone(), place);
-                let (method, tool) = (text(row, 0)?, optional_text(row, 1)?);
-                self.groups.push((method, tool, Tally::default()));
-                place
-            }
-        };
-        Ok(&mut self.groups[place].2)
-    }
-
-    fn finish(self) -> (Figures, Vec<Group>) {
-        let mut total = Tally::default();
-        let mut groups = Vec::with_capacity(self.groups.len());
-        for (method, tool, tally) in self.groups {
-            total.merge(&tally);
-            let figures = tally.finish();
-            groups.push(Group {
-                method,
-                tool,
-                figures,
-            });
-        }
-        groups.sort_by(|a, b| {
-            let by_name = || (&a.method, &a.tool).cmp(&(&b.method, &b.tool));
-            b.figures.calls.cmp(&a.figures.calls).then_with(by_name)
-        });
-        (total.finish(), groups)
+        (sql, values)
     }
 }
 
-impl Tally {
-    fn add(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
-        let figures = &mut self.figures;
-        figures.calls += 1;
-        if let ValueRef::Text(status) = row.get_ref(2)? {
-            figures.errors += i64::from(status != b"ok");
-            figures.timeouts += i64::from(status == b"timeout");
-        }
-        figures.bytes_in = figures.bytes_in.saturating_add(number(row, 4)?);
-        figures.bytes_out = figures.bytes_out.saturating_add(number(row, 5)?);
-        figures.tool_errors += i64::from(number(row, 6)? != 0);
-        if number(row, 7)? == 0 {
-            self.latencies.push(number(row, 3)?);
-        }
-        Ok(())
-    }
-
-    fn merge(&mut self, other: &Self) {
-        let (sum, more) = (&mut self.figures, &other.figures);
-        sum.calls += more.calls;
-        sum.errors += more.errors;
-        sum.timeouts += more.timeouts;
-        sum.tool_errors += more.tool_errors;
-        sum.bytes_in = sum.bytes_in.saturating_add(more.bytes_in);
-        sum.bytes_out = sum.bytes_out.saturating_add(more.bytes_out);
-        self.latencies.extend_from_slice(&other.latencies);
-    }
-
-    fn finish(mut self) -> Figures {
-        // Each rank is looked for above the one before.
-        let mut from = 0;
-        let [p50_us, p95_us, p99_us, max_us] = [0.50, 0.95, 0.99, 1.0].map(|part| {
-            let count = self.latencies.len();
-            let rank = ((part * count as f64).ceil() as usize).clamp(1, count.max(1)) - 1;
-            let above = self.latencies.get_mut(from..)?;
-            if rank >= from + above.len() {
-                return None;
-            }
-            let (_, found, _) = above.select_nth_unstable(rank - from);
-            from = rank;
-            Some(*found)
-        });
-        Figures {
-            p50_us,
-            p95_us,
-            p99_us,
-            max_us,
-            ..self.figures
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
-//! The measurements of `benches/writer`, done by mcpr's store: the same calls,
-//! with the columns that it has.
+//! The measurements of `benches/writer` and `benches/query`, done by mcpr's
+//! store: the same calls and questions, with the columns that it has.
 
 #[path = "../../writer/case.rs"]
 mod case;
@@ -7,6 +7,7 @@ mod case;
 mod load;
 #[path = "../../writer/process.rs"]
 mod process;
+mod query;
 
 use std::path::Path;
 use std::thread;
@@ -27,6 +28,9 @@ const DRAINED: Duration = Duration::from_millis(1_500);
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let (name, settings) = args.split_first().expect("the name of a measurement");
+    if name == "query" {
+        return query::measure(settings);
+    }
     let case = Case::parse(name, settings);
     let dir = tempfile::tempdir_in(".").expect("a temporary directory");
     let path = dir.path().join("mcp.db");

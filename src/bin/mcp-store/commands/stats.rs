@@ -115,6 +115,10 @@ fn window(window: Window) -> String {
 fn percentiles(percentiles: Percentiles) -> String {
     match percentiles {
         Percentiles::Exact => "percentiles are exact".to_owned(),
+        Percentiles::Estimated { error } => {
+            let percent = error * 100.0;
+            format!("percentiles are estimated, within {percent:.1} % of the exact ones")
+        }
         other => format!("percentiles: {other:?}"),
     }
 }

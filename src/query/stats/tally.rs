@@ -1,0 +1,198 @@
+//! What is counted together.
+
+use std::collections::HashMap;
+
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
+
+use super::super::row::{optional_text, text};
+use super::{Figures, Group};
+use crate::histogram::Histogram;
+
+/// What was counted so far, by method and tool.
+#[derive(Debug)]
+pub(super) struct Tallies {
+    exact: bool,
+    groups: Vec<(String, Option<String>, Tally)>,
+    /// Where a name stands in `groups`: most rows bear one that is known, which
+    /// is looked up as it stands in the file.
+    places: HashMap<Vec<u8>, usize>,
+    key: Vec<u8>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Tally {
+    figures: Figures,
+    latencies: Latencies,
+}
+
+#[derive(Debug, Clone)]
+enum Latencies {
+    Each(Vec<i64>),
+    Buckets { histogram: Histogram, max: i64 },
+}
+
+impl Tallies {
+    /// Whether to keep each latency.
+    pub(super) fn new(exact: bool) -> Self {
+        Self {
+            exact,
+            groups: Vec::new(),
+            places: HashMap::new(),
+            key: Vec::new(),
+        }
+    }
+
+    /// The tally of a row's method and tool, its first two columns.
+    pub(super) fn of(&mut self, row: &Row<'_>) -> rusqlite::Result<&mut Tally> {
+        self.key.clear();
+        for column in [0, 1] {
+            if let ValueRef::Text(name) = row.get_ref(column)? {
+                self.key.extend_from_slice(name);
+            }
+            // In no UTF-8.
+            self.key.push(0xff);
+        }
+        let place = match self.places.get(&self.key) {
+            Some(place) => *place,
+            None => {
+                let place = self.groups.len();
+                self.places.insert(self.key.clone(), place);
+                // A cell of no tool has an empty one.
+                let tool = optional_text(row, 1)?.filter(|tool| !tool.is_empty());
+                self.groups
+                    .push((text(row, 0)?, tool, Tally::new(self.exact)));
+                place
+            }
+        };
+        Ok(&mut self.groups[place].2)
+    }
+
+    /// All together, and each group, most frequent first.
+    pub(super) fn finish(self) -> (Figures, Vec<Group>) {
+        let mut total = Tally::new(self.exact);
+        let mut groups = Vec::with_capacity(self.groups.len());
+        for (method, tool, tally) in self.groups {
+            total.merge(&tally);
+            let figures = tally.finish();
+            groups.push(Group {
+                method,
+                tool,
+                figures,
+            });
+        }
+        groups.sort_by(|a, b| {
+            let by_name = || (&a.method, &a.tool).cmp(&(&b.method, &b.tool));
+            b.figures.calls.cmp(&a.figures.calls).then_with(by_name)
+        });
+        (total.finish(), groups)
+    }
+}
+
+impl Tally {
+    fn new(exact: bool) -> Self {
+        let latencies = if exact {
+            Latencies::Each(Vec::new())
+        } else {
+            Latencies::Buckets {
+                histogram: Histogram::default(),
+                max: 0,
+            }
+        };
+        Self {
+            figures: Figures::default(),
+            latencies,
+        }
+    }
+
+    /// Counts calls that ended as the row's third column says.
+    pub(super) fn count(
+        &mut self,
+        row: &Row<'_>,
+        calls: i64,
+        tool_errors: i64,
+        bytes_in: i64,
+        bytes_out: i64,
+    ) -> rusqlite::Result<()> {
+        let figures = &mut self.figures;
+        let (failed, timed_out) = match row.get_ref(2)? {
+            ValueRef::Text(b"ok") => (false, false),
+            status => (true, status == ValueRef::Text(b"timeout")),
+        };
+        figures.calls += calls;
+        figures.errors += if failed { calls } else { 0 };
+        figures.timeouts += if timed_out { calls } else { 0 };
+        figures.tool_errors += tool_errors;
+        figures.bytes_in = figures.bytes_in.saturating_add(bytes_in);
+        figures.bytes_out = figures.bytes_out.saturating_add(bytes_out);
+        Ok(())
+    }
+
+    pub(super) fn latency(&mut self, us: i64) {
+        match &mut self.latencies {
+            Latencies::Each(all) => all.push(us),
+            Latencies::Buckets { histogram, max } => {
+                histogram.record(u64::try_from(us).unwrap_or(0));
+                *max = us.max(*max);
+            }
+        }
+    }
+
+    /// Adds those of a cell.
+    pub(super) fn latencies(&mut self, encoded: &[u8], highest: i64) {
+        if let Latencies::Buckets { histogram, max } = &mut self.latencies {
+            histogram.merge(encoded);
+            *max = highest.max(*max);
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let (sum, more) = (&mut self.figures, &other.figures);
+        sum.calls += more.calls;
+        sum.errors += more.errors;
+        sum.timeouts += more.timeouts;
+        sum.tool_errors += more.tool_errors;
+        sum.bytes_in = sum.bytes_in.saturating_add(more.bytes_in);
+        sum.bytes_out = sum.bytes_out.saturating_add(more.bytes_out);
+        match &other.latencies {
+            Latencies::Each(latencies) => latencies.iter().for_each(|us| self.latency(*us)),
+            Latencies::Buckets { histogram, max } => self.latencies(&histogram.encode(), *max),
+        }
+    }
+
+    fn finish(self) -> Figures {
+        let [p50_us, p95_us, p99_us, max_us] = match self.latencies {
+            Latencies::Each(latencies) => ranks(latencies),
+            Latencies::Buckets { histogram, max } => [0.5, 0.95, 0.99, 1.0].map(|part| {
+                let found = histogram.quantile(part)?;
+                // The highest is known, and nothing is above it.
+                let found = i64::try_from(found).unwrap_or(i64::MAX).min(max);
+                Some(if part < 1.0 { found } else { max })
+            }),
+        };
+        Figures {
+            p50_us,
+            p95_us,
+            p99_us,
+            max_us,
+            ..self.figures
+        }
+    }
+}
+
+/// The nearest ranks of the percentiles, and the highest.
+fn ranks(mut latencies: Vec<i64>) -> [Option<i64>; 4] {
+    // Each is looked for above the one before.
+    let mut from = 0;
+    [0.5, 0.95, 0.99, 1.0].map(|part| {
+        let rank = (part * latencies.len() as f64).ceil() as usize;
+        let rank = rank.max(1) - 1;
+        let above = latencies.get_mut(from..)?;
+        if rank - from >= above.len() {
+            return None;
+        }
+        let (_, found, _) = above.select_nth_unstable(rank - from);
+        from = rank;
+        Some(*found)
+    })
+}

@@ -1,0 +1,162 @@
+use std::fs;
+
+use serde_json::json;
+
+use crate::run::{command, json, stdout};
+use crate::support::{LONG, connect, fixture, fresh, record_requests, rows};
+use tower_mcp_store::Store;
+
+#[test]
+fn json_has_the_names_and_values_of_the_columns() {
+    let (_dir, path) = fixture(4);
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    let objects = json(&path, &["logs", "--tail", "1000"]);
+    assert_eq!(objects.len(), 40);
+    let conn = connect(&path);
+    for (args, table) in [("logs", "requests"), ("sessions", "sessions")] {
+        let names = rows(
+            &conn,
+            &format!("SELECT name FROM pragma_table_info('{table}')"),
+        );
+        let object = &json(&path, &[args])[0];
+        for name in &names {
+            let rusqlite::types::Value::Text(name) = &name[0] else {
+                panic!("{name:?}");
+            };
+            assert!(object.get(name).is_some(), "{args} has no {name}");
+        }
+        assert_eq!(object.as_object().unwrap().len(), names.len());
+    }
+    let session = &json(&path, &["session", "s0", "--tail", "3"])[0];
+    assert_eq!(session["client_name"], "claude-ai");
+    assert_eq!(session["requests"].as_array().unwrap().len(), 3);
+    let request = &json(&path, &["request", "0195e000-0000-7000-8000-000000000001"])[0];
+    assert_eq!(request["ts"], 1_775_000_000_250_i64);
+    assert_eq!(request["error_msg"], "méthode inconnue ✗");
+}
+
+#[test]
+fn logs_take_every_filter() {
+    let (_dir, path) = fixture(4);
+    let count = |args: &[&str]| {
+        let args = [&["logs", "--tail", "1000"], args].concat();
+        json(&path, &args).len()
+    };
+    assert_eq!(count(&[]), 40);
+    assert_eq!(count(&["--tool", "search"]), 5);
+    assert_eq!(count(&["--method", "initialize"]), 9);
+    assert_eq!(
+        count(&["--proxy", "api", "--tool", "search"])
+            + count(&["--proxy", "default", "--tool", "search"]),
+        5
+    );
+    assert_eq!(count(&["--session", "s0"]), 8);
+    assert_eq!(count(&["--client", "claude-ai"]), 8);
+    let failed = count(&["--status", "error"]) + count(&["--status", "timeout"]);
+    assert_eq!(failed, 16);
+    assert_eq!(
+        count(&["--error-code", "-32601"]),
+        count(&["--status", "error"])
+    );
+    assert_eq!(count(&["--since", "2026-03-31T23:33:29"]), 4);
+    assert_eq!(count(&["--until", "2026-03-31T23:33:21Z"]), 4);
+    assert_eq!(
+        count(&["--tool-error"]) + count(&["--end-reason", "panic"]),
+        0
+    );
+}
+
+#[test]
+fn statistics_tell_each_tool_the_total_and_what_is_missing() {
+    let (_dir, path) = fixture(4);
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    connect(&path)
+        .execute_batch(
+            "INSERT INTO losses (from_ts, to_ts, dropped, reason)
+             VALUES (1775000001000, 1775000002000, 7, 'queue_full')",
+        )
+        .unwrap();
+    let lines = json(&path, &["stats", "--since", "2026-01-01"]);
+    let search = lines.iter().find(|line| line["tool"] == "search").unwrap();
+    assert_eq!(
+        (&search["kind"], &search["calls"]),
+        (&json!("group"), &json!(5))
+    );
+    let total = lines.iter().find(|line| line["kind"] == "total").unwrap();
+    assert_eq!(
+        (&total["calls"], &total["percentiles"]),
+        (&json!(40), &json!("exact"))
+    );
+    let loss = lines.iter().find(|line| line["kind"] == "loss").unwrap();
+    assert_eq!(loss["dropped"], 7);
+    let table = stdout(&path, &["stats", "--since", "2026-01-01"]);
+    assert!(table.contains("7 events (queue_full)"), "{table}");
+    assert!(table.contains("percentiles are exact"), "{table}");
+}
+
+#[test]
+fn a_file_without_rows_has_empty_answers() {
+    let (_dir, path) = fresh();
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    for args in ["logs", "slow", "sessions", "clients"] {
+        assert!(json(&path, &[args]).is_empty());
+        let output = command(&path, &[args]).output().unwrap();
+        assert!(output.status.success() && output.stdout.is_empty());
+        let hint = String::from_utf8(output.stderr).unwrap();
+        assert!(hint.contains("found"), "{hint}");
+    }
+    assert_eq!(json(&path, &["stats"])[0]["calls"], 0);
+    assert_eq!(json(&path, &["info"])[0]["requests"], 0);
+}
+
+#[test]
+fn a_file_is_described_while_its_writer_runs() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    record_requests(&store, 3);
+    store.flush(LONG).unwrap();
+    let info = &json(&path, &["info"])[0];
+    assert_eq!(
+        (&info["requests"], &info["schema_version"]),
+        (&json!(3), &json!(5))
+    );
+    store.shutdown(LONG).unwrap();
+}
+
+#[test]
+fn sql_is_answered_if_it_only_reads() {
+    let (dir, path) = fixture(4);
+    let sql = "SELECT method, count(*) AS n, NULL AS nothing FROM requests GROUP BY method";
+    let lines = stdout(&path, &["sql", sql, "--json"]);
+    assert_eq!(
+        lines.lines().next().unwrap(),
+        r#"{"method":"initialize","n":9,"nothing":null}"#
+    );
+    let table = stdout(&path, &["sql", sql]);
+    assert!(table.starts_with("method"), "{table}");
+    let copy = dir.path().join("copy.db");
+    let before = fs::read(&path).unwrap();
+    for writes in [
+        "DELETE FROM requests".to_owned(),
+        "PRAGMA journal_mode = WAL".to_owned(),
+        format!("VACUUM INTO '{}'", copy.display()),
+        format!("ATTACH '{}' AS other; SELECT 1", copy.display()),
+        "CREATE TABLE other.t (x)".to_owned(),
+        "SELECT 1; DELETE FROM requests".to_owned(),
+        "nonsense".to_owned(),
+    ] {
+        let output = command(&path, &["sql", &writes]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{writes}");
+    }
+    assert!(fs::read(&path).unwrap() == before && !copy.exists());
+}
+
+#[test]
+fn scripts_and_a_manual_are_written() {
+    let (_dir, path) = fresh();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        assert!(stdout(&path, &["completions", shell]).contains("mcp-store"));
+    }
+    let manual = stdout(&path, &["man"]);
+    assert!(manual.contains(".TH mcp-store"), "{manual}");
+}

@@ -1,0 +1,75 @@
+use std::io::Read as _;
+use std::process::Stdio;
+
+use crate::run::{command, failed};
+use crate::support::{fixture, fresh};
+
+#[test]
+fn a_missing_file_is_told_with_what_to_do() {
+    let (dir, path) = fresh();
+    let error = failed(2, &path, &["logs"]);
+    assert!(
+        error.contains("no database at") && error.contains("pass --db"),
+        "{error}"
+    );
+    let mut command = command(&path, &["logs"]);
+    let output = command
+        .env_remove("MCP_STORE_DB")
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("no database at ./mcp-store.db"), "{error}");
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        0,
+        "nothing was made"
+    );
+}
+
+#[test]
+fn what_is_not_there_has_exit_code_1() {
+    let (_dir, path) = fixture(4);
+    for args in [["session", "nobody"], ["request", "nothing"]] {
+        let error = failed(1, &path, &args);
+        assert!(error.contains("begins with"), "{error}");
+    }
+}
+
+#[test]
+fn what_is_not_understood_has_exit_code_2() {
+    let (_dir, path) = fixture(4);
+    for args in [
+        &["session", "s"][..],
+        &["logs", "--since", "whenever"],
+        &["logs", "--status", "fine"],
+        &["slow", "--threshold", "5"],
+        &["nothing"],
+        &[],
+    ] {
+        assert!(!failed(2, &path, args).is_empty());
+    }
+    let error = failed(2, &path, &["session", "s"]);
+    assert!(error.contains("s0, s1"), "{error}");
+    let error = failed(2, &path, &["logs", "--since", "whenever"]);
+    assert!(error.contains("30m, 2h or 7d"), "{error}");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_quietly() {
+    let (_dir, path) = fixture(4);
+    let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";
+    let mut child = command(&path, &["sql", sql, "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 8];
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"{\"i\":1}\n");
+    drop(stdout);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", output.status);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}

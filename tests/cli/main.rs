@@ -1,0 +1,11 @@
+//! The command as its user meets it: the real program, its output and its exit codes.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod answers;
+mod errors;
+mod follow;
+mod hostile;
+mod run;
+mod tables;
