@@ -103,14 +103,16 @@ impl Reader {
         }
     }
 
-    /// Asks once, in no transaction; tells whether the answer can be relied on,
+    /// Asks a statement of somebody else's once; tells whether the answer can be relied on,
     /// as no writer came meanwhile.
     pub(super) fn read_once<T>(
         &self,
         ask: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<(T, bool), QueryError> {
         let link = self.link()?;
-        let answer = ask(&link.conn).map_err(|error| self.failed(error))?;
+        let answer = ask(&link.conn).map_err(|error| {
+            QueryError::new("the statement cannot be answered").with_source(error)
+        })?;
         Ok((answer, link.is_current(&self.real)))
     }
 

@@ -126,11 +126,11 @@ fn a_file_is_described_while_its_writer_runs() {
 #[test]
 fn sql_is_answered_if_it_only_reads() {
     let (dir, path) = fixture(4);
-    let sql = "SELECT method, count(*) AS n, NULL AS nothing FROM requests GROUP BY method";
+    let sql = "SELECT method, count(*) AS n, NULL AS empty FROM requests GROUP BY method";
     let lines = stdout(&path, &["sql", sql, "--json"]);
     assert_eq!(
         lines.lines().next().unwrap(),
-        r#"{"method":"initialize","n":9,"nothing":null}"#
+        r#"{"method":"initialize","n":9,"empty":null}"#
     );
     let table = stdout(&path, &["sql", sql]);
     assert!(table.starts_with("method"), "{table}");
