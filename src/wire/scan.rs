@@ -176,6 +176,10 @@ impl Scanner {
                 return self.key(object, &bytes[1..]);
             }
             (Step::Colon, b':', _) => Step::Value,
+            // As nearly everybody writes objects.
+            (Step::After, b',', Some(object)) if bytes.get(1) == Some(&b'"') => {
+                return 1 + self.key(object, &bytes[2..]);
+            }
             (Step::After, b',', _) => Step::Next,
             (Step::First | Step::After, b']', None) => Step::Closed,
             (Step::First | Step::After, b'}', Some(Field::Message)) => {
