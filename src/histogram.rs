@@ -61,6 +61,7 @@ impl Histogram {
     }
 
     /// How many values are in it.
+    #[cfg(test)]
     pub(crate) fn count(&self) -> u64 {
         self.0.len()
     }
