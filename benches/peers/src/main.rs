@@ -1,8 +1,11 @@
 //! The measurements of `benches/writer` and `benches/query`, done by mcpr's
 //! store: the same calls and questions, with the columns that it has.
 
+// Each program uses its own part of these.
+#[allow(dead_code)]
 #[path = "../../writer/case.rs"]
 mod case;
+#[allow(dead_code)]
 #[path = "../../writer/load.rs"]
 mod load;
 #[path = "../../writer/process.rs"]
