@@ -22,6 +22,7 @@ pub(crate) struct Accounts {
     pub(crate) dropped: u64,
     pub(crate) truncated: u64,
     pub(crate) unidentified: u64,
+    pub(crate) mismatched: u64,
     pub(crate) in_flight: u64,
 }
 
@@ -49,7 +50,7 @@ fn write(conn: &Connection, id: &str, accounts: &Accounts, ends: bool) -> Result
     conn.prepare_cached(
         "UPDATE writers SET seen_at = ?2, ended_at = iif(?3, ?2, NULL),
              submitted = ?4, written = ?5, failed = ?6, dropped = ?7,
-             truncated = ?8, unidentified = ?9, in_flight = ?10
+             truncated = ?8, unidentified = ?9, mismatched = ?10, in_flight = ?11
          WHERE id = ?1",
     )?
     .execute(params![
@@ -62,6 +63,7 @@ fn write(conn: &Connection, id: &str, accounts: &Accounts, ends: bool) -> Result
         count(accounts.dropped),
         count(accounts.truncated),
         count(accounts.unidentified),
+        count(accounts.mismatched),
         count(accounts.in_flight),
     ])
     .map(drop)

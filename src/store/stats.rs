@@ -43,6 +43,7 @@ impl Stats {
             dropped: self.dropped,
             truncated: self.truncated,
             unidentified: self.unidentified,
+            mismatched: self.mismatched,
             in_flight: self.in_flight,
         }
     }

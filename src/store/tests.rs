@@ -86,14 +86,14 @@ fn the_statistics_hold_what_the_layers_count() {
         );
     }
     let file = rusqlite::Connection::open(store.path()).unwrap();
-    let kept: (i64, i64, i64) = file
+    let kept: (i64, i64, i64, i64) = file
         .query_row(
-            "SELECT truncated, unidentified, in_flight FROM writers",
+            "SELECT truncated, unidentified, mismatched, in_flight FROM writers",
             [],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
         )
         .unwrap();
-    assert_eq!(kept, (1, 2, 3));
+    assert_eq!(kept, (1, 2, 3, 4));
 }
 
 #[test]

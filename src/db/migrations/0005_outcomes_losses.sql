@@ -36,6 +36,7 @@ CREATE TABLE writers (
     dropped      INTEGER NOT NULL DEFAULT 0,
     truncated    INTEGER NOT NULL DEFAULT 0,
     unidentified INTEGER NOT NULL DEFAULT 0,
+    mismatched   INTEGER NOT NULL DEFAULT 0,
     in_flight    INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
