@@ -27,6 +27,9 @@
 //! sqlite3 mcp-store.db "SELECT method, tool, status, latency_us FROM requests"
 //! ```
 //!
+//! or a [`query::Reader`], or the command `mcp-store`, which comes with the
+//! feature `cli`.
+//!
 //! # How it works
 //!
 //! ```text
@@ -157,6 +160,7 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `bundled` | compiles SQLite in; without it the system's library is linked | yes |
+//! | `cli` | the command `mcp-store` | no |
 //! | `decompression` | reads gzip, deflate, brotli and zstd bodies, whose rows are `opaque` without it [^limits] | no |
 //! | `proxy` | `proxy::Forward`, a streaming reverse proxy to put the layer on | no |
 //! | `serde` | `serde::Serialize` for the answers of [`query`] | no |

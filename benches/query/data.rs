@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, params};
-use tower_mcp_store::Store;
+use tower_mcp_store::{Retention, Store};
 
 const DAY: i64 = 24 * 3_600_000;
 
@@ -120,7 +120,10 @@ fn fill(path: &Path, rows: i64, end: i64) {
 /// Brings the file to our version, and waits until the writer has counted its
 /// requests by hours and days.
 fn migrate(path: &Path) {
-    let store = Store::open(path).expect("the file opens");
+    let store = Store::builder(path)
+        .retention(Retention::unlimited())
+        .open()
+        .expect("the file opens");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
     let conn = Connection::open_with_flags(path, flags).expect("the file opens");
     let behind = "SELECT max(id) > coalesce((SELECT CAST(value AS INTEGER) FROM meta

@@ -226,6 +226,20 @@ impl Conditions {
         sql
     }
 
+    /// The index to go by where there is but one, and nothing else to find the
+    /// rows by: then there is nothing to compare it with.
+    pub(super) fn only_index(&self, filter: &Filter) -> Option<Path> {
+        let mut indexes = self.conditions.iter().enumerate();
+        let (condition, _) = indexes.find(|(_, found)| found.seek.is_some())?;
+        let is_only = indexes.all(|(_, found)| found.seek.is_none())
+            && filter.session.is_none()
+            && filter.client.is_none();
+        is_only.then_some(Path::Index {
+            condition,
+            few: false,
+        })
+    }
+
     /// The way that passes the fewest rows, as far as a look at the beginning
     /// of each index tells.
     pub(super) fn path(&self, source: &Source<'_>) -> rusqlite::Result<Path> {

@@ -70,7 +70,10 @@ fn logs(
         let (ts, id) = (conditions.bind(ts), conditions.bind(id));
         bound = format!(" AND (+ts < {ts} OR +id < {id})");
     }
-    let mut path = conditions.path(source)?;
+    let mut path = match conditions.only_index(filter) {
+        Some(path) => path,
+        None => conditions.path(source)?,
+    };
     if !matches!(path, Path::Index { few: true, .. }) {
         if let Some(session) = &filter.session {
             match session_tally(source, session)? {

@@ -15,6 +15,29 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # What is fast
+//!
+//! In a file of version 5 these take no longer for all the requests that are in
+//! it, some milliseconds at most:
+//!
+//! * [`logs`](Reader::logs) of any time, recording point, method, tool, status,
+//!   error code, end reason or session, by each of these alone; and by several of
+//!   them, where one leads to no more than a thousand requests or where those
+//!   that all apply to are not rare among the newest;
+//! * [`slow`](Reader::slow) of any time, unless nearly all latencies begin with
+//!   the same digit; with other conditions, where they lead to no more than a
+//!   thousand requests or to ones that are slow;
+//! * [`find_request`](Reader::find_request), [`find_session`](Reader::find_session),
+//!   [`sessions`](Reader::sessions) and [`follow`](Reader::follow);
+//! * [`stats`](Reader::stats), which takes what up to 50,000 requests take, and
+//!   for longer windows what their days and hours take.
+//!
+//! The time of these grows with what they look through: `logs` of a client with
+//! the number of its sessions, [`clients`](Reader::clients) with that of all
+//! sessions, [`info`](Reader::info) with that of all requests (a look at the
+//! smallest index), and what a target is asked of, without a method, with all
+//! requests of the window.
+//!
 //! Times are unix milliseconds in UTC, latencies are microseconds. With the
 //! feature `serde` every answer can be serialised; its fields are named like
 //! the columns of the file.
@@ -33,6 +56,8 @@ mod sessions;
 mod slow;
 mod sql;
 mod stats;
+#[cfg(test)]
+mod steps;
 mod window;
 
 pub use clients::Client;

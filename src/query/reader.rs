@@ -125,6 +125,28 @@ impl Reader {
         Ok(self.link.borrow())
     }
 
+    /// How many steps SQLite's machine makes for what `ask` asks.
+    #[cfg(test)]
+    pub(super) fn steps(&self, ask: impl FnOnce(&Self)) -> usize {
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicUsize, Ordering};
+
+        let steps = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&steps);
+        let handler = move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            false
+        };
+        let set = self
+            .link
+            .borrow_mut()
+            .conn
+            .progress_handler(1, Some(handler));
+        set.expect("a handler");
+        ask(self);
+        steps.load(Ordering::Relaxed)
+    }
+
     fn failed(&self, error: rusqlite::Error) -> QueryError {
         QueryError::new(format!("cannot read the store {}", self.path.display())).with_source(error)
     }

@@ -113,3 +113,87 @@ CREATE TABLE request_rollups (
     latencies      BLOB    NOT NULL,
     PRIMARY KEY (width, start, proxy, method, tool, status)
 ) WITHOUT ROWID;
+
+-- What other programs show, such as sqlite3, Datasette and Grafana. Columns are
+-- named by the conventions of OpenTelemetry for MCP where there is a name, with
+-- `_` for each `.`; times are text in UTC, durations seconds. A view or table of
+-- the user's by one of these names is left alone.
+CREATE VIEW IF NOT EXISTS calls AS
+SELECT
+    r.id,
+    strftime('%Y-%m-%dT%H:%M:%fZ', r.ts / 1000.0, 'unixepoch') AS time,
+    r.ts,
+    r.proxy,
+    r.method AS mcp_method_name,
+    r.tool AS gen_ai_tool_name,
+    CASE WHEN r.method = 'prompts/get' THEN r.target END AS gen_ai_prompt_name,
+    CASE WHEN r.method GLOB 'resources/*' THEN r.target END AS mcp_resource_uri,
+    r.latency_us / 1e6 AS mcp_server_operation_duration,
+    r.status,
+    CASE
+        WHEN r.tool_error THEN 'tool_error'
+        WHEN r.status = 'timeout' THEN 'timeout'
+        WHEN r.status = 'error'
+            THEN coalesce(r.error_code, r.end_reason, CAST(r.http_status AS TEXT), '_OTHER')
+    END AS error_type,
+    r.error_code AS rpc_response_status_code,
+    r.error_msg AS error_message,
+    r.end_reason,
+    r.http_status AS http_response_status_code,
+    r.bytes_in AS http_request_body_size,
+    r.bytes_out AS http_response_body_size,
+    r.session_id AS mcp_session_id,
+    coalesce(r.protocol_version, s.protocol_version) AS mcp_protocol_version,
+    s.client_name,
+    s.client_version,
+    s.client_platform,
+    r.principal AS enduser_id,
+    r.trace_id,
+    r.request_id
+FROM requests AS r LEFT JOIN sessions AS s ON s.session_id = r.session_id;
+
+-- Over all requests that are in the file.
+CREATE VIEW IF NOT EXISTS tool_stats AS
+SELECT
+    proxy,
+    tool AS gen_ai_tool_name,
+    count(*) AS calls,
+    sum(status <> 'ok') AS errors,
+    sum(status = 'timeout') AS timeouts,
+    sum(tool_error) AS tool_errors,
+    avg(latency_us) / 1e6 AS mean_duration,
+    max(latency_us) / 1e6 AS max_duration,
+    strftime('%Y-%m-%dT%H:%M:%fZ', min(ts) / 1000.0, 'unixepoch') AS first_call,
+    strftime('%Y-%m-%dT%H:%M:%fZ', max(ts) / 1000.0, 'unixepoch') AS last_call
+FROM requests WHERE tool IS NOT NULL GROUP BY proxy, tool;
+
+-- By the hour, also of requests that are no longer in the file; the latest
+-- minutes may not be in it yet.
+CREATE VIEW IF NOT EXISTS hourly_stats AS
+SELECT
+    strftime('%Y-%m-%dT%H:%M:%SZ', start / 1000, 'unixepoch') AS time,
+    start AS ts,
+    proxy,
+    method AS mcp_method_name,
+    nullif(tool, '') AS gen_ai_tool_name,
+    sum(calls) AS calls,
+    sum(iif(status = 'ok', 0, calls)) AS errors,
+    sum(iif(status = 'timeout', calls, 0)) AS timeouts,
+    sum(tool_errors) AS tool_errors,
+    max(max_latency_us) / 1e6 AS max_duration,
+    sum(bytes_in) AS http_request_body_size,
+    sum(bytes_out) AS http_response_body_size
+FROM request_rollups WHERE width = 3600000 GROUP BY start, proxy, method, tool;
+
+CREATE VIEW IF NOT EXISTS client_stats AS
+SELECT
+    client_name,
+    client_platform,
+    count(DISTINCT client_version) AS versions,
+    count(*) AS sessions,
+    sum(ended_at IS NULL) AS active_sessions,
+    sum(total_calls) AS calls,
+    sum(total_errors) AS errors,
+    strftime('%Y-%m-%dT%H:%M:%fZ', min(started_at) / 1000.0, 'unixepoch') AS first_seen,
+    strftime('%Y-%m-%dT%H:%M:%fZ', max(last_seen_at) / 1000.0, 'unixepoch') AS last_seen
+FROM sessions GROUP BY client_name, client_platform;

@@ -22,7 +22,10 @@ fn file(folded: i64) -> (tempfile::TempDir, Connection, Reader) {
     let conn = Connection::open(&path).unwrap();
     insert(&conn, 0..folded);
     let fold = conn.unchecked_transaction().unwrap();
-    while rollup::fold(&fold, Instant::now() + Duration::from_secs(30)).unwrap() > 0 {}
+    while !rollup::fold(&fold, Instant::now() + Duration::from_secs(30))
+        .unwrap()
+        .is_last
+    {}
     fold.commit().unwrap();
     insert(&conn, folded..ROWS);
     let reader = Reader::open(&path).unwrap();

@@ -1,0 +1,232 @@
+//! What is asked takes as many of SQLite's steps in a large file as in a small
+//! one, where the documentation promises it.
+//!
+//! `MCP_STORE_TEST_ROWS=10000000` sets the size of the large file.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, params};
+use tempfile::TempDir;
+
+use super::{Filter, Reader, SessionFilter, StatsFilter, Window};
+use crate::db::rollup;
+use crate::{EndReason, RequestStatus, Retention, Store};
+
+/// Requests in the small file; one comes every second.
+const SMALL: i64 = 10_000;
+const START: i64 = 1_795_046_400_000;
+
+/// What is rare is in the first rows, so that whoever walks from the newest row
+/// down passes all others before it.
+const RARE: i64 = 5;
+
+struct File {
+    reader: Reader,
+    rows: i64,
+    _dir: TempDir,
+}
+
+impl File {
+    fn with(rows: i64) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mcp.db");
+        let store = Store::builder(&path).retention(Retention::unlimited());
+        let store = store.open().unwrap();
+        store.shutdown(Duration::from_secs(30)).unwrap();
+        let conn = Connection::open(&path).unwrap();
+        let fill = conn.unchecked_transaction().unwrap();
+        fill.execute(
+            "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
+             INSERT INTO requests (request_id, ts, proxy, session_id, method, tool, latency_us,
+                 status, error_code, end_reason, tool_error, target, bytes_in, bytes_out)
+             SELECT printf('%08x-0000-7000-8000-000000000000', i), ?2 + 1000 * i,
+                 iif(i < ?3, 'rare', iif(i % 3 = 0, 'default', 'weather')),
+                 printf('%016x-%08x', i / 50, i / 50 * 2654435761 % 4294967296),
+                 CASE WHEN i < ?3 THEN 'prompts/get' WHEN i % 10 = 0 THEN 'ping' ELSE 'tools/call' END,
+                 CASE WHEN i < ?3 OR i % 10 = 0 THEN NULL
+                     WHEN i < 2 * ?3 THEN 'rare' ELSE 'tool-' || (i % 20) END,
+                 (1000 + i % 977) * (i & -i),
+                 CASE WHEN i < ?3 THEN 'timeout' WHEN i % 4 = 0 THEN 'error' ELSE 'ok' END,
+                 CASE WHEN i < ?3 THEN '-1' WHEN i % 4 = 0 THEN '-32602' END,
+                 CASE WHEN i < ?3 THEN 'panic' WHEN i % 8 = 0 THEN 'cancelled' END,
+                 i < ?3, iif(i < ?3, 'review', NULL), 100, 200
+             FROM n",
+            params![rows, START, RARE],
+        )
+        .unwrap();
+        fill.execute(
+            "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
+             INSERT INTO sessions (session_id, proxy, started_at, last_seen_at, ended_at,
+                 client_name, client_platform, total_calls)
+             SELECT printf('%016x-%08x', i, i * 2654435761 % 4294967296),
+                 iif(i < ?3, 'rare', 'weather'), ?2 + 50000 * i, ?2 + 50000 * i + 49000,
+                 iif(i % 2 = 0, ?2 + 50000 * i + 49000, NULL),
+                 iif(i < ?3, 'rare', 'client-' || (i % 2)), 'unknown', 50
+             FROM n",
+            params![rows / 50, START, RARE],
+        )
+        .unwrap();
+        while !rollup::fold(&fill, Instant::now() + Duration::from_secs(60))
+            .unwrap()
+            .is_last
+        {}
+        fill.commit().unwrap();
+        drop(conn);
+        let reader = Reader::open(&path).unwrap();
+        Self {
+            reader,
+            rows,
+            _dir: dir,
+        }
+    }
+
+    /// The moment so many seconds before the last request.
+    fn back(&self, seconds: i64) -> i64 {
+        START + 1000 * (self.rows - seconds)
+    }
+}
+
+fn files() -> [File; 2] {
+    let large = std::env::var("MCP_STORE_TEST_ROWS");
+    let large = large.map_or(10 * SMALL, |rows| rows.parse().unwrap());
+    [File::with(SMALL), File::with(large)]
+}
+
+/// Asserts that a question takes no more steps in the large file.
+#[track_caller]
+fn assert_steady(files: &[File; 2], what: &str, ask: impl Fn(&Reader, &File)) {
+    let steps = files
+        .each_ref()
+        .map(|file| file.reader.steps(|reader| ask(reader, file)));
+    // Where indexes are compared, up to a thousand entries of each are counted.
+    let compared = if what.starts_with("two") { 25_000 } else { 0 };
+    let bound = steps[0] * 11 / 10 + 300 + compared;
+    assert!(steps[1] < bound, "{what}: {steps:?}");
+}
+
+#[test]
+fn logs_cost_the_same_in_a_file_of_any_size() {
+    type Set = fn(&mut Filter, &File);
+    let filters: &[(&str, usize, Set)] = &[
+        ("all", 50, |_, _| ()),
+        ("since", 20, |it, file| {
+            it.window = Window::since(file.back(20))
+        }),
+        ("until", 50, |it, file| it.window.until = file.back(5_000)),
+        ("default proxy", 50, |it, _| {
+            it.proxy = Some("default".into())
+        }),
+        ("proxy", 50, |it, _| it.proxy = Some("weather".into())),
+        ("rare proxy", 5, |it, _| it.proxy = Some("rare".into())),
+        ("tool", 50, |it, _| it.tool = Some("tool-7".into())),
+        ("rare tool", 5, |it, _| it.tool = Some("rare".into())),
+        ("calls", 50, |it, _| it.method = Some("tools/call".into())),
+        ("method", 50, |it, _| it.method = Some("ping".into())),
+        ("rare method", 5, |it, _| {
+            it.method = Some("prompts/get".into())
+        }),
+        ("error", 50, |it, _| it.status = Some(RequestStatus::Error)),
+        ("timeout", 5, |it, _| {
+            it.status = Some(RequestStatus::Timeout)
+        }),
+        ("ok", 50, |it, _| it.status = Some(RequestStatus::Ok)),
+        ("code", 50, |it, _| it.error_code = Some("-32602".into())),
+        ("rare code", 5, |it, _| it.error_code = Some("-1".into())),
+        ("reason", 50, |it, _| {
+            it.end_reason = Some(EndReason::Cancelled)
+        }),
+        ("rare reason", 5, |it, _| {
+            it.end_reason = Some(EndReason::Panic)
+        }),
+        ("tool error", 5, |it, _| it.tool_error = true),
+        ("session", 50, |it, _| {
+            it.session = Some("0000000000000007-538453d7".into())
+        }),
+        ("nobody's", 0, |it, _| it.session = Some("nobody".into())),
+        ("rare client", 50, |it, _| it.client = Some("rare".into())),
+        ("two, one of them rare", 5, |it, _| {
+            it.proxy = Some("rare".into());
+            it.status = Some(RequestStatus::Timeout);
+        }),
+        ("two, found often", 50, |it, _| {
+            it.tool = Some("tool-8".into());
+            it.status = Some(RequestStatus::Error);
+        }),
+        ("what a rare method aims at", 5, |it, _| {
+            it.method = Some("prompts/get".into());
+            it.target = Some("review".into());
+        }),
+    ];
+    let files = files();
+    for (what, count, set) in filters {
+        assert_steady(&files, what, |reader, file| {
+            let mut filter = Filter::default();
+            set(&mut filter, file);
+            let rows = reader.logs(&filter, 50, None).unwrap();
+            assert_eq!(rows.len(), *count, "{what}");
+        });
+    }
+    let id = "0000002a-";
+    assert_steady(&files, "a request", |reader, _| {
+        assert!(reader.find_request(id).unwrap().one().is_some());
+    });
+    assert_steady(&files, "a session", |reader, _| {
+        let found = reader.find_session("0000000000000007-").unwrap();
+        assert!(found.one().is_some());
+    });
+    assert_steady(&files, "following", |reader, file| {
+        let mut follow = reader.follow_after(Filter::default(), file.rows - 30);
+        assert_eq!(follow.poll().unwrap().len(), 30);
+    });
+    assert_steady(&files, "sessions", |reader, file| {
+        for active in [false, true] {
+            for client in [None, Some("client-1"), Some("rare")] {
+                let mut filter = SessionFilter::default();
+                (filter.active, filter.client) = (active, client.map(str::to_owned));
+                filter.window = Window::since(START);
+                // Through all open sessions to those of one client.
+                if !active || client.is_none() {
+                    assert!(!reader.sessions(&filter, 50).unwrap().is_empty());
+                }
+            }
+        }
+        let mut filter = SessionFilter::default();
+        filter.window = Window::since(file.back(1_000));
+        assert_eq!(reader.sessions(&filter, 50).unwrap().len(), 20);
+    });
+}
+
+#[test]
+fn the_slowest_and_the_statistics_of_a_window_cost_what_it_holds() {
+    let files = files();
+    for file in &files {
+        for since in [i64::MIN, file.back(3_600)] {
+            let mut filter = Filter::default();
+            filter.window = Window::since(since);
+            let steps = file.reader.steps(|reader| {
+                assert_eq!(reader.slow(&filter, 0, 20).unwrap().len(), 20);
+            });
+            // Some hundred rows share the class of the twentieth at most.
+            assert!(steps < 20_000, "{steps} steps, {} rows", file.rows);
+        }
+    }
+    assert_steady(&files, "the last hour", |reader, file| {
+        let mut filter = StatsFilter::default();
+        filter.window = Window::since(file.back(3_600));
+        assert_eq!(reader.stats(&filter).unwrap().total.calls, 3_600);
+    });
+    let [_, large] = &files;
+    let mut filter = StatsFilter::default();
+    filter.window = Window::since(START + 1);
+    let steps = large.reader.steps(|reader| {
+        let stats = reader.stats(&filter).unwrap();
+        assert_eq!(stats.total.calls, large.rows - 1);
+    });
+    // The look at whether there are too many, the cells, and the edges.
+    let days = large.rows / 86_400 + 1;
+    assert!(
+        steps < 700_000 + days as usize * 40_000,
+        "{steps} steps, {} rows",
+        large.rows
+    );
+}

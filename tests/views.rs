@@ -1,0 +1,88 @@
+//! The views tell other programs what the tables tell this crate.
+
+mod support;
+
+use support::{LONG, connect, fixture, record_requests, rows, value};
+use tower_mcp_store::query::{Reader, Window};
+use tower_mcp_store::{EndReason, RequestStatus, Store, StoreEvent};
+
+#[test]
+fn the_calls_name_their_tools_outcomes_and_clients() {
+    let (_dir, path) = fixture(4);
+    let store = Store::open(&path).unwrap();
+    let mut failed = support::request();
+    failed.tool_error = true;
+    let mut lost = support::request();
+    (lost.status, lost.end_reason) = (RequestStatus::Error, Some(EndReason::ClientGone));
+    let mut read = support::request();
+    (read.method, read.tool) = ("resources/read".into(), None);
+    read.target = Some("file:///a".into());
+    (read.ts, read.latency_us) = (1_795_000_000_123, 1_500_000);
+    for event in [failed, lost, read] {
+        store.record(StoreEvent::Request(event));
+    }
+    store.shutdown(LONG).unwrap();
+    let conn = connect(&path);
+    assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM calls"), 43);
+    let types = "SELECT group_concat(error_type) FROM
+        (SELECT DISTINCT error_type FROM calls WHERE error_type IS NOT NULL ORDER BY 1)";
+    assert_eq!(
+        value::<String>(&conn, types),
+        "-32601,client_gone,timeout,tool_error"
+    );
+    let read = "SELECT time || ' ' || mcp_resource_uri || ' ' || mcp_server_operation_duration
+        FROM calls ORDER BY id DESC LIMIT 1";
+    assert_eq!(
+        value::<String>(&conn, read),
+        "2026-11-18T08:26:40.123Z file:///a 1.5"
+    );
+    let client = "SELECT DISTINCT client_name FROM calls WHERE mcp_session_id = 's0'";
+    assert_eq!(value::<String>(&conn, client), "claude-ai");
+}
+
+#[test]
+fn the_statistics_of_tools_and_clients_are_those_of_the_query_side() {
+    let (_dir, path) = fixture(4);
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    let conn = connect(&path);
+    let tools = "SELECT gen_ai_tool_name || ' ' || sum(calls) || ' ' || sum(errors)
+        FROM tool_stats GROUP BY gen_ai_tool_name";
+    assert_eq!(rows(&conn, tools).len(), 2);
+    assert_eq!(value::<String>(&conn, tools), "create_order 7 3");
+    let clients = Reader::open(&path)
+        .unwrap()
+        .clients(Window::ALL, None)
+        .unwrap();
+    let sums = "SELECT count(*) || ' ' || sum(sessions) || ' ' || sum(calls) FROM client_stats";
+    let calls: i64 = clients.iter().map(|client| client.total_calls).sum();
+    let expected = format!("{} 4 {calls}", clients.len());
+    assert_eq!(value::<String>(&conn, sums), expected);
+}
+
+#[test]
+fn the_hours_count_each_request_once() {
+    let (_dir, path) = support::fresh();
+    let store = Store::open(&path).unwrap();
+    record_requests(&store, 100);
+    store.flush(LONG).unwrap();
+    let conn = connect(&path);
+    let start = std::time::Instant::now();
+    // The writer counts them when it has nothing else to do.
+    while value::<i64>(&conn, "SELECT coalesce(sum(calls), 0) FROM hourly_stats") < 100 {
+        assert!(start.elapsed() < LONG);
+        std::thread::yield_now();
+    }
+    store.shutdown(LONG).unwrap();
+}
+
+#[test]
+fn a_view_of_the_users_is_left_alone() {
+    let (_dir, path) = fixture(4);
+    connect(&path)
+        .execute_batch("CREATE VIEW calls AS SELECT 'mine' AS whose; CREATE TABLE tool_stats (x);")
+        .unwrap();
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    let conn = connect(&path);
+    assert_eq!(value::<String>(&conn, "SELECT whose FROM calls"), "mine");
+    assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM tool_stats"), 0);
+}
