@@ -34,7 +34,7 @@ fn the_calls_name_their_tools_outcomes_and_clients() {
         FROM calls ORDER BY id DESC LIMIT 1";
     assert_eq!(
         value::<String>(&conn, read),
-        "2026-11-18T08:26:40.123Z file:///a 1.5"
+        "2026-11-18T11:06:40.123Z file:///a 1.5"
     );
     let client = "SELECT DISTINCT client_name FROM calls WHERE mcp_session_id = 's0'";
     assert_eq!(value::<String>(&conn, client), "claude-ai");
