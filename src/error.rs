@@ -27,7 +27,7 @@ pub struct OpenError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OpenErrorKind {
-    /// There is no file to read; only [`Reader::open`](crate::query::Reader::open) minds.
+    /// There is no file, and only a [`Store`](crate::Store) makes one.
     NotFound,
     /// The path names a directory or something else that is no regular file.
     NotAFile,
@@ -136,6 +136,36 @@ impl Error for QueryError {
 impl From<OpenError> for QueryError {
     fn from(error: OpenError) -> Self {
         Self::new("the store can no longer be opened").with_source(error)
+    }
+}
+
+/// Work on a file that could not be ended; what was done until then is done.
+///
+/// [`source`](Error::source) holds SQLite's error.
+#[derive(Debug)]
+pub struct MaintenanceError {
+    path: PathBuf,
+    source: Source,
+}
+
+impl MaintenanceError {
+    pub(crate) fn new(path: &Path, source: impl Into<Source>) -> Self {
+        Self {
+            path: path.to_owned(),
+            source: source.into(),
+        }
+    }
+}
+
+impl fmt::Display for MaintenanceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot work on the store {}", self.path.display())
+    }
+}
+
+impl Error for MaintenanceError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
     }
 }
 

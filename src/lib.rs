@@ -86,7 +86,15 @@
 //! texts of errors are, unless
 //! [`record_error_text(false)`](StoreLayer::record_error_text).
 //! `Authorization` tells callers apart in memory, through a hash with a random
-//! key, and leaves no trace in the file.
+//! key, and leaves no trace in the file. Session ids can be
+//! [hashed](StoreBuilder::hash_session_ids).
+//!
+//! # How long it is kept
+//!
+//! 30 days and 1 GiB, unless [`StoreBuilder::retention`] says otherwise. The
+//! writer removes what is beyond that, a little at a time, and gives the space
+//! back; statistics per hour and day outlive the rows. [`maintenance`] does the
+//! same when asked.
 //!
 //! # Where the layer goes
 //!
@@ -178,6 +186,7 @@ mod db;
 mod error;
 pub mod event;
 mod histogram;
+pub mod maintenance;
 #[cfg(feature = "proxy")]
 #[cfg_attr(docsrs, doc(cfg(feature = "proxy")))]
 pub mod proxy;
@@ -187,7 +196,9 @@ mod wire;
 
 pub use capture::{Principal, RequestId, ResponseFuture, StoreBody, StoreLayer, StoreService};
 pub use db::SCHEMA_VERSION;
-pub use error::{FlushError, OpenError, OpenErrorKind, QueryError, ShutdownError};
+pub use error::{
+    FlushError, MaintenanceError, OpenError, OpenErrorKind, QueryError, ShutdownError,
+};
 pub use event::{
     EndReason, RequestEvent, RequestStatus, SchemaVersionEvent, SessionEvent, SessionSource,
     StoreEvent, TraceId,

@@ -256,6 +256,8 @@ impl WriteError {
     }
 }
 
+impl std::error::Error for WriteError {}
+
 impl From<rusqlite::Error> for WriteError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {

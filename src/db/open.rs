@@ -82,10 +82,7 @@ impl Db {
         let run = writer.to_string();
         let lock = WriterLock::acquire(&real, OPEN_PATIENCE);
         let alone = lock.as_ref().is_some_and(|lock| lock.alone);
-        let set_up = || set_up(&conn, path, alone.then_some(run.as_str()));
-        patiently(OPEN_PATIENCE, is_locked, set_up)?;
-        let settings = || switch_to_wal(&conn).and_then(|()| bound(&conn));
-        patiently(OPEN_PATIENCE, group::is_busy, settings).map_err(failed)?;
+        make_ready(&conn, path, alone.then_some(run.as_str()))?;
         let session_ids = || SessionIds::of(&conn, form);
         let session_ids = patiently(OPEN_PATIENCE, group::is_busy, session_ids).map_err(failed)?;
         let lock = lock.and_then(|lock| lock.share(OPEN_PATIENCE));
@@ -101,6 +98,26 @@ impl Db {
             run,
             lock,
             session_ids,
+        })
+    }
+
+    /// Opens a file that is there, for work that records nothing and so makes
+    /// no run.
+    pub(crate) fn open_to_maintain(path: &Path) -> Result<Self, OpenError> {
+        let real = read_only::locate(path)?;
+        refuse_untouched(path, &real)?;
+        let failed = |error| inspect::sqlite(path, "it cannot be opened for writing", error);
+        let conn = connect(&real).map_err(failed)?;
+        let identity = Identity::of(&real).map_err(|error| unwritable(path, error))?;
+        make_ready(&conn, path, None)?;
+        keep_wal_on_close(&conn, false).map_err(failed)?;
+        Ok(Self {
+            conn,
+            path: path.to_owned(),
+            identity,
+            run: String::new(),
+            lock: None,
+            session_ids: SessionIds::Plain,
         })
     }
 
@@ -238,8 +255,17 @@ fn connect(real: &Path) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
+/// Step 3, and what the connection is to be like after it.
+fn make_ready(conn: &Connection, path: &Path, sole_writer: Option<&str>) -> Result<(), OpenError> {
+    let set_up = || set_up(conn, path, sole_writer);
+    patiently(OPEN_PATIENCE, is_locked, set_up)?;
+    let settings = || switch_to_wal(conn).and_then(|()| bound(conn));
+    patiently(OPEN_PATIENCE, group::is_busy, settings)
+        .map_err(|error| inspect::sqlite(path, "it cannot be opened for writing", error))
+}
+
 /// Repeats what failed because of a lock, for as long as `patience` lasts.
-fn patiently<T, E>(
+pub(super) fn patiently<T, E>(
     patience: Duration,
     is_locked: fn(&E) -> bool,
     mut attempt: impl FnMut() -> Result<T, E>,

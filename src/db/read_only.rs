@@ -2,8 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use rusqlite::{Connection, OpenFlags};
+
+use crate::error::{OpenError, OpenErrorKind};
 
 /// How a connection that only reads gets on with those that write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,22 @@ pub(crate) fn open(real: &Path, access: Access) -> rusqlite::Result<Connection> 
             | OpenFlags::SQLITE_OPEN_URI
             | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )
+}
+
+/// The file that `path` leads to.
+pub(crate) fn locate(path: &Path) -> Result<PathBuf, OpenError> {
+    let real = fs::canonicalize(path).map_err(|error| {
+        let (kind, detail) = match error.kind() {
+            io::ErrorKind::NotFound => (OpenErrorKind::NotFound, "there is no such file"),
+            _ => (OpenErrorKind::Other, "it cannot be reached"),
+        };
+        OpenError::new(kind, path, detail).with_source(error)
+    })?;
+    if real.is_file() {
+        return Ok(real);
+    }
+    let detail = "it is no regular file; give the path of a file";
+    Err(OpenError::new(OpenErrorKind::NotAFile, path, detail))
 }
 
 /// Whether nobody has the database open for writing, and nobody died while

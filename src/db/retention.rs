@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Result};
 
+use super::group::is_busy;
+use super::open::patiently;
 use super::rollup::{self, Width};
 use super::{Db, WriteError, meta};
 use crate::clock;
@@ -23,8 +25,11 @@ const MIGRATED_BYTES: &str = "migrated_bytes";
 
 /// Rows that are pruned when their time has passed.
 struct Kind {
+    table: &'static str,
     /// The keys of rows of the time from ?1 to before ?2, ?3 at most.
     due: &'static str,
+    /// How many rows there are of the time before ?1.
+    count: &'static str,
     delete: &'static str,
     /// The latest time among the ?2 oldest rows from the time ?1 on, where rows
     /// of this kind are many enough to make a file large.
@@ -35,20 +40,24 @@ struct Kind {
 /// how they changed are history.
 const KINDS: [Kind; 4] = [
     Kind {
+        table: "requests",
         // Not before they are in the cells that outlive them.
         due: "SELECT id FROM requests WHERE ts >= ?1 AND ts < ?2 AND id <=
                 (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'requests_folded_to')
               ORDER BY ts LIMIT ?3",
+        count: "SELECT count(*) FROM requests WHERE ts < ?1",
         delete: "DELETE FROM requests WHERE id = ?1",
         oldest: Some(
             "SELECT max(ts) FROM (SELECT ts FROM requests WHERE ts >= ?1 ORDER BY ts LIMIT ?2)",
         ),
     },
     Kind {
+        table: "sessions",
         // By when they were last seen: many sessions are never closed.
         due: "SELECT rowid FROM sessions
               WHERE started_at >= ?1 AND started_at < ?2 AND last_seen_at < ?2
               ORDER BY started_at LIMIT ?3",
+        count: "SELECT count(*) FROM sessions WHERE started_at < ?1 AND last_seen_at < ?1",
         delete: "DELETE FROM sessions WHERE rowid = ?1",
         oldest: Some(
             "SELECT max(max(started_at, last_seen_at)) FROM (
@@ -57,12 +66,16 @@ const KINDS: [Kind; 4] = [
         ),
     },
     Kind {
+        table: "losses",
         due: "SELECT id FROM losses WHERE from_ts >= ?1 AND to_ts < ?2 LIMIT ?3",
+        count: "SELECT count(*) FROM losses WHERE to_ts < ?1",
         delete: "DELETE FROM losses WHERE id = ?1",
         oldest: None,
     },
     Kind {
+        table: "writers",
         due: "SELECT id FROM writers WHERE started_at >= ?1 AND ended_at < ?2 LIMIT ?3",
+        count: "SELECT count(*) FROM writers WHERE ended_at < ?1",
         delete: "DELETE FROM writers WHERE id = ?1",
         oldest: None,
     },
@@ -96,6 +109,11 @@ pub(crate) struct Space {
 impl Space {
     pub(crate) fn used_bytes(&self) -> u64 {
         self.pages.saturating_sub(self.free) * self.page_size
+    }
+
+    /// The length of the file when the WAL has been brought home.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.pages * self.page_size
     }
 }
 
@@ -178,6 +196,48 @@ impl Db {
         inherited(&self.conn).map_err(WriteError::Store)
     }
 
+    /// How many requests are in no cell yet.
+    pub(crate) fn unfolded(&self) -> Result<u64, WriteError> {
+        rollup::folded_to(&self.conn)
+            .and_then(|id| {
+                count(
+                    &self.conn,
+                    "SELECT count(*) FROM requests WHERE id > ?1",
+                    id,
+                )
+            })
+            .map_err(WriteError::Store)
+    }
+
+    /// How many rows of each table are from before `before`.
+    pub(crate) fn rows_before(&self, before: i64) -> Result<Vec<(&'static str, u64)>, WriteError> {
+        KINDS
+            .iter()
+            .map(|kind| Ok((kind.table, count(&self.conn, kind.count, before)?)))
+            .collect::<Result<_>>()
+            .map_err(WriteError::Store)
+    }
+
+    /// Whether the file keeps track of its pages, without which it gives none
+    /// back.
+    pub(crate) fn tracks_pages(&self) -> Result<bool, WriteError> {
+        self.conn
+            .pragma_query_value(None, "auto_vacuum", |row| row.get(0))
+            .map(|mode: i64| mode != 0)
+            .map_err(WriteError::Store)
+    }
+
+    /// Writes the whole file anew, which then keeps track of its pages. Nobody
+    /// else can write until that is done.
+    pub(crate) fn rewrite(&self, patience: Duration) -> Result<(), WriteError> {
+        let rewrite = || {
+            self.conn
+                .pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+            self.conn.execute_batch("VACUUM")
+        };
+        patiently(patience, is_busy, rewrite).map_err(WriteError::Store)
+    }
+
     /// Brings the WAL home and cuts it and the file to what is in use, as far
     /// as readers allow.
     pub(crate) fn checkpoint(&self) -> Result<(), WriteError> {
@@ -185,6 +245,12 @@ impl Db {
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
             .map_err(WriteError::Store)
     }
+}
+
+/// A number of rows.
+fn count(conn: &Connection, sql: &str, value: i64) -> Result<u64> {
+    let count: i64 = conn.query_row(sql, [value], |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 fn prune(conn: &Connection, span: Span, until: Instant) -> Result<Slice> {

@@ -58,7 +58,7 @@ impl Reader {
     /// There is no file, or it is none of a version from 4 on that this release knows.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref();
-        let real = locate(path)?;
+        let real = read_only::locate(path)?;
         let link = Link::new(path, &real)?;
         Ok(Self {
             path: path.to_owned(),
@@ -221,20 +221,4 @@ impl Stamp {
             inode: std::os::unix::fs::MetadataExt::ino(&file),
         })
     }
-}
-
-/// The file that `path` leads to.
-fn locate(path: &Path) -> Result<PathBuf, OpenError> {
-    let real = fs::canonicalize(path).map_err(|error| {
-        let (kind, detail) = match error.kind() {
-            io::ErrorKind::NotFound => (OpenErrorKind::NotFound, "there is no such file"),
-            _ => (OpenErrorKind::Other, "it cannot be reached"),
-        };
-        OpenError::new(kind, path, detail).with_source(error)
-    })?;
-    if real.is_file() {
-        return Ok(real);
-    }
-    let detail = "it is no regular file; give the path of a file";
-    Err(OpenError::new(OpenErrorKind::NotAFile, path, detail))
 }

@@ -1,0 +1,155 @@
+//! What is asked of a file by hand is done beside its writer.
+
+mod support;
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use support::{LONG, connect, contents, fixture, fresh, record_requests, value};
+use tower_mcp_store::maintenance::{Maintenance, Step};
+use tower_mcp_store::{OpenErrorKind, Store};
+
+/// Requests at 1, 2, ... milliseconds, as another program inserts them.
+fn insert(conn: &Connection, count: i64) {
+    conn.execute(
+        "INSERT INTO requests (request_id, ts, proxy, method, tool, latency_us, status)
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+         SELECT hex(randomblob(16)), i, 'default', 'tools/call', 'search', 100, 'ok' FROM n",
+        [count],
+    )
+    .unwrap();
+}
+
+/// A file with 20,000 old requests, which are beyond any retention.
+fn file() -> (tempfile::TempDir, std::path::PathBuf, Connection) {
+    let (dir, path) = fresh();
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    let conn = connect(&path);
+    insert(&conn, 20_000);
+    (dir, path, conn)
+}
+
+const CALLS: &str = "SELECT coalesce(sum(calls), 0) FROM request_rollups WHERE width = 86400000";
+
+#[test]
+fn what_would_go_is_told_and_nothing_changes() {
+    let (dir, path, conn) = file();
+    drop(conn);
+    let maintenance = Maintenance::open(&path).unwrap();
+    let before = contents(dir.path());
+    let rows = maintenance.rows_before(15_001).unwrap();
+    assert_eq!(
+        rows[..3],
+        [("requests", 15_000), ("sessions", 0), ("losses", 0)]
+    );
+    assert!(contents(dir.path()) == before);
+}
+
+#[test]
+fn pruning_removes_the_rows_and_keeps_their_statistics() {
+    let (_dir, path, conn) = file();
+    let maintenance = Maintenance::open(&path).unwrap();
+    let mut last = None;
+    let mut removals = Vec::new();
+    let removed = maintenance
+        .prune(15_001, |progress| {
+            if progress.step == Step::Remove {
+                removals.push((progress.done, progress.total));
+            }
+            last = Some(progress.step);
+        })
+        .unwrap();
+    assert_eq!(removed, 15_000);
+    assert_eq!(value::<i64>(&conn, "SELECT min(ts) FROM requests"), 15_001);
+    assert_eq!(value::<i64>(&conn, CALLS), 20_000);
+    assert_eq!(removals.last(), Some(&(15_000, 15_000)));
+    assert!(removals.is_sorted());
+    assert_eq!(last, Some(Step::Shrink));
+    let free: i64 = value(&conn, "PRAGMA freelist_count");
+    assert_eq!(free, 0, "the space was given back");
+}
+
+#[test]
+fn rows_that_an_older_version_wrote_are_pruned_when_asked_for() {
+    let (_dir, path) = fixture(4);
+    let maintenance = Maintenance::open(&path).unwrap();
+    assert_eq!(
+        maintenance.rows_before(i64::MAX).unwrap()[0],
+        ("requests", 40)
+    );
+    maintenance.prune(i64::MAX, |_| {}).unwrap();
+    let conn = connect(&path);
+    assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM requests"), 0);
+    assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM sessions"), 0);
+    assert!(value::<i64>(&conn, "SELECT count(*) FROM server_schema") > 0);
+}
+
+#[test]
+fn an_older_file_is_made_to_give_space_back_while_it_is_written_to() {
+    let (_dir, path) = fixture(4);
+    let conn = connect(&path);
+    insert(&conn, 20_000);
+    let store = Store::open(&path).unwrap();
+    let maintenance = Maintenance::open(&path).unwrap();
+    let done = AtomicBool::new(false);
+    let (before, after) = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                record_requests(&store, 1);
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        maintenance.prune(1_000_000, |_| {}).unwrap();
+        let sizes = maintenance.vacuum(|_| {}).unwrap();
+        // The writer goes on with a file of another kind.
+        maintenance.prune(i64::MAX, |_| {}).unwrap();
+        done.store(true, Ordering::Relaxed);
+        sizes
+    });
+    let stats = store.shutdown(LONG).unwrap();
+    assert_eq!(
+        (stats.written, stats.failed, stats.dropped),
+        (stats.submitted, 0, 0)
+    );
+    assert!(after < before / 2, "{before} to {after}");
+    // A connection from before may still tell how the file was.
+    let conn = connect(&path);
+    assert_eq!(value::<i64>(&conn, "PRAGMA auto_vacuum"), 2);
+    assert_eq!(value::<String>(&conn, "PRAGMA integrity_check"), "ok");
+    drop((conn, maintenance));
+    assert!(fs::metadata(&path).unwrap().len() < before / 2);
+}
+
+#[test]
+fn a_file_that_tracks_its_pages_is_shrunk_in_slices() {
+    let (_dir, path, conn) = file();
+    conn.execute_batch("DELETE FROM requests").unwrap();
+    let maintenance = Maintenance::open(&path).unwrap();
+    let mut steps = Vec::new();
+    let (before, after) = maintenance
+        .vacuum(|progress| steps.push(progress.step))
+        .unwrap();
+    assert!(after < before / 2, "{before} to {after}");
+    assert!(steps.iter().all(|step| *step == Step::Shrink));
+    assert_eq!(fs::metadata(&path).unwrap().len(), after);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_not_made() {
+    let (_dir, path) = fresh();
+    let error = Maintenance::open(&path).unwrap_err();
+    assert_eq!(error.kind(), OpenErrorKind::NotFound);
+    assert!(!path.exists());
+}
+
+#[test]
+fn work_on_a_file_leaves_no_trace_of_a_writer() {
+    let (_dir, path, conn) = file();
+    drop(Maintenance::open(&path).unwrap());
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM losses"), 0);
+    assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM writers"), 2);
+}
