@@ -148,6 +148,7 @@ fn a_migrated_file_has_the_tables_and_indexes_of_a_fresh_one() {
         "Text(\"tool_stats\")",
         "Text(\"hourly_stats\")",
         "Text(\"client_stats\")",
+        "idx_listing_views",
     ] {
         assert!(expected.iter().any(|line| line.contains(index)), "{index}");
     }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::head::{NamedSession, RequestHead};
 use super::headers::bounded;
+use super::listing::{Found, ListingCall};
 use super::recorder::Recorder;
 use super::session::{ClientInfo, Derived, protocol_version};
 use crate::event::{EndReason, RequestStatus, TraceId};
@@ -36,6 +37,8 @@ pub(super) struct Call {
     pub(super) in_batch: bool,
     /// Who initializes.
     pub(super) client: Option<Box<ClientInfo>>,
+    /// What it asks the server about itself.
+    pub(super) listing: Option<Box<ListingCall>>,
     pub(super) outcome: Option<Outcome>,
     /// The client cancelled it, and said why.
     pub(super) cancelled: Option<Box<str>>,
@@ -141,6 +144,7 @@ impl Call {
                     version: text(message, &[Field::ClientVersion, Field::MetaClientVersion]),
                 })
             }),
+            listing: ListingCall::of(message, recorder),
             outcome: None,
             cancelled: None,
         }
@@ -187,6 +191,7 @@ impl Call {
             len: 0,
             in_batch: false,
             client: None,
+            listing: None,
             outcome: None,
             cancelled: None,
         }
@@ -212,6 +217,8 @@ pub(super) struct Answer {
     /// Length of the message itself.
     pub(super) len: u64,
     pub(super) server: Option<Box<ServerInfo>>,
+    /// The result, where it may be a listing.
+    pub(super) found: Option<Box<Found>>,
 }
 
 /// What a result says of the server, for the session that it begins.
@@ -225,7 +232,8 @@ pub(super) struct ServerInfo {
 impl Answer {
     /// `None` for whatever is no response: a notification, a request of the server's.
     ///
-    /// What it says of the server is read only where that is wanted.
+    /// What it says of the server is read only where that is wanted, and a
+    /// listing is added by [`with_listing`](Self::with_listing).
     pub(super) fn of(message: &Message, with_server: bool) -> Option<Self> {
         let (id, outcome) = match message.kind() {
             Kind::Success => {
@@ -265,6 +273,7 @@ impl Answer {
             outcome,
             len: message.span().end - message.span().start,
             server,
+            found: None,
         })
     }
 }

@@ -13,6 +13,7 @@ pub(super) struct Config {
     pub(super) request_id_extension: bool,
     pub(super) skipped_methods: Vec<Box<str>>,
     pub(super) resume_grace: Duration,
+    pub(super) listing_bytes: usize,
 }
 
 impl Default for Config {
@@ -25,6 +26,7 @@ impl Default for Config {
             request_id_extension: true,
             skipped_methods: Vec::new(),
             resume_grace: Duration::from_secs(5 * 60),
+            listing_bytes: 4 << 20,
         }
     }
 }

@@ -20,6 +20,7 @@ use super::call::{Answer, BytesOut, Call, CallSession, Outcome, ServerInfo};
 use super::ending::{self, ResponseHead};
 use super::head::{self, RequestHead};
 use super::headers::{Headers, Media};
+use super::listing::Document;
 use super::recorder::Recorder;
 use super::session::ClientInfo;
 use crate::event::{EndReason, RequestStatus, SessionSource, StoreEvent};
@@ -56,6 +57,8 @@ pub(super) struct Exchange {
     response_bytes: AtomicU64,
     /// Whether an answer is to be asked what it says of the server.
     begins_session: AtomicBool,
+    /// Whether an answer may be a listing.
+    awaits_listing: AtomicBool,
     /// Whoever holds it asks nothing of other exchanges.
     state: Mutex<State>,
 }
@@ -119,6 +122,7 @@ impl Exchange {
             request_bytes: AtomicU64::new(0),
             response_bytes: AtomicU64::new(0),
             begins_session: AtomicBool::new(false),
+            awaits_listing: AtomicBool::new(false),
             state: Mutex::default(),
         });
         // Locked, so that who finds it there finds it with its slot.
@@ -163,6 +167,8 @@ impl Exchange {
                 || matches!(&call.session, CallSession::Derived(session) if !session.is_announced())
         });
         self.begins_session.store(begins_session, Relaxed);
+        let awaits_listing = calls.iter().flatten().any(|call| call.listing.is_some());
+        self.awaits_listing.store(awaits_listing, Relaxed);
         let mut state = self.state();
         state.memory = memory;
         match std::mem::replace(&mut state.known_by, KnownBy::Body) {
@@ -287,6 +293,10 @@ impl Exchange {
         self.begins_session.load(Relaxed)
     }
 
+    pub(super) fn awaits_listing(&self) -> bool {
+        self.awaits_listing.load(Relaxed)
+    }
+
     /// The response is a stream that a client can resume.
     pub(super) fn resumable(&self) {
         if let Some(response) = &mut self.state().response {
@@ -308,11 +318,13 @@ impl Exchange {
         }
     }
 
-    /// A JSON-RPC response passed; whether a request was waiting for it.
+    /// A JSON-RPC response passed; whether a request was waiting for it. A
+    /// listing is read from the `document` in which it came.
     pub(super) fn answered_by(
         &self,
         recorder: &Recorder,
         answer: &Answer,
+        mut document: Option<&mut Document>,
         measure: Measure,
     ) -> bool {
         let mut state = self.state();
@@ -343,7 +355,7 @@ impl Exchange {
                 } => BytesOut::Exactly(len),
                 Measure::Json { .. } | Measure::Event { .. } => BytesOut::Exactly(answer.len),
             };
-            let outcome = self.outcome(recorder, call, answer, bytes_out);
+            let outcome = self.outcome(recorder, call, answer, document.as_deref_mut(), bytes_out);
             if bytes_out == BytesOut::Body {
                 call.outcome = Some(outcome);
             } else if let Some(call) = slot.take() {
@@ -365,6 +377,7 @@ impl Exchange {
         &self,
         recorder: &Recorder,
         answer: &Answer,
+        document: Option<&mut Document>,
         event_len: u64,
     ) -> bool {
         let mut state = self.state();
@@ -386,9 +399,10 @@ impl Exchange {
         };
         *open -= 1;
         let outcome = if self.is_by_query() {
-            self.outcome(recorder, &mut call, answer, BytesOut::Exactly(event_len))
+            let bytes_out = BytesOut::Exactly(event_len);
+            self.outcome(recorder, &mut call, answer, document, bytes_out)
         } else {
-            let mut outcome = self.outcome(recorder, &mut call, answer, BytesOut::None);
+            let mut outcome = self.outcome(recorder, &mut call, answer, document, BytesOut::None);
             outcome.end_reason = Some(EndReason::Resumed);
             outcome
         };
@@ -404,12 +418,14 @@ impl Exchange {
         true
     }
 
-    /// What an answer makes of its request; begins the session that it opens.
+    /// What an answer makes of its request; begins the session that it opens,
+    /// and hands the listing over that it holds.
     fn outcome(
         &self,
         recorder: &Recorder,
         call: &mut Call,
         answer: &Answer,
+        document: Option<&mut Document>,
         bytes_out: BytesOut,
     ) -> Outcome {
         let mut outcome = answer.outcome.clone();
@@ -417,6 +433,12 @@ impl Exchange {
         outcome.bytes_out = bytes_out;
         let outcome = ending::answered(call, outcome);
         self.begin_session(recorder, call, &outcome, answer.server.as_deref());
+        if let (Some(listing), Some(document), Some(found)) =
+            (call.listing.take(), document, &answer.found)
+            && outcome.status == RequestStatus::Ok
+        {
+            recorder.listed(&self.head, call, &listing, document, found);
+        }
         outcome
     }
 

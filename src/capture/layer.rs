@@ -111,6 +111,14 @@ impl StoreLayer {
         self.with(|config| config.resume_grace = grace.min(YEAR))
     }
 
+    /// The longest listing of tools, resources or prompts that is stored, in
+    /// bytes, all of its pages together (default 4 MiB); 0 stores none, nor
+    /// what the server says of itself. Longer ones are counted in
+    /// [`Stats::listings_too_long`](crate::Stats::listings_too_long).
+    pub fn max_listing_bytes(self, bytes: usize) -> Self {
+        self.with(|config| config.listing_bytes = bytes)
+    }
+
     /// Whether each request carries its [`RequestId`](super::RequestId) as an
     /// extension, so that a handler can log it (default `true`).
     pub fn request_id_extension(self, insert: bool) -> Self {

@@ -19,6 +19,7 @@ mod future;
 mod head;
 mod headers;
 mod layer;
+mod listing;
 mod open;
 mod recorder;
 mod service;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::call::Answer;
 use super::config::Config;
 use super::exchange::{Ending, Exchange};
+use super::listing::{Document, Listings};
 use super::open::OpenExchanges;
 use super::session::Sessions;
 use crate::event::{SessionEvent, SessionSource, StoreEvent};
@@ -23,6 +24,7 @@ pub(super) struct Recorder {
     pub(super) store: Store,
     pub(super) config: Config,
     pub(super) sessions: Sessions,
+    pub(super) listings: Listings,
     open: OpenExchanges,
     /// The store is shut down: nothing is worth waiting for.
     closed: AtomicBool,
@@ -34,6 +36,7 @@ impl Recorder {
             store,
             config,
             sessions: Sessions::new(),
+            listings: Listings::new(),
             open: OpenExchanges::default(),
             closed: AtomicBool::new(false),
         });
@@ -91,12 +94,24 @@ impl Recorder {
 
     /// An answer passed on a GET stream of the session; see
     /// [`Exchange::answered_elsewhere`].
-    pub(super) fn answered_elsewhere(&self, session: &str, answer: &Answer, event_len: u64) {
+    pub(super) fn answered_elsewhere(
+        &self,
+        session: &str,
+        answer: &Answer,
+        mut document: Option<&mut Document>,
+        event_len: u64,
+    ) {
         for exchange in self.open.of_session(self.sessions.hash(session)) {
-            if exchange.answered_elsewhere(self, answer, event_len) {
+            if exchange.answered_elsewhere(self, answer, document.as_deref_mut(), event_len) {
                 return;
             }
         }
+    }
+
+    /// Whether an exchange of the session waits for a listing.
+    pub(super) fn awaits_listing(&self, session: &str) -> bool {
+        let exchanges = self.open.of_session(self.sessions.hash(session));
+        exchanges.iter().any(|exchange| exchange.awaits_listing())
     }
 
     /// The client of a session cancelled a request of it.

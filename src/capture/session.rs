@@ -47,6 +47,17 @@ pub(super) fn protocol_version(name: &str) -> Cow<'static, str> {
     }
 }
 
+/// A revision as callers are classed by it: what a client may make up is one class.
+pub(super) fn revision(version: Option<&str>) -> &'static str {
+    match version {
+        None => "",
+        Some(name) => PROTOCOL_VERSIONS
+            .into_iter()
+            .find(|known| *known == name)
+            .unwrap_or("other"),
+    }
+}
+
 /// Whether a revision is stateless. Revisions are dates, so they sort.
 pub(super) fn is_modern(version: &str) -> bool {
     version.len() == FIRST_MODERN.len() && version >= FIRST_MODERN

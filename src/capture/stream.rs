@@ -11,6 +11,7 @@ use super::call::Answer;
 use super::content::Content;
 use super::head::{self, NamedSession};
 use super::headers::{self, Headers, Media};
+use super::listing::{Document, Stale};
 use super::recorder::Recorder;
 use super::session;
 use super::tap::ANSWERS;
@@ -95,6 +96,10 @@ pub(super) struct StreamTap {
 #[derive(Default)]
 struct EventUnderWay {
     answers: Vec<Answer>,
+    /// What it says has changed.
+    stale: Stale,
+    /// Its data, where it may be a listing.
+    document: Option<Document>,
     /// The data, while an `endpoint` event may still name the session.
     endpoint: Vec<u8>,
 }
@@ -132,9 +137,22 @@ impl StreamTap {
                         .endpoint
                         .extend_from_slice(&data[..room.min(data.len())]);
                 }
+                let awaited = match &event.document {
+                    Some(_) => true,
+                    None => session
+                        .as_ref()
+                        .is_some_and(|session| recorder.awaits_listing(&session.id)),
+                };
+                if awaited {
+                    Document::read(&mut event.document, recorder, scanner.offset(), data);
+                }
+                let document = event.document.as_ref();
                 scanner.feed(data, &mut |message| {
-                    if event.answers.len() < ANSWERS {
-                        event.answers.extend(Answer::of(message, true));
+                    event.stale.notice(message);
+                    if event.answers.len() < ANSWERS
+                        && let Some(answer) = Answer::of(message, true)
+                    {
+                        event.answers.push(answer.with_listing(message, document));
                     }
                 });
             }
@@ -142,7 +160,12 @@ impl StreamTap {
                 match (&session, end.kind) {
                     (Some(session), EventKind::Message) => {
                         for answer in &event.answers {
-                            recorder.answered_elsewhere(&session.id, answer, end.end - end.start);
+                            recorder.answered_elsewhere(
+                                &session.id,
+                                answer,
+                                event.document.as_mut(),
+                                end.end - end.start,
+                            );
                         }
                     }
                     (None, EventKind::Endpoint) => {
@@ -154,8 +177,13 @@ impl StreamTap {
                     }
                     _ => {}
                 }
+                let stale = std::mem::take(&mut event.stale);
+                if end.kind == EventKind::Message {
+                    recorder.stale(stale);
+                }
                 event.answers.clear();
                 event.endpoint.clear();
+                event.document = None;
                 scanner.reset();
             }
         };

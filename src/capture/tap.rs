@@ -16,6 +16,7 @@ use super::content::{Content, Undecodable};
 use super::exchange::{Calls, Ending, Measure, Watched};
 use super::failure::ERROR_TEXT;
 use super::headers::{self, Headers, Media};
+use super::listing::{Document, Stale};
 use crate::wire::{EventKind, Kind, Memory, ScanState, Scanner, SseDecoder, SseItem};
 
 /// How much a batch may make the layer remember, in bytes; what goes beyond it
@@ -136,6 +137,8 @@ pub(super) struct ResponseTap {
     content: Option<Content>,
     form: Form,
     scanner: Scanner,
+    /// What was read since the scanner began, where it may be a listing.
+    document: Option<Document>,
     /// The beginning of an error body that may be plain text.
     text: Option<Vec<u8>>,
     /// The body has no media type.
@@ -155,6 +158,8 @@ struct EventStream {
     decoder: SseDecoder,
     /// Answers of the event under way: its type may come after its data.
     held: Vec<Answer>,
+    /// What it says has changed, likewise.
+    stale: Stale,
     /// Where the event of the last answer ended.
     answered_to: u64,
     /// An event had an id.
@@ -182,6 +187,7 @@ impl ResponseTap {
             content,
             form,
             scanner: Scanner::reusing(memory),
+            document: None,
             text: (is_error && may_be_text).then(Vec::new),
             unnamed: media == Media::Unnamed,
             in_step: false,
@@ -203,6 +209,7 @@ impl ResponseTap {
         let Watched { recorder, exchange } = watched;
         exchange.response_bytes(data.len());
         let (form, scanner, text) = (&mut self.form, &mut self.scanner, &mut self.text);
+        let document = &mut self.document;
         let Some(content) = &mut self.content else {
             return;
         };
@@ -216,11 +223,15 @@ impl ResponseTap {
             match form {
                 Form::Unread => {}
                 Form::Json => {
+                    if exchange.awaits_listing() {
+                        Document::read(document, recorder, scanner.offset(), data);
+                    }
                     scanner.feed(data, &mut |message| {
                         if let Some(answer) = Answer::of(message, exchange.begins_session()) {
                             exchange.answered_by(
                                 recorder,
-                                &answer,
+                                &answer.with_listing(message, document.as_ref()),
+                                document.as_mut(),
                                 Measure::Json {
                                     alone: !message.in_batch(),
                                 },
@@ -230,7 +241,7 @@ impl ResponseTap {
                     wanted |= matches!(scanner.state(), ScanState::Empty | ScanState::Open);
                 }
                 Form::EventStream(stream) => {
-                    stream.read(Some(data), scanner, watched);
+                    stream.read(Some(data), scanner, document, watched);
                     wanted = !stream.settled;
                 }
             }
@@ -254,7 +265,7 @@ impl ResponseTap {
         };
         let Watched { recorder, exchange } = &watched;
         if let Form::EventStream(stream) = &mut self.form {
-            stream.read(None, &mut self.scanner, &watched);
+            stream.read(None, &mut self.scanner, &mut self.document, &watched);
         }
         if let Some(text) = &self.text {
             let text = String::from_utf8_lossy(text);
@@ -281,25 +292,38 @@ impl Drop for ResponseTap {
 
 impl EventStream {
     /// Reads on; no chunk is the end.
-    fn read(&mut self, chunk: Option<&[u8]>, scanner: &mut Scanner, watched: &Watched) {
+    fn read(
+        &mut self,
+        chunk: Option<&[u8]>,
+        scanner: &mut Scanner,
+        document: &mut Option<Document>,
+        watched: &Watched,
+    ) {
         let Watched { recorder, exchange } = watched;
         let Self {
             decoder,
             held,
+            stale,
             answered_to,
             resumable,
             settled,
         } = self;
         let mut on_item = |item: SseItem<'_>| match item {
             _ if *settled => {}
-            SseItem::Data(data) => scanner.feed(data, &mut |message| {
-                if let Some(answer) = Answer::of(message, exchange.begins_session())
-                    && held.len() < ANSWERS
-                    && exchange.awaits(&answer)
-                {
-                    held.push(answer);
+            SseItem::Data(data) => {
+                if exchange.awaits_listing() {
+                    Document::read(document, recorder, scanner.offset(), data);
                 }
-            }),
+                scanner.feed(data, &mut |message| {
+                    stale.notice(message);
+                    if let Some(answer) = Answer::of(message, exchange.begins_session())
+                        && held.len() < ANSWERS
+                        && exchange.awaits(&answer)
+                    {
+                        held.push(answer.with_listing(message, document.as_ref()));
+                    }
+                });
+            }
             SseItem::End(event) => {
                 if event.has_id && !std::mem::replace(resumable, true) {
                     exchange.resumable();
@@ -310,11 +334,16 @@ impl EventStream {
                         len: event.end - *answered_to,
                         several,
                     };
-                    if exchange.answered_by(recorder, &answer, measure) {
+                    if exchange.answered_by(recorder, &answer, document.as_mut(), measure) {
                         *answered_to = event.end;
                         *settled = exchange.is_settled();
                     }
                 }
+                let stale = std::mem::take(stale);
+                if event.kind == EventKind::Message {
+                    recorder.stale(stale);
+                }
+                *document = None;
                 scanner.reset();
             }
         };

@@ -6,8 +6,9 @@ use std::fmt;
 use rusqlite::{CachedStatement, Connection, ErrorCode, Transaction, params};
 use uuid::Uuid;
 
+use super::listing::{self, SeenListing};
 use super::session_ids::SessionIds;
-use super::{Accounts, Ledger, listing, platform, runs};
+use super::{Accounts, Ledger, platform, runs};
 use crate::event::{RequestEvent, RequestStatus, SessionEvent, StoreEvent};
 
 const REQUEST: &str = "INSERT INTO requests (
@@ -33,15 +34,9 @@ const ERROR_MSG_CHARS: usize = 512;
 
 /// Whether the tables take every statement of a group.
 pub(super) fn check_statements(conn: &Connection) -> rusqlite::Result<()> {
-    let listings = [
-        listing::SELECT,
-        listing::UPSERT,
-        listing::CHANGE,
-        listing::STALE,
-    ];
     [REQUEST, SESSION, TALLY, CLOSE]
         .iter()
-        .chain(&listings)
+        .chain(&listing::STATEMENTS)
         .try_for_each(|sql| conn.prepare(sql).map(drop))
 }
 
@@ -117,6 +112,13 @@ impl<'c, 'e> Group<'c, 'e> {
         Ok(())
     }
 
+    /// Adds a listing that passed, likewise.
+    pub(crate) fn add_listing(&mut self, seen: &SeenListing) -> Result<(), WriteError> {
+        let savepoint = self.tx.savepoint()?;
+        listing::see(&savepoint, seen)?;
+        Ok(savepoint.commit()?)
+    }
+
     fn request(&mut self, event: &'e RequestEvent) -> Result<(), WriteError> {
         let mut request_id = Uuid::encode_buffer();
         let session_id = event.session_id.as_deref();
@@ -130,7 +132,10 @@ impl<'c, 'e> Group<'c, 'e> {
             count(event.latency_us),
             event.status.as_str(),
             event.error_code,
-            event.error_msg.as_deref().map(bounded_error),
+            event
+                .error_msg
+                .as_deref()
+                .map(|text| bounded(text, ERROR_MSG_CHARS)),
             event.bytes_in.map(count),
             event.bytes_out.map(count),
             event.target,
@@ -219,9 +224,9 @@ pub(super) fn count(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// The part of an error's text that the file takes.
-fn bounded_error(text: &str) -> &str {
-    match text.char_indices().nth(ERROR_MSG_CHARS) {
+/// At most so many characters of a text.
+pub(super) fn bounded(text: &str, chars: usize) -> &str {
+    match text.char_indices().nth(chars) {
         Some((end, _)) => text.get(..end).unwrap_or(text),
         None => text,
     }

@@ -1,22 +1,35 @@
-//! Discovery listings: the newest snapshot of each, and the history of changes.
+//! Discovery listings: the newest snapshot of each, the history of changes, and
+//! what each class of callers saw.
+//!
+//! A server may show its callers different lists. So what is compared is what
+//! one class of callers, by protocol revision and principal, saw last with what
+//! it sees now; `listing_views` holds that. A change that one class brought to
+//! light is not told again by the others, and a content that a class is the
+//! first to see is `initial`, since nobody knows what it saw before.
+//!
+//! Callers that cannot be told apart may still see different lists by turns. A
+//! change that was told is not told again for a day, which keeps them from
+//! filling the history, and shows a real one that is repeated a day late at most.
 
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
-use serde_json::Value;
 
-use crate::event::SchemaVersionEvent;
+use super::group;
+use crate::event::{Origin, SchemaVersionEvent};
+use crate::wire::Discovery;
+use crate::wire::listing::{Items, Listing, Page};
 
-pub(super) const SELECT: &str = "SELECT payload, schema_hash FROM server_schema
+const SELECT: &str = "SELECT payload, schema_hash FROM server_schema
      WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3";
-pub(super) const UPSERT: &str =
+const UPSERT: &str =
     "INSERT INTO server_schema (proxy, upstream_url, method, payload, captured_at, schema_hash)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6)
      ON CONFLICT (proxy, upstream_url, method) DO UPDATE SET
          payload = excluded.payload,
          captured_at = excluded.captured_at,
          schema_hash = excluded.schema_hash";
-pub(super) const CHANGE: &str = "INSERT INTO schema_changes
+const CHANGE: &str = "INSERT INTO schema_changes
          (proxy, upstream_url, method, change_type, item_name, old_hash, new_hash, detected_at)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 /// Not if the newest change already says so.
@@ -29,165 +42,367 @@ pub(super) const STALE: &str = "INSERT INTO schema_changes
      WHERE (SELECT change_type FROM schema_changes
             WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3
             ORDER BY id DESC LIMIT 1) IS NOT 'stale'";
+/// Whether a change to this content was told since then.
+const TOLD_SINCE: &str = "SELECT EXISTS (SELECT 1 FROM schema_changes
+     WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3
+         AND new_hash = ?4 AND detected_at > ?5)";
+/// Whether this very change was.
+const CHANGE_SINCE: &str = "SELECT EXISTS (SELECT 1 FROM schema_changes
+     WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3
+         AND old_hash = ?4 AND new_hash = ?5 AND detected_at >= ?6)";
+const PAYLOAD: &str = "INSERT INTO listing_payloads (content_hash, payload) VALUES (?1, ?2)
+     ON CONFLICT (content_hash) DO NOTHING";
+const PAYLOAD_OF: &str = "SELECT payload FROM listing_payloads WHERE content_hash = ?1";
+const VIEW: &str = "INSERT INTO listing_views
+         (proxy, upstream_url, method, protocol_version, principal, content_hash, meta_hash, seen_at)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+const LAST_VIEW: &str = "SELECT id, content_hash, meta_hash, seen_at FROM listing_views
+     WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3
+         AND protocol_version = ?4 AND principal IS ?5
+     ORDER BY id DESC LIMIT 1";
+const NEW_META: &str = "UPDATE listing_views SET meta_hash = ?2 WHERE id = ?1";
+/// Whether any class has seen this listing, and this content of it.
+const SEEN: &str = "SELECT count(*), coalesce(sum(content_hash = ?4), 0) FROM listing_views
+     WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3";
+
+/// What is prepared here.
+pub(super) const STATEMENTS: [&str; 11] = [
+    SELECT,
+    UPSERT,
+    CHANGE,
+    STALE,
+    TOLD_SINCE,
+    CHANGE_SINCE,
+    PAYLOAD,
+    PAYLOAD_OF,
+    VIEW,
+    LAST_VIEW,
+    SEEN,
+];
+
+/// For how long one change is not told again, in milliseconds.
+const QUIET_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// What `schema_changes.item_name` holds at most, in characters: as much as
+/// `requests` does of the tools and targets that it is joined with.
+const NAME_CHARS: usize = 256;
+const URI_CHARS: usize = 2048;
+
+/// A complete listing, and who saw it.
+#[derive(Debug)]
+pub(crate) struct SeenListing {
+    pub(crate) origin: Origin,
+    pub(crate) listing: Listing,
+}
+
+/// A content of a listing, from whoever it comes.
+struct Version<'a> {
+    proxy: &'a str,
+    upstream_url: &'a str,
+    method: &'a str,
+    ts: i64,
+    payload: &'a str,
+    content_hash: &'a str,
+}
+
+/// Who saw it: one class of callers.
+struct Class<'a> {
+    revision: &'a str,
+    principal: Option<&'a str>,
+}
+
+/// The newest row of a class in `listing_views`.
+struct View {
+    id: i64,
+    content_hash: String,
+    meta_hash: Option<String>,
+    seen_at: i64,
+}
 
 /// Replaces the snapshot and appends what changed since the last one.
 ///
 /// The same content again changes nothing, so a recorder that has forgotten
 /// what it recorded before a restart does no harm.
 pub(super) fn record(conn: &Connection, event: &SchemaVersionEvent) -> Result<()> {
-    let key = (&*event.proxy, &*event.upstream_url, &*event.method);
-    let old: Option<(String, String)> = conn
-        .prepare_cached(SELECT)?
-        .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let (changes, old_hash) = match &old {
-        None => (vec![Change::whole("initial")], None),
-        Some((_, hash)) if **hash == *event.content_hash => return Ok(()),
-        Some((payload, hash)) => {
-            let changes = diff(&event.method, payload, &event.payload);
-            (changes, Some(hash))
-        }
+    let version = Version {
+        proxy: &event.proxy,
+        upstream_url: &event.upstream_url,
+        method: &event.method,
+        ts: event.ts,
+        payload: &event.payload,
+        content_hash: &event.content_hash,
     };
-    conn.prepare_cached(UPSERT)?.execute(params![
-        event.proxy,
-        event.upstream_url,
-        event.method,
-        event.payload,
-        event.ts,
-        event.content_hash,
-    ])?;
-    let mut insert = conn.prepare_cached(CHANGE)?;
-    for change in &changes {
-        insert.execute(params![
-            event.proxy,
-            event.upstream_url,
-            event.method,
-            change.kind,
-            change.item,
-            old_hash,
-            event.content_hash,
-            event.ts,
-        ])?;
+    match version.snapshot(conn)? {
+        None => version.tell(conn, None, &[Change::whole("initial")])?,
+        Some((_, hash)) if *hash == *event.content_hash => return Ok(()),
+        Some((payload, hash)) => {
+            let changes = diff(&event.method, &payload, &event.payload);
+            version.tell(conn, Some(&hash), &changes)?;
+        }
     }
-    Ok(())
+    let class = Class {
+        revision: "",
+        principal: None,
+    };
+    version.keep(conn, &class, None)
+}
+
+/// The same for a listing that was seen to pass.
+pub(super) fn see(conn: &Connection, seen: &SeenListing) -> Result<()> {
+    let SeenListing { origin, listing } = seen;
+    let version = Version {
+        proxy: &origin.proxy,
+        upstream_url: &origin.upstream_url,
+        method: origin.of.method(),
+        ts: origin.ts,
+        payload: &listing.payload,
+        content_hash: &listing.content_hash,
+    };
+    let class = Class {
+        revision: origin.revision,
+        principal: origin.principal.as_deref(),
+    };
+    let meta_hash = listing.meta_hash.as_deref();
+    let view = version.last_view(conn, &class)?;
+    if let Some(view) = &view
+        && view.content_hash == listing.content_hash
+    {
+        // Not a new row: where `_meta` is different each time, that would be many.
+        if view.meta_hash.as_deref() != meta_hash {
+            conn.prepare_cached(NEW_META)?
+                .execute(params![view.id, meta_hash])?;
+        }
+        return Ok(());
+    }
+    match (view, version.snapshot(conn)?) {
+        (_, None) => version.tell(conn, None, &[Change::whole("initial")])?,
+        (_, Some((_, hash))) if hash == listing.content_hash => {}
+        (Some(view), Some(_)) => {
+            if version.is_told_since(conn, view.seen_at)? {
+                // Another class was first.
+            } else if version.is_told_from(conn, &view.content_hash)? {
+                return Ok(());
+            } else {
+                let before = payload_of(conn, &view.content_hash)?;
+                let changes = diff(version.method, &before, version.payload);
+                version.tell(conn, Some(&view.content_hash), &changes)?;
+            }
+        }
+        (None, Some((payload, hash))) => match version.seen(conn)? {
+            (_, true) => {}
+            (true, false) => version.tell(conn, None, &[Change::whole("initial")])?,
+            // The snapshot is older than the views, and its hash may be made otherwise.
+            (false, false)
+                if hash_of(origin.of, &payload).as_ref() == Some(&listing.content_hash) => {}
+            (false, false) => {
+                let changes = diff(version.method, &payload, version.payload);
+                version.tell(conn, Some(&hash), &changes)?;
+            }
+        },
+    }
+    version.keep(conn, &class, meta_hash)
+}
+
+impl Version<'_> {
+    /// Payload and hash of the newest snapshot.
+    fn snapshot(&self, conn: &Connection) -> Result<Option<(String, String)>> {
+        let key = (self.proxy, self.upstream_url, self.method);
+        conn.prepare_cached(SELECT)?
+            .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()
+    }
+
+    fn last_view(&self, conn: &Connection, class: &Class<'_>) -> Result<Option<View>> {
+        conn.prepare_cached(LAST_VIEW)?
+            .query_row(
+                params![
+                    self.proxy,
+                    self.upstream_url,
+                    self.method,
+                    class.revision,
+                    class.principal
+                ],
+                |row| {
+                    Ok(View {
+                        id: row.get(0)?,
+                        content_hash: row.get(1)?,
+                        meta_hash: row.get(2)?,
+                        seen_at: row.get(3)?,
+                    })
+                },
+            )
+            .optional()
+    }
+
+    fn is_told_since(&self, conn: &Connection, since: i64) -> Result<bool> {
+        conn.prepare_cached(TOLD_SINCE)?.query_row(
+            params![
+                self.proxy,
+                self.upstream_url,
+                self.method,
+                self.content_hash,
+                since
+            ],
+            |row| row.get(0),
+        )
+    }
+
+    fn is_told_from(&self, conn: &Connection, old_hash: &str) -> Result<bool> {
+        conn.prepare_cached(CHANGE_SINCE)?.query_row(
+            params![
+                self.proxy,
+                self.upstream_url,
+                self.method,
+                old_hash,
+                self.content_hash,
+                self.ts.saturating_sub(QUIET_MS)
+            ],
+            |row| row.get(0),
+        )
+    }
+
+    /// Whether any class has seen the listing, and this content of it.
+    fn seen(&self, conn: &Connection) -> Result<(bool, bool)> {
+        conn.prepare_cached(SEEN)?.query_row(
+            params![
+                self.proxy,
+                self.upstream_url,
+                self.method,
+                self.content_hash
+            ],
+            |row| Ok((row.get::<_, i64>(0)? > 0, row.get::<_, i64>(1)? > 0)),
+        )
+    }
+
+    /// Makes it the snapshot, and appends the changes that led to it.
+    fn tell(&self, conn: &Connection, old_hash: Option<&str>, changes: &[Change]) -> Result<()> {
+        conn.prepare_cached(UPSERT)?.execute(params![
+            self.proxy,
+            self.upstream_url,
+            self.method,
+            self.payload,
+            self.ts,
+            self.content_hash,
+        ])?;
+        let mut insert = conn.prepare_cached(CHANGE)?;
+        for change in changes {
+            insert.execute(params![
+                self.proxy,
+                self.upstream_url,
+                self.method,
+                change.kind,
+                change.item,
+                old_hash,
+                self.content_hash,
+                self.ts,
+            ])?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the payload for comparisons, and who saw it.
+    fn keep(&self, conn: &Connection, class: &Class<'_>, meta_hash: Option<&str>) -> Result<()> {
+        conn.prepare_cached(PAYLOAD)?
+            .execute(params![self.content_hash, self.payload])?;
+        conn.prepare_cached(VIEW)?.execute(params![
+            self.proxy,
+            self.upstream_url,
+            self.method,
+            class.revision,
+            class.principal,
+            self.content_hash,
+            meta_hash,
+            self.ts,
+        ])?;
+        Ok(())
+    }
+}
+
+/// Empty where somebody has taken it out of the file.
+fn payload_of(conn: &Connection, content_hash: &str) -> Result<String> {
+    let payload = conn
+        .prepare_cached(PAYLOAD_OF)?
+        .query_row([content_hash], |row| row.get(0))
+        .optional()?;
+    Ok(payload.unwrap_or_default())
+}
+
+fn hash_of(of: Discovery, payload: &str) -> Option<String> {
+    let page = Page::read(of, payload.as_bytes()).ok()?;
+    Some(page.finish().content_hash)
 }
 
 /// One row of `schema_changes`.
 #[derive(Debug, PartialEq)]
 struct Change {
-    kind: &'static str,
+    kind: String,
     item: Option<String>,
 }
 
 impl Change {
     /// A change of the listing as a whole.
-    fn whole(kind: &'static str) -> Self {
-        Self { kind, item: None }
+    fn whole(kind: &str) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            item: None,
+        }
+    }
+
+    fn of_item(kind: &Items, verb: &str, key: &str) -> Self {
+        let chars = match kind.key {
+            "name" => NAME_CHARS,
+            _ => URI_CHARS,
+        };
+        Self {
+            kind: format!("{}_{verb}", kind.noun),
+            item: Some(group::bounded(key, chars).to_owned()),
+        }
     }
 }
-
-/// The shape of one kind of listing, and what its changes are called.
-struct Shape {
-    method: &'static str,
-    /// The member of the result that holds the items.
-    array: &'static str,
-    /// The member that tells one item from another; it becomes `item_name`.
-    key: &'static str,
-    added: &'static str,
-    removed: &'static str,
-    modified: &'static str,
-}
-
-const SHAPES: [Shape; 4] = [
-    Shape {
-        method: "tools/list",
-        array: "tools",
-        key: "name",
-        added: "tool_added",
-        removed: "tool_removed",
-        modified: "tool_modified",
-    },
-    Shape {
-        method: "resources/list",
-        array: "resources",
-        key: "uri",
-        added: "resource_added",
-        removed: "resource_removed",
-        modified: "resource_modified",
-    },
-    Shape {
-        method: "resources/templates/list",
-        array: "resourceTemplates",
-        key: "uriTemplate",
-        added: "resource_template_added",
-        removed: "resource_template_removed",
-        modified: "resource_template_modified",
-    },
-    Shape {
-        method: "prompts/list",
-        array: "prompts",
-        key: "name",
-        added: "prompt_added",
-        removed: "prompt_removed",
-        modified: "prompt_modified",
-    },
-];
 
 /// The items that were added, removed or modified, by key; `updated` where no
 /// single item differs or the listing has none.
 fn diff(method: &str, old: &str, new: &str) -> Vec<Change> {
-    let Some(shape) = SHAPES.iter().find(|shape| shape.method == method) else {
+    let read = |payload: &str| {
+        let page = Page::read(Discovery::of(method)?, payload.as_bytes()).ok()?;
+        match page {
+            Page::Items(kind, items) => Some((kind, items)),
+            Page::Whole(_) => None,
+        }
+    };
+    let (Some((kind, old)), Some((_, new))) = (read(old), read(new)) else {
         return vec![Change::whole("updated")];
     };
-    // Of a payload that cannot be read, as one nested too deeply, nothing can be
-    // told item by item.
-    let (Some(mut old), Some(new)) = (items(shape, old), items(shape, new)) else {
-        return vec![Change::whole("updated")];
-    };
-    let mut changes = Vec::new();
-    for (key, item) in new {
-        let kind = match old.remove(&key) {
-            None => shape.added,
-            Some(before) if before != item => shape.modified,
-            Some(_) => continue,
-        };
-        let item = Some(key);
-        changes.push(Change { kind, item });
+    // Where several items have one name, all of them count.
+    let mut before: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut after = before.clone();
+    for (items, by_key) in [(&old, &mut before), (&new, &mut after)] {
+        for item in items {
+            by_key.entry(&*item.key).or_default().push(&*item.text);
+        }
+        by_key.values_mut().for_each(|texts| texts.sort_unstable());
     }
-    changes.extend(old.into_keys().map(|key| Change {
-        kind: shape.removed,
-        item: Some(key),
-    }));
+    let mut changes = Vec::new();
+    for (key, texts) in &after {
+        match before.remove(key) {
+            None => changes.push(Change::of_item(kind, "added", key)),
+            Some(old) if old != *texts => changes.push(Change::of_item(kind, "modified", key)),
+            Some(_) => {}
+        }
+    }
+    let removed = before.into_keys();
+    changes.extend(removed.map(|key| Change::of_item(kind, "removed", key)));
     if changes.is_empty() {
         changes.push(Change::whole("updated"));
     }
     changes
 }
 
-/// The items of a listing by key, without `_meta`, which is volatile.
-fn items(shape: &Shape, payload: &str) -> Option<BTreeMap<String, Value>> {
-    let Ok(Value::Object(mut result)) = serde_json::from_str(payload) else {
-        return None;
-    };
-    let Some(Value::Array(items)) = result.remove(shape.array) else {
-        return Some(BTreeMap::new());
-    };
-    let items = items
-        .into_iter()
-        .filter_map(|mut item| {
-            item.as_object_mut()?.remove("_meta");
-            let key = item.get(shape.key)?.as_str()?.to_owned();
-            Some((key, item))
-        })
-        .collect();
-    Some(items)
-}
-
 #[cfg(test)]
 mod tests {
     use super::diff;
 
-    fn kinds(method: &str, old: &str, new: &str) -> Vec<(&'static str, Option<String>)> {
+    fn kinds(method: &str, old: &str, new: &str) -> Vec<(String, Option<String>)> {
         diff(method, old, new)
             .into_iter()
             .map(|change| (change.kind, change.item))
@@ -201,9 +416,9 @@ mod tests {
         assert_eq!(
             kinds("tools/list", old, new),
             [
-                ("tool_modified", Some("a".into())),
-                ("tool_added", Some("d".into())),
-                ("tool_removed", Some("b".into())),
+                ("tool_modified".into(), Some("a".into())),
+                ("tool_added".into(), Some("d".into())),
+                ("tool_removed".into(), Some("b".into())),
             ]
         );
     }
@@ -215,21 +430,21 @@ mod tests {
         assert_eq!(
             kinds("resources/list", old, new),
             [
-                ("resource_added", Some("file:///b".into())),
-                ("resource_removed", Some("file:///a".into())),
+                ("resource_added".into(), Some("file:///b".into())),
+                ("resource_removed".into(), Some("file:///a".into())),
             ]
         );
         let none = r#"{"resourceTemplates":[]}"#;
         let one = r#"{"resourceTemplates":[{"uriTemplate":"x://{id}"}]}"#;
         assert_eq!(
             kinds("resources/templates/list", none, one),
-            [("resource_template_added", Some("x://{id}".into()))]
+            [("resource_template_added".into(), Some("x://{id}".into()))]
         );
     }
 
     #[test]
     fn where_no_single_item_differs_the_listing_was_updated() {
-        let updated = [("updated", None)];
+        let updated = [("updated".to_owned(), None)];
         assert_eq!(
             kinds(
                 "tools/list",

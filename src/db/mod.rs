@@ -24,6 +24,7 @@ pub(crate) mod session_ids;
 mod writer_lock;
 
 pub(crate) use group::{Group, WriteError};
+pub(crate) use listing::SeenListing;
 pub(crate) use losses::{Ledger, LossReason, Stretch};
 pub(crate) use open::Db;
 pub(crate) use retention::{Slice, Span};

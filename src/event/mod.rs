@@ -4,11 +4,13 @@
 //! [`Store::record`](crate::Store::record); the layer does the same for HTTP.
 //! Times are unix milliseconds in UTC, latencies are microseconds.
 
+mod page;
 mod request;
 mod schema;
 mod session;
 mod trace_id;
 
+pub(crate) use page::{Charge, ListingPage, Origin};
 pub(crate) use request::DEFAULT_PROXY;
 pub use request::{EndReason, RequestEvent, RequestStatus};
 pub use schema::SchemaVersionEvent;

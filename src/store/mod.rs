@@ -13,7 +13,9 @@
 //! out of time.
 
 mod builder;
+mod chains;
 mod deadline;
+mod entry;
 mod queue;
 mod retention;
 mod size;
@@ -38,7 +40,7 @@ use std::time::{Duration, Instant};
 use self::deadline::Deadline;
 use self::queue::Queue;
 use crate::error::{FlushError, OpenError, ShutdownError};
-use crate::event::StoreEvent;
+use crate::event::{ListingPage, StoreEvent};
 
 /// How long the writer may take to let go of the file once its time is up.
 const GRACE: Duration = Duration::from_secs(1);
@@ -119,6 +121,11 @@ impl Store {
     /// counted.
     pub fn record(&self, event: StoreEvent) {
         self.shared().queue.push(event);
+    }
+
+    /// Hands a page of a listing to the writer likewise; whether it was accepted.
+    pub(crate) fn record_page(&self, page: ListingPage) -> bool {
+        self.shared().queue.push(page)
     }
 
     /// Waits until everything recorded before this call is committed, or

@@ -15,12 +15,11 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use super::deadline::Deadline;
-use super::size::size;
+use super::entry::Entry;
 use super::{Stats, StoreState};
 use crate::clock;
 use crate::db::Stretch;
 use crate::error::{FlushError, ShutdownError};
-use crate::event::StoreEvent;
 
 /// Events in one piece of the buffer. A full piece is never moved or copied,
 /// however long the queue grows.
@@ -48,10 +47,10 @@ pub(super) struct Limits {
     pub(super) bytes: usize,
 }
 
-/// Consecutive events.
+/// Consecutive entries.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
-    pub(super) events: Vec<StoreEvent>,
+    pub(super) events: Vec<Entry>,
     pub(super) bytes: usize,
 }
 
@@ -171,22 +170,23 @@ impl Queue {
 
     // ===== for those who record =====
 
-    /// Accepts the event, or drops and counts it.
-    pub(super) fn push(&self, event: StoreEvent) {
-        let bytes = size(&event);
+    /// Accepts the event, or drops and counts it; which of the two.
+    pub(super) fn push(&self, event: impl Into<Entry>) -> bool {
+        let event = event.into();
+        let bytes = event.size();
         let mut state = self.lock();
         state.stats.submitted += 1;
         if state.closing.is_some() {
             state.stats.dropped += 1;
             Stretch::extend(&mut state.refused.shutdown, Stretch::now(1));
             drop(state);
-            return;
+            return false;
         }
         if !state.has_room(self.limits, &event, bytes) {
             state.stats.dropped += 1;
             Stretch::extend(&mut state.refused.queue_full, Stretch::now(1));
             drop(state);
-            return;
+            return false;
         }
         state.accept(event, bytes);
         let wake = match state.sleep {
@@ -201,6 +201,7 @@ impl Queue {
         if wake {
             self.work.notify_one();
         }
+        true
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -449,7 +450,7 @@ impl Queue {
 }
 
 impl State {
-    fn has_room(&self, limits: Limits, event: &StoreEvent, bytes: usize) -> bool {
+    fn has_room(&self, limits: Limits, event: &Entry, bytes: usize) -> bool {
         let (mut events_max, mut bytes_max) = (limits.events, limits.bytes);
         if event.is_structural() {
             events_max = events_max.saturating_add(RESERVED_EVENTS);
@@ -458,7 +459,7 @@ impl State {
         self.stats.queued < events_max as u64 && self.bytes.saturating_add(bytes) <= bytes_max
     }
 
-    fn accept(&mut self, event: StoreEvent, bytes: usize) {
+    fn accept(&mut self, event: Entry, bytes: usize) {
         self.accepted += 1;
         self.stats.queued += 1;
         self.bytes += bytes;

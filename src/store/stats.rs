@@ -1,5 +1,6 @@
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::db::Accounts;
 
@@ -9,7 +10,8 @@ use crate::db::Accounts;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Events given to [`Store::record`](crate::Store::record).
+    /// Events given to [`Store::record`](crate::Store::record), by the layers too; of
+    /// a listing that differs from the last, each page is one.
     pub submitted: u64,
     /// Events that are committed in the file.
     pub written: u64,
@@ -27,6 +29,14 @@ pub struct Stats {
     /// Requests whose `Mcp-Method` or `Mcp-Name` header (2026-07-28) says something
     /// else than their body. Their rows tell what the body says.
     pub mismatched: u64,
+    /// Answers to discovery requests that were not stored because they are longer than
+    /// [`StoreLayer::max_listing_bytes`](crate::StoreLayer::max_listing_bytes), or because
+    /// too many were under way at once.
+    pub listings_too_long: u64,
+    /// Answers to discovery requests that are not what the protocol says: broken or nested
+    /// too deeply, no array, items without a name, which are not stored; and listings in
+    /// which two items have the same name, which are.
+    pub listings_malformed: u64,
     /// HTTP exchanges that are open now. Requests whose answer is still to come
     /// on another stream are not among them.
     pub in_flight: u64,
@@ -61,7 +71,8 @@ impl fmt::Display for Stats {
         write!(
             f,
             "{} submitted: {} written, {} failed, {} dropped, {} queued; \
-             {} truncated, {} unidentified, {} mismatched, {} in flight",
+             {} truncated, {} unidentified, {} mismatched, {} listings too long, {} malformed, \
+             {} in flight",
             self.submitted,
             self.written,
             self.failed,
@@ -70,6 +81,8 @@ impl fmt::Display for Stats {
             self.truncated,
             self.unidentified,
             self.mismatched,
+            self.listings_too_long,
+            self.listings_malformed,
             self.in_flight,
         )
     }
@@ -81,6 +94,11 @@ pub(crate) struct CaptureCounters {
     pub(crate) truncated: AtomicU64,
     pub(crate) unidentified: AtomicU64,
     pub(crate) mismatched: AtomicU64,
+    pub(crate) listings_too_long: AtomicU64,
+    /// Counted by the writer, which reads them.
+    pub(crate) listings_malformed: AtomicU64,
+    /// Bytes of listings that pass or wait to be read.
+    pub(crate) listing_bytes: Arc<AtomicUsize>,
     /// A gauge: up when an exchange begins, down when it ends.
     pub(crate) in_flight: AtomicU64,
 }
@@ -91,6 +109,8 @@ impl CaptureCounters {
         stats.truncated = self.truncated.load(Ordering::Relaxed);
         stats.unidentified = self.unidentified.load(Ordering::Relaxed);
         stats.mismatched = self.mismatched.load(Ordering::Relaxed);
+        stats.listings_too_long = self.listings_too_long.load(Ordering::Relaxed);
+        stats.listings_malformed = self.listings_malformed.load(Ordering::Relaxed);
         stats.in_flight = self.in_flight.load(Ordering::Relaxed);
     }
 }

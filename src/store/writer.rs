@@ -4,12 +4,15 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use super::chains::{Chains, Joined};
 use super::deadline::Deadline;
+use super::entry::Entry;
 use super::queue::{Chunk, Refused, Work};
 use super::trouble::Trouble;
 use super::upkeep::Upkeep;
@@ -57,6 +60,9 @@ pub(super) struct Writer {
     /// Every event accepted before this moment is settled with the next group;
     /// unix milliseconds.
     as_of: i64,
+    chains: Chains,
+    /// One malformed listing was told, and that is enough.
+    malformed_told: bool,
     /// Pieces of the queue in the next transaction.
     group: usize,
     /// The file could not be opened or written to at the last attempt.
@@ -128,6 +134,8 @@ impl Writer {
             ledger: Ledger::default(),
             stats: Stats::default(),
             as_of: clock::unix_ms(),
+            chains: Chains::default(),
+            malformed_told: false,
             group: GROUP_SMALLEST,
             failing: false,
             outages: Trouble::default(),
@@ -204,7 +212,8 @@ impl Writer {
     /// `false` if the time for it was up before.
     fn write(&mut self, mut chunks: VecDeque<Chunk>, until: i64) -> bool {
         while !chunks.is_empty() {
-            let group: Vec<Chunk> = chunks.drain(..self.group.min(chunks.len())).collect();
+            let mut group: Vec<Chunk> = chunks.drain(..self.group.min(chunks.len())).collect();
+            self.read_pages(&mut group);
             if chunks.is_empty() {
                 self.as_of = until;
             }
@@ -235,6 +244,45 @@ impl Writer {
             None => self.upkeep.put_off(),
         }
         self.shared.queue.upkeep_at(self.upkeep.due());
+    }
+
+    /// Reads the pages of listings in the group, once and before the
+    /// transaction, which holds the file's lock.
+    fn read_pages(&mut self, group: &mut [Chunk]) {
+        let now = Instant::now();
+        self.chains.forget_overdue(now);
+        for entry in group.iter_mut().flat_map(|chunk| &mut chunk.events) {
+            if !matches!(entry, Entry::Page(_)) {
+                continue;
+            }
+            let Entry::Page(page) = std::mem::replace(entry, Entry::Listing(None)) else {
+                continue;
+            };
+            let method = page.origin.of.method();
+            let counters = &self.shared.counters;
+            let malformed = match self.chains.join(*page, now) {
+                Joined::Complete(seen) => {
+                    let malformed = seen.listing.duplicates;
+                    *entry = Entry::Listing(Some(seen));
+                    malformed
+                }
+                Joined::Partial => false,
+                Joined::TooLong => {
+                    counters.listings_too_long.fetch_add(1, Relaxed);
+                    false
+                }
+                Joined::Malformed => true,
+            };
+            if malformed {
+                counters.listings_malformed.fetch_add(1, Relaxed);
+                if !std::mem::replace(&mut self.malformed_told, true) {
+                    tracing::warn!(
+                        "an answer to {method} is not what the protocol says: it is broken or \
+                         nested too deeply, or its items have no names of their own"
+                    );
+                }
+            }
+        }
     }
 
     /// Tries until the group is committed; `None` if the time was up before.
@@ -370,7 +418,7 @@ impl Writer {
             if places.next_if_eq(&place).is_some() {
                 continue;
             }
-            let StoreEvent::Request(request) = event else {
+            let Entry::Event(StoreEvent::Request(request)) = event else {
                 continue;
             };
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| hook(request))) {
@@ -424,7 +472,12 @@ fn commit(
     let mut transaction = db.group()?;
     let mut rejected = Rejected::default();
     for (place, event) in events(group).enumerate() {
-        match transaction.add(event) {
+        let added = match event {
+            Entry::Event(event) => transaction.add(event),
+            Entry::Listing(Some(seen)) => transaction.add_listing(seen),
+            Entry::Listing(None) | Entry::Page(_) => Ok(()),
+        };
+        match added {
             Ok(()) => {}
             Err(error @ WriteError::Row(_)) => {
                 rejected.places.push(place);
@@ -445,7 +498,7 @@ fn commit(
     Ok(rejected)
 }
 
-fn events(group: &[Chunk]) -> impl Iterator<Item = &StoreEvent> {
+fn events(group: &[Chunk]) -> impl Iterator<Item = &Entry> {
     group.iter().flat_map(|chunk| &chunk.events)
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct Message {
     pub(super) start: u64,
     pub(super) end: u64,
     pub(super) in_batch: bool,
+    /// Where the `result` lies, if that is an object.
+    pub(super) result: Range<u64>,
 }
 
 /// One slot for each watched member.
@@ -146,6 +148,11 @@ impl Message {
     /// Where the message's object lies in the document, in bytes.
     pub(crate) fn span(&self) -> Range<u64> {
         self.start..self.end
+    }
+
+    /// Where the object that is the message's `result` lies in the document.
+    pub(crate) fn result_span(&self) -> Option<Range<u64>> {
+        (self.shape(Field::Result) == Shape::Object).then(|| self.result.clone())
     }
 
     /// Whether the message is an element of an array.

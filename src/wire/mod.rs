@@ -4,6 +4,7 @@
 //!   whatever pieces they come, and yields the facts of each [`Message`].
 //! - [`SseDecoder`] finds the events of a `text/event-stream`, whose data is
 //!   then fed to a scanner.
+//! - [`listing`] brings what a server says that it offers into one form.
 //! - [`method`] knows the methods of MCP and what each one aims at.
 //!
 //! Nothing here does I/O, knows HTTP or reads a clock, nothing fails and
@@ -13,6 +14,7 @@
 
 mod draft;
 mod envelope;
+pub(crate) mod listing;
 pub(crate) mod method;
 mod scan;
 mod skip;
@@ -23,6 +25,7 @@ mod tree;
 mod unescape;
 
 pub(crate) use envelope::{Kind, Message};
+pub(crate) use listing::Discovery;
 pub(crate) use scan::{Memory, ScanState, Scanner};
 pub(crate) use sse::{EventKind, SseDecoder, SseItem};
 pub(crate) use token::Token;

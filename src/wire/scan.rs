@@ -121,6 +121,11 @@ impl Scanner {
         self.unescape = Unescape::default();
     }
 
+    /// How many bytes of the document were read.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     pub(crate) fn state(&self) -> ScanState {
         match self.step {
             Step::Start => ScanState::Empty,
@@ -194,6 +199,9 @@ impl Scanner {
                 }
             }
             (Step::First | Step::After, b'}', Some(object)) => {
+                if object == Field::Result {
+                    self.message.result.end = position + 1;
+                }
                 self.object = Some(object.node().parent);
                 Step::After
             }
@@ -242,6 +250,9 @@ impl Scanner {
                     Shape::Array
                 });
                 if byte == b'{' && matches!(self.want(), Some(Want::Object)) {
+                    if self.member == Some(Field::Result) {
+                        self.message.result.start = position;
+                    }
                     self.object = self.member;
                     self.step = Step::First;
                 } else {

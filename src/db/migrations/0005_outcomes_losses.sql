@@ -197,3 +197,28 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%fZ', min(started_at) / 1000.0, 'unixepoch') AS first_seen,
     strftime('%Y-%m-%dT%H:%M:%fZ', max(last_seen_at) / 1000.0, 'unixepoch') AS last_seen
 FROM sessions GROUP BY client_name, client_platform;
+
+-- The contents that listings ever had, so that any two can be compared, by the
+-- hash that server_schema and schema_changes give.
+CREATE TABLE listing_payloads (
+    content_hash TEXT PRIMARY KEY,
+    payload      TEXT NOT NULL
+);
+INSERT OR IGNORE INTO listing_payloads SELECT schema_hash, payload FROM server_schema;
+
+-- What each class of callers, by revision of the protocol and principal, saw of
+-- a listing from when on; its newest row is what it saw last. An empty revision
+-- is an unknown one. meta_hash is that of the items' _meta, as last seen.
+CREATE TABLE listing_views (
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,
+    proxy            TEXT    NOT NULL,
+    upstream_url     TEXT    NOT NULL,
+    method           TEXT    NOT NULL,
+    protocol_version TEXT    NOT NULL,
+    principal        TEXT,
+    content_hash     TEXT    NOT NULL,
+    meta_hash        TEXT,
+    seen_at          INTEGER NOT NULL
+);
+CREATE INDEX idx_listing_views
+    ON listing_views (proxy, upstream_url, method, protocol_version, principal);

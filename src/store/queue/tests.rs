@@ -3,7 +3,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
+use crate::event::StoreEvent;
 use crate::event::{RequestEvent, RequestStatus, SessionEvent};
+use crate::store::size::size;
 
 const LONG: Duration = Duration::from_secs(30);
 const NONE: Duration = Duration::ZERO;
@@ -115,7 +117,7 @@ fn events_come_out_in_the_order_in_which_they_went_in() {
         .iter()
         .flat_map(|chunk| &chunk.events)
         .map(|event| match event {
-            StoreEvent::Request(event) => event.ts,
+            Entry::Event(StoreEvent::Request(event)) => event.ts,
             _ => unreachable!(),
         })
         .collect();
@@ -140,7 +142,10 @@ fn events_wait_for_the_interval_unless_somebody_is_in_a_hurry() {
     let in_a_hurry: [fn(&Queue); 3] = [
         |queue| drop(queue.flush(NONE)),
         |queue| queue.close(Deadline::after(LONG)),
-        |queue| (0..2).for_each(|_| queue.push(request())),
+        |queue| {
+            queue.push(request());
+            queue.push(request());
+        },
     ];
     for hurry in in_a_hurry {
         let queue = Arc::new(queue(4, usize::MAX));

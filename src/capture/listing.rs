@@ -1,0 +1,342 @@
+//! What passes of discovery listings: the bytes of the answers, and the
+//! notifications that a listing has changed.
+//!
+//! Nothing is parsed here. The bytes of a document that may hold a listing are
+//! copied while they pass, up to a bound. Once the message is whole, the bytes
+//! of its `result` are hashed; only if the caller, or the class of callers it
+//! belongs to, was last shown something else, they are handed to the writer,
+//! which reads them.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use hashlink::LruCache;
+
+use super::call::{Answer, Call, CallSession};
+use super::head::RequestHead;
+use super::recorder::Recorder;
+use super::session;
+use crate::clock;
+use crate::event::{Charge, ListingPage, Origin, StoreEvent};
+use crate::wire::{Discovery, Field, Kind, Message, Token};
+
+/// Callers, and classes of them, whose last listing is remembered.
+const REMEMBERED: usize = 10_000;
+
+/// After this time the same bytes are handed over again, so that a file that
+/// was lost or cleared meanwhile gets its snapshot back.
+const TRUSTED: Duration = Duration::from_secs(60 * 60);
+
+/// A call whose answer tells what the server offers.
+#[derive(Debug)]
+pub(super) struct ListingCall {
+    of: Discovery,
+    cursor: Option<Token>,
+}
+
+impl ListingCall {
+    pub(super) fn of(message: &Message, recorder: &Recorder) -> Option<Box<Self>> {
+        let of = Discovery::of(message.text(Field::Method)?)?;
+        let wanted = recorder.config.listing_bytes > 0;
+        wanted.then(|| {
+            Box::new(Self {
+                of,
+                cursor: message.token(Field::Cursor),
+            })
+        })
+    }
+}
+
+/// A result that may be a listing.
+#[derive(Debug)]
+pub(super) struct Found {
+    span: Range<u64>,
+    /// It is of a message among others.
+    in_batch: bool,
+    next: Option<Token>,
+    protocol_version: Option<Box<str>>,
+}
+
+impl Answer {
+    /// The same, with where its result lies in the document that is copied.
+    pub(super) fn with_listing(mut self, message: &Message, document: Option<&Document>) -> Self {
+        if document.is_some()
+            && let Some(span) = message.result_span()
+        {
+            self.found = Some(Box::new(Found {
+                span,
+                in_batch: message.in_batch(),
+                next: message.token(Field::NextCursor),
+                protocol_version: message.text(Field::ResultProtocolVersion).map(Into::into),
+            }));
+        }
+        self
+    }
+}
+
+/// A copy of what passes of a document.
+pub(super) struct Document {
+    /// Where in the document the copy begins.
+    start: u64,
+    bytes: Vec<u8>,
+    limit: usize,
+    /// None once it was too long, and so forgotten.
+    charge: Option<Charge>,
+}
+
+impl Document {
+    /// Copies the next bytes of a document, which lie at `offset` in it.
+    pub(super) fn read(copy: &mut Option<Self>, recorder: &Recorder, offset: u64, data: &[u8]) {
+        let copy = copy.get_or_insert_with(|| Self {
+            start: offset,
+            bytes: Vec::new(),
+            // The envelope around the result is no part of the listing.
+            limit: recorder.config.listing_bytes.saturating_add(1024),
+            charge: Some(Charge::new(&recorder.store.counters().listing_bytes)),
+        });
+        let Some(charge) = &mut copy.charge else {
+            return;
+        };
+        let len = copy.bytes.len() + data.len();
+        let more = match len <= copy.bytes.capacity() {
+            true => 0,
+            // Doubled, as a vector does by itself, but never beyond the limit.
+            false => len.max(2 * copy.bytes.len()).min(copy.limit) - copy.bytes.capacity(),
+        };
+        if len > copy.limit || !charge.take(more, copy.limit) {
+            copy.bytes = Vec::new();
+            copy.charge = None;
+            return;
+        }
+        let capacity = copy.bytes.capacity() + more;
+        copy.bytes.reserve_exact(capacity - copy.bytes.len());
+        copy.bytes.extend_from_slice(data);
+    }
+
+    fn slice(&self, span: &Range<u64>) -> Option<&[u8]> {
+        let start = usize::try_from(span.start.checked_sub(self.start)?).ok()?;
+        let end = usize::try_from(span.end.checked_sub(self.start)?).ok()?;
+        self.charge.as_ref().and(self.bytes.get(start..end))
+    }
+
+    /// The bytes of a result, and the charge for them; `None` if there is no
+    /// room. The copy of a message that stands alone is given away for it.
+    fn take(&mut self, found: &Found) -> Option<(Vec<u8>, Charge)> {
+        let result = self.slice(&found.span)?;
+        if found.in_batch {
+            let mut charge = self.charge.as_ref()?.another();
+            let room = charge.take(result.len(), self.limit);
+            return room.then(|| (result.to_vec(), charge));
+        }
+        let len = result.len();
+        let start = usize::try_from(found.span.start.checked_sub(self.start)?).ok()?;
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.drain(..start);
+        bytes.truncate(len);
+        Some((bytes, self.charge.take()?))
+    }
+}
+
+/// The listings that an event says have changed, as a set.
+#[derive(Default)]
+pub(super) struct Stale(u8);
+
+impl Stale {
+    /// Adds what a message says.
+    pub(super) fn notice(&mut self, message: &Message) {
+        if message.kind() == Kind::Notification
+            && let Some(of) = message.text(Field::Method).and_then(Discovery::changed_by)
+        {
+            self.0 |= 1 << of as u8;
+        }
+    }
+}
+
+/// What a layer knows of the listings that passed.
+pub(super) struct Listings {
+    /// What callers and classes of them were last shown, and when that was recorded.
+    seen: Mutex<LruCache<u64, (u64, i64)>>,
+    /// Listings known to have changed that were not asked for since, as a set:
+    /// a server tells each of its clients.
+    stale: AtomicU8,
+    /// One listing was too long: it is told once.
+    told: AtomicBool,
+}
+
+impl Listings {
+    pub(super) fn new() -> Self {
+        Self {
+            seen: Mutex::new(LruCache::new(REMEMBERED)),
+            stale: AtomicU8::new(0),
+            told: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether neither the caller nor its class was last shown `content`;
+    /// remembers it for those who had not been.
+    fn is_new(&self, caller: Option<u64>, class: u64, content: u64, now: i64) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let trusted = TRUSTED.as_millis() as i64;
+        let mut knows = |key: u64| match seen.get(&key) {
+            Some((known, at)) if *known == content => (now - at).abs() < trusted,
+            _ => false,
+        };
+        if caller.is_some_and(&mut knows) {
+            return false;
+        }
+        let known = knows(class);
+        if !known {
+            seen.insert(class, (content, now));
+        }
+        if let Some(caller) = caller {
+            seen.insert(caller, (content, now));
+        }
+        !known
+    }
+
+    /// What was to be recorded was not.
+    fn forget(&self, caller: Option<u64>, class: u64) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.remove(&class);
+        if let Some(caller) = caller {
+            seen.remove(&caller);
+        }
+    }
+}
+
+impl Recorder {
+    /// The answer to a discovery request passed.
+    pub(super) fn listed(
+        &self,
+        head: &RequestHead,
+        call: &Call,
+        listing: &ListingCall,
+        document: &mut Document,
+        found: &Found,
+    ) {
+        let of = listing.of;
+        self.listings
+            .stale
+            .fetch_and(!(1 << of as u8), Ordering::Relaxed);
+        let result = document.slice(&found.span);
+        let limit = self.config.listing_bytes;
+        let Some(result) = result.filter(|result| result.len() <= limit) else {
+            return self.count_too_long(of);
+        };
+
+        let version = found.protocol_version.as_deref();
+        let revision = session::revision(version.or(call.protocol_version.as_deref()));
+        let principal = head.principal.clone();
+        let class = self.sessions.hash((of, revision, &principal));
+        let caller = match &call.session {
+            CallSession::Named(session) => Some(self.sessions.hash(&*session.id)),
+            CallSession::Derived(session) => Some(self.sessions.hash(&*session.id)),
+            CallSession::None if head.authorization.is_none() && principal.is_none() => None,
+            CallSession::None => Some(self.sessions.hash((head.authorization, &principal))),
+        };
+        let by_caller = caller.map(|caller| self.sessions.hash((class, caller)));
+        let ts = clock::unix_ms();
+        // Of a page it is not known what the others hold.
+        let whole = listing.cursor.is_none() && found.next.is_none();
+        if whole
+            && !self
+                .listings
+                .is_new(by_caller, class, self.sessions.hash(result), ts)
+        {
+            return;
+        }
+
+        let Some((result, charge)) = document.take(found) else {
+            self.listings.forget(by_caller, class);
+            return self.count_too_long(of);
+        };
+        let page = ListingPage {
+            origin: Origin {
+                ts,
+                proxy: self.config.proxy.clone(),
+                upstream_url: self.config.upstream_url.clone(),
+                of,
+                revision,
+                principal,
+            },
+            caller,
+            cursor: listing.cursor,
+            next: found.next,
+            result,
+            limit,
+            charge,
+        };
+        if !self.store.record_page(page) {
+            self.listings.forget(by_caller, class);
+        }
+    }
+
+    /// A stream said that these listings have changed.
+    pub(super) fn stale(&self, stale: Stale) {
+        if stale.0 == 0 {
+            return;
+        }
+        let known = self.listings.stale.fetch_or(stale.0, Ordering::Relaxed);
+        for of in Discovery::ALL {
+            if stale.0 & !known & 1 << of as u8 != 0 {
+                self.store.record(StoreEvent::SchemaStale {
+                    ts: clock::unix_ms(),
+                    proxy: self.config.proxy.clone(),
+                    upstream_url: self.config.upstream_url.clone(),
+                    method: of.method().into(),
+                });
+            }
+        }
+    }
+
+    fn count_too_long(&self, of: Discovery) {
+        let counters = self.store.counters();
+        counters.listings_too_long.fetch_add(1, Ordering::Relaxed);
+        if !self.listings.told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "an answer to {} is longer than the {} bytes that are set for listings, or too \
+                 many are under way: it is not stored",
+                of.method(),
+                self.config.listing_bytes,
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_bytes_are_new_once_to_each_caller_and_class() {
+        let listings = Listings::new();
+        let (class, now) = (0, 1_000_000_000);
+        assert!(listings.is_new(Some(1), class, 7, now), "the first ever");
+        assert!(!listings.is_new(Some(1), class, 7, now), "again");
+        assert!(
+            !listings.is_new(Some(2), class, 7, now),
+            "its class has seen it"
+        );
+        assert!(listings.is_new(Some(2), class, 8, now), "something else");
+        assert!(
+            !listings.is_new(Some(1), class, 7, now),
+            "not to this caller"
+        );
+        assert!(!listings.is_new(None, class, 8, now), "not to the class");
+        assert!(listings.is_new(None, class, 7, now), "to the class it is");
+    }
+
+    #[test]
+    fn what_was_not_recorded_or_long_ago_is_new_again() {
+        let listings = Listings::new();
+        let (class, now) = (0, 1_000_000_000);
+        assert!(listings.is_new(Some(1), class, 7, now));
+        listings.forget(Some(1), class);
+        assert!(listings.is_new(Some(1), class, 7, now));
+        let later = now + TRUSTED.as_millis() as i64;
+        assert!(!listings.is_new(Some(1), class, 7, later - 1));
+        assert!(listings.is_new(Some(1), class, 7, later));
+    }
+}

@@ -1,0 +1,162 @@
+//! Joins the pages of listings, on the writer's thread.
+//!
+//! A listing begins with a page that was asked for without a cursor and goes on
+//! with whatever the same caller asks for by the cursor that the last page gave.
+//! Whoever cannot be told from others gets no pages joined: they might be those
+//! of two callers.
+
+use std::time::{Duration, Instant};
+
+use hashlink::LinkedHashMap;
+
+use crate::db::SeenListing;
+use crate::event::ListingPage;
+use crate::wire::listing::{Malformed, Page};
+use crate::wire::{Discovery, Token};
+
+/// Listings whose last page has not come; beyond these bounds those that have
+/// waited longest are forgotten.
+const CHAINS: usize = 256;
+const CHAINS_BYTES: usize = 32 << 20;
+
+/// Pages of one listing at most: a server may never say that one is the last.
+const PAGES: usize = 4096;
+
+/// How long a client may take from one page to the next.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// What a page has come to.
+#[derive(Debug)]
+pub(super) enum Joined {
+    /// It was the last one of a listing, or the only one.
+    Complete(Box<SeenListing>),
+    /// More are to come, or it is of a listing whose first page was not seen.
+    Partial,
+    /// The listing takes more than it may.
+    TooLong,
+    Malformed,
+}
+
+/// The listings that are not complete.
+#[derive(Debug, Default)]
+pub(super) struct Chains {
+    /// In the order in which they last grew, by the cursor that they wait for.
+    chains: LinkedHashMap<Key, Chain>,
+    bytes: usize,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Key {
+    caller: u64,
+    of: Discovery,
+    cursor: Token,
+}
+
+#[derive(Debug)]
+struct Chain {
+    page: Page,
+    pages: usize,
+    /// Bytes of the results, as they were sent.
+    sent: usize,
+    /// Bytes of memory.
+    size: usize,
+    grown: Instant,
+}
+
+impl Chains {
+    /// Takes a page in.
+    pub(super) fn join(&mut self, page: ListingPage, now: Instant) -> Joined {
+        self.forget_overdue(now);
+        let ListingPage {
+            origin,
+            caller,
+            cursor,
+            next,
+            result,
+            limit,
+            charge,
+        } = page;
+        let key = |caller: Option<u64>, cursor: Option<Token>| {
+            Some(Key {
+                caller: caller?,
+                of: origin.of,
+                cursor: cursor?,
+            })
+        };
+        let before = match cursor {
+            None => None,
+            Some(_) => match key(caller, cursor).and_then(|key| self.remove(&key)) {
+                Some(chain) => Some(chain),
+                None => return Joined::Partial,
+            },
+        };
+        let read = Page::read(origin.of, &result);
+        let sent = result.len();
+        drop((result, charge));
+        let read = match read {
+            Ok(read) => read,
+            Err(Malformed) => return Joined::Malformed,
+        };
+        let chain = match before {
+            None => Chain {
+                pages: 1,
+                sent,
+                size: read.size(),
+                page: read,
+                grown: now,
+            },
+            Some(mut chain) => {
+                chain.pages += 1;
+                chain.sent += sent;
+                chain.size += read.size();
+                chain.page.append(read);
+                chain.grown = now;
+                chain
+            }
+        };
+        if chain.sent > limit || chain.pages > PAGES {
+            return Joined::TooLong;
+        }
+        if next.is_some() {
+            if let Some(key) = key(caller, next) {
+                self.insert(key, chain);
+            }
+            return Joined::Partial;
+        }
+        let listing = chain.page.finish();
+        Joined::Complete(Box::new(SeenListing { origin, listing }))
+    }
+
+    /// Forgets the listings that were abandoned.
+    pub(super) fn forget_overdue(&mut self, now: Instant) {
+        let overdue = |chain: &Chain| now.saturating_duration_since(chain.grown) > PATIENCE;
+        while self.chains.front().is_some_and(|(_, chain)| overdue(chain)) {
+            self.forget_first();
+        }
+    }
+
+    fn insert(&mut self, key: Key, chain: Chain) {
+        self.bytes += chain.size;
+        if let Some(replaced) = self.chains.insert(key, chain) {
+            self.bytes -= replaced.size;
+        }
+        while self.chains.len() > CHAINS || self.bytes > CHAINS_BYTES {
+            self.forget_first();
+        }
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Chain> {
+        let chain = self.chains.remove(key)?;
+        self.bytes -= chain.size;
+        Some(chain)
+    }
+
+    fn forget_first(&mut self) {
+        if let Some((_, chain)) = self.chains.pop_front() {
+            self.bytes -= chain.size;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! What the queue holds.
+
+use super::size::size;
+use crate::db::SeenListing;
+use crate::event::{ListingPage, StoreEvent};
+
+/// One thing for the writer to do.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are events, which are not worth an allocation each"
+)]
+pub(super) enum Entry {
+    Event(StoreEvent),
+    /// A page of a listing, as it passed.
+    Page(Box<ListingPage>),
+    /// What a page was once the writer has read it: the last one of a listing,
+    /// or nothing to write.
+    Listing(Option<Box<SeenListing>>),
+}
+
+impl Entry {
+    /// About how much memory it holds, in bytes.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Event(event) => size(event),
+            Self::Page(page) => {
+                size_of::<Self>() + size_of::<ListingPage>() + page.result.capacity()
+            }
+            Self::Listing(_) => size_of::<Self>(),
+        }
+    }
+
+    /// See [`StoreEvent::is_structural`].
+    pub(super) fn is_structural(&self) -> bool {
+        match self {
+            Self::Event(event) => event.is_structural(),
+            Self::Page(_) | Self::Listing(_) => true,
+        }
+    }
+}
+
+impl From<StoreEvent> for Entry {
+    fn from(event: StoreEvent) -> Self {
+        Self::Event(event)
+    }
+}
+
+impl From<ListingPage> for Entry {
+    fn from(page: ListingPage) -> Self {
+        Self::Page(Box::new(page))
+    }
+}
