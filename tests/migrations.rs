@@ -149,6 +149,7 @@ fn a_migrated_file_has_the_tables_and_indexes_of_a_fresh_one() {
         "Text(\"hourly_stats\")",
         "Text(\"client_stats\")",
         "idx_listing_views",
+        "idx_schema_changes_item",
     ] {
         assert!(expected.iter().any(|line| line.contains(index)), "{index}");
     }

@@ -52,6 +52,7 @@ mod losses;
 mod reader;
 mod request;
 mod row;
+mod schema;
 mod sessions;
 mod slow;
 mod sql;
@@ -69,6 +70,9 @@ pub use logs::Position;
 pub use losses::Loss;
 pub use reader::Reader;
 pub use request::Request;
+pub use schema::{
+    Comparison, Difference, Effect, SchemaChange, SchemaFilter, Severity, Snapshot, Tool, Usage,
+};
 pub use sessions::{Session, SessionFilter};
 pub use sql::Value;
 pub use stats::{Figures, Group, Percentiles, Stats, StatsFilter};

@@ -118,7 +118,7 @@ impl Reader {
     }
 }
 
-fn stats(source: &Source<'_>, filter: &StatsFilter) -> rusqlite::Result<Stats> {
+pub(super) fn stats(source: &Source<'_>, filter: &StatsFilter) -> rusqlite::Result<Stats> {
     let exact = rows::are_all_there(source, filter.window, LOOKED_AT)?;
     let mut tallies = Tallies::new(exact);
     if exact {

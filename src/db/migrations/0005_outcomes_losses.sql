@@ -206,6 +206,10 @@ CREATE TABLE listing_payloads (
 );
 INSERT OR IGNORE INTO listing_payloads SELECT schema_hash, payload FROM server_schema;
 
+-- The history of one item.
+CREATE INDEX idx_schema_changes_item ON schema_changes (item_name, detected_at)
+    WHERE item_name IS NOT NULL;
+
 -- What each class of callers, by revision of the protocol and principal, saw of
 -- a listing from when on; its newest row is what it saw last. An empty revision
 -- is an unknown one. meta_hash is that of the items' _meta, as last seen.

@@ -1,0 +1,194 @@
+//! What servers offer, and when that changed.
+
+mod compare;
+mod effect;
+mod usage;
+
+pub use compare::{Comparison, Difference, Severity};
+pub use effect::Effect;
+pub use usage::{Tool, Usage};
+
+use rusqlite::{Row, params};
+
+use super::Reader;
+use super::reader::Source;
+use super::row::{number, optional_number, optional_text, text};
+use super::window::Window;
+use crate::error::QueryError;
+
+/// Which listings are asked for: those that everything that is set applies to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SchemaFilter {
+    /// The recording point.
+    pub proxy: Option<String>,
+    /// The server's URL; empty for one in the recorder's own process.
+    pub upstream_url: Option<String>,
+    /// The discovery method, such as `tools/list`.
+    pub method: Option<String>,
+}
+
+/// The newest content of one listing: one row of `server_schema`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The recording point that saw it.
+    pub proxy: String,
+    /// The server's URL; empty for one in the recorder's own process.
+    pub upstream_url: String,
+    /// The discovery method, such as `tools/list`.
+    pub method: String,
+    /// JSON text of the result, all pages together.
+    pub payload: String,
+    /// When this content was first seen, in unix milliseconds.
+    pub captured_at: i64,
+    /// Hash of the content.
+    pub schema_hash: String,
+    /// Since when the server says that it has changed, in unix milliseconds, if
+    /// nobody has asked for it since.
+    pub stale_since: Option<i64>,
+}
+
+/// One thing that changed: one row of `schema_changes`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct SchemaChange {
+    /// The row's number.
+    pub id: i64,
+    /// The recording point that saw it.
+    pub proxy: String,
+    /// The server's URL; empty for one in the recorder's own process.
+    pub upstream_url: String,
+    /// The discovery method, such as `tools/list`.
+    pub method: String,
+    /// `initial`, `updated`, `stale`, or `tool_added` and the like.
+    pub change_type: String,
+    /// Name or URI of the item that it is about.
+    pub item_name: Option<String>,
+    /// Hash of the listing before.
+    pub old_hash: Option<String>,
+    /// Hash of the listing after.
+    pub new_hash: Option<String>,
+    /// When it was noticed, in unix milliseconds.
+    pub detected_at: i64,
+}
+
+/// The filter in SQL, as ?1 to ?3.
+const FILTER: &str = "(?1 IS NULL OR proxy = ?1) AND (?2 IS NULL OR upstream_url = ?2)
+    AND (?3 IS NULL OR method = ?3)";
+
+impl Reader {
+    /// The newest content of each listing, by recording point, server and method.
+    ///
+    /// ```
+    /// use tower_mcp_store::query::{Reader, SchemaFilter};
+    /// # use tower_mcp_store::Store;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("mcp-store.db");
+    /// # Store::open(&path)?.shutdown(std::time::Duration::from_secs(5))?;
+    ///
+    /// let reader = Reader::open(&path)?;
+    /// let mut filter = SchemaFilter::default();
+    /// filter.method = Some("tools/list".to_owned());
+    /// for snapshot in reader.snapshots(&filter)? {
+    ///     println!("{}: {}", snapshot.proxy, snapshot.payload);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn snapshots(&self, filter: &SchemaFilter) -> Result<Vec<Snapshot>, QueryError> {
+        self.read(|source| snapshots(source, filter))
+    }
+
+    /// The latest `limit` changes of a window, latest first.
+    pub fn schema_changes(
+        &self,
+        filter: &SchemaFilter,
+        window: Window,
+        limit: usize,
+    ) -> Result<Vec<SchemaChange>, QueryError> {
+        self.read(|source| {
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let sql = format!(
+                "SELECT {COLUMNS} FROM schema_changes
+                 WHERE {FILTER} AND detected_at >= ?4 AND detected_at < ?5
+                 ORDER BY id DESC LIMIT ?6"
+            );
+            let SchemaFilter {
+                proxy,
+                upstream_url,
+                method,
+            } = filter;
+            let values = params![
+                proxy,
+                upstream_url,
+                method,
+                window.since,
+                window.until,
+                limit
+            ];
+            let mut statement = source.conn.prepare_cached(&sql)?;
+            statement
+                .query_map(values, SchemaChange::from_row)?
+                .collect()
+        })
+    }
+}
+
+const COLUMNS: &str = "id, proxy, upstream_url, method, change_type, item_name, old_hash, \
+    new_hash, detected_at";
+
+impl SchemaChange {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: number(row, 0)?,
+            proxy: text(row, 1)?,
+            upstream_url: text(row, 2)?,
+            method: text(row, 3)?,
+            change_type: text(row, 4)?,
+            item_name: optional_text(row, 5)?,
+            old_hash: optional_text(row, 6)?,
+            new_hash: optional_text(row, 7)?,
+            detected_at: number(row, 8)?,
+        })
+    }
+}
+
+fn snapshots(source: &Source<'_>, filter: &SchemaFilter) -> rusqlite::Result<Vec<Snapshot>> {
+    // A listing that was asked for since it changed, and had not changed after
+    // all, is stale no longer.
+    let sql = format!(
+        "SELECT proxy, upstream_url, method, payload, captured_at, schema_hash, (
+             SELECT detected_at FROM (
+                 SELECT change_type, detected_at FROM schema_changes c
+                 WHERE c.proxy = s.proxy AND c.upstream_url = s.upstream_url
+                     AND c.method = s.method
+                 ORDER BY id DESC LIMIT 1)
+             WHERE change_type = 'stale' AND NOT EXISTS (
+                 SELECT 1 FROM requests r
+                 WHERE r.method = s.method AND r.tool IS NULL AND r.ts >= detected_at
+                     AND +r.proxy = s.proxy AND +r.status = 'ok'))
+         FROM server_schema s WHERE {FILTER} ORDER BY proxy, upstream_url, method"
+    );
+    let SchemaFilter {
+        proxy,
+        upstream_url,
+        method,
+    } = filter;
+    source
+        .conn
+        .prepare_cached(&sql)?
+        .query_map(params![proxy, upstream_url, method], |row| {
+            Ok(Snapshot {
+                proxy: text(row, 0)?,
+                upstream_url: text(row, 1)?,
+                method: text(row, 2)?,
+                payload: text(row, 3)?,
+                captured_at: number(row, 4)?,
+                schema_hash: text(row, 5)?,
+                stale_since: optional_number(row, 6)?,
+            })
+        })?
+        .collect()
+}

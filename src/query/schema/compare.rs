@@ -1,0 +1,363 @@
+//! What differs between two moments of a listing, member by member.
+
+mod schema;
+
+use std::collections::BTreeMap;
+
+use rusqlite::{OptionalExtension, params};
+use serde_json::{Map, Value};
+
+use super::{FILTER, SchemaFilter};
+use crate::error::QueryError;
+use crate::query::Reader;
+use crate::query::reader::Source;
+use crate::query::row::{number, optional_text, text};
+use crate::wire::Discovery;
+use crate::wire::listing::Page;
+
+/// What a difference means for clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Severity {
+    /// Only words for people and models differ: titles, descriptions, icons.
+    Cosmetic,
+    /// What worked before works as before.
+    Compatible,
+    /// What worked before may fail: a tool is gone, an argument is required, a
+    /// type takes less, or a result may hold something new.
+    Breaking,
+}
+
+impl Severity {
+    /// The severity as text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cosmetic => "cosmetic",
+            Self::Compatible => "compatible",
+            Self::Breaking => "breaking",
+        }
+    }
+}
+
+/// One member that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Difference {
+    /// Name or URI of the item; `None` for what a server says of itself.
+    pub item: Option<String>,
+    /// Where in the item, as a JSON Pointer (RFC 6901); empty for the item itself.
+    pub path: String,
+    /// What it means for clients.
+    pub severity: Severity,
+    /// JSON text of the member before; `None` where there was none.
+    pub before: Option<String>,
+    /// JSON text of the member after; `None` where there is none.
+    pub after: Option<String>,
+}
+
+/// A listing at two moments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Comparison {
+    /// The recording point that saw it.
+    pub proxy: String,
+    /// The server's URL; empty for one in the recorder's own process.
+    pub upstream_url: String,
+    /// The discovery method, such as `tools/list`.
+    pub method: String,
+    /// Hash of the content at the earlier moment; `None` where nobody had seen it.
+    pub old_hash: Option<String>,
+    /// Hash of the content at the later moment.
+    pub new_hash: String,
+    /// What differs, most severe first.
+    pub differences: Vec<Difference>,
+}
+
+impl Comparison {
+    /// The most severe of the differences; `None` if there is none.
+    pub fn severity(&self) -> Option<Severity> {
+        self.differences.iter().map(|one| one.severity).max()
+    }
+}
+
+impl Reader {
+    /// What differs in each listing between two moments, in unix milliseconds.
+    ///
+    /// Callers may be shown different lists; compared is what one class of
+    /// them, by protocol revision and principal, saw at both moments: the one
+    /// that was shown something new most recently.
+    pub fn compare(
+        &self,
+        filter: &SchemaFilter,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<Comparison>, QueryError> {
+        self.read(|source| compare(source, filter, from, to))
+    }
+}
+
+/// Recording point, server and method.
+type Key = (String, String, String);
+
+/// Revision and principal.
+type Class = (String, Option<String>);
+
+/// What one class saw at the two moments: the place and hash of each content.
+#[derive(Debug, Default)]
+struct Seen {
+    old: Option<(i64, String)>,
+    new: Option<(i64, String)>,
+}
+
+fn compare(
+    source: &Source<'_>,
+    filter: &SchemaFilter,
+    from: i64,
+    to: i64,
+) -> rusqlite::Result<Vec<Comparison>> {
+    if !source.has_outcomes() {
+        return Ok(Vec::new());
+    }
+    let mut listings: BTreeMap<Key, BTreeMap<Class, Seen>> = BTreeMap::new();
+    let mut statement = source.conn.prepare_cached(&format!(
+        "SELECT proxy, upstream_url, method, protocol_version, principal, id, content_hash, seen_at
+         FROM listing_views WHERE {FILTER} AND seen_at <= ?4 ORDER BY id"
+    ))?;
+    let mut rows = statement.query(params![
+        filter.proxy,
+        filter.upstream_url,
+        filter.method,
+        to
+    ])?;
+    while let Some(row) = rows.next()? {
+        let key = (text(row, 0)?, text(row, 1)?, text(row, 2)?);
+        let class = (text(row, 3)?, optional_text(row, 4)?);
+        let content = (number(row, 5)?, text(row, 6)?);
+        let seen = listings.entry(key).or_default().entry(class).or_default();
+        if number(row, 7)? <= from {
+            seen.old = Some(content.clone());
+        }
+        seen.new = Some(content);
+    }
+    let mut comparisons = Vec::new();
+    for ((proxy, upstream_url, method), classes) in listings {
+        let Some((old_hash, new_hash)) = choose(classes.into_values()) else {
+            continue;
+        };
+        let old = match &old_hash {
+            Some(hash) => payload(source, hash)?,
+            None => None,
+        };
+        let new = payload(source, &new_hash)?;
+        comparisons.push(Comparison {
+            differences: differences(&method, old.as_deref(), new.as_deref()),
+            proxy,
+            upstream_url,
+            method,
+            old_hash,
+            new_hash,
+        });
+    }
+    Ok(comparisons)
+}
+
+/// The contents to compare: those of the class with the newest of them that
+/// had seen the listing before, or else the newest of all.
+fn choose(classes: impl Iterator<Item = Seen>) -> Option<(Option<String>, String)> {
+    let seen = classes.max_by_key(|seen| {
+        let newest = seen.new.as_ref().map(|(place, _)| *place);
+        (seen.old.is_some(), newest)
+    })?;
+    let hash = |content: Option<(i64, String)>| content.map(|(_, hash)| hash);
+    Some((hash(seen.old), hash(seen.new)?))
+}
+
+fn payload(source: &Source<'_>, hash: &str) -> rusqlite::Result<Option<String>> {
+    source
+        .conn
+        .prepare_cached("SELECT payload FROM listing_payloads WHERE content_hash = ?1")?
+        .query_row([hash], |row| text(row, 0))
+        .optional()
+}
+
+/// What differs between two payloads of a listing, most severe first.
+fn differences(method: &str, old: Option<&str>, new: Option<&str>) -> Vec<Difference> {
+    let Some(of) = Discovery::of(method) else {
+        return Vec::new();
+    };
+    let (old, new) = (items(of, old), items(of, new));
+    let mut found = Found::default();
+    for (key, old) in &old {
+        let of_item = |found: &mut Found| match new.get(key) {
+            Some(new) => member_by_member(of, old, new, found),
+            None => found.add("", Some(old), None, Severity::Breaking),
+        };
+        found.within(key.as_deref(), of_item);
+    }
+    for (key, new) in new.iter().filter(|(key, _)| !old.contains_key(*key)) {
+        found.within(key.as_deref(), |found| {
+            found.add("", None, Some(new), Severity::Compatible);
+        });
+    }
+    found
+        .differences
+        .sort_by_key(|one| std::cmp::Reverse(one.severity));
+    found.differences
+}
+
+/// The items of a payload by name; what a server says of itself has none.
+fn items(of: Discovery, payload: Option<&str>) -> BTreeMap<Option<String>, Value> {
+    let page = payload.and_then(|payload| Page::read(of, payload.as_bytes()).ok());
+    let value = |text: &str| serde_json::from_str(text).unwrap_or_default();
+    match page {
+        None => BTreeMap::new(),
+        Some(Page::Whole(text)) => BTreeMap::from([(None, value(&text))]),
+        Some(Page::Items(_, items)) => items
+            .into_iter()
+            .map(|item| (Some(item.key.into()), value(&item.text)))
+            .collect(),
+    }
+}
+
+/// Collects differences and knows where they are.
+#[derive(Debug, Default)]
+struct Found {
+    item: Option<String>,
+    path: String,
+    differences: Vec<Difference>,
+}
+
+impl Found {
+    fn within(&mut self, item: Option<&str>, look: impl FnOnce(&mut Self)) {
+        self.item = item.map(str::to_owned);
+        look(self);
+    }
+
+    /// Looks one member further in.
+    fn at(&mut self, member: &str, look: impl FnOnce(&mut Self)) {
+        let len = self.path.len();
+        self.path.push('/');
+        self.path
+            .push_str(&member.replace('~', "~0").replace('/', "~1"));
+        look(self);
+        self.path.truncate(len);
+    }
+
+    fn add(&mut self, member: &str, old: Option<&Value>, new: Option<&Value>, severity: Severity) {
+        if old == new {
+            return;
+        }
+        let add = |found: &mut Self| {
+            found.differences.push(Difference {
+                item: found.item.clone(),
+                path: found.path.clone(),
+                severity,
+                before: old.map(Value::to_string),
+                after: new.map(Value::to_string),
+            });
+        };
+        match member {
+            "" => add(self),
+            member => self.at(member, add),
+        }
+    }
+}
+
+/// All members that either object has, with both values.
+fn pairs<'a>(
+    old: &'a Map<String, Value>,
+    new: &'a Map<String, Value>,
+) -> impl Iterator<Item = (&'a str, Option<&'a Value>, Option<&'a Value>)> {
+    let mut keys: Vec<&str> = old.keys().chain(new.keys()).map(String::as_str).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys.into_iter()
+        .map(|key| (key, old.get(key), new.get(key)))
+}
+
+/// One item in two versions, or what a server says of itself.
+fn member_by_member(of: Discovery, old: &Value, new: &Value, found: &mut Found) {
+    let empty = Map::new();
+    let (old, new) = (
+        old.as_object().unwrap_or(&empty),
+        new.as_object().unwrap_or(&empty),
+    );
+    for (key, old, new) in pairs(old, new) {
+        match (of, key) {
+            (
+                _,
+                "title" | "description" | "icons" | "name" | "size" | "instructions" | "serverInfo",
+            ) => {
+                found.add(key, old, new, Severity::Cosmetic);
+            }
+            (Discovery::Tools, "inputSchema") => {
+                found.at(key, |found| {
+                    schema::compare(schema::Side::Taken, old, new, found)
+                });
+            }
+            (Discovery::Tools, "outputSchema") if old.is_some() && new.is_some() => {
+                found.at(key, |found| {
+                    schema::compare(schema::Side::Given, old, new, found)
+                });
+            }
+            (Discovery::Tools, "outputSchema") => found.add(key, old, new, gone(new)),
+            (Discovery::Prompts, "arguments") => {
+                found.at(key, |found| arguments(old, new, found));
+            }
+            (Discovery::Initialize | Discovery::Discover, "capabilities") => {
+                found.at(key, |found| capabilities(old, new, found));
+            }
+            _ => found.add(key, old, new, Severity::Compatible),
+        }
+    }
+}
+
+/// What it means that something is there or no longer.
+fn gone(new: Option<&Value>) -> Severity {
+    match new {
+        Some(_) => Severity::Compatible,
+        None => Severity::Breaking,
+    }
+}
+
+fn capabilities(old: Option<&Value>, new: Option<&Value>, found: &mut Found) {
+    let empty = Map::new();
+    let object = |value: Option<&'_ Value>| value.and_then(Value::as_object).cloned();
+    let (old, new) = (object(old), object(new));
+    for (key, old, new) in pairs(
+        old.as_ref().unwrap_or(&empty),
+        new.as_ref().unwrap_or(&empty),
+    ) {
+        found.add(key, old, new, gone(new));
+    }
+}
+
+/// The arguments of a prompt, by name.
+fn arguments(old: Option<&Value>, new: Option<&Value>, found: &mut Found) {
+    let by_name = |value: Option<&Value>| -> Map<String, Value> {
+        let all = value.and_then(Value::as_array);
+        let named = |argument: &Value| {
+            let name = argument.get("name")?.as_str()?;
+            Some((name.to_owned(), argument.clone()))
+        };
+        all.into_iter().flatten().filter_map(named).collect()
+    };
+    let required = |argument: &Value| argument.get("required") == Some(&Value::Bool(true));
+    let (old, new) = (by_name(old), by_name(new));
+    for (name, old, new) in pairs(&old, &new) {
+        let severity = match (old, new) {
+            (_, None) => Severity::Breaking,
+            (None, Some(new)) if required(new) => Severity::Breaking,
+            (Some(old), Some(new)) if required(new) && !required(old) => Severity::Breaking,
+            (Some(old), Some(new)) if required(new) == required(old) => Severity::Cosmetic,
+            _ => Severity::Compatible,
+        };
+        found.add(name, old, new, severity);
+    }
+}
+
+#[cfg(test)]
+mod tests;

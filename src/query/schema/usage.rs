@@ -1,0 +1,126 @@
+//! What the tools that are listed cost, and which of them are used.
+
+use std::collections::HashSet;
+
+use rusqlite::params;
+
+use super::{SchemaFilter, Snapshot, snapshots};
+use crate::error::QueryError;
+use crate::query::reader::Source;
+use crate::query::row::text;
+use crate::query::{Reader, Window};
+use crate::wire::Discovery;
+use crate::wire::listing::Page;
+
+/// One token of a model for so many bytes of JSON: the rule of thumb for
+/// English text. What a tokeniser makes of it may be a third more or less.
+const BYTES_PER_TOKEN: usize = 4;
+
+/// What `requests.tool` holds at most, in characters.
+const TOOL_CHARS: usize = 256;
+
+/// A tool that a server lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Tool {
+    /// The recording point that saw it listed.
+    pub proxy: String,
+    /// The server's URL; empty for one in the recorder's own process.
+    pub upstream_url: String,
+    /// The tool's name.
+    pub name: String,
+    /// Size of its definition as JSON without white space and `_meta`.
+    pub bytes: usize,
+    /// About how many tokens that takes of a model's context: a quarter of the
+    /// bytes.
+    pub estimated_tokens: usize,
+    /// Whether it was called.
+    pub usage: Usage,
+}
+
+/// Whether a tool was called in the window that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Usage {
+    /// It was.
+    Called,
+    /// It was listed and never called.
+    Uncalled,
+}
+
+impl Reader {
+    /// The tools that are listed now, heaviest first, and whether each was
+    /// called in a window.
+    pub fn tools(&self, filter: &SchemaFilter, window: Window) -> Result<Vec<Tool>, QueryError> {
+        let mut filter = filter.clone();
+        filter.method = Some(Discovery::Tools.method().to_owned());
+        self.read(|source| {
+            let folded = folded(source, window)?;
+            let mut tools = Vec::new();
+            for snapshot in snapshots(source, &filter)? {
+                add_tools(source, snapshot, window, &folded, &mut tools)?;
+            }
+            tools.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
+            Ok(tools)
+        })
+    }
+}
+
+fn add_tools(
+    source: &Source<'_>,
+    snapshot: Snapshot,
+    window: Window,
+    folded: &HashSet<(String, String)>,
+    tools: &mut Vec<Tool>,
+) -> rusqlite::Result<()> {
+    let page = Page::read(Discovery::Tools, snapshot.payload.as_bytes());
+    let Ok(Page::Items(_, items)) = page else {
+        return Ok(());
+    };
+    let mut is_called = source.conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM requests
+         WHERE tool = ?1 AND ts >= ?2 AND ts < ?3 AND +proxy = ?4)",
+    )?;
+    for item in items {
+        let stored = match item.key.char_indices().nth(TOOL_CHARS) {
+            Some((end, _)) => item.key.get(..end).unwrap_or_default(),
+            None => &*item.key,
+        };
+        let called = folded.contains(&(snapshot.proxy.clone(), stored.to_owned()))
+            || is_called.query_row(
+                params![stored, window.since, window.until, snapshot.proxy],
+                |row| row.get(0),
+            )?;
+        tools.push(Tool {
+            proxy: snapshot.proxy.clone(),
+            upstream_url: snapshot.upstream_url.clone(),
+            name: item.key.into(),
+            bytes: item.text.len(),
+            estimated_tokens: item.text.len().div_ceil(BYTES_PER_TOKEN),
+            usage: match called {
+                true => Usage::Called,
+                false => Usage::Uncalled,
+            },
+        });
+    }
+    Ok(())
+}
+
+/// The tools whose calls are only known in sum any more, by recording point.
+fn folded(source: &Source<'_>, window: Window) -> rusqlite::Result<HashSet<(String, String)>> {
+    if !source.has_outcomes() {
+        return Ok(HashSet::new());
+    }
+    source
+        .conn
+        .prepare_cached(
+            "SELECT DISTINCT proxy, tool FROM request_rollups
+             WHERE tool <> '' AND start < ?2 AND ?1 - width < start",
+        )?
+        .query_map(params![window.since.max(0), window.until], |row| {
+            Ok((text(row, 0)?, text(row, 1)?))
+        })?
+        .collect()
+}
