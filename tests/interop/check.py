@@ -5,6 +5,7 @@
 Every expected row, every row too many and every fact of a session counts as one.
 """
 
+import hashlib
 import json
 import sqlite3
 import sys
@@ -88,6 +89,38 @@ def check_row(row, call):
         equal(row["bytes_out"], None, f"size of the answer: {what}")
 
 
+LISTINGS = {
+    "initialize": None,
+    "server/discover": None,
+    "tools/list": ("tools", "name"),
+    "resources/list": ("resources", "uri"),
+    "resources/templates/list": ("resourceTemplates", "uriTemplate"),
+    "prompts/list": ("prompts", "name"),
+}
+
+
+def check_listings(db):
+    """What the server was asked about itself is there, as its hash says, and in order."""
+    asked = db.execute("SELECT DISTINCT method FROM requests WHERE status = 'ok' AND end_reason IS NULL")
+    for method in sorted(LISTINGS.keys() & {row["method"] for row in asked}):
+        row = db.execute("SELECT * FROM server_schema WHERE method = ?", (method,)).fetchone()
+        if row is None:
+            check(False, f"no listing of {method}")
+            continue
+        equal(row["schema_hash"], hashlib.sha256(row["payload"].encode()).hexdigest(), f"hash of {method}")
+        payload = json.loads(row["payload"])
+        if LISTINGS[method] is None:
+            check(payload.get("serverInfo", {}).get("name"), f"no name of the server in {method}")
+        else:
+            array, key = LISTINGS[method]
+            names = [item[key] for item in payload[array]]
+            equal(names, sorted(names, key=str.encode), f"order of {method}")
+        first = "SELECT change_type FROM schema_changes WHERE method = ? ORDER BY id LIMIT 1"
+        equal(db.execute(first, (method,)).fetchone()[0], "initial", f"first change of {method}")
+    lost = "SELECT count(*) FROM listing_views WHERE content_hash NOT IN (SELECT content_hash FROM listing_payloads)"
+    equal(db.execute(lost).fetchone()[0], 0, "contents that are not kept")
+
+
 def main(store, paths):
     db = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
     db.row_factory = sqlite3.Row
@@ -122,6 +155,7 @@ def main(store, paths):
         for _ in found:
             check(False, f"a row that no call made: {what}")
 
+    check_listings(db)
     equal(db.execute("SELECT count(*) FROM losses").fetchone()[0], 0, "losses")
     print(f"{passed} passed, {failed} failed")
     return failed == 0

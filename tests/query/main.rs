@@ -5,6 +5,7 @@ mod support;
 
 mod data;
 mod logs;
+mod schema;
 mod slow;
 mod stats;
 mod who;

@@ -127,15 +127,56 @@ impl Account {
             assert_eq!(sessions, []);
         }
 
+        let listings = self.assert_listings(recording);
         let stats = recording
             .store
             .shutdown(Duration::from_secs(20))
             .expect("everything is written");
         // A request still open would have become one row more.
         let closed = sessions.iter().filter(|session| session.ended).count();
-        let events = (rows.len() + sessions.len() + closed) as u64;
+        let events = (rows.len() + sessions.len() + closed + listings) as u64;
         assert_eq!((stats.submitted, stats.written), (events, events));
         assert_eq!((stats.truncated, stats.unidentified), (0, 0));
+    }
+
+    /// What the client was told that the server offers is in the file, once.
+    /// Gives the number of the listings.
+    fn assert_listings(&self, recording: &Recording) -> usize {
+        const DISCOVERY: [&str; 6] = [
+            "initialize",
+            "prompts/list",
+            "resources/list",
+            "resources/templates/list",
+            "server/discover",
+            "tools/list",
+        ];
+        let asked = |method: &&&str| {
+            let mut lines = self.lines.iter();
+            lines.any(|line| line.method == **method && line.outcome == "ok")
+        };
+        let asked: Vec<&str> = DISCOVERY.iter().filter(asked).copied().collect();
+        let seen: Vec<String> =
+            recording.column("SELECT method FROM listing_views ORDER BY method");
+        assert_eq!(seen, asked);
+        let changes: Vec<String> = recording.column("SELECT change_type FROM schema_changes");
+        assert_eq!(changes, vec!["initial"; asked.len()]);
+        for payload in recording
+            .column::<String>("SELECT payload FROM server_schema WHERE method = 'tools/list'")
+        {
+            let payload: serde_json::Value = serde_json::from_str(&payload).expect("JSON");
+            let tools = payload["tools"].as_array().expect("an array");
+            let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str()).collect();
+            let all = [
+                server::ASK,
+                server::ECHO,
+                server::FAIL,
+                server::STALL,
+                server::STEPS,
+                server::WAIT,
+            ];
+            assert_eq!(names, all.map(Some));
+        }
+        seen.len()
     }
 
     fn assert_session(&self, sessions: &[SessionRow], rows: &[Row]) {
