@@ -1,10 +1,25 @@
 //! Wall-clock time as the file stores it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since the unix epoch, UTC; 0 for a clock before it.
 pub(crate) fn unix_ms() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as i64)
+    to_unix_ms(SystemTime::now())
+}
+
+/// The millisecond that `time` is in; 0 for one before the epoch.
+pub(crate) fn to_unix_ms(time: SystemTime) -> i64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, to_ms)
+}
+
+/// The beginning of that millisecond; the epoch for one before it, or one that
+/// is too late for the system's clock.
+pub(crate) fn from_unix_ms(ms: i64) -> SystemTime {
+    let since = Duration::from_millis(ms.try_into().unwrap_or(0));
+    UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
+}
+
+/// As many milliseconds as the file can hold.
+pub(crate) fn to_ms(duration: Duration) -> i64 {
+    duration.as_millis().try_into().unwrap_or(i64::MAX)
 }

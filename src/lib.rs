@@ -171,7 +171,8 @@
 //! | `cli` | the command `mcp-store` | no |
 //! | `decompression` | reads gzip, deflate, brotli and zstd bodies, whose rows are `opaque` without it [^limits] | no |
 //! | `proxy` | `proxy::Forward`, a streaming reverse proxy to put the layer on | no |
-//! | `serde` | `serde::Serialize` for the answers of [`query`] | no |
+//! | `rmcp` | makes the event and session stores those of rmcp 3.9 | no |
+//! | `tower-mcp` | makes the event and session stores those of tower-mcp 0.25 | no |
 //!
 //! [^limits]: Not beyond these bounds, which keep what a hostile body can cost small: 200
 //!     times its size and 4 MiB, in all 256 MiB but for event streams, a window of 8 MiB
@@ -185,12 +186,14 @@ mod clock;
 mod db;
 mod error;
 pub mod event;
+pub mod event_store;
 mod histogram;
 pub mod maintenance;
 #[cfg(feature = "proxy")]
 #[cfg_attr(docsrs, doc(cfg(feature = "proxy")))]
 pub mod proxy;
 pub mod query;
+pub mod session_store;
 mod store;
 mod wire;
 

@@ -8,6 +8,8 @@
 //! descriptor of a file drops the POSIX locks that SQLite holds on it in the
 //! same process.
 
+mod durable;
+mod event_rows;
 mod group;
 pub(crate) mod inspect;
 mod listing;
@@ -17,20 +19,30 @@ mod migrate;
 mod open;
 mod platform;
 pub(crate) mod read_only;
+mod reader;
 mod retention;
 pub(crate) mod rollup;
 mod runs;
 pub(crate) mod session_ids;
+mod session_rows;
 mod writer_lock;
 
+pub use durable::Synchronous;
+
+pub(crate) use durable::Durable;
+#[cfg(feature = "rmcp")]
+pub(crate) use event_rows::Token;
+pub(crate) use event_rows::{EventBounds, EventRow, LogKind};
 pub(crate) use group::{Group, WriteError};
 pub(crate) use listing::SeenListing;
 pub(crate) use losses::{Ledger, LossReason, Stretch};
 pub(crate) use open::Db;
+pub(crate) use reader::Reader;
 pub(crate) use retention::{Slice, Span};
 pub(crate) use rollup::Width;
 pub(crate) use runs::Accounts;
 pub(crate) use session_ids::SessionIdForm;
+pub(crate) use session_rows::SessionRow;
 
 /// The version of the tables that this release writes, as stored in
 /// `meta.schema_version`.

@@ -7,6 +7,7 @@
 //!    transaction that migrates: another process may have come first. That
 //!    reading decides; step 2 only spares a refused file from being written to.
 
+use std::cell::Cell;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ use rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
+use super::durable::{self, Durable, Synchronous};
+use super::event_rows::EventLogs;
 use super::read_only::{self, Access};
 use super::session_ids::{SessionIdForm, SessionIds};
 use super::writer_lock::WriterLock;
@@ -68,6 +71,9 @@ pub(crate) struct Db {
     run: String,
     lock: Option<WriterLock>,
     session_ids: SessionIds,
+    /// What the connection is set to; nothing where it must stay as it is.
+    synchronous: Option<Cell<Synchronous>>,
+    event_logs: EventLogs,
 }
 
 impl Db {
@@ -82,7 +88,7 @@ impl Db {
         let run = writer.to_string();
         let lock = WriterLock::acquire(&real, OPEN_PATIENCE);
         let alone = lock.as_ref().is_some_and(|lock| lock.alone);
-        make_ready(&conn, path, alone.then_some(run.as_str()))?;
+        let is_wal = make_ready(&conn, path, alone.then_some(run.as_str()))?;
         let session_ids = || SessionIds::of(&conn, form);
         let session_ids = patiently(OPEN_PATIENCE, group::is_busy, session_ids).map_err(failed)?;
         let lock = lock.and_then(|lock| lock.share(OPEN_PATIENCE));
@@ -98,6 +104,8 @@ impl Db {
             run,
             lock,
             session_ids,
+            synchronous: is_wal.then(|| Cell::new(Synchronous::Normal)),
+            event_logs: EventLogs::default(),
         })
     }
 
@@ -109,7 +117,7 @@ impl Db {
         let failed = |error| inspect::sqlite(path, "it cannot be opened for writing", error);
         let conn = connect(&real).map_err(failed)?;
         let identity = Identity::of(&real).map_err(|error| unwritable(path, error))?;
-        make_ready(&conn, path, None)?;
+        let is_wal = make_ready(&conn, path, None)?;
         keep_wal_on_close(&conn, false).map_err(failed)?;
         Ok(Self {
             conn,
@@ -118,14 +126,37 @@ impl Db {
             run: String::new(),
             lock: None,
             session_ids: SessionIds::Plain,
+            synchronous: is_wal.then(|| Cell::new(Synchronous::Normal)),
+            event_logs: EventLogs::default(),
         })
     }
 
     /// Begins a transaction, holding the write lock.
     pub(crate) fn group<'e>(&self) -> Result<Group<'_, 'e>, WriteError> {
+        self.synchronize(Synchronous::Normal)?;
         let run = self.lock.is_some().then_some(self.run.as_str());
         let tx = self.begin(WRITE_PATIENCE)?;
         Group::begin(tx, &self.conn, &self.session_ids, run).map_err(WriteError::Store)
+    }
+
+    /// Begins a transaction of what somebody waits for, holding the write lock.
+    pub(crate) fn durable(&mut self, synchronous: Synchronous) -> Result<Durable<'_>, WriteError> {
+        self.synchronize(synchronous)?;
+        // Not `self.begin`, which would take the logs too.
+        let begin = || Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
+        let tx = patiently(WRITE_PATIENCE, group::is_busy, begin).map_err(WriteError::Store)?;
+        Durable::begin(tx, &mut self.event_logs).map_err(WriteError::Store)
+    }
+
+    /// Sets how the next commits are made; inside a transaction it cannot be.
+    fn synchronize(&self, wanted: Synchronous) -> Result<(), WriteError> {
+        if let Some(current) = self.synchronous.as_ref().filter(|is| is.get() != wanted) {
+            self.conn
+                .pragma_update(None, "synchronous", wanted.as_str())
+                .map_err(WriteError::Store)?;
+            current.set(wanted);
+        }
+        Ok(())
     }
 
     pub(super) fn begin(&self, patience: Duration) -> Result<Transaction<'_>, WriteError> {
@@ -242,8 +273,8 @@ fn connect(real: &Path) -> rusqlite::Result<Connection> {
         real,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
-    conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.pragma_update(None, "busy_timeout", BUSY_TIMEOUT_MS)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
     // A file that step 3 refuses keeps its WAL.
     keep_wal_on_close(&conn, true)?;
     // The tables have one such constraint, on `status`, which our type keeps.
@@ -256,10 +287,14 @@ fn connect(real: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// Step 3, and what the connection is to be like after it.
-fn make_ready(conn: &Connection, path: &Path, sole_writer: Option<&str>) -> Result<(), OpenError> {
+fn make_ready(
+    conn: &Connection,
+    path: &Path,
+    sole_writer: Option<&str>,
+) -> Result<bool, OpenError> {
     let set_up = || set_up(conn, path, sole_writer);
     patiently(OPEN_PATIENCE, is_locked, set_up)?;
-    let settings = || switch_to_wal(conn).and_then(|()| bound(conn));
+    let settings = || switch_to_wal(conn).and_then(|is_wal| bound(conn).map(|()| is_wal));
     patiently(OPEN_PATIENCE, group::is_busy, settings)
         .map_err(|error| inspect::sqlite(path, "it cannot be opened for writing", error))
 }
@@ -317,7 +352,9 @@ fn set_up(conn: &Connection, path: &Path, sole_writer: Option<&str>) -> Result<(
         );
         OpenError::new(OpenErrorKind::MigrationFailed, path, detail).with_source(error)
     })?;
-    group::check_statements(&tx).map_err(|error| {
+    let takes_statements =
+        group::check_statements(&tx).and_then(|()| durable::check_statements(&tx));
+    takes_statements.map_err(|error| {
         let detail = "its tables do not take our statements; restore them, or give another path";
         OpenError::new(OpenErrorKind::IncompatibleTables, path, detail).with_source(error)
     })?;
@@ -332,14 +369,16 @@ fn set_up(conn: &Connection, path: &Path, sole_writer: Option<&str>) -> Result<(
         .map_err(failed)
 }
 
-fn switch_to_wal(conn: &Connection) -> rusqlite::Result<()> {
+/// Whether that worked.
+fn switch_to_wal(conn: &Connection) -> rusqlite::Result<bool> {
     let mode: String =
         conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-    if mode.eq_ignore_ascii_case("wal") {
+    let is_wal = mode.eq_ignore_ascii_case("wal");
+    if is_wal {
         // Elsewhere a power loss could then damage the file.
-        conn.pragma_update(None, "synchronous", "NORMAL")?;
+        conn.pragma_update(None, "synchronous", Synchronous::Normal.as_str())?;
     }
-    Ok(())
+    Ok(is_wal)
 }
 
 /// These read the file first, and so may meet another opening's lock.
@@ -366,7 +405,7 @@ fn write_meta(conn: &Connection) -> rusqlite::Result<()> {
 
 /// Which file a path leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
+pub(super) struct Identity {
     #[cfg(unix)]
     device: u64,
     #[cfg(unix)]
@@ -374,7 +413,7 @@ struct Identity {
 }
 
 impl Identity {
-    fn of(path: &Path) -> io::Result<Self> {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
         let metadata = fs::metadata(path)?;
         #[cfg(unix)]
         return Ok(Self {

@@ -10,9 +10,8 @@ use crate::clock;
 pub(crate) const DEFAULT_PROXY: &str = "default";
 
 /// How a request ended, as stored in `requests.status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum RequestStatus {
     /// A JSON-RPC result came, a tool that failed (`isError`) included.
     Ok,

@@ -9,8 +9,7 @@ use super::window::Window;
 use crate::error::QueryError;
 
 /// All sessions of clients that go by one name, on one platform.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Client {
     /// What it calls itself; `None` for those that do not say.

@@ -12,8 +12,7 @@ use crate::db::read_only::sidecar;
 use crate::error::QueryError;
 
 /// What a file is and how much is in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Info {
     /// The path as it was given.

@@ -14,8 +14,7 @@ use crate::error::QueryError;
 const LONG_SESSION: i64 = 5_000;
 
 /// A place in the order of [`Reader::logs`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct Position {
     /// When the request came.
     pub ts: i64,

@@ -9,8 +9,7 @@ use super::window::Window;
 use crate::error::QueryError;
 
 /// One stretch of time in which requests were lost: one row of `losses`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Loss {
     /// The row's number.

@@ -38,9 +38,9 @@
 //! smallest index), and what a target is asked of, without a method, with all
 //! requests of the window.
 //!
-//! Times are unix milliseconds in UTC, latencies are microseconds. With the
-//! feature `serde` every answer can be serialised; its fields are named like
-//! the columns of the file.
+//! Times are unix milliseconds in UTC, latencies are microseconds.
+//! Every answer can be serialised with serde; its fields are named like the
+//! columns of the file.
 
 mod clients;
 mod filter;

@@ -8,8 +8,7 @@ use crate::event::RequestStatus;
 /// One JSON-RPC request and its outcome: one row of `requests`.
 ///
 /// What the file does not tell, or does not have because it is of version 4, is `None`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Request {
     /// The row's number: rows are numbered as they are written, which is when

@@ -29,8 +29,7 @@ pub struct SchemaFilter {
 }
 
 /// The newest content of one listing: one row of `server_schema`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Snapshot {
     /// The recording point that saw it.
@@ -51,8 +50,7 @@ pub struct Snapshot {
 }
 
 /// One thing that changed: one row of `schema_changes`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct SchemaChange {
     /// The row's number.

@@ -10,8 +10,7 @@ use super::window::Window;
 use crate::error::QueryError;
 
 /// One session: one row of `sessions`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Session {
     /// Its id; `derived:` and more where the client sends none.

@@ -33,8 +33,7 @@ pub struct StatsFilter {
 }
 
 /// The statistics of a window.
-#[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Stats {
     /// All requests together.
@@ -48,8 +47,7 @@ pub struct Stats {
 }
 
 /// The statistics of one method or, where a tool is called, of one tool.
-#[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Group {
     /// The JSON-RPC method.
@@ -57,7 +55,7 @@ pub struct Group {
     /// The tool that it called.
     pub tool: Option<String>,
     /// Its statistics.
-    #[cfg_attr(feature = "serde", serde(flatten))]
+    #[serde(flatten)]
     pub figures: Figures,
 }
 
@@ -65,8 +63,7 @@ pub struct Group {
 ///
 /// Streams that are open for as long as somebody listens (`stream_end`) are
 /// calls without a latency.
-#[derive(Debug, Clone, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Figures {
     /// How many there are.
@@ -92,9 +89,8 @@ pub struct Figures {
 }
 
 /// Where percentiles come from.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Percentiles {
     /// From every single latency: the nearest rank.

@@ -1,8 +1,7 @@
 //! A stretch of time.
 
 /// A stretch of time in unix milliseconds: from `since` on, before `until`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct Window {
     /// The first moment of it.
     pub since: i64,

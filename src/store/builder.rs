@@ -6,6 +6,7 @@ use std::time::Duration;
 use std::{io, thread};
 
 use super::queue::{Limits, Queue};
+use super::readers::Readers;
 use super::upkeep::Upkeep;
 use super::writer::{Hook, Report, Writer};
 use super::{CaptureCounters, Handle, Retention, Shared, Store, StoreState};
@@ -162,6 +163,7 @@ impl StoreBuilder {
             // Only an empty path has no absolute form; opening tells of it.
             path: std::path::absolute(&self.path).unwrap_or(self.path),
             queue: Queue::new(self.limits),
+            readers: Readers::default(),
             counters: CaptureCounters::default(),
             layers: Mutex::new(Vec::new()),
         });

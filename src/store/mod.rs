@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Store::record ──> queue (bounded, one short lock) ──> writer thread ──> db
+//! what is awaited ──> lane (bounded, goes first) ─────────────^
 //!        flush, shutdown wait for the writer  ^                 │
 //!                                             └── accounts <────┘
 //! ```
@@ -16,7 +17,9 @@ mod builder;
 mod chains;
 mod deadline;
 mod entry;
+mod lane;
 mod queue;
+mod readers;
 mod retention;
 mod size;
 mod state;
@@ -30,6 +33,7 @@ pub use retention::Retention;
 pub use state::StoreState;
 pub use stats::Stats;
 
+pub(crate) use lane::{Action, Refusal};
 pub(crate) use stats::CaptureCounters;
 
 use std::fmt;
@@ -39,6 +43,7 @@ use std::time::{Duration, Instant};
 
 use self::deadline::Deadline;
 use self::queue::Queue;
+use self::readers::Readers;
 use crate::error::{FlushError, OpenError, ShutdownError};
 use crate::event::{ListingPage, StoreEvent};
 
@@ -68,6 +73,7 @@ struct Handle {
 struct Shared {
     path: PathBuf,
     queue: Queue,
+    readers: Readers,
     counters: CaptureCounters,
     layers: Mutex<Vec<Weak<dyn OpenCalls>>>,
 }

@@ -10,12 +10,14 @@
 //! for it without a second channel that could overtake the first.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use super::deadline::Deadline;
 use super::entry::Entry;
+use super::lane::{Command, Lane, Refusal};
 use super::{Stats, StoreState};
 use crate::clock;
 use crate::db::Stretch;
@@ -68,6 +70,8 @@ pub(super) struct Queue {
     limits: Limits,
     writer: OnceLock<ThreadId>,
     state: Mutex<State>,
+    /// Whether the lane holds something: told without the lock, as a hint.
+    has_commands: AtomicBool,
     /// The writer waits here.
     work: Condvar,
     /// Flushes and shutdowns wait here.
@@ -79,6 +83,8 @@ struct State {
     /// Only the last piece has room.
     pending: VecDeque<Chunk>,
     spares: Vec<Chunk>,
+    /// What somebody waits for; goes before all events.
+    lane: Lane,
     /// Bytes of all queued events.
     bytes: usize,
     /// The accounts; what the layers count is no part of them.
@@ -114,12 +120,27 @@ struct State {
 /// What there is for the writer to do.
 #[derive(Debug)]
 pub(super) enum Work {
+    Commands(Vec<Box<dyn Command>>),
     /// All events accepted before `until`, in unix milliseconds.
-    Events { chunks: VecDeque<Chunk>, until: i64 },
+    Events {
+        chunks: VecDeque<Chunk>,
+        until: i64,
+    },
     /// The layers have something to settle.
     Alarm,
-    /// The file is to be looked after. Events that wait are due at that moment.
-    Upkeep(Deadline),
+    /// The file is to be looked after.
+    Upkeep,
+}
+
+/// How a pause of the writer ended.
+#[derive(Debug)]
+pub(super) enum Pause {
+    /// It is over: time for another attempt.
+    Over,
+    /// Somebody waits for these.
+    Commands(Vec<Box<dyn Command>>),
+    /// There is to be no other attempt.
+    End,
 }
 
 /// What the writer is doing, so that nobody wakes it in vain.
@@ -131,6 +152,8 @@ enum Sleep {
     Idle,
     /// Asleep until the flush interval is over, or the alarm.
     Lingering,
+    /// Asleep until the next attempt at writing.
+    Pausing,
 }
 
 impl Queue {
@@ -141,6 +164,7 @@ impl Queue {
             state: Mutex::new(State {
                 pending: VecDeque::new(),
                 spares: Vec::new(),
+                lane: Lane::default(),
                 bytes: 0,
                 stats: Stats::default(),
                 accepted: 0,
@@ -159,6 +183,7 @@ impl Queue {
                 obstacle: None,
                 ended: false,
             }),
+            has_commands: AtomicBool::new(false),
             work: Condvar::new(),
             progress: Condvar::new(),
         }
@@ -190,7 +215,7 @@ impl Queue {
         }
         state.accept(event, bytes);
         let wake = match state.sleep {
-            Sleep::Awake => false,
+            Sleep::Awake | Sleep::Pausing => false,
             Sleep::Idle => true,
             Sleep::Lingering => state.is_half_full(self.limits),
         };
@@ -202,6 +227,25 @@ impl Queue {
             self.work.notify_one();
         }
         true
+    }
+
+    /// Has the writer do this at once; gives the command back if it will not.
+    pub(super) fn submit(&self, command: Box<dyn Command>) -> Result<(), Refusal> {
+        let mut state = self.lock();
+        if state.closing.is_some() {
+            return Err(Refusal::Closed);
+        }
+        state.lane.push(command)?;
+        self.has_commands.store(true, Ordering::Relaxed);
+        let wake = state.sleep != Sleep::Awake;
+        if wake {
+            state.sleep = Sleep::Awake;
+        }
+        drop(state);
+        if wake {
+            self.work.notify_one();
+        }
+        Ok(())
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -304,14 +348,17 @@ impl Queue {
     /// Waits for events and takes all there are, or for the alarm, or for the
     /// moment of upkeep; `None` when the queue is closed and empty.
     ///
-    /// Events that find the writer idle wait for one `interval`, later ones
-    /// until `due` or one of the intervals that follow it, so that what arrives
+    /// Commands go first, and at once. Events that find the writer idle wait for
+    /// one `interval`, later ones until `due` or one of the intervals that follow it, so that what arrives
     /// together is committed together. A flush, a shutdown and a queue more
     /// than half full end the wait.
-    pub(super) fn next(&self, mut due: Deadline, interval: Duration) -> Option<Work> {
+    pub(super) fn next(&self, due: &mut Deadline, interval: Duration) -> Option<Work> {
         let mut state = self.lock();
         loop {
             state.sleep = Sleep::Awake;
+            if let Some(commands) = self.take(&mut state) {
+                return Some(Work::Commands(commands));
+            }
             if state.closing.is_none() && state.alarm.has_passed() {
                 state.alarm = Deadline::NEVER;
                 return Some(Work::Alarm);
@@ -330,18 +377,18 @@ impl Queue {
             }
             if state.upkeep.has_passed() {
                 state.upkeep = Deadline::NEVER;
-                return Some(Work::Upkeep(due));
+                return Some(Work::Upkeep);
             }
             let moment = state.alarm.earlier(state.upkeep);
             if state.pending.is_empty() && state.rests == 0 {
                 state.sleep = Sleep::Idle;
                 state = moment.wait(&self.work, state);
-                due = Deadline::after(interval);
+                *due = Deadline::after(interval);
                 continue;
             }
             if state.pending.is_empty() && is_due {
                 state.rests -= 1;
-                due = Deadline::after(interval);
+                *due = Deadline::after(interval);
             }
             state.sleep = Sleep::Lingering;
             state = due.earlier(moment).wait(&self.work, state);
@@ -354,24 +401,43 @@ impl Queue {
         self.lock().upkeep = moment;
     }
 
-    /// Waits before another attempt at writing; `false` if there is to be none.
-    pub(super) fn pause(&self, pause: Duration) -> bool {
-        let over = Deadline::after(pause);
+    /// The commands that wait, if any do.
+    pub(super) fn take_commands(&self) -> Option<Vec<Box<dyn Command>>> {
+        self.has_commands().then(|| self.take(&mut self.lock()))?
+    }
+
+    /// Whether commands wait. Costs next to nothing.
+    pub(super) fn has_commands(&self) -> bool {
+        self.has_commands.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, state: &mut State) -> Option<Vec<Box<dyn Command>>> {
+        self.has_commands.store(false, Ordering::Relaxed);
+        state.lane.take()
+    }
+
+    /// Waits for the next attempt at writing, which is at `over`.
+    pub(super) fn pause(&self, over: Deadline) -> Pause {
         let mut state = self.lock();
         loop {
+            state.sleep = Sleep::Awake;
+            if let Some(commands) = self.take(&mut state) {
+                return Pause::Commands(commands);
+            }
             let until = match state.closing {
-                Some(end) if end.has_passed() || state.stats.queued == 0 => return false,
+                Some(end) if end.has_passed() || state.stats.queued == 0 => return Pause::End,
                 // Somebody waits for the end now.
                 Some(_) if !state.hurried => {
                     state.hurried = true;
-                    return true;
+                    return Pause::Over;
                 }
                 Some(end) => over.earlier(end),
                 None => over,
             };
             if over.has_passed() {
-                return true;
+                return Pause::Over;
             }
+            state.sleep = Sleep::Pausing;
             state = until.wait(&self.work, state);
         }
     }
@@ -427,8 +493,12 @@ impl Queue {
         state.bytes = 0;
         let dropped = std::mem::take(&mut state.pending);
         let refused = state.take_refused();
+        let commands = self.take(&mut state).unwrap_or_default();
         self.tell_progress(state);
         drop(dropped);
+        for command in commands {
+            command.refuse(Refusal::Closed);
+        }
         refused
     }
 

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,7 +14,8 @@ use uuid::Uuid;
 use super::chains::{Chains, Joined};
 use super::deadline::Deadline;
 use super::entry::Entry;
-use super::queue::{Chunk, Refused, Work};
+use super::lane::{Command, Refusal};
+use super::queue::{Chunk, Pause, Queue, Refused, Work};
 use super::trouble::Trouble;
 use super::upkeep::Upkeep;
 use super::{Shared, Stats, StoreState};
@@ -107,6 +109,15 @@ struct Rejected {
     first_reason: Option<String>,
 }
 
+/// What was committed of a group.
+struct Written {
+    /// How many of its pieces.
+    chunks: usize,
+    /// Every event accepted before then is.
+    as_of: i64,
+    rejected: Rejected,
+}
+
 /// Marks the queue as without a writer, also if the writer panicked.
 struct Ending<'a>(&'a Shared);
 
@@ -157,13 +168,11 @@ impl Writer {
         if self.open_first(report) {
             let mut due = Deadline::after(self.flush_interval);
             shared.queue.upkeep_at(self.upkeep.due());
-            while let Some(work) = shared.queue.next(due, self.flush_interval) {
+            while let Some(work) = shared.queue.next(&mut due, self.flush_interval) {
                 match work {
+                    Work::Commands(commands) => self.serve(commands),
                     Work::Alarm => shared.settle_overdue(),
-                    Work::Upkeep(then) => {
-                        due = then;
-                        self.keep_up();
-                    }
+                    Work::Upkeep => self.keep_up(),
                     Work::Events { chunks, until } => {
                         due = Deadline::after(self.flush_interval);
                         if !self.write(chunks, until) {
@@ -179,9 +188,8 @@ impl Writer {
     fn open_first(&mut self, report: Report) -> bool {
         let mut pause = PAUSE_FIRST;
         loop {
-            let error = match Db::open(&self.shared.path, self.id, self.session_ids) {
-                Ok(db) => {
-                    self.db = Some(db);
+            let error = match self.connection() {
+                Ok(_) => {
                     self.succeeded();
                     if let Some(report) = report {
                         // Whoever asked is gone if this fails, and the queue closes.
@@ -201,31 +209,94 @@ impl Writer {
             }
             self.failed(reason);
             self.ask_queue();
-            if !self.shared.queue.pause(pause) {
+            if !self.pause(pause) {
                 return false;
             }
             pause = (pause * 2).min(PAUSE_LONGEST);
         }
     }
 
+    /// Waits before another attempt and does meanwhile what cannot wait;
+    /// `false` if there is to be none.
+    fn pause(&mut self, pause: Duration) -> bool {
+        let over = Deadline::after(pause);
+        loop {
+            match self.shared.queue.pause(over) {
+                Pause::Over => return true,
+                Pause::Commands(commands) => self.serve(commands),
+                Pause::End => return false,
+            }
+        }
+    }
+
+    /// Does what somebody waits for, in one transaction, or says why not.
+    ///
+    /// While somebody else holds the file it is tried again for as long as
+    /// anybody waits; no other failure is worth the wait.
+    fn serve(&mut self, mut commands: Vec<Box<dyn Command>>) {
+        loop {
+            commands.retain(|command| !command.is_abandoned());
+            let refusal = match self.attempt_commands(&mut commands) {
+                Ok(()) => {
+                    for command in commands {
+                        command.acknowledge();
+                    }
+                    return;
+                }
+                Err(lock) if lock.is_lock && !self.shared.queue.is_overdue() => continue,
+                Err(obstacle) => Refusal::Failed(obstacle.reason),
+            };
+            for command in commands {
+                command.refuse(refusal.clone());
+            }
+            return;
+        }
+    }
+
+    fn attempt_commands(&mut self, commands: &mut [Box<dyn Command>]) -> Result<(), Obstacle> {
+        let Some(synchronous) = commands.iter().map(|command| command.synchronous()).max() else {
+            return Ok(());
+        };
+        let db = self.connection()?;
+        let attempt = || {
+            let mut transaction = db.durable(synchronous)?;
+            for command in commands {
+                command.apply(&mut transaction)?;
+            }
+            transaction.commit()
+        };
+        attempt().map_err(|error| self.failed_with(error))
+    }
+
     /// Writes `chunks`, which hold all events accepted before `until`, in groups;
     /// `false` if the time for it was up before.
     fn write(&mut self, mut chunks: VecDeque<Chunk>, until: i64) -> bool {
         while !chunks.is_empty() {
+            if let Some(commands) = self.shared.queue.take_commands() {
+                self.serve(commands);
+            }
             let mut group: Vec<Chunk> = chunks.drain(..self.group.min(chunks.len())).collect();
             self.read_pages(&mut group);
-            if chunks.is_empty() {
-                self.as_of = until;
-            }
+            let as_of = self.as_of..if chunks.is_empty() { until } else { self.as_of };
             let start = Instant::now();
-            let Some(rejected) = self.write_group(&group) else {
+            let Some(written) = self.write_group(&group, as_of) else {
                 return false;
             };
-            self.group = next_group(self.group, group.len(), start.elapsed());
-            self.call_hook(&group, &rejected);
+            self.as_of = written.as_of;
+            if written.chunks < group.len() {
+                let left = group.split_off(written.chunks);
+                left.into_iter()
+                    .rev()
+                    .for_each(|chunk| chunks.push_front(chunk));
+            } else {
+                self.group = next_group(self.group, group.len(), start.elapsed());
+            }
+            self.call_hook(&group, &written.rejected);
             self.upkeep.wrote(events(&group).count() as u64);
-            self.shared.queue.settle(group, rejected.places.len());
-            if !chunks.is_empty() {
+            self.shared
+                .queue
+                .settle(group, written.rejected.places.len());
+            if !chunks.is_empty() && !self.shared.queue.has_commands() {
                 std::thread::sleep(TURN);
                 // Under full load the queue never says that it is time.
                 if self.upkeep.due().has_passed() {
@@ -286,60 +357,66 @@ impl Writer {
     }
 
     /// Tries until the group is committed; `None` if the time was up before.
-    fn write_group(&mut self, group: &[Chunk]) -> Option<Rejected> {
+    fn write_group(&mut self, group: &[Chunk], as_of: Range<i64>) -> Option<Written> {
         let mut pause = PAUSE_FIRST;
         loop {
             if self.shared.queue.is_overdue() {
                 return None;
             }
             self.ask_queue();
-            match self.attempt(group) {
-                Ok(rejected) => {
+            match self.attempt(group, as_of.clone()) {
+                Ok(written) => {
                     self.succeeded();
-                    return Some(rejected);
+                    return Some(written);
                 }
                 Err(obstacle) => {
                     self.tell_outage(&obstacle);
                     self.failed(obstacle.reason);
                 }
             }
-            if !self.shared.queue.pause(pause) {
+            if !self.pause(pause) {
                 return None;
             }
             pause = (pause * 2).min(PAUSE_LONGEST);
         }
     }
 
-    fn attempt(&mut self, group: &[Chunk]) -> Result<Rejected, Obstacle> {
+    /// The ledger and the accounts change with the file or not at all.
+    fn attempt(&mut self, group: &[Chunk], as_of: Range<i64>) -> Result<Written, Obstacle> {
+        let shared = Arc::clone(&self.shared);
+        let (stats, mut ledger) = (self.stats, self.ledger.clone());
+        let db = self.connection()?;
+        match commit(db, group, &mut ledger, stats, as_of, &shared.queue) {
+            Ok(written) => {
+                self.ledger = ledger;
+                self.tell(&written.rejected);
+                Ok(written)
+            }
+            Err(error) => Err(self.failed_with(error)),
+        }
+    }
+
+    /// The file, opened if it is not or was moved.
+    fn connection(&mut self) -> Result<&mut Db, OpenError> {
         if let Some(db) = self.db.take_if(|db| db.is_displaced()) {
             let path = self.shared.path.display();
             tracing::warn!(%path, "the store's file was moved or removed, opening its path anew");
             db.leave(&self.stats.accounts(clock::unix_ms()));
             self.ledger.forget_rows();
         }
-        let db = match &self.db {
-            Some(db) => db,
-            None => {
-                let opened = Db::open(&self.shared.path, self.id, self.session_ids)?;
-                self.db.insert(opened)
-            }
-        };
-        // The ledger changes with the file or not at all.
-        let mut ledger = self.ledger.clone();
-        match commit(db, group, &mut ledger, self.stats, self.as_of) {
-            Ok(rejected) => {
-                self.ledger = ledger;
-                self.tell(&rejected);
-                Ok(rejected)
-            }
-            Err(error) => {
-                if error.is_of_connection() {
-                    self.db = None;
-                    self.ledger.forget_rows();
-                }
-                Err(error.into())
-            }
+        match &mut self.db {
+            Some(db) => Ok(db),
+            empty => Ok(empty.insert(Db::open(&self.shared.path, self.id, self.session_ids)?)),
         }
+    }
+
+    /// Lets go of a connection that is of no more use.
+    fn failed_with(&mut self, error: WriteError) -> Obstacle {
+        if error.is_of_connection() {
+            self.db = None;
+            self.ledger.forget_rows();
+        }
+        error.into()
     }
 
     /// Takes over what the queue refused, and the accounts of that moment.
@@ -433,6 +510,7 @@ impl Writer {
     /// Gives up what is left, tells so in the file if that is possible, and
     /// closes it.
     fn close(&mut self) {
+        self.shared.readers.close();
         let refused = self.shared.queue.give_up();
         if let Some(stretch) = refused.shutdown {
             let lost = stretch.dropped;
@@ -461,17 +539,26 @@ fn next_group(limit: usize, pieces: usize, took: Duration) -> usize {
     }
 }
 
-/// Writes the events of `group` in one transaction; `stats` is from before.
+/// Writes the events of `group` in one transaction, or the first pieces of it if
+/// somebody begins to wait for the writer. `stats` is from before, and so is the
+/// beginning of `as_of`; its end is right once the whole group is written.
 fn commit(
     db: &Db,
     group: &[Chunk],
     ledger: &mut Ledger,
     mut stats: Stats,
-    as_of: i64,
-) -> Result<Rejected, WriteError> {
+    as_of: Range<i64>,
+    queue: &Queue,
+) -> Result<Written, WriteError> {
     let mut transaction = db.group()?;
     let mut rejected = Rejected::default();
-    for (place, event) in events(group).enumerate() {
+    let mut chunks = 0;
+    let pieces = group.iter().take_while(|_| {
+        let goes_on = chunks == 0 || !queue.has_commands();
+        chunks += usize::from(goes_on);
+        goes_on
+    });
+    for (place, event) in pieces.flat_map(|chunk| &chunk.events).enumerate() {
         let added = match event {
             Entry::Event(event) => transaction.add(event),
             Entry::Listing(Some(seen)) => transaction.add_listing(seen),
@@ -492,10 +579,20 @@ fn commit(
     if failed > 0 {
         ledger.add(LossReason::WriteFailed, Stretch::now(failed));
     }
-    let events: usize = group.iter().map(|chunk| chunk.events.len()).sum();
+    let written = group.iter().take(chunks);
+    let events: usize = written.map(|chunk| chunk.events.len()).sum();
     stats.settle(events as u64, failed);
+    let as_of = if chunks == group.len() {
+        as_of.end
+    } else {
+        as_of.start
+    };
     transaction.commit(ledger, &stats.accounts(as_of))?;
-    Ok(rejected)
+    Ok(Written {
+        chunks,
+        as_of,
+        rejected,
+    })
 }
 
 fn events(group: &[Chunk]) -> impl Iterator<Item = &Entry> {

@@ -226,3 +226,50 @@ CREATE TABLE listing_views (
 );
 CREATE INDEX idx_listing_views
     ON listing_views (proxy, upstream_url, method, protocol_version, principal);
+
+-- Events of SSE streams, which the writer has acknowledged and a client may ask
+-- for again. A log is what is replayed together: a session's events, whose ids
+-- the server gives (`kind` 'session'), or one stream's, whose ids are given here
+-- (`kind` 'stream'), and which clients name by its token.
+CREATE TABLE sse_logs (
+    -- Never given out again, so that no event can come under another log.
+    log            INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind           TEXT    NOT NULL,
+    name           TEXT    NOT NULL,
+    token          BLOB,
+    -- The highest id that was evicted: behind it nothing is missing.
+    complete_after INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (kind, name)
+);
+CREATE UNIQUE INDEX idx_sse_logs_token ON sse_logs (token) WHERE token IS NOT NULL;
+
+-- `n` is when the event arrived, in unix microseconds, or one more than that of
+-- the event before: so the oldest of all logs are found without an index by
+-- time, and rows are only ever added at the end. `ts` is when it was produced.
+CREATE TABLE sse_events (
+    n        INTEGER PRIMARY KEY,
+    log      INTEGER NOT NULL,
+    id       INTEGER NOT NULL,
+    ts       INTEGER NOT NULL,
+    -- For the client's next attempt; an event of this alone has no data.
+    retry_ms INTEGER,
+    data     TEXT    NOT NULL,
+    UNIQUE (log, id)
+);
+
+-- One row: what all events take.
+CREATE TABLE sse_totals (
+    events INTEGER NOT NULL,
+    bytes  INTEGER NOT NULL
+);
+INSERT INTO sse_totals (events, bytes) VALUES (0, 0);
+
+-- What an SDK needs to take up a session again, in the SDK's own form.
+CREATE TABLE sdk_sessions (
+    session_id TEXT    NOT NULL,
+    sdk        TEXT    NOT NULL,
+    data       TEXT    NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (session_id, sdk)
+) WITHOUT ROWID;
+CREATE INDEX idx_sdk_sessions_expires ON sdk_sessions (expires_at);

@@ -16,9 +16,8 @@ use crate::wire::Discovery;
 use crate::wire::listing::Page;
 
 /// What a difference means for clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Only words for people and models differ: titles, descriptions, icons.
     Cosmetic,
@@ -41,8 +40,7 @@ impl Severity {
 }
 
 /// One member that differs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Difference {
     /// Name or URI of the item; `None` for what a server says of itself.
@@ -58,8 +56,7 @@ pub struct Difference {
 }
 
 /// A listing at two moments.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Comparison {
     /// The recording point that saw it.

@@ -12,8 +12,7 @@ use crate::query::{Figures, Reader, StatsFilter, Window};
 use crate::wire::Discovery;
 
 /// A change of a tool, and how its calls went before and after.
-#[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Effect {
     /// The change.

@@ -20,8 +20,7 @@ const BYTES_PER_TOKEN: usize = 4;
 const TOOL_CHARS: usize = 256;
 
 /// A tool that a server lists.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Tool {
     /// The recording point that saw it listed.
@@ -40,9 +39,8 @@ pub struct Tool {
 }
 
 /// Whether a tool was called in the window that was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Usage {
     /// It was.
     Called,

@@ -33,7 +33,7 @@ fn assert_balanced(queue: &Queue) {
 }
 
 fn take(queue: &Queue) -> Vec<Chunk> {
-    events(queue.next(Deadline::after(NONE), NONE)).into()
+    events(queue.next(&mut Deadline::after(NONE), NONE)).into()
 }
 
 #[track_caller]
@@ -152,7 +152,7 @@ fn events_wait_for_the_interval_unless_somebody_is_in_a_hurry() {
         queue.push(request());
         let writer = thread::spawn({
             let queue = Arc::clone(&queue);
-            move || events(queue.next(Deadline::after(LONG), LONG)).len()
+            move || events(queue.next(&mut Deadline::after(LONG), LONG)).len()
         });
         while queue.lock().sleep != Sleep::Lingering {
             thread::yield_now();
@@ -168,7 +168,7 @@ fn an_event_wakes_an_idle_writer() {
     let queue = Arc::new(queue(4, usize::MAX));
     let writer = thread::spawn({
         let queue = Arc::clone(&queue);
-        move || queue.next(Deadline::after(NONE), NONE).is_some()
+        move || queue.next(&mut Deadline::after(NONE), NONE).is_some()
     });
     while queue.lock().sleep != Sleep::Idle {
         thread::yield_now();
@@ -184,7 +184,7 @@ fn an_event_soon_after_others_does_not_wake_the_writer() {
     queue.settle(take(&queue), 0);
     let writer = thread::spawn({
         let queue = Arc::clone(&queue);
-        move || events(queue.next(Deadline::after(LONG), LONG)).len()
+        move || events(queue.next(&mut Deadline::after(LONG), LONG)).len()
     });
     while queue.lock().sleep != Sleep::Lingering {
         thread::yield_now();
@@ -204,7 +204,7 @@ fn a_writer_that_looked_in_vain_often_enough_sleeps_until_it_is_woken() {
     let writer = thread::spawn({
         let queue = Arc::clone(&queue);
         let interval = Duration::from_micros(10);
-        move || queue.next(Deadline::after(NONE), interval).is_none()
+        move || queue.next(&mut Deadline::after(NONE), interval).is_none()
     });
     while queue.lock().sleep != Sleep::Idle {
         thread::yield_now();
@@ -241,7 +241,7 @@ fn a_closed_queue_drops_and_counts_and_its_writer_ends_when_it_is_empty() {
     queue.push(request());
     assert_balanced(&queue);
     queue.settle(take(&queue), 0);
-    assert!(queue.next(Deadline::after(NONE), NONE).is_none());
+    assert!(queue.next(&mut Deadline::after(NONE), NONE).is_none());
     let refused = queue.give_up();
     assert_eq!(refused.shutdown.unwrap().dropped, 1);
     queue.end();
@@ -260,7 +260,7 @@ fn what_the_writer_gives_up_is_dropped_and_told_every_time() {
     queue.set_condition(StoreState::Failing { reason });
     queue.close(Deadline::after(NONE));
     assert!(queue.is_overdue());
-    assert!(!queue.pause(LONG));
+    assert!(matches!(queue.pause(Deadline::after(LONG)), Pause::End));
     assert_eq!(queue.give_up().shutdown.unwrap().dropped, 3);
     queue.end();
     for _ in 0..2 {
@@ -276,15 +276,17 @@ fn what_the_writer_gives_up_is_dropped_and_told_every_time() {
 fn a_pause_ends_when_somebody_waits_for_the_end() {
     let queue = queue(8, usize::MAX);
     queue.push(request());
-    assert!(queue.pause(NONE));
+    assert!(matches!(queue.pause(Deadline::after(NONE)), Pause::Over));
     thread::scope(|scope| {
-        let writer = scope.spawn(|| queue.pause(LONG));
+        let writer = scope.spawn(|| queue.pause(Deadline::after(LONG)));
         queue.close(Deadline::after(LONG));
-        assert!(writer.join().unwrap(), "one attempt more");
+        let pause = writer.join().unwrap();
+        assert!(matches!(pause, Pause::Over), "one attempt more");
     });
     drop(take(&queue));
     queue.give_up();
-    assert!(!queue.pause(LONG), "nothing is left to write");
+    let pause = queue.pause(Deadline::after(LONG));
+    assert!(matches!(pause, Pause::End), "nothing is left to write");
 }
 
 #[test]
@@ -292,7 +294,7 @@ fn the_alarm_wakes_an_idle_writer_at_the_earliest_moment_that_was_set() {
     let queue = Arc::new(queue(4, usize::MAX));
     let writer = thread::spawn({
         let queue = Arc::clone(&queue);
-        move || queue.next(Deadline::after(LONG), LONG)
+        move || queue.next(&mut Deadline::after(LONG), LONG)
     });
     while queue.lock().sleep != Sleep::Idle {
         thread::yield_now();

@@ -1,0 +1,72 @@
+//! One transaction of what somebody waits for.
+
+use rusqlite::{Connection, Transaction};
+
+use super::event_rows::{self, EventLogs};
+use super::{WriteError, session_rows};
+
+/// How safe a commit is when it returns.
+///
+/// Either way nothing is lost when the process ends, in whatever manner, and
+/// the file is never damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
+#[non_exhaustive]
+pub enum Synchronous {
+    /// SQLite's `NORMAL`: handed to the operating system. A power loss may take
+    /// the last commits back.
+    #[default]
+    Normal,
+    /// SQLite's `FULL`: on the disk. Costs a sync of the disk for each commit.
+    Full,
+}
+
+impl Synchronous {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "NORMAL",
+            Self::Full => "FULL",
+        }
+    }
+}
+
+/// An open transaction; rolled back unless it is committed.
+pub(crate) struct Durable<'c> {
+    pub(super) tx: Transaction<'c>,
+    pub(super) logs: &'c mut EventLogs,
+    pub(super) changes: event_rows::Changes,
+}
+
+impl<'c> Durable<'c> {
+    pub(super) fn begin(
+        tx: Transaction<'c>,
+        logs: &'c mut EventLogs,
+    ) -> Result<Self, rusqlite::Error> {
+        logs.forget_if_others_wrote(&tx)?;
+        Ok(Self {
+            tx,
+            logs,
+            changes: event_rows::Changes::default(),
+        })
+    }
+
+    /// Commits everything. What is remembered of the logs is forgotten where
+    /// that fails, and must be if this is never called.
+    pub(crate) fn commit(mut self) -> Result<(), WriteError> {
+        self.settle_events()?;
+        match self.tx.commit() {
+            Ok(()) => {
+                self.logs.keep();
+                Ok(())
+            }
+            Err(error) => Err(WriteError::Store(error)),
+        }
+    }
+}
+
+/// Whether the tables take every statement of these transactions.
+pub(super) fn check_statements(conn: &Connection) -> rusqlite::Result<()> {
+    let events = event_rows::STATEMENTS.iter();
+    events
+        .chain(&session_rows::STATEMENTS)
+        .try_for_each(|sql| conn.prepare(sql).map(drop))
+}

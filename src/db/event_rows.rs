@@ -1,0 +1,428 @@
+//! The events of SSE streams: `sse_logs`, `sse_events`, `sse_totals`.
+//!
+//! What an append needs to know of its log is remembered from one transaction
+//! to the next, for as long as no other connection writes to the file.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::durable::Durable;
+use super::{WriteError, group::count};
+use crate::clock;
+
+const FIND_LOG: &str = "SELECT log, token, complete_after,
+        (SELECT count(*) FROM sse_events e WHERE e.log = l.log),
+        (SELECT max(id) FROM sse_events e WHERE e.log = l.log)
+     FROM sse_logs l WHERE kind = ?1 AND name = ?2";
+const ADD_LOG: &str = "INSERT INTO sse_logs (kind, name, token) VALUES (?1, ?2, ?3)";
+const RAISE_LOG: &str =
+    "UPDATE sse_logs SET complete_after = max(complete_after, ?2) WHERE log = ?1";
+const REMOVE_LOG: &str = "DELETE FROM sse_logs WHERE log = ?1";
+const ADD: &str = "INSERT INTO sse_events (log, id, ts, retry_ms, data, n)
+     VALUES (?1, ?2, ?3, ?4, ?5, max(?6, 1 + coalesce((SELECT max(n) FROM sse_events), 0)))
+     ON CONFLICT (log, id) DO NOTHING";
+const REMOVE: &str = "DELETE FROM sse_events WHERE log = ?1 AND id = ?2
+     RETURNING length(CAST(data AS BLOB))";
+const REMOVE_LOWEST: &str = "DELETE FROM sse_events
+     WHERE n = (SELECT n FROM sse_events WHERE log = ?1 ORDER BY id LIMIT 1)
+     RETURNING id, length(CAST(data AS BLOB))";
+const REMOVE_ALL: &str = "DELETE FROM sse_events WHERE log = ?1
+     RETURNING length(CAST(data AS BLOB))";
+const TOTAL: &str = "UPDATE sse_totals SET events = events + ?1, bytes = bytes + ?2
+     RETURNING bytes";
+/// The next events in the order of arrival; whether each is the newest of its
+/// log, and whether a session that is kept has the name of the log.
+const OLDEST: &str = "SELECT e.n, e.log, e.id, length(CAST(e.data AS BLOB)),
+        e.id = (SELECT max(o.id) FROM sse_events o WHERE o.log = e.log),
+        EXISTS (SELECT 1 FROM sdk_sessions s JOIN sse_logs l ON l.name = s.session_id
+            WHERE l.log = e.log AND l.kind = 'session' AND s.expires_at > ?2)
+     FROM sse_events e WHERE e.n > ?1 ORDER BY e.n LIMIT ?3";
+
+pub(super) const STATEMENTS: [&str; 10] = [
+    FIND_LOG,
+    ADD_LOG,
+    RAISE_LOG,
+    REMOVE_LOG,
+    ADD,
+    REMOVE,
+    REMOVE_LOWEST,
+    REMOVE_ALL,
+    TOTAL,
+    OLDEST,
+];
+
+/// What an event takes in the totals beside its data, in bytes.
+const OVERHEAD: i64 = 64;
+
+/// How many logs are remembered.
+const REMEMBERED: usize = 4096;
+
+/// How many events one append may evict from its own log, when the log's bound
+/// was lowered.
+const EVICTED_AT_ONCE: u32 = 64;
+
+/// How many of the oldest events a transaction looks at, at least.
+const SLICE: i64 = 64;
+
+/// After how long the oldest events are looked at again that had to stay.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// Who gives the ids of a log's events, and what its name is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogKind {
+    /// The server. The name is the session's id.
+    Session,
+    /// This file. The name is the stream's.
+    #[cfg_attr(not(feature = "rmcp"), allow(dead_code))]
+    Stream,
+}
+
+impl LogKind {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Stream => "stream",
+        }
+    }
+}
+
+/// What clients name a stream by.
+pub(crate) type Token = [u8; 16];
+
+/// An event as the table holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EventRow {
+    pub(crate) ts: i64,
+    pub(crate) retry_ms: Option<i64>,
+    pub(crate) data: String,
+}
+
+/// How many events are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EventBounds {
+    /// Of one log; at least one is.
+    pub(crate) per_log: u64,
+    /// Of all logs, in bytes.
+    pub(crate) bytes: u64,
+    /// No older ones, in milliseconds.
+    pub(crate) age_ms: i64,
+}
+
+/// What is remembered of the logs between transactions.
+#[derive(Debug, Default)]
+pub(crate) struct EventLogs {
+    sessions: HashMap<Box<str>, Log>,
+    streams: HashMap<Box<str>, Log>,
+    /// As SQLite counts what other connections commit.
+    data_version: i64,
+    /// A transaction is open, which may still be rolled back.
+    uncertain: bool,
+    /// Every event up to this one had to stay when it was looked at.
+    looked_at: i64,
+    looked_since: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Log {
+    log: i64,
+    #[cfg_attr(not(feature = "rmcp"), allow(dead_code))]
+    token: Option<Token>,
+    events: u64,
+    newest: Option<i64>,
+}
+
+/// What a transaction has changed so far.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    appended: i64,
+    events: i64,
+    bytes: i64,
+    /// Logs and the highest ids that were evicted from them.
+    evicted: HashMap<i64, i64>,
+    bounds: Option<EventBounds>,
+}
+
+impl Changes {
+    fn add(&mut self, length: i64) {
+        self.events += 1;
+        self.bytes += OVERHEAD + length;
+    }
+
+    fn remove(&mut self, length: i64) {
+        self.events -= 1;
+        self.bytes -= OVERHEAD + length;
+    }
+
+    fn evict(&mut self, log: i64, id: i64, length: i64) {
+        self.remove(length);
+        let highest = self.evicted.entry(log).or_default();
+        *highest = id.max(*highest);
+    }
+}
+
+impl EventLogs {
+    pub(super) fn forget_if_others_wrote(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        let mut version = conn.prepare_cached("PRAGMA data_version")?;
+        let version: i64 = version.query_row([], |row| row.get(0))?;
+        if self.uncertain || version != self.data_version {
+            self.forget();
+            self.data_version = version;
+        }
+        self.uncertain = true;
+        Ok(())
+    }
+
+    /// What is remembered is in the file now.
+    pub(super) fn keep(&mut self) {
+        self.uncertain = false;
+        if self.sessions.len() + self.streams.len() > REMEMBERED {
+            self.sessions.clear();
+            self.streams.clear();
+        }
+    }
+
+    fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    fn get(&self, kind: LogKind, name: &str) -> Option<&Log> {
+        match kind {
+            LogKind::Session => self.sessions.get(name),
+            LogKind::Stream => self.streams.get(name),
+        }
+    }
+
+    fn of(&mut self, kind: LogKind) -> &mut HashMap<Box<str>, Log> {
+        match kind {
+            LogKind::Session => &mut self.sessions,
+            LogKind::Stream => &mut self.streams,
+        }
+    }
+}
+
+impl Durable<'_> {
+    /// Adds an event to a session's, in place of one of the same id.
+    pub(crate) fn append_event(
+        &mut self,
+        session_id: &str,
+        id: i64,
+        event: &EventRow,
+        bounds: EventBounds,
+    ) -> Result<(), WriteError> {
+        let log = self.log(LogKind::Session, session_id, None)?;
+        self.append(LogKind::Session, session_id, log, id, event, bounds)
+    }
+
+    /// Adds an event to a stream's, which gets `token` if it is new. Gives the
+    /// stream's token and the event's id.
+    #[cfg(feature = "rmcp")]
+    pub(crate) fn append_to_stream(
+        &mut self,
+        stream_id: &str,
+        token: Token,
+        event: &EventRow,
+        bounds: EventBounds,
+    ) -> Result<(Token, i64), WriteError> {
+        let log = self.log(LogKind::Stream, stream_id, Some(token))?;
+        let id = log.newest.unwrap_or(0).saturating_add(1);
+        self.append(LogKind::Stream, stream_id, log, id, event, bounds)?;
+        Ok((log.token.unwrap_or(token), id))
+    }
+
+    /// Removes a log and its events.
+    pub(crate) fn purge_events(&mut self, kind: LogKind, name: &str) -> Result<(), WriteError> {
+        let Some(log) = self.find(kind, name)? else {
+            return Ok(());
+        };
+        self.logs.of(kind).remove(name);
+        self.remove_log(log.log)
+    }
+
+    fn remove_log(&mut self, log: i64) -> Result<(), WriteError> {
+        let mut remove = self.tx.prepare_cached(REMOVE_ALL)?;
+        for length in remove.query_map([log], |row| row.get(0))? {
+            self.changes.remove(length?);
+        }
+        self.tx.prepare_cached(REMOVE_LOG)?.execute([log])?;
+        self.changes.evicted.remove(&log);
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        kind: LogKind,
+        name: &str,
+        mut log: Log,
+        id: i64,
+        event: &EventRow,
+        bounds: EventBounds,
+    ) -> Result<(), WriteError> {
+        let now = unix_us(clock::unix_ms());
+        let row = params![log.log, id, event.ts, event.retry_ms, event.data, now];
+        let mut add = self.tx.prepare_cached(ADD)?;
+        if add.execute(row)? == 0 {
+            // Taken out and put in again, so that it is as young as it is.
+            let mut remove = self.tx.prepare_cached(REMOVE)?;
+            self.changes
+                .remove(remove.query_row([log.log, id], |row| row.get(0))?);
+            log.events -= 1;
+            add.execute(row)?;
+        }
+        self.changes.add(count(event.data.len() as u64));
+        self.changes.appended += 1;
+        self.changes.bounds = Some(bounds);
+        log.events += 1;
+        log.newest = log.newest.max(Some(id));
+
+        let mut lowest = self.tx.prepare_cached(REMOVE_LOWEST)?;
+        for _ in 0..EVICTED_AT_ONCE {
+            if log.events <= bounds.per_log.max(1) {
+                break;
+            }
+            let (id, length) = lowest.query_row([log.log], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            self.changes.evict(log.log, id, length);
+            log.events -= 1;
+        }
+        match self.logs.of(kind).get_mut(name) {
+            Some(known) => *known = log,
+            None => drop(self.logs.of(kind).insert(name.into(), log)),
+        }
+        Ok(())
+    }
+
+    /// The log of that name; a new one gets `token`.
+    fn log(&self, kind: LogKind, name: &str, token: Option<Token>) -> Result<Log, WriteError> {
+        if let Some(log) = self.find(kind, name)? {
+            return Ok(log);
+        }
+        let mut add = self.tx.prepare_cached(ADD_LOG)?;
+        Ok(Log {
+            log: add.insert(params![kind.as_str(), name, token])?,
+            token,
+            events: 0,
+            newest: None,
+        })
+    }
+
+    fn find(&self, kind: LogKind, name: &str) -> Result<Option<Log>, WriteError> {
+        if let Some(log) = self.logs.get(kind, name) {
+            return Ok(Some(*log));
+        }
+        let mut find = self.tx.prepare_cached(FIND_LOG)?;
+        let found = find.query_row(params![kind.as_str(), name], |row| {
+            Ok(Log {
+                log: row.get(0)?,
+                token: row.get(1)?,
+                events: row.get::<_, i64>(3)?.try_into().unwrap_or(0),
+                newest: row.get(4)?,
+            })
+        });
+        Ok(found.optional()?)
+    }
+
+    /// Brings the totals up to date and evicts, of the oldest events, a slice
+    /// that is larger than what came.
+    pub(super) fn settle_events(&mut self) -> Result<(), WriteError> {
+        let mut evicted_any = false;
+        if let Some(bounds) = self.changes.bounds {
+            let now = clock::unix_ms();
+            let bytes = self.write_totals()?;
+            evicted_any = self.evict_oldest(bounds, bytes, now)?;
+        }
+        if self.changes.events != 0 || self.changes.bytes != 0 || evicted_any {
+            self.write_totals()?;
+        }
+        let mut raise = self.tx.prepare_cached(RAISE_LOG)?;
+        for (log, id) in self.changes.evicted.drain() {
+            raise.execute([log, id])?;
+        }
+        Ok(())
+    }
+
+    fn write_totals(&mut self) -> Result<i64, WriteError> {
+        let events = std::mem::take(&mut self.changes.events);
+        let bytes = std::mem::take(&mut self.changes.bytes);
+        let mut total = self.tx.prepare_cached(TOTAL)?;
+        Ok(total.query_row([events, bytes], |row| row.get(0))?)
+    }
+
+    fn evict_oldest(
+        &mut self,
+        bounds: EventBounds,
+        bytes: i64,
+        now: i64,
+    ) -> Result<bool, WriteError> {
+        let looked_since = self.logs.looked_since.get_or_insert_with(Instant::now);
+        if looked_since.elapsed() > LOOK_AGAIN {
+            *looked_since = Instant::now();
+            self.logs.looked_at = 0;
+        }
+        let slice = SLICE.max(self.changes.appended.saturating_mul(2));
+        let born = unix_us(now.saturating_sub(bounds.age_ms));
+        let mut surplus = bytes.saturating_sub(count(bounds.bytes));
+        let mut oldest = self.tx.prepare_cached(OLDEST)?;
+        let mut rows = oldest.query(params![self.logs.looked_at, now, slice])?;
+        let mut gone = Vec::new();
+        while let Some(row) = rows.next()? {
+            let event = Oldest::read(row)?;
+            let is_old = event.n < born;
+            if !is_old && surplus <= 0 {
+                break;
+            }
+            if event.is_newest && (!is_old || event.is_kept) {
+                self.logs.looked_at = event.n;
+                continue;
+            }
+            surplus -= OVERHEAD + event.length;
+            gone.push(event);
+        }
+        drop(rows);
+        drop(oldest);
+        for event in &gone {
+            if event.is_newest {
+                // Nobody has spoken there for so long.
+                self.remove_log(event.log)?;
+                continue;
+            }
+            let mut remove = self.tx.prepare_cached(REMOVE)?;
+            let removed = remove.query_row([event.log, event.id], |_| Ok(()));
+            if removed.optional()?.is_some() {
+                self.changes.evict(event.log, event.id, event.length);
+            }
+        }
+        if !gone.is_empty() {
+            self.logs.sessions.clear();
+            self.logs.streams.clear();
+        }
+        Ok(!gone.is_empty())
+    }
+}
+
+fn unix_us(ms: i64) -> i64 {
+    ms.saturating_mul(1000)
+}
+
+/// One of the oldest events.
+struct Oldest {
+    n: i64,
+    log: i64,
+    id: i64,
+    length: i64,
+    is_newest: bool,
+    is_kept: bool,
+}
+
+impl Oldest {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            n: row.get(0)?,
+            log: row.get(1)?,
+            id: row.get(2)?,
+            length: row.get(3)?,
+            is_newest: row.get(4)?,
+            is_kept: row.get(5)?,
+        })
+    }
+}

@@ -1,0 +1,111 @@
+use async_trait::async_trait;
+
+use super::{EventRecord, EventStore, Result};
+
+/// Answers replays from a cache where it can prove that nothing is missing,
+/// and else from the store behind it.
+///
+/// The proof asks nothing of the cache but its events. They answer a replay if
+/// their ids follow each other without a gap from the one that was asked for,
+/// so that there is no room for an evicted event between them, and if the
+/// store's events go on where they end. For that the store is asked for its
+/// end only: the newest cached event has to be there as it is here, and what
+/// another process appended behind it is added. So a store whose ids have gaps
+/// is always asked itself.
+///
+/// Not noticed is an event in the middle of a session that another process
+/// replaced, without the newest one being replaced too.
+#[derive(Debug, Clone)]
+pub struct CachingEventStore<Cache, Store> {
+    cache: Cache,
+    store: Store,
+}
+
+impl<Cache, Store> CachingEventStore<Cache, Store> {
+    /// Puts `cache` before `store`.
+    pub fn new(cache: Cache, store: Store) -> Self {
+        Self { cache, store }
+    }
+}
+
+impl<Cache: EventStore, Store: EventStore> CachingEventStore<Cache, Store> {
+    /// The events behind `after_id` if the cache has them without a gap.
+    async fn cached(&self, session_id: &str, after_id: u64) -> Option<Vec<EventRecord>> {
+        // A cache that fails is one that has nothing.
+        let events = self.cache.replay_after(session_id, after_id).await.ok()?;
+        let seamless = (1..)
+            .zip(&events)
+            .all(|(place, event)| event.id.checked_sub(place) == Some(after_id));
+        seamless.then_some(events)
+    }
+
+    /// Puts `events` into the cache, as far as that works.
+    async fn warm(&self, session_id: &str, events: &[EventRecord]) {
+        // A cache that is too small evicts the lowest ids. So it never has an
+        // older event in place of a newer one, whenever this is cut short.
+        for event in events.iter().rev() {
+            let added = self.cache.append(session_id, event.clone()).await;
+            if added.is_err() {
+                return self.empty(session_id).await;
+            }
+        }
+    }
+
+    /// Takes the events of a session from a cache that may be wrong about it.
+    async fn empty(&self, session_id: &str) {
+        if let Err(error) = self.cache.purge_session(session_id).await {
+            tracing::debug!(%error, "a session could not be taken from the cache of events");
+        }
+    }
+}
+
+#[async_trait]
+impl<Cache: EventStore, Store: EventStore> EventStore for CachingEventStore<Cache, Store> {
+    /// Appends to the store and then to the cache. If the cache fails, its error
+    /// is given though the event is in the store.
+    async fn append(&self, session_id: &str, event: EventRecord) -> Result<()> {
+        self.store.append(session_id, event.clone()).await?;
+        let cached = self.cache.append(session_id, event).await;
+        if cached.is_err() {
+            // It may have an older event of the same id.
+            self.empty(session_id).await;
+        }
+        cached
+    }
+
+    async fn replay_after(&self, session_id: &str, after_id: u64) -> Result<Vec<EventRecord>> {
+        let cached = self.cached(session_id, after_id).await.unwrap_or_default();
+        if let Some(newest) = cached.last() {
+            let before = newest.id.saturating_sub(1);
+            let end = self.store.replay_after(session_id, before).await?;
+            if let Some((same, later)) = end.split_first()
+                && is_same(same, newest)
+            {
+                let later = later.to_vec();
+                self.warm(session_id, &later).await;
+                return Ok([cached, later].concat());
+            }
+            // Purged, or begun anew.
+            self.empty(session_id).await;
+        }
+        let events = self.store.replay_after(session_id, after_id).await?;
+        self.warm(session_id, &events).await;
+        Ok(events)
+    }
+
+    /// Purges both, even if one fails. The cache's error is given before the store's.
+    async fn purge_session(&self, session_id: &str) -> Result<()> {
+        let cached = self.cache.purge_session(session_id).await;
+        let stored = self.store.purge_session(session_id).await;
+        cached.and(stored)
+    }
+
+    async fn complete_after(&self, session_id: &str) -> Result<Option<u64>> {
+        self.store.complete_after(session_id).await
+    }
+}
+
+/// Without the time, which a store keeps as precisely as it can.
+fn is_same(a: &EventRecord, b: &EventRecord) -> bool {
+    (a.id, &a.data) == (b.id, &b.data)
+}

@@ -1,0 +1,111 @@
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::{EventRecord, EventStore, Result};
+
+/// How many events of one session are kept unless something else is asked for.
+pub const DEFAULT_MAX_EVENTS_PER_SESSION: usize = 1000;
+
+/// Keeps events in memory: of each session the newest, up to a number.
+///
+/// Clones share what they keep. Sessions are kept until they are purged.
+#[derive(Clone)]
+pub struct MemoryEventStore {
+    capacity: usize,
+    logs: Arc<Mutex<HashMap<String, Log>>>,
+}
+
+/// The events of one session.
+#[derive(Default)]
+struct Log {
+    events: BTreeMap<u64, EventRecord>,
+    /// The highest id that was evicted.
+    complete_after: u64,
+}
+
+impl MemoryEventStore {
+    /// A store that keeps [`DEFAULT_MAX_EVENTS_PER_SESSION`].
+    pub fn new() -> Self {
+        Self::with_capacity(DEFAULT_MAX_EVENTS_PER_SESSION)
+    }
+
+    /// A store that keeps so many events of each session, at least one. Those
+    /// of the lowest ids are evicted.
+    pub fn with_capacity(max_events_per_session: usize) -> Self {
+        Self {
+            // The newest has to stay: peers count on from it.
+            capacity: max_events_per_session.max(1),
+            logs: Arc::default(),
+        }
+    }
+
+    /// How many events are kept, of all sessions.
+    pub async fn total_events(&self) -> usize {
+        self.logs().values().map(|log| log.events.len()).sum()
+    }
+
+    /// How many sessions have at least one event.
+    pub async fn session_count(&self) -> usize {
+        self.logs().len()
+    }
+
+    /// Held for moving records only, never across an await.
+    fn logs(&self) -> MutexGuard<'_, HashMap<String, Log>> {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryEventStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl EventStore for MemoryEventStore {
+    async fn append(&self, session_id: &str, event: EventRecord) -> Result<()> {
+        let mut logs = self.logs();
+        let log = logs.entry(session_id.to_owned()).or_default();
+        log.events.insert(event.id, event);
+        if log.events.len() > self.capacity
+            && let Some((id, _)) = log.events.pop_first()
+        {
+            log.complete_after = log.complete_after.max(id);
+        }
+        Ok(())
+    }
+
+    async fn replay_after(&self, session_id: &str, after_id: u64) -> Result<Vec<EventRecord>> {
+        let behind = (Bound::Excluded(after_id), Bound::Unbounded);
+        let logs = self.logs();
+        let events = logs.get(session_id).map(|log| log.events.range(behind));
+        Ok(events
+            .into_iter()
+            .flatten()
+            .map(|(_, event)| event.clone())
+            .collect())
+    }
+
+    async fn purge_session(&self, session_id: &str) -> Result<()> {
+        self.logs().remove(session_id);
+        Ok(())
+    }
+
+    async fn complete_after(&self, session_id: &str) -> Result<Option<u64>> {
+        Ok(self.logs().get(session_id).map(|log| log.complete_after))
+    }
+}
+
+/// Without the ids of the sessions, which open them, and without the events.
+impl fmt::Debug for MemoryEventStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryEventStore")
+            .field("capacity", &self.capacity)
+            .field("sessions", &self.logs().len())
+            .finish()
+    }
+}

@@ -1,0 +1,188 @@
+//! The store as rmcp's.
+//!
+//! rmcp asks for ids of its events, and resumes by such an id alone: it does not
+//! compare the stream that the id leads to with the session of whoever presents
+//! it. So an id has to be a key that nobody can make who has not been given one
+//! of the same stream. It is the stream's token, 128 random bits that the writer
+//! fixes with the stream's first event, and the event's place in that stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rmcp::model::ServerJsonRpcMessage;
+use rmcp::transport::common::server_side_http::ServerSseMessage;
+use rmcp::transport::streamable_http_server::session as theirs;
+use uuid::Uuid;
+
+use super::{EventStoreError, SqliteEventStore};
+use crate::clock;
+use crate::db::{Durable, EventBounds, EventRow, Synchronous, Token, WriteError};
+use crate::store::Action;
+
+/// For `LocalSessionManager::with_event_store`, with [`SqliteSessionStore`] as
+/// the `session_store` of `StreamableHttpServerConfig`: only with both is a
+/// session taken up again by another process.
+///
+/// A replay answers with what is kept. Where events before it were evicted, a
+/// warning is logged.
+///
+/// [`SqliteSessionStore`]: crate::session_store::SqliteSessionStore
+#[cfg_attr(docsrs, doc(cfg(feature = "rmcp")))]
+#[async_trait]
+impl theirs::EventStore for SqliteEventStore {
+    async fn store_event(
+        &self,
+        stream_id: &str,
+        event: &ServerSseMessage,
+    ) -> Result<theirs::EventId, theirs::EventStoreError> {
+        let append = Append {
+            stream_id: stream_id.into(),
+            token: new_token()?,
+            event: EventRow {
+                ts: clock::unix_ms(),
+                retry_ms: event.retry.map(clock::to_ms),
+                data: encode(event)?,
+            },
+            bounds: self.bounds,
+            synchronous: self.synchronous,
+        };
+        let appended = self.store.submit(append, self.timeout).await;
+        let (stream, place) = appended.map_err(EventStoreError::from)?;
+        Ok(EventId { stream, place }.to_string())
+    }
+
+    async fn replay_events_after(
+        &self,
+        last_event_id: &str,
+    ) -> Result<theirs::EventStream, theirs::EventStoreError> {
+        let unknown = || EventStoreError::Backend(String::from("there is no such event"));
+        let EventId { stream, place } = EventId::parse(last_event_id).ok_or_else(unknown)?;
+        let read = move |reader: &crate::db::Reader| reader.stream(stream, place);
+        let found = self.store.read(self.timeout, read).await;
+        let replay = found.map_err(EventStoreError::from)?.ok_or_else(unknown)?;
+        if !replay.is_complete {
+            tracing::warn!("a stream is resumed without events that were evicted");
+        }
+        let events = replay.events.into_iter().map(|(place, row)| {
+            let id = EventId { stream, place };
+            decode(&id, row)
+        });
+        let events: Vec<_> = events.collect::<Result<_, EventStoreError>>()?;
+        Ok(Box::pin(tokio_stream::iter(events)))
+    }
+}
+
+/// An event, by the token of its stream and its place there.
+struct EventId {
+    stream: Token,
+    place: i64,
+}
+
+impl std::fmt::Display for EventId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let stream = Uuid::from_bytes(self.stream);
+        write!(f, "{}-{}", stream.simple(), self.place)
+    }
+}
+
+impl EventId {
+    /// Reads what `Display` writes, and nothing else.
+    fn parse(text: &str) -> Option<Self> {
+        let (stream, place) = text.split_once('-')?;
+        let id = Self {
+            stream: Uuid::try_parse(stream).ok()?.into_bytes(),
+            place: place.parse().ok()?,
+        };
+        (id.place > 0 && id.to_string() == text).then_some(id)
+    }
+}
+
+fn new_token() -> Result<Token, EventStoreError> {
+    let mut token = Token::default();
+    getrandom::fill(&mut token).map_err(|error| EventStoreError::Backend(error.to_string()))?;
+    Ok(token)
+}
+
+fn encode(event: &ServerSseMessage) -> Result<String, EventStoreError> {
+    let message = event.message.as_deref().map(serde_json::to_string);
+    let message = message.transpose();
+    let data = message.map_err(|error| EventStoreError::Encode(error.to_string()))?;
+    Ok(data.unwrap_or_default())
+}
+
+fn decode(id: &EventId, row: EventRow) -> Result<ServerSseMessage, EventStoreError> {
+    let retry = row.retry_ms.and_then(|ms| u64::try_from(ms).ok());
+    let retry = retry.map(Duration::from_millis);
+    let mut event = ServerSseMessage::priming(id.to_string(), retry.unwrap_or_default());
+    event.retry = retry;
+    if !row.data.is_empty() {
+        let message: Result<ServerJsonRpcMessage, _> = serde_json::from_str(&row.data);
+        // Not the error's own text, which may quote the message.
+        let message = message.map_err(|_| {
+            EventStoreError::Decode(String::from("the data of an event is no message"))
+        })?;
+        event.message = Some(Arc::new(message));
+    }
+    Ok(event)
+}
+
+struct Append {
+    stream_id: Box<str>,
+    token: Token,
+    event: EventRow,
+    bounds: EventBounds,
+    synchronous: Synchronous,
+}
+
+impl Action for Append {
+    type Output = (Token, i64);
+
+    fn apply(&self, tx: &mut Durable<'_>) -> Result<Self::Output, WriteError> {
+        tx.append_to_stream(&self.stream_id, self.token, &self.event, self.bounds)
+    }
+
+    fn size(&self) -> usize {
+        self.stream_id.len() + self.event.data.len()
+    }
+
+    fn synchronous(&self) -> Synchronous {
+        self.synchronous
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_id_is_read_only_as_it_is_written() {
+        let id = EventId {
+            stream: [0xAB; 16],
+            place: 42,
+        };
+        let text = id.to_string();
+        assert_eq!(text, format!("{}-42", "ab".repeat(16)));
+        let read = EventId::parse(&text).unwrap();
+        assert_eq!((read.stream, read.place), (id.stream, id.place));
+        let stream = "ab".repeat(16);
+        for other in [
+            String::new(),
+            "-".to_owned(),
+            "42".to_owned(),
+            stream.clone(),
+            format!("{stream}-"),
+            format!("{stream}-0"),
+            format!("{stream}--1"),
+            format!("{stream}-+42"),
+            format!("{stream}-042"),
+            format!("{stream}-42 "),
+            format!("{stream}-9223372036854775808"),
+            format!("{}-42", stream.to_uppercase()),
+            format!("{}-42", &stream[1..]),
+            format!("{}-42", Uuid::from_bytes([0xAB; 16])),
+        ] {
+            assert!(EventId::parse(&other).is_none(), "{other}");
+        }
+    }
+}

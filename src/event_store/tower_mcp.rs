@@ -1,0 +1,49 @@
+//! The store as tower-mcp's, whose trait asks the same of it.
+
+use async_trait::async_trait;
+use tower_mcp::event_store as theirs;
+
+use super::{EventRecord, EventStore, EventStoreError, SqliteEventStore};
+
+/// For `HttpTransport::event_store`, with [`SqliteSessionStore`] for
+/// `HttpTransport::session_store`: only with both is a session taken up again
+/// by another process.
+///
+/// [`SqliteSessionStore`]: crate::session_store::SqliteSessionStore
+#[cfg_attr(docsrs, doc(cfg(feature = "tower-mcp")))]
+#[async_trait]
+impl theirs::EventStore for SqliteEventStore {
+    async fn append(&self, session_id: &str, event: theirs::EventRecord) -> theirs::Result<()> {
+        let mut record = EventRecord::new(event.id, event.data);
+        record.timestamp = event.timestamp;
+        Ok(EventStore::append(self, session_id, record).await?)
+    }
+
+    async fn replay_after(
+        &self,
+        session_id: &str,
+        after_id: u64,
+    ) -> theirs::Result<Vec<theirs::EventRecord>> {
+        let events = EventStore::replay_after(self, session_id, after_id).await?;
+        let records = events.into_iter().map(|event| {
+            let mut record = theirs::EventRecord::new(event.id, event.data);
+            record.timestamp = event.timestamp;
+            record
+        });
+        Ok(records.collect())
+    }
+
+    async fn purge_session(&self, session_id: &str) -> theirs::Result<()> {
+        Ok(EventStore::purge_session(self, session_id).await?)
+    }
+}
+
+impl From<EventStoreError> for theirs::EventStoreError {
+    fn from(error: EventStoreError) -> Self {
+        match error {
+            EventStoreError::Encode(reason) => Self::Encode(reason),
+            EventStoreError::Decode(reason) => Self::Decode(reason),
+            EventStoreError::Backend(reason) => Self::Backend(reason),
+        }
+    }
+}

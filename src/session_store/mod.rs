@@ -1,0 +1,101 @@
+//! Where an SDK keeps what it needs to take up a session again after a restart,
+//! or in another process.
+//!
+//! [`SessionStore`] keeps [`SessionRecord`]s, whose content only the SDK knows.
+//! Three implement it: [`MemorySessionStore`], [`SqliteSessionStore`], and
+//! [`CachingSessionStore`], which puts one before the other.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_mcp_store::Store;
+//! use tower_mcp_store::session_store::{SessionRecord, SessionStore};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("mcp.db");
+//! let store = Store::open(path)?;
+//! let sessions = store.session_store();
+//! let record = SessionRecord::new("my-sdk", "a session", "{}", Duration::from_secs(60));
+//! // In the file when this returns.
+//! sessions.save(&record).await?;
+//! assert!(sessions.load("my-sdk", "a session").await?.is_some());
+//! assert!(sessions.load("my-sdk", "another").await?.is_none());
+//! # Ok(())
+//! # }
+//! ```
+
+mod caching;
+mod error;
+mod memory;
+mod record;
+#[cfg(feature = "rmcp")]
+mod rmcp;
+mod sqlite;
+#[cfg(feature = "tower-mcp")]
+mod tower_mcp;
+
+pub use caching::CachingSessionStore;
+pub use error::{Result, SessionStoreError};
+pub use memory::MemorySessionStore;
+pub use record::SessionRecord;
+pub use sqlite::SqliteSessionStore;
+
+pub use crate::db::Synchronous;
+
+use async_trait::async_trait;
+
+/// Keeps the records of sessions by SDK and id.
+///
+/// A record that has expired is never given out, and is removed at some time.
+#[async_trait]
+pub trait SessionStore: Send + Sync + 'static {
+    /// Adds the record of a new session. `false` if there is a record of that
+    /// id, which has not expired and is left as it is.
+    ///
+    /// # Errors
+    ///
+    /// When the record is not kept, or it is not known whether it is.
+    async fn create(&self, record: &SessionRecord) -> Result<bool>;
+
+    /// Adds a record, in place of one of the same id.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    async fn save(&self, record: &SessionRecord) -> Result<()>;
+
+    /// The record of that id, unless it has expired.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    async fn load(&self, sdk: &str, id: &str) -> Result<Option<SessionRecord>>;
+
+    /// Removes the record of that id. One that is not known is no error.
+    ///
+    /// # Errors
+    ///
+    /// When it is not removed, or it is not known whether it is.
+    async fn delete(&self, sdk: &str, id: &str) -> Result<()>;
+}
+
+/// A shared store is a store.
+#[async_trait]
+impl<S: SessionStore + ?Sized> SessionStore for std::sync::Arc<S> {
+    async fn create(&self, record: &SessionRecord) -> Result<bool> {
+        (**self).create(record).await
+    }
+
+    async fn save(&self, record: &SessionRecord) -> Result<()> {
+        (**self).save(record).await
+    }
+
+    async fn load(&self, sdk: &str, id: &str) -> Result<Option<SessionRecord>> {
+        (**self).load(sdk, id).await
+    }
+
+    async fn delete(&self, sdk: &str, id: &str) -> Result<()> {
+        (**self).delete(sdk, id).await
+    }
+}

@@ -1,0 +1,155 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Result, SessionRecord, SessionStore, SessionStoreError};
+use crate::clock;
+use crate::db::{Durable, SessionRow, Synchronous, WriteError};
+use crate::store::{Action, Refusal, Store};
+
+/// Keeps records in the file of a [`Store`]; from [`Store::session_store`].
+///
+/// A change is in the file when its call returns, as with the events of
+/// [`SqliteEventStore`](crate::event_store::SqliteEventStore), which tells of
+/// durability and of the runtime. On an error both SDKs log a warning and go on
+/// with the session, which then cannot be taken up again.
+///
+/// Clones are handles on the same records. They keep the store open.
+#[derive(Debug, Clone)]
+pub struct SqliteSessionStore {
+    store: Store,
+    timeout: Duration,
+    synchronous: Synchronous,
+    #[cfg(feature = "rmcp")]
+    pub(super) rmcp_ttl: Duration,
+}
+
+impl Store {
+    /// The records of sessions in this file, with the default settings.
+    ///
+    /// The handle is a store of sessions for tower-mcp and rmcp too, with the
+    /// features of these names.
+    pub fn session_store(&self) -> SqliteSessionStore {
+        SqliteSessionStore {
+            store: self.clone(),
+            timeout: Duration::from_secs(5),
+            synchronous: Synchronous::Normal,
+            #[cfg(feature = "rmcp")]
+            rmcp_ttl: Duration::from_secs(7 * 24 * 60 * 60),
+        }
+    }
+}
+
+impl SqliteSessionStore {
+    /// How long a call waits at most; 5 seconds by default. What is not
+    /// committed by then is an error, and may be committed all the same.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// What a commit has to survive; the end of the process by default.
+    pub fn synchronous(mut self, synchronous: Synchronous) -> Self {
+        self.synchronous = synchronous;
+        self
+    }
+
+    /// How long a session of rmcp's can be taken up again, after it began or was
+    /// last taken up; seven days by default. rmcp itself sets no end.
+    #[cfg(feature = "rmcp")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rmcp")))]
+    pub fn rmcp_ttl(mut self, ttl: Duration) -> Self {
+        self.rmcp_ttl = ttl;
+        self
+    }
+
+    async fn change<T: Send + 'static>(
+        &self,
+        record: &SessionRecord,
+        apply: fn(&mut Durable<'_>, &SessionRow) -> std::result::Result<T, WriteError>,
+    ) -> Result<T> {
+        let change = Change {
+            row: SessionRow {
+                sdk: record.sdk.clone(),
+                session_id: record.id.clone(),
+                data: record.data.clone(),
+                expires_at: clock::to_unix_ms(record.expires_at),
+            },
+            apply,
+            synchronous: self.synchronous,
+        };
+        Ok(self.store.submit(change, self.timeout).await?)
+    }
+
+    /// Has a record live as long as this one, if it has not expired.
+    #[cfg(feature = "rmcp")]
+    pub(super) async fn prolong(&self, record: &SessionRecord) -> Result<()> {
+        self.change(record, |tx, row| tx.prolong_session(row, clock::unix_ms()))
+            .await
+    }
+}
+
+struct Change<T> {
+    row: SessionRow,
+    apply: fn(&mut Durable<'_>, &SessionRow) -> std::result::Result<T, WriteError>,
+    synchronous: Synchronous,
+}
+
+impl<T: Send + 'static> Action for Change<T> {
+    type Output = T;
+
+    fn apply(&self, tx: &mut Durable<'_>) -> std::result::Result<T, WriteError> {
+        (self.apply)(tx, &self.row)
+    }
+
+    fn size(&self) -> usize {
+        self.row.sdk.len() + self.row.session_id.len() + self.row.data.len()
+    }
+
+    fn synchronous(&self) -> Synchronous {
+        self.synchronous
+    }
+}
+
+#[async_trait]
+impl SessionStore for SqliteSessionStore {
+    async fn create(&self, record: &SessionRecord) -> Result<bool> {
+        self.change(record, |tx, row| tx.create_session(row, clock::unix_ms()))
+            .await
+    }
+
+    async fn save(&self, record: &SessionRecord) -> Result<()> {
+        self.change(record, |tx, row| tx.save_session(row, clock::unix_ms()))
+            .await
+    }
+
+    async fn load(&self, sdk: &str, id: &str) -> Result<Option<SessionRecord>> {
+        let (key, session_id) = (sdk.to_owned(), id.to_owned());
+        let found = self
+            .store
+            .read(self.timeout, move |reader| {
+                reader.session(&key, &session_id, clock::unix_ms())
+            })
+            .await?;
+        Ok(found.map(|(data, expires_at)| SessionRecord {
+            sdk: sdk.to_owned(),
+            id: id.to_owned(),
+            data,
+            expires_at: clock::from_unix_ms(expires_at),
+        }))
+    }
+
+    async fn delete(&self, sdk: &str, id: &str) -> Result<()> {
+        let record = SessionRecord::new(sdk, id, "", Duration::ZERO);
+        self.change(&record, |tx, row| {
+            tx.delete_session(&row.sdk, &row.session_id)
+        })
+        .await
+    }
+}
+
+impl From<Refusal> for SessionStoreError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Backend(refusal.to_string())
+    }
+}

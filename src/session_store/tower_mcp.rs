@@ -1,0 +1,62 @@
+//! The store as tower-mcp's.
+
+use async_trait::async_trait;
+use tower_mcp::session_store as theirs;
+use uuid::Uuid;
+
+use super::{SessionRecord, SessionStore, SessionStoreError, SqliteSessionStore};
+
+const SDK: &str = "tower-mcp";
+
+/// For `HttpTransport::session_store`.
+#[cfg_attr(docsrs, doc(cfg(feature = "tower-mcp")))]
+#[async_trait]
+impl theirs::SessionStore for SqliteSessionStore {
+    async fn create(&self, record: &mut theirs::SessionRecord) -> theirs::Result<()> {
+        while !SessionStore::create(self, &encode(record)?).await? {
+            record.id = Uuid::new_v4().to_string();
+        }
+        Ok(())
+    }
+
+    async fn save(&self, record: &theirs::SessionRecord) -> theirs::Result<()> {
+        Ok(SessionStore::save(self, &encode(record)?).await?)
+    }
+
+    async fn load(&self, id: &str) -> theirs::Result<Option<theirs::SessionRecord>> {
+        let record = SessionStore::load(self, SDK, id).await?;
+        record.as_ref().map(decode).transpose()
+    }
+
+    async fn delete(&self, id: &str) -> theirs::Result<()> {
+        Ok(SessionStore::delete(self, SDK, id).await?)
+    }
+}
+
+fn encode(record: &theirs::SessionRecord) -> theirs::Result<SessionRecord> {
+    let data = serde_json::to_string(record)
+        .map_err(|error| theirs::SessionStoreError::Encode(error.to_string()))?;
+    Ok(SessionRecord {
+        sdk: SDK.to_owned(),
+        id: record.id.clone(),
+        data,
+        expires_at: record.expires_at,
+    })
+}
+
+fn decode(record: &SessionRecord) -> theirs::Result<theirs::SessionRecord> {
+    // Not the error's own text, which may quote the record.
+    serde_json::from_str(&record.data).map_err(|_| {
+        theirs::SessionStoreError::Decode(String::from("the data is no record of tower-mcp's"))
+    })
+}
+
+impl From<SessionStoreError> for theirs::SessionStoreError {
+    fn from(error: SessionStoreError) -> Self {
+        match error {
+            SessionStoreError::Encode(reason) => Self::Encode(reason),
+            SessionStoreError::Decode(reason) => Self::Decode(reason),
+            SessionStoreError::Backend(reason) => Self::Backend(reason),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The lane of what somebody waits for.
+//!
+//! An event of telemetry is handed over and forgotten. A [`Command`] is awaited:
+//! whoever submits it hears when it is committed, or that it will not be. It
+//! goes before all events, wakes the writer at once, and gets a transaction of
+//! its own, with all the others that wait by then: so many callers share one
+//! commit, a row of telemetry that SQLite refuses is nothing to them, and that
+//! commit alone is synchronous where that is asked for.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::Store;
+use crate::db::{Durable, Synchronous, WriteError};
+
+/// How much the lane holds at most.
+const COMMANDS: usize = 65_536;
+const BYTES: usize = 64 << 20;
+
+/// What the writer can be asked to do.
+pub(crate) trait Action: Send + 'static {
+    type Output: Send + 'static;
+
+    /// Does it. Done again if the transaction has to be begun again.
+    fn apply(&self, tx: &mut Durable<'_>) -> Result<Self::Output, WriteError>;
+
+    /// About how much memory it takes, in bytes, beside itself.
+    fn size(&self) -> usize;
+
+    fn synchronous(&self) -> Synchronous;
+}
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The store is or was being shut down.
+    Closed,
+    /// Too many wait already.
+    Full,
+    /// It was not committed in time. It may still be.
+    TimedOut(Duration),
+    /// It cannot be written.
+    Failed(String),
+    /// There is no tokio runtime to wait in.
+    NoRuntime,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the store was shut down"),
+            Self::Full => f.write_str("too much is waiting to be written"),
+            Self::TimedOut(timeout) => write!(f, "the store did not answer in {timeout:?}"),
+            Self::Failed(reason) => f.write_str(reason),
+            Self::NoRuntime => f.write_str("not called from a tokio runtime"),
+        }
+    }
+}
+
+/// An [`Action`] and whoever waits for it.
+pub(super) trait Command: Send {
+    fn size(&self) -> usize;
+
+    fn synchronous(&self) -> Synchronous;
+
+    /// Whether nobody waits any more, so that nobody would hear of it.
+    fn is_abandoned(&self) -> bool;
+
+    /// Does it, and remembers how that went.
+    fn apply(&mut self, tx: &mut Durable<'_>) -> Result<(), WriteError>;
+
+    /// It is committed: tells how it went.
+    fn acknowledge(self: Box<Self>);
+
+    /// It is not committed.
+    fn refuse(self: Box<Self>, refusal: Refusal);
+}
+
+impl fmt::Debug for dyn Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command").finish_non_exhaustive()
+    }
+}
+
+struct Awaited<A: Action> {
+    action: A,
+    result: Option<Result<A::Output, Refusal>>,
+    reply: oneshot::Sender<Result<A::Output, Refusal>>,
+}
+
+impl<A: Action> Command for Awaited<A> {
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.action.size()
+    }
+
+    fn synchronous(&self) -> Synchronous {
+        self.action.synchronous()
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn apply(&mut self, tx: &mut Durable<'_>) -> Result<(), WriteError> {
+        self.result = Some(match self.action.apply(tx) {
+            Err(error @ WriteError::Row(_)) => Err(Refusal::Failed(error.to_string())),
+            done => Ok(done?),
+        });
+        Ok(())
+    }
+
+    fn acknowledge(self: Box<Self>) {
+        if let Some(result) = self.result {
+            // Whoever asked may have left.
+            drop(self.reply.send(result));
+        }
+    }
+
+    fn refuse(self: Box<Self>, refusal: Refusal) {
+        drop(self.reply.send(Err(refusal)));
+    }
+}
+
+/// The commands that wait.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    commands: Vec<Box<dyn Command>>,
+    bytes: usize,
+}
+
+impl Lane {
+    pub(super) fn push(&mut self, command: Box<dyn Command>) -> Result<(), Refusal> {
+        let bytes = self.bytes.saturating_add(command.size());
+        if self.commands.len() >= COMMANDS || bytes > BYTES {
+            return Err(Refusal::Full);
+        }
+        self.commands.push(command);
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// All of them, if there are any.
+    pub(super) fn take(&mut self) -> Option<Vec<Box<dyn Command>>> {
+        self.bytes = 0;
+        (!self.commands.is_empty()).then(|| std::mem::take(&mut self.commands))
+    }
+}
+
+impl Store {
+    /// Has the writer do this, and waits until it is committed.
+    pub(crate) fn submit<A: Action>(
+        &self,
+        action: A,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<A::Output, Refusal>> + Send {
+        let (reply, result) = oneshot::channel();
+        let command = Awaited {
+            action,
+            result: None,
+            reply,
+        };
+        let submitted = match tokio::runtime::Handle::try_current() {
+            Ok(_) => self.shared().queue.submit(Box::new(command)),
+            Err(_) => Err(Refusal::NoRuntime),
+        };
+        async move {
+            submitted?;
+            match tokio::time::timeout(timeout, result).await {
+                Ok(Ok(result)) => result,
+                // The writer let go of the command without a word: it panicked.
+                Ok(Err(_)) => Err(Refusal::Closed),
+                Err(_) => Err(Refusal::TimedOut(timeout)),
+            }
+        }
+    }
+}

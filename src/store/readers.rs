@@ -1,0 +1,99 @@
+//! Connections for reading, each used by one caller at a time.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task;
+
+use super::Store;
+use super::lane::Refusal;
+use crate::db::Reader;
+
+/// How many callers read at once.
+const READERS: usize = 4;
+
+/// Read-only connections, opened when they are needed.
+#[derive(Debug)]
+pub(super) struct Readers {
+    permits: Arc<Semaphore>,
+    /// Those not in use; nothing once the store is closed.
+    idle: Mutex<Option<Vec<Reader>>>,
+}
+
+impl Default for Readers {
+    fn default() -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(READERS)),
+            idle: Mutex::new(Some(Vec::new())),
+        }
+    }
+}
+
+impl Readers {
+    /// Held for moving connections only.
+    fn idle(&self) -> MutexGuard<'_, Option<Vec<Reader>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes those that are not in use, and the others after their use, so
+    /// that the writer is the last to leave the file and takes the WAL home.
+    pub(super) fn close(&self) {
+        let idle = self.idle().take();
+        drop(idle);
+    }
+
+    fn take(&self) -> Result<Option<Reader>, Refusal> {
+        let mut idle = self.idle();
+        let idle = idle.as_mut().ok_or(Refusal::Closed)?;
+        Ok(idle.pop())
+    }
+
+    fn give_back(&self, reader: Reader) {
+        if let Some(idle) = &mut *self.idle() {
+            idle.push(reader);
+        }
+    }
+}
+
+impl Store {
+    /// Reads on a thread of the runtime's for blocking work.
+    pub(crate) async fn read<T, E>(
+        &self,
+        timeout: Duration,
+        read: impl FnOnce(&Reader) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        E: std::fmt::Display,
+    {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(Refusal::NoRuntime);
+        }
+        let store = self.clone();
+        let reading = async {
+            let readers = &self.shared().readers;
+            let permit = Arc::clone(&readers.permits).acquire_owned().await;
+            let permit = permit.map_err(|_| Refusal::Closed)?;
+            let blocking = move || {
+                let _permit = permit;
+                let readers = &store.shared().readers;
+                let reader = match readers.take()?.filter(|reader| !reader.is_displaced()) {
+                    Some(reader) => reader,
+                    None => Reader::open(store.path()).map_err(Refusal::Failed)?,
+                };
+                let result = read(&reader).map_err(|error| Refusal::Failed(error.to_string()))?;
+                readers.give_back(reader);
+                Ok(result)
+            };
+            match task::spawn_blocking(blocking).await {
+                Ok(result) => result,
+                Err(error) => Err(Refusal::Failed(error.to_string())),
+            }
+        };
+        match tokio::time::timeout(timeout, reading).await {
+            Ok(result) => result,
+            Err(_) => Err(Refusal::TimedOut(timeout)),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The stores as the SDKs know them: their own contracts, and what their traits
+//! leave to us.
+
+mod support;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmcp::model::{
+    ClientCapabilities, Implementation, InitializeRequestParams, ServerJsonRpcMessage,
+};
+use rmcp::transport::common::server_side_http::ServerSseMessage;
+use rmcp::transport::streamable_http_server::session::{
+    self as rmcp_session, SessionState, SessionStore as _,
+};
+use rmcp::transport::{StreamableHttpServerConfig, streamable_http_server};
+use support::{LONG, connect, fresh, value};
+use tokio_stream::StreamExt;
+use tower_mcp::testing::store_contracts::{event_store_contract, session_store_contract};
+use tower_mcp_store::Store;
+use tower_mcp_store::event_store::SqliteEventStore;
+
+fn open(path: &Path) -> SqliteEventStore {
+    Store::open(path).unwrap().event_store()
+}
+
+#[tokio::test]
+async fn the_event_store_keeps_the_contract_of_tower_mcp() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut made = 0;
+    event_store_contract(|| {
+        made += 1;
+        open(&dir.path().join(format!("{made}.db")))
+    })
+    .await;
+    assert!(made > 0);
+}
+
+#[tokio::test]
+async fn the_session_store_keeps_the_contract_of_tower_mcp() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut made = 0;
+    session_store_contract(|| {
+        made += 1;
+        let path = dir.path().join(format!("{made}.db"));
+        Store::open(path).unwrap().session_store()
+    })
+    .await;
+    assert!(made > 0);
+}
+
+#[tokio::test]
+async fn the_handles_go_where_the_sdks_ask_for_them() {
+    let (_dir, path) = fresh();
+    let store = Store::open(path).unwrap();
+    let router = tower_mcp::McpRouter::new().server_info("s", "1");
+    let _ = tower_mcp::HttpTransport::new(router)
+        .event_store(Arc::new(store.event_store()))
+        .session_store(Arc::new(store.session_store()));
+    let _ = streamable_http_server::session::local::LocalSessionManager::default()
+        .with_event_store(Arc::new(store.event_store()));
+    let mut config = StreamableHttpServerConfig::default();
+    config.session_store = Some(Arc::new(store.session_store()));
+}
+
+fn message(id: i64) -> ServerSseMessage {
+    let json =
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"answer":{id},"a":{{"b":[1.5]}}}}}}"#);
+    let message: ServerJsonRpcMessage = serde_json::from_str(&json).unwrap();
+    ServerSseMessage::from_message(message)
+}
+
+/// As `EventStore`, under which name tower-mcp has a trait too.
+async fn store(events: &SqliteEventStore, stream: &str, event: &ServerSseMessage) -> String {
+    rmcp_session::EventStore::store_event(events, stream, event)
+        .await
+        .unwrap()
+}
+
+/// The ids and messages behind an id.
+async fn replay(
+    events: &SqliteEventStore,
+    id: &str,
+) -> Result<Vec<(String, serde_json::Value)>, rmcp_session::EventStoreError> {
+    let stream = rmcp_session::EventStore::replay_events_after(events, id).await?;
+    let message = |event: ServerSseMessage| {
+        let message = event
+            .message
+            .map(|message| serde_json::to_value(&*message).unwrap());
+        (event.event_id.unwrap(), message.unwrap_or_default())
+    };
+    Ok(stream.map(message).collect().await)
+}
+
+#[tokio::test]
+async fn events_of_rmcp_come_back_with_their_ids_in_order_also_after_a_restart() {
+    let (_dir, path) = fresh();
+    let mut ids = Vec::new();
+    for round in 0..3 {
+        let events = open(&path);
+        for id in 0..3 {
+            ids.push(store(&events, "stream", &message(3 * round + id)).await);
+        }
+    }
+    let events = open(&path);
+    let replayed = replay(&events, &ids[3]).await.unwrap();
+    let expected: Vec<_> = (4..9)
+        .map(|id| {
+            let message = serde_json::to_value(message(id as i64).message.as_deref()).unwrap();
+            (ids[id].clone(), message)
+        })
+        .collect();
+    assert_eq!(replayed, expected);
+    assert_eq!(replay(&events, &ids[8]).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_priming_event_of_rmcp_keeps_its_retry_and_has_no_message() {
+    let (_dir, path) = fresh();
+    let events = open(&path);
+    let first = store(&events, "stream", &message(1)).await;
+    let retry = Duration::from_millis(1234);
+    store(&events, "stream", &ServerSseMessage::retry(retry)).await;
+    store(&events, "stream", &message(2)).await;
+    let stream = rmcp_session::EventStore::replay_events_after(&events, &first).await;
+    let replayed: Vec<_> = stream.unwrap().collect().await;
+    assert_eq!(replayed[0].retry, Some(retry));
+    assert!(replayed[0].message.is_none());
+    assert_eq!(replayed[1].retry, None);
+    assert!(replayed[1].message.is_some());
+}
+
+#[tokio::test]
+async fn an_event_id_of_rmcp_leads_to_its_own_stream_and_to_no_other() {
+    let (_dir, path) = fresh();
+    let events = open(&path);
+    let mut first = Vec::new();
+    let streams = ["a", "b", "a:common", "a ", "", "stream", "session"];
+    for stream in streams {
+        first.push(store(&events, stream, &message(0)).await);
+    }
+    for (place, stream) in (1..).zip(streams) {
+        store(&events, stream, &message(place)).await;
+    }
+    for (place, id) in (1..).zip(&first) {
+        let replayed = replay(&events, id).await.unwrap();
+        let answers: Vec<_> = replayed
+            .iter()
+            .map(|(_, message)| message["id"].clone())
+            .collect();
+        assert_eq!(answers, [place]);
+    }
+    let token = |id: &str| id.split_once('-').unwrap().0.to_owned();
+    let tokens: std::collections::HashSet<_> = first.iter().map(|id| token(id)).collect();
+    assert_eq!(tokens.len(), streams.len());
+
+    // Made up, cut, of an event that is still to come, or of another trait's.
+    for id in [
+        "",
+        "1",
+        "a",
+        "stream",
+        "a:common",
+        "0/0",
+        "00000000000000000000000000000000-1",
+        &token(&first[0]),
+        &format!("{}-", token(&first[0])),
+        &format!("{}-3", token(&first[0])),
+        &format!("{}-99", token(&first[0])),
+        &format!("{}%-1", &token(&first[0])[..31]),
+        &first[0].to_uppercase(),
+    ] {
+        let error = replay(&events, id).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "backend error: there is no such event",
+            "{id}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn streams_of_rmcp_and_sessions_of_tower_mcp_do_not_see_each_other() {
+    use tower_mcp_store::event_store::{EventRecord, EventStore};
+
+    let (_dir, path) = fresh();
+    let events = open(&path);
+    let id = store(&events, "x", &message(1)).await;
+    events.append("x", EventRecord::new(7, "{}")).await.unwrap();
+    assert_eq!(events.replay_after("x", 0).await.unwrap().len(), 1);
+    assert_eq!(events.replay_after(&id, 0).await.unwrap(), []);
+    assert_eq!(replay(&events, &id).await.unwrap(), []);
+    events.purge_session("x").await.unwrap();
+    store(&events, "x", &message(2)).await;
+    assert_eq!(replay(&events, &id).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_stream_of_rmcp_lost_to_its_bound_is_skipped_and_the_rest_replayed() {
+    let (_dir, path) = fresh();
+    let events = open(&path).max_events_per_session(3);
+    let mut ids = Vec::new();
+    for id in 0..6 {
+        ids.push(store(&events, "stream", &message(id)).await);
+    }
+    let replayed = replay(&events, &ids[0]).await.unwrap();
+    let replayed: Vec<_> = replayed.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(replayed, ids[3..]);
+}
+
+#[tokio::test]
+async fn an_event_of_rmcp_is_committed_before_its_id_is_known() {
+    let (_dir, path) = fresh();
+    let events = open(&path);
+    store(&events, "stream", &message(1)).await;
+    let count = "SELECT count(*) FROM sse_events";
+    assert_eq!(value::<i64>(&connect(&path), count), 1);
+}
+
+#[tokio::test]
+async fn a_session_of_rmcp_is_kept_until_it_is_deleted_or_its_time_is_up() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    let sessions = store.session_store().rmcp_ttl(Duration::from_secs(60));
+    let client = Implementation::new("client", "1.2.3");
+    let params = InitializeRequestParams::new(ClientCapabilities::default(), client);
+    let state = SessionState::new(params);
+    sessions.store("s", &state).await.unwrap();
+    let expires = || -> i64 { value(&connect(&path), "SELECT expires_at FROM sdk_sessions") };
+    let before = expires();
+
+    let later = sessions.clone().rmcp_ttl(Duration::from_secs(120));
+    let loaded = later.load("s").await.unwrap().unwrap();
+    assert_eq!(
+        serde_json::to_value(loaded).unwrap(),
+        serde_json::to_value(&state).unwrap()
+    );
+    assert!(
+        expires() >= before + 50_000,
+        "a session in use is kept longer"
+    );
+    assert!(sessions.load("other").await.unwrap().is_none());
+    sessions.delete("s").await.unwrap();
+    assert!(sessions.load("s").await.unwrap().is_none());
+
+    sessions
+        .rmcp_ttl(Duration::ZERO)
+        .store("t", &state)
+        .await
+        .unwrap();
+    assert!(later.load("t").await.unwrap().is_none());
+    store.shutdown(LONG).unwrap();
+}

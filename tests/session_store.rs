@@ -1,0 +1,228 @@
+//! One suite for every store of sessions, and what each promises beside it.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use support::{LONG, connect, fresh, value};
+use tempfile::TempDir;
+use tower_mcp_store::Store;
+use tower_mcp_store::session_store::{
+    CachingSessionStore, MemorySessionStore, SessionRecord, SessionStore, SessionStoreError,
+    SqliteSessionStore,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn record(id: &str, data: &str) -> SessionRecord {
+    SessionRecord::new("sdk", id, data, HOUR)
+}
+
+fn expired(id: &str) -> SessionRecord {
+    let mut record = record(id, "expired");
+    record.expires_at = SystemTime::now() - HOUR;
+    record
+}
+
+async fn data(store: &impl SessionStore, sdk: &str, id: &str) -> Option<String> {
+    let record = store.load(sdk, id).await.unwrap()?;
+    assert_eq!((&*record.sdk, &*record.id), (sdk, id));
+    Some(record.data)
+}
+
+fn memory() -> (MemorySessionStore, ()) {
+    (MemorySessionStore::new(), ())
+}
+
+fn sqlite() -> (SqliteSessionStore, TempDir) {
+    let (dir, path) = fresh();
+    (Store::open(path).unwrap().session_store(), dir)
+}
+
+fn caching() -> (
+    CachingSessionStore<MemorySessionStore, SqliteSessionStore>,
+    TempDir,
+) {
+    let (store, dir) = sqlite();
+    (
+        CachingSessionStore::new(MemorySessionStore::new(), store),
+        dir,
+    )
+}
+
+macro_rules! conformance {
+    ($make:ident) => {
+        mod $make {
+            use super::*;
+
+            #[tokio::test]
+            async fn what_is_saved_is_loaded_under_its_sdk_and_id() {
+                let (store, _guard) = super::$make();
+                for (sdk, id) in [("a", "1"), ("a", "2"), ("b", "1"), ("", "a1"), ("a1", "")] {
+                    let record = SessionRecord::new(sdk, id, format!("{sdk}/{id}"), HOUR);
+                    store.save(&record).await.unwrap();
+                }
+                for (sdk, id) in [("a", "1"), ("a", "2"), ("b", "1"), ("", "a1"), ("a1", "")] {
+                    assert_eq!(data(&store, sdk, id).await, Some(format!("{sdk}/{id}")));
+                }
+                assert_eq!(data(&store, "b", "2").await, None);
+            }
+
+            #[tokio::test]
+            async fn a_record_comes_back_whole_with_its_end_to_the_millisecond() {
+                let (store, _guard) = super::$make();
+                let record = record("s", "{\"\u{1F980}\":\"\\u0000 ' \0\"}");
+                store.save(&record).await.unwrap();
+                let loaded = store.load("sdk", "s").await.unwrap().unwrap();
+                assert_eq!(loaded.data, record.data);
+                let lost = record.expires_at.duration_since(loaded.expires_at).unwrap();
+                assert!(lost < Duration::from_millis(1), "{lost:?}");
+            }
+
+            #[tokio::test]
+            async fn a_record_saved_again_is_replaced() {
+                let (store, _guard) = super::$make();
+                store.save(&record("s", "one")).await.unwrap();
+                store.save(&record("s", "two")).await.unwrap();
+                assert_eq!(data(&store, "sdk", "s").await.unwrap(), "two");
+            }
+
+            #[tokio::test]
+            async fn a_record_is_created_once() {
+                let (store, _guard) = super::$make();
+                assert!(store.create(&record("s", "one")).await.unwrap());
+                assert!(!store.create(&record("s", "two")).await.unwrap());
+                assert_eq!(data(&store, "sdk", "s").await.unwrap(), "one");
+                let other = SessionRecord::new("other", "s", "", HOUR);
+                assert!(store.create(&other).await.unwrap());
+            }
+
+            #[tokio::test]
+            async fn an_expired_record_is_neither_given_out_nor_in_the_way() {
+                let (store, _guard) = super::$make();
+                store.save(&expired("s")).await.unwrap();
+                assert_eq!(data(&store, "sdk", "s").await, None);
+                assert!(store.create(&record("s", "new")).await.unwrap());
+                assert_eq!(data(&store, "sdk", "s").await.unwrap(), "new");
+                let at_once = SessionRecord::new("sdk", "t", "", Duration::ZERO);
+                store.save(&at_once).await.unwrap();
+                assert_eq!(data(&store, "sdk", "t").await, None);
+            }
+
+            #[tokio::test]
+            async fn a_record_can_live_longer_than_any_clock_goes() {
+                let (store, _guard) = super::$make();
+                let record = SessionRecord::new("sdk", "s", "for ever", Duration::MAX);
+                store.save(&record).await.unwrap();
+                assert_eq!(data(&store, "sdk", "s").await.unwrap(), "for ever");
+            }
+
+            #[tokio::test]
+            async fn a_delete_takes_one_record_and_can_be_repeated() {
+                let (store, _guard) = super::$make();
+                store.save(&record("s", "")).await.unwrap();
+                store.save(&record("t", "kept")).await.unwrap();
+                for _ in 0..2 {
+                    store.delete("sdk", "s").await.unwrap();
+                    assert_eq!(data(&store, "sdk", "s").await, None);
+                }
+                store.delete("other", "t").await.unwrap();
+                assert_eq!(data(&store, "sdk", "t").await.unwrap(), "kept");
+            }
+
+            #[tokio::test]
+            async fn it_works_behind_a_trait_object() {
+                let (store, _guard) = super::$make();
+                let store: Arc<dyn SessionStore> = Arc::new(store);
+                assert!(store.create(&record("s", "one")).await.unwrap());
+                assert_eq!(data(&store, "sdk", "s").await.unwrap(), "one");
+                store.delete("sdk", "s").await.unwrap();
+            }
+
+            #[tokio::test]
+            async fn of_many_callers_one_creates() {
+                let (store, _guard) = super::$make();
+                let store = Arc::new(store);
+                let creates = (0..20).map(|_| {
+                    let store = Arc::clone(&store);
+                    tokio::spawn(async move { store.create(&record("s", "")).await.unwrap() })
+                });
+                let mut created = 0;
+                for create in creates.collect::<Vec<_>>() {
+                    created += u32::from(create.await.unwrap());
+                }
+                assert_eq!(created, 1);
+            }
+        }
+    };
+}
+
+conformance!(memory);
+conformance!(caching);
+conformance!(sqlite);
+
+#[tokio::test]
+async fn both_tiers_are_written_and_a_miss_warms_the_cache() {
+    let (cache, backend) = (MemorySessionStore::new(), MemorySessionStore::new());
+    let store = CachingSessionStore::new(cache.clone(), backend.clone());
+    store.save(&record("s", "one")).await.unwrap();
+    assert_eq!(data(&cache, "sdk", "s").await.unwrap(), "one");
+    assert_eq!(data(&backend, "sdk", "s").await.unwrap(), "one");
+    backend.save(&record("t", "two")).await.unwrap();
+    assert_eq!(data(&store, "sdk", "t").await.unwrap(), "two");
+    assert_eq!(data(&cache, "sdk", "t").await.unwrap(), "two");
+    store.delete("sdk", "t").await.unwrap();
+    assert_eq!(data(&cache, "sdk", "t").await, None);
+    assert_eq!(data(&backend, "sdk", "t").await, None);
+}
+
+#[tokio::test]
+async fn expired_records_are_removed() {
+    let memory = MemorySessionStore::new();
+    for id in 0..1000 {
+        memory.save(&expired(&id.to_string())).await.unwrap();
+    }
+    assert_eq!(memory.session_count().await, 0);
+    assert!(memory.remove_expired().await < 1000, "some went before");
+
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap().session_store();
+    for id in 0..20 {
+        store.save(&expired(&id.to_string())).await.unwrap();
+    }
+    store.save(&record("s", "")).await.unwrap();
+    let count = "SELECT count(*) FROM sdk_sessions";
+    assert_eq!(value::<i64>(&connect(&path), count), 1);
+}
+
+#[tokio::test]
+async fn records_survive_a_restart() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    store
+        .session_store()
+        .save(&record("s", "one"))
+        .await
+        .unwrap();
+    store.shutdown(LONG).unwrap();
+    let store = Store::open(&path).unwrap().session_store();
+    assert_eq!(data(&store, "sdk", "s").await.unwrap(), "one");
+}
+
+#[test]
+fn neither_an_id_nor_data_is_shown() {
+    let record = record("secret-id", "secret-data");
+    assert!(!format!("{record:?}").contains("secret"));
+}
+
+#[test]
+fn errors_tell_what_failed() {
+    for (error, text) in [
+        (SessionStoreError::Encode("x".into()), "encode error: x"),
+        (SessionStoreError::Decode("x".into()), "decode error: x"),
+        (SessionStoreError::Backend("x".into()), "backend error: x"),
+    ] {
+        assert_eq!(error.to_string(), text);
+    }
+}
