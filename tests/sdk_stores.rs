@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,26 +29,26 @@ fn open(path: &Path) -> SqliteEventStore {
 #[tokio::test]
 async fn the_event_store_keeps_the_contract_of_tower_mcp() {
     let dir = tempfile::tempdir().unwrap();
-    let mut made = 0;
+    let made = Cell::new(0);
     event_store_contract(|| {
-        made += 1;
-        open(&dir.path().join(format!("{made}.db")))
+        made.set(made.get() + 1);
+        open(&dir.path().join(format!("{}.db", made.get())))
     })
     .await;
-    assert!(made > 0);
+    assert!(made.get() > 0);
 }
 
 #[tokio::test]
 async fn the_session_store_keeps_the_contract_of_tower_mcp() {
     let dir = tempfile::tempdir().unwrap();
-    let mut made = 0;
+    let made = Cell::new(0);
     session_store_contract(|| {
-        made += 1;
-        let path = dir.path().join(format!("{made}.db"));
+        made.set(made.get() + 1);
+        let path = dir.path().join(format!("{}.db", made.get()));
         Store::open(path).unwrap().session_store()
     })
     .await;
-    assert!(made > 0);
+    assert!(made.get() > 0);
 }
 
 #[tokio::test]
