@@ -126,8 +126,18 @@ async fn run(steps: Vec<Step>) {
     }
 }
 
+/// Few, since every restart syncs files.
+fn config() -> ProptestConfig {
+    let mut config = ProptestConfig::default();
+    config.failure_persistence = None;
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = 8;
+    }
+    config
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn every_store_answers_as_a_plain_map_would(steps in prop::collection::vec(step(), 1..80)) {
