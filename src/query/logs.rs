@@ -151,10 +151,18 @@ fn of_sessions(
     Ok(found)
 }
 
-/// The condition by which a session's requests are found in its index.
+/// The condition by which a session's requests are found in the index, in each
+/// part of it.
 pub(super) fn session_seek(has_outcomes: bool, session: &str) -> String {
     if has_outcomes {
-        format!("substr(session_id, -8) = substr({session}, -8) AND session_id = {session}")
+        format!(
+            "id / 65536 IN (
+                 WITH RECURSIVE part (n) AS (
+                     SELECT min(id) / 65536 FROM requests UNION ALL
+                     SELECT n + 1 FROM part WHERE n < (SELECT max(id) / 65536 FROM requests))
+                 SELECT n FROM part)
+             AND substr(session_id, -6) = substr({session}, -6) AND session_id = {session}"
+        )
     } else {
         format!("session_id = {session}")
     }
