@@ -3,10 +3,12 @@
 //! What an append needs to know of its log is remembered from one transaction
 //! to the next, for as long as no other connection writes to the file.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+mod eviction;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::HashMap;
+use std::time::Instant;
+
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::durable::Durable;
 use super::{WriteError, group::count};
@@ -32,13 +34,6 @@ const REMOVE_ALL: &str = "DELETE FROM sse_events WHERE log = ?1
      RETURNING length(CAST(data AS BLOB))";
 const TOTAL: &str = "UPDATE sse_totals SET events = events + ?1, bytes = bytes + ?2
      RETURNING bytes";
-/// The next events in the order of arrival; whether each is the newest of its
-/// log, and whether a session that is kept has the name of the log.
-const OLDEST: &str = "SELECT e.n, e.log, e.id, length(CAST(e.data AS BLOB)),
-        e.id = (SELECT max(o.id) FROM sse_events o WHERE o.log = e.log),
-        EXISTS (SELECT 1 FROM sdk_sessions s JOIN sse_logs l ON l.name = s.session_id
-            WHERE l.log = e.log AND l.kind = 'session' AND s.expires_at > ?2)
-     FROM sse_events e WHERE e.n > ?1 ORDER BY e.n LIMIT ?3";
 
 pub(super) const STATEMENTS: [&str; 10] = [
     FIND_LOG,
@@ -50,7 +45,7 @@ pub(super) const STATEMENTS: [&str; 10] = [
     REMOVE_LOWEST,
     REMOVE_ALL,
     TOTAL,
-    OLDEST,
+    eviction::OLDEST,
 ];
 
 /// What an event takes in the totals beside its data, in bytes.
@@ -62,12 +57,6 @@ const REMEMBERED: usize = 4096;
 /// How many events one append may evict from its own log, when the log's bound
 /// was lowered.
 const EVICTED_AT_ONCE: u32 = 64;
-
-/// How many of the oldest events a transaction looks at, at least.
-const SLICE: i64 = 64;
-
-/// After how long the oldest events are looked at again that had to stay.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Who gives the ids of a log's events, and what its name is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -347,82 +336,8 @@ impl Durable<'_> {
         let mut total = self.tx.prepare_cached(TOTAL)?;
         Ok(total.query_row([events, bytes], |row| row.get(0))?)
     }
-
-    fn evict_oldest(
-        &mut self,
-        bounds: EventBounds,
-        bytes: i64,
-        now: i64,
-    ) -> Result<bool, WriteError> {
-        let looked_since = self.logs.looked_since.get_or_insert_with(Instant::now);
-        if looked_since.elapsed() > LOOK_AGAIN {
-            *looked_since = Instant::now();
-            self.logs.looked_at = 0;
-        }
-        let slice = SLICE.max(self.changes.appended.saturating_mul(2));
-        let born = unix_us(now.saturating_sub(bounds.age_ms));
-        let mut surplus = bytes.saturating_sub(count(bounds.bytes));
-        let mut oldest = self.tx.prepare_cached(OLDEST)?;
-        let mut rows = oldest.query(params![self.logs.looked_at, now, slice])?;
-        let mut gone = Vec::new();
-        while let Some(row) = rows.next()? {
-            let event = Oldest::read(row)?;
-            let is_old = event.n < born;
-            if !is_old && surplus <= 0 {
-                break;
-            }
-            if event.is_newest && (!is_old || event.is_kept) {
-                self.logs.looked_at = event.n;
-                continue;
-            }
-            surplus -= OVERHEAD + event.length;
-            gone.push(event);
-        }
-        drop(rows);
-        drop(oldest);
-        for event in &gone {
-            if event.is_newest {
-                // Nobody has spoken there for so long.
-                self.remove_log(event.log)?;
-                continue;
-            }
-            let mut remove = self.tx.prepare_cached(REMOVE)?;
-            let removed = remove.query_row([event.log, event.id], |_| Ok(()));
-            if removed.optional()?.is_some() {
-                self.changes.evict(event.log, event.id, event.length);
-            }
-        }
-        if !gone.is_empty() {
-            self.logs.sessions.clear();
-            self.logs.streams.clear();
-        }
-        Ok(!gone.is_empty())
-    }
 }
 
 fn unix_us(ms: i64) -> i64 {
     ms.saturating_mul(1000)
-}
-
-/// One of the oldest events.
-struct Oldest {
-    n: i64,
-    log: i64,
-    id: i64,
-    length: i64,
-    is_newest: bool,
-    is_kept: bool,
-}
-
-impl Oldest {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            n: row.get(0)?,
-            log: row.get(1)?,
-            id: row.get(2)?,
-            length: row.get(3)?,
-            is_newest: row.get(4)?,
-            is_kept: row.get(5)?,
-        })
-    }
 }

@@ -142,6 +142,10 @@ impl Lane {
         Ok(())
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
     /// All of them, if there are any.
     pub(super) fn take(&mut self) -> Option<Vec<Box<dyn Command>>> {
         self.bytes = 0;
@@ -175,5 +179,71 @@ impl Store {
                 Err(_) => Err(Refusal::TimedOut(timeout)),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing {
+        size: usize,
+    }
+
+    impl Action for Nothing {
+        type Output = ();
+
+        fn apply(&self, _: &mut Durable<'_>) -> Result<(), WriteError> {
+            Ok(())
+        }
+
+        fn size(&self) -> usize {
+            self.size
+        }
+
+        fn synchronous(&self) -> Synchronous {
+            Synchronous::Normal
+        }
+    }
+
+    /// A command for which nobody waits.
+    fn command(size: usize) -> Box<dyn Command> {
+        Box::new(Awaited {
+            action: Nothing { size },
+            result: None,
+            reply: oneshot::channel().0,
+        })
+    }
+
+    #[test]
+    fn the_lane_is_bounded_in_commands_and_in_bytes() {
+        let mut lane = Lane::default();
+        for _ in 0..COMMANDS {
+            lane.push(command(0)).unwrap();
+        }
+        assert_eq!(lane.push(command(0)), Err(Refusal::Full));
+        assert_eq!(lane.take().unwrap().len(), COMMANDS);
+        assert!(lane.take().is_none());
+        lane.push(command(BYTES / 2)).unwrap();
+        assert_eq!(lane.push(command(BYTES / 2)), Err(Refusal::Full));
+        assert_eq!(lane.push(command(usize::MAX / 2)), Err(Refusal::Full));
+        lane.push(command(1)).unwrap();
+        assert_eq!(lane.take().unwrap().len(), 2);
+        lane.push(command(BYTES / 2)).unwrap();
+    }
+
+    #[test]
+    fn a_command_that_is_refused_or_forgotten_says_so() {
+        let (reply, mut result) = oneshot::channel();
+        let action = Nothing { size: 0 };
+        let awaited = Awaited {
+            action,
+            result: None,
+            reply,
+        };
+        assert!(!awaited.is_abandoned());
+        Box::new(awaited).refuse(Refusal::Closed);
+        assert_eq!(result.try_recv().unwrap(), Err(Refusal::Closed));
+        assert!(command(0).is_abandoned());
     }
 }

@@ -120,12 +120,10 @@ struct State {
 /// What there is for the writer to do.
 #[derive(Debug)]
 pub(super) enum Work {
-    Commands(Vec<Box<dyn Command>>),
+    /// Commands wait, and nothing else is due.
+    Commands,
     /// All events accepted before `until`, in unix milliseconds.
-    Events {
-        chunks: VecDeque<Chunk>,
-        until: i64,
-    },
+    Events { chunks: VecDeque<Chunk>, until: i64 },
     /// The layers have something to settle.
     Alarm,
     /// The file is to be looked after.
@@ -229,7 +227,7 @@ impl Queue {
         true
     }
 
-    /// Has the writer do this at once; gives the command back if it will not.
+    /// Has the writer do this at once.
     pub(super) fn submit(&self, command: Box<dyn Command>) -> Result<(), Refusal> {
         let mut state = self.lock();
         if state.closing.is_some() {
@@ -348,7 +346,8 @@ impl Queue {
     /// Waits for events and takes all there are, or for the alarm, or for the
     /// moment of upkeep; `None` when the queue is closed and empty.
     ///
-    /// Commands go first, and at once. Events that find the writer idle wait for
+    /// Commands end the wait too, but tell of whatever else is due first: the
+    /// writer serves them before it in any case. Events that find the writer idle wait for
     /// one `interval`, later ones until `due` or one of the intervals that follow it, so that what arrives
     /// together is committed together. A flush, a shutdown and a queue more
     /// than half full end the wait.
@@ -356,9 +355,6 @@ impl Queue {
         let mut state = self.lock();
         loop {
             state.sleep = Sleep::Awake;
-            if let Some(commands) = self.take(&mut state) {
-                return Some(Work::Commands(commands));
-            }
             if state.closing.is_none() && state.alarm.has_passed() {
                 state.alarm = Deadline::NEVER;
                 return Some(Work::Alarm);
@@ -372,12 +368,15 @@ impl Queue {
                         until: clock::unix_ms(),
                     });
                 }
-            } else if state.closing.is_some() {
+            } else if state.closing.is_some() && state.lane.is_empty() {
                 return None;
             }
             if state.upkeep.has_passed() {
                 state.upkeep = Deadline::NEVER;
                 return Some(Work::Upkeep);
+            }
+            if !state.lane.is_empty() {
+                return Some(Work::Commands);
             }
             let moment = state.alarm.earlier(state.upkeep);
             if state.pending.is_empty() && state.rests == 0 {

@@ -1,5 +1,7 @@
 //! The thread that owns the connection.
 
+mod commands;
+
 use std::any::Any;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -14,7 +16,6 @@ use uuid::Uuid;
 use super::chains::{Chains, Joined};
 use super::deadline::Deadline;
 use super::entry::Entry;
-use super::lane::{Command, Refusal};
 use super::queue::{Chunk, Pause, Queue, Refused, Work};
 use super::trouble::Trouble;
 use super::upkeep::Upkeep;
@@ -169,8 +170,9 @@ impl Writer {
             let mut due = Deadline::after(self.flush_interval);
             shared.queue.upkeep_at(self.upkeep.due());
             while let Some(work) = shared.queue.next(&mut due, self.flush_interval) {
+                self.serve_waiting();
                 match work {
-                    Work::Commands(commands) => self.serve(commands),
+                    Work::Commands => {}
                     Work::Alarm => shared.settle_overdue(),
                     Work::Upkeep => self.keep_up(),
                     Work::Events { chunks, until } => {
@@ -229,52 +231,11 @@ impl Writer {
         }
     }
 
-    /// Does what somebody waits for, in one transaction, or says why not.
-    ///
-    /// While somebody else holds the file it is tried again for as long as
-    /// anybody waits; no other failure is worth the wait.
-    fn serve(&mut self, mut commands: Vec<Box<dyn Command>>) {
-        loop {
-            commands.retain(|command| !command.is_abandoned());
-            let refusal = match self.attempt_commands(&mut commands) {
-                Ok(()) => {
-                    for command in commands {
-                        command.acknowledge();
-                    }
-                    return;
-                }
-                Err(lock) if lock.is_lock && !self.shared.queue.is_overdue() => continue,
-                Err(obstacle) => Refusal::Failed(obstacle.reason),
-            };
-            for command in commands {
-                command.refuse(refusal.clone());
-            }
-            return;
-        }
-    }
-
-    fn attempt_commands(&mut self, commands: &mut [Box<dyn Command>]) -> Result<(), Obstacle> {
-        let Some(synchronous) = commands.iter().map(|command| command.synchronous()).max() else {
-            return Ok(());
-        };
-        let db = self.connection()?;
-        let attempt = || {
-            let mut transaction = db.durable(synchronous)?;
-            for command in commands {
-                command.apply(&mut transaction)?;
-            }
-            transaction.commit()
-        };
-        attempt().map_err(|error| self.failed_with(error))
-    }
-
     /// Writes `chunks`, which hold all events accepted before `until`, in groups;
     /// `false` if the time for it was up before.
     fn write(&mut self, mut chunks: VecDeque<Chunk>, until: i64) -> bool {
         while !chunks.is_empty() {
-            if let Some(commands) = self.shared.queue.take_commands() {
-                self.serve(commands);
-            }
+            self.serve_waiting();
             let mut group: Vec<Chunk> = chunks.drain(..self.group.min(chunks.len())).collect();
             self.read_pages(&mut group);
             let as_of = self.as_of..if chunks.is_empty() { until } else { self.as_of };
