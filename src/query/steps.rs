@@ -190,8 +190,10 @@ fn logs_cost_the_same_in_a_file_of_any_size() {
                 }
             }
         }
-        let mut filter = SessionFilter::default();
-        filter.window = Window::since(file.back(1_000));
+        let filter = SessionFilter {
+            window: Window::since(file.back(1_000)),
+            ..SessionFilter::default()
+        };
         assert_eq!(reader.sessions(&filter, 50).unwrap().len(), 20);
     });
 }
@@ -201,8 +203,10 @@ fn the_slowest_and_the_statistics_of_a_window_cost_what_it_holds() {
     let files = files();
     for file in &files {
         for since in [i64::MIN, file.back(3_600)] {
-            let mut filter = Filter::default();
-            filter.window = Window::since(since);
+            let filter = Filter {
+                window: Window::since(since),
+                ..Filter::default()
+            };
             let steps = file.reader.steps(|reader| {
                 assert_eq!(reader.slow(&filter, 0, 20).unwrap().len(), 20);
             });
@@ -211,13 +215,17 @@ fn the_slowest_and_the_statistics_of_a_window_cost_what_it_holds() {
         }
     }
     assert_steady(&files, "the last hour", |reader, file| {
-        let mut filter = StatsFilter::default();
-        filter.window = Window::since(file.back(3_600));
+        let filter = StatsFilter {
+            window: Window::since(file.back(3_600)),
+            ..StatsFilter::default()
+        };
         assert_eq!(reader.stats(&filter).unwrap().total.calls, 3_600);
     });
     let [_, large] = &files;
-    let mut filter = StatsFilter::default();
-    filter.window = Window::since(START + 1);
+    let filter = StatsFilter {
+        window: Window::since(START + 1),
+        ..StatsFilter::default()
+    };
     let steps = large.reader.steps(|reader| {
         let stats = reader.stats(&filter).unwrap();
         assert_eq!(stats.total.calls, large.rows - 1);
