@@ -128,8 +128,10 @@ async fn run(steps: Vec<Step>) {
 
 /// Few, since every restart syncs files.
 fn config() -> ProptestConfig {
-    let mut config = ProptestConfig::default();
-    config.failure_persistence = None;
+    let mut config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = 8;
     }
