@@ -81,9 +81,9 @@
 //!
 //! # What is never recorded
 //!
-//! Bodies, arguments, results, and headers other than `Mcp-Session-Id`,
-//! `MCP-Protocol-Version`, `Mcp-Method`, `Mcp-Name` and `traceparent`. The
-//! texts of errors are, unless
+//! Bodies, arguments, results other than the listings below, and headers other
+//! than `Mcp-Session-Id`, `MCP-Protocol-Version`, `Mcp-Method`, `Mcp-Name` and
+//! `traceparent`. The texts of errors are, unless
 //! [`record_error_text(false)`](StoreLayer::record_error_text).
 //! `Authorization` tells callers apart in memory, through a hash with a random
 //! key, and leaves no trace in the file. Session ids can be
@@ -95,6 +95,16 @@
 //! writer removes what is beyond that, a little at a time, and gives the space
 //! back; statistics per hour and day outlive the rows. [`maintenance`] does the
 //! same when asked.
+//!
+//! # What the server offers
+//!
+//! What a server answers to `initialize`, `server/discover` and the `list`
+//! methods is kept with its history: the newest content of each listing, and
+//! each item that was added, removed or modified, unless
+//! [`max_listing_bytes(0)`](StoreLayer::max_listing_bytes).
+//! [`Reader::compare`](query::Reader::compare) tells what two moments differ in
+//! and what that means for clients, [`Reader::effects`](query::Reader::effects)
+//! how the calls of a tool went before and after it changed.
 //!
 //! # Where the layer goes
 //!

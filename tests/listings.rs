@@ -546,6 +546,37 @@ async fn a_listing_of_ten_thousand_tools_is_counted_or_stored_as_the_limit_says(
     assert_eq!(changes(&recording), ["initial"]);
 }
 
+#[test]
+fn whoever_serves_a_listing_above_the_limit_holds_no_more_of_it_than_that() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let request = list("tools/list", None);
+    let whole = Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":1,"result":{}}}"#, many()));
+    let frames = (0..whole.len()).step_by(64 << 10);
+    let frames = frames.map(|start| whole.slice(start..whole.len().min(start + (64 << 10))));
+    let reply = json(Script::new(frames.map(Step::Data)));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let spent = allocation_counter::measure(|| {
+        runtime.block_on(async {
+            let service = tower::Layer::layer(&layer, recording::answering(reply));
+            let reply = tower::ServiceExt::oneshot(service, post(request));
+            let mut reply = Box::pin(reply.await.unwrap().into_body());
+            while let Some(frame) = http_body_util::BodyExt::frame(&mut reply).await {
+                drop(frame.unwrap());
+            }
+        });
+    });
+    // Twice the limit, while what is held moves to where there is more room.
+    assert!(spent.bytes_max <= 8 << 20, "{} bytes", spent.bytes_max);
+    assert!(
+        spent.bytes_current < 1 << 20,
+        "{} bytes",
+        spent.bytes_current
+    );
+}
+
 #[tokio::test]
 async fn what_passes_of_listings_has_a_bound_in_memory_for_all_together() {
     let recording = Recording::start();
