@@ -139,8 +139,10 @@ impl StreamTap {
                 }
                 let awaited = match &event.document {
                     Some(_) => true,
+                    // Asked once for each event.
                     None => session
                         .as_ref()
+                        .filter(|_| scanner.offset() == 0)
                         .is_some_and(|session| recorder.awaits_listing(&session.id)),
                 };
                 if awaited {
