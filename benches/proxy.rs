@@ -132,7 +132,8 @@ impl Server {
         })
     }
 
-    /// It runs in the background by itself and leaves its process id in a file.
+    /// It runs in the background by itself, under a daemon that ends with
+    /// `mcpr stop`.
     async fn mcpr(program: &str, upstream: SocketAddr, dir: &Path) -> Result<Self> {
         let addr = free_port().await?;
         let config = dir.join("mcpr.toml");
@@ -141,13 +142,15 @@ impl Server {
             addr.port()
         );
         fs::write(&config, text)?;
-        Command::new(program)
-            .args(["proxy", "run", "--config"])
-            .arg(&config)
-            .env("HOME", dir)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()?;
+        let config = config.to_string_lossy();
+        for arguments in [&["start"][..], &["proxy", "run", "--config", &config]] {
+            Command::new(program)
+                .args(arguments)
+                .env("HOME", dir)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()?;
+        }
         await_server(addr).await?;
         let pid = listening_on(addr.port()).ok_or("mcpr's process")?;
         Ok(Self {
