@@ -1,6 +1,6 @@
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::event::StoreEvent;
@@ -303,4 +303,37 @@ fn the_alarm_wakes_an_idle_writer_at_the_earliest_moment_that_was_set() {
     queue.wake_at(Deadline::after(NONE));
     queue.wake_at(Deadline::after(LONG));
     assert!(matches!(writer.join().unwrap(), Some(Work::Alarm)));
+}
+
+#[test]
+fn upkeep_wakes_an_idle_writer_at_its_moment_and_once() {
+    let queue = queue(4, usize::MAX);
+    queue.upkeep_at(Deadline::after(Duration::from_millis(20)));
+    let start = Instant::now();
+    let work = queue.next(Deadline::after(NONE), NONE);
+    assert!(matches!(work, Some(Work::Upkeep(_))), "{work:?}");
+    assert!(start.elapsed() >= Duration::from_millis(20));
+    queue.push(request());
+    assert_eq!(events(queue.next(Deadline::after(NONE), NONE)).len(), 1);
+}
+
+#[test]
+fn upkeep_leaves_events_that_wait_to_their_moment_and_lets_due_ones_go_first() {
+    let queue = queue(4, usize::MAX);
+    queue.push(request());
+    queue.upkeep_at(Deadline::after(NONE));
+    let Some(Work::Upkeep(due)) = queue.next(Deadline::after(LONG), LONG) else {
+        panic!("the events are not due");
+    };
+    assert!(due.left() > LONG / 2);
+    queue.upkeep_at(Deadline::after(NONE));
+    assert_eq!(events(queue.next(Deadline::after(NONE), NONE)).len(), 1);
+}
+
+#[test]
+fn a_queue_that_closes_asks_for_no_upkeep() {
+    let queue = queue(4, usize::MAX);
+    queue.upkeep_at(Deadline::after(NONE));
+    queue.close(Deadline::after(LONG));
+    assert!(queue.next(Deadline::after(NONE), NONE).is_none());
 }
