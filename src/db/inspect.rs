@@ -13,6 +13,24 @@ pub(crate) const LAST_SHARED_VERSION: i64 = 4;
 /// The version of the tables in `conn`: 0 where there are none, an error where
 /// they are not ours to write to.
 pub(crate) fn version(conn: &Connection, path: &Path) -> Result<i64, OpenError> {
+    let version = declared_version(conn, path)?;
+    match missing(conn, version) {
+        Ok(None) => Ok(version),
+        Ok(Some(missing)) => Err(OpenError::new(
+            OpenErrorKind::IncompatibleTables,
+            path,
+            format!(
+                "it says that its tables are of version {version}, but {missing} is missing; \
+                 restore it from a copy, or give another path"
+            ),
+        )),
+        Err(error) => Err(sqlite(path, "its tables cannot be read", error)),
+    }
+}
+
+/// The version that the tables in `conn` are said to be of: 0 where there are
+/// none, an error where they are not ours.
+pub(crate) fn declared_version(conn: &Connection, path: &Path) -> Result<i64, OpenError> {
     let refuse = |kind, detail: String| Err(OpenError::new(kind, path, detail));
     let tables = tables(conn).map_err(|error| sqlite(path, "it cannot be read", error))?;
     if tables.is_empty() {
@@ -61,17 +79,7 @@ pub(crate) fn version(conn: &Connection, path: &Path) -> Result<i64, OpenError> 
             ),
         );
     }
-    match missing(conn, version) {
-        Ok(None) => Ok(version),
-        Ok(Some(missing)) => refuse(
-            OpenErrorKind::IncompatibleTables,
-            format!(
-                "it says that its tables are of version {version}, but {missing} is missing; \
-                 restore it from a copy, or give another path"
-            ),
-        ),
-        Err(error) => Err(sqlite(path, "its tables cannot be read", error)),
-    }
+    Ok(version)
 }
 
 fn tables(conn: &Connection) -> rusqlite::Result<Vec<String>> {

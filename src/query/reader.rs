@@ -1,6 +1,6 @@
 //! The connection that everything here asks through.
 
-use std::cell::{Ref, RefCell};
+use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -87,19 +87,23 @@ impl Reader {
         ask: impl Fn(&Source<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, QueryError> {
         loop {
-            let link = self.link()?;
-            let source = Source {
-                conn: &link.conn,
-                version: link.version,
-            };
-            let answer = link
-                .conn
-                .unchecked_transaction()
-                .and_then(|_moment| ask(&source));
-            // A writer may have come meanwhile and changed what was being read.
-            if link.is_current(&self.real) {
-                return answer.map_err(|error| self.failed(error));
+            {
+                let link = self.link.borrow();
+                let source = Source {
+                    conn: &link.conn,
+                    version: link.version,
+                };
+                let answer = link
+                    .conn
+                    .unchecked_transaction()
+                    .and_then(|_moment| ask(&source));
+                // Otherwise a writer has changed what was being read, before
+                // or meanwhile, and the answer is worth nothing.
+                if link.is_current(&self.real) {
+                    return answer.map_err(|error| self.failed(error));
+                }
             }
+            self.relink()?;
         }
     }
 
@@ -109,20 +113,21 @@ impl Reader {
         &self,
         ask: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<(T, bool), QueryError> {
-        let link = self.link()?;
+        if !self.link.borrow().is_current(&self.real) {
+            self.relink()?;
+        }
+        let link = self.link.borrow();
         let answer = ask(&link.conn).map_err(|error| {
             QueryError::new("the statement cannot be answered").with_source(error)
         })?;
         Ok((answer, link.is_current(&self.real)))
     }
 
-    /// A connection that is right to use now.
-    fn link(&self) -> Result<Ref<'_, Link>, QueryError> {
-        if !self.link.borrow().is_current(&self.real) {
-            let link = Link::new(&self.path, &self.real)?;
-            *self.link.borrow_mut() = link;
-        }
-        Ok(self.link.borrow())
+    /// Makes a connection that is right to use now.
+    fn relink(&self) -> Result<(), QueryError> {
+        let link = Link::new(&self.path, &self.real)?;
+        *self.link.borrow_mut() = link;
+        Ok(())
     }
 
     /// How many steps SQLite's machine makes for what `ask` asks.
@@ -184,7 +189,9 @@ impl Link {
         let conn = read_only::open(real, access).map_err(unreadable)?;
         conn.pragma_update(None, "cache_size", -CACHE_KIB)
             .map_err(unreadable)?;
-        let version = inspect::version(&conn, path)?;
+        // What its tables lack, the questions will tell: to look at each column
+        // of them would take longer than most answers.
+        let version = inspect::declared_version(&conn, path)?;
         if version == 0 {
             let detail = "it is empty: nothing has opened it for recording yet";
             return Err(OpenError::new(OpenErrorKind::NotAStore, path, detail));
