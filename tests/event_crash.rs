@@ -120,16 +120,20 @@ async fn what_was_acknowledged_before_a_kill_is_replayed_once_and_in_order() {
             let replayed = events.replay_after(&name, 0).await.unwrap();
             let ids: Vec<_> = replayed.iter().map(|event| event.id).collect();
             assert!(ids.is_sorted_by(|a, b| a < b), "once and in order");
+            from = from.max(ids.last().unwrap_or(&0) + 1);
             // The one that was under way may be there too.
             let kept = ids.iter().filter(|id| *id <= newest).count() as u64;
-            assert!(ids.last() >= Some(newest), "session {session}");
+            assert!(ids.last().unwrap_or(&0) >= newest, "session {session}");
             for event in &replayed {
                 assert_eq!(event.data, format!("{name}/{}", event.id));
             }
             let told = streams[session].len() as u64;
             assert!(kept >= told, "{kept} of {told} are left");
 
-            let (first, place) = &streams[session][0];
+            let Some((first, place)) = streams[session].first() else {
+                // Killed before anything was acknowledged there.
+                continue;
+            };
             let stream = rmcp_session::EventStore::replay_events_after(&events, place).await;
             let stream: Vec<_> = stream.unwrap().collect().await;
             let found: Vec<_> = stream
@@ -144,7 +148,6 @@ async fn what_was_acknowledged_before_a_kill_is_replayed_once_and_in_order() {
                 assert!(at > last, "in order");
                 last = at;
             }
-            from = from.max(ids.last().unwrap() + 1);
         }
         store.shutdown(LONG).unwrap();
         let check: String = value(&support::connect(&path), "PRAGMA integrity_check");
