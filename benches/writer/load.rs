@@ -1,5 +1,8 @@
 //! The traffic that every contender is given: made on the way, always the same.
 
+use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 /// The recording point: one that was given no name.
 pub(crate) const PROXY: &str = "default";
 pub(crate) const CLIENTS: [(&str, &str); 4] = [
@@ -9,8 +12,12 @@ pub(crate) const CLIENTS: [(&str, &str); 4] = [
     ("Visual Studio Code", "1.106.0"),
 ];
 pub(crate) const PROTOCOL: &str = "2025-11-25";
-/// When the first call comes, in unix milliseconds.
-pub(crate) const START: i64 = 1_795_000_000_000;
+/// When the first call came, in unix milliseconds: yesterday, since old rows
+/// would be removed.
+pub(crate) static START: LazyLock<i64> = LazyLock::new(|| {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_millis() as i64 - 86_400_000)
+});
 
 const TOOLS: [&str; 20] = [
     "search",
@@ -81,7 +88,7 @@ pub(crate) fn hyphenated(uuid: u128) -> String {
 }
 
 fn call(n: u64, sessions: usize, random: &mut Random) -> Call {
-    let ts = START + (n / 10) as i64;
+    let ts = *START + (n / 10) as i64;
     let (kind, shape) = (random.below(1000), random.next());
     let (mut method, mut tool, mut target) = ("tools/call", None, None);
     match kind {

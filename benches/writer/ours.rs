@@ -44,7 +44,7 @@ impl Shared {
             let (name, version) = load::CLIENTS[n % load::CLIENTS.len()];
             let mut event = SessionEvent::new(Arc::clone(id));
             event.proxy = Arc::clone(&self.proxy);
-            event.started_at = load::START;
+            event.started_at = *load::START;
             event.client_name = Some(name.into());
             event.client_version = Some(version.into());
             event.protocol_version = Some(load::PROTOCOL.into());

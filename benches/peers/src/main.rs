@@ -138,7 +138,7 @@ fn session_events(ids: &[String]) -> impl Iterator<Item = StoreEvent> {
         StoreEvent::Session(SessionEvent {
             session_id: id.clone(),
             proxy: load::PROXY.to_owned(),
-            started_at: load::START,
+            started_at: *load::START,
             client_name: Some(name.to_owned()),
             client_version: Some(version.to_owned()),
             client_platform: Some("unknown".to_owned()),
