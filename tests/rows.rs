@@ -10,14 +10,18 @@ use rusqlite::types::Value;
 use support::{LONG, connect, fresh, request, rows, value};
 use tempfile::TempDir;
 use tower_mcp_store::{
-    EndReason, RequestEvent, RequestStatus, SchemaVersionEvent, SessionEvent, SessionSource, Stats,
-    Store, StoreEvent, TraceId,
+    EndReason, RequestEvent, RequestStatus, Retention, SchemaVersionEvent, SessionEvent,
+    SessionSource, Stats, Store, StoreEvent, TraceId,
 };
 
 /// Writes `groups`, each in a transaction of its own, and opens the result.
 fn write(groups: impl IntoIterator<Item = Vec<StoreEvent>>) -> (TempDir, Connection, Stats) {
     let (dir, path) = fresh();
-    let store = Store::builder(path).flush_interval(LONG).open().unwrap();
+    let store = Store::builder(path)
+        .flush_interval(LONG)
+        .retention(Retention::unlimited())
+        .open()
+        .unwrap();
     for group in groups {
         for event in group {
             store.record(event);
