@@ -9,3 +9,7 @@ mod follow;
 mod hostile;
 mod run;
 mod tables;
+#[cfg(unix)]
+mod terminal;
+#[cfg(unix)]
+mod top;

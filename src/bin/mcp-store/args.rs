@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Clients(Clients),
     /// What the file is and how much is in it
     Info,
+    /// Watch the traffic: rates, latencies, tools, sessions and errors as they come
+    Top(Top),
     /// Record a server in whatever language, by standing in front of it
     ///
     /// HTTP is recorded, that is the transports Streamable HTTP and HTTP+SSE; stdio and
@@ -195,6 +197,13 @@ pub(crate) struct Clients {
     pub(crate) proxy: Option<String>,
     #[command(flatten)]
     pub(crate) window: WindowArgs,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Top {
+    /// Of this recording point
+    #[arg(long, value_name = "NAME")]
+    pub(crate) proxy: Option<String>,
 }
 
 #[derive(Debug, Arguments)]

@@ -37,6 +37,7 @@ fn run(args: Args, output: &mut Output) -> Result<(), Failure> {
         Command::Request(args) => commands::request::run(&db, &args, output),
         Command::Clients(args) => commands::clients::run(&db, args, output),
         Command::Info => commands::info::run(&db, output),
+        Command::Top(args) => commands::top::run(&db, args, output),
         Command::Proxy(args) => commands::proxy::run(db, args),
         Command::Sql(args) => commands::sql::run(&db, &args, output),
         Command::Completions(args) => commands::manual::completions(&args, output),

@@ -4,6 +4,11 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp, Zoned};
 
+/// This moment, in unix milliseconds.
+pub(crate) fn now() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
 /// A moment in unix milliseconds: a span back from now, or a time.
 pub(crate) fn moment(text: &str) -> Result<i64, String> {
     parse(text, &Zoned::now()).ok_or_else(|| {

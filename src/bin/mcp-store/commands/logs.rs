@@ -104,7 +104,7 @@ pub(crate) fn status(row: &Request) -> (&'static str, Tone) {
 }
 
 /// Why it is not as usual.
-fn note(row: &Request) -> String {
+pub(crate) fn note(row: &Request) -> String {
     let parts = [&row.end_reason, &row.error_code, &row.error_msg];
     let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
     parts.join(" ")

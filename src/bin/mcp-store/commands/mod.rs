@@ -11,6 +11,7 @@ pub(crate) mod sessions;
 pub(crate) mod slow;
 pub(crate) mod sql;
 pub(crate) mod stats;
+pub(crate) mod top;
 
 use tower_mcp_store::query::{Filter, Found, Reader, Session};
 

@@ -81,6 +81,14 @@ impl Cell {
         Self { text, tone }
     }
 
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn tone(&self) -> Tone {
+        self.tone
+    }
+
     /// A dash where there is nothing.
     pub(crate) fn of<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> Self {
         Self::new(value.map_or(Cow::from("-"), |value| show(value).into()))

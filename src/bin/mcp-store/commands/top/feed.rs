@@ -1,0 +1,113 @@
+//! What is asked of the file, again and again.
+
+use std::mem;
+use std::time::{Duration, Instant};
+
+use tower_mcp_store::query::{
+    Filter, Follow, Reader, Request, Session, SessionFilter, Stats, StatsFilter, Window,
+};
+use tower_mcp_store::{QueryError, RequestStatus};
+
+use super::pulse;
+use super::state::{self, Range};
+
+/// How many of the newest requests the sparklines may begin with.
+const RECENT: usize = 10_000;
+
+/// How long to take in rows before what is known of them is shown; the next
+/// look goes on with the rest.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// How many sessions are asked for at most.
+pub(crate) const SESSIONS: usize = 100;
+
+/// What the file tells at one moment.
+#[derive(Debug)]
+pub(crate) struct Moment {
+    /// When it was asked, in unix milliseconds.
+    pub(crate) now: i64,
+    /// What has been written since the moment before, oldest first.
+    pub(crate) written: Vec<Request>,
+    /// The figures of the range that was asked for.
+    pub(crate) stats: Stats,
+    /// The sessions that are open and had a request in it, latest first.
+    pub(crate) sessions: Vec<Session>,
+}
+
+/// A file that is watched.
+#[derive(Debug)]
+pub(crate) struct Feed<'r> {
+    reader: &'r Reader,
+    proxy: Option<String>,
+    follow: Follow<'r>,
+    /// Written before the first moment.
+    before: Vec<Request>,
+}
+
+impl<'r> Feed<'r> {
+    /// Begins with the newest requests, and the newest failed ones, of a
+    /// recording point or of all.
+    pub(crate) fn begin(
+        reader: &'r Reader,
+        proxy: Option<String>,
+        now: i64,
+    ) -> Result<Self, QueryError> {
+        let mut all = Filter::default();
+        all.proxy.clone_from(&proxy);
+        // Begun first, so that nothing is written between the questions.
+        let follow = reader.follow(all.clone())?;
+        let mut recent = all.clone();
+        recent.window = Window::since(now.saturating_sub(pulse::SPAN_MS));
+        let mut before = reader.logs(&recent, RECENT, None)?;
+        let oldest = before.last().map(Request::position);
+        for failed in failures(&all) {
+            before.extend(reader.logs(&failed, state::FAILURES, oldest)?);
+        }
+        before.retain(|row| row.id <= follow.last_id());
+        before.sort_unstable_by_key(|row| row.id);
+        Ok(Self {
+            reader,
+            proxy,
+            follow,
+            before,
+        })
+    }
+
+    pub(crate) fn ask(&mut self, range: Range, now: i64) -> Result<Moment, QueryError> {
+        let mut written = mem::take(&mut self.before);
+        let begun = Instant::now();
+        loop {
+            let rows = self.follow.poll()?;
+            if rows.is_empty() {
+                break;
+            }
+            written.extend(rows);
+            if begun.elapsed() >= PATIENCE {
+                break;
+            }
+        }
+        let window = Window::since(now.saturating_sub(range.ms()));
+        let mut figures = StatsFilter::default();
+        figures.window = window;
+        figures.proxy.clone_from(&self.proxy);
+        let mut open = SessionFilter::default();
+        open.window = window;
+        open.proxy.clone_from(&self.proxy);
+        open.active = true;
+        Ok(Moment {
+            now,
+            written,
+            stats: self.reader.stats(&figures)?,
+            sessions: self.reader.sessions(&open, SESSIONS)?,
+        })
+    }
+}
+
+/// The three ways to fail.
+fn failures(all: &Filter) -> [Filter; 3] {
+    let [mut error, mut timeout, mut tool_error] = [all.clone(), all.clone(), all.clone()];
+    error.status = Some(RequestStatus::Error);
+    timeout.status = Some(RequestStatus::Timeout);
+    tool_error.tool_error = true;
+    [error, timeout, tool_error]
+}

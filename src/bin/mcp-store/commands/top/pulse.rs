@@ -1,0 +1,98 @@
+//! The last minutes, second by second.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use tower_mcp_store::query::Request;
+
+use super::state;
+
+/// How far back it goes, in seconds; that many columns a sparkline has at most.
+const SPAN: i64 = 300;
+
+/// The same in milliseconds.
+pub(crate) const SPAN_MS: i64 = SPAN * 1_000;
+
+/// Over how many seconds a rate is taken.
+const RATE: i64 = 5;
+
+/// Requests by the second in which they ended, as rows come in late. The second
+/// that has not ended yet is not told.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse {
+    seconds: BTreeMap<i64, Second>,
+}
+
+/// The requests that ended in one second.
+#[derive(Debug)]
+pub(crate) struct Second {
+    pub(crate) calls: u64,
+    pub(crate) failed: u64,
+    latencies: Histogram<u32>,
+}
+
+impl Default for Second {
+    fn default() -> Self {
+        Self {
+            calls: 0,
+            failed: 0,
+            latencies: Histogram::new(2).expect("two figures are among those the library allows"),
+        }
+    }
+}
+
+impl Second {
+    /// The latency that 95 of 100 do not exceed, in microseconds, within 1 %.
+    pub(crate) fn p95_us(&self) -> Option<u64> {
+        let highest = self.latencies.value_at_quantile(0.95);
+        (!self.latencies.is_empty()).then(|| self.latencies.median_equivalent(highest))
+    }
+}
+
+impl Pulse {
+    /// Takes a request in, unless it ended too long ago.
+    pub(crate) fn add(&mut self, row: &Request, now: i64) {
+        // Clocks differ: what ends later than now has ended just now.
+        let second = state::ended(row).min(now).div_euclid(1_000);
+        if second < first(now) {
+            return;
+        }
+        let second = self.seconds.entry(second).or_default();
+        second.calls += 1;
+        second.failed += u64::from(state::has_failed(row));
+        // The latency of a stream tells how long somebody listened.
+        if row.end_reason.as_deref() != Some("stream_end") {
+            // Fails only where the counts of a histogram cannot be addressed.
+            let _ = second
+                .latencies
+                .record(u64::try_from(row.latency_us).unwrap_or(0));
+        }
+    }
+
+    /// Forgets what is too long ago.
+    pub(crate) fn forget(&mut self, now: i64) {
+        self.seconds = self.seconds.split_off(&first(now));
+    }
+
+    /// Calls a second, of late.
+    pub(crate) fn rate(&self, now: i64) -> f64 {
+        let now = now.div_euclid(1_000);
+        let calls = self.seconds.range(now - RATE..now);
+        calls.map(|(_, second)| second.calls).sum::<u64>() as f64 / RATE as f64
+    }
+
+    /// The last `count` seconds, oldest first; `None` where nothing ended.
+    pub(crate) fn last(
+        &self,
+        count: u16,
+        now: i64,
+    ) -> impl DoubleEndedIterator<Item = Option<&Second>> {
+        let now = now.div_euclid(1_000);
+        (now - i64::from(count).min(SPAN)..now).map(|second| self.seconds.get(&second))
+    }
+}
+
+/// The first second that is remembered.
+fn first(now: i64) -> i64 {
+    now.div_euclid(1_000).saturating_sub(SPAN)
+}

@@ -1,0 +1,233 @@
+//! What is known, and what of it the user wants to see.
+
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+
+use tower_mcp_store::RequestStatus;
+use tower_mcp_store::query::{Group, Request, Session, Stats};
+
+use super::feed::Moment;
+use super::keys::Change;
+use super::pulse::Pulse;
+use crate::commands::logs;
+
+/// How many failed requests are kept.
+pub(crate) const FAILURES: usize = 100;
+
+/// How many characters a filter has at most.
+const LONGEST_FILTER: usize = 64;
+
+/// By what tools are sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Sort {
+    #[default]
+    Calls,
+    Failures,
+    P95,
+    Name,
+}
+
+/// How far back the figures go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Range {
+    Minute,
+    #[default]
+    QuarterHour,
+    Hour,
+    Day,
+}
+
+/// All that the view draws.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    range: Range,
+    sort: Sort,
+    failing: bool,
+    filter: String,
+    typing: bool,
+    now: i64,
+    pulse: Pulse,
+    stats: Option<Stats>,
+    sessions: Vec<Session>,
+    /// The newest first.
+    failures: VecDeque<Request>,
+}
+
+impl Sort {
+    const ALL: [Self; 4] = [Self::Calls, Self::Failures, Self::P95, Self::Name];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Calls => "calls",
+            Self::Failures => "failures",
+            Self::P95 => "p95",
+            Self::Name => "name",
+        }
+    }
+}
+
+impl Range {
+    const ALL: [Self; 4] = [Self::Minute, Self::QuarterHour, Self::Hour, Self::Day];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Minute => "1 min",
+            Self::QuarterHour => "15 min",
+            Self::Hour => "1 h",
+            Self::Day => "24 h",
+        }
+    }
+
+    pub(crate) fn ms(self) -> i64 {
+        let minutes = match self {
+            Self::Minute => 1,
+            Self::QuarterHour => 15,
+            Self::Hour => 60,
+            Self::Day => 24 * 60,
+        };
+        minutes * 60_000
+    }
+}
+
+impl State {
+    /// Takes in what the file tells now.
+    pub(crate) fn update(&mut self, moment: Moment) {
+        self.now = moment.now;
+        self.pulse.forget(moment.now);
+        for row in moment.written {
+            self.pulse.add(&row, moment.now);
+            if has_failed(&row) {
+                self.failures.push_front(row);
+            }
+        }
+        self.failures.truncate(FAILURES);
+        self.stats = Some(moment.stats);
+        self.sessions = moment.sessions;
+    }
+
+    pub(crate) fn change(&mut self, change: Change) {
+        match change {
+            Change::Sort => self.sort = next(&Sort::ALL, self.sort),
+            Change::Range => self.range = next(&Range::ALL, self.range),
+            Change::Failing => self.failing = !self.failing,
+            Change::Type => self.typing = true,
+            Change::Add(c) if self.filter.chars().count() < LONGEST_FILTER => self.filter.push(c),
+            Change::Add(_) => {}
+            Change::Erase => {
+                self.filter.pop();
+            }
+            Change::Keep => self.typing = false,
+            Change::Drop => {
+                self.typing = false;
+                self.filter.clear();
+            }
+        }
+    }
+
+    pub(crate) fn range(&self) -> Range {
+        self.range
+    }
+
+    pub(crate) fn sort(&self) -> Sort {
+        self.sort
+    }
+
+    /// Whether only what fails is shown.
+    pub(crate) fn is_failing_only(&self) -> bool {
+        self.failing
+    }
+
+    /// What a name has to contain.
+    pub(crate) fn filter(&self) -> &str {
+        &self.filter
+    }
+
+    /// Whether the filter is being typed.
+    pub(crate) fn is_typing(&self) -> bool {
+        self.typing
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        self.now
+    }
+
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    pub(crate) fn stats(&self) -> Option<&Stats> {
+        self.stats.as_ref()
+    }
+
+    /// The tools, and the methods that call none, that are to be shown, in order.
+    pub(crate) fn tools(&self) -> Vec<&Group> {
+        let all = self.stats.iter().flat_map(|stats| &stats.groups);
+        let mut tools: Vec<&Group> = all
+            .filter(|group| !self.failing || failed(group) > 0)
+            .filter(|group| self.takes([Some(&group.method), group.tool.as_ref()]))
+            .collect();
+        match self.sort {
+            Sort::Calls => tools.sort_by_key(|group| Reverse(group.figures.calls)),
+            Sort::Failures => tools.sort_by_key(|group| Reverse(failed(group))),
+            Sort::P95 => tools.sort_by_key(|group| Reverse(group.figures.p95_us)),
+            Sort::Name => tools.sort_by_key(|group| name(group)),
+        }
+        tools
+    }
+
+    /// The open sessions that are to be shown, latest first.
+    pub(crate) fn sessions(&self) -> Vec<&Session> {
+        let all = self.sessions.iter();
+        all.filter(|row| !self.failing || row.total_errors > 0)
+            .filter(|row| self.takes([Some(&row.session_id), row.client_name.as_ref()]))
+            .collect()
+    }
+
+    /// The failed requests that are to be shown, newest first.
+    pub(crate) fn failures(&self) -> Vec<&Request> {
+        let all = self.failures.iter();
+        all.filter(|row| {
+            let note = logs::note(row);
+            let names = [row.tool.as_ref(), row.target.as_ref(), Some(&note)];
+            self.takes([Some(&row.method)]) || self.takes(names)
+        })
+        .collect()
+    }
+
+    /// Whether one of the names contains the filter, in whatever case.
+    fn takes<'a>(&self, names: impl IntoIterator<Item = Option<&'a String>>) -> bool {
+        let filter = self.filter.to_lowercase();
+        let mut names = names.into_iter().flatten();
+        filter.is_empty() || names.any(|name| name.to_lowercase().contains(&filter))
+    }
+}
+
+/// The one after this, and the first after the last.
+fn next<T: Copy + PartialEq>(all: &[T], this: T) -> T {
+    let after = all.iter().skip_while(|it| **it != this).nth(1);
+    after.or(all.first()).copied().unwrap_or(this)
+}
+
+/// A tool by its name, anything else by its method.
+pub(crate) fn name(group: &Group) -> &str {
+    group.tool.as_deref().unwrap_or(&group.method)
+}
+
+/// How many calls did not do what they were to.
+pub(crate) fn failed(group: &Group) -> i64 {
+    let figures = &group.figures;
+    figures.errors.saturating_add(figures.tool_errors)
+}
+
+/// Whether a call did not do what it was to.
+pub(crate) fn has_failed(row: &Request) -> bool {
+    row.status != RequestStatus::Ok || row.tool_error
+}
+
+/// When a request ended, in unix milliseconds.
+pub(crate) fn ended(row: &Request) -> i64 {
+    row.ts.saturating_add(row.latency_us / 1_000)
+}
+
+#[cfg(test)]
+mod tests;

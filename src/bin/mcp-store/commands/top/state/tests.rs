@@ -1,0 +1,132 @@
+use super::super::sample::{NOW, call, error, session, state, tool_error};
+use super::*;
+
+fn names(state: &State) -> Vec<String> {
+    let tools = state.tools().into_iter();
+    tools.map(|group| name(group).to_owned()).collect()
+}
+
+fn typed(state: &mut State, text: &str) {
+    state.change(Change::Type);
+    text.chars().for_each(|c| state.change(Change::Add(c)));
+    state.change(Change::Keep);
+}
+
+/// `busy` is called most, `broken` fails most, `slow` is the slowest.
+fn three_tools() -> State {
+    state(vec![
+        session("s1", "Claude", 60),
+        session("s2", "cursor", 50),
+        call("busy", 1, 1_000),
+        call("busy", 1, 1_000),
+        call("busy", 2, 1_000),
+        call("busy", 8, 1_000),
+        error("broken", 3, 2_000, "no disk"),
+        tool_error("broken", 2, 2_000),
+        call("slow", 4, 900_000),
+        error("slow", 20, 1_900_000, "no luck"),
+        call("slow", 30, 900_000),
+    ])
+}
+
+#[test]
+fn tools_are_sorted_by_what_the_user_chooses() {
+    let mut state = three_tools();
+    let mut orders = Vec::new();
+    for _ in 0..5 {
+        orders.push((state.sort(), names(&state).join(" ")));
+        state.change(Change::Sort);
+    }
+    let expected = [
+        (Sort::Calls, "busy slow broken"),
+        (Sort::Failures, "broken slow busy"),
+        (Sort::P95, "slow broken busy"),
+        (Sort::Name, "broken busy slow"),
+        (Sort::Calls, "busy slow broken"),
+    ];
+    assert_eq!(orders, expected.map(|(sort, names)| (sort, names.into())));
+}
+
+#[test]
+fn what_does_not_fail_can_be_left_out() {
+    let mut state = three_tools();
+    state.change(Change::Failing);
+    assert_eq!(names(&state), ["slow", "broken"]);
+    let sessions = state.sessions().into_iter();
+    assert_eq!(
+        sessions.map(|row| &*row.session_id).collect::<Vec<_>>(),
+        ["s1"]
+    );
+    state.change(Change::Failing);
+    assert_eq!(names(&state).len(), 3);
+}
+
+#[test]
+fn a_filter_narrows_every_list_in_whatever_case() {
+    let mut state = three_tools();
+    typed(&mut state, "bro");
+    assert_eq!(names(&state), ["broken"]);
+    assert_eq!(state.failures().len(), 2);
+    assert!(state.sessions().is_empty());
+    state.change(Change::Drop);
+    assert_eq!((names(&state).len(), state.sessions().len()), (3, 2));
+    typed(&mut state, "cLAUDe");
+    assert_eq!(state.sessions().len(), 1);
+    state.change(Change::Drop);
+    typed(&mut state, "no luck");
+    assert_eq!(state.failures().len(), 1);
+}
+
+#[test]
+fn a_filter_can_be_corrected_and_does_not_grow_without_end() {
+    let mut state = State::default();
+    typed(&mut state, "sé");
+    state.change(Change::Erase);
+    assert_eq!((state.filter(), state.is_typing()), ("s", false));
+    typed(&mut state, &"x".repeat(1_000));
+    assert_eq!(state.filter().len(), LONGEST_FILTER);
+}
+
+#[test]
+fn errors_come_newest_first_and_only_so_many_are_kept() {
+    let many = (0..FAILURES + 20).map(|i| error("broken", 400, 1_000, &i.to_string()));
+    let state = state(many.collect());
+    let failures = state.failures();
+    assert_eq!(failures.len(), FAILURES);
+    assert_eq!(failures[0].error_msg.as_deref(), Some("119"));
+    assert!(failures.is_sorted_by_key(|row| Reverse(row.id)));
+}
+
+#[test]
+fn rates_count_the_seconds_that_are_over_by_when_calls_ended() {
+    let state = three_tools();
+    let calls: Vec<u64> = state
+        .pulse()
+        .last(8, NOW)
+        .map(|second| second.map_or(0, |second| second.calls))
+        .collect();
+    assert_eq!(calls, [1, 0, 0, 0, 1, 1, 2, 2]);
+    assert_eq!(state.pulse().rate(NOW), 6.0 / 5.0);
+    let slow = state.pulse().last(4, NOW).next().flatten().unwrap();
+    assert!(slow.p95_us().unwrap().abs_diff(900_000) < 9_000);
+    assert_eq!(state.pulse().rate(NOW + 3_600_000), 0.0);
+}
+
+#[test]
+fn what_ends_in_this_second_is_counted_in_the_next_and_forgotten_in_the_end() {
+    let mut state = state(vec![call("now", 0, 1_000), call("ahead", -3_600, 1_000)]);
+    let count = |state: &State, now| state.pulse().last(300, now).flatten().count();
+    assert_eq!(count(&state, NOW), 0);
+    assert_eq!(
+        state
+            .pulse()
+            .last(1, NOW + 1_000)
+            .flatten()
+            .next()
+            .unwrap()
+            .calls,
+        2
+    );
+    state.pulse.forget(NOW + 302_000);
+    assert_eq!(count(&state, NOW + 1_000), 0);
+}

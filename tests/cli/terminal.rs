@@ -1,0 +1,119 @@
+//! A terminal that a test sits at.
+
+use std::io::{Read as _, Write as _};
+use std::num::NonZeroU16;
+use std::path::Path;
+use std::process::{Child, ExitStatus};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Instant;
+
+use pty_process::Size;
+use pty_process::blocking::{Command, Pty};
+use rustix::termios::{LocalModes, tcgetattr};
+
+use crate::run::command;
+use crate::support::LONG;
+
+const ROWS: u16 = 24;
+const COLUMNS: u16 = 80;
+
+/// The command in a terminal of its own.
+pub(crate) struct Terminal {
+    child: Child,
+    pty: Arc<Pty>,
+    output: Receiver<Vec<u8>>,
+    screen: vt100::Parser,
+    /// All that was written to it.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Terminal {
+    pub(crate) fn start(db: &Path, args: &[&str]) -> Self {
+        Self::start_in(db, args, &[])
+    }
+
+    /// With these variables in its environment.
+    pub(crate) fn start_in(db: &Path, args: &[&str], variables: &[(&str, &str)]) -> Self {
+        let (pty, pts) = pty_process::blocking::open().unwrap();
+        pty.resize(Size::new(ROWS, COLUMNS)).unwrap();
+        let mut command = command(db, args);
+        command.env("TERM", "xterm-256color");
+        command.envs(variables.iter().copied());
+        let child = Command::from(command).spawn(pts).unwrap();
+        let pty = Arc::new(pty);
+        let (sender, output) = channel();
+        let reading = Arc::clone(&pty);
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            // Linux tells by an error that nobody is left to write.
+            while let Ok(read @ 1..) = (&*reading).read(&mut bytes) {
+                if sender.send(bytes[..read].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        let size = |length| NonZeroU16::new(length).unwrap();
+        Self {
+            child,
+            pty,
+            output,
+            screen: vt100::Parser::new(size(ROWS), size(COLUMNS), 0),
+            bytes: Vec::new(),
+        }
+    }
+
+    pub(crate) fn press(&self, keys: &str) {
+        (&*self.pty).write_all(keys.as_bytes()).unwrap();
+    }
+
+    pub(crate) fn screen(&self) -> &vt100::Screen {
+        self.screen.screen()
+    }
+
+    /// Waits until this stands on the screen.
+    #[track_caller]
+    pub(crate) fn wait_for(&mut self, text: &str) {
+        let end = Instant::now() + LONG;
+        while !self.screen().contents().contains(text) {
+            let Ok(bytes) = self.output.recv_timeout(end - Instant::now()) else {
+                panic!("{text:?} is not in {}", self.screen().contents());
+            };
+            self.take_in(&bytes);
+        }
+    }
+
+    /// Waits until the command has ended.
+    #[track_caller]
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
+        let end = Instant::now() + LONG;
+        loop {
+            match self.output.recv_timeout(end - Instant::now()) {
+                Ok(bytes) => self.take_in(&bytes),
+                Err(RecvTimeoutError::Disconnected) => return self.child.wait().unwrap(),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("it goes on: {}", self.screen().contents());
+                }
+            }
+        }
+    }
+
+    /// Whether lines are edited and keys are shown, as a shell expects it.
+    pub(crate) fn is_cooked(&self) -> bool {
+        let modes = tcgetattr(&*self.pty).unwrap().local_modes;
+        modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+    }
+
+    fn take_in(&mut self, bytes: &[u8]) {
+        self.screen.process(bytes);
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

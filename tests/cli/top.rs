@@ -1,0 +1,130 @@
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+
+use tower_mcp_store::{Store, StoreEvent};
+
+use crate::run::failed;
+use crate::support::{LONG, connect, fresh, record_requests, request};
+use crate::terminal::Terminal;
+
+fn write(store: &Store, tool: &str) {
+    let mut event = request();
+    event.tool = Some(tool.into());
+    store.record(StoreEvent::Request(event));
+    store.flush(LONG).unwrap();
+}
+
+#[track_caller]
+fn assert_restored(terminal: &Terminal) {
+    let screen = terminal.screen();
+    assert!(!screen.alternate_screen() && !screen.hide_cursor());
+    assert!(terminal.is_cooked());
+}
+
+/// The command on a file that nobody writes to, shown for the first time.
+fn shown(path: &Path, variables: &[(&str, &str)]) -> Terminal {
+    let store = Store::open(path).unwrap();
+    let mut failing = request();
+    failing.tool_error = true;
+    store.record(StoreEvent::Request(failing));
+    store.shutdown(LONG).unwrap();
+    let mut terminal = Terminal::start_in(path, &["top"], variables);
+    terminal.wait_for("search");
+    terminal
+}
+
+#[test]
+fn top_shows_what_is_written_while_it_runs_and_leaves_the_terminal_as_it_was() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    let mut terminal = Terminal::start(&path, &["top"]);
+    terminal.wait_for("active sessions");
+    assert!(terminal.screen().alternate_screen() && !terminal.is_cooked());
+    assert!(!terminal.screen().contents().contains("find_flights"));
+    write(&store, "find_flights");
+    terminal.wait_for("find_flights");
+    // The writer is not kept from going on.
+    write(&store, "book_flight");
+    terminal.wait_for("book_flight");
+
+    terminal.press("/BOOK\r");
+    terminal.wait_for("methods by calls: 1");
+    assert!(!terminal.screen().contents().contains("find_flights"));
+    terminal.press("s");
+    terminal.wait_for("methods by failures");
+    terminal.press("w");
+    terminal.wait_for("last 1 h");
+    terminal.press("q");
+    assert!(terminal.wait_for_end().success());
+    assert_restored(&terminal);
+    store.shutdown(LONG).unwrap();
+}
+
+#[test]
+fn top_ends_on_esc_and_on_ctrl_c() {
+    for key in ["\x1b", "\x03"] {
+        let (_dir, path) = fresh();
+        let mut terminal = shown(&path, &[]);
+        terminal.press(key);
+        assert!(terminal.wait_for_end().success());
+        assert_restored(&terminal);
+    }
+}
+
+#[test]
+fn top_restores_the_terminal_before_it_tells_of_an_error() {
+    let (_dir, path) = fresh();
+    let mut terminal = shown(&path, &[]);
+    connect(&path).execute_batch("DROP TABLE requests").unwrap();
+    let status = terminal.wait_for_end();
+    assert_eq!(status.code(), Some(2));
+    assert_restored(&terminal);
+    let screen = terminal.screen().contents();
+    assert!(screen.starts_with("error: "), "{screen}");
+}
+
+#[test]
+fn top_has_colours_unless_no_color_is_set() {
+    let colour = b"\x1b[38;5;";
+    for (variables, colours) in [(&[][..], true), (&[("NO_COLOR", "1")], false)] {
+        let (_dir, path) = fresh();
+        let mut terminal = shown(&path, variables);
+        terminal.press("q");
+        assert!(terminal.wait_for_end().success());
+        let mut parts = terminal.bytes.windows(colour.len());
+        let found = parts.any(|part| part == colour);
+        assert_eq!(found, colours, "{variables:?}");
+    }
+}
+
+#[test]
+fn top_needs_a_terminal() {
+    let (_dir, path) = fresh();
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    let error = failed(2, &path, &["top"]);
+    assert!(error.contains("standard output is none"), "{error}");
+}
+
+#[test]
+fn following_ends_on_ctrl_c_without_a_word() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    record_requests(&store, 1);
+    store.flush(LONG).unwrap();
+    let mut terminal = Terminal::start(&path, &["logs", "--follow"]);
+    terminal.wait_for("search");
+    write(&store, "find_flights");
+    terminal.wait_for("find_flights");
+    terminal.press("\x03");
+    // The way in which a shell learns that it was interrupted.
+    assert_eq!(terminal.wait_for_end().signal(), Some(2));
+    assert_restored(&terminal);
+    let screen = terminal.screen().contents();
+    let last = screen.lines().last().unwrap();
+    assert_eq!(
+        (screen.lines().count(), last.trim_end()),
+        (4, "^C"),
+        "{screen}"
+    );
+    store.shutdown(LONG).unwrap();
+}
