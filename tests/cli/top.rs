@@ -4,7 +4,7 @@ use std::path::Path;
 use tower_mcp_store::{Store, StoreEvent};
 
 use crate::run::failed;
-use crate::support::{LONG, connect, fresh, record_requests, request};
+use crate::support::{LONG, connect, fixture, fresh, record_requests, request};
 use crate::terminal::Terminal;
 
 fn write(store: &Store, tool: &str) {
@@ -127,4 +127,14 @@ fn following_ends_on_ctrl_c_without_a_word() {
         "{screen}"
     );
     store.shutdown(LONG).unwrap();
+}
+
+#[test]
+fn top_shows_a_file_of_version_4() {
+    let (_dir, path) = fixture(4);
+    let mut terminal = Terminal::start(&path, &["top"]);
+    terminal.wait_for("méthode");
+    terminal.press("q");
+    assert!(terminal.wait_for_end().success());
+    assert_restored(&terminal);
 }

@@ -98,6 +98,20 @@ fn errors_come_newest_first_and_only_so_many_are_kept() {
 }
 
 #[test]
+fn errors_of_long_ago_and_of_late_are_each_there_once() {
+    let state = state(vec![
+        error("old", 86_400, 1_000, "error"),
+        tool_error("old", 86_000, 1_000),
+        call("fine", 200, 1_000),
+        error("new", 100, 1_000, "error"),
+        tool_error("new", 2, 1_000),
+    ]);
+    let tools = state.failures().into_iter();
+    let tools: Vec<&str> = tools.filter_map(|row| row.tool.as_deref()).collect();
+    assert_eq!(tools, ["new", "new", "old", "old"]);
+}
+
+#[test]
 fn rates_count_the_seconds_that_are_over_by_when_calls_ended() {
     let state = three_tools();
     let calls: Vec<u64> = state
