@@ -43,11 +43,19 @@ pub(crate) fn session(id: &str, client: &str, seconds: i64) -> StoreEvent {
 
 /// What is known of a file that holds this.
 pub(crate) fn state(events: Vec<StoreEvent>) -> State {
+    state_after(events, "")
+}
+
+/// The same, after another program has changed the file.
+pub(crate) fn state_after(events: Vec<StoreEvent>, sql: &str) -> State {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mcp-store.db");
     let store = Store::open(&path).unwrap();
     events.into_iter().for_each(|event| store.record(event));
     store.shutdown(Duration::from_secs(30)).unwrap();
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    conn.execute_batch(sql).unwrap();
+    drop(conn);
     let reader = Reader::open(&path).unwrap();
     let mut feed = Feed::begin(&reader, None, NOW).unwrap();
     let mut state = State::default();

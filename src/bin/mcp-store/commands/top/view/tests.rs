@@ -3,7 +3,7 @@ use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 
 use super::super::keys::Change;
-use super::super::sample::{call, error, session, state, tool_error};
+use super::super::sample::{NOW, call, error, session, state, state_after, tool_error};
 use super::*;
 
 fn drawn(state: &State, (width, height): (u16, u16), colored: bool) -> TestBackend {
@@ -91,6 +91,25 @@ fn no_terminal_is_too_small() {
     let state = busy();
     for size in [(1, 1), (3, 200), (200, 3), (20, 9), (79, 23)] {
         drawn(&state, size, true);
+    }
+}
+
+#[test]
+fn what_is_missing_is_told_first() {
+    let loss = |dropped| {
+        format!(
+            "INSERT INTO losses (from_ts, to_ts, dropped, reason)
+             VALUES ({NOW} - 5000, {NOW} - 4000, {dropped}, 'queue_full');"
+        )
+    };
+    for (dropped, told) in [("1200", "missing 1,200"), ("NULL", "missing some")] {
+        let state = state_after(Vec::new(), &loss(dropped));
+        let screen = drawn(&state, (80, 24), true).to_string();
+        let totals = screen.lines().nth(1).unwrap();
+        assert!(
+            totals.starts_with(&format!("\"{told}  calls 0")),
+            "{totals}"
+        );
     }
 }
 
