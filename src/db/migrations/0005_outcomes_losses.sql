@@ -171,8 +171,8 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%fZ', max(ts) / 1000.0, 'unixepoch') AS last_call
 FROM requests WHERE tool IS NOT NULL GROUP BY proxy, tool;
 
--- By the hour, also of requests that are no longer in the file; the latest
--- minutes may not be in it yet.
+-- By the hour, also of requests that are no longer in the file: what is in the
+-- cells, and the requests that are in none yet.
 CREATE VIEW IF NOT EXISTS hourly_stats AS
 SELECT
     strftime('%Y-%m-%dT%H:%M:%SZ', start / 1000, 'unixepoch') AS time,
@@ -187,7 +187,17 @@ SELECT
     max(max_latency_us) / 1e6 AS max_duration,
     sum(bytes_in) AS http_request_body_size,
     sum(bytes_out) AS http_response_body_size
-FROM request_rollups WHERE width = 3600000 GROUP BY start, proxy, method, tool;
+FROM (
+    SELECT start, proxy, method, tool, status, calls, tool_errors, max_latency_us,
+        bytes_in, bytes_out
+    FROM request_rollups WHERE width = 3600000
+    UNION ALL
+    SELECT ts - ts % 3600000, proxy, method, coalesce(tool, ''), status, 1, tool_error <> 0,
+        iif(end_reason IS 'stream_end', 0, latency_us), bytes_in, bytes_out
+    FROM requests
+    WHERE id > coalesce((SELECT CAST(value AS INTEGER) FROM meta
+        WHERE key = 'requests_folded_to'), 0)
+) GROUP BY start, proxy, method, tool;
 
 CREATE VIEW IF NOT EXISTS client_stats AS
 SELECT
