@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use support::{LONG, connect, fresh, request, rows, value};
+use tower_mcp_store::query::{Found, Reader};
 use tower_mcp_store::{SessionEvent, Store, StoreEvent};
 
 const SECRET: &str = "1868a90c-5f4e-4d4b-9a1c-credential";
@@ -74,4 +75,24 @@ fn an_id_is_stored_as_it_is_unless_asked_otherwise() {
     store.shutdown(LONG).unwrap();
     let found: String = value(&connect(&path), "SELECT session_id FROM sessions");
     assert_eq!(found, SECRET);
+}
+
+#[test]
+fn whoever_knows_an_id_finds_its_session_where_ids_are_hashed() {
+    let (_dir, path) = fresh();
+    record(&path, SECRET);
+    let reader = Reader::open(&path).unwrap();
+    let found = reader.find_session(SECRET).unwrap().one().unwrap();
+    assert!(found.session_id.starts_with("hashed:"));
+    assert_eq!(found.total_calls, 3);
+    let mut stored = found.session_id.clone();
+    assert_eq!(
+        reader.find_session(&stored).unwrap().one(),
+        Some(found.clone())
+    );
+    stored.truncate("hashed:".len() + 4);
+    assert_eq!(reader.find_session(&stored).unwrap().one(), Some(found));
+    // Of a hash the beginning of the id tells nothing.
+    let beginning = &SECRET[..SECRET.len() - 1];
+    assert_eq!(reader.find_session(beginning).unwrap(), Found::Nothing);
 }

@@ -1,5 +1,6 @@
 //! The connection that everything here asks through.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs;
 use std::io;
@@ -10,6 +11,7 @@ use rusqlite::Connection;
 
 use crate::db::inspect;
 use crate::db::read_only::{self, Access};
+use crate::db::session_ids::SessionIds;
 use crate::error::{OpenError, OpenErrorKind, QueryError};
 
 /// How many pages of the file a connection holds, in KiB.
@@ -165,6 +167,12 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// How the whole id of a session stands in the file where ids are hashed.
+    pub(super) fn hashed<'i>(&self, id: &'i str) -> rusqlite::Result<Cow<'i, str>> {
+        let ids = SessionIds::recorded(self.conn)?;
+        Ok(ids.map_or(Cow::Borrowed(id), |ids| ids.stored(id)))
+    }
+
     pub(crate) fn version(&self) -> i64 {
         self.version
     }

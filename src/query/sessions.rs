@@ -78,13 +78,24 @@ impl Reader {
         self.read(|source| sessions(source, filter, limit))
     }
 
-    /// The session whose id is, or begins with, this text.
+    /// The session whose id is, or begins with, this text: the id as it is
+    /// stored or, where that is [hashed](crate::StoreBuilder::hash_session_ids),
+    /// the whole of the id that the client sends.
     pub fn find_session(&self, id: &str) -> Result<Found<Session>, QueryError> {
         self.read(|source| {
             let place = ("sessions", "session_id", Session::columns(source));
-            Found::by_prefix(source, place, id, Session::from_row, |session| {
-                &session.session_id
-            })
+            let find = |id: &str| {
+                Found::by_prefix(source, place, id, Session::from_row, |session| {
+                    &session.session_id
+                })
+            };
+            match find(id)? {
+                Found::One(session) if session.session_id == id => Ok(Found::One(session)),
+                begins => Ok(match find(&source.hashed(id)?)? {
+                    Found::Nothing => begins,
+                    hashed => hashed,
+                }),
+            }
         })
     }
 }
