@@ -150,6 +150,8 @@ fn a_migrated_file_has_the_tables_and_indexes_of_a_fresh_one() {
         "Text(\"client_stats\")",
         "idx_listing_views",
         "idx_schema_changes_item",
+        "idx_schema_changes_time",
+        "idx_schema_changes_listing",
         "idx_sse_logs_token",
         "idx_sdk_sessions_expires",
     ] {

@@ -80,6 +80,24 @@ pub(super) enum Path {
     Other,
 }
 
+/// A condition for each column that has to have a value: a sign, the column and
+/// the value. The first is bound as `?first`.
+pub(super) fn equalities<'a>(
+    first: usize,
+    columns: impl IntoIterator<Item = (&'a str, &'a str, &'a Option<String>)>,
+) -> (String, Vec<Value>) {
+    let mut sql = String::new();
+    let mut values = Vec::new();
+    for (sign, column, value) in columns {
+        if let Some(value) = value {
+            let parameter = first + values.len();
+            sql.push_str(&format!(" AND {sign}{column} = ?{parameter}"));
+            values.push(value.clone().into());
+        }
+    }
+    (sql, values)
+}
+
 impl Conditions {
     pub(super) fn new(filter: &Filter, source: &Source<'_>) -> Self {
         let mut this = Self {

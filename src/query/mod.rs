@@ -27,6 +27,9 @@
 //! * [`slow`](Reader::slow) of any time, unless nearly all latencies begin with
 //!   the same digit; with other conditions, where they lead to no more than a
 //!   thousand requests or to ones that are slow;
+//! * [`snapshots`](Reader::snapshots), [`schema_changes`](Reader::schema_changes)
+//!   and [`effects`](Reader::effects), each of which takes what the statistics of
+//!   two windows take;
 //! * [`find_request`](Reader::find_request), [`find_session`](Reader::find_session),
 //!   [`sessions`](Reader::sessions) and [`follow`](Reader::follow);
 //! * [`stats`](Reader::stats), which takes what up to 50,000 requests take, and

@@ -8,13 +8,17 @@ pub use compare::{Comparison, Difference, Severity};
 pub use effect::Effect;
 pub use usage::{Tool, Usage};
 
-use rusqlite::{Row, params};
+use rusqlite::types::Value;
+use rusqlite::{Row, params_from_iter};
 
 use super::Reader;
+use super::filter::equalities;
 use super::reader::Source;
 use super::row::{number, optional_number, optional_text, text};
 use super::window::Window;
 use crate::error::QueryError;
+use crate::wire::Discovery;
+use crate::wire::listing::Page;
 
 /// Which listings are asked for: those that everything that is set applies to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,9 +77,30 @@ pub struct SchemaChange {
     pub detected_at: i64,
 }
 
-/// The filter in SQL, as ?1 to ?3.
-const FILTER: &str = "(?1 IS NULL OR proxy = ?1) AND (?2 IS NULL OR upstream_url = ?2)
-    AND (?3 IS NULL OR method = ?3)";
+impl SchemaFilter {
+    /// All conditions, and what to bind for them from `?first` on. `sign` stands
+    /// before the columns that are not to lead SQLite to an index.
+    fn conditions(&self, sign: &str, first: usize) -> (String, Vec<Value>) {
+        equalities(
+            first,
+            [
+                ("", "proxy", &self.proxy),
+                (sign, "upstream_url", &self.upstream_url),
+                (sign, "method", &self.method),
+            ],
+        )
+    }
+}
+
+impl Snapshot {
+    /// How many items the listing has; `None` for what a server says of itself.
+    pub fn items(&self) -> Option<usize> {
+        match Page::read(Discovery::of(&self.method)?, self.payload.as_bytes()) {
+            Ok(Page::Items(_, items)) => Some(items.len()),
+            _ => None,
+        }
+    }
+}
 
 impl Reader {
     /// The newest content of each listing, by recording point, server and method.
@@ -106,32 +131,35 @@ impl Reader {
         window: Window,
         limit: usize,
     ) -> Result<Vec<SchemaChange>, QueryError> {
-        self.read(|source| {
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let sql = format!(
-                "SELECT {COLUMNS} FROM schema_changes
-                 WHERE {FILTER} AND detected_at >= ?4 AND detected_at < ?5
-                 ORDER BY id DESC LIMIT ?6"
-            );
-            let SchemaFilter {
-                proxy,
-                upstream_url,
-                method,
-            } = filter;
-            let values = params![
-                proxy,
-                upstream_url,
-                method,
-                window.since,
-                window.until,
-                limit
-            ];
-            let mut statement = source.conn.prepare_cached(&sql)?;
-            statement
-                .query_map(values, SchemaChange::from_row)?
-                .collect()
-        })
+        self.read(|source| changes(source, filter, window, limit, ""))
     }
+}
+
+/// The latest changes that meet one more condition as well.
+fn changes(
+    source: &Source<'_>,
+    filter: &SchemaFilter,
+    window: Window,
+    limit: usize,
+    condition: &str,
+) -> rusqlite::Result<Vec<SchemaChange>> {
+    // By time, which the other indexes do not go by.
+    let (conditions, values) = filter.conditions("+", 4);
+    let sql = format!(
+        "SELECT {COLUMNS} FROM schema_changes
+         WHERE detected_at >= ?1 AND detected_at < ?2{conditions}{condition}
+         ORDER BY detected_at DESC, id DESC LIMIT ?3"
+    );
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let place: [Value; 3] = [window.since.into(), window.until.into(), limit.into()];
+    source
+        .conn
+        .prepare_cached(&sql)?
+        .query_map(
+            params_from_iter(place.into_iter().chain(values)),
+            SchemaChange::from_row,
+        )?
+        .collect()
 }
 
 const COLUMNS: &str = "id, proxy, upstream_url, method, change_type, item_name, old_hash, \
@@ -156,6 +184,7 @@ impl SchemaChange {
 fn snapshots(source: &Source<'_>, filter: &SchemaFilter) -> rusqlite::Result<Vec<Snapshot>> {
     // A listing that was asked for since it changed, and had not changed after
     // all, is stale no longer.
+    let (conditions, values) = filter.conditions("", 1);
     let sql = format!(
         "SELECT proxy, upstream_url, method, payload, captured_at, schema_hash, (
              SELECT detected_at FROM (
@@ -167,17 +196,12 @@ fn snapshots(source: &Source<'_>, filter: &SchemaFilter) -> rusqlite::Result<Vec
                  SELECT 1 FROM requests r
                  WHERE r.method = s.method AND r.tool IS NULL AND r.ts >= detected_at
                      AND +r.proxy = s.proxy AND +r.status = 'ok'))
-         FROM server_schema s WHERE {FILTER} ORDER BY proxy, upstream_url, method"
+         FROM server_schema s WHERE true{conditions} ORDER BY proxy, upstream_url, method"
     );
-    let SchemaFilter {
-        proxy,
-        upstream_url,
-        method,
-    } = filter;
     source
         .conn
         .prepare_cached(&sql)?
-        .query_map(params![proxy, upstream_url, method], |row| {
+        .query_map(params_from_iter(values), |row| {
             Ok(Snapshot {
                 proxy: text(row, 0)?,
                 upstream_url: text(row, 1)?,

@@ -7,6 +7,7 @@ mod tally;
 use rusqlite::types::Value;
 
 use super::Reader;
+use super::filter::equalities;
 use super::losses::{Loss, losses};
 use super::reader::Source;
 use super::window::Window;
@@ -141,20 +142,14 @@ impl StatsFilter {
     /// All conditions but the window, `sign` before each column, and what to
     /// bind for them from `?first` on.
     fn conditions(&self, sign: &str, first: usize) -> (String, Vec<Value>) {
-        let mut sql = String::new();
-        let mut values = Vec::new();
-        for (column, value) in [
-            ("proxy", &self.proxy),
-            ("method", &self.method),
-            ("tool", &self.tool),
-        ] {
-            if let Some(value) = value {
-                let parameter = first + values.len();
-                sql.push_str(&format!(" AND {sign}{column} = ?{parameter}"));
-                values.push(value.clone().into());
-            }
-        }
-        (sql, values)
+        equalities(
+            first,
+            [
+                (sign, "proxy", &self.proxy),
+                (sign, "method", &self.method),
+                (sign, "tool", &self.tool),
+            ],
+        )
     }
 }
 

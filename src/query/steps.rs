@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
-use super::{Filter, Reader, SessionFilter, StatsFilter, Window};
+use super::{Filter, Reader, SchemaFilter, SessionFilter, StatsFilter, Usage, Window};
 use crate::db::rollup;
 use crate::{EndReason, RequestStatus, Retention, Store};
 
@@ -64,6 +64,26 @@ impl File {
                  iif(i < ?3, 'rare', 'client-' || (i % 2)), 'unknown', 50
              FROM n",
             params![rows / 50, START, RARE],
+        )
+        .unwrap();
+        fill.execute(
+            "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
+             INSERT INTO schema_changes (upstream_url, method, change_type, item_name, detected_at,
+                 proxy)
+             SELECT '', iif(i < ?3, 'prompts/list', 'tools/list'),
+                 iif(i < ?3, 'prompt_added', 'tool_modified'), 'tool-' || (i % 20),
+                 ?2 + 50000 * i, iif(i < ?3, 'rare', 'weather')
+             FROM n",
+            params![rows / 50, START, RARE],
+        )
+        .unwrap();
+        let names = (0..20).map(|i| format!(r#"{{"name":"tool-{i}"}}"#));
+        let tools = format!(r#"{{"tools":[{}]}}"#, Vec::from_iter(names).join(","));
+        fill.execute(
+            "INSERT INTO server_schema (proxy, upstream_url, method, payload, captured_at, schema_hash)
+             VALUES ('rare', '', 'prompts/list', '{\"prompts\":[]}', ?1, 'a'),
+                 ('weather', '', 'tools/list', ?2, ?1, 'b')",
+            params![START, tools],
         )
         .unwrap();
         while !rollup::fold(&fill, Instant::now() + Duration::from_secs(60))
@@ -197,6 +217,52 @@ fn logs_cost_the_same_in_a_file_of_any_size() {
             ..SessionFilter::default()
         };
         assert_eq!(reader.sessions(&filter, 50).unwrap().len(), 20);
+    });
+}
+
+#[test]
+fn what_servers_offer_costs_the_same_after_any_number_of_changes() {
+    let files = files();
+    let of = |proxy: &str| {
+        let mut filter = SchemaFilter::default();
+        filter.proxy = Some(proxy.to_owned());
+        filter
+    };
+    assert_steady(&files, "listings", |reader, _| {
+        let listings = reader.snapshots(&SchemaFilter::default()).unwrap();
+        assert_eq!(listings.len(), 2);
+        assert_eq!(reader.snapshots(&of("rare")).unwrap().len(), 1);
+    });
+    assert_steady(&files, "changes", |reader, file| {
+        let before = Window {
+            until: file.back(5_000),
+            ..Window::ALL
+        };
+        for (filter, window, count) in [
+            (SchemaFilter::default(), Window::ALL, 50),
+            (SchemaFilter::default(), before, 50),
+            (of("weather"), Window::ALL, 50),
+            (of("rare"), Window::ALL, 5),
+        ] {
+            let changes = reader.schema_changes(&filter, window, 50).unwrap();
+            assert_eq!(changes.len(), count, "{filter:?}");
+        }
+    });
+    assert_steady(&files, "effects", |reader, _| {
+        let hour = Duration::from_secs(3_600);
+        let effects = reader
+            .effects(&SchemaFilter::default(), Window::ALL, hour, 20)
+            .unwrap();
+        assert_eq!(effects.len(), 20);
+        // Two of the twenty tools are never called.
+        let called = effects.iter().filter(|effect| effect.before.calls > 0);
+        assert_eq!(called.count(), 18);
+    });
+    assert_steady(&files, "tools", |reader, file| {
+        let window = Window::since(file.back(3_600));
+        let tools = reader.tools(&SchemaFilter::default(), window).unwrap();
+        assert_eq!(tools.len(), 20);
+        assert!(tools.iter().any(|tool| tool.usage == Usage::Called));
     });
 }
 

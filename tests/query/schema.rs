@@ -62,6 +62,7 @@ fn the_newest_content_is_shown_and_whether_it_is_stale() {
         (snapshots[0].captured_at, snapshots[0].stale_since),
         (20, None)
     );
+    assert_eq!(snapshots[0].items(), Some(2));
 
     let listed = |ts| {
         let mut event = RequestEvent::new(TOOLS, RequestStatus::Ok);
@@ -237,7 +238,7 @@ fn a_change_of_a_tool_is_joined_with_its_calls_before_and_after() {
     ]);
     let span = Duration::from_secs(7 * 24 * 60 * 60);
     let effects = of
-        .effects(&SchemaFilter::default(), Window::ALL, span)
+        .effects(&SchemaFilter::default(), Window::ALL, span, 10)
         .unwrap();
     let lines: Vec<_> = effects
         .iter()
@@ -263,8 +264,13 @@ fn a_change_of_a_tool_is_joined_with_its_calls_before_and_after() {
             &SchemaFilter::default(),
             Window::ALL,
             Duration::from_millis(1),
+            10,
         )
         .unwrap();
     assert_eq!((short[1].before.calls, short[1].after.calls), (0, 1));
     assert_eq!(short[1].failure_rate_delta(), None);
+    let latest = of
+        .effects(&SchemaFilter::default(), Window::ALL, span, 1)
+        .unwrap();
+    assert_eq!(latest, effects[..1]);
 }

@@ -220,6 +220,11 @@ CREATE TABLE listing_payloads (
 );
 INSERT OR IGNORE INTO listing_payloads SELECT schema_hash, payload FROM server_schema;
 
+-- The changes of a time, and those of one listing, whose newest tells whether
+-- it is stale. Changes are rare, so these cost next to nothing.
+CREATE INDEX idx_schema_changes_time    ON schema_changes (detected_at);
+CREATE INDEX idx_schema_changes_listing ON schema_changes (proxy, upstream_url, method);
+
 -- The history of one item.
 CREATE INDEX idx_schema_changes_item ON schema_changes (item_name, detected_at)
     WHERE item_name IS NOT NULL;

@@ -4,10 +4,11 @@ mod schema;
 
 use std::collections::BTreeMap;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::types::Value as Bound;
+use rusqlite::{OptionalExtension, params_from_iter};
 use serde_json::{Map, Value};
 
-use super::{FILTER, SchemaFilter};
+use super::SchemaFilter;
 use crate::error::QueryError;
 use crate::query::Reader;
 use crate::query::reader::Source;
@@ -119,16 +120,13 @@ fn compare(
         return Ok(Vec::new());
     }
     let mut listings: BTreeMap<Key, BTreeMap<Class, Seen>> = BTreeMap::new();
+    let (conditions, values) = filter.conditions("", 2);
     let mut statement = source.conn.prepare_cached(&format!(
         "SELECT proxy, upstream_url, method, protocol_version, principal, id, content_hash, seen_at
-         FROM listing_views WHERE {FILTER} AND seen_at <= ?4 ORDER BY id"
+         FROM listing_views WHERE +seen_at <= ?1{conditions} ORDER BY id"
     ))?;
-    let mut rows = statement.query(params![
-        filter.proxy,
-        filter.upstream_url,
-        filter.method,
-        to
-    ])?;
+    let values = [Bound::from(to)].into_iter().chain(values);
+    let mut rows = statement.query(params_from_iter(values))?;
     while let Some(row) = rows.next()? {
         let key = (text(row, 0)?, text(row, 1)?, text(row, 2)?);
         let class = (text(row, 3)?, optional_text(row, 4)?);

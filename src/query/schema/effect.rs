@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::params;
 
-use super::{COLUMNS, FILTER, SchemaChange, SchemaFilter};
+use super::{SchemaChange, SchemaFilter, changes};
 use crate::error::QueryError;
 use crate::query::reader::Source;
 use crate::query::stats::stats;
@@ -36,15 +36,16 @@ impl Effect {
 }
 
 impl Reader {
-    /// The changes of tools in a window, latest first, each with the calls of
-    /// that tool for at most so long before and after.
+    /// The latest `limit` changes of tools in a window, latest first, each with
+    /// the calls of that tool for at most so long before and after.
     pub fn effects(
         &self,
         filter: &SchemaFilter,
         window: Window,
         span: Duration,
+        limit: usize,
     ) -> Result<Vec<Effect>, QueryError> {
-        self.read(|source| effects(source, filter, window, span))
+        self.read(|source| effects(source, filter, window, span, limit))
     }
 }
 
@@ -53,24 +54,17 @@ fn effects(
     filter: &SchemaFilter,
     window: Window,
     span: Duration,
+    limit: usize,
 ) -> rusqlite::Result<Vec<Effect>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM schema_changes
-         WHERE {FILTER} AND detected_at >= ?4 AND detected_at < ?5
-             AND item_name IS NOT NULL ORDER BY id DESC"
-    );
-    let values = params![
-        filter.proxy,
-        filter.upstream_url,
-        Discovery::Tools.method(),
-        window.since,
-        window.until
-    ];
-    let changes: Vec<SchemaChange> = source
-        .conn
-        .prepare_cached(&sql)?
-        .query_map(values, SchemaChange::from_row)?
-        .collect::<rusqlite::Result<_>>()?;
+    let mut filter = filter.clone();
+    filter.method = Some(Discovery::Tools.method().to_owned());
+    let changes = changes(
+        source,
+        &filter,
+        window,
+        limit,
+        " AND +item_name IS NOT NULL",
+    )?;
     let span = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     let of_change = |change: SchemaChange| {
         let at = change.detected_at;
@@ -103,10 +97,15 @@ fn neighbours(
     source
         .conn
         .prepare_cached(
-            "SELECT max(detected_at) FILTER (WHERE detected_at < ?5),
-                 min(detected_at) FILTER (WHERE detected_at > ?5)
-             FROM schema_changes
-             WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3 AND item_name = ?4",
+            "SELECT
+                 (SELECT detected_at FROM schema_changes
+                  WHERE +proxy = ?1 AND +upstream_url = ?2 AND +method = ?3
+                      AND item_name = ?4 AND detected_at < ?5
+                  ORDER BY detected_at DESC LIMIT 1),
+                 (SELECT detected_at FROM schema_changes
+                  WHERE +proxy = ?1 AND +upstream_url = ?2 AND +method = ?3
+                      AND item_name = ?4 AND detected_at > ?5
+                  ORDER BY detected_at LIMIT 1)",
         )?
         .query_row(
             params![

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use rusqlite::params;
 
 use super::{SchemaFilter, Snapshot, snapshots};
+use crate::db::rollup::Width;
 use crate::error::QueryError;
 use crate::query::reader::Source;
 use crate::query::row::text;
@@ -111,14 +112,17 @@ fn folded(source: &Source<'_>, window: Window) -> rusqlite::Result<HashSet<(Stri
     if !source.has_outcomes() {
         return Ok(HashSet::new());
     }
-    source
-        .conn
-        .prepare_cached(
-            "SELECT DISTINCT proxy, tool FROM request_rollups
-             WHERE tool <> '' AND start < ?2 AND ?1 - width < start",
-        )?
-        .query_map(params![window.since.max(0), window.until], |row| {
-            Ok((text(row, 0)?, text(row, 1)?))
-        })?
-        .collect()
+    let mut found = HashSet::new();
+    let mut cells = source.conn.prepare_cached(
+        "SELECT DISTINCT proxy, tool FROM request_rollups
+         WHERE width = ?1 AND start > ?2 AND start < ?3 AND tool <> ''",
+    )?;
+    for width in Width::ALL {
+        let begun = window.since.saturating_sub(width.ms());
+        let mut rows = cells.query([width.ms(), begun, window.until])?;
+        while let Some(row) = rows.next()? {
+            found.insert((text(row, 0)?, text(row, 1)?));
+        }
+    }
+    Ok(found)
 }
