@@ -8,6 +8,7 @@ mod errors;
 mod follow;
 mod hostile;
 mod run;
+mod schema;
 mod tables;
 #[cfg(unix)]
 mod terminal;

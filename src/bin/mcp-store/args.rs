@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser as _;
-use clap::{Args as Arguments, ColorChoice, Parser, Subcommand};
+use clap::{ArgGroup, Args as Arguments, ColorChoice, Parser, Subcommand};
 use tower_mcp_store::query::{Filter, Window};
 use tower_mcp_store::{EndReason, RequestStatus};
 
@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Request(One),
     /// Who called: clients by name and platform
     Clients(Clients),
+    /// What servers offer: their tools, resources and prompts, and how these changed
+    Schema(Schema),
     /// What the file is and how much is in it
     Info,
     /// Watch the traffic: rates, latencies, tools, sessions and errors as they come
@@ -204,6 +206,37 @@ pub(crate) struct Top {
     /// Of this recording point
     #[arg(long, value_name = "NAME")]
     pub(crate) proxy: Option<String>,
+}
+
+#[derive(Debug, Arguments)]
+#[command(group(ArgGroup::new("timed").args(["changes", "unused", "weight"])))]
+#[command(group(ArgGroup::new("limits").args(["since", "until"]).multiple(true)
+    .requires("timed").conflicts_with("diff")))]
+pub(crate) struct Schema {
+    /// Each item that was added, removed or modified, newest last, and how the calls of a
+    /// tool went in the 7 days before and after
+    #[arg(long, conflicts_with = "diff")]
+    pub(crate) changes: bool,
+    /// What differs between two times, member by member, what breaks clients first
+    #[arg(long, num_args = 2, value_names = ["T1", "T2"], value_parser = time::moment)]
+    pub(crate) diff: Option<Vec<i64>>,
+    /// Tools that are listed and that nobody called
+    #[arg(long, conflicts_with = "diff")]
+    pub(crate) unused: bool,
+    /// How much of a model's context each tool takes, heaviest first
+    #[arg(long, conflicts_with = "diff")]
+    pub(crate) weight: bool,
+    /// Of this recording point
+    #[arg(long, value_name = "NAME")]
+    pub(crate) proxy: Option<String>,
+    /// Of this method, such as tools/list
+    #[arg(long)]
+    pub(crate) method: Option<String>,
+    /// How many of the newest changes to show
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    pub(crate) tail: usize,
+    #[command(flatten)]
+    pub(crate) window: WindowArgs,
 }
 
 #[derive(Debug, Arguments)]

@@ -36,6 +36,7 @@ fn run(args: Args, output: &mut Output) -> Result<(), Failure> {
         Command::Session(args) => commands::session::run(&db, &args, output),
         Command::Request(args) => commands::request::run(&db, &args, output),
         Command::Clients(args) => commands::clients::run(&db, args, output),
+        Command::Schema(args) => commands::schema::run(&db, args, output),
         Command::Info => commands::info::run(&db, output),
         Command::Top(args) => commands::top::run(&db, args, output),
         Command::Proxy(args) => commands::proxy::run(db, args),

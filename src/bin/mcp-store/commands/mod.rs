@@ -6,6 +6,7 @@ pub(crate) mod logs;
 pub(crate) mod manual;
 pub(crate) mod proxy;
 pub(crate) mod request;
+pub(crate) mod schema;
 pub(crate) mod session;
 pub(crate) mod sessions;
 pub(crate) mod slow;

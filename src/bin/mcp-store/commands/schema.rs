@@ -1,0 +1,38 @@
+//! `mcp-store schema`.
+
+mod changes;
+mod diff;
+mod listings;
+mod tools;
+
+use std::path::Path;
+
+use tower_mcp_store::query::SchemaFilter;
+
+use crate::args::Schema;
+use crate::failure::{self, Failure};
+use crate::output::{Cell, Output};
+
+pub(crate) fn run(db: &Path, args: Schema, output: &mut Output) -> Result<(), Failure> {
+    let reader = failure::open(db)?;
+    let window = args.window.window();
+    let mut filter = SchemaFilter::default();
+    filter.proxy = args.proxy;
+    filter.method = args.method;
+    match args.diff.as_deref() {
+        Some([from, to]) => diff::run(&reader, &filter, (*from, *to), output),
+        _ if args.changes => changes::run(&reader, &filter, window, args.tail, output),
+        _ if args.unused => tools::run(&reader, &filter, window, tools::Which::Unused, output),
+        _ if args.weight => tools::run(&reader, &filter, window, tools::Which::All, output),
+        _ => listings::run(&reader, &filter, output),
+    }
+}
+
+/// A dash for a server in the recorder's own process.
+fn upstream(url: &str) -> Cell {
+    Cell::of(Some(url).filter(|url| !url.is_empty()), str::to_owned)
+}
+
+fn number(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}

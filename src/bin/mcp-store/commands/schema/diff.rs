@@ -1,0 +1,95 @@
+//! What differs between two moments.
+
+use serde::Serialize;
+use tower_mcp_store::query::{Comparison, Difference, Reader, SchemaFilter, Severity};
+
+use crate::failure::Failure;
+use crate::output::{Align, Cell, Column, Output, Tone};
+
+/// The first version whose files keep what listings were before.
+const HISTORY_SINCE: i64 = 5;
+
+const COLUMNS: [Column; 8] = [
+    Column::new("SEVERITY", Align::Left),
+    Column::new("PROXY", Align::Cut).from(120),
+    Column::new("UPSTREAM", Align::Cut).from(150),
+    Column::new("METHOD", Align::Cut).from(100),
+    Column::new("ITEM", Align::Cut),
+    Column::new("MEMBER", Align::Cut),
+    Column::new("BEFORE", Align::Cut),
+    Column::new("AFTER", Align::Cut),
+];
+
+/// One line of JSON.
+#[derive(Serialize)]
+struct Line<'a> {
+    proxy: &'a str,
+    upstream_url: &'a str,
+    method: &'a str,
+    old_hash: Option<&'a str>,
+    new_hash: &'a str,
+    #[serde(flatten)]
+    difference: &'a Difference,
+}
+
+pub(super) fn run(
+    reader: &Reader,
+    filter: &SchemaFilter,
+    (from, to): (i64, i64),
+    output: &mut Output,
+) -> Result<(), Failure> {
+    if from > to {
+        return Err(Failure::Told(
+            "the earlier of the two times comes first, as in --diff 7d 0s".to_owned(),
+        ));
+    }
+    if reader.version() < HISTORY_SINCE {
+        return Err(Failure::Told(format!(
+            "a file of version {} does not keep what listings were before; \
+             once it was opened for recording, it does from then on",
+            reader.version()
+        )));
+    }
+    let comparisons = reader.compare(filter, from, to)?;
+    let mut rows: Vec<(&Comparison, &Difference)> = Vec::new();
+    for comparison in &comparisons {
+        rows.extend(comparison.differences.iter().map(|one| (comparison, one)));
+    }
+    rows.sort_by_key(|(_, difference)| std::cmp::Reverse(difference.severity));
+    if output.is_json() {
+        let mut json = |row: &(_, _)| output.json(&line(row.0, row.1));
+        return Ok(rows.iter().try_for_each(&mut json)?);
+    }
+    let cells: Vec<Vec<Cell>> = rows.iter().map(|row| cells(row.0, row.1)).collect();
+    Ok(output.table(&COLUMNS, &cells, "differences")?)
+}
+
+fn line<'a>(comparison: &'a Comparison, difference: &'a Difference) -> Line<'a> {
+    Line {
+        proxy: &comparison.proxy,
+        upstream_url: &comparison.upstream_url,
+        method: &comparison.method,
+        old_hash: comparison.old_hash.as_deref(),
+        new_hash: &comparison.new_hash,
+        difference,
+    }
+}
+
+fn cells(comparison: &Comparison, difference: &Difference) -> Vec<Cell> {
+    let tone = match difference.severity {
+        Severity::Breaking => Tone::Bad,
+        Severity::Compatible => Tone::Good,
+        Severity::Cosmetic => Tone::Plain,
+    };
+    let path = Some(&difference.path).filter(|path| !path.is_empty());
+    vec![
+        Cell::toned(difference.severity.as_str(), tone),
+        Cell::new(&comparison.proxy),
+        super::upstream(&comparison.upstream_url),
+        Cell::new(&comparison.method),
+        Cell::of(difference.item.as_ref(), String::clone),
+        Cell::of(path, String::clone),
+        Cell::of(difference.before.as_ref(), String::clone),
+        Cell::of(difference.after.as_ref(), String::clone),
+    ]
+}

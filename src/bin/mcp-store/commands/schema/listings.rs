@@ -1,0 +1,72 @@
+//! What servers offer now.
+
+use serde::Serialize;
+use tower_mcp_store::query::{Reader, SchemaFilter, Snapshot};
+
+use super::number;
+use crate::failure::Failure;
+use crate::output::{self, Align, Cell, Column, Output, Tone};
+use crate::time;
+
+const COLUMNS: [Column; 8] = [
+    Column::new("PROXY", Align::Cut),
+    Column::new("UPSTREAM", Align::Cut).from(110),
+    Column::new("METHOD", Align::Cut),
+    Column::new("ITEMS", Align::Right),
+    Column::new("SIZE", Align::Right),
+    Column::new("CAPTURED", Align::Left),
+    Column::new("STATE", Align::Left),
+    Column::new("HASH", Align::Left),
+];
+
+/// How much of a hash tells it from others.
+const HASH: usize = 8;
+
+/// One line of JSON.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    snapshot: &'a Snapshot,
+    items: Option<usize>,
+    bytes: usize,
+}
+
+pub(super) fn run(
+    reader: &Reader,
+    filter: &SchemaFilter,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let rows = reader.snapshots(filter)?;
+    if output.is_json() {
+        return Ok(rows.iter().try_for_each(|row| output.json(&line(row)))?);
+    }
+    let cells: Vec<Vec<Cell>> = rows.iter().map(cells).collect();
+    Ok(output.table(&COLUMNS, &cells, "listings")?)
+}
+
+fn line(row: &Snapshot) -> Line<'_> {
+    Line {
+        snapshot: row,
+        items: row.items(),
+        bytes: row.payload.len(),
+    }
+}
+
+fn cells(row: &Snapshot) -> Vec<Cell> {
+    let line = line(row);
+    let (state, tone) = match row.stale_since {
+        None => ("current", Tone::Good),
+        Some(_) => ("stale", Tone::Doubtful),
+    };
+    let hash: String = row.schema_hash.chars().take(HASH).collect();
+    vec![
+        Cell::new(&row.proxy),
+        super::upstream(&row.upstream_url),
+        Cell::new(&row.method),
+        Cell::of(line.items, |items| output::count(number(items))),
+        Cell::new(output::bytes(number(line.bytes))),
+        Cell::new(time::local_second(row.captured_at)),
+        Cell::toned(state, tone),
+        Cell::new(hash),
+    ]
+}

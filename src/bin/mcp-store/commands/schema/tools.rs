@@ -1,0 +1,91 @@
+//! What the definitions of tools weigh, and which of them nobody calls.
+
+use serde::Serialize;
+use tower_mcp_store::query::{Reader, SchemaFilter, Tool, Usage, Window};
+
+use super::number;
+use crate::failure::Failure;
+use crate::output::{self, Align, Cell, Column, Output, Table, Tone};
+
+const COLUMNS: [Column; 6] = [
+    Column::new("TOOL", Align::Cut),
+    Column::new("PROXY", Align::Cut),
+    Column::new("UPSTREAM", Align::Cut).from(110),
+    Column::new("SIZE", Align::Right),
+    Column::new("TOKENS", Align::Right),
+    Column::new("USED", Align::Left),
+];
+
+/// Which tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    All,
+    /// Those that nobody called in the window.
+    Unused,
+}
+
+/// What several tools weigh together.
+#[derive(Default, Serialize)]
+struct Total {
+    tools: usize,
+    bytes: usize,
+    estimated_tokens: usize,
+}
+
+/// One line of JSON.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Line<'a> {
+    Tool(&'a Tool),
+    Total(Total),
+}
+
+pub(super) fn run(
+    reader: &Reader,
+    filter: &SchemaFilter,
+    window: Window,
+    which: Which,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let mut tools = reader.tools(filter, window)?;
+    tools.retain(|tool| which == Which::All || tool.usage == Usage::Uncalled);
+    let mut total = Total::default();
+    for tool in &tools {
+        total.tools += 1;
+        total.bytes += tool.bytes;
+        total.estimated_tokens += tool.estimated_tokens;
+    }
+    if output.is_json() {
+        let mut lines = tools.iter().map(Line::Tool).chain([Line::Total(total)]);
+        return Ok(lines.try_for_each(|line| output.json(&line))?);
+    }
+    if tools.is_empty() {
+        return Ok(output.table(&COLUMNS, &[], "tools")?);
+    }
+    let mut rows: Vec<Vec<Cell>> = tools.iter().map(cells).collect();
+    rows.push(vec![
+        Cell::new(format!("total of {}", output::count(number(total.tools)))),
+        Cell::new(""),
+        Cell::new(""),
+        Cell::new(output::bytes(number(total.bytes))),
+        Cell::new(output::count(number(total.estimated_tokens))),
+        Cell::new(""),
+    ]);
+    Table::new(&COLUMNS, output).write(output, &rows)?;
+    Ok(output.line("\ntokens are estimated: one for four bytes of JSON")?)
+}
+
+fn cells(tool: &Tool) -> Vec<Cell> {
+    let (used, tone) = match tool.usage {
+        Usage::Called => ("yes", Tone::Plain),
+        Usage::Uncalled => ("no", Tone::Doubtful),
+    };
+    vec![
+        Cell::new(&tool.name),
+        Cell::new(&tool.proxy),
+        super::upstream(&tool.upstream_url),
+        Cell::new(output::bytes(number(tool.bytes))),
+        Cell::new(output::count(number(tool.estimated_tokens))),
+        Cell::toned(used, tone),
+    ]
+}
