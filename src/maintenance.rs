@@ -6,6 +6,7 @@
 //! and for once. It may be done beside a writer, which goes on in between.
 //!
 //! ```
+//! use std::ops::ControlFlow;
 //! use tower_mcp_store::maintenance::Maintenance;
 //! # use tower_mcp_store::Store;
 //! # let dir = tempfile::tempdir()?;
@@ -17,13 +18,16 @@
 //! for (table, rows) in maintenance.rows_before(new_year)? {
 //!     println!("{rows} rows of {table} would go");
 //! }
-//! let removed = maintenance.prune(new_year, |progress| {
+//! let outcome = maintenance.prune(new_year, |progress| {
 //!     println!("{} of {}", progress.done, progress.total);
+//!     ControlFlow::Continue(())
 //! })?;
-//! assert_eq!(removed, 0);
+//! assert!(outcome.is_complete);
+//! assert_eq!(outcome.rows, 0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -72,6 +76,20 @@ pub struct Progress {
     pub total: u64,
 }
 
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// How many rows were removed.
+    pub rows: u64,
+    /// The length of the file before, in bytes.
+    pub bytes_before: u64,
+    /// The length of the file after, in bytes. Beside a writer it may be more.
+    pub bytes_after: u64,
+    /// Whether all was done, and it was not broken off.
+    pub is_complete: bool,
+}
+
 impl Maintenance {
     /// Opens the file at `path`, and brings an older one to the tables of today.
     ///
@@ -98,9 +116,11 @@ impl Maintenance {
     /// Removes what is from before `before`, in unix milliseconds: requests,
     /// sessions that were not seen since, losses and runs of writers, whoever
     /// wrote them. Then gives the space back, if the file [keeps track of its
-    /// pages](Self::vacuum). Gives the number of rows.
+    /// pages](Self::vacuum).
     ///
-    /// Statistics and the history of listings are kept.
+    /// Statistics and the history of listings are kept. What is done is
+    /// committed slice by slice; `progress` hears of each and may break off
+    /// after it.
     ///
     /// # Errors
     ///
@@ -108,13 +128,17 @@ impl Maintenance {
     pub fn prune(
         &self,
         before: i64,
-        mut progress: impl FnMut(Progress),
-    ) -> Result<u64, MaintenanceError> {
-        let mut work = || {
+        mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Outcome, MaintenanceError> {
+        self.measured(|rows| {
             let unfolded = self.db.unfolded()?;
             let fold = |until| self.db.fold(PATIENCE, until);
-            slices(Step::Fold, unfolded, &mut progress, fold)?;
-
+            if slices(Step::Fold, unfolded, &mut progress, fold)?
+                .1
+                .is_break()
+            {
+                return Ok(ControlFlow::Break(()));
+            }
             let total = self
                 .db
                 .rows_before(before)?
@@ -123,60 +147,82 @@ impl Maintenance {
                 .sum();
             let from = i64::MIN;
             let prune = |until| self.db.prune(Span { from, before }, PATIENCE, until);
-            let removed = slices(Step::Remove, total, &mut progress, prune)?;
-            self.shrink(&mut progress)?;
-            Ok(removed)
-        };
-        work().map_err(|error| self.failed(error))
+            let (removed, flow) = slices(Step::Remove, total, &mut progress, prune)?;
+            *rows = removed;
+            if flow.is_break() {
+                return Ok(flow);
+            }
+            self.shrink(&mut progress)
+        })
     }
 
-    /// Makes the file as small as it can be; gives its length in bytes before
-    /// and after.
+    /// Makes the file as small as it can be.
     ///
     /// A file that was made by this crate keeps track of its pages and gives
     /// those back that are free. An older one does not: it is written anew once,
     /// which takes twice its size of space on the disk for as long, and after
     /// that keeps track of them too. A writer waits meanwhile with its events in
-    /// the queue.
+    /// the queue, and `progress` is only asked before.
     ///
     /// # Errors
     ///
     /// When the file cannot be written to, or is locked for ten seconds.
     pub fn vacuum(
         &self,
-        mut progress: impl FnMut(Progress),
-    ) -> Result<(u64, u64), MaintenanceError> {
-        let mut work = || {
-            let before = self.db.space()?.bytes();
+        mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Outcome, MaintenanceError> {
+        self.measured(|_| {
             if self.db.tracks_pages()? {
-                self.shrink(&mut progress)?;
-            } else {
-                let step = Step::Rewrite;
-                progress(Progress {
-                    step,
-                    done: 0,
-                    total: 1,
-                });
-                self.db.rewrite(PATIENCE)?;
-                self.db.checkpoint()?;
-                progress(Progress {
-                    step,
-                    done: 1,
-                    total: 1,
-                });
+                return self.shrink(&mut progress);
             }
-            Ok((before, self.db.space()?.bytes()))
-        };
-        work().map_err(|error| self.failed(error))
+            let mut at = |done| {
+                progress(Progress {
+                    step: Step::Rewrite,
+                    done,
+                    total: 1,
+                })
+            };
+            if at(0).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            self.db.rewrite(PATIENCE)?;
+            self.db.checkpoint()?;
+            // There is nothing left to break off.
+            let _ = at(1);
+            Ok(ControlFlow::Continue(()))
+        })
     }
 
-    fn shrink(&self, progress: &mut impl FnMut(Progress)) -> Result<(), WriteError> {
+    fn shrink(
+        &self,
+        progress: &mut impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, WriteError> {
         let free = self.db.space()?.free;
         let give_back = |until| self.db.give_back(0, PATIENCE, until);
-        if slices(Step::Shrink, free, progress, give_back)? > 0 {
+        let (pages, flow) = slices(Step::Shrink, free, progress, give_back)?;
+        if pages > 0 {
             self.db.checkpoint()?;
         }
-        Ok(())
+        Ok(flow)
+    }
+
+    /// Does work that counts the rows it removes.
+    fn measured(
+        &self,
+        work: impl FnOnce(&mut u64) -> Result<ControlFlow<()>, WriteError>,
+    ) -> Result<Outcome, MaintenanceError> {
+        let measure = || {
+            let bytes_before = self.db.space()?.bytes();
+            let mut rows = 0;
+            let flow = work(&mut rows)?;
+            Ok(Outcome {
+                rows,
+                bytes_before,
+                bytes_after: self.db.space()?.bytes(),
+                is_complete: flow.is_continue(),
+            })
+        };
+        measure().map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: WriteError) -> MaintenanceError {
@@ -184,20 +230,25 @@ impl Maintenance {
     }
 }
 
-/// Does slice after slice until there is nothing more to do; gives their sum.
+/// Does slice after slice until there is nothing more to do, or it is broken
+/// off; gives their sum.
 fn slices(
     step: Step,
     total: u64,
-    progress: &mut impl FnMut(Progress),
+    progress: &mut impl FnMut(Progress) -> ControlFlow<()>,
     mut slice: impl FnMut(Instant) -> Result<Slice, WriteError>,
-) -> Result<u64, WriteError> {
+) -> Result<(u64, ControlFlow<()>), WriteError> {
     let mut done = 0;
     loop {
         let Slice { count, is_last } = slice(Instant::now() + SLICE)?;
         done += count;
-        progress(Progress { step, done, total });
+        let flow = progress(Progress { step, done, total });
         if is_last {
-            return Ok(done);
+            // Whatever it says, this step is done; the next asks again.
+            return Ok((done, ControlFlow::Continue(())));
+        }
+        if flow.is_break() {
+            return Ok((done, flow));
         }
         thread::sleep(TURN);
     }

@@ -3,13 +3,14 @@
 mod support;
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use support::{LONG, connect, contents, fixture, fresh, record_requests, value};
-use tower_mcp_store::maintenance::{Maintenance, Step};
+use tower_mcp_store::maintenance::{Maintenance, Progress, Step};
 use tower_mcp_store::{OpenErrorKind, Store};
 
 /// Requests at 1, 2, ... milliseconds, as another program inserts them.
@@ -21,6 +22,11 @@ fn insert(conn: &Connection, count: i64) {
         [count],
     )
     .unwrap();
+}
+
+/// Never breaks off.
+fn on(_: Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
 }
 
 /// A file with 20,000 old requests, which are beyond any retention.
@@ -54,15 +60,17 @@ fn pruning_removes_the_rows_and_keeps_their_statistics() {
     let maintenance = Maintenance::open(&path).unwrap();
     let mut last = None;
     let mut removals = Vec::new();
-    let removed = maintenance
+    let outcome = maintenance
         .prune(15_001, |progress| {
             if progress.step == Step::Remove {
                 removals.push((progress.done, progress.total));
             }
             last = Some(progress.step);
+            ControlFlow::Continue(())
         })
         .unwrap();
-    assert_eq!(removed, 15_000);
+    assert_eq!(outcome.rows, 15_000);
+    assert!(outcome.is_complete && outcome.bytes_after < outcome.bytes_before);
     assert_eq!(value::<i64>(&conn, "SELECT min(ts) FROM requests"), 15_001);
     assert_eq!(value::<i64>(&conn, CALLS), 20_000);
     assert_eq!(removals.last(), Some(&(15_000, 15_000)));
@@ -73,6 +81,28 @@ fn pruning_removes_the_rows_and_keeps_their_statistics() {
 }
 
 #[test]
+fn what_is_broken_off_leaves_a_whole_file_and_is_gone_on_with_later() {
+    let (_dir, path, conn) = file();
+    insert(&conn, 50_000);
+    let maintenance = Maintenance::open(&path).unwrap();
+    let outcome = maintenance
+        .prune(i64::MAX, |progress| match progress.step {
+            Step::Remove => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        })
+        .unwrap();
+    assert!(!outcome.is_complete);
+    let left = value::<i64>(&conn, "SELECT count(*) FROM requests");
+    assert!(0 < left && left < 70_000);
+    assert_eq!(outcome.rows, 70_000 - left as u64);
+    assert_eq!(value::<String>(&conn, "PRAGMA integrity_check"), "ok");
+    let outcome = maintenance.prune(i64::MAX, on).unwrap();
+    assert!(outcome.is_complete);
+    assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM requests"), 0);
+    assert_eq!(value::<i64>(&conn, CALLS), 70_000);
+}
+
+#[test]
 fn rows_that_an_older_version_wrote_are_pruned_when_asked_for() {
     let (_dir, path) = fixture(4);
     let maintenance = Maintenance::open(&path).unwrap();
@@ -80,7 +110,7 @@ fn rows_that_an_older_version_wrote_are_pruned_when_asked_for() {
         maintenance.rows_before(i64::MAX).unwrap()[0],
         ("requests", 40)
     );
-    maintenance.prune(i64::MAX, |_| {}).unwrap();
+    maintenance.prune(i64::MAX, on).unwrap();
     let conn = connect(&path);
     assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM requests"), 0);
     assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM sessions"), 0);
@@ -95,17 +125,17 @@ fn an_older_file_is_made_to_give_space_back_while_it_is_written_to() {
     let store = Store::open(&path).unwrap();
     let maintenance = Maintenance::open(&path).unwrap();
     let done = AtomicBool::new(false);
-    let (before, after) = thread::scope(|scope| {
+    let outcome = thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 record_requests(&store, 1);
                 thread::sleep(Duration::from_millis(5));
             }
         });
-        maintenance.prune(1_000_000, |_| {}).unwrap();
-        let sizes = maintenance.vacuum(|_| {}).unwrap();
+        maintenance.prune(1_000_000, on).unwrap();
+        let sizes = maintenance.vacuum(on).unwrap();
         // The writer goes on with a file of another kind.
-        maintenance.prune(i64::MAX, |_| {}).unwrap();
+        maintenance.prune(i64::MAX, on).unwrap();
         done.store(true, Ordering::Relaxed);
         sizes
     });
@@ -114,7 +144,8 @@ fn an_older_file_is_made_to_give_space_back_while_it_is_written_to() {
         (stats.written, stats.failed, stats.dropped),
         (stats.submitted, 0, 0)
     );
-    assert!(after < before / 2, "{before} to {after}");
+    let before = outcome.bytes_before;
+    assert!(outcome.bytes_after < before / 2, "{outcome:?}");
     // A connection from before may still tell how the file was.
     let conn = connect(&path);
     assert_eq!(value::<i64>(&conn, "PRAGMA auto_vacuum"), 2);
@@ -129,10 +160,14 @@ fn a_file_that_tracks_its_pages_is_shrunk_in_slices() {
     conn.execute_batch("DELETE FROM requests").unwrap();
     let maintenance = Maintenance::open(&path).unwrap();
     let mut steps = Vec::new();
-    let (before, after) = maintenance
-        .vacuum(|progress| steps.push(progress.step))
+    let outcome = maintenance
+        .vacuum(|progress| {
+            steps.push(progress.step);
+            ControlFlow::Continue(())
+        })
         .unwrap();
-    assert!(after < before / 2, "{before} to {after}");
+    let after = outcome.bytes_after;
+    assert!(after < outcome.bytes_before / 2, "{outcome:?}");
     assert!(steps.iter().all(|step| *step == Step::Shrink));
     assert_eq!(fs::metadata(&path).unwrap().len(), after);
 }

@@ -7,6 +7,7 @@ mod answers;
 mod errors;
 mod follow;
 mod hostile;
+mod maintain;
 mod run;
 mod schema;
 mod tables;

@@ -60,6 +60,17 @@ pub(crate) enum Command {
     /// HTTP is recorded, that is the transports Streamable HTTP and HTTP+SSE; stdio and
     /// WebSocket are not.
     Proxy(Proxy),
+    /// Remove what is old, also beside a running writer
+    ///
+    /// Requests, sessions that were not seen since, losses and runs of writers are removed
+    /// and their space is given back; statistics and the history of listings are kept. A file
+    /// of an older version is brought to the tables of today.
+    Prune(Prune),
+    /// Make the file as small as it can be, also beside a running writer
+    ///
+    /// A file that an older version made is written anew once, which takes twice its size of
+    /// space on the disk for as long.
+    Vacuum,
     /// Ask in SQL, read-only
     Sql(Sql),
     /// A completion script for a shell, to standard output
@@ -250,6 +261,16 @@ pub(crate) struct Proxy {
     /// The name of this recording point; one file may hold several
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) name: String,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Prune {
+    /// What is from before this time: 30d, 2026-11-20
+    #[arg(long, value_name = "TIME", value_parser = time::moment)]
+    pub(crate) before: i64,
+    /// Only tell what would go
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Arguments)]

@@ -57,11 +57,16 @@ fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
 
 /// Opens the file that is asked, or says what to do instead.
 pub(crate) fn open(db: &Path) -> Result<Reader, Failure> {
-    Reader::open(db).map_err(|error: OpenError| match error.kind() {
+    Reader::open(db).map_err(|error| not_opened(db, error))
+}
+
+/// What to do about a file that does not open.
+pub(crate) fn not_opened(db: &Path, error: OpenError) -> Failure {
+    match error.kind() {
         OpenErrorKind::NotFound => Failure::Told(format!(
             "no database at {}; run `mcp-store proxy --upstream URL` first, or pass --db",
             db.display()
         )),
         _ => error.into(),
-    })
+    }
 }

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod failure;
+mod interrupt;
 mod output;
 mod sanitize;
 mod serve;
@@ -40,6 +41,8 @@ fn run(args: Args, output: &mut Output) -> Result<(), Failure> {
         Command::Info => commands::info::run(&db, output),
         Command::Top(args) => commands::top::run(&db, args, output),
         Command::Proxy(args) => commands::proxy::run(db, args),
+        Command::Prune(args) => commands::maintain::prune(&db, &args, output),
+        Command::Vacuum => commands::maintain::vacuum(&db, output),
         Command::Sql(args) => commands::sql::run(&db, &args, output),
         Command::Completions(args) => commands::manual::completions(&args, output),
         Command::Man => commands::manual::man(output),

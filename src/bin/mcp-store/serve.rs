@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tower_mcp_store::RequestEvent;
 
+use crate::interrupt::interrupted;
 use crate::sanitize::harmless;
 
 /// How long open streams may hold up the end.
@@ -55,24 +56,6 @@ pub(crate) async fn serve(listener: TcpListener, app: Router) -> io::Result<()> 
     tokio::select! {
         served = served.into_future() => served,
         () = async { if stopped.await.is_ok() { tokio::time::sleep(DRAIN).await } } => Ok(()),
-    }
-}
-
-/// Ends at the next Ctrl-C or SIGTERM.
-async fn interrupted() {
-    #[cfg(unix)]
-    let terminated = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => signal.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        Ok(()) = tokio::signal::ctrl_c() => {}
-        _ = terminated => {}
     }
 }
 

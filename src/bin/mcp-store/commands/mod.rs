@@ -3,6 +3,7 @@
 pub(crate) mod clients;
 pub(crate) mod info;
 pub(crate) mod logs;
+pub(crate) mod maintain;
 pub(crate) mod manual;
 pub(crate) mod proxy;
 pub(crate) mod request;

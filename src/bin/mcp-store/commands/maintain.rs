@@ -1,0 +1,174 @@
+//! `mcp-store prune` and `mcp-store vacuum`.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use tower_mcp_store::maintenance::{Maintenance, Outcome, Progress, Step};
+
+use crate::args::Prune;
+use crate::failure::{self, Failure};
+use crate::interrupt;
+use crate::output::{self, Align, Cell, Column, Output, Table};
+
+const COLUMNS: [Column; 2] = [
+    Column::new("TABLE", Align::Left),
+    Column::new("ROWS", Align::Right),
+];
+
+/// How often the bar shows that something is going on.
+const TICK: Duration = Duration::from_millis(200);
+
+/// One line of JSON.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Line {
+    Table { table: &'static str, rows: u64 },
+    Outcome(Outcome),
+}
+
+pub(crate) fn prune(db: &Path, args: &Prune, output: &mut Output) -> Result<(), Failure> {
+    let maintenance = open(db)?;
+    let due = maintenance.rows_before(args.before)?;
+    if args.dry_run {
+        write_rows(&due, output)?;
+        if !output.is_json() {
+            output.line("\nthese would go; nothing was removed")?;
+        }
+        return Ok(());
+    }
+    let mut work = Work::begin()?;
+    let outcome = maintenance.prune(args.before, |progress| work.show(progress))?;
+    work.end();
+    let left = maintenance.rows_before(args.before)?;
+    let removed = due.iter().zip(&left);
+    let removed: Vec<_> = removed
+        .map(|((table, due), (_, left))| (*table, due.saturating_sub(*left)))
+        .collect();
+    write_rows(&removed, output)?;
+    if !output.is_json() {
+        output.line(&format!(
+            "\nremoved {} rows",
+            output::count(number(outcome.rows))
+        ))?;
+    }
+    conclude(outcome, output)?;
+    if !output.is_json() && outcome.rows > 0 && outcome.bytes_after >= outcome.bytes_before {
+        output.line("`mcp-store vacuum` makes a file smaller that an older version has made")?;
+    }
+    whole(outcome, output)
+}
+
+pub(crate) fn vacuum(db: &Path, output: &mut Output) -> Result<(), Failure> {
+    let maintenance = open(db)?;
+    let mut work = Work::begin()?;
+    let outcome = maintenance.vacuum(|progress| work.show(progress))?;
+    work.end();
+    conclude(outcome, output)?;
+    whole(outcome, output)
+}
+
+fn open(db: &Path) -> Result<Maintenance, Failure> {
+    Maintenance::open(db).map_err(|error| failure::not_opened(db, error))
+}
+
+fn write_rows(rows: &[(&'static str, u64)], output: &mut Output) -> Result<(), Failure> {
+    if output.is_json() {
+        let mut lines = rows
+            .iter()
+            .map(|&(table, rows)| Line::Table { table, rows });
+        return Ok(lines.try_for_each(|line| output.json(&line))?);
+    }
+    let cells = |&(table, rows): &(&str, u64)| {
+        vec![Cell::new(table), Cell::new(output::count(number(rows)))]
+    };
+    let cells: Vec<Vec<Cell>> = rows.iter().map(cells).collect();
+    Ok(Table::new(&COLUMNS, output).write(output, &cells)?)
+}
+
+fn conclude(outcome: Outcome, output: &mut Output) -> Result<(), Failure> {
+    if output.is_json() {
+        return Ok(output.json(&Line::Outcome(outcome))?);
+    }
+    let size = |bytes| output::bytes(number(bytes));
+    let returned = outcome.bytes_before.saturating_sub(outcome.bytes_after);
+    Ok(output.line(&format!(
+        "returned {}: the file had {} and has {}",
+        size(returned),
+        size(outcome.bytes_before),
+        size(outcome.bytes_after),
+    ))?)
+}
+
+/// An error where the work was broken off.
+fn whole(outcome: Outcome, output: &mut Output) -> Result<(), Failure> {
+    if outcome.is_complete {
+        return Ok(());
+    }
+    std::io::Write::flush(output)?;
+    Err(Failure::Told(
+        "stopped before all was done; the file is whole, and the same command goes on".to_owned(),
+    ))
+}
+
+fn number(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Work under way: its bar, on a terminal, and whether to go on.
+struct Work {
+    bar: ProgressBar,
+    stop: Arc<AtomicBool>,
+    step: Option<Step>,
+}
+
+impl Work {
+    fn begin() -> Result<Self, Failure> {
+        // Draws nothing where standard error is no terminal.
+        let bar = ProgressBar::new(0);
+        let template = "{msg:<26} {wide_bar} {human_pos} of {human_len}, {elapsed}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(TICK);
+        let shown = bar.clone();
+        let stop = interrupt::flag(move || {
+            shown.suspend(|| eprintln!("stopping; once more to stop at once"));
+        })?;
+        Ok(Self {
+            bar,
+            stop,
+            step: None,
+        })
+    }
+
+    fn show(&mut self, progress: Progress) -> ControlFlow<()> {
+        if self.step != Some(progress.step) {
+            self.step = Some(progress.step);
+            self.bar.reset();
+            self.bar.set_message(match progress.step {
+                Step::Fold => "counting requests",
+                Step::Remove => "removing rows",
+                Step::Shrink => "giving pages back",
+                Step::Rewrite => "writing the file anew",
+                _ => "working",
+            });
+        }
+        // A writer may have added some since they were counted.
+        self.bar.set_length(progress.total.max(progress.done));
+        self.bar.set_position(progress.done);
+        if self.stop.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn end(self) {
+        self.bar.finish_and_clear();
+    }
+}

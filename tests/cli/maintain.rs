@@ -1,0 +1,150 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tower_mcp_store::{Retention, Store};
+
+use crate::run::{command, failed, json, stdout};
+use crate::support::{LONG, connect, fixture, fresh, record_requests, value};
+
+/// A file with so many requests at 1, 2, ... milliseconds.
+fn file(count: i64) -> (TempDir, PathBuf) {
+    let (dir, path) = fresh();
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    insert(&path, count);
+    (dir, path)
+}
+
+fn insert(path: &Path, count: i64) {
+    connect(path)
+        .execute(
+            "INSERT INTO requests (request_id, ts, proxy, method, tool, latency_us, status)
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+             SELECT hex(randomblob(16)), i, 'default', 'tools/call', 'search', 100, 'ok' FROM n",
+            [count],
+        )
+        .unwrap();
+}
+
+fn requests(path: &Path) -> i64 {
+    value(&connect(path), "SELECT count(*) FROM requests")
+}
+
+/// Leaves what is from after the first nine seconds.
+const BEFORE: &[&str] = &["prune", "--before", "1970-01-01T00:00:09.001Z"];
+
+#[test]
+fn pruning_tells_what_was_removed_and_how_much_was_returned() {
+    let (_dir, path) = file(10_000);
+    let would = stdout(&path, &[BEFORE, &["--dry-run"]].concat());
+    assert!(would.contains("requests  9,000"), "{would}");
+    assert_eq!(requests(&path), 10_000);
+    let before = fs::metadata(&path).unwrap().len();
+    let done = stdout(&path, BEFORE);
+    assert!(done.contains("requests  9,000"), "{done}");
+    assert!(done.contains("\nremoved 9,000 rows\nreturned "), "{done}");
+    assert_eq!(requests(&path), 1_000);
+    assert!(fs::metadata(&path).unwrap().len() < before);
+    let again = json(&path, BEFORE);
+    assert_eq!(
+        (&again[0]["table"], &again[0]["rows"]),
+        (&"requests".into(), &0.into())
+    );
+    let outcome = again.last().unwrap();
+    assert_eq!(outcome["kind"], "outcome");
+    assert_eq!(
+        (&outcome["rows"], &outcome["is_complete"]),
+        (&0.into(), &true.into())
+    );
+}
+
+#[test]
+fn a_file_of_version_4_is_pruned_and_then_made_smaller() {
+    let (_dir, path) = fixture(4);
+    insert(&path, 20_000);
+    let done = stdout(&path, &["prune", "--before", "0s"]);
+    assert!(done.contains("requests  20,040"), "{done}");
+    assert!(done.contains("mcp-store vacuum"), "{done}");
+    let before = fs::metadata(&path).unwrap().len();
+    let outcome = &json(&path, &["vacuum"])[0];
+    let after = fs::metadata(&path).unwrap().len();
+    assert!(after < before / 2, "{before} to {after}");
+    assert_eq!(outcome["bytes_after"], after);
+    let again = stdout(&path, &["vacuum"]);
+    assert!(again.starts_with("returned 0 B"), "{again}");
+}
+
+#[test]
+fn pruning_and_shrinking_lose_nothing_of_a_running_writer() {
+    let (_dir, path) = file(20_000);
+    let store = Store::builder(&path).retention(Retention::unlimited());
+    let store = store.open().unwrap();
+    let mut prune = command(&path, BEFORE)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut written = 0;
+    let status = loop {
+        record_requests(&store, 10);
+        written += 10;
+        if let Some(status) = prune.try_wait().unwrap() {
+            break status;
+        }
+        thread::sleep(Duration::from_millis(1));
+    };
+    assert!(status.success());
+    store.flush(LONG).unwrap();
+    stdout(&path, &["vacuum"]);
+    let stats = store.shutdown(LONG).unwrap();
+    assert_eq!(
+        (stats.written, stats.failed, stats.dropped),
+        (written, 0, 0)
+    );
+    assert_eq!(requests(&path), 11_000 + i64::try_from(written).unwrap());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interruption_leaves_a_whole_file_and_says_so() {
+    let (_dir, path) = file(200_000);
+    let mut prune = command(&path, &["prune", "--before", "0s", "--json"]);
+    let child = prune
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while requests(&path) == 200_000 {
+        thread::yield_now();
+    }
+    let id = child.id().to_string();
+    let interrupted = std::process::Command::new("kill")
+        .args(["-INT", &id])
+        .status();
+    assert!(interrupted.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("the file is whole"), "{error}");
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let outcome = lines.lines().last().unwrap();
+    let outcome: serde_json::Value = serde_json::from_str(outcome).unwrap();
+    let left = requests(&path);
+    assert!(left > 0);
+    assert_eq!(outcome["rows"], 200_000 - left);
+    assert_eq!(
+        value::<String>(&connect(&path), "PRAGMA integrity_check"),
+        "ok"
+    );
+}
+
+#[test]
+fn what_cannot_be_worked_on_is_told() {
+    let (_dir, path) = fresh();
+    for args in [BEFORE, &["vacuum"], &["prune"]] {
+        assert!(!failed(2, &path, args).is_empty());
+    }
+    assert!(!path.exists());
+}
