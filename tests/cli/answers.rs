@@ -3,8 +3,8 @@ use std::fs;
 use serde_json::json;
 
 use crate::run::{command, json, stdout};
-use crate::support::{LONG, connect, fixture, fresh, record_requests, rows};
-use tower_mcp_store::Store;
+use crate::support::{LONG, connect, fixture, fresh, record_requests, request, rows};
+use tower_mcp_store::{SessionEvent, Store, StoreEvent};
 
 #[test]
 fn json_has_the_names_and_values_of_the_columns() {
@@ -159,4 +159,24 @@ fn scripts_and_a_manual_are_written() {
     }
     let manual = stdout(&path, &["man"]);
     assert!(manual.contains(".TH mcp-store"), "{manual}");
+}
+
+#[test]
+fn a_session_is_found_by_the_id_of_its_client_where_ids_are_hashed() {
+    let (_dir, path) = fresh();
+    let store = Store::builder(&path).hash_session_ids(true).open().unwrap();
+    let id = "1868a90c-5f4e-4d4b-9a1c-7fe0a3b2c1d0";
+    store.record(StoreEvent::Session(SessionEvent::new(id)));
+    let mut event = request();
+    event.session_id = Some(id.into());
+    store.record(StoreEvent::Request(event));
+    record_requests(&store, 2);
+    store.shutdown(LONG).unwrap();
+    let session = &json(&path, &["session", id])[0];
+    let stored = session["session_id"].as_str().unwrap();
+    assert!(stored.starts_with("hashed:"), "{stored}");
+    assert_eq!(session["requests"].as_array().unwrap().len(), 1);
+    for id in [id, stored, &stored[..12]] {
+        assert_eq!(json(&path, &["logs", "--session", id]).len(), 1, "{id}");
+    }
 }
