@@ -151,3 +151,18 @@ fn requests_that_are_no_longer_in_the_file_still_count() {
         "all of these are there"
     );
 }
+
+#[test]
+fn an_hour_of_which_some_requests_are_gone_is_not_told_from_the_rest() {
+    let (_dir, conn, reader) = file(ROWS);
+    let filter = StatsFilter::default();
+    let before = reader.stats(&filter).unwrap();
+    let half_an_hour_later = START + Width::Hour.ms() / 2;
+    let gone = conn
+        .execute("DELETE FROM requests WHERE ts < ?1", [half_an_hour_later])
+        .unwrap();
+    assert!(gone > 0);
+    let after = reader.stats(&filter).unwrap();
+    assert!(matches!(after.percentiles, Percentiles::Estimated { .. }));
+    assert_close(&after.total, &before.total);
+}
