@@ -101,3 +101,34 @@ fn an_empty_path_is_an_error() {
     let error = Store::open("").unwrap_err();
     assert_eq!(error.kind(), crate::OpenErrorKind::Unwritable);
 }
+
+#[test]
+fn the_file_is_looked_after_although_events_never_stop_coming() {
+    use std::sync::OnceLock;
+
+    // Fewer than one transaction takes, so there is never a second group.
+    const EVENTS: usize = 4_000;
+    let dir = tempfile::tempdir().unwrap();
+    let again: Arc<OnceLock<Store>> = Arc::default();
+    let hook = Arc::clone(&again);
+    let event = || StoreEvent::Request(RequestEvent::new("ping", RequestStatus::Ok));
+    let store = Store::builder(dir.path().join("mcp.db"))
+        .flush_interval(Duration::ZERO)
+        .on_recorded(move |_| {
+            if let Some(store) = hook.get() {
+                store.record(event());
+            }
+        })
+        .open()
+        .unwrap();
+    assert!(again.set(store.clone()).is_ok());
+    (0..EVENTS).for_each(|_| store.record(event()));
+
+    let file = rusqlite::Connection::open(store.path()).unwrap();
+    let start = Instant::now();
+    while crate::db::rollup::folded_to(&file).unwrap() <= 2 * EVENTS as i64 {
+        assert!(start.elapsed() < LONG, "{}", store.stats());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    store.shutdown(LONG).unwrap();
+}

@@ -257,12 +257,14 @@ impl Writer {
             self.shared
                 .queue
                 .settle(group, written.rejected.places.len());
-            if !chunks.is_empty() && !self.shared.queue.has_commands() {
+            // Under full load, or where the flush interval is shorter than a
+            // transaction, the queue never says that it is time.
+            let has_commands = self.shared.queue.has_commands();
+            if !has_commands && self.upkeep.due().has_passed() {
+                self.keep_up();
+            }
+            if !has_commands && !chunks.is_empty() {
                 std::thread::sleep(TURN);
-                // Under full load the queue never says that it is time.
-                if self.upkeep.due().has_passed() {
-                    self.keep_up();
-                }
             }
         }
         self.shared.queue.upkeep_at(self.upkeep.due());
