@@ -128,8 +128,16 @@ impl Reader {
     /// Makes a connection that is right to use now.
     fn relink(&self) -> Result<(), QueryError> {
         let link = Link::new(&self.path, &self.real)?;
-        *self.link.borrow_mut() = link;
-        Ok(())
+        match self.link.try_borrow_mut() {
+            Ok(mut current) => {
+                *current = link;
+                Ok(())
+            }
+            // Asked out of what handles the rows of another question.
+            Err(_) => Err(QueryError::new(
+                "a writer came while another question was being answered; ask again",
+            )),
+        }
     }
 
     /// How many steps SQLite's machine makes for what `ask` asks.
