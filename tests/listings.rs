@@ -347,6 +347,27 @@ async fn callers_that_nothing_tells_apart_fill_no_history_by_turns() {
 }
 
 #[tokio::test]
+async fn a_listing_that_is_never_the_same_twice_does_not_fill_the_file() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    for second in 0..150 {
+        let tools = value!({ "tools": [{ "name": "a", "description": format!("at {second}") }] });
+        tools_of(&layer, "s", None, &tools).await;
+    }
+    for table in ["listing_payloads", "listing_views", "schema_changes"] {
+        let count = format!("SELECT count(*) FROM {table}");
+        assert_eq!(recording.column::<i64>(&count), [100], "{table}");
+    }
+    tools_for(&layer, "alice", &named(&["a"])).await;
+    let views = "SELECT count(*) FROM listing_views WHERE principal = 'alice'";
+    assert_eq!(
+        recording.column::<i64>(views),
+        [1],
+        "others are shown as ever"
+    );
+}
+
+#[tokio::test]
 async fn a_notification_on_any_stream_marks_the_listing_stale_until_it_is_read_again() {
     let recording = Recording::start();
     let layer = recording.layer();

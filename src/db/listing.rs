@@ -10,6 +10,10 @@
 //! Callers that cannot be told apart may still see different lists by turns. A
 //! change that was told is not told again for a day, which keeps them from
 //! filling the history, and shows a real one that is repeated a day late at most.
+//!
+//! Some servers put the time into what they offer, so that no two answers are
+//! equal. Nothing prunes the history, and it counts in the size that a file may
+//! have: so each class adds no more than some contents to it in a day.
 
 use std::collections::BTreeMap;
 
@@ -62,11 +66,18 @@ const LAST_VIEW: &str = "SELECT id, content_hash, meta_hash, seen_at FROM listin
      ORDER BY id DESC LIMIT 1";
 const NEW_META: &str = "UPDATE listing_views SET meta_hash = ?2 WHERE id = ?1";
 /// Whether any class has seen this listing, and this content of it.
-const SEEN: &str = "SELECT count(*), coalesce(sum(content_hash = ?4), 0) FROM listing_views
-     WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3";
+const SEEN: &str = "SELECT EXISTS (SELECT 1 FROM listing_views
+         WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3),
+     EXISTS (SELECT 1 FROM listing_views
+         WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3 AND content_hash = ?4)";
+/// Whether the class has seen so many contents since then.
+const IS_RESTLESS: &str = "SELECT coalesce((SELECT seen_at FROM listing_views
+     WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3
+         AND protocol_version = ?4 AND principal IS ?5
+     ORDER BY id DESC LIMIT 1 OFFSET ?6) > ?7, 0)";
 
 /// What is prepared here.
-pub(super) const STATEMENTS: [&str; 11] = [
+pub(super) const STATEMENTS: [&str; 12] = [
     SELECT,
     UPSERT,
     CHANGE,
@@ -78,10 +89,15 @@ pub(super) const STATEMENTS: [&str; 11] = [
     VIEW,
     LAST_VIEW,
     SEEN,
+    IS_RESTLESS,
 ];
 
 /// For how long one change is not told again, in milliseconds.
 const QUIET_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// How many contents of a listing a class may add in as long: more than a server
+/// has that is being worked on.
+const CONTENTS: i64 = 100;
 
 /// What `schema_changes.item_name` holds at most, in characters: as much as
 /// `requests` does of the tools and targets that it is joined with.
@@ -174,6 +190,9 @@ pub(super) fn see(conn: &Connection, seen: &SeenListing) -> Result<()> {
         }
         return Ok(());
     }
+    if view.is_some() && version.is_restless(conn, &class)? {
+        return Ok(());
+    }
     match (view, version.snapshot(conn)?) {
         (_, None) => version.tell(conn, None, &[Change::whole("initial")])?,
         (_, Some((_, hash))) if hash == listing.content_hash => {}
@@ -234,6 +253,22 @@ impl Version<'_> {
             .optional()
     }
 
+    /// Whether the class has seen so many contents of late that no more is kept.
+    fn is_restless(&self, conn: &Connection, class: &Class<'_>) -> Result<bool> {
+        conn.prepare_cached(IS_RESTLESS)?.query_row(
+            params![
+                self.proxy,
+                self.upstream_url,
+                self.method,
+                class.revision,
+                class.principal,
+                CONTENTS - 1,
+                self.ts.saturating_sub(QUIET_MS)
+            ],
+            |row| row.get(0),
+        )
+    }
+
     fn is_told_since(&self, conn: &Connection, since: i64) -> Result<bool> {
         conn.prepare_cached(TOLD_SINCE)?.query_row(
             params![
@@ -270,7 +305,7 @@ impl Version<'_> {
                 self.method,
                 self.content_hash
             ],
-            |row| Ok((row.get::<_, i64>(0)? > 0, row.get::<_, i64>(1)? > 0)),
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )
     }
 
