@@ -59,9 +59,8 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
         .await
         .map_err(|error| serve::cannot_listen(&args.listen, &error))?;
     let listening = listener.local_addr()?;
-    let store = Store::builder(&args.db)
-        .on_recorded(serve::print_row)
-        .open()?;
+    let (printer, print) = serve::Printer::start()?;
+    let store = Store::builder(&args.db).on_recorded(print).open()?;
 
     let layer = store.layer().proxy(args.name);
     let (server, path, app) = match forward {
@@ -80,6 +79,6 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     serve::print_welcome(&server, &args.db, listening, &path);
 
     serve::serve(listener, app).await?;
-    println!("{}", store.shutdown(serve::CLOSE)?);
+    printer.finish(&store.shutdown(serve::CLOSE)?.to_string());
     Ok(())
 }

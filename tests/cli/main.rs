@@ -8,6 +8,7 @@ mod errors;
 mod follow;
 mod hostile;
 mod maintain;
+mod proxy;
 mod run;
 mod schema;
 mod tables;

@@ -3,6 +3,8 @@
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 use axum::Router;
@@ -21,6 +23,11 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 /// How long the last rows may take to reach the file.
 pub(crate) const CLOSE: Duration = Duration::from_secs(5);
+
+/// How many lines may wait for an output that is stopped, and how long the last
+/// of them at the end.
+const LINES: usize = 4096;
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many characters of a text from the wire are shown.
 const SHOWN: usize = 80;
@@ -85,9 +92,52 @@ pub(crate) fn print_welcome(server: &str, db: &Path, mut listening: SocketAddr, 
     println!("stop with Ctrl-C; times are UTC\n");
 }
 
-/// One line for a row that is in the file. It is called on the thread that
-/// writes the file, so a closed output must not stop it.
-pub(crate) fn print_row(row: &RequestEvent) {
+/// Prints a line for each row that is in the file.
+pub(crate) struct Printer {
+    /// Tells, by its end, that of the thread which prints.
+    ended: Receiver<()>,
+}
+
+impl Printer {
+    /// A printer, and what to call with each row. That runs on the thread which
+    /// writes the file, and an output that is stopped (by Ctrl-S, or a pager) or
+    /// closed must not hold that up: so another thread prints.
+    pub(crate) fn start() -> io::Result<(Self, impl FnMut(&RequestEvent) + Send + 'static)> {
+        let (lines, waiting) = mpsc::sync_channel::<String>(LINES);
+        let (end, ended) = mpsc::channel();
+        thread::Builder::new()
+            .name("printer".to_owned())
+            .spawn(move || {
+                let _end = end;
+                // Goes on taking lines after the output was closed.
+                waiting
+                    .iter()
+                    .for_each(|line| drop(writeln!(io::stdout(), "{line}")));
+            })?;
+        let mut left_out = 0;
+        let print = move |row: &RequestEvent| {
+            let mut text = line(row);
+            if left_out > 0 {
+                text = format!("... {left_out} more are in the file\n{text}");
+            }
+            left_out = match lines.try_send(text) {
+                Ok(()) => 0,
+                Err(_) => left_out + 1,
+            };
+        };
+        Ok((Self { ended }, print))
+    }
+
+    /// Prints what is left once the store is shut down, and then this line;
+    /// nothing where the output is stopped.
+    pub(crate) fn finish(self, last: &str) {
+        if let Err(RecvTimeoutError::Disconnected) = self.ended.recv_timeout(PATIENCE) {
+            let _ = writeln!(io::stdout(), "{last}");
+        }
+    }
+}
+
+fn line(row: &RequestEvent) -> String {
     let seconds = row.ts.rem_euclid(86_400_000) / 1000;
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     let what = row
@@ -115,7 +165,7 @@ pub(crate) fn print_row(row: &RequestEvent) {
         "{hours:02}:{minutes:02}:{seconds:02}  {what:<40}  {status:<10}  {millis:>9.1} ms  \
          {sent:>6} B in  {received:>7} B out  {note}",
     );
-    let _ = writeln!(io::stdout(), "{}", line.trim_end());
+    line.trim_end().to_owned()
 }
 
 fn shown(text: &str) -> String {

@@ -9,7 +9,7 @@ use tower_mcp_store::proxy::Forward;
 
 use crate::args::Proxy;
 use crate::failure::Failure;
-use crate::serve;
+use crate::serve::{self, Printer};
 
 pub(crate) fn run(db: PathBuf, args: Proxy) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -24,7 +24,8 @@ async fn record(db: PathBuf, args: Proxy) -> Result<(), Failure> {
         .await
         .map_err(|error| Failure::Told(serve::cannot_listen(&args.listen, &error)))?;
     let listening = listener.local_addr()?;
-    let store = Store::builder(&db).on_recorded(serve::print_row).open()?;
+    let (printer, print) = Printer::start()?;
+    let store = Store::builder(&db).on_recorded(print).open()?;
     let endpoint = forward.endpoint().clone();
     let layer = store
         .layer()
@@ -33,6 +34,6 @@ async fn record(db: PathBuf, args: Proxy) -> Result<(), Failure> {
     let app = Router::new().fallback_service(forward).layer(layer);
     serve::print_welcome(&endpoint.to_string(), &db, listening, endpoint.path());
     serve::serve(listener, app).await?;
-    println!("{}", store.shutdown(serve::CLOSE)?);
+    printer.finish(&store.shutdown(serve::CLOSE)?.to_string());
     Ok(())
 }

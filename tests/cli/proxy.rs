@@ -1,0 +1,65 @@
+//! Recording what passes through the proxy.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tower_mcp_store::query::Reader;
+
+use crate::run::command;
+
+/// Rows whose lines are more than a pipe holds.
+const REQUESTS: i64 = 800;
+
+struct Proxy(Child);
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn an_output_that_nobody_reads_does_not_hold_up_the_recording() {
+    let dir = TempDir::new().unwrap();
+    let db = dir.path().join("mcp.db");
+    // Nobody listens there any more: each request is answered at once.
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let upstream = format!("http://{}/mcp", closed.unwrap());
+    let arguments = ["proxy", "--listen", "127.0.0.1:0", "--upstream", &upstream];
+    let child = command(&db, &arguments).stdout(Stdio::piped()).spawn();
+    let mut proxy = Proxy(child.unwrap());
+    let mut output = BufReader::new(proxy.0.stdout.take().unwrap());
+    let mut welcome = String::new();
+    while !welcome.contains("at http://") {
+        assert_ne!(output.read_line(&mut welcome).unwrap(), 0, "{welcome}");
+    }
+    let address = welcome.split("at http://").nth(1).unwrap();
+    let address = address.split('/').next().unwrap();
+
+    let tool = "t".repeat(80);
+    let body =
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}"}}}}"#);
+    let length = body.len();
+    for _ in 0..REQUESTS {
+        let mut client = TcpStream::connect(address).unwrap();
+        let request = format!(
+            "POST /mcp HTTP/1.1\r\nhost: proxy\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        client.write_all(request.as_bytes()).unwrap();
+        client.read_to_end(&mut Vec::new()).unwrap();
+    }
+
+    let reader = Reader::open(&db).unwrap();
+    let patience = Instant::now() + Duration::from_secs(20);
+    let mut written = 0;
+    while written < REQUESTS && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(20));
+        written = reader.info().unwrap().requests;
+    }
+    assert_eq!(written, REQUESTS);
+}
