@@ -12,7 +12,8 @@ pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
     }
 }
 
-fn is_harmful(c: char) -> bool {
+/// Whether a character could do so.
+pub(crate) fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

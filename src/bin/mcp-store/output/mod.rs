@@ -1,6 +1,7 @@
 //! What is written to standard output, and how.
 
 mod fields;
+mod json;
 mod numbers;
 mod table;
 
@@ -48,7 +49,7 @@ impl Output {
 
     /// Writes one object as one line.
     pub(crate) fn json(&mut self, object: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut self.stdout, object)?;
+        object.serialize(&mut json::serializer(&mut self.stdout))?;
         self.stdout.write_all(b"\n")
     }
 
