@@ -82,6 +82,9 @@ pub trait EventStore: Send + Sync + 'static {
     /// which there is nothing, and for a store that keeps no count of what it
     /// evicts.
     ///
+    /// A session that goes on after it was purged, or after all of it was
+    /// evicted, is a new one here: what went before is not counted as missing.
+    ///
     /// # Errors
     ///
     /// When the store cannot be read.

@@ -53,7 +53,8 @@ pub(crate) async fn serve(listener: TcpListener, app: Router) -> io::Result<()> 
     )
     .with_graceful_shutdown(async {
         interrupted().await;
-        eprintln!("stopping; once more to stop at once");
+        // Not a panic where nobody reads it: the streams are to end in order.
+        let _ = writeln!(io::stderr(), "stopping; once more to stop at once");
         tokio::spawn(async {
             interrupted().await;
             std::process::exit(130);
