@@ -1,0 +1,149 @@
+//! Streams that are taken up again over sockets: from a server that was killed
+//! and started again on the same file, and from another that shares the file.
+//!
+//! A server tells each event that its store has acknowledged, before it sends
+//! it. What a client hears is compared with that. The clients of both SDKs take
+//! a stream up again by themselves; a plain HTTP client does it beside them, so
+//! that what is promised does not hang on how they do it.
+//!
+//! `MCP_STORE_TEST_KILLS=100` is the long form.
+
+mod clients;
+mod plain;
+mod server;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use plain::Session;
+use server::{Sdk, Server};
+use support::{LONG, fresh};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
+
+/// How long nothing has to come for nothing more to come.
+const SILENCE: Duration = Duration::from_millis(300);
+
+/// A server lives no longer than this after its first event, in microseconds.
+const LIFE: u64 = 200_000;
+
+fn kills() -> u64 {
+    std::env::var("MCP_STORE_TEST_KILLS").map_or(3, |count| count.parse().expect("a number"))
+}
+
+/// What is heard up to `last`, and whatever comes at once behind it.
+async fn hear(heard: &mut UnboundedReceiver<u64>, last: u64) -> Vec<u64> {
+    let mut steps = Vec::new();
+    loop {
+        let wait = match steps.last() {
+            Some(step) if *step >= last => SILENCE,
+            _ => LONG,
+        };
+        match timeout(wait, heard.recv()).await {
+            Ok(Some(step)) => steps.push(step),
+            _ => return steps,
+        }
+    }
+}
+
+/// `connect` gives a client that has the server count, and what keeps it alive.
+async fn every_acknowledged_event_comes_once_and_in_order<C>(
+    sdk: Sdk,
+    connect: impl AsyncFn(String, UnboundedSender<u64>) -> C,
+) {
+    let (_dir, path) = fresh();
+    let mut server = Server::start(sdk, &path, 0).await;
+    for round in 0..kills() {
+        let (tell, mut heard) = unbounded_channel();
+        let client = connect(server.url(), tell).await;
+        let mut acknowledged = vec![server.acknowledged().await];
+        let moment = RandomState::new().hash_one(round) % LIFE;
+        tokio::time::sleep(Duration::from_micros(moment)).await;
+        let port = server.port;
+        acknowledged.extend(server.kill().await);
+        server = Server::start(sdk, &path, port).await;
+
+        let last = acknowledged.len() as u64;
+        assert!(acknowledged.iter().copied().eq(1..=last), "round {round}");
+        let steps = hear(&mut heard, last).await;
+        // The one that was under way may have been committed too.
+        let whole = steps.iter().copied().eq(1..=steps.len() as u64);
+        assert!(
+            whole && steps.len() as u64 >= last,
+            "round {round}: of {last} came {steps:?}"
+        );
+        drop(client);
+    }
+}
+
+#[tokio::test]
+async fn the_client_of_rmcp_gets_what_a_killed_server_acknowledged() {
+    every_acknowledged_event_comes_once_and_in_order(Sdk::Rmcp, clients::rmcp).await;
+}
+
+#[tokio::test]
+async fn the_client_of_tower_mcp_gets_what_a_killed_server_acknowledged() {
+    every_acknowledged_event_comes_once_and_in_order(Sdk::TowerMcp, clients::tower_mcp).await;
+}
+
+#[tokio::test]
+async fn a_plain_client_gets_what_a_killed_server_of_rmcp_acknowledged() {
+    let connect = async |url, tell| plain::follow(Sdk::Rmcp, url, tell).await;
+    every_acknowledged_event_comes_once_and_in_order(Sdk::Rmcp, connect).await;
+}
+
+#[tokio::test]
+async fn a_plain_client_gets_what_a_killed_server_of_tower_mcp_acknowledged() {
+    let connect = async |url, tell| plain::follow(Sdk::TowerMcp, url, tell).await;
+    every_acknowledged_event_comes_once_and_in_order(Sdk::TowerMcp, connect).await;
+}
+
+/// One server goes on while the other takes the session over.
+async fn a_session_is_handed_over(sdk: Sdk) {
+    let (_dir, path) = fresh();
+    let mut first = Server::start(sdk, &path, 0).await;
+    let second = Server::start(sdk, &path, 0).await;
+    let mut session = Session::open(&first.url()).await;
+    let mut events = session.count(sdk, &first.url()).await;
+    let (mut steps, mut last) = (Vec::new(), None);
+    while steps.len() < 5 {
+        let event = timeout(LONG, events.next()).await.unwrap().unwrap();
+        steps.extend(event.progress);
+        last = Some(event.id);
+    }
+    let mut acknowledged = 0;
+    while acknowledged < 50 {
+        acknowledged = first.acknowledged().await;
+    }
+    // Only who has loaded the record of the session answers this.
+    let listening = session.listen(&second.url(), last.as_deref()).await;
+    let mut events = listening.expect("a session that is known");
+    while steps.last().is_none_or(|step| *step < acknowledged) {
+        let event = timeout(LONG, events.next()).await.unwrap().unwrap();
+        steps.extend(event.progress);
+    }
+    assert!(
+        steps.iter().copied().eq(1..=steps.len() as u64),
+        "{steps:?}"
+    );
+    session.ping(&second.url()).await;
+}
+
+#[tokio::test]
+async fn one_server_of_rmcp_hands_a_session_over_to_another() {
+    a_session_is_handed_over(Sdk::Rmcp).await;
+}
+
+#[tokio::test]
+async fn one_server_of_tower_mcp_hands_a_session_over_to_another() {
+    a_session_is_handed_over(Sdk::TowerMcp).await;
+}
+
+/// Not a test of its own: the servers of the others, each in its own process.
+#[tokio::test]
+#[ignore = "run by the other tests"]
+async fn server() {
+    server::run().await;
+}
