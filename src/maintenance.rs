@@ -114,9 +114,9 @@ impl Maintenance {
     }
 
     /// Removes what is from before `before`, in unix milliseconds: requests,
-    /// sessions that were not seen since, losses and runs of writers, whoever
-    /// wrote them. Then gives the space back, if the file [keeps track of its
-    /// pages](Self::vacuum).
+    /// sessions that were not seen since, losses, runs of writers and events for
+    /// resumption, whoever wrote them. Then gives the space back, if the file
+    /// [keeps track of its pages](Self::vacuum).
     ///
     /// Statistics and the history of listings are kept. What is done is
     /// committed slice by slice; `progress` hears of each and may break off

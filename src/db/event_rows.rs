@@ -5,6 +5,7 @@
 
 mod eviction;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -106,8 +107,9 @@ pub(crate) struct EventLogs {
     streams: HashMap<Box<str>, Log>,
     /// As SQLite counts what other connections commit.
     data_version: i64,
-    /// A transaction is open, which may still be rolled back.
-    uncertain: bool,
+    /// A transaction is open, which may still be rolled back, or something else
+    /// wrote on this connection.
+    uncertain: Cell<bool>,
     /// Every event up to this one had to stay when it was looked at.
     looked_at: i64,
     looked_since: Option<Instant>,
@@ -155,21 +157,26 @@ impl EventLogs {
     pub(super) fn forget_if_others_wrote(&mut self, conn: &Connection) -> rusqlite::Result<()> {
         let mut version = conn.prepare_cached("PRAGMA data_version")?;
         let version: i64 = version.query_row([], |row| row.get(0))?;
-        if self.uncertain || version != self.data_version {
+        if self.uncertain.get() || version != self.data_version {
             self.forget();
             self.data_version = version;
         }
-        self.uncertain = true;
+        self.uncertain.set(true);
         Ok(())
     }
 
     /// What is remembered is in the file now.
     pub(super) fn keep(&mut self) {
-        self.uncertain = false;
+        self.uncertain.set(false);
         if self.sessions.len() + self.streams.len() > REMEMBERED {
             self.sessions.clear();
             self.streams.clear();
         }
+    }
+
+    /// The tables were changed other than by a transaction of ours.
+    pub(super) fn mistrust(&self) {
+        self.uncertain.set(true);
     }
 
     fn forget(&mut self) {

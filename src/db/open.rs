@@ -73,7 +73,7 @@ pub(crate) struct Db {
     session_ids: SessionIds,
     /// What the connection is set to; nothing where it must stay as it is.
     synchronous: Option<Cell<Synchronous>>,
-    event_logs: EventLogs,
+    pub(super) event_logs: EventLogs,
 }
 
 impl Db {

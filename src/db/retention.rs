@@ -30,7 +30,8 @@ struct Kind {
     due: &'static str,
     /// How many rows there are of the time before ?1.
     count: &'static str,
-    delete: &'static str,
+    /// In this order, each with the key of a row.
+    delete: &'static [&'static str],
     /// The latest time among the ?2 oldest rows from the time ?1 on, where rows
     /// of this kind are many enough to make a file large.
     oldest: Option<&'static str>,
@@ -38,7 +39,7 @@ struct Kind {
 
 /// Everything that is pruned by time. What is not here is kept: listings and
 /// how they changed are history.
-const KINDS: [Kind; 4] = [
+const KINDS: [Kind; 5] = [
     Kind {
         table: "requests",
         // Not before they are in the cells that outlive them.
@@ -46,7 +47,7 @@ const KINDS: [Kind; 4] = [
                 (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'requests_folded_to')
               ORDER BY ts LIMIT ?3",
         count: "SELECT count(*) FROM requests WHERE ts < ?1",
-        delete: "DELETE FROM requests WHERE id = ?1",
+        delete: &["DELETE FROM requests WHERE id = ?1"],
         oldest: Some(
             "SELECT max(ts) FROM (SELECT ts FROM requests WHERE ts >= ?1 ORDER BY ts LIMIT ?2)",
         ),
@@ -58,7 +59,7 @@ const KINDS: [Kind; 4] = [
               WHERE started_at >= ?1 AND started_at < ?2 AND last_seen_at < ?2
               ORDER BY started_at LIMIT ?3",
         count: "SELECT count(*) FROM sessions WHERE started_at < ?1 AND last_seen_at < ?1",
-        delete: "DELETE FROM sessions WHERE rowid = ?1",
+        delete: &["DELETE FROM sessions WHERE rowid = ?1"],
         oldest: Some(
             "SELECT max(max(started_at, last_seen_at)) FROM (
                 SELECT started_at, last_seen_at FROM sessions
@@ -69,14 +70,46 @@ const KINDS: [Kind; 4] = [
         table: "losses",
         due: "SELECT id FROM losses WHERE from_ts >= ?1 AND to_ts < ?2 LIMIT ?3",
         count: "SELECT count(*) FROM losses WHERE to_ts < ?1",
-        delete: "DELETE FROM losses WHERE id = ?1",
+        delete: &["DELETE FROM losses WHERE id = ?1"],
         oldest: None,
     },
     Kind {
         table: "writers",
         due: "SELECT id FROM writers WHERE started_at >= ?1 AND ended_at < ?2 LIMIT ?3",
         count: "SELECT count(*) FROM writers WHERE ended_at < ?1",
-        delete: "DELETE FROM writers WHERE id = ?1",
+        delete: &["DELETE FROM writers WHERE id = ?1"],
+        oldest: None,
+    },
+    Kind {
+        table: "sse_events",
+        // By when they arrived, as with each append; so the newest of a live
+        // session stays here too.
+        due: "SELECT n FROM sse_events e
+              WHERE n >= ?1 * 1000 AND n < ?2 * 1000 AND NOT (
+                id = (SELECT max(id) FROM sse_events o WHERE o.log = e.log)
+                AND EXISTS (SELECT 1 FROM sdk_sessions s JOIN sse_logs l ON l.name = s.session_id
+                    WHERE l.log = e.log AND l.kind = 'session'
+                        AND s.expires_at > 1000 * CAST(strftime('%s', 'now') AS INTEGER)))
+              ORDER BY n LIMIT ?3",
+        count: "SELECT count(*) FROM sse_events e
+              WHERE n < ?1 * 1000 AND NOT (
+                id = (SELECT max(id) FROM sse_events o WHERE o.log = e.log)
+                AND EXISTS (SELECT 1 FROM sdk_sessions s JOIN sse_logs l ON l.name = s.session_id
+                    WHERE l.log = e.log AND l.kind = 'session'
+                        AND s.expires_at > 1000 * CAST(strftime('%s', 'now') AS INTEGER)))",
+        delete: &[
+            "UPDATE sse_totals SET (events, bytes) = (
+                SELECT events - 1, bytes - 64 - length(CAST(data AS BLOB))
+                FROM sse_events WHERE n = ?1)
+             WHERE EXISTS (SELECT 1 FROM sse_events WHERE n = ?1)",
+            "UPDATE sse_logs SET complete_after = max(complete_after, e.id)
+             FROM sse_events e WHERE e.n = ?1 AND sse_logs.log = e.log",
+            "DELETE FROM sse_logs WHERE log = (SELECT log FROM sse_events WHERE n = ?1)
+                AND (SELECT count(*) FROM (
+                    SELECT 1 FROM sse_events e WHERE e.log = sse_logs.log LIMIT 2)) = 1",
+            "DELETE FROM sse_events WHERE n = ?1",
+        ],
+        // They have a bound of their own.
         oldest: None,
     },
 ];
@@ -138,7 +171,9 @@ impl Db {
         patience: Duration,
         until: Instant,
     ) -> Result<Slice, WriteError> {
-        self.slice(patience, |conn| prune(conn, span, until))
+        let slice = self.slice(patience, |conn| prune(conn, span, until));
+        self.event_logs.mistrust();
+        slice
     }
 
     /// Deletes the cells of one width that began before `before`, but none
@@ -257,13 +292,19 @@ fn prune(conn: &Connection, span: Span, until: Instant) -> Result<Slice> {
     let mut count = 0;
     for kind in &KINDS {
         let mut due = conn.prepare_cached(kind.due)?;
-        let mut delete = conn.prepare_cached(kind.delete)?;
+        let mut delete = Vec::with_capacity(kind.delete.len());
+        for sql in kind.delete {
+            delete.push(conn.prepare_cached(sql)?);
+        }
         loop {
             let keys: Vec<Value> = due
                 .query_map([span.from, span.before, BATCH], |row| row.get(0))?
                 .collect::<Result<_>>()?;
             for key in &keys {
-                count += delete.execute([key])? as u64;
+                for statement in &mut delete {
+                    statement.execute([key])?;
+                }
+                count += 1;
                 if Instant::now() >= until {
                     return Ok(Slice {
                         count,

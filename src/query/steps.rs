@@ -223,10 +223,9 @@ fn logs_cost_the_same_in_a_file_of_any_size() {
 #[test]
 fn what_servers_offer_costs_the_same_after_any_number_of_changes() {
     let files = files();
-    let of = |proxy: &str| {
-        let mut filter = SchemaFilter::default();
-        filter.proxy = Some(proxy.to_owned());
-        filter
+    let of = |proxy: &str| SchemaFilter {
+        proxy: Some(proxy.to_owned()),
+        ..SchemaFilter::default()
     };
     assert_steady(&files, "listings", |reader, _| {
         let listings = reader.snapshots(&SchemaFilter::default()).unwrap();

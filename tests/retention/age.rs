@@ -106,3 +106,51 @@ fn an_unlimited_file_keeps_everything() {
     end(&store);
     assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM requests"), 10);
 }
+
+#[tokio::test]
+async fn events_of_an_idle_file_go_but_for_the_newest_of_a_live_session() {
+    use tower_mcp_store::event_store::{EventRecord, EventStore};
+    use tower_mcp_store::session_store::{SessionRecord, SessionStore};
+
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    let events = store.event_store();
+    let live = SessionRecord::new("sdk", "live", "{}", days(100));
+    store.session_store().save(&live).await.unwrap();
+    for (session, last) in [("dead", 2), ("live", 4), ("new", 3)] {
+        for id in 1..=last {
+            let event = EventRecord::new(id, "{}");
+            events.append(session, event).await.unwrap();
+        }
+    }
+    drop(events);
+    end(&store);
+    let conn = connect(&path);
+    let month = 31 * DAY_MS * 1000;
+    conn.execute_batch(&format!(
+        "UPDATE sse_events SET n = n - {month} WHERE id <= 2 OR log = 2"
+    ))
+    .unwrap();
+
+    let store = Store::open(&path).unwrap();
+    await_value(&conn, "SELECT count(*) FROM sse_events", 2);
+    let events = store.event_store().max_age(days(100));
+    assert_eq!(events.complete_after("dead").await.unwrap(), None);
+    for (session, complete_after) in [("live", 3), ("new", 2)] {
+        let kept = events.replay_after(session, 0).await.unwrap();
+        let kept: Vec<_> = kept.iter().map(|event| event.id).collect();
+        assert_eq!(kept, [complete_after + 1], "{session}");
+        let found = events.complete_after(session).await.unwrap();
+        assert_eq!(found, Some(complete_after), "{session}");
+    }
+    let totals = "SELECT events || ' ' || bytes FROM sse_totals";
+    assert_eq!(value::<String>(&conn, totals), "2 132");
+    // A session that is gone begins anew.
+    events
+        .append("dead", EventRecord::new(1, "{}"))
+        .await
+        .unwrap();
+    assert_eq!(events.replay_after("dead", 0).await.unwrap().len(), 1);
+    drop(events);
+    end(&store);
+}
