@@ -15,11 +15,13 @@ mod server;
 mod support;
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
 use plain::Session;
 use server::{Sdk, Server};
 use support::{LONG, fresh};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
@@ -48,21 +50,24 @@ async fn hear(heard: &mut UnboundedReceiver<u64>, last: u64) -> Vec<u64> {
     }
 }
 
-/// `connect` gives a client that has the server count, and what keeps it alive.
+/// `connect` gives a client that has the server count, and what keeps it alive;
+/// it is notified of the kill.
 async fn every_acknowledged_event_comes_once_and_in_order<C>(
     sdk: Sdk,
-    connect: impl AsyncFn(String, UnboundedSender<u64>) -> C,
+    connect: impl AsyncFn(String, UnboundedSender<u64>, Arc<Notify>) -> C,
 ) {
     let (_dir, path) = fresh();
     let mut server = Server::start(sdk, &path, 0).await;
     for round in 0..kills() {
         let (tell, mut heard) = unbounded_channel();
-        let client = connect(server.url(), tell).await;
+        let killed = Arc::<Notify>::default();
+        let client = connect(server.url(), tell, killed.clone()).await;
         let mut acknowledged = vec![server.acknowledged().await];
         let moment = RandomState::new().hash_one(round) % LIFE;
         tokio::time::sleep(Duration::from_micros(moment)).await;
         let port = server.port;
         acknowledged.extend(server.kill().await);
+        killed.notify_one();
         server = Server::start(sdk, &path, port).await;
 
         let last = acknowledged.len() as u64;
@@ -80,23 +85,25 @@ async fn every_acknowledged_event_comes_once_and_in_order<C>(
 
 #[tokio::test]
 async fn the_client_of_rmcp_gets_what_a_killed_server_acknowledged() {
-    every_acknowledged_event_comes_once_and_in_order(Sdk::Rmcp, clients::rmcp).await;
+    let connect = async |url, tell, _| clients::rmcp(url, tell).await;
+    every_acknowledged_event_comes_once_and_in_order(Sdk::Rmcp, connect).await;
 }
 
 #[tokio::test]
 async fn the_client_of_tower_mcp_gets_what_a_killed_server_acknowledged() {
-    every_acknowledged_event_comes_once_and_in_order(Sdk::TowerMcp, clients::tower_mcp).await;
+    let connect = async |url, tell, _| clients::tower_mcp(url, tell).await;
+    every_acknowledged_event_comes_once_and_in_order(Sdk::TowerMcp, connect).await;
 }
 
 #[tokio::test]
 async fn a_plain_client_gets_what_a_killed_server_of_rmcp_acknowledged() {
-    let connect = async |url, tell| plain::follow(Sdk::Rmcp, url, tell).await;
+    let connect = async |url, tell, killed| plain::follow(Sdk::Rmcp, url, tell, killed).await;
     every_acknowledged_event_comes_once_and_in_order(Sdk::Rmcp, connect).await;
 }
 
 #[tokio::test]
 async fn a_plain_client_gets_what_a_killed_server_of_tower_mcp_acknowledged() {
-    let connect = async |url, tell| plain::follow(Sdk::TowerMcp, url, tell).await;
+    let connect = async |url, tell, killed| plain::follow(Sdk::TowerMcp, url, tell, killed).await;
     every_acknowledged_event_comes_once_and_in_order(Sdk::TowerMcp, connect).await;
 }
 

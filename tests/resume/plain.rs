@@ -1,15 +1,19 @@
 //! A client of plain HTTP.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
 use super::server::Sdk;
 
 const VERSION: &str = "2025-11-25";
+
+const HEARD_AT_FIRST: usize = 3;
 
 pub(crate) struct Session {
     client: Client,
@@ -135,28 +139,39 @@ impl Events {
     }
 }
 
-/// Has the server count, and takes the stream up again whenever it ends.
-pub(crate) async fn follow(sdk: Sdk, url: String, tell: UnboundedSender<u64>) -> JoinSet<()> {
+/// Has the server count, hears its first steps, and no more until it is killed;
+/// then takes the stream up on the next server.
+pub(crate) async fn follow(
+    sdk: Sdk,
+    url: String,
+    tell: UnboundedSender<u64>,
+    killed: Arc<Notify>,
+) -> JoinSet<()> {
     let mut session = Session::open(&url).await;
     let mut events = session.count(sdk, &url).await;
     let mut following = JoinSet::new();
     following.spawn(async move {
         let mut last = None;
-        loop {
-            while let Some(event) = events.next().await {
-                last = Some(event.id);
-                if event.progress.is_some_and(|step| tell.send(step).is_err()) {
-                    return;
-                }
-            }
-            events = loop {
-                // The next server may not listen yet.
-                match session.listen(&url, last.as_deref()).await {
-                    Ok(events) => break events,
-                    Err(error) if error.is_status() => panic!("{error}"),
-                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-                }
+        for _ in 0..HEARD_AT_FIRST {
+            let Some(event) = events.next().await else {
+                break;
             };
+            last = Some(event.id);
+            event.progress.map(|step| tell.send(step));
+        }
+        killed.notified().await;
+        let mut events = loop {
+            // The next server may not listen yet.
+            match session.listen(&url, last.as_deref()).await {
+                Ok(events) => break events,
+                Err(error) if error.is_status() => panic!("{error}"),
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        };
+        while let Some(event) = events.next().await {
+            if event.progress.is_some_and(|step| tell.send(step).is_err()) {
+                return;
+            }
         }
     });
     following

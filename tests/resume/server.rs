@@ -151,11 +151,15 @@ fn counter() -> McpRouter {
     let count = ToolBuilder::new("count")
         .description("Counts")
         .extractor_handler((), |context: Context, _: RawArgs| async move {
-            for step in 1_u32.. {
-                context.report_progress(step.into(), None, None).await;
-                tokio::time::sleep(STEP).await;
-            }
-            Ok(CallToolResult::text("done"))
+            // A call under way when the server is killed ends the transport of
+            // tower-mcp's client, and its stream with it. So the call ends first.
+            tokio::spawn(async move {
+                for step in 1_u32.. {
+                    context.report_progress(step.into(), None, None).await;
+                    tokio::time::sleep(STEP).await;
+                }
+            });
+            Ok(CallToolResult::text("counting"))
         })
         .build();
     McpRouter::new().server_info("counter", "1.0.0").tool(count)
