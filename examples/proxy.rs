@@ -7,6 +7,8 @@
 //! ```
 
 mod demo;
+#[path = "../src/bin/mcp-store/interrupt.rs"]
+mod interrupt;
 #[path = "../src/bin/mcp-store/sanitize.rs"]
 mod sanitize;
 #[path = "../src/bin/mcp-store/serve.rs"]

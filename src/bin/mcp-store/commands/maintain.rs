@@ -1,9 +1,11 @@
 //! `mcp-store prune` and `mcp-store vacuum`.
 
+use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -12,7 +14,7 @@ use tower_mcp_store::maintenance::{Maintenance, Outcome, Progress, Step};
 
 use crate::args::Prune;
 use crate::failure::{self, Failure};
-use crate::interrupt;
+use crate::interrupt::interrupted;
 use crate::output::{self, Align, Cell, Column, Output, Table};
 
 const COLUMNS: [Column; 2] = [
@@ -136,7 +138,7 @@ impl Work {
         }
         bar.enable_steady_tick(TICK);
         let shown = bar.clone();
-        let stop = interrupt::flag(move || {
+        let stop = flag(move || {
             shown.suspend(|| eprintln!("stopping; once more to stop at once"));
         })?;
         Ok(Self {
@@ -171,4 +173,24 @@ impl Work {
     fn end(self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// A flag that the first Ctrl-C or SIGTERM sets, for work that looks at it now
+/// and then; `tell` is called then. The second one ends the program.
+fn flag(tell: impl FnOnce() + Send + 'static) -> io::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&flag);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let wait = async move {
+        interrupted().await;
+        set.store(true, Ordering::Relaxed);
+        tell();
+        interrupted().await;
+        std::process::exit(130);
+    };
+    let name = thread::Builder::new().name("interrupt".to_owned());
+    name.spawn(move || runtime.block_on(wait))?;
+    Ok(flag)
 }
