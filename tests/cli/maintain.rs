@@ -33,6 +33,12 @@ fn requests(path: &Path) -> i64 {
     value(&connect(path), "SELECT count(*) FROM requests")
 }
 
+/// Whether a line of the table says so, however wide its columns are.
+fn removed(table: &str, line: &str) -> bool {
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    table.lines().any(|of_table| words(of_table) == line)
+}
+
 /// Leaves what is from after the first nine seconds.
 const BEFORE: &[&str] = &["prune", "--before", "1970-01-01T00:00:09.001Z"];
 
@@ -40,11 +46,11 @@ const BEFORE: &[&str] = &["prune", "--before", "1970-01-01T00:00:09.001Z"];
 fn pruning_tells_what_was_removed_and_how_much_was_returned() {
     let (_dir, path) = file(10_000);
     let would = stdout(&path, &[BEFORE, &["--dry-run"]].concat());
-    assert!(would.contains("requests  9,000"), "{would}");
+    assert!(removed(&would, "requests 9,000"), "{would}");
     assert_eq!(requests(&path), 10_000);
     let before = fs::metadata(&path).unwrap().len();
     let done = stdout(&path, BEFORE);
-    assert!(done.contains("requests  9,000"), "{done}");
+    assert!(removed(&done, "requests 9,000"), "{done}");
     assert!(done.contains("\nremoved 9,000 rows\nreturned "), "{done}");
     assert_eq!(requests(&path), 1_000);
     assert!(fs::metadata(&path).unwrap().len() < before);
@@ -66,7 +72,7 @@ fn a_file_of_version_4_is_pruned_and_then_made_smaller() {
     let (_dir, path) = fixture(4);
     insert(&path, 20_000);
     let done = stdout(&path, &["prune", "--before", "0s"]);
-    assert!(done.contains("requests  20,040"), "{done}");
+    assert!(removed(&done, "requests 20,040"), "{done}");
     assert!(done.contains("mcp-store vacuum"), "{done}");
     let before = fs::metadata(&path).unwrap().len();
     let outcome = &json(&path, &["vacuum"])[0];

@@ -107,7 +107,9 @@ fn add_tools(
     Ok(())
 }
 
-/// The tools whose calls are only known in sum any more, by recording point.
+/// The tools that cells know to have been called, by recording point. A cell at
+/// the window's edge says so only where its requests are gone: while they are
+/// there, they tell on which side of the edge they were.
 fn folded(source: &Source<'_>, window: Window) -> rusqlite::Result<HashSet<(String, String)>> {
     if !source.has_outcomes() {
         return Ok(HashSet::new());
@@ -115,11 +117,13 @@ fn folded(source: &Source<'_>, window: Window) -> rusqlite::Result<HashSet<(Stri
     let mut found = HashSet::new();
     let mut cells = source.conn.prepare_cached(
         "SELECT DISTINCT proxy, tool FROM request_rollups
-         WHERE width = ?1 AND start > ?2 AND start < ?3 AND tool <> ''",
+         WHERE width = ?1 AND start > ?2 AND start < ?3 AND tool <> ''
+             AND (start >= ?4 AND start + ?1 <= ?3
+                 OR start + ?1 <= coalesce((SELECT min(ts) FROM requests), ?3))",
     )?;
     for width in Width::ALL {
         let begun = window.since.saturating_sub(width.ms());
-        let mut rows = cells.query([width.ms(), begun, window.until])?;
+        let mut rows = cells.query([width.ms(), begun, window.until, window.since])?;
         while let Some(row) = rows.next()? {
             found.insert((text(row, 0)?, text(row, 1)?));
         }
