@@ -2,8 +2,11 @@
 # Measures the proxy of `examples/` with wrk, in front of a server that does
 # nothing, in turns with the bare server and, where it is named, with mcpr:
 #
-#     cargo install mcpr-proxy --version 0.4.50 --root /tmp/mcpr
-#     benches/proxy.sh mcpr=/tmp/mcpr/bin/mcpr
+#     benches/proxy.sh mcpr=path/to/mcpr
+#
+# mcpr is the binary of the crate mcpr-proxy 0.4.50. Installed as it is, it takes
+# newer releases of its own crates, with which it does not build: in a copy of
+# it, mcpr-core, mcpr-integrations and mcpr-tunnel are set to `=0.4.50`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
