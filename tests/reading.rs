@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use support::{LONG, connect, contents, fixture, fresh, record_requests};
@@ -87,4 +88,19 @@ fn a_reader_notices_writers_that_come_and_go() {
     store.shutdown(LONG).unwrap();
     connect(&path).execute_batch("DELETE FROM losses").unwrap();
     assert!(reader.losses(Window::ALL).unwrap().is_empty());
+}
+
+#[test]
+fn a_statement_that_begins_a_transaction_does_not_hold_its_moment() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    let reader = Reader::open(&path).unwrap();
+    let each = |_: &[String], _| ControlFlow::Continue(());
+    for begin in ["BEGIN", "SAVEPOINT here"] {
+        reader.sql(begin, each).unwrap();
+        reader.info().unwrap();
+        reader.sql("SELECT 1", each).unwrap();
+    }
+    drop(reader);
+    store.shutdown(LONG).unwrap();
 }

@@ -119,9 +119,18 @@ impl Reader {
             self.relink()?;
         }
         let link = self.link.borrow();
-        let answer = ask(&link.conn).map_err(|error| {
-            QueryError::new("the statement cannot be answered").with_source(error)
-        })?;
+        let answer = ask(&link.conn);
+        // A BEGIN or SAVEPOINT only reads, but what it began would hold this
+        // moment for all questions to come, and its place in the WAL.
+        let ended = match link.conn.is_autocommit() {
+            true => Ok(()),
+            false => link.conn.execute_batch("ROLLBACK"),
+        };
+        let answer = answer
+            .and_then(|answer| ended.map(|()| answer))
+            .map_err(|error| {
+                QueryError::new("the statement cannot be answered").with_source(error)
+            })?;
         Ok((answer, link.is_current(&self.real)))
     }
 

@@ -166,3 +166,28 @@ fn an_hour_of_which_some_requests_are_gone_is_not_told_from_the_rest() {
     assert!(matches!(after.percentiles, Percentiles::Estimated { .. }));
     assert_close(&after.total, &before.total);
 }
+
+#[test]
+fn counts_that_no_number_holds_are_told_as_the_highest() {
+    let (_dir, conn, reader) = file(ROWS);
+    conn.execute(
+        "UPDATE request_rollups SET calls = ?1, tool_errors = ?1 WHERE status = 'timeout'",
+        [i64::MAX],
+    )
+    .unwrap();
+    let (total, groups) = ask(&reader, &StatsFilter::default(), false);
+    let counts = |figures: &Figures| {
+        [
+            figures.calls,
+            figures.errors,
+            figures.timeouts,
+            figures.tool_errors,
+        ]
+    };
+    assert_eq!(counts(&total), [i64::MAX; 4]);
+    assert!(
+        groups
+            .iter()
+            .any(|group| counts(&group.figures) == [i64::MAX; 4])
+    );
+}
