@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use support::{LONG, connect, contents, fixture, fresh, record_requests};
-use tower_mcp_store::query::{Reader, Window};
+use tower_mcp_store::query::{Filter, Reader, Window};
 use tower_mcp_store::{OpenErrorKind, Store};
 
 #[track_caller]
@@ -103,4 +103,26 @@ fn a_statement_that_begins_a_transaction_does_not_hold_its_moment() {
     }
     drop(reader);
     store.shutdown(LONG).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_took_the_place_of_another_is_followed_from_its_beginning() {
+    let (_dir, path) = fresh();
+    let old = Store::open(&path).unwrap();
+    record_requests(&old, 3);
+    old.flush(LONG).unwrap();
+    let reader = Reader::open(&path).unwrap();
+    let mut follow = reader.follow(Filter::default()).unwrap();
+    let (_other, next) = fresh();
+    let new = Store::open(&next).unwrap();
+    record_requests(&new, 2);
+    new.shutdown(LONG).unwrap();
+    fs::copy(&next, path.with_extension("next")).unwrap();
+    fs::rename(path.with_extension("next"), &path).unwrap();
+    for suffix in ["-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{suffix}", path.display()));
+    }
+    assert_eq!(follow.poll().unwrap().len(), 2);
+    assert!(follow.poll().unwrap().is_empty());
 }

@@ -19,13 +19,20 @@ pub struct Follow<'r> {
     /// order in which they become visible, and no number is given out twice, so
     /// none can be missed and none come again.
     last: i64,
+    /// Which file that row is in, as each has numbers of its own.
+    replaced: u64,
 }
 
 impl Reader {
     /// Begins after the row that is the newest now.
     pub fn follow(&self, filter: Filter) -> Result<Follow<'_>, QueryError> {
-        let last = self.read(newest)?;
-        Ok(self.follow_after(filter, last))
+        let (last, replaced) = self.read(|source| Ok((newest(source)?, source.replaced)))?;
+        Ok(Follow {
+            reader: self,
+            filter,
+            last,
+            replaced,
+        })
     }
 
     /// Begins after the row of that number, such as the highest of a page of
@@ -35,6 +42,7 @@ impl Reader {
             reader: self,
             filter,
             last: id,
+            replaced: self.replaced(),
         }
     }
 }
@@ -49,13 +57,21 @@ impl Follow<'_> {
     /// written. A row is written when its outcome is known, so its `ts` may be
     /// earlier than that of a row before it.
     ///
+    /// When another file has taken the place of the one that was followed, all
+    /// that is in it is new.
+    ///
     /// At most some thousand rows; the next call gives the rest. With nothing
     /// new it costs some ten microseconds, so that it may be called often.
     pub fn poll(&mut self) -> Result<Vec<Request>, QueryError> {
-        let (rows, last) = self
-            .reader
-            .read(|source| written_after(source, &self.filter, self.last))?;
+        let ((rows, last), replaced) = self.reader.read(|source| {
+            let last = match source.replaced == self.replaced {
+                true => self.last,
+                false => 0,
+            };
+            Ok((written_after(source, &self.filter, last)?, source.replaced))
+        })?;
         self.last = last;
+        self.replaced = replaced;
         Ok(rows)
     }
 }

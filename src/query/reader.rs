@@ -38,9 +38,11 @@ pub struct Reader {
 struct Link {
     conn: Connection,
     version: i64,
-    /// What the file looked like when nobody wrote to it; `None` where the
-    /// connection takes part in SQLite's locking, and so needs no such care.
-    at_rest: Option<Stamp>,
+    access: Access,
+    /// What the file looked like when it was opened.
+    stamp: Stamp,
+    /// How many other files have stood at the path since the first.
+    replaced: u64,
 }
 
 /// By what a file shows that it was written to.
@@ -94,6 +96,7 @@ impl Reader {
                 let source = Source {
                     conn: &link.conn,
                     version: link.version,
+                    replaced: link.replaced,
                 };
                 let answer = link
                     .conn
@@ -136,9 +139,11 @@ impl Reader {
 
     /// Makes a connection that is right to use now.
     fn relink(&self) -> Result<(), QueryError> {
-        let link = Link::new(&self.path, &self.real)?;
+        let mut link = Link::new(&self.path, &self.real)?;
         match self.link.try_borrow_mut() {
             Ok(mut current) => {
+                let is_other = !link.stamp.is_same_file(current.stamp);
+                link.replaced = current.replaced + u64::from(is_other);
                 *current = link;
                 Ok(())
             }
@@ -147,6 +152,11 @@ impl Reader {
                 "a writer came while another question was being answered; ask again",
             )),
         }
+    }
+
+    /// How many other files have stood at the path since the first that was asked.
+    pub(super) fn replaced(&self) -> u64 {
+        self.link.borrow().replaced
     }
 
     /// How many steps SQLite's machine makes for what `ask` asks.
@@ -181,6 +191,8 @@ impl Reader {
 pub(crate) struct Source<'a> {
     pub(crate) conn: &'a Connection,
     version: i64,
+    /// As [`Reader::replaced`].
+    pub(super) replaced: u64,
 }
 
 impl Source<'_> {
@@ -206,10 +218,9 @@ impl Link {
         let stamp = Stamp::of(real).map_err(|error| {
             OpenError::new(OpenErrorKind::Other, path, "it cannot be reached").with_source(error)
         })?;
-        let at_rest = read_only::at_rest(real).then_some(stamp);
-        let access = match at_rest {
-            Some(_) => Access::AtRest,
-            None => Access::Shared,
+        let access = match read_only::at_rest(real) {
+            true => Access::AtRest,
+            false => Access::Shared,
         };
         let conn = read_only::open(real, access).map_err(unreadable)?;
         conn.pragma_update(None, "cache_size", -CACHE_KIB)
@@ -231,19 +242,39 @@ impl Link {
         Ok(Self {
             conn,
             version,
-            at_rest,
+            access,
+            stamp,
+            replaced: 0,
         })
     }
 
     /// Whether nothing has happened that this connection would not notice.
     fn is_current(&self, real: &Path) -> bool {
-        self.at_rest.is_none_or(|stamp| {
-            read_only::at_rest(real) && Stamp::of(real).is_ok_and(|now| now == stamp)
-        })
+        let now = Stamp::of(real);
+        match self.access {
+            Access::AtRest => read_only::at_rest(real) && now.is_ok_and(|now| now == self.stamp),
+            // SQLite's locking tells of every change, but not that another file
+            // has taken the place of this one. Until it has, this is the newest.
+            Access::Shared | Access::SharedUntouched => {
+                now.map_or(true, |now| now.length == 0 || now.is_same_file(self.stamp))
+            }
+        }
     }
 }
 
 impl Stamp {
+    /// Whether both are of one file. An open file keeps its number to itself.
+    #[cfg(unix)]
+    fn is_same_file(self, other: Self) -> bool {
+        self.inode == other.inode
+    }
+
+    /// An open file cannot be replaced.
+    #[cfg(not(unix))]
+    fn is_same_file(self, _other: Self) -> bool {
+        true
+    }
+
     fn of(real: &Path) -> io::Result<Self> {
         let file = fs::metadata(real)?;
         Ok(Self {
