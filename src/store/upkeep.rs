@@ -25,6 +25,9 @@ const SHARE: u32 = 5;
 /// which a slice does not wait for.
 const PUT_OFF: Duration = Duration::from_secs(1);
 
+/// The next round comes sooner after one that failed, as on a full disk.
+const RETRY: Duration = Duration::from_secs(60);
+
 /// Rounds begin after so long, or so many events.
 const ROUND: Duration = Duration::from_secs(60 * 60);
 const ROUND_EVENTS: u64 = 65_536;
@@ -44,6 +47,8 @@ pub(super) struct Upkeep {
     next: Deadline,
     /// Events since the round began.
     written: u64,
+    /// Something of this round could not be done.
+    failed: bool,
     /// Pages were given back in this round.
     shrunk: bool,
     failures: Trouble,
@@ -91,6 +96,7 @@ impl Upkeep {
             stage: Stage::Rest,
             next: Deadline::after(Duration::ZERO),
             written: 0,
+            failed: false,
             shrunk: false,
             failures: Trouble::default(),
             excesses: Trouble::default(),
@@ -116,6 +122,7 @@ impl Upkeep {
         if self.stage == Stage::Rest {
             self.stage = Stage::Fold;
             self.written = 0;
+            self.failed = false;
             self.shrunk = false;
         }
         match self.slice(db, start + SLICE) {
@@ -123,19 +130,32 @@ impl Upkeep {
                 if slice.is_last {
                     self.stage = self.stage.next();
                 }
-                self.next = match self.stage {
-                    Stage::Rest if self.written < ROUND_EVENTS => Deadline::after(ROUND),
-                    _ => Deadline::at(start + SHARE * start.elapsed()),
-                };
+                self.schedule(start);
             }
             Err(error) if error.is_busy() => self.next = Deadline::after(PUT_OFF),
             Err(error) => {
                 if self.failures.happened(1, Instant::now()).is_some() {
                     tracing::warn!("the store's file cannot be kept to its limits: {error}");
                 }
-                self.put_off();
+                self.failed = true;
+                // Where there is no room for more cells, what is folded can still
+                // be removed, and what is not stays.
+                self.stage = match self.stage {
+                    Stage::Fold => Stage::Age,
+                    _ => Stage::Rest,
+                };
+                self.schedule(start);
             }
         }
+    }
+
+    /// Sets when the slice after the one that began at `start` is due.
+    fn schedule(&mut self, start: Instant) {
+        self.next = match self.stage {
+            Stage::Rest if self.failed => Deadline::after(RETRY),
+            Stage::Rest if self.written < ROUND_EVENTS => Deadline::after(ROUND),
+            _ => Deadline::at(start + SHARE * start.elapsed()),
+        };
     }
 
     /// Ends the round: there is no file to work on.

@@ -54,3 +54,21 @@ fn requests_of_an_older_file_and_of_other_programs_are_folded_too() {
     await_value(&conn, CALLS, 45);
     end(&store);
 }
+
+#[test]
+fn what_is_folded_goes_also_when_nothing_more_can_be_folded() {
+    let (_dir, path) = fresh();
+    let conn = file(&path);
+    insert(&conn, 10, now() - 40 * DAY_MS, 1);
+    conn.execute_batch(
+        "INSERT OR REPLACE INTO meta (key, value)
+             SELECT 'requests_folded_to', max(id) FROM requests;
+         CREATE TRIGGER full BEFORE INSERT ON request_rollups
+             BEGIN SELECT raise(ABORT, 'full'); END;",
+    )
+    .unwrap();
+    insert(&conn, 10, now() - 40 * DAY_MS, 1);
+    let store = Store::open(&path).unwrap();
+    await_value(&conn, "SELECT count(*) FROM requests", 10_i64);
+    end(&store);
+}
