@@ -342,8 +342,15 @@ async fn callers_that_nothing_tells_apart_fill_no_history_by_turns() {
             "tool_removed b"
         ]
     );
-    let views: Vec<i64> = recording.column("SELECT count(*) FROM listing_views");
-    assert_eq!(views, [3], "nor the file");
+    let newest: Vec<String> = recording.column(
+        "SELECT json_extract(payload, '$.tools[0].name') FROM server_schema
+         WHERE method = 'tools/list'",
+    );
+    assert_eq!(
+        newest,
+        ["b"],
+        "what was seen last, also if it was there before"
+    );
 }
 
 #[tokio::test]

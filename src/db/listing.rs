@@ -9,7 +9,7 @@
 //!
 //! Callers that cannot be told apart may still see different lists by turns. A
 //! change that was told is not told again for a day, which keeps them from
-//! filling the history, and shows a real one that is repeated a day late at most.
+//! filling the history. The snapshot is what was seen last all the same.
 //!
 //! Some servers put the time into what they offer, so that no two answers are
 //! equal. Nothing prunes the history, and it counts in the size that a file may
@@ -200,7 +200,7 @@ pub(super) fn see(conn: &Connection, seen: &SeenListing) -> Result<()> {
             if version.is_told_since(conn, view.seen_at)? {
                 // Another class was first.
             } else if version.is_told_from(conn, &view.content_hash)? {
-                return Ok(());
+                version.tell(conn, None, &[])?;
             } else {
                 let before = payload_of(conn, &view.content_hash)?;
                 let changes = diff(version.method, &before, version.payload);
