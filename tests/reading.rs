@@ -8,7 +8,7 @@ use std::path::Path;
 
 use support::{LONG, connect, contents, fixture, fresh, record_requests};
 use tower_mcp_store::query::{Filter, Reader, Window};
-use tower_mcp_store::{OpenErrorKind, Store};
+use tower_mcp_store::{OpenErrorKind, Retention, Store};
 
 #[track_caller]
 fn assert_refused(path: &Path, kind: OpenErrorKind, words: &str) {
@@ -78,7 +78,8 @@ fn a_reader_notices_writers_that_come_and_go() {
     let (_dir, path) = fixture(4);
     let reader = Reader::open(&path).unwrap();
     assert_eq!(reader.version(), 4);
-    let store = Store::open(&path).unwrap();
+    let store = Store::builder(&path).retention(Retention::unlimited());
+    let store = store.open().unwrap();
     connect(&path)
         .execute_batch("INSERT INTO losses (from_ts, to_ts, reason) VALUES (1, 2, 'queue_full')")
         .unwrap();

@@ -4,12 +4,13 @@ mod support;
 
 use support::{LONG, connect, fixture, record_requests, rows, value};
 use tower_mcp_store::query::{Reader, Window};
-use tower_mcp_store::{EndReason, RequestStatus, Store, StoreEvent};
+use tower_mcp_store::{EndReason, RequestStatus, Retention, Store, StoreEvent};
 
 #[test]
 fn the_calls_name_their_tools_outcomes_and_clients() {
     let (_dir, path) = fixture(4);
-    let store = Store::open(&path).unwrap();
+    let store = Store::builder(&path).retention(Retention::unlimited());
+    let store = store.open().unwrap();
     let mut failed = support::request();
     failed.tool_error = true;
     let mut lost = support::request();

@@ -1,6 +1,6 @@
 //! Rows that SQLite refuses, and moments that are not in order.
 
-use tower_mcp_store::{SessionEvent, Store, StoreEvent};
+use tower_mcp_store::{Retention, SessionEvent, Store, StoreEvent};
 use tracing::Level;
 
 use crate::COUNT;
@@ -67,7 +67,9 @@ fn a_clock_that_is_set_back_turns_no_time_around() {
         [AHEAD],
     )
     .unwrap();
-    let store = Store::open(&path).unwrap();
+    // Nor are rows taken for old.
+    let store = Store::builder(&path).retention(Retention::unlimited());
+    let store = store.open().unwrap();
     let mut session = SessionEvent::new("s");
     session.started_at = AHEAD;
     store.record(StoreEvent::Session(session));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tower_mcp_store::query::Reader;
-use tower_mcp_store::{RequestEvent, RequestStatus, SessionEvent, Store, StoreEvent};
+use tower_mcp_store::{RequestEvent, RequestStatus, Retention, SessionEvent, Store, StoreEvent};
 
 use super::feed::Feed;
 use super::state::State;
@@ -50,7 +50,9 @@ pub(crate) fn state(events: Vec<StoreEvent>) -> State {
 pub(crate) fn state_after(events: Vec<StoreEvent>, sql: &str) -> State {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mcp-store.db");
-    let store = Store::open(&path).unwrap();
+    // What is told here is long ago.
+    let store = Store::builder(&path).retention(Retention::unlimited());
+    let store = store.open().unwrap();
     events.into_iter().for_each(|event| store.record(event));
     store.shutdown(Duration::from_secs(30)).unwrap();
     let conn = rusqlite::Connection::open(&path).unwrap();
