@@ -347,10 +347,10 @@ impl Queue {
     /// moment of upkeep; `None` when the queue is closed and empty.
     ///
     /// Commands end the wait too, but tell of whatever else is due first: the
-    /// writer serves them before it in any case. Events that find the writer idle wait for
-    /// one `interval`, later ones until `due` or one of the intervals that follow it, so that what arrives
-    /// together is committed together. A flush, a shutdown and a queue more
-    /// than half full end the wait.
+    /// writer serves them before it in any case. Events that find the writer
+    /// idle wait for one `interval`, later ones until `due` or one of the
+    /// intervals that follow it, so that what arrives together is committed
+    /// together. A flush, a shutdown and a queue more than half full end the wait.
     pub(super) fn next(&self, due: &mut Deadline, interval: Duration) -> Option<Work> {
         let mut state = self.lock();
         loop {
