@@ -8,7 +8,7 @@
 //! which reads them.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -161,6 +161,8 @@ pub(super) struct Listings {
     /// Listings known to have changed that were not asked for since, as a set:
     /// a server tells each of its clients.
     stale: AtomicU8,
+    /// How many open exchanges wait for one.
+    awaited: AtomicUsize,
     /// One listing was too long: it is told once.
     told: AtomicBool,
 }
@@ -170,8 +172,24 @@ impl Listings {
         Self {
             seen: Mutex::new(LruCache::new(REMEMBERED)),
             stale: AtomicU8::new(0),
+            awaited: AtomicUsize::new(0),
             told: AtomicBool::new(false),
         }
+    }
+
+    /// An exchange waits for one from now on.
+    pub(super) fn expect(&self) {
+        self.awaited.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An exchange that waited does no more.
+    pub(super) fn expect_no_more(&self) {
+        self.awaited.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether an exchange waits for one.
+    pub(super) fn are_awaited(&self) -> bool {
+        self.awaited.load(Ordering::Relaxed) > 0
     }
 
     /// Whether neither the caller nor its class was last shown `content`;
@@ -268,7 +286,7 @@ impl Recorder {
             limit,
             charge,
         };
-        if !self.store.record_page(page) {
+        if !self.store.try_record(page) {
             self.listings.forget(by_caller, class);
         }
     }
@@ -280,13 +298,18 @@ impl Recorder {
         }
         let known = self.listings.stale.fetch_or(stale.0, Ordering::Relaxed);
         for of in Discovery::ALL {
-            if stale.0 & !known & 1 << of as u8 != 0 {
-                self.store.record(StoreEvent::SchemaStale {
-                    ts: clock::unix_ms(),
-                    proxy: self.config.proxy.clone(),
-                    upstream_url: self.config.upstream_url.clone(),
-                    method: of.method().into(),
-                });
+            let bit = 1 << of as u8;
+            if stale.0 & !known & bit == 0 {
+                continue;
+            }
+            let accepted = self.store.try_record(StoreEvent::SchemaStale {
+                ts: clock::unix_ms(),
+                proxy: self.config.proxy.clone(),
+                upstream_url: self.config.upstream_url.clone(),
+                method: of.method().into(),
+            });
+            if !accepted {
+                self.listings.stale.fetch_and(!bit, Ordering::Relaxed);
             }
         }
     }

@@ -110,6 +110,10 @@ impl Recorder {
 
     /// Whether an exchange of the session waits for a listing.
     pub(super) fn awaits_listing(&self, session: &str) -> bool {
+        // Asked of every event of a GET stream, and nearly never so.
+        if !self.listings.are_awaited() {
+            return false;
+        }
         let exchanges = self.open.of_session(self.sessions.hash(session));
         exchanges.iter().any(|exchange| exchange.awaits_listing())
     }

@@ -10,7 +10,7 @@ use crate::event::{ListingPage, StoreEvent};
     clippy::large_enum_variant,
     reason = "nearly all are events, which are not worth an allocation each"
 )]
-pub(super) enum Entry {
+pub(crate) enum Entry {
     Event(StoreEvent),
     /// A page of a listing, as it passed.
     Page(Box<ListingPage>),

@@ -42,10 +42,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use self::deadline::Deadline;
+use self::entry::Entry;
 use self::queue::Queue;
 use self::readers::Readers;
 use crate::error::{FlushError, OpenError, ShutdownError};
-use crate::event::{ListingPage, StoreEvent};
+use crate::event::StoreEvent;
 
 /// How long the writer may take to let go of the file once its time is up.
 const GRACE: Duration = Duration::from_secs(1);
@@ -129,9 +130,9 @@ impl Store {
         self.shared().queue.push(event);
     }
 
-    /// Hands a page of a listing to the writer likewise; whether it was accepted.
-    pub(crate) fn record_page(&self, page: ListingPage) -> bool {
-        self.shared().queue.push(page)
+    /// The same, also for a page of a listing; whether it was accepted.
+    pub(crate) fn try_record(&self, entry: impl Into<Entry>) -> bool {
+        self.shared().queue.push(entry)
     }
 
     /// Waits until everything recorded before this call is committed, or

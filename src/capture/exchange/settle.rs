@@ -113,6 +113,9 @@ impl Exchange {
 
     fn over(&self, recorder: &Recorder, state: &mut State, ending: Ending) {
         recorder.forget(state.slot);
+        if self.awaits_listing.swap(false, Relaxed) {
+            recorder.listings.expect_no_more();
+        }
         state.phase = Phase::Over(ending);
     }
 

@@ -1,0 +1,290 @@
+//! What the response says: its head, and the answers in its body or on another
+//! stream of the session.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use http::{StatusCode, response};
+
+use super::super::call::{Answer, BytesOut, Call, CallSession, Outcome, ServerInfo};
+use super::super::ending::{self, ResponseHead};
+use super::super::head;
+use super::super::headers::{Headers, Media};
+use super::super::listing::Document;
+use super::super::recorder::Recorder;
+use super::super::session::ClientInfo;
+use super::{Exchange, KnownBy, Measure, State, add};
+use crate::event::{EndReason, RequestStatus, SessionSource, StoreEvent};
+use crate::wire::Memory;
+
+impl Exchange {
+    /// The response head came; gives the memory to read the body with.
+    pub(in super::super) fn answered(
+        &self,
+        recorder: &Recorder,
+        head: &response::Parts,
+        headers: &Headers<'_>,
+        opaque: bool,
+    ) -> Memory {
+        if head.status == StatusCode::NOT_FOUND {
+            self.not_found(recorder);
+        }
+        let mut state = self.state();
+        if head.status.is_success() {
+            self.session_named(recorder, &mut state, headers);
+        }
+        state.response = Some(ResponseHead {
+            status: head.status,
+            ttfb_us: self.elapsed_us(),
+            opaque,
+            event_stream: headers.media() == Media::EventStream,
+            resumable: false,
+            text: None,
+        });
+        std::mem::take(&mut state.memory)
+    }
+
+    /// A 404 ends the session that a request names, unless it is of a revision
+    /// without sessions, where it says that there is no such method.
+    fn not_found(&self, recorder: &Recorder) {
+        let modern =
+            self.head.is_modern() || self.state().calls.iter().flatten().any(|call| call.modern);
+        if let (Some(session), false) = (&self.head.session, modern) {
+            recorder.session_not_found(&session.id, self.head.path);
+        }
+    }
+
+    /// An `initialize` belongs to the session that its response names.
+    fn session_named(&self, recorder: &Recorder, state: &mut State, headers: &Headers<'_>) {
+        let slot = state.slot;
+        let Some(call) = state
+            .calls
+            .iter_mut()
+            .flatten()
+            .find(|call| call.client.is_some())
+        else {
+            return;
+        };
+        if let Some((session, _)) = head::session_in_header(recorder, headers) {
+            recorder.session_named(slot, &session.id);
+            call.session = CallSession::Named(session);
+        }
+    }
+
+    pub(in super::super) fn response_bytes(&self, len: usize) {
+        add(&self.response_bytes, len);
+    }
+
+    /// Whether a request waits for this answer.
+    pub(in super::super) fn awaits(&self, answer: &Answer) -> bool {
+        let state = self.state();
+        let mut waiting = state
+            .calls
+            .iter()
+            .flatten()
+            .filter(|call| call.outcome.is_none());
+        waiting.any(|call| answer.id.is_none_or(|id| call.id == Some(id)))
+    }
+
+    /// Whether every request is known and has its answer.
+    pub(in super::super) fn is_settled(&self) -> bool {
+        let state = self.state();
+        state.open == 0 && state.known_by != KnownBy::Nothing
+    }
+
+    pub(in super::super) fn begins_session(&self) -> bool {
+        self.begins_session.load(Relaxed)
+    }
+
+    pub(in super::super) fn awaits_listing(&self) -> bool {
+        self.awaits_listing.load(Relaxed)
+    }
+
+    /// The response is a stream that a client can resume.
+    pub(in super::super) fn resumable(&self) {
+        if let Some(response) = &mut self.state().response {
+            response.resumable = true;
+        }
+    }
+
+    /// The rest of the response can't be read.
+    pub(in super::super) fn opaque(&self) {
+        if let Some(response) = &mut self.state().response {
+            response.opaque = true;
+        }
+    }
+
+    /// The beginning of an error body that is plain text.
+    pub(in super::super) fn error_text(&self, text: Box<str>) {
+        if let Some(response) = &mut self.state().response {
+            response.text = Some(text);
+        }
+    }
+
+    /// A JSON-RPC response passed; whether a request was waiting for it. A
+    /// listing is read from the `document` in which it came.
+    pub(in super::super) fn answered_by(
+        &self,
+        recorder: &Recorder,
+        answer: &Answer,
+        mut document: Option<&mut Document>,
+        measure: Measure,
+    ) -> bool {
+        let mut state = self.state();
+        let State {
+            calls,
+            open,
+            response,
+            ..
+        } = &mut *state;
+        // An error that names no request is for the only one that waits; where
+        // it is the whole body, it refuses a batch as a whole.
+        let for_all = *open == 1 || matches!(measure, Measure::Json { alone: true });
+        let mut matched = false;
+        for slot in calls {
+            let Some(call) = slot.as_mut().filter(|call| call.outcome.is_none()) else {
+                continue;
+            };
+            if !answer.id.map_or(for_all, |id| call.id == Some(id)) {
+                continue;
+            }
+            matched = true;
+            *open -= 1;
+            let bytes_out = match measure {
+                Measure::Json { .. } if !call.in_batch => BytesOut::Body,
+                Measure::Event {
+                    len,
+                    several: false,
+                } => BytesOut::Exactly(len),
+                Measure::Json { .. } | Measure::Event { .. } => BytesOut::Exactly(answer.len),
+            };
+            let outcome = self.outcome(recorder, call, answer, document.as_deref_mut(), bytes_out);
+            if bytes_out == BytesOut::Body {
+                call.outcome = Some(outcome);
+            } else if let Some(call) = slot.take() {
+                self.emit(recorder, call, outcome, response.as_ref());
+            }
+            if answer.id.is_some() {
+                break;
+            }
+        }
+        matched
+    }
+
+    /// The answer to a request passed on a GET stream of its session; whether
+    /// the request is one of this exchange.
+    ///
+    /// That may be while the exchange is still open: the server may have failed
+    /// to notice that the client left, or be about to say 202.
+    pub(in super::super) fn answered_elsewhere(
+        &self,
+        recorder: &Recorder,
+        answer: &Answer,
+        document: Option<&mut Document>,
+        event_len: u64,
+    ) -> bool {
+        let mut state = self.state();
+        let State {
+            calls,
+            open,
+            response,
+            ..
+        } = &mut *state;
+        let waits = |call: &Call| call.outcome.is_none() && call.id == answer.id && !call.modern;
+        let mut waiting = calls
+            .iter_mut()
+            .filter(|slot| answer.id.is_some() && slot.as_ref().is_some_and(waits));
+        let Some((slot, mut call)) = waiting
+            .next()
+            .and_then(|slot| slot.take().map(|call| (slot, call)))
+        else {
+            return false;
+        };
+        *open -= 1;
+        let outcome = if self.is_by_query() {
+            let bytes_out = BytesOut::Exactly(event_len);
+            self.outcome(recorder, &mut call, answer, document, bytes_out)
+        } else {
+            let mut outcome = self.outcome(recorder, &mut call, answer, document, BytesOut::None);
+            outcome.end_reason = Some(EndReason::Resumed);
+            outcome
+        };
+        if response.is_none() {
+            // The row waits for the HTTP status, so that the winner of this
+            // race cannot be told from it.
+            call.outcome = Some(outcome);
+            *slot = Some(call);
+            return true;
+        }
+        self.emit(recorder, call, outcome, response.as_ref());
+        self.close_if_settled(recorder, &mut state);
+        true
+    }
+
+    /// What an answer makes of its request; begins the session that it opens,
+    /// and hands the listing over that it holds.
+    fn outcome(
+        &self,
+        recorder: &Recorder,
+        call: &mut Call,
+        answer: &Answer,
+        document: Option<&mut Document>,
+        bytes_out: BytesOut,
+    ) -> Outcome {
+        let mut outcome = answer.outcome.clone();
+        outcome.latency_us = self.elapsed_us();
+        outcome.bytes_out = bytes_out;
+        let outcome = ending::answered(call, outcome);
+        self.begin_session(recorder, call, &outcome, answer.server.as_deref());
+        if let (Some(listing), Some(document), Some(found)) =
+            (call.listing.take(), document, &answer.found)
+            && outcome.status == RequestStatus::Ok
+        {
+            recorder.listed(&self.head, call, &listing, document, found);
+        }
+        outcome
+    }
+
+    /// The session that a successful answer begins.
+    fn begin_session(
+        &self,
+        recorder: &Recorder,
+        call: &mut Call,
+        outcome: &Outcome,
+        server: Option<&ServerInfo>,
+    ) {
+        if let CallSession::Derived(session) = &call.session {
+            session.announce(recorder, server);
+        }
+        let Some(client) = call.client.take() else {
+            return;
+        };
+        let version = server.and_then(|server| server.protocol_version.clone());
+        if call.protocol_version.is_none() {
+            call.protocol_version = version.clone();
+        }
+        let CallSession::Named(session) = &call.session else {
+            return;
+        };
+        if outcome.status != RequestStatus::Ok {
+            return;
+        }
+        let source = match session.by_query {
+            true => SessionSource::Query,
+            false => SessionSource::Header,
+        };
+        let ClientInfo {
+            name,
+            version: client_version,
+        } = *client;
+        let mut event = recorder.session(session.id.clone(), self.head.ts, source);
+        event.client_name = name;
+        event.client_version = client_version;
+        event.protocol_version = version.clone();
+        if let Some(server) = server {
+            event.server_name = server.name.clone();
+            event.server_version = server.version.clone();
+        }
+        recorder.sessions.opened(session, self.head.path, version);
+        recorder.store.record(StoreEvent::Session(event));
+    }
+}
