@@ -82,6 +82,29 @@ impl<'c, 'e> Group<'c, 'e> {
     /// Adds what `event` says. After [`WriteError::Row`] the group is as it was
     /// before the event; after [`WriteError::Store`] it is of no use.
     pub(crate) fn add(&mut self, event: &'e StoreEvent) -> Result<(), WriteError> {
+        self.write(event).map_err(|error| self.judged(error))
+    }
+
+    /// Adds a listing that passed, likewise.
+    pub(crate) fn add_listing(&mut self, seen: &SeenListing) -> Result<(), WriteError> {
+        let mut see = || {
+            let savepoint = self.tx.savepoint()?;
+            listing::see(&savepoint, seen)?;
+            savepoint.commit()
+        };
+        see().map_err(|error: rusqlite::Error| self.judged(error.into()))
+    }
+
+    /// A trigger of the user's can refuse a row in a way that rolls everything
+    /// back.
+    fn judged(&self, error: WriteError) -> WriteError {
+        match error {
+            WriteError::Row(error) if self.tx.is_autocommit() => WriteError::Store(error),
+            error => error,
+        }
+    }
+
+    fn write(&mut self, event: &'e StoreEvent) -> Result<(), WriteError> {
         match event {
             StoreEvent::Request(event) => self.request(event)?,
             StoreEvent::Session(event) => self.session(event)?,
@@ -110,13 +133,6 @@ impl<'c, 'e> Group<'c, 'e> {
             }
         }
         Ok(())
-    }
-
-    /// Adds a listing that passed, likewise.
-    pub(crate) fn add_listing(&mut self, seen: &SeenListing) -> Result<(), WriteError> {
-        let savepoint = self.tx.savepoint()?;
-        listing::see(&savepoint, seen)?;
-        Ok(savepoint.commit()?)
     }
 
     fn request(&mut self, event: &'e RequestEvent) -> Result<(), WriteError> {
@@ -194,18 +210,24 @@ impl<'c, 'e> Group<'c, 'e> {
         ledger: &mut Ledger,
         accounts: &Accounts,
     ) -> Result<(), WriteError> {
-        let mut write = || {
-            // In the order of the index, so that neighbours share a page.
-            let mut tallies = Vec::from_iter(std::mem::take(&mut self.tallies));
-            tallies.sort_unstable_by_key(|(session_id, _)| *session_id);
-            for (session_id, tally) in tallies {
-                self.write_tally(session_id, &tally)?;
+        // In the order of the index, so that neighbours share a page.
+        let mut tallies = Vec::from_iter(std::mem::take(&mut self.tallies));
+        tallies.sort_unstable_by_key(|(session_id, _)| *session_id);
+        for (session_id, tally) in tallies {
+            let written = self.write_tally(session_id, &tally);
+            match written.map_err(|error| self.judged(error.into())) {
+                // The sums of a session that a trigger of the user's protects are
+                // not worth its requests.
+                Ok(()) | Err(WriteError::Row(_)) => {}
+                Err(error) => return Err(error),
             }
-            ledger.write(&self.tx)?;
-            self.run
-                .map_or(Ok(()), |run| runs::go_on(&self.tx, run, accounts))
-        };
-        write()
+        }
+        ledger
+            .write(&self.tx)
+            .and_then(|()| match self.run {
+                Some(run) => runs::go_on(&self.tx, run, accounts),
+                None => Ok(()),
+            })
             .and_then(|()| self.tx.commit())
             .map_err(WriteError::Store)
     }
