@@ -27,7 +27,13 @@ pub(crate) struct Accounts {
 }
 
 /// Enters a run, or takes one up again whose writer opens its file once more.
+/// While it had let go of the file, another writer may have taken it for killed.
 pub(super) fn begin(conn: &Connection, id: &str) -> Result<()> {
+    conn.execute(
+        "DELETE FROM losses WHERE reason = 'unclean_shutdown' AND from_ts =
+            (SELECT seen_at FROM writers WHERE id = ?1 AND ended_at IS NOT NULL)",
+        [id],
+    )?;
     conn.execute(
         "INSERT INTO writers (id, started_at, seen_at) VALUES (?1, ?2, ?2)
          ON CONFLICT (id) DO UPDATE SET ended_at = NULL",
@@ -84,4 +90,36 @@ pub(super) fn end_killed(conn: &Connection, own: &str) -> Result<()> {
         [own],
     )
     .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::{SCHEMA_VERSION, migrate};
+
+    #[test]
+    fn a_run_that_was_taken_for_killed_is_not_told_as_such_once_it_goes_on() {
+        let conn = Connection::open_in_memory().unwrap();
+        migrate::migrate(&conn, 0, SCHEMA_VERSION).unwrap();
+        for run in ["alive", "killed"] {
+            begin(&conn, run).unwrap();
+        }
+        let seen = "UPDATE writers SET seen_at = ?2 WHERE id = ?1";
+        conn.execute(seen, ("alive", 1)).unwrap();
+        conn.execute(seen, ("killed", 2)).unwrap();
+        end_killed(&conn, "another").unwrap();
+        let losses = || {
+            let mut losses = conn
+                .prepare("SELECT from_ts FROM losses ORDER BY 1")
+                .unwrap();
+            let losses = losses.query_map([], |row| row.get(0)).unwrap();
+            losses.collect::<Result<Vec<i64>>>().unwrap()
+        };
+        assert_eq!(losses(), [1, 2]);
+        begin(&conn, "alive").unwrap();
+        assert_eq!(losses(), [2]);
+        let alive = "SELECT id FROM writers WHERE ended_at IS NULL";
+        let alive: String = conn.query_row(alive, [], |row| row.get(0)).unwrap();
+        assert_eq!(alive, "alive");
+    }
 }
