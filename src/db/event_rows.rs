@@ -33,7 +33,8 @@ const REMOVE_LOWEST: &str = "DELETE FROM sse_events
      RETURNING id, length(CAST(data AS BLOB))";
 const REMOVE_ALL: &str = "DELETE FROM sse_events WHERE log = ?1
      RETURNING length(CAST(data AS BLOB))";
-const TOTAL: &str = "UPDATE sse_totals SET events = events + ?1, bytes = bytes + ?2
+const TOTAL: &str = "UPDATE sse_totals SET events = events + ?1, bytes = bytes + ?2,
+        max_age_ms = coalesce(?3, max_age_ms)
      RETURNING bytes";
 
 pub(super) const STATEMENTS: [&str; 10] = [
@@ -341,7 +342,8 @@ impl Durable<'_> {
         let events = std::mem::take(&mut self.changes.events);
         let bytes = std::mem::take(&mut self.changes.bytes);
         let mut total = self.tx.prepare_cached(TOTAL)?;
-        Ok(total.query_row([events, bytes], |row| row.get(0))?)
+        let max_age_ms = self.changes.bounds.map(|bounds| bounds.age_ms);
+        Ok(total.query_row(params![events, bytes, max_age_ms], |row| row.get(0))?)
     }
 }
 

@@ -12,17 +12,19 @@
 //! filling the history. The snapshot is what was seen last all the same.
 //!
 //! Some servers put the time into what they offer, so that no two answers are
-//! equal. Nothing prunes the history, and it counts in the size that a file may
-//! have: so each class adds no more than some contents to it in a day.
+//! equal. Each class adds no more than some contents to the history in a day, and
+//! of all that is too much the oldest goes.
 
-use std::collections::BTreeMap;
+mod diff;
+pub(super) mod history;
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
+use self::diff::{Change, diff};
 use super::group;
 use crate::event::{Origin, SchemaVersionEvent};
 use crate::wire::Discovery;
-use crate::wire::listing::{Items, Listing, Page};
+use crate::wire::listing::{Listing, Page};
 
 const SELECT: &str = "SELECT payload, schema_hash FROM server_schema
      WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3";
@@ -54,7 +56,8 @@ const TOLD_SINCE: &str = "SELECT EXISTS (SELECT 1 FROM schema_changes
 const CHANGE_SINCE: &str = "SELECT EXISTS (SELECT 1 FROM schema_changes
      WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3
          AND old_hash = ?4 AND new_hash = ?5 AND detected_at >= ?6)";
-const PAYLOAD: &str = "INSERT INTO listing_payloads (content_hash, payload) VALUES (?1, ?2)
+const PAYLOAD: &str = "INSERT INTO listing_payloads (content_hash, bytes, payload)
+     VALUES (?1, ?2, ?3)
      ON CONFLICT (content_hash) DO NOTHING";
 const PAYLOAD_OF: &str = "SELECT payload FROM listing_payloads WHERE content_hash = ?1";
 const VIEW: &str = "INSERT INTO listing_views
@@ -98,11 +101,6 @@ const QUIET_MS: i64 = 24 * 60 * 60 * 1000;
 /// How many contents of a listing a class may add in as long: more than a server
 /// has that is being worked on.
 const CONTENTS: i64 = 100;
-
-/// What `schema_changes.item_name` holds at most, in characters: as much as
-/// `requests` does of the tools and targets that it is joined with.
-const NAME_CHARS: usize = 256;
-const URI_CHARS: usize = 2048;
 
 /// A complete listing, and who saw it.
 #[derive(Debug)]
@@ -337,8 +335,11 @@ impl Version<'_> {
 
     /// Keeps the payload for comparisons, and who saw it.
     fn keep(&self, conn: &Connection, class: &Class<'_>, meta_hash: Option<&str>) -> Result<()> {
-        conn.prepare_cached(PAYLOAD)?
-            .execute(params![self.content_hash, self.payload])?;
+        conn.prepare_cached(PAYLOAD)?.execute(params![
+            self.content_hash,
+            group::count(self.payload.len() as u64),
+            self.payload
+        ])?;
         conn.prepare_cached(VIEW)?.execute(params![
             self.proxy,
             self.upstream_url,
@@ -365,133 +366,4 @@ fn payload_of(conn: &Connection, content_hash: &str) -> Result<String> {
 fn hash_of(of: Discovery, payload: &str) -> Option<String> {
     let page = Page::read(of, payload.as_bytes()).ok()?;
     Some(page.finish().content_hash)
-}
-
-/// One row of `schema_changes`.
-#[derive(Debug, PartialEq)]
-struct Change {
-    kind: String,
-    item: Option<String>,
-}
-
-impl Change {
-    /// A change of the listing as a whole.
-    fn whole(kind: &str) -> Self {
-        Self {
-            kind: kind.to_owned(),
-            item: None,
-        }
-    }
-
-    fn of_item(kind: &Items, verb: &str, key: &str) -> Self {
-        let chars = match kind.key {
-            "name" => NAME_CHARS,
-            _ => URI_CHARS,
-        };
-        Self {
-            kind: format!("{}_{verb}", kind.noun),
-            item: Some(group::bounded(key, chars).to_owned()),
-        }
-    }
-}
-
-/// The items that were added, removed or modified, by key; `updated` where no
-/// single item differs or the listing has none.
-fn diff(method: &str, old: &str, new: &str) -> Vec<Change> {
-    let read = |payload: &str| {
-        let page = Page::read(Discovery::of(method)?, payload.as_bytes()).ok()?;
-        match page {
-            Page::Items(kind, items) => Some((kind, items)),
-            Page::Whole(_) => None,
-        }
-    };
-    let (Some((kind, old)), Some((_, new))) = (read(old), read(new)) else {
-        return vec![Change::whole("updated")];
-    };
-    // Where several items have one name, all of them count.
-    let mut before: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let mut after = before.clone();
-    for (items, by_key) in [(&old, &mut before), (&new, &mut after)] {
-        for item in items {
-            by_key.entry(&*item.key).or_default().push(&*item.text);
-        }
-        by_key.values_mut().for_each(|texts| texts.sort_unstable());
-    }
-    let mut changes = Vec::new();
-    for (key, texts) in &after {
-        match before.remove(key) {
-            None => changes.push(Change::of_item(kind, "added", key)),
-            Some(old) if old != *texts => changes.push(Change::of_item(kind, "modified", key)),
-            Some(_) => {}
-        }
-    }
-    let removed = before.into_keys();
-    changes.extend(removed.map(|key| Change::of_item(kind, "removed", key)));
-    if changes.is_empty() {
-        changes.push(Change::whole("updated"));
-    }
-    changes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::diff;
-
-    fn kinds(method: &str, old: &str, new: &str) -> Vec<(String, Option<String>)> {
-        diff(method, old, new)
-            .into_iter()
-            .map(|change| (change.kind, change.item))
-            .collect()
-    }
-
-    #[test]
-    fn each_item_that_differs_is_one_change() {
-        let old = r#"{"tools":[{"name":"a","x":1},{"name":"b"},{"name":"c","y":{"p":1,"q":2}}]}"#;
-        let new = r#"{"tools":[{"y":{"q":2,"p":1},"name":"c"},{"name":"a","x":2},{"name":"d"}]}"#;
-        assert_eq!(
-            kinds("tools/list", old, new),
-            [
-                ("tool_modified".into(), Some("a".into())),
-                ("tool_added".into(), Some("d".into())),
-                ("tool_removed".into(), Some("b".into())),
-            ]
-        );
-    }
-
-    #[test]
-    fn resources_are_told_apart_by_their_uri() {
-        let old = r#"{"resources":[{"uri":"file:///a","name":"same"}]}"#;
-        let new = r#"{"resources":[{"uri":"file:///b","name":"same"}]}"#;
-        assert_eq!(
-            kinds("resources/list", old, new),
-            [
-                ("resource_added".into(), Some("file:///b".into())),
-                ("resource_removed".into(), Some("file:///a".into())),
-            ]
-        );
-        let none = r#"{"resourceTemplates":[]}"#;
-        let one = r#"{"resourceTemplates":[{"uriTemplate":"x://{id}"}]}"#;
-        assert_eq!(
-            kinds("resources/templates/list", none, one),
-            [("resource_template_added".into(), Some("x://{id}".into()))]
-        );
-    }
-
-    #[test]
-    fn where_no_single_item_differs_the_listing_was_updated() {
-        let updated = [("updated".to_owned(), None)];
-        assert_eq!(
-            kinds(
-                "tools/list",
-                r#"{"tools":[{"name":"a","_meta":{"v":1}}]}"#,
-                r#"{"tools":[{"name":"a","_meta":{"v":2}}]}"#
-            ),
-            updated
-        );
-        assert_eq!(kinds("tools/list", "not json", "[1]"), updated);
-        assert_eq!(
-            kinds("initialize", "{}", r#"{"tools":[{"name":"a"}]}"#),
-            updated
-        );
-    }
 }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Result};
 
-use super::group::is_busy;
+use super::group::{self, is_busy};
+use super::listing::history;
 use super::open::patiently;
 use super::rollup::{self, Width};
 use super::{Db, WriteError, meta};
@@ -37,9 +38,37 @@ struct Kind {
     oldest: Option<&'static str>,
 }
 
-/// Everything that is pruned by time. What is not here is kept: listings and
-/// how they changed are history.
-const KINDS: [Kind; 5] = [
+/// Unix milliseconds.
+macro_rules! now {
+    () => {
+        "1000 * CAST(strftime('%s', 'now') AS INTEGER)"
+    };
+}
+
+/// Whether the event `e` arrived before the time given, or is older than what the
+/// last append set. The newest of a session that an SDK keeps stays.
+macro_rules! event_is_due {
+    ($before:literal) => {
+        concat!(
+            "n < 1000 * max(",
+            $before,
+            ", coalesce((SELECT ",
+            now!(),
+            " - max_age_ms FROM sse_totals), ",
+            $before,
+            ")) AND NOT (
+                id = (SELECT max(id) FROM sse_events o WHERE o.log = e.log)
+                AND EXISTS (SELECT 1 FROM sdk_sessions s JOIN sse_logs l ON l.name = s.session_id
+                    WHERE l.log = e.log AND l.kind = 'session' AND s.expires_at > ",
+            now!(),
+            "))"
+        )
+    };
+}
+
+/// Everything that is pruned by time. Listings and how they changed are not:
+/// they are history, of which only what is too much goes.
+const KINDS: [Kind; 6] = [
     Kind {
         table: "requests",
         // Not before they are in the cells that outlive them.
@@ -82,21 +111,16 @@ const KINDS: [Kind; 5] = [
     },
     Kind {
         table: "sse_events",
-        // By when they arrived, as with each append; so the newest of a live
-        // session stays here too.
-        due: "SELECT n FROM sse_events e
-              WHERE n >= ?1 * 1000 AND n < ?2 * 1000 AND NOT (
-                id = (SELECT max(id) FROM sse_events o WHERE o.log = e.log)
-                AND EXISTS (SELECT 1 FROM sdk_sessions s JOIN sse_logs l ON l.name = s.session_id
-                    WHERE l.log = e.log AND l.kind = 'session'
-                        AND s.expires_at > 1000 * CAST(strftime('%s', 'now') AS INTEGER)))
-              ORDER BY n LIMIT ?3",
-        count: "SELECT count(*) FROM sse_events e
-              WHERE n < ?1 * 1000 AND NOT (
-                id = (SELECT max(id) FROM sse_events o WHERE o.log = e.log)
-                AND EXISTS (SELECT 1 FROM sdk_sessions s JOIN sse_logs l ON l.name = s.session_id
-                    WHERE l.log = e.log AND l.kind = 'session'
-                        AND s.expires_at > 1000 * CAST(strftime('%s', 'now') AS INTEGER)))",
+        // As with each append, for where no more come.
+        due: concat!(
+            "SELECT n FROM sse_events e WHERE n >= ?1 * 1000 AND ",
+            event_is_due!("?2"),
+            " ORDER BY n LIMIT ?3"
+        ),
+        count: concat!(
+            "SELECT count(*) FROM sse_events e WHERE ",
+            event_is_due!("?1")
+        ),
         delete: &[
             "UPDATE sse_totals SET (events, bytes) = (
                 SELECT events - 1, bytes - 64 - length(CAST(data AS BLOB))
@@ -110,6 +134,24 @@ const KINDS: [Kind; 5] = [
             "DELETE FROM sse_events WHERE n = ?1",
         ],
         // They have a bound of their own.
+        oldest: None,
+    },
+    Kind {
+        table: "sdk_sessions",
+        due: concat!(
+            "SELECT session_id FROM sdk_sessions WHERE expires_at >= ?1 AND expires_at <= max(?2, ",
+            now!(),
+            ") ORDER BY expires_at LIMIT ?3"
+        ),
+        count: concat!(
+            "SELECT count(*) FROM sdk_sessions WHERE expires_at <= max(?1, ",
+            now!(),
+            ")"
+        ),
+        delete: &[concat!(
+            "DELETE FROM sdk_sessions WHERE session_id = ?1 AND expires_at <= ",
+            now!()
+        )],
         oldest: None,
     },
 ];
@@ -174,6 +216,27 @@ impl Db {
         let slice = self.slice(patience, |conn| prune(conn, span, until));
         self.event_logs.mistrust();
         slice
+    }
+
+    /// Deletes the oldest history of listings from `from` on, until it takes
+    /// `max_bytes`.
+    pub(crate) fn shorten_history(
+        &self,
+        from: i64,
+        max_bytes: u64,
+        patience: Duration,
+        until: Instant,
+    ) -> Result<Slice, WriteError> {
+        let max_bytes = group::count(max_bytes);
+        self.slice(patience, |conn| {
+            history::shorten(conn, from, max_bytes, until)
+        })
+    }
+
+    /// How many bytes are kept of the events of streams, which have bounds of
+    /// their own.
+    pub(crate) fn event_bytes(&self) -> Result<u64, WriteError> {
+        count(&self.conn, "SELECT bytes FROM sse_totals LIMIT ?1", 1).map_err(WriteError::Store)
     }
 
     /// Deletes the cells of one width that began before `before`, but none

@@ -8,10 +8,15 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The writer removes what is beyond it in slices of a few milliseconds,
 /// between two groups of events. It looks when the file is opened, every hour
 /// and every 65,536 events, so the file may be larger by so much. Requests,
-/// sessions by when they were last seen, losses, the runs of writers, and events
-/// for resumption by when they were appended (but not the newest of a session
-/// that an SDK still keeps) are removed; listings and their changes are kept, and the statistics of removed
-/// requests for as long as is set here.
+/// sessions by when they were last seen, losses, and the runs of writers are
+/// removed; the statistics of removed requests are kept for as long as is set
+/// here. Listings and their changes are kept, the oldest not beyond a quarter of
+/// `max_bytes`. What an event store and a session store hold goes at the age they
+/// were told, or earlier by this one (but not the newest event of a session that
+/// an SDK still keeps), and its size does not count here.
+///
+/// Times are the system clock's: set forward by more than the age, it makes every
+/// row old.
 ///
 /// ```
 /// use std::time::Duration;

@@ -32,6 +32,9 @@ const RETRY: Duration = Duration::from_secs(60);
 const ROUND: Duration = Duration::from_secs(60 * 60);
 const ROUND_EVENTS: u64 = 65_536;
 
+/// What part of the file's limit the history of listings may take.
+const HISTORY_PART: u64 = 4;
+
 /// Free pages stay in the file up to this part of it, and this number: to give
 /// them back and ask for them again would cost more than they are worth.
 const FREE_PART: u64 = 8;
@@ -61,6 +64,7 @@ enum Stage {
     /// Before anything is removed.
     Fold,
     Age,
+    History,
     Size,
     Cells(Width),
     Shrink,
@@ -73,7 +77,8 @@ impl Stage {
         match self {
             Self::Rest => Self::Fold,
             Self::Fold => Self::Age,
-            Self::Age => Self::Size,
+            Self::Age => Self::History,
+            Self::History => Self::Size,
             Self::Size => Self::Cells(Width::Hour),
             Self::Cells(Width::Hour) => Self::Cells(Width::Day),
             Self::Cells(Width::Day) => Self::Shrink,
@@ -169,11 +174,17 @@ impl Upkeep {
         match self.stage {
             Stage::Fold => db.fold(patience, until),
             Stage::Age => {
-                let Some(before) = self.retention.max_age.map(ago) else {
+                // What says itself when it expires goes in any case.
+                let before = self.retention.max_age.map_or(i64::MIN, ago);
+                let (from, _) = self.spared(db)?;
+                db.prune(Span { from, before }, patience, until)
+            }
+            Stage::History => {
+                let Some(max_bytes) = self.retention.max_bytes else {
                     return Ok(NOTHING);
                 };
                 let (from, _) = self.spared(db)?;
-                db.prune(Span { from, before }, patience, until)
+                db.shorten_history(from, max_bytes / HISTORY_PART, patience, until)
             }
             Stage::Size => self.shorten(db, until),
             Stage::Cells(width) => {
@@ -206,7 +217,7 @@ impl Upkeep {
             return Ok(NOTHING);
         };
         let (from, bytes) = self.spared(db)?;
-        let used = db.space()?.used_bytes();
+        let used = db.space()?.used_bytes().saturating_sub(db.event_bytes()?);
         if used <= max_bytes.saturating_add(bytes) {
             return Ok(NOTHING);
         }

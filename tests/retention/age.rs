@@ -154,3 +154,43 @@ async fn events_of_an_idle_file_go_but_for_the_newest_of_a_live_session() {
     drop(events);
     end(&store);
 }
+
+#[tokio::test]
+async fn what_stores_of_events_and_sessions_hold_goes_at_its_own_age_where_no_more_comes() {
+    use tower_mcp_store::event_store::{EventRecord, EventStore};
+    use tower_mcp_store::session_store::{SessionRecord, SessionStore};
+
+    let (_dir, path) = fresh();
+    let conn = file(&path);
+    let store = Store::open(&path).unwrap();
+    let events = store.event_store().max_age(days(2));
+    for id in 1..=3 {
+        let event = EventRecord::new(id, "{}");
+        events.append("s", event).await.unwrap();
+    }
+    for id in ["expired", "live"] {
+        let record = SessionRecord::new("sdk", id, "{}", days(1));
+        store.session_store().save(&record).await.unwrap();
+    }
+    drop(events);
+    end(&store);
+    conn.execute_batch(&format!(
+        "UPDATE sse_events SET n = n - {} WHERE id <= 2;
+         UPDATE sdk_sessions SET expires_at = expires_at - {} WHERE session_id = 'expired'",
+        3 * DAY_MS * 1000,
+        2 * DAY_MS
+    ))
+    .unwrap();
+
+    let store = Store::builder(&path)
+        .retention(Retention::unlimited())
+        .open()
+        .unwrap();
+    await_value(&conn, "SELECT count(*) FROM sdk_sessions", 1);
+    await_value(&conn, "SELECT count(*) FROM sse_events", 1);
+    let left = "SELECT session_id FROM sdk_sessions";
+    assert_eq!(value::<String>(&conn, left), "live");
+    let complete = store.event_store().complete_after("s").await.unwrap();
+    assert_eq!(complete, Some(2), "it tells what is missing");
+    end(&store);
+}

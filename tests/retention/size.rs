@@ -1,7 +1,7 @@
 use std::fs;
 
 use rusqlite::Connection;
-use tower_mcp_store::{Retention, Store};
+use tower_mcp_store::{Retention, SchemaVersionEvent, Store, StoreEvent};
 
 use super::support::{LONG, connect, fixture, fresh, value};
 use super::{CALLS, DAY_MS, USED, await_value, end, file, insert, now};
@@ -72,4 +72,93 @@ fn a_limit_that_is_given_counts_what_an_older_version_left() {
         .unwrap();
     await_value(&conn, &format!("SELECT ({USED}) <= {limit}"), true);
     end(&store);
+}
+
+#[test]
+fn listings_take_a_quarter_of_the_limit_at_most_and_leave_traffic_alone() {
+    let (_dir, path) = fresh();
+    let conn = file(&path);
+    insert(&conn, 2_000, now() - DAY_MS, 1);
+    let limit = 4_000_000;
+    let store = Store::builder(&path)
+        .retention(Retention::default().max_bytes(limit))
+        .open()
+        .unwrap();
+    let description = "x".repeat(50_000);
+    for version in 0..100 {
+        let payload = format!(r#"{{"tools":[{{"name":"a","v":{version},"d":"{description}"}}]}}"#);
+        let hash = format!("hash {version}");
+        let mut event = SchemaVersionEvent::new("tools/list", payload, hash);
+        event.ts = now() + version;
+        store.record(StoreEvent::SchemaVersion(event));
+    }
+    store.flush(LONG).unwrap();
+    store.shutdown(LONG).unwrap();
+    let kept = "SELECT sum(bytes) FROM listing_payloads";
+    let real = "SELECT sum(length(CAST(payload AS BLOB))) FROM listing_payloads";
+    assert_eq!(value::<i64>(&conn, kept), value::<i64>(&conn, real));
+    assert!(value::<i64>(&conn, kept) > 4_900_000);
+
+    let store = Store::builder(&path)
+        .retention(Retention::default().max_bytes(limit))
+        .open()
+        .unwrap();
+    await_value(&conn, &format!("SELECT ({kept}) <= {}", limit / 4), true);
+    await_value(&conn, &format!("SELECT ({USED}) <= {limit}"), true);
+    end(&store);
+    assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM requests"), 2_000);
+    assert!(
+        value::<i64>(&conn, kept) > 800_000,
+        "no more than had to go"
+    );
+    let now = "SELECT p.content_hash FROM server_schema s
+        JOIN listing_payloads p ON p.content_hash = s.schema_hash";
+    assert_eq!(value::<String>(&conn, now), "hash 99", "the newest stays");
+    let oldest = "SELECT content_hash FROM listing_views ORDER BY id LIMIT 1";
+    let changes = "SELECT new_hash FROM schema_changes ORDER BY id LIMIT 1";
+    assert_eq!(
+        value::<String>(&conn, oldest),
+        value::<String>(&conn, changes),
+        "changes go with what they led to"
+    );
+}
+
+#[tokio::test]
+async fn events_for_resumption_have_a_bound_of_their_own() {
+    use tower_mcp_store::event_store::{EventRecord, EventStore};
+
+    let (_dir, path) = fresh();
+    let conn = file(&path);
+    insert(&conn, 1_000, now() - DAY_MS, 1);
+    let used: i64 = value(&conn, USED);
+    // Statistics that are too old go after all that is too much.
+    let old_cell = "FROM request_rollups WHERE tool = 'old'";
+    conn.execute(
+        "INSERT INTO request_rollups
+         VALUES (3600000, ?1, 'default', 'tools/call', 'old', 'ok', 1, 0, 0, 0, 0, x'')",
+        [now() - 100 * DAY_MS],
+    )
+    .unwrap();
+    let store = Store::builder(&path)
+        .retention(Retention::unlimited())
+        .open()
+        .unwrap();
+    let events = store.event_store();
+    let data = "x".repeat(10_000);
+    for id in 1..=100 {
+        let event = EventRecord::new(id, &*data);
+        events.append("s", event).await.unwrap();
+    }
+    drop(events);
+    end(&store);
+
+    // Half as much again, where the events take three times as much.
+    let store = Store::builder(&path)
+        .retention(Retention::default().max_bytes(used as u64 * 3 / 2))
+        .open()
+        .unwrap();
+    await_value(&conn, &format!("SELECT count(*) {old_cell}"), 0);
+    end(&store);
+    assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM requests"), 1_000);
+    assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM sse_events"), 100);
 }

@@ -213,12 +213,15 @@ SELECT
 FROM sessions GROUP BY client_name, client_platform;
 
 -- The contents that listings ever had, so that any two can be compared, by the
--- hash that server_schema and schema_changes give.
+-- hash that server_schema and schema_changes give. How long one is comes before
+-- it, so that it can be told without reading the payload.
 CREATE TABLE listing_payloads (
-    content_hash TEXT PRIMARY KEY,
-    payload      TEXT NOT NULL
+    content_hash TEXT    PRIMARY KEY,
+    bytes        INTEGER NOT NULL,
+    payload      TEXT    NOT NULL
 );
-INSERT OR IGNORE INTO listing_payloads SELECT schema_hash, payload FROM server_schema;
+INSERT OR IGNORE INTO listing_payloads
+SELECT schema_hash, length(CAST(payload AS BLOB)), payload FROM server_schema;
 
 -- The changes of a time, and those of one listing, whose newest tells whether
 -- it is stale. Changes are rare, so these cost next to nothing.
@@ -245,6 +248,7 @@ CREATE TABLE listing_views (
 );
 CREATE INDEX idx_listing_views
     ON listing_views (proxy, upstream_url, method, protocol_version, principal);
+CREATE INDEX idx_listing_views_content ON listing_views (content_hash);
 
 -- Events of SSE streams, which the writer has acknowledged and a client may ask
 -- for again. A log is what is replayed together: a session's events, whose ids
@@ -276,10 +280,11 @@ CREATE TABLE sse_events (
     UNIQUE (log, id)
 );
 
--- One row: what all events take.
+-- One row: what all events take, and how old they get, as of the last append.
 CREATE TABLE sse_totals (
-    events INTEGER NOT NULL,
-    bytes  INTEGER NOT NULL
+    events     INTEGER NOT NULL,
+    bytes      INTEGER NOT NULL,
+    max_age_ms INTEGER
 );
 INSERT INTO sse_totals (events, bytes) VALUES (0, 0);
 

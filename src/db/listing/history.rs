@@ -1,0 +1,90 @@
+//! How much of the past of listings a file keeps.
+//!
+//! No time prunes it: what a server offered last year is worth as much as what
+//! it offered last week, and seldom large. Where it is, as with a server that
+//! shows each of its callers another list, the oldest goes.
+
+use std::time::Instant;
+
+use rusqlite::{Connection, OptionalExtension, Result, Row};
+
+use super::super::retention::Slice;
+
+/// What a row of `schema_changes` or `listing_views` takes, in bytes.
+const ROW: i64 = 256;
+
+/// How many bytes there are from the time ?1 on.
+const SIZE: &str = "SELECT (SELECT coalesce(sum(bytes), 0) FROM listing_payloads)
+     + ?2 * ((SELECT count(*) FROM listing_views)
+         + (SELECT count(*) FROM schema_changes WHERE detected_at >= ?1))";
+const OLDEST_VIEW: &str = "SELECT seen_at, id FROM listing_views ORDER BY id LIMIT 1";
+const OLDEST_CHANGE: &str = "SELECT detected_at, id FROM schema_changes
+     WHERE detected_at >= ?1 ORDER BY detected_at, id LIMIT 1";
+const REMOVE_VIEW: &str = "DELETE FROM listing_views WHERE id = ?1 RETURNING content_hash";
+const REMOVE_CHANGE: &str = "DELETE FROM schema_changes WHERE id = ?1";
+/// Unless somebody saw it since, or it is what the listing is now.
+const REMOVE_PAYLOAD: &str = "DELETE FROM listing_payloads WHERE content_hash = ?1
+     AND NOT EXISTS (SELECT 1 FROM listing_views WHERE content_hash = ?1)
+     AND NOT EXISTS (SELECT 1 FROM server_schema WHERE schema_hash = ?1)
+     RETURNING bytes";
+
+/// Removes the oldest changes, and contents that nobody has seen since, until
+/// the history takes `max_bytes` or it is `until`. Changes from before `from`
+/// stay and do not count.
+pub(in super::super) fn shorten(
+    conn: &Connection,
+    from: i64,
+    max_bytes: i64,
+    until: Instant,
+) -> Result<Slice> {
+    let mut bytes: i64 = conn
+        .prepare_cached(SIZE)?
+        .query_row([from, ROW], |row| row.get(0))?;
+    let mut slice = Slice {
+        count: 0,
+        is_last: true,
+    };
+    while bytes > max_bytes {
+        let Some(removed) = remove_oldest(conn, from)? else {
+            break;
+        };
+        bytes -= removed;
+        slice.count += 1;
+        if Instant::now() >= until {
+            slice.is_last = false;
+            break;
+        }
+    }
+    Ok(slice)
+}
+
+/// The bytes that are gone; `None` where there is nothing to remove.
+fn remove_oldest(conn: &Connection, from: i64) -> Result<Option<i64>> {
+    type Found = (i64, i64);
+    let found = |row: &Row<'_>| Found::try_from(row);
+    let view = conn
+        .prepare_cached(OLDEST_VIEW)?
+        .query_row([], found)
+        .optional()?;
+    let change = conn
+        .prepare_cached(OLDEST_CHANGE)?
+        .query_row([from], found)
+        .optional()?;
+    if let Some((detected_at, id)) = change
+        && view.is_none_or(|(seen_at, _)| detected_at <= seen_at)
+    {
+        conn.prepare_cached(REMOVE_CHANGE)?.execute([id])?;
+        return Ok(Some(ROW));
+    }
+    let Some((_, id)) = view else {
+        return Ok(None);
+    };
+    let hash: String = conn
+        .prepare_cached(REMOVE_VIEW)?
+        .query_row([id], |row| row.get(0))?;
+    let bytes: Option<i64> = conn
+        .prepare_cached(REMOVE_PAYLOAD)?
+        .query_row([hash], |row| row.get(0))
+        .optional()?;
+    Ok(Some(ROW + bytes.unwrap_or(0)))
+}
