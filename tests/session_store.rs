@@ -5,12 +5,14 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use async_trait::async_trait;
 use support::{LONG, connect, fresh, value};
 use tempfile::TempDir;
+use tokio::sync::Notify;
 use tower_mcp_store::Store;
 use tower_mcp_store::session_store::{
-    CachingSessionStore, MemorySessionStore, SessionRecord, SessionStore, SessionStoreError,
-    SqliteSessionStore,
+    CachingSessionStore, MemorySessionStore, Result, SessionRecord, SessionStore,
+    SessionStoreError, SqliteSessionStore,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -175,6 +177,55 @@ async fn both_tiers_are_written_and_a_miss_warms_the_cache() {
     store.delete("sdk", "t").await.unwrap();
     assert_eq!(data(&cache, "sdk", "t").await, None);
     assert_eq!(data(&backend, "sdk", "t").await, None);
+}
+
+/// A store whose deletions wait for the test.
+#[derive(Clone)]
+struct SlowToDelete {
+    records: MemorySessionStore,
+    asked: Arc<Notify>,
+    go_on: Arc<Notify>,
+}
+
+#[async_trait]
+impl SessionStore for SlowToDelete {
+    async fn create(&self, record: &SessionRecord) -> Result<bool> {
+        self.records.create(record).await
+    }
+
+    async fn save(&self, record: &SessionRecord) -> Result<()> {
+        self.records.save(record).await
+    }
+
+    async fn load(&self, sdk: &str, id: &str) -> Result<Option<SessionRecord>> {
+        self.records.load(sdk, id).await
+    }
+
+    async fn delete(&self, sdk: &str, id: &str) -> Result<()> {
+        self.asked.notify_one();
+        self.go_on.notified().await;
+        self.records.delete(sdk, id).await
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_is_read_while_it_is_deleted_does_not_come_back() {
+    let slow = SlowToDelete {
+        records: MemorySessionStore::new(),
+        asked: Arc::default(),
+        go_on: Arc::default(),
+    };
+    let store = CachingSessionStore::new(MemorySessionStore::new(), slow.clone());
+    store.save(&record("s", "one")).await.unwrap();
+    let deletion = tokio::spawn({
+        let store = store.clone();
+        async move { store.delete("sdk", "s").await }
+    });
+    slow.asked.notified().await;
+    assert_eq!(data(&store, "sdk", "s").await.unwrap(), "one", "not yet");
+    slow.go_on.notify_one();
+    deletion.await.unwrap().unwrap();
+    assert_eq!(data(&store, "sdk", "s").await, None);
 }
 
 #[tokio::test]

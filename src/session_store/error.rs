@@ -1,10 +1,10 @@
 use std::error::Error;
 use std::fmt;
 
-/// What an [`SessionStore`](super::SessionStore) gives.
+/// What a [`SessionStore`](super::SessionStore) gives.
 pub type Result<T> = std::result::Result<T, SessionStoreError>;
 
-/// Why an [`SessionStore`](super::SessionStore) did not do what it was asked.
+/// Why a [`SessionStore`](super::SessionStore) did not do what it was asked.
 ///
 /// No message holds a session id or the content of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
