@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::db::{Db, Slice, Span, WriteError};
+use crate::db::{Db, Kinds, Slice, Span, WriteError};
 use crate::error::{MaintenanceError, OpenError};
 
 /// How long a slice works, and how long it then leaves the file to others.
@@ -115,7 +115,7 @@ impl Maintenance {
 
     /// Removes what is from before `before`, in unix milliseconds: requests,
     /// sessions that were not seen since, losses, runs of writers and events for
-    /// resumption, whoever wrote them. Then gives the space back, if the file
+    /// resumption, whoever wrote them, and session records that have expired. Then gives the space back, if the file
     /// [keeps track of its pages](Self::vacuum).
     ///
     /// Statistics and the history of listings are kept. What is done is
@@ -146,7 +146,8 @@ impl Maintenance {
                 .map(|(_, rows)| rows)
                 .sum();
             let from = i64::MIN;
-            let prune = |until| self.db.prune(Span { from, before }, PATIENCE, until);
+            let span = Span { from, before };
+            let prune = |until| self.db.prune(Kinds::All, span, PATIENCE, until);
             let (removed, flow) = slices(Step::Remove, total, &mut progress, prune)?;
             *rows = removed;
             if flow.is_break() {

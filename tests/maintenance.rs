@@ -188,3 +188,32 @@ fn work_on_a_file_leaves_no_trace_of_a_writer() {
     assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM losses"), 0);
     assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM writers"), 2);
 }
+
+#[tokio::test]
+async fn only_expired_session_records_go_whatever_the_time() {
+    use tower_mcp_store::session_store::{SessionRecord, SessionStore};
+
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    let sessions = store.session_store();
+    for id in 0..300 {
+        let ttl = if id < 100 { Duration::ZERO } else { LONG };
+        let record = SessionRecord::new("sdk", id.to_string(), "{}", ttl);
+        sessions.create(&record).await.unwrap();
+    }
+    let conn = connect(&path);
+    // Each one that is added takes some expired ones away.
+    let expired = "SELECT count(*) FROM sdk_sessions WHERE expires_at < 1000 * unixepoch()";
+    conn.execute_batch(
+        "UPDATE sdk_sessions SET expires_at = 1 WHERE CAST(session_id AS INT) > 250",
+    )
+    .unwrap();
+    let expired = u64::from(value::<u32>(&conn, expired));
+    assert!(expired >= 49, "{expired}");
+    let maintenance = Maintenance::open(&path).unwrap();
+    let told = maintenance.rows_before(i64::MAX).unwrap();
+    assert!(told.contains(&("sdk_sessions", expired)), "{told:?}");
+    assert_eq!(maintenance.prune(i64::MAX, on).unwrap().rows, expired);
+    let left = "SELECT count(*) FROM sdk_sessions";
+    assert_eq!(value::<i64>(&conn, left), 300 - 100 - 49);
+}

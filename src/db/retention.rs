@@ -31,7 +31,7 @@ struct Kind {
     due: &'static str,
     /// How many rows there are of the time before ?1.
     count: &'static str,
-    /// In this order, each with the key of a row.
+    /// In this order, each with the key of a row; the last deletes the row itself.
     delete: &'static [&'static str],
     /// The latest time among the ?2 oldest rows from the time ?1 on, where rows
     /// of this kind are many enough to make a file large.
@@ -138,15 +138,15 @@ const KINDS: [Kind; 6] = [
     },
     Kind {
         table: "sdk_sessions",
+        // Whatever the time that is given.
         due: concat!(
-            "SELECT session_id FROM sdk_sessions WHERE expires_at >= ?1 AND expires_at <= max(?2, ",
+            "SELECT session_id FROM sdk_sessions WHERE ?1 <= ?2 AND expires_at <= ",
             now!(),
-            ") ORDER BY expires_at LIMIT ?3"
+            " ORDER BY expires_at LIMIT ?3"
         ),
         count: concat!(
-            "SELECT count(*) FROM sdk_sessions WHERE expires_at <= max(?1, ",
-            now!(),
-            ")"
+            "SELECT count(*) FROM sdk_sessions WHERE ?1 = ?1 AND expires_at <= ",
+            now!()
         ),
         delete: &[concat!(
             "DELETE FROM sdk_sessions WHERE session_id = ?1 AND expires_at <= ",
@@ -161,6 +161,21 @@ const KINDS: [Kind; 6] = [
 pub(crate) struct Span {
     pub(crate) from: i64,
     pub(crate) before: i64,
+}
+
+/// What is to be pruned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kinds {
+    /// Everything that is due.
+    All,
+    /// Only what is many enough to make a file large, and has no bound of its own.
+    Traffic,
+}
+
+impl Kinds {
+    fn has(self, kind: &Kind) -> bool {
+        self == Self::All || kind.oldest.is_some()
+    }
 }
 
 /// What one slice did.
@@ -209,11 +224,12 @@ impl Db {
     /// Deletes rows of the time of `span`.
     pub(crate) fn prune(
         &self,
+        kinds: Kinds,
         span: Span,
         patience: Duration,
         until: Instant,
     ) -> Result<Slice, WriteError> {
-        let slice = self.slice(patience, |conn| prune(conn, span, until));
+        let slice = self.slice(patience, |conn| prune(conn, kinds, span, until));
         self.event_logs.mistrust();
         slice
     }
@@ -351,9 +367,9 @@ fn count(conn: &Connection, sql: &str, value: i64) -> Result<u64> {
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-fn prune(conn: &Connection, span: Span, until: Instant) -> Result<Slice> {
+fn prune(conn: &Connection, kinds: Kinds, span: Span, until: Instant) -> Result<Slice> {
     let mut count = 0;
-    for kind in &KINDS {
+    for kind in KINDS.iter().filter(|kind| kinds.has(kind)) {
         let mut due = conn.prepare_cached(kind.due)?;
         let mut delete = Vec::with_capacity(kind.delete.len());
         for sql in kind.delete {
@@ -363,11 +379,13 @@ fn prune(conn: &Connection, span: Span, until: Instant) -> Result<Slice> {
             let keys: Vec<Value> = due
                 .query_map([span.from, span.before, BATCH], |row| row.get(0))?
                 .collect::<Result<_>>()?;
+            let before = count;
             for key in &keys {
+                let mut rows = 0;
                 for statement in &mut delete {
-                    statement.execute([key])?;
+                    rows = statement.execute([key])?;
                 }
-                count += 1;
+                count += rows as u64;
                 if Instant::now() >= until {
                     return Ok(Slice {
                         count,
@@ -375,7 +393,7 @@ fn prune(conn: &Connection, span: Span, until: Instant) -> Result<Slice> {
                     });
                 }
             }
-            if keys.len() < BATCH as usize {
+            if keys.len() < BATCH as usize || count == before {
                 break;
             }
         }

@@ -12,7 +12,7 @@ use super::Retention;
 use super::deadline::Deadline;
 use super::trouble::Trouble;
 use crate::clock;
-use crate::db::{Db, Slice, Span, Width, WriteError};
+use crate::db::{Db, Kinds, Slice, Span, Width, WriteError};
 
 /// How long a slice works. What it has to commit, and a checkpoint that falls
 /// due with that, come on top.
@@ -177,7 +177,7 @@ impl Upkeep {
                 // What says itself when it expires goes in any case.
                 let before = self.retention.max_age.map_or(i64::MIN, ago);
                 let (from, _) = self.spared(db)?;
-                db.prune(Span { from, before }, patience, until)
+                db.prune(Kinds::All, Span { from, before }, patience, until)
             }
             Stage::History => {
                 let Some(max_bytes) = self.retention.max_bytes else {
@@ -222,7 +222,10 @@ impl Upkeep {
             return Ok(NOTHING);
         }
         let pruned = match db.next_horizon(from)? {
-            Some(before) => db.prune(Span { from, before }, Duration::ZERO, until)?,
+            Some(before) => {
+                let span = Span { from, before };
+                db.prune(Kinds::Traffic, span, Duration::ZERO, until)?
+            }
             None => NOTHING,
         };
         let is_stuck = pruned.count == 0;

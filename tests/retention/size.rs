@@ -123,22 +123,26 @@ fn listings_take_a_quarter_of_the_limit_at_most_and_leave_traffic_alone() {
     );
 }
 
-#[tokio::test]
-async fn events_for_resumption_have_a_bound_of_their_own() {
-    use tower_mcp_store::event_store::{EventRecord, EventStore};
-
-    let (_dir, path) = fresh();
-    let conn = file(&path);
-    insert(&conn, 1_000, now() - DAY_MS, 1);
-    let used: i64 = value(&conn, USED);
-    // Statistics that are too old go after all that is too much.
-    let old_cell = "FROM request_rollups WHERE tool = 'old'";
+fn add_old_cell(conn: &Connection) {
     conn.execute(
         "INSERT INTO request_rollups
          VALUES (3600000, ?1, 'default', 'tools/call', 'old', 'ok', 1, 0, 0, 0, 0, x'')",
         [now() - 100 * DAY_MS],
     )
     .unwrap();
+}
+
+#[tokio::test]
+async fn events_for_resumption_have_a_bound_of_their_own() {
+    use tower_mcp_store::event_store::{EventRecord, EventStore};
+
+    let (_dir, path) = fresh();
+    let conn = file(&path);
+    insert(&conn, 1_000, now() - 7_200_000, 7_000);
+    let used: i64 = value(&conn, USED);
+    // Statistics that are too old go after all that is too much.
+    let old_cell = "FROM request_rollups WHERE tool = 'old'";
+    add_old_cell(&conn);
     let store = Store::builder(&path)
         .retention(Retention::unlimited())
         .open()
@@ -152,13 +156,22 @@ async fn events_for_resumption_have_a_bound_of_their_own() {
     drop(events);
     end(&store);
 
-    // Half as much again, where the events take three times as much.
-    let store = Store::builder(&path)
-        .retention(Retention::default().max_bytes(used as u64 * 3 / 2))
-        .open()
-        .unwrap();
-    await_value(&conn, &format!("SELECT count(*) {old_cell}"), 0);
-    end(&store);
-    assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM requests"), 1_000);
-    assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM sse_events"), 100);
+    // Half as much again, where the events take three times as much; then hardly
+    // anything, and half of the requests are younger than the events.
+    for (part, least, most) in [(1.5, 1_000, 1_000), (0.1, 0, 500)] {
+        conn.execute_batch("UPDATE sse_events SET n = n - 1000000 * 3600")
+            .unwrap();
+        let limit = (used as f64 * part) as u64;
+        let store = Store::builder(&path)
+            .retention(Retention::default().max_bytes(limit))
+            .open()
+            .unwrap();
+        let size_is_done = format!("SELECT count(*) {old_cell}");
+        await_value(&conn, &size_is_done, 0);
+        end(&store);
+        let requests: i64 = value(&conn, "SELECT count(*) FROM requests");
+        assert!((least..=most).contains(&requests), "{part}: {requests}");
+        assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM sse_events"), 100);
+        add_old_cell(&conn);
+    }
 }
