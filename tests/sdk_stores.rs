@@ -253,3 +253,21 @@ async fn a_session_of_rmcp_is_kept_until_it_is_deleted_or_its_time_is_up() {
     assert!(later.load("t").await.unwrap().is_none());
     store.shutdown(LONG).unwrap();
 }
+
+#[tokio::test]
+async fn rmcp_takes_a_session_up_again_while_the_file_is_locked() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    let sessions = store.session_store().timeout(Duration::from_millis(50));
+    let client = InitializeRequestParams::new(
+        ClientCapabilities::default(),
+        Implementation::new("client", "1"),
+    );
+    sessions
+        .store("s", &SessionState::new(client))
+        .await
+        .unwrap();
+    let other = connect(&path);
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert!(sessions.load("s").await.unwrap().is_some());
+}

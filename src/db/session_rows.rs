@@ -66,9 +66,14 @@ impl Durable<'_> {
         Ok(())
     }
 
-    /// Has a session that has not expired live as long as `row` at least.
+    /// Has a session that has not expired live as long as `row` at least; whether
+    /// there is one.
     #[cfg(feature = "rmcp")]
-    pub(crate) fn prolong_session(&mut self, row: &SessionRow, now: i64) -> Result<(), WriteError> {
+    pub(crate) fn prolong_session(
+        &mut self,
+        row: &SessionRow,
+        now: i64,
+    ) -> Result<bool, WriteError> {
         let SessionRow {
             sdk,
             session_id,
@@ -76,8 +81,7 @@ impl Durable<'_> {
             ..
         } = row;
         let mut prolong = self.tx.prepare_cached(PROLONG)?;
-        prolong.execute(params![session_id, sdk, expires_at, now])?;
-        Ok(())
+        Ok(prolong.execute(params![session_id, sdk, expires_at, now])? == 1)
     }
 
     pub(crate) fn delete_session(&mut self, sdk: &str, session_id: &str) -> Result<(), WriteError> {

@@ -25,7 +25,13 @@ use crate::store::Action;
 /// session taken up again by another process.
 ///
 /// A replay answers with what is kept. Where events before it were evicted, a
-/// warning is logged.
+/// warning is logged. A message is replayed as rmcp's types hold it: a result that
+/// they take for one they know loses the members they do not.
+///
+/// After a power loss with [`Synchronous::Normal`] an id may be given out a second
+/// time, to another event of its stream; [`Synchronous::Full`] keeps that from
+/// happening. A purge is never asked for: what a session's streams had goes by
+/// its age and size.
 ///
 /// [`SqliteSessionStore`]: crate::session_store::SqliteSessionStore
 #[cfg_attr(docsrs, doc(cfg(feature = "rmcp")))]

@@ -35,6 +35,10 @@ use crate::store::{Action, Refusal, Store};
 /// each append; [`complete_after`](EventStore::complete_after) tells what they
 /// have taken from a session.
 ///
+/// Sessions are told apart by id alone. So one file is for one server and its
+/// replicas, and these should have the same bounds: those of the last append
+/// are kept, whosever events they meet. Ages are by the system's clock.
+///
 /// Ids are at most 2⁶³ − 1, the largest integer of SQLite.
 ///
 /// # Where it runs

@@ -9,6 +9,12 @@ use super::{EventRecord, EventStore, EventStoreError, SqliteEventStore};
 /// `HttpTransport::session_store`: only with both is a session taken up again
 /// by another process.
 ///
+/// Two things are tower-mcp's own way. A process that has lost a session to
+/// another one deletes it, events included, once its own copy has been unused for
+/// the session's lifetime: so a hand-over should end with the end of the first
+/// process. And a session whose only event so far has the id 0 counts on from 0
+/// after a restart, so that the next event takes that one's place.
+///
 /// [`SqliteSessionStore`]: crate::session_store::SqliteSessionStore
 #[cfg_attr(docsrs, doc(cfg(feature = "tower-mcp")))]
 #[async_trait]

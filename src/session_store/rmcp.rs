@@ -24,8 +24,16 @@ impl theirs::SessionStore for SqliteSessionStore {
             SessionStoreError::Decode(String::from("the data is no session state of rmcp's"))
         })?;
         record.expires_at = after(self.rmcp_ttl);
-        self.prolong(&record).await?;
-        Ok(Some(state))
+        match self.prolong(&record).await {
+            Ok(true) => Ok(Some(state)),
+            // It was deleted since it was read.
+            Ok(false) => Ok(None),
+            // The session goes on nevertheless, for as long as it had left.
+            Err(error) => {
+                tracing::warn!(%error, "a session could not be prolonged");
+                Ok(Some(state))
+            }
+        }
     }
 
     async fn store(

@@ -81,9 +81,10 @@ impl SqliteSessionStore {
         Ok(self.store.submit(change, self.timeout).await?)
     }
 
-    /// Has a record live as long as this one, if it has not expired.
+    /// Has a record live as long as this one; whether there is one that has not
+    /// expired.
     #[cfg(feature = "rmcp")]
-    pub(super) async fn prolong(&self, record: &SessionRecord) -> Result<()> {
+    pub(super) async fn prolong(&self, record: &SessionRecord) -> Result<bool> {
         self.change(record, |tx, row| tx.prolong_session(row, clock::unix_ms()))
             .await
     }

@@ -9,6 +9,10 @@ use super::{SessionRecord, SessionStore, SessionStoreError, SqliteSessionStore};
 const SDK: &str = "tower-mcp";
 
 /// For `HttpTransport::session_store`.
+///
+/// tower-mcp saves the record with each request that names its session, and waits
+/// for it: while somebody else locks the file, requests take up to
+/// [`timeout`](SqliteSessionStore::timeout) longer.
 #[cfg_attr(docsrs, doc(cfg(feature = "tower-mcp")))]
 #[async_trait]
 impl theirs::SessionStore for SqliteSessionStore {
