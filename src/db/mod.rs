@@ -8,6 +8,7 @@
 //! descriptor of a file drops the POSIX locks that SQLite holds on it in the
 //! same process.
 
+mod checkpoint;
 mod durable;
 mod event_rows;
 mod group;

@@ -7,7 +7,7 @@
 //!    transaction that migrates: another process may have come first. That
 //!    reading decides; step 2 only spares a refused file from being written to.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
+use super::checkpoint::{self, Checkpoints};
 use super::durable::{self, Durable, Synchronous};
 use super::event_rows::EventLogs;
 use super::read_only::{self, Access};
@@ -52,11 +53,6 @@ const STATEMENTS: usize = 64;
 /// indexes, at which rows are added, with room to spare.
 const CACHE_KIB: i64 = 16 << 10;
 
-/// The length of the WAL, in pages, from which on a commit brings it home. A
-/// page that many groups write to is then written to the file itself once for
-/// all of them.
-const CHECKPOINT_PAGES: i64 = 4096;
-
 /// What the WAL is cut to, in bytes, once a reader that kept it from being
 /// brought home has let it grow.
 const WAL_LIMIT: i64 = 32 << 20;
@@ -64,6 +60,9 @@ const WAL_LIMIT: i64 = 32 << 20;
 /// The connection of one writer.
 #[derive(Debug)]
 pub(crate) struct Db {
+    /// Before the connection, so that this one is the last to be closed. Where
+    /// nothing is recorded SQLite does it.
+    checkpoints: Option<RefCell<Checkpoints>>,
     pub(super) conn: Connection,
     path: PathBuf,
     identity: Identity,
@@ -97,7 +96,9 @@ impl Db {
             patiently(OPEN_PATIENCE, group::is_busy, begin).map_err(failed)?;
         }
         keep_wal_on_close(&conn, false).map_err(failed)?;
+        let checkpoints = Checkpoints::of(&conn, real).map_err(failed)?;
         Ok(Self {
+            checkpoints: Some(RefCell::new(checkpoints)),
             conn,
             path: path.to_owned(),
             identity,
@@ -120,6 +121,7 @@ impl Db {
         let is_wal = make_ready(&conn, path, None)?;
         keep_wal_on_close(&conn, false).map_err(failed)?;
         Ok(Self {
+            checkpoints: None,
             conn,
             path: path.to_owned(),
             identity,
@@ -164,6 +166,21 @@ impl Db {
         patiently(patience, group::is_busy, begin).map_err(WriteError::Store)
     }
 
+    /// Keeps the WAL short: to be called after each transaction, when nobody
+    /// waits for it any more.
+    pub(crate) fn keep_wal_short(&self) {
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.borrow_mut().go_on(&self.conn);
+        }
+    }
+
+    /// Has nobody else be at the WAL.
+    pub(super) fn stop_checkpoints(&self) {
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.borrow_mut().stop();
+        }
+    }
+
     /// Whether the path no longer leads to the file that is open. SQLite would
     /// go on writing to a file that was removed, and report success.
     pub(crate) fn is_displaced(&self) -> bool {
@@ -174,6 +191,7 @@ impl Db {
     /// without a checkpoint. What is in the WAL is brought home before: under
     /// its new name the file will not find it.
     pub(crate) fn leave(self, accounts: &Accounts) {
+        self.stop_checkpoints();
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         if let Err(error) = runs::end(&self.conn, &self.run, accounts) {
             tracing::debug!(%error, "the displaced database does not tell how it was left");
@@ -194,6 +212,7 @@ impl Db {
         accounts: &Accounts,
         patience: Duration,
     ) -> Result<(), WriteError> {
+        self.stop_checkpoints();
         let tx = self.begin(patience.max(WRITE_PATIENCE))?;
         ledger
             .write(&tx)
@@ -384,7 +403,7 @@ fn switch_to_wal(conn: &Connection) -> rusqlite::Result<bool> {
 /// These read the file first, and so may meet another opening's lock.
 fn bound(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    conn.pragma_update(None, "wal_autocheckpoint", checkpoint::STEP)?;
     conn.pragma_update(None, "journal_size_limit", WAL_LIMIT)
 }
 

@@ -355,6 +355,7 @@ impl Db {
     /// Brings the WAL home and cuts it and the file to what is in use, as far
     /// as readers allow.
     pub(crate) fn checkpoint(&self) -> Result<(), WriteError> {
+        self.stop_checkpoints();
         self.conn
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
             .map_err(WriteError::Store)

@@ -257,6 +257,7 @@ impl Writer {
             self.shared
                 .queue
                 .settle(group, written.rejected.places.len());
+            self.keep_wal_short();
             // Under full load, or where the flush interval is shorter than a
             // transaction, the queue never says that it is time.
             let has_commands = self.shared.queue.has_commands();
@@ -277,7 +278,15 @@ impl Writer {
             Some(db) => self.upkeep.step(db),
             None => self.upkeep.put_off(),
         }
+        self.keep_wal_short();
         self.shared.queue.upkeep_at(self.upkeep.due());
+    }
+
+    /// Between two transactions.
+    fn keep_wal_short(&self) {
+        if let Some(db) = &self.db {
+            db.keep_wal_short();
+        }
     }
 
     /// Reads the pages of listings in the group, once and before the

@@ -23,6 +23,7 @@ impl Writer {
                     for command in commands {
                         command.acknowledge();
                     }
+                    self.keep_wal_short();
                     return;
                 }
                 Err(lock) if lock.is_lock && !self.shared.queue.is_overdue() => continue,

@@ -1,0 +1,83 @@
+use std::fs;
+
+use super::*;
+
+fn file() -> (tempfile::TempDir, Connection, Checkpoints) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (a)")
+        .unwrap();
+    conn.pragma_update(None, "synchronous", "NORMAL").unwrap();
+    let checkpoints = Checkpoints::of(&conn, path).unwrap();
+    (dir, conn, checkpoints)
+}
+
+/// A commit of so many pages.
+fn write(conn: &Connection, pages: u32) {
+    conn.execute("INSERT INTO t VALUES (zeroblob(4096 * ?1))", [pages])
+        .unwrap();
+}
+
+/// Writes until the WAL has begun anew, which it does before it is too long.
+fn until_begun_anew(conn: &Connection, checkpoints: &mut Checkpoints) {
+    let before = checkpoints.salt;
+    loop {
+        write(conn, 32);
+        checkpoints.go_on(conn);
+        if checkpoints.salt != before {
+            return;
+        }
+        let wal = checkpoints.wal.as_ref().unwrap();
+        assert!(!wal.reaches(TOO_LONG + STEP).unwrap());
+    }
+}
+
+#[test]
+fn the_wal_begins_anew_while_the_writer_goes_on() {
+    let (dir, conn, mut checkpoints) = file();
+    write(&conn, 1);
+    checkpoints.go_on(&conn);
+    for _ in 0..3 {
+        until_begun_anew(&conn, &mut checkpoints);
+    }
+    assert!(fs::metadata(dir.path().join("file")).unwrap().len() > u64::from(3 * STEP) * 4096);
+}
+
+#[test]
+fn a_reader_that_keeps_the_wal_long_is_not_asked_after_with_each_commit() {
+    let (_dir, conn, mut checkpoints) = file();
+    write(&conn, 1);
+    let reader = Connection::open(&checkpoints.path).unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();
+    write(&conn, 3 * STEP);
+    checkpoints.go_on(&conn);
+    let (asked, due) = (checkpoints.asked, checkpoints.due);
+    assert_eq!(due, 4 * STEP);
+    write(&conn, 1);
+    checkpoints.go_on(&conn);
+    assert!(checkpoints.asked == asked || asked.elapsed() > AGAIN);
+    drop(reader);
+    until_begun_anew(&conn, &mut checkpoints);
+}
+
+#[test]
+fn where_the_thread_cannot_open_the_file_the_writer_does_its_work() {
+    let (dir, conn, mut checkpoints) = file();
+    write(&conn, 1);
+    checkpoints.go_on(&conn);
+    fs::rename(&checkpoints.path, dir.path().join("moved")).unwrap();
+    until_begun_anew(&conn, &mut checkpoints);
+}
+
+#[test]
+fn stopped_in_its_work_the_thread_leaves_nothing_open() {
+    let (dir, conn, mut checkpoints) = file();
+    write(&conn, 3 * STEP);
+    checkpoints.go_on(&conn);
+    assert!(checkpoints.worker.is_some());
+    checkpoints.stop();
+    // What only the last connection does.
+    conn.close().unwrap();
+    assert!(!dir.path().join("file-wal").exists());
+}

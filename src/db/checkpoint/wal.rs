@@ -1,0 +1,89 @@
+//! How long the WAL is.
+//!
+//! SQLite tells only whoever registers a hook, which rusqlite offers with SQLite
+//! 3.44 and newer. But it can be read off the file: at the WAL's beginning stand
+//! two random numbers, which each frame repeats, and which change when the WAL is
+//! begun anew. SQLite locks other files than this one, so it may be opened and
+//! closed.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+const HEADER: u64 = 32;
+const FRAME_HEADER: u64 = 24;
+
+/// Where the salt is in the header of the file, and in that of a frame.
+const SALT: u64 = 16;
+const FRAME_SALT: u64 = 8;
+
+/// What all frames have in common that belong to the WAL now.
+pub(super) type Salt = [u8; 8];
+
+#[derive(Debug)]
+pub(super) struct Wal(File);
+
+impl Wal {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        File::open(path).map(Self)
+    }
+
+    pub(super) fn salt(&self) -> io::Result<Salt> {
+        self.read(SALT)
+    }
+
+    /// Whether the WAL is so many pages long or longer.
+    pub(super) fn reaches(&self, pages: u32) -> io::Result<bool> {
+        let Some(others) = pages.checked_sub(1) else {
+            return Ok(true);
+        };
+        // A page may change its size while nobody has the file open.
+        let page = u32::from_be_bytes(self.read(8)?);
+        let frame = HEADER + u64::from(others) * (FRAME_HEADER + u64::from(page));
+        match self.read::<8>(frame + FRAME_SALT) {
+            Ok(salt) => Ok(salt == self.salt()?),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read<const N: usize>(&self, at: u64) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        let mut file = &self.0;
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    #[test]
+    fn the_length_is_what_sqlite_says_also_of_a_wal_that_was_begun_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = Connection::open(dir.path().join("file")).unwrap();
+        conn.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (a)",
+        )
+        .unwrap();
+        let wal = Wal::open(&dir.path().join("file-wal")).unwrap();
+        let first = wal.salt().unwrap();
+        // It gets longer, is brought home, and begins anew.
+        for rows in [1, 400, 800, 1] {
+            for _ in 0..rows {
+                conn.execute("INSERT INTO t VALUES (randomblob(3000))", [])
+                    .unwrap();
+            }
+            let checkpoint = "PRAGMA wal_checkpoint(PASSIVE)";
+            let length: u32 = conn.query_row(checkpoint, [], |row| row.get(1)).unwrap();
+            assert!(length >= rows);
+            assert!(wal.reaches(length).unwrap() && wal.reaches(0).unwrap());
+            assert!(!wal.reaches(length + 1).unwrap(), "{length}");
+        }
+        assert_ne!(wal.salt().unwrap(), first);
+    }
+}

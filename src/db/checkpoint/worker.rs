@@ -1,0 +1,136 @@
+//! The thread that checkpoints.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use std::{fmt, io};
+
+use rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+use rusqlite::{Connection, InterruptHandle, OpenFlags};
+
+use super::checkpoint;
+
+const THREAD_NAME: &str = "mcp-store-checkpoint";
+
+/// How often it tries to reach the end of the WAL while others write on.
+const ATTEMPTS: usize = 8;
+
+/// Between two interruptions of a checkpoint that is to end.
+const POLL: Duration = Duration::from_millis(1);
+
+/// Its handle. Dropped, it waits until the thread has closed its connection.
+pub(super) struct Worker {
+    /// Gone when the thread is to end.
+    begin: Option<Sender<()>>,
+    /// How many pages of the WAL are home then.
+    ended: Receiver<u32>,
+    is_busy: bool,
+    interrupt: Arc<OnceLock<InterruptHandle>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    pub(super) fn start(path: PathBuf) -> io::Result<Self> {
+        let (begin, begun) = channel();
+        let (end, ended) = channel();
+        let interrupt = Arc::<OnceLock<_>>::default();
+        let handle = Arc::clone(&interrupt);
+        let thread = thread::Builder::new().name(THREAD_NAME.to_owned());
+        let thread = thread.spawn(move || work(&path, &begun, &end, &handle))?;
+        Ok(Self {
+            begin: Some(begin),
+            ended,
+            is_busy: false,
+            interrupt,
+            thread: Some(thread),
+        })
+    }
+
+    /// Has it checkpoint, if it does not already; `false` if it could not open
+    /// the file.
+    pub(super) fn begin(&mut self) -> bool {
+        let begin = || self.begin.as_ref().is_some_and(|it| it.send(()).is_ok());
+        self.is_busy = self.is_busy || begin();
+        self.is_busy
+    }
+
+    /// How many pages of the WAL are home, if that is news.
+    pub(super) fn ended(&mut self, patience: Duration) -> Option<u32> {
+        if !self.is_busy {
+            return None;
+        }
+        let ended = self.ended.recv_timeout(patience);
+        self.is_busy = matches!(ended, Err(RecvTimeoutError::Timeout));
+        ended.ok()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.begin = None;
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        while !thread.is_finished() {
+            // Again and again: one that comes just before a checkpoint is forgotten.
+            if let Some(interrupt) = self.interrupt.get() {
+                interrupt.interrupt();
+            }
+            thread::sleep(POLL);
+        }
+        drop(thread.join());
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("is_busy", &self.is_busy)
+            .finish_non_exhaustive()
+    }
+}
+
+fn work(
+    path: &Path,
+    begun: &Receiver<()>,
+    end: &Sender<u32>,
+    interrupt: &OnceLock<InterruptHandle>,
+) {
+    let conn = match connect(path) {
+        Ok(conn) => conn,
+        Err(error) => {
+            tracing::debug!(%error, "the thread for checkpoints cannot open the file");
+            return;
+        }
+    };
+    drop(interrupt.set(conn.get_interrupt_handle()));
+    while begun.recv().is_ok() {
+        if end.send(bring_home(&conn)).is_err() {
+            return;
+        }
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(Duration::ZERO)?;
+    // That is for the writer, who leaves last.
+    conn.set_db_config(SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(conn)
+}
+
+/// Each attempt copies what was written during the one before. One that finds
+/// nobody writing syncs the file too, which the writer then need not.
+fn bring_home(conn: &Connection) -> u32 {
+    let mut home = 0;
+    for _ in 0..ATTEMPTS {
+        match checkpoint(conn) {
+            Some(now) if now != home => home = now,
+            _ => break,
+        }
+    }
+    home
+}
