@@ -290,7 +290,8 @@ impl Writer {
     }
 
     /// Reads the pages of listings in the group, once and before the
-    /// transaction, which holds the file's lock.
+    /// transaction, which holds the file's lock. They may be megabytes, so
+    /// whoever waits is served between two of them.
     fn read_pages(&mut self, group: &mut [Chunk]) {
         let now = Instant::now();
         self.chains.forget_overdue(now);
@@ -325,6 +326,7 @@ impl Writer {
                     );
                 }
             }
+            self.serve_waiting();
         }
     }
 
