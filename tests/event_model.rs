@@ -51,7 +51,8 @@ struct Model {
 
 impl Model {
     fn append(&mut self, session: u8, id: u64, data: String) {
-        let (events, evicted) = self.sessions.entry(session).or_default();
+        let fresh = || (BTreeMap::new(), id.saturating_sub(1));
+        let (events, evicted) = self.sessions.entry(session).or_insert_with(fresh);
         events.insert(id, data);
         if events.len() > CAPACITY {
             let (id, _) = events.pop_first().unwrap();

@@ -128,6 +128,17 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
+            async fn a_session_that_goes_on_after_it_is_gone_claims_nothing_of_what_went_before() {
+                let (store, _guard) = super::$make(10);
+                append(&store, "s", 1..8).await;
+                store.purge_session("s").await.unwrap();
+                append(&store, "s", 8..10).await;
+                assert_eq!(store.complete_after("s").await.unwrap(), Some(7));
+                append(&store, "s", [3]).await;
+                assert_eq!(store.complete_after("s").await.unwrap(), Some(7));
+            }
+
+            #[tokio::test]
             async fn the_newest_event_is_never_evicted() {
                 let (store, _guard) = super::$make(0);
                 append(&store, "s", 1..4).await;
@@ -637,6 +648,12 @@ async fn old_events_go_but_for_the_newest_of_a_live_session() {
     assert_eq!(events.complete_after("dead").await.unwrap(), None);
     assert_eq!(events.complete_after("live").await.unwrap(), Some(2));
     assert_eq!(events.complete_after("active").await.unwrap(), Some(3));
+    append(&events, "dead", [4]).await;
+    assert_eq!(
+        events.complete_after("dead").await.unwrap(),
+        Some(3),
+        "it does not know that it was evicted whole"
+    );
     totals(&path);
 }
 

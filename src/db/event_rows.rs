@@ -19,7 +19,8 @@ const FIND_LOG: &str = "SELECT log, token, complete_after,
         (SELECT count(*) FROM sse_events e WHERE e.log = l.log),
         (SELECT max(id) FROM sse_events e WHERE e.log = l.log)
      FROM sse_logs l WHERE kind = ?1 AND name = ?2";
-const ADD_LOG: &str = "INSERT INTO sse_logs (kind, name, token) VALUES (?1, ?2, ?3)";
+const ADD_LOG: &str =
+    "INSERT INTO sse_logs (kind, name, token, complete_after) VALUES (?1, ?2, ?3, ?4)";
 const RAISE_LOG: &str =
     "UPDATE sse_logs SET complete_after = max(complete_after, ?2) WHERE log = ?1";
 const REMOVE_LOG: &str = "DELETE FROM sse_logs WHERE log = ?1";
@@ -208,7 +209,9 @@ impl Durable<'_> {
         event: &EventRow,
         bounds: EventBounds,
     ) -> Result<(), WriteError> {
-        let log = self.log(LogKind::Session, session_id, None)?;
+        // All of its earlier events may have been evicted, and their log as well.
+        let complete_after = id.saturating_sub(1).max(0);
+        let log = self.log(LogKind::Session, session_id, None, complete_after)?;
         self.append(LogKind::Session, session_id, log, id, event, bounds)
     }
 
@@ -222,7 +225,7 @@ impl Durable<'_> {
         event: &EventRow,
         bounds: EventBounds,
     ) -> Result<(Token, i64), WriteError> {
-        let log = self.log(LogKind::Stream, stream_id, Some(token))?;
+        let log = self.log(LogKind::Stream, stream_id, Some(token), 0)?;
         let id = log.newest.unwrap_or(0).saturating_add(1);
         self.append(LogKind::Stream, stream_id, log, id, event, bounds)?;
         Ok((log.token.unwrap_or(token), id))
@@ -289,14 +292,21 @@ impl Durable<'_> {
         Ok(())
     }
 
-    /// The log of that name; a new one gets `token`.
-    fn log(&self, kind: LogKind, name: &str, token: Option<Token>) -> Result<Log, WriteError> {
+    /// The log of that name. A new one gets `token`, and nothing is known of
+    /// what it may have had up to `complete_after`.
+    fn log(
+        &self,
+        kind: LogKind,
+        name: &str,
+        token: Option<Token>,
+        complete_after: i64,
+    ) -> Result<Log, WriteError> {
         if let Some(log) = self.find(kind, name)? {
             return Ok(log);
         }
         let mut add = self.tx.prepare_cached(ADD_LOG)?;
         Ok(Log {
-            log: add.insert(params![kind.as_str(), name, token])?,
+            log: add.insert(params![kind.as_str(), name, token, complete_after])?,
             token,
             events: 0,
             newest: None,

@@ -20,10 +20,9 @@ pub struct MemoryEventStore {
 }
 
 /// The events of one session.
-#[derive(Default)]
 struct Log {
     events: BTreeMap<u64, EventRecord>,
-    /// The highest id that was evicted.
+    /// The highest id that was evicted, or the one before the first.
     complete_after: u64,
 }
 
@@ -69,7 +68,10 @@ impl Default for MemoryEventStore {
 impl EventStore for MemoryEventStore {
     async fn append(&self, session_id: &str, event: EventRecord) -> Result<()> {
         let mut logs = self.logs();
-        let log = logs.entry(session_id.to_owned()).or_default();
+        let log = logs.entry(session_id.to_owned()).or_insert_with(|| Log {
+            events: BTreeMap::new(),
+            complete_after: event.id.saturating_sub(1),
+        });
         log.events.insert(event.id, event);
         if log.events.len() > self.capacity
             && let Some((id, _)) = log.events.pop_first()

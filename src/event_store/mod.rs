@@ -82,8 +82,10 @@ pub trait EventStore: Send + Sync + 'static {
     /// which there is nothing, and for a store that keeps no count of what it
     /// evicts.
     ///
-    /// A session that goes on after it was purged, or after all of it was
-    /// evicted, is a new one here: what went before is not counted as missing.
+    /// Of what went before the first event that a store knows, it knows nothing,
+    /// as when a session goes on of which everything was evicted or purged. So a
+    /// session that begins with another id than 0 or 1 is complete from there
+    /// on. Only where its ids begin anew as well does it count as a new one.
     ///
     /// # Errors
     ///

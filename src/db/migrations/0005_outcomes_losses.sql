@@ -260,7 +260,8 @@ CREATE TABLE sse_logs (
     kind           TEXT    NOT NULL,
     name           TEXT    NOT NULL,
     token          BLOB,
-    -- The highest id that was evicted: behind it nothing is missing.
+    -- The highest id that was evicted, or the one before the first: behind it
+    -- nothing is missing.
     complete_after INTEGER NOT NULL DEFAULT 0,
     UNIQUE (kind, name)
 );
