@@ -658,6 +658,43 @@ async fn old_events_go_but_for_the_newest_of_a_live_session() {
 }
 
 #[tokio::test]
+async fn an_event_that_the_file_refuses_leaves_nothing_half_done() {
+    let (_dir, path) = fresh();
+    let events = Store::open(&path)
+        .unwrap()
+        .event_store()
+        .timeout(support::LONG);
+    append(&events, "s", 1..=3).await;
+    connect(&path)
+        .execute_batch(
+            "CREATE TRIGGER refuse AFTER INSERT ON sse_events WHEN new.data = 'refused'
+             BEGIN SELECT RAISE(ABORT, 'not this one'); END",
+        )
+        .unwrap();
+    let refused = EventRecord::new(2, "refused");
+    // One would take the event out that it replaces, the other leave a session
+    // without events; those who share their commit are not concerned.
+    let (replaces, begins, good, other) = tokio::join!(
+        events.append("s", refused.clone()),
+        events.append("new", refused),
+        events.append("s", event(4)),
+        events.append("other", event(1)),
+    );
+    for refused in [replaces, begins] {
+        assert!(
+            refused.unwrap_err().to_string().contains("not this one"),
+            "the reason is told"
+        );
+    }
+    good.unwrap();
+    other.unwrap();
+    assert_eq!(ids(&events, "s", 0).await, [1, 2, 3, 4]);
+    assert_eq!(ids(&events, "other", 0).await, [1]);
+    assert_eq!(events.complete_after("new").await.unwrap(), None);
+    assert_eq!(totals(&path).0, 5);
+}
+
+#[tokio::test]
 async fn nothing_of_a_session_is_logged_or_shown() {
     let (store, _dir) = sqlite(10);
     append(&store, "my-secret-session", [1]).await;

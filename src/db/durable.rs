@@ -49,6 +49,28 @@ impl<'c> Durable<'c> {
         })
     }
 
+    /// How many rows were changed on this connection so far.
+    pub(crate) fn changed_rows(&self) -> u64 {
+        self.tx.total_changes()
+    }
+
+    /// Does something of which nothing is left where it fails.
+    pub(crate) fn all_or_nothing<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, WriteError>,
+    ) -> Result<T, WriteError> {
+        let changes = self.changes.clone();
+        self.tx.execute_batch("SAVEPOINT part")?;
+        let done = work(self);
+        if done.is_err() {
+            self.changes = changes;
+            self.logs.forget_rows();
+            self.tx.execute_batch("ROLLBACK TO part")?;
+        }
+        self.tx.execute_batch("RELEASE part")?;
+        done
+    }
+
     /// Commits everything. What is remembered of the logs is forgotten where
     /// that fails, and must be if this is never called.
     pub(crate) fn commit(mut self) -> Result<(), WriteError> {

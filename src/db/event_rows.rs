@@ -127,7 +127,7 @@ struct Log {
 }
 
 /// What a transaction has changed so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Changes {
     appended: i64,
     events: i64,
@@ -171,9 +171,14 @@ impl EventLogs {
     pub(super) fn keep(&mut self) {
         self.uncertain.set(false);
         if self.sessions.len() + self.streams.len() > REMEMBERED {
-            self.sessions.clear();
-            self.streams.clear();
+            self.forget_rows();
         }
+    }
+
+    /// What they hold is read again from the tables.
+    pub(super) fn forget_rows(&mut self) {
+        self.sessions.clear();
+        self.streams.clear();
     }
 
     /// The tables were changed other than by a transaction of ours.

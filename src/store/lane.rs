@@ -60,6 +60,15 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// What takes back the part that was done of something that is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Undo {
+    /// The transaction is begun again.
+    All,
+    /// A savepoint for each command. It has its price, and refusals are rare.
+    Each,
+}
+
 /// An [`Action`] and whoever waits for it.
 pub(super) trait Command: Send {
     fn size(&self) -> usize;
@@ -69,8 +78,10 @@ pub(super) trait Command: Send {
     /// Whether nobody waits any more, so that nobody would hear of it.
     fn is_abandoned(&self) -> bool;
 
-    /// Does it, and remembers how that went.
-    fn apply(&mut self, tx: &mut Durable<'_>) -> Result<(), WriteError>;
+    /// Does it, and remembers how that went. Gives [`WriteError::Row`] if it was
+    /// refused after a part of it was done, which only the end of the whole
+    /// transaction undoes.
+    fn apply(&mut self, tx: &mut Durable<'_>, undo: Undo) -> Result<(), WriteError>;
 
     /// It is committed: tells how it went.
     fn acknowledge(self: Box<Self>);
@@ -104,9 +115,19 @@ impl<A: Action> Command for Awaited<A> {
         self.reply.is_closed()
     }
 
-    fn apply(&mut self, tx: &mut Durable<'_>) -> Result<(), WriteError> {
-        self.result = Some(match self.action.apply(tx) {
-            Err(error @ WriteError::Row(_)) => Err(Refusal::Failed(error.to_string())),
+    fn apply(&mut self, tx: &mut Durable<'_>, undo: Undo) -> Result<(), WriteError> {
+        let before = tx.changed_rows();
+        let action = &self.action;
+        let done = match undo {
+            Undo::All => action.apply(tx),
+            Undo::Each => tx.all_or_nothing(|tx| action.apply(tx)),
+        };
+        self.result = Some(match done {
+            Err(error @ WriteError::Row(_))
+                if undo == Undo::Each || tx.changed_rows() == before =>
+            {
+                Err(Refusal::Failed(error.to_string()))
+            }
             done => Ok(done?),
         });
         Ok(())

@@ -67,8 +67,7 @@ impl Durable<'_> {
             }
         }
         if !gone.is_empty() {
-            self.logs.sessions.clear();
-            self.logs.streams.clear();
+            self.logs.forget_rows();
         }
         Ok(!gone.is_empty())
     }

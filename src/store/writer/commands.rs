@@ -1,7 +1,8 @@
 //! What somebody waits for.
 
-use super::super::lane::{Command, Refusal};
+use super::super::lane::{Command, Refusal, Undo};
 use super::{Obstacle, Writer};
+use crate::db::WriteError;
 
 impl Writer {
     /// Serves those who wait now, if anybody does.
@@ -41,13 +42,17 @@ impl Writer {
             return Ok(());
         };
         let db = self.connection()?;
-        let attempt = || {
+        let mut attempt = |undo: Undo| {
             let mut transaction = db.durable(synchronous)?;
-            for command in commands {
-                command.apply(&mut transaction)?;
+            for command in commands.iter_mut() {
+                command.apply(&mut transaction, undo)?;
             }
             transaction.commit()
         };
-        attempt().map_err(|error| self.failed_with(error))
+        let done = match attempt(Undo::All) {
+            Err(WriteError::Row(_)) => attempt(Undo::Each),
+            done => done,
+        };
+        done.map_err(|error| self.failed_with(error))
     }
 }
