@@ -32,9 +32,10 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// than what a large group of events writes.
 const REST: u32 = 256;
 
-/// The length from which on it takes upon itself a whole step, and that from
-/// which on it waits for the thread: there the disk is slower than the writer.
-const LONG: u32 = 2 * STEP;
+/// The length from which on it takes upon itself a whole step, so that the file
+/// seldom becomes one that SQLite cuts, and that from which on it waits for the
+/// thread: there the disk is slower than the writer.
+const LONG: u32 = STEP + STEP / 2;
 const TOO_LONG: u32 = 4 * STEP;
 
 /// How long it waits then, after each transaction.
