@@ -25,8 +25,8 @@ const RAISE_LOG: &str =
     "UPDATE sse_logs SET complete_after = max(complete_after, ?2) WHERE log = ?1";
 const REMOVE_LOG: &str = "DELETE FROM sse_logs WHERE log = ?1";
 const ADD: &str = "INSERT INTO sse_events (log, id, ts, retry_ms, data, n)
-     VALUES (?1, ?2, ?3, ?4, ?5, max(?6, 1 + coalesce((SELECT max(n) FROM sse_events), 0)))
-     ON CONFLICT (log, id) DO NOTHING";
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (log, id) DO NOTHING";
+const LAST: &str = "SELECT coalesce(max(n), 0) FROM sse_events";
 const REMOVE: &str = "DELETE FROM sse_events WHERE log = ?1 AND id = ?2
      RETURNING length(CAST(data AS BLOB))";
 const REMOVE_LOWEST: &str = "DELETE FROM sse_events
@@ -38,12 +38,13 @@ const TOTAL: &str = "UPDATE sse_totals SET events = events + ?1, bytes = bytes +
         max_age_ms = coalesce(?3, max_age_ms)
      RETURNING bytes";
 
-pub(super) const STATEMENTS: [&str; 10] = [
+pub(super) const STATEMENTS: [&str; 11] = [
     FIND_LOG,
     ADD_LOG,
     RAISE_LOG,
     REMOVE_LOG,
     ADD,
+    LAST,
     REMOVE,
     REMOVE_LOWEST,
     REMOVE_ALL,
@@ -107,6 +108,8 @@ pub(crate) struct EventBounds {
 pub(crate) struct EventLogs {
     sessions: HashMap<Box<str>, Log>,
     streams: HashMap<Box<str>, Log>,
+    /// The `n` of the youngest event, once it was asked for.
+    last: Option<i64>,
     /// As SQLite counts what other connections commit.
     data_version: i64,
     /// A transaction is open, which may still be rolled back, or something else
@@ -264,8 +267,8 @@ impl Durable<'_> {
         event: &EventRow,
         bounds: EventBounds,
     ) -> Result<(), WriteError> {
-        let now = unix_us(clock::unix_ms());
-        let row = params![log.log, id, event.ts, event.retry_ms, event.data, now];
+        let n = self.next()?;
+        let row = params![log.log, id, event.ts, event.retry_ms, event.data, n];
         let mut add = self.tx.prepare_cached(ADD)?;
         if add.execute(row)? == 0 {
             // Taken out and put in again, so that it is as young as it is.
@@ -281,11 +284,11 @@ impl Durable<'_> {
         log.events += 1;
         log.newest = log.newest.max(Some(id));
 
-        let mut lowest = self.tx.prepare_cached(REMOVE_LOWEST)?;
         for _ in 0..EVICTED_AT_ONCE {
             if log.events <= bounds.per_log.max(1) {
                 break;
             }
+            let mut lowest = self.tx.prepare_cached(REMOVE_LOWEST)?;
             let (id, length) = lowest.query_row([log.log], |row| Ok((row.get(0)?, row.get(1)?)))?;
             self.changes.evict(log.log, id, length);
             log.events -= 1;
@@ -295,6 +298,20 @@ impl Durable<'_> {
             None => drop(self.logs.of(kind).insert(name.into(), log)),
         }
         Ok(())
+    }
+
+    /// The place of another event in the order of arrival.
+    fn next(&mut self) -> Result<i64, WriteError> {
+        let last = match self.logs.last {
+            Some(last) => last,
+            None => self
+                .tx
+                .prepare_cached(LAST)?
+                .query_row([], |row| row.get(0))?,
+        };
+        let next = last.saturating_add(1).max(unix_us(clock::unix_ms()));
+        self.logs.last = Some(next);
+        Ok(next)
     }
 
     /// The log of that name. A new one gets `token`, and nothing is known of
