@@ -413,6 +413,85 @@ async fn a_failure_of_the_cache_is_told_and_empties_its_session() {
     assert_eq!(events[0].data, "changed", "a failure to warm is no failure");
 }
 
+/// A store that has an event of the data `held` at once, and returns only when
+/// it is let go.
+#[derive(Debug, Clone)]
+struct Held {
+    inner: MemoryEventStore,
+    gate: Arc<tokio::sync::Semaphore>,
+}
+
+#[async_trait]
+impl EventStore for Held {
+    async fn append(&self, session_id: &str, event: EventRecord) -> Result<()> {
+        let is_held = event.data == "held";
+        self.inner.append(session_id, event).await?;
+        if is_held {
+            self.gate.acquire().await.unwrap().forget();
+        }
+        Ok(())
+    }
+
+    async fn replay_after(&self, session_id: &str, after_id: u64) -> Result<Vec<EventRecord>> {
+        self.inner.replay_after(session_id, after_id).await
+    }
+
+    async fn purge_session(&self, session_id: &str) -> Result<()> {
+        self.inner.purge_session(session_id).await
+    }
+}
+
+impl Held {
+    /// Three events, and a cache that has them too.
+    async fn with_three() -> (Self, CachingEventStore<MemoryEventStore, Self>) {
+        let held = Self {
+            inner: MemoryEventStore::new(),
+            gate: Arc::new(tokio::sync::Semaphore::new(0)),
+        };
+        let store = CachingEventStore::new(MemoryEventStore::new(), held.clone());
+        append(&store, "s", 1..=3).await;
+        (held, store)
+    }
+}
+
+/// Appends on a task of its own, and lets all tasks get as far as they can.
+async fn begin<S: EventStore + Clone>(
+    store: &S,
+    id: u64,
+    data: &'static str,
+) -> tokio::task::JoinHandle<Result<()>> {
+    let store = store.clone();
+    let append = tokio::spawn(async move { store.append("s", EventRecord::new(id, data)).await });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    append
+}
+
+#[tokio::test]
+async fn two_that_replace_an_event_at_once_come_to_both_tiers_in_one_order() {
+    let (held, store) = Held::with_three().await;
+    let first = begin(&store, 2, "held").await;
+    let second = begin(&store, 2, "second").await;
+    held.gate.add_permits(1);
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+    let told = store.replay_after("s", 0).await.unwrap();
+    assert_eq!(told, held.replay_after("s", 0).await.unwrap());
+    assert_eq!(told[1].data, "second");
+}
+
+#[tokio::test]
+async fn an_append_that_is_broken_off_between_the_tiers_leaves_no_stale_event() {
+    let (held, store) = Held::with_three().await;
+    let append = begin(&store, 2, "held").await;
+    append.abort();
+    assert!(append.await.unwrap_err().is_cancelled());
+    let told = store.replay_after("s", 0).await.unwrap();
+    assert_eq!(told, held.replay_after("s", 0).await.unwrap());
+    assert_eq!(told[1].data, "held");
+}
+
 #[tokio::test]
 async fn a_purge_goes_to_both_tiers_and_tells_the_error_of_the_cache_first() {
     let (cache, backend) = (Probe::new("cache"), Probe::new("backend"));

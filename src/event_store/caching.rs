@@ -1,5 +1,8 @@
+mod turns;
+
 use async_trait::async_trait;
 
+use self::turns::{Turn, Turns};
 use super::{EventRecord, EventStore, Result};
 
 /// Answers replays from a cache where it can prove that nothing is missing,
@@ -13,24 +16,46 @@ use super::{EventRecord, EventStore, Result};
 /// another process appended behind it is added. So a store whose ids have gaps
 /// is always asked itself.
 ///
-/// Not noticed is an event in the middle of a session that another process
+/// Calls for one session take turns, those for different ones do not. Not noticed is an event in the middle of a session that another process
 /// replaced, without the newest one being replaced too.
 #[derive(Debug, Clone)]
 pub struct CachingEventStore<Cache, Store> {
     cache: Cache,
     store: Store,
+    turns: Turns,
 }
 
 impl<Cache, Store> CachingEventStore<Cache, Store> {
     /// Puts `cache` before `store`.
     pub fn new(cache: Cache, store: Store) -> Self {
-        Self { cache, store }
+        Self {
+            cache,
+            store,
+            turns: Turns::default(),
+        }
     }
 }
 
 impl<Cache: EventStore, Store: EventStore> CachingEventStore<Cache, Store> {
+    /// Waits for the turn of a session, and begins it with a cache that is right.
+    async fn turn(&self, session_id: &str) -> Turn {
+        let mut turn = self.turns.wait(session_id).await;
+        if turn.is_in_doubt() {
+            self.empty(&mut turn, session_id).await;
+        }
+        turn
+    }
+
     /// The events behind `after_id` if the cache has them without a gap.
-    async fn cached(&self, session_id: &str, after_id: u64) -> Option<Vec<EventRecord>> {
+    async fn cached(
+        &self,
+        turn: &Turn,
+        session_id: &str,
+        after_id: u64,
+    ) -> Option<Vec<EventRecord>> {
+        if turn.is_in_doubt() {
+            return None;
+        }
         // A cache that fails is one that has nothing.
         let events = self.cache.replay_after(session_id, after_id).await.ok()?;
         let seamless = (1..)
@@ -40,21 +65,25 @@ impl<Cache: EventStore, Store: EventStore> CachingEventStore<Cache, Store> {
     }
 
     /// Puts `events` into the cache, as far as that works.
-    async fn warm(&self, session_id: &str, events: &[EventRecord]) {
+    async fn warm(&self, turn: &mut Turn, session_id: &str, events: &[EventRecord]) {
         // A cache that is too small evicts the lowest ids. So it never has an
         // older event in place of a newer one, whenever this is cut short.
         for event in events.iter().rev() {
             let added = self.cache.append(session_id, event.clone()).await;
             if added.is_err() {
-                return self.empty(session_id).await;
+                return self.empty(turn, session_id).await;
             }
         }
     }
 
     /// Takes the events of a session from a cache that may be wrong about it.
-    async fn empty(&self, session_id: &str) {
-        if let Err(error) = self.cache.purge_session(session_id).await {
-            tracing::debug!(%error, "a session could not be taken from the cache of events");
+    async fn empty(&self, turn: &mut Turn, session_id: &str) {
+        turn.set_in_doubt(true);
+        match self.cache.purge_session(session_id).await {
+            Ok(()) => turn.set_in_doubt(false),
+            Err(error) => {
+                tracing::debug!(%error, "a session could not be taken from the cache of events");
+            }
         }
     }
 }
@@ -64,17 +93,23 @@ impl<Cache: EventStore, Store: EventStore> EventStore for CachingEventStore<Cach
     /// Appends to the store and then to the cache. If the cache fails, its error
     /// is given though the event is in the store.
     async fn append(&self, session_id: &str, event: EventRecord) -> Result<()> {
+        let mut turn = self.turn(session_id).await;
+        let was_in_doubt = turn.is_in_doubt();
+        turn.set_in_doubt(true);
         self.store.append(session_id, event.clone()).await?;
         let cached = self.cache.append(session_id, event).await;
-        if cached.is_err() {
+        match &cached {
+            Ok(()) => turn.set_in_doubt(was_in_doubt),
             // It may have an older event of the same id.
-            self.empty(session_id).await;
+            Err(_) => self.empty(&mut turn, session_id).await,
         }
         cached
     }
 
     async fn replay_after(&self, session_id: &str, after_id: u64) -> Result<Vec<EventRecord>> {
-        let cached = self.cached(session_id, after_id).await.unwrap_or_default();
+        let mut turn = self.turn(session_id).await;
+        let cached = self.cached(&turn, session_id, after_id).await;
+        let cached = cached.unwrap_or_default();
         if let Some(newest) = cached.last() {
             let before = newest.id.saturating_sub(1);
             let end = self.store.replay_after(session_id, before).await?;
@@ -82,20 +117,23 @@ impl<Cache: EventStore, Store: EventStore> EventStore for CachingEventStore<Cach
                 && is_same(same, newest)
             {
                 let later = later.to_vec();
-                self.warm(session_id, &later).await;
+                self.warm(&mut turn, session_id, &later).await;
                 return Ok([cached, later].concat());
             }
             // Purged, or begun anew.
-            self.empty(session_id).await;
+            self.empty(&mut turn, session_id).await;
         }
         let events = self.store.replay_after(session_id, after_id).await?;
-        self.warm(session_id, &events).await;
+        self.warm(&mut turn, session_id, &events).await;
         Ok(events)
     }
 
     /// Purges both, even if one fails. The cache's error is given before the store's.
     async fn purge_session(&self, session_id: &str) -> Result<()> {
+        let mut turn = self.turn(session_id).await;
+        turn.set_in_doubt(true);
         let cached = self.cache.purge_session(session_id).await;
+        turn.set_in_doubt(cached.is_err());
         let stored = self.store.purge_session(session_id).await;
         cached.and(stored)
     }
