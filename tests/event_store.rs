@@ -584,6 +584,23 @@ fn outside_of_a_runtime_a_call_is_an_error() {
     }
 }
 
+#[test]
+fn in_a_runtime_without_timers_a_call_is_an_error_and_does_nothing() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    let events = store.event_store();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let appended = runtime.block_on(events.append("s", event(1)));
+    let replayed = runtime.block_on(events.replay_after("s", 0));
+    for error in [appended.unwrap_err(), replayed.unwrap_err()] {
+        assert!(error.to_string().contains("enable_time"), "{error}");
+    }
+    store.shutdown(support::LONG).unwrap();
+    assert_eq!(totals(&path), (0, 0));
+}
+
 #[tokio::test]
 async fn an_append_waits_no_longer_than_it_may() {
     let (_dir, path) = fresh();

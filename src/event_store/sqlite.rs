@@ -33,7 +33,8 @@ use crate::store::{Action, Refusal, Store};
 /// [session record](crate::session_store) of its id that has not expired. The
 /// bounds of all sessions are kept by the writer, some events at a time with
 /// each append; [`complete_after`](EventStore::complete_after) tells what they
-/// have taken from a session.
+/// have taken from a session. tower-mcp has the events of a session removed when
+/// it ends; rmcp never does, so what it stored goes by these bounds alone.
 ///
 /// Sessions are told apart by id alone. So one file is for one server and its
 /// replicas, and these should have the same bounds: those of the last append
@@ -44,7 +45,8 @@ use crate::store::{Action, Refusal, Store};
 /// # Where it runs
 ///
 /// In a tokio runtime with its timers, as both SDKs do; elsewhere every call is
-/// an error. Reading takes place on the runtime's threads for blocking work,
+/// an error (without the timers, with a panic's message from tokio on standard
+/// error, for it can be asked for them in no other way). Reading takes place on the runtime's threads for blocking work,
 /// over connections of its own, and holds the writer up no more than the writer
 /// does it.
 ///

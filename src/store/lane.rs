@@ -9,9 +9,12 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::Timeout;
 
 use super::Store;
 use crate::db::{Durable, Synchronous, WriteError};
@@ -46,6 +49,8 @@ pub(crate) enum Refusal {
     Failed(String),
     /// There is no tokio runtime to wait in.
     NoRuntime,
+    /// The runtime was built without timers.
+    NoTimers,
 }
 
 impl fmt::Display for Refusal {
@@ -56,6 +61,7 @@ impl fmt::Display for Refusal {
             Self::TimedOut(timeout) => write!(f, "the store did not answer in {timeout:?}"),
             Self::Failed(reason) => f.write_str(reason),
             Self::NoRuntime => f.write_str("not called from a tokio runtime"),
+            Self::NoTimers => f.write_str("the tokio runtime has no timers (`enable_time`)"),
         }
     }
 }
@@ -187,13 +193,13 @@ impl Store {
             result: None,
             reply,
         };
-        let submitted = match tokio::runtime::Handle::try_current() {
-            Ok(_) => self.shared().queue.submit(Box::new(command)),
-            Err(_) => Err(Refusal::NoRuntime),
-        };
+        // Before it is submitted: what is an error here is not done.
+        let submitted = within(timeout, result).and_then(|result| {
+            self.shared().queue.submit(Box::new(command))?;
+            Ok(result)
+        });
         async move {
-            submitted?;
-            match tokio::time::timeout(timeout, result).await {
+            match submitted?.await {
                 Ok(Ok(result)) => result,
                 // The writer let go of the command without a word: it panicked.
                 Ok(Err(_)) => Err(Refusal::Closed),
@@ -201,6 +207,16 @@ impl Store {
             }
         }
     }
+}
+
+/// Has `work` take no longer than `timeout`.
+pub(super) fn within<F: Future>(timeout: Duration, work: F) -> Result<Timeout<F>, Refusal> {
+    if Handle::try_current().is_err() {
+        return Err(Refusal::NoRuntime);
+    }
+    // The one way to ask a runtime for its timers; the panic is nobody's here.
+    catch_unwind(AssertUnwindSafe(|| tokio::time::timeout(timeout, work)))
+        .map_err(|_| Refusal::NoTimers)
 }
 
 #[cfg(test)]

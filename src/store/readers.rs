@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::task;
 
 use super::Store;
-use super::lane::Refusal;
+use super::lane::{Refusal, within};
 use crate::db::Reader;
 
 /// How many callers read at once.
@@ -67,9 +67,6 @@ impl Store {
         T: Send + 'static,
         E: std::fmt::Display,
     {
-        if tokio::runtime::Handle::try_current().is_err() {
-            return Err(Refusal::NoRuntime);
-        }
         let store = self.clone();
         let reading = async {
             let readers = &self.shared().readers;
@@ -91,7 +88,7 @@ impl Store {
                 Err(error) => Err(Refusal::Failed(error.to_string())),
             }
         };
-        match tokio::time::timeout(timeout, reading).await {
+        match within(timeout, reading)?.await {
             Ok(result) => result,
             Err(_) => Err(Refusal::TimedOut(timeout)),
         }
