@@ -791,6 +791,38 @@ async fn an_event_that_the_file_refuses_leaves_nothing_half_done() {
 }
 
 #[tokio::test]
+async fn what_was_acknowledged_just_now_stays_when_the_rest_of_its_session_is_old() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    let events = store.event_store().max_age(Duration::from_secs(3600));
+    append(&events, "s", 1..=10).await;
+    connect(&path)
+        .execute_batch("UPDATE sse_events SET n = n - 7200000000")
+        .unwrap();
+    // The server counts anew.
+    append(&events, "s", [1]).await;
+    assert_eq!(ids(&events, "s", 0).await, [1]);
+    append(&events, "s", [2]).await;
+    assert_eq!(ids(&events, "s", 0).await, [1, 2]);
+    totals(&path);
+}
+
+#[tokio::test]
+async fn a_session_that_goes_on_makes_room_beside_many_that_are_silent() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    let events = store.event_store().max_bytes(10_000);
+    for session in 0..200 {
+        append(&events, &session.to_string(), [1]).await;
+    }
+    append(&events, "busy", 1..=900).await;
+    let (kept, _) = totals(&path);
+    // Of those that are silent the newest, and what one pass has yet to reach.
+    assert!((201..=201 + 64).contains(&kept), "{kept}");
+    assert!(ids(&events, "busy", 0).await.contains(&900));
+}
+
+#[tokio::test]
 async fn nothing_of_a_session_is_logged_or_shown() {
     let (store, _dir) = sqlite(10);
     append(&store, "my-secret-session", [1]).await;

@@ -271,3 +271,63 @@ async fn rmcp_takes_a_session_up_again_while_the_file_is_locked() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     assert!(sessions.load("s").await.unwrap().is_some());
 }
+
+/// A message of about `bytes`.
+fn answer(bytes: usize) -> ServerSseMessage {
+    let text = "x".repeat(bytes);
+    let message = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"text":"{text}"}}}}"#);
+    ServerSseMessage::from_message(serde_json::from_str(&message).unwrap())
+}
+
+#[tokio::test]
+async fn answers_to_many_requests_keep_to_the_bound_of_bytes() {
+    use rmcp_session::EventStore as _;
+
+    let (_dir, path) = fresh();
+    let events = open(&path).max_bytes(100_000);
+    for request in 0..100 {
+        let stream = format!("session:{request}");
+        let priming = ServerSseMessage::retry(Duration::from_secs(3));
+        events.store_event(&stream, &priming).await.unwrap();
+        events.store_event(&stream, &answer(10_000)).await.unwrap();
+    }
+    let conn = connect(&path);
+    let bytes: i64 = value(&conn, "SELECT bytes FROM sse_totals");
+    assert!((80_000..=100_000).contains(&bytes), "{bytes}");
+    let empty = "SELECT count(*) FROM sse_logs WHERE log NOT IN (SELECT log FROM sse_events)";
+    assert_eq!(value::<i64>(&conn, empty), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_listens_to_a_silent_session_keeps_its_place() {
+    use rmcp_session::EventStore as _;
+
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    let events = store.event_store().max_age(Duration::from_secs(3600));
+    let client = InitializeRequestParams::new(
+        ClientCapabilities::default(),
+        Implementation::new("client", "1"),
+    );
+    let sessions = store.session_store();
+    sessions
+        .store("s", &SessionState::new(client))
+        .await
+        .unwrap();
+    let mut last = Vec::new();
+    for stream in ["s:common", "s:1", "gone:common"] {
+        last.push(events.store_event(stream, &answer(1)).await.unwrap());
+    }
+    // Two hours pass.
+    connect(&path)
+        .execute_batch("UPDATE sse_events SET n = n - 7200000000")
+        .unwrap();
+    events.store_event("other", &answer(1)).await.unwrap();
+    let next = events.store_event("s:common", &answer(2)).await.unwrap();
+    let replay = events.replay_events_after(&last[0]).await.unwrap();
+    let replayed: Vec<_> = replay.map(|event| event.event_id).collect().await;
+    assert_eq!(replayed, [Some(next)]);
+    for id in &last[1..] {
+        assert!(events.replay_events_after(id).await.is_err());
+    }
+}

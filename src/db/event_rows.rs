@@ -3,7 +3,7 @@
 //! What an append needs to know of its log is remembered from one transaction
 //! to the next, for as long as no other connection writes to the file.
 
-mod eviction;
+pub(super) mod eviction;
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -38,7 +38,7 @@ const TOTAL: &str = "UPDATE sse_totals SET events = events + ?1, bytes = bytes +
         max_age_ms = coalesce(?3, max_age_ms)
      RETURNING bytes";
 
-pub(super) const STATEMENTS: [&str; 11] = [
+pub(super) const STATEMENTS: [&str; 12] = [
     FIND_LOG,
     ADD_LOG,
     RAISE_LOG,
@@ -50,6 +50,7 @@ pub(super) const STATEMENTS: [&str; 11] = [
     REMOVE_ALL,
     TOTAL,
     eviction::OLDEST,
+    eviction::REMOVE_EMPTY_LOG,
 ];
 
 /// What an event takes in the totals beside its data, in bytes.

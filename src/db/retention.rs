@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Result};
 
+use super::event_rows::eviction::session_of_log;
 use super::group::{self, is_busy};
 use super::listing::history;
 use super::open::patiently;
@@ -58,8 +59,9 @@ macro_rules! event_is_due {
             $before,
             ")) AND NOT (
                 id = (SELECT max(id) FROM sse_events o WHERE o.log = e.log)
-                AND EXISTS (SELECT 1 FROM sdk_sessions s JOIN sse_logs l ON l.name = s.session_id
-                    WHERE l.log = e.log AND l.kind = 'session' AND s.expires_at > ",
+                AND EXISTS (SELECT 1 FROM sse_logs l JOIN sdk_sessions s ON s.session_id = ",
+            session_of_log!(),
+            " WHERE l.log = e.log AND s.expires_at > ",
             now!(),
             "))"
         )

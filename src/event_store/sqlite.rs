@@ -30,11 +30,13 @@ use crate::store::{Action, Refusal, Store};
 /// older than [`max_age`](Self::max_age). The newest event of a session stays
 /// nevertheless, for a server that is started again counts on from it: until the
 /// session has been silent for `max_age` and there is no
-/// [session record](crate::session_store) of its id that has not expired. The
-/// bounds of all sessions are kept by the writer, some events at a time with
-/// each append; [`complete_after`](EventStore::complete_after) tells what they
-/// have taken from a session. tower-mcp has the events of a session removed when
-/// it ends; rmcp never does, so what it stored goes by these bounds alone.
+/// [session record](crate::session_store) of its id that has not expired. With
+/// rmcp, which asks for ids, that is so only for the stream that a session has all
+/// its life, and only while there is a record: else a client that listens would
+/// not find its place again. The bounds of all sessions are kept by the writer,
+/// some events at a time with each append;
+/// [`complete_after`](EventStore::complete_after) tells what they have taken from
+/// a session.
 ///
 /// Sessions are told apart by id alone. So one file is for one server and its
 /// replicas, and these should have the same bounds: those of the last append

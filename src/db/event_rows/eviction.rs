@@ -6,13 +6,30 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Durable, EventBounds, OVERHEAD, REMOVE, WriteError, count, unix_us};
 
+/// The id of the session that the log `l` is of: its name, or the session's part of
+/// the name that rmcp gives to the stream that a session has all its life.
+macro_rules! session_of_log {
+    () => {
+        "CASE WHEN l.kind = 'session' THEN l.name
+              WHEN l.name GLOB '*:common' THEN substr(l.name, 1, length(l.name) - 7) END"
+    };
+}
+pub(in super::super) use session_of_log;
+
 /// The next events in the order of arrival; whether each is the newest of its
-/// log, and whether a session that is kept has the name of the log.
-pub(super) const OLDEST: &str = "SELECT e.n, e.log, e.id, length(CAST(e.data AS BLOB)),
+/// log, whether the log is a session's, and whether it is of a session that an
+/// SDK keeps.
+pub(super) const OLDEST: &str = concat!(
+    "SELECT e.n, e.log, e.id, length(CAST(e.data AS BLOB)),
         e.id = (SELECT max(o.id) FROM sse_events o WHERE o.log = e.log),
-        EXISTS (SELECT 1 FROM sdk_sessions s JOIN sse_logs l ON l.name = s.session_id
-            WHERE l.log = e.log AND l.kind = 'session' AND s.expires_at > ?2)
-     FROM sse_events e WHERE e.n > ?1 ORDER BY e.n LIMIT ?3";
+        EXISTS (SELECT 1 FROM sse_logs l WHERE l.log = e.log AND l.kind = 'session'),
+        EXISTS (SELECT 1 FROM sse_logs l JOIN sdk_sessions s ON s.session_id = ",
+    session_of_log!(),
+    " WHERE l.log = e.log AND s.expires_at > ?2)
+     FROM sse_events e WHERE e.n > ?1 ORDER BY e.n LIMIT ?3"
+);
+pub(super) const REMOVE_EMPTY_LOG: &str = "DELETE FROM sse_logs WHERE log = ?1
+     AND NOT EXISTS (SELECT 1 FROM sse_events WHERE log = ?1)";
 
 /// How many of the oldest events a transaction looks at, at least.
 const SLICE: i64 = 64;
@@ -22,30 +39,31 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 impl Durable<'_> {
     /// Evicts some of the oldest events, if any have to go. Gives whether it did.
+    ///
+    /// It goes on where the last transaction stopped looking, and from the
+    /// beginning when it has come to the end: an event that had to stay as the
+    /// newest of its log need not be that any more.
     pub(super) fn evict_oldest(
         &mut self,
         bounds: EventBounds,
         bytes: i64,
         now: i64,
     ) -> Result<bool, WriteError> {
-        let looked_since = self.logs.looked_since.get_or_insert_with(Instant::now);
-        if looked_since.elapsed() > LOOK_AGAIN {
-            *looked_since = Instant::now();
-            self.logs.looked_at = 0;
-        }
         let slice = SLICE.max(self.changes.appended.saturating_mul(2));
         let born = unix_us(now.saturating_sub(bounds.age_ms));
         let mut surplus = bytes.saturating_sub(count(bounds.bytes));
         let mut oldest = self.tx.prepare_cached(OLDEST)?;
         let mut rows = oldest.query(params![self.logs.looked_at, now, slice])?;
         let mut gone = Vec::new();
+        let mut left = slice;
         while let Some(row) = rows.next()? {
             let event = Oldest::read(row)?;
             let is_old = event.n < born;
             if !is_old && surplus <= 0 {
                 break;
             }
-            if event.is_newest && (!is_old || event.is_kept) {
+            left -= 1;
+            if event.stays(is_old) {
                 self.logs.looked_at = event.n;
                 continue;
             }
@@ -55,21 +73,34 @@ impl Durable<'_> {
         drop(rows);
         drop(oldest);
         for event in &gone {
-            if event.is_newest {
-                // Nobody has spoken there for so long.
-                self.remove_log(event.log)?;
-                continue;
-            }
-            let mut remove = self.tx.prepare_cached(REMOVE)?;
-            let removed = remove.query_row([event.log, event.id], |_| Ok(()));
-            if removed.optional()?.is_some() {
-                self.changes.evict(event.log, event.id, event.length);
-            }
+            self.evict(event)?;
+        }
+        let looked_since = self.logs.looked_since.get_or_insert_with(Instant::now);
+        if left > 0 && (surplus > 0 || looked_since.elapsed() > LOOK_AGAIN) {
+            *looked_since = Instant::now();
+            self.logs.looked_at = 0;
         }
         if !gone.is_empty() {
             self.logs.forget_rows();
         }
         Ok(!gone.is_empty())
+    }
+
+    /// Removes an event, and its log with the last one.
+    fn evict(&mut self, event: &Oldest) -> Result<(), WriteError> {
+        let mut remove = self.tx.prepare_cached(REMOVE)?;
+        let removed = remove.query_row([event.log, event.id], |_| Ok(()));
+        if removed.optional()?.is_none() {
+            return Ok(());
+        }
+        let mut remove_log = self.tx.prepare_cached(REMOVE_EMPTY_LOG)?;
+        if event.is_newest && remove_log.execute([event.log])? == 1 {
+            self.changes.remove(event.length);
+            self.changes.evicted.remove(&event.log);
+        } else {
+            self.changes.evict(event.log, event.id, event.length);
+        }
+        Ok(())
     }
 }
 
@@ -80,6 +111,9 @@ struct Oldest {
     id: i64,
     length: i64,
     is_newest: bool,
+    /// Its id was given by the server, which counts on from the newest one.
+    is_of_session: bool,
+    /// An SDK keeps the session.
     is_kept: bool,
 }
 
@@ -91,7 +125,15 @@ impl Oldest {
             id: row.get(2)?,
             length: row.get(3)?,
             is_newest: row.get(4)?,
-            is_kept: row.get(5)?,
+            is_of_session: row.get(5)?,
+            is_kept: row.get(6)?,
         })
+    }
+
+    /// Whether it is not to be evicted: for a session to go on from it, or for a
+    /// client that listens to a session to find its place again. What answers one
+    /// request is worth no more than any other event.
+    fn stays(&self, is_old: bool) -> bool {
+        self.is_newest && (self.is_kept || self.is_of_session && !is_old)
     }
 }
