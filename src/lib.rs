@@ -205,6 +205,7 @@ pub mod proxy;
 pub mod query;
 pub mod session_store;
 mod store;
+mod turns;
 mod wire;
 
 pub use capture::{Principal, RequestId, ResponseFuture, StoreBody, StoreLayer, StoreService};

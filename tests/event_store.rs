@@ -791,6 +791,17 @@ async fn an_event_that_the_file_refuses_leaves_nothing_half_done() {
 }
 
 #[tokio::test]
+async fn what_another_process_purged_does_not_come_back_with_the_next_append() {
+    let backend = MemoryEventStore::new();
+    let store = CachingEventStore::new(MemoryEventStore::new(), backend.clone());
+    append(&store, "s", 1..=3).await;
+    backend.purge_session("s").await.unwrap();
+    append(&store, "s", [4]).await;
+    assert_eq!(ids(&store, "s", 0).await, [4]);
+    assert_eq!(ids(&store, "s", 3).await, [4]);
+}
+
+#[tokio::test]
 async fn what_was_acknowledged_just_now_stays_when_the_rest_of_its_session_is_old() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();

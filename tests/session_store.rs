@@ -222,9 +222,14 @@ async fn a_record_that_is_read_while_it_is_deleted_does_not_come_back() {
         async move { store.delete("sdk", "s").await }
     });
     slow.asked.notified().await;
-    assert_eq!(data(&store, "sdk", "s").await.unwrap(), "one", "not yet");
+    let load = tokio::spawn({
+        let store = store.clone();
+        async move { store.load("sdk", "s").await }
+    });
+    tokio::task::yield_now().await;
     slow.go_on.notify_one();
     deletion.await.unwrap().unwrap();
+    load.await.unwrap().unwrap();
     assert_eq!(data(&store, "sdk", "s").await, None);
 }
 

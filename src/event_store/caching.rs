@@ -1,9 +1,9 @@
-mod turns;
+use std::time::UNIX_EPOCH;
 
 use async_trait::async_trait;
 
-use self::turns::{Turn, Turns};
 use super::{EventRecord, EventStore, Result};
+use crate::turns::{Turn, Turns};
 
 /// Answers replays from a cache where it can prove that nothing is missing,
 /// and else from the store behind it.
@@ -12,17 +12,18 @@ use super::{EventRecord, EventStore, Result};
 /// their ids follow each other without a gap from the one that was asked for,
 /// so that there is no room for an evicted event between them, and if the
 /// store's events go on where they end. For that the store is asked for its
-/// end only: the newest cached event has to be there as it is here, and what
-/// another process appended behind it is added. So a store whose ids have gaps
-/// is always asked itself.
+/// end only, and from when on it has everything: the newest cached event has to
+/// be there as it is here, and what another process appended behind it is added.
+/// So a store whose ids have gaps is always asked itself.
 ///
-/// Calls for one session take turns, those for different ones do not. Not noticed is an event in the middle of a session that another process
-/// replaced, without the newest one being replaced too.
+/// Calls for one session take turns, those for different ones do not. Not noticed
+/// is an event in the middle of a session that another process replaced, without
+/// the newest one being replaced too.
 #[derive(Debug, Clone)]
 pub struct CachingEventStore<Cache, Store> {
     cache: Cache,
     store: Store,
-    turns: Turns,
+    turns: Turns<String>,
 }
 
 impl<Cache, Store> CachingEventStore<Cache, Store> {
@@ -38,8 +39,8 @@ impl<Cache, Store> CachingEventStore<Cache, Store> {
 
 impl<Cache: EventStore, Store: EventStore> CachingEventStore<Cache, Store> {
     /// Waits for the turn of a session, and begins it with a cache that is right.
-    async fn turn(&self, session_id: &str) -> Turn {
-        let mut turn = self.turns.wait(session_id).await;
+    async fn turn(&self, session_id: &str) -> Turn<String> {
+        let mut turn = self.turns.wait(session_id.to_owned()).await;
         if turn.is_in_doubt() {
             self.empty(&mut turn, session_id).await;
         }
@@ -49,7 +50,7 @@ impl<Cache: EventStore, Store: EventStore> CachingEventStore<Cache, Store> {
     /// The events behind `after_id` if the cache has them without a gap.
     async fn cached(
         &self,
-        turn: &Turn,
+        turn: &Turn<String>,
         session_id: &str,
         after_id: u64,
     ) -> Option<Vec<EventRecord>> {
@@ -65,7 +66,7 @@ impl<Cache: EventStore, Store: EventStore> CachingEventStore<Cache, Store> {
     }
 
     /// Puts `events` into the cache, as far as that works.
-    async fn warm(&self, turn: &mut Turn, session_id: &str, events: &[EventRecord]) {
+    async fn warm(&self, turn: &mut Turn<String>, session_id: &str, events: &[EventRecord]) {
         // A cache that is too small evicts the lowest ids. So it never has an
         // older event in place of a newer one, whenever this is cut short.
         for event in events.iter().rev() {
@@ -77,7 +78,7 @@ impl<Cache: EventStore, Store: EventStore> CachingEventStore<Cache, Store> {
     }
 
     /// Takes the events of a session from a cache that may be wrong about it.
-    async fn empty(&self, turn: &mut Turn, session_id: &str) {
+    async fn empty(&self, turn: &mut Turn<String>, session_id: &str) {
         turn.set_in_doubt(true);
         match self.cache.purge_session(session_id).await {
             Ok(()) => turn.set_in_doubt(false),
@@ -113,8 +114,11 @@ impl<Cache: EventStore, Store: EventStore> EventStore for CachingEventStore<Cach
         if let Some(newest) = cached.last() {
             let before = newest.id.saturating_sub(1);
             let end = self.store.replay_after(session_id, before).await?;
+            // What another process purged or evicted is not there any more.
+            let complete_after = self.store.complete_after(session_id).await?;
             if let Some((same, later)) = end.split_first()
                 && is_same(same, newest)
+                && complete_after.is_none_or(|id| id <= after_id)
             {
                 let later = later.to_vec();
                 self.warm(&mut turn, session_id, &later).await;
@@ -143,7 +147,11 @@ impl<Cache: EventStore, Store: EventStore> EventStore for CachingEventStore<Cach
     }
 }
 
-/// Without the time, which a store keeps as precisely as it can.
+/// With the time to the millisecond, which is what a store may keep of it.
 fn is_same(a: &EventRecord, b: &EventRecord) -> bool {
-    (a.id, &a.data) == (b.id, &b.data)
+    let ms = |event: &EventRecord| {
+        let since_epoch = event.timestamp.duration_since(UNIX_EPOCH);
+        since_epoch.map(|since| since.as_millis()).ok()
+    };
+    (a.id, &a.data, ms(a)) == (b.id, &b.data, ms(b))
 }

@@ -1,11 +1,7 @@
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::{Arc, PoisonError};
-
 use async_trait::async_trait;
-use tokio::sync::{Mutex, MutexGuard};
 
 use super::{Result, SessionRecord, SessionStore};
+use crate::turns::{Turn, Turns};
 
 /// Answers from a cache what the cache has, and asks the store behind it for the
 /// rest.
@@ -13,13 +9,17 @@ use super::{Result, SessionRecord, SessionStore};
 /// A record that another process changes or deletes is seen as it was for as
 /// long as the cache keeps it, until it expires at the latest. Where a session
 /// may be ended by another process, do without. What is changed through this
-/// store and its clones is seen at once.
-#[derive(Clone)]
+/// store and its clones is seen at once: calls for one session take turns, those
+/// for different ones do not.
+#[derive(Debug, Clone)]
 pub struct CachingSessionStore<Cache, Store> {
     cache: Cache,
     store: Store,
-    records: Arc<Records>,
+    turns: Turns<Key>,
 }
+
+/// SDK and id.
+type Key = (String, String);
 
 impl<Cache, Store> CachingSessionStore<Cache, Store> {
     /// Puts `cache` before `store`.
@@ -27,55 +27,41 @@ impl<Cache, Store> CachingSessionStore<Cache, Store> {
         Self {
             cache,
             store,
-            records: Arc::default(),
+            turns: Turns::default(),
         }
-    }
-}
-
-impl<Cache: fmt::Debug, Store: fmt::Debug> fmt::Debug for CachingSessionStore<Cache, Store> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CachingSessionStore")
-            .field("cache", &self.cache)
-            .field("store", &self.store)
-            .finish_non_exhaustive()
     }
 }
 
 impl<Cache: SessionStore, Store: SessionStore> CachingSessionStore<Cache, Store> {
-    /// A record is about to be written: the cache has none of it meanwhile. Gives
-    /// the number of this step.
-    async fn begin_write(&self, record: &RecordInUse<'_>) -> (u64, Result<()>) {
-        let mut steps = record.steps().await;
-        *steps += 1;
-        (*steps, self.cache.delete(record.sdk, record.id).await)
+    /// Waits for the turn of a session, and begins it with a cache that is right.
+    async fn turn(&self, sdk: &str, id: &str) -> Turn<Key> {
+        let mut turn = self.turns.wait((sdk.to_owned(), id.to_owned())).await;
+        if turn.is_in_doubt() {
+            self.forget(&mut turn, sdk, id).await;
+        }
+        turn
     }
 
-    /// The write is over that was the step `begun`, and left `record`. The cache
-    /// gets it unless another write was under way, which may have come later.
-    async fn end_write(
-        &self,
-        place: &RecordInUse<'_>,
-        begun: u64,
-        record: Option<&SessionRecord>,
-    ) -> Result<()> {
-        let mut steps = place.steps().await;
-        let is_alone = *steps == begun;
-        *steps += 1;
-        match record.filter(|_| is_alone) {
-            Some(record) => self.put(record).await,
-            None => self.cache.delete(place.sdk, place.id).await,
+    /// Puts into the cache what the store has. Where that fails, the cache no
+    /// longer has an older record.
+    async fn mirror(&self, turn: &mut Turn<Key>, record: &SessionRecord) -> Result<()> {
+        turn.set_in_doubt(true);
+        let mirrored = self.cache.save(record).await;
+        match &mirrored {
+            Ok(()) => turn.set_in_doubt(false),
+            Err(_) => self.forget(turn, &record.sdk, &record.id).await,
         }
+        mirrored
     }
 
-    /// Puts a record into the cache. Where that fails, there is no older one.
-    async fn put(&self, record: &SessionRecord) -> Result<()> {
-        let put = self.cache.save(record).await;
-        if put.is_err()
-            && let Err(error) = self.cache.delete(&record.sdk, &record.id).await
-        {
-            tracing::debug!(%error, "a record could not be taken from the cache of sessions");
+    /// Takes a record from a cache that may be wrong about it.
+    async fn forget(&self, turn: &mut Turn<Key>, sdk: &str, id: &str) {
+        match self.cache.delete(sdk, id).await {
+            Ok(()) => turn.set_in_doubt(false),
+            Err(error) => {
+                tracing::debug!(%error, "a record could not be taken from the cache of sessions");
+            }
         }
-        put
     }
 }
 
@@ -84,37 +70,35 @@ impl<Cache: SessionStore, Store: SessionStore> SessionStore for CachingSessionSt
     /// Adds it to the store and then to the cache. If the cache fails, its error
     /// is given though the record is in the store.
     async fn create(&self, record: &SessionRecord) -> Result<bool> {
-        let place = self.records.enter(&record.sdk, &record.id);
-        let (begun, cleared) = self.begin_write(&place).await;
+        let mut turn = self.turn(&record.sdk, &record.id).await;
+        turn.set_in_doubt(true);
         let created = self.store.create(record).await?;
-        let ended = self
-            .end_write(&place, begun, created.then_some(record))
-            .await;
-        cleared.and(ended).map(|()| created)
+        if created {
+            self.mirror(&mut turn, record).await?;
+        }
+        Ok(created)
     }
 
     /// Saves to the store and then to the cache. If the cache fails, its error
     /// is given though the record is in the store.
     async fn save(&self, record: &SessionRecord) -> Result<()> {
-        let place = self.records.enter(&record.sdk, &record.id);
-        let (begun, cleared) = self.begin_write(&place).await;
+        let mut turn = self.turn(&record.sdk, &record.id).await;
+        turn.set_in_doubt(true);
         self.store.save(record).await?;
-        let ended = self.end_write(&place, begun, Some(record)).await;
-        cleared.and(ended)
+        self.mirror(&mut turn, record).await
     }
 
     async fn load(&self, sdk: &str, id: &str) -> Result<Option<SessionRecord>> {
+        let mut turn = self.turn(sdk, id).await;
         // A cache that fails is one that has nothing.
-        if let Ok(Some(record)) = self.cache.load(sdk, id).await {
+        if !turn.is_in_doubt()
+            && let Ok(Some(record)) = self.cache.load(sdk, id).await
+        {
             return Ok(Some(record));
         }
-        let place = self.records.enter(sdk, id);
-        let begun = *place.steps().await;
         let record = self.store.load(sdk, id).await?;
-        let steps = place.steps().await;
         if let Some(record) = &record
-            && *steps == begun
-            && let Err(error) = self.put(record).await
+            && let Err(error) = self.mirror(&mut turn, record).await
         {
             tracing::debug!(%error, "a record could not be put into the cache of sessions");
         }
@@ -123,57 +107,11 @@ impl<Cache: SessionStore, Store: SessionStore> SessionStore for CachingSessionSt
 
     /// Deletes in both, even if one fails. The cache's error is given before the store's.
     async fn delete(&self, sdk: &str, id: &str) -> Result<()> {
-        let place = self.records.enter(sdk, id);
-        let (begun, cleared) = self.begin_write(&place).await;
+        let mut turn = self.turn(sdk, id).await;
+        turn.set_in_doubt(true);
+        let cached = self.cache.delete(sdk, id).await;
+        turn.set_in_doubt(cached.is_err());
         let stored = self.store.delete(sdk, id).await;
-        let ended = self.end_write(&place, begun, None).await;
-        cleared.and(ended).and(stored)
-    }
-}
-
-type Key = (Box<str>, Box<str>);
-
-/// The records that somebody reads from the store or writes.
-#[derive(Default)]
-struct Records(std::sync::Mutex<HashMap<Key, Arc<Mutex<u64>>>>);
-
-impl Records {
-    fn enter<'a>(&'a self, sdk: &'a str, id: &'a str) -> RecordInUse<'a> {
-        let steps = Arc::clone(self.lock().entry((sdk.into(), id.into())).or_default());
-        RecordInUse {
-            records: self,
-            sdk,
-            id,
-            steps,
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Mutex<u64>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A record that somebody reads from the store or writes.
-struct RecordInUse<'a> {
-    records: &'a Records,
-    sdk: &'a str,
-    id: &'a str,
-    /// How many writes of it began and ended. Whoever holds it writes to the cache.
-    steps: Arc<Mutex<u64>>,
-}
-
-impl RecordInUse<'_> {
-    async fn steps(&self) -> MutexGuard<'_, u64> {
-        self.steps.lock().await
-    }
-}
-
-impl Drop for RecordInUse<'_> {
-    fn drop(&mut self) {
-        let mut records = self.records.lock();
-        // This one and the one in the map.
-        if Arc::strong_count(&self.steps) == 2 {
-            records.remove(&(self.sdk.into(), self.id.into()));
-        }
+        cached.and(stored)
     }
 }

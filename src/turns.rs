@@ -1,10 +1,12 @@
-//! Who may change both tiers: of each session one caller at a time.
+//! Who may change a cache and the store behind it: of each session one caller at
+//! a time.
 //!
-//! Two that replace the same event at once could else come to the store in one
+//! Two that change the same thing at once could else come to the store in one
 //! order and to the cache in the other.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
@@ -13,62 +15,70 @@ use tokio::sync::OwnedMutexGuard;
 /// and, as far as is known, not to the other.
 type Doubt = bool;
 
-/// Of the sessions in use, and of those in doubt.
-#[derive(Clone, Default)]
-pub(super) struct Turns(Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<Doubt>>>>>);
+/// Of the sessions in use, and of those in doubt, by a key of each.
+#[derive(Clone)]
+pub(crate) struct Turns<K>(Arc<Mutex<Sessions<K>>>);
 
-impl Turns {
+type Sessions<K> = HashMap<K, Arc<tokio::sync::Mutex<Doubt>>>;
+
+impl<K> Default for Turns<K> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<K: Eq + Hash + Clone> Turns<K> {
     /// Waits for the turn of a session.
-    pub(super) async fn wait(&self, session_id: &str) -> Turn {
-        let session = Arc::clone(self.sessions().entry(session_id.to_owned()).or_default());
+    pub(crate) async fn wait(&self, key: K) -> Turn<K> {
+        let session = Arc::clone(self.sessions().entry(key.clone()).or_default());
         Turn {
             doubt: Some(session.lock_owned().await),
-            session_id: session_id.to_owned(),
+            key,
             turns: self.clone(),
         }
     }
 
     /// Held for moving pointers only, never across an await.
-    fn sessions(&self) -> MutexGuard<'_, HashMap<String, Arc<tokio::sync::Mutex<Doubt>>>> {
+    fn sessions(&self) -> MutexGuard<'_, Sessions<K>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Without the ids of the sessions, which open them.
-impl fmt::Debug for Turns {
+impl<K> fmt::Debug for Turns<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Turns").finish_non_exhaustive()
     }
 }
 
 /// The turn of one caller, until it is dropped.
-pub(super) struct Turn {
+pub(crate) struct Turn<K: Eq + Hash + Clone> {
     /// There until the drop.
     doubt: Option<OwnedMutexGuard<Doubt>>,
-    session_id: String,
-    turns: Turns,
+    key: K,
+    turns: Turns<K>,
 }
 
-impl Turn {
-    pub(super) fn is_in_doubt(&self) -> bool {
+impl<K: Eq + Hash + Clone> Turn<K> {
+    pub(crate) fn is_in_doubt(&self) -> bool {
         self.doubt.as_deref().is_some_and(|doubt| *doubt)
     }
 
-    pub(super) fn set_in_doubt(&mut self, is: bool) {
+    pub(crate) fn set_in_doubt(&mut self, is: bool) {
         if let Some(doubt) = &mut self.doubt {
             **doubt = is;
         }
     }
 }
 
-impl Drop for Turn {
+impl<K: Eq + Hash + Clone> Drop for Turn<K> {
     fn drop(&mut self) {
         let is_in_doubt = self.is_in_doubt();
         let mut sessions = self.turns.sessions();
         self.doubt = None;
         let is_last = |session: &Arc<_>| Arc::strong_count(session) == 1;
-        if !is_in_doubt && sessions.get(&self.session_id).is_some_and(is_last) {
-            sessions.remove(&self.session_id);
+        if !is_in_doubt && sessions.get(&self.key).is_some_and(is_last) {
+            sessions.remove(&self.key);
         }
     }
 }
