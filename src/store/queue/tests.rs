@@ -1,7 +1,10 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::state::{CHUNK, RESERVED_EVENTS};
+use super::writer::{RESTS, SPARES};
 use super::*;
 use crate::event::StoreEvent;
 use crate::event::{RequestEvent, RequestStatus, SessionEvent};

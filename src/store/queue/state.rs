@@ -1,0 +1,173 @@
+//! What is under the lock of the queue.
+
+use std::collections::VecDeque;
+
+use super::super::deadline::Deadline;
+use super::super::entry::Entry;
+use super::super::lane::Lane;
+use super::super::{Stats, StoreState};
+use crate::db::Stretch;
+
+/// Events in one piece of the buffer. A full piece is never moved or copied,
+/// however long the queue grows.
+pub(super) const CHUNK: usize = 256;
+
+/// Room beyond the bounds that requests cannot take: losing a session or a
+/// listing would blank many rows.
+pub(super) const RESERVED_EVENTS: usize = 4096;
+const RESERVED_BYTES: usize = 8 << 20;
+
+/// How much the queue holds at most, what the writer is at included.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct Limits {
+    pub(in crate::store) events: usize,
+    pub(in crate::store) bytes: usize,
+}
+
+/// Consecutive entries.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Chunk {
+    pub(in crate::store) events: Vec<Entry>,
+    pub(in crate::store) bytes: usize,
+}
+
+/// Events that were not accepted since the writer last asked.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Refused {
+    pub(in crate::store) queue_full: Option<Stretch>,
+    pub(in crate::store) shutdown: Option<Stretch>,
+    /// The accounts, with these events and all before them.
+    pub(in crate::store) stats: Stats,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    /// Only the last piece has room.
+    pub(super) pending: VecDeque<Chunk>,
+    pub(super) spares: Vec<Chunk>,
+    /// What somebody waits for; goes before all events.
+    pub(super) lane: Lane,
+    /// Bytes of all queued events.
+    pub(super) bytes: usize,
+    /// The accounts; what the layers count is no part of them.
+    pub(super) stats: Stats,
+    /// The number of the last event that was accepted.
+    pub(super) accepted: u64,
+    /// Every event up to this number was written, failed or dropped.
+    pub(super) settled: u64,
+    /// A flush waits for this number.
+    pub(super) flush_to: u64,
+    pub(super) waiting: usize,
+    pub(super) sleep: Sleep,
+    /// Intervals that the writer still looks through before it sleeps.
+    pub(super) rests: u32,
+    /// When the layers have something to settle.
+    pub(super) alarm: Deadline,
+    /// When the file is to be looked after.
+    pub(super) upkeep: Deadline,
+    pub(super) refused: Refused,
+    /// Set by shutdown: no event is accepted any more, and the writer ends
+    /// when it has written the rest or this moment has come.
+    pub(super) closing: Option<Deadline>,
+    /// The attempt was allowed that a shutdown gets without a pause.
+    pub(super) hurried: bool,
+    /// Events that the writer gave up when it ended.
+    pub(super) given_up: u64,
+    pub(super) condition: StoreState,
+    /// What kept the writer from writing when it ended.
+    pub(super) obstacle: Option<String>,
+    pub(super) ended: bool,
+}
+
+/// What the writer is doing, so that nobody wakes it in vain.
+#[derive(Debug, PartialEq)]
+pub(super) enum Sleep {
+    /// Not asleep, or about to wake.
+    Awake,
+    /// Asleep until there is an event, or the alarm.
+    Idle,
+    /// Asleep until the flush interval is over, or the alarm.
+    Lingering,
+    /// Asleep until the next attempt at writing.
+    Pausing,
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        Self {
+            pending: VecDeque::new(),
+            spares: Vec::new(),
+            lane: Lane::default(),
+            bytes: 0,
+            stats: Stats::default(),
+            accepted: 0,
+            settled: 0,
+            flush_to: 0,
+            waiting: 0,
+            sleep: Sleep::Awake,
+            rests: 0,
+            alarm: Deadline::NEVER,
+            upkeep: Deadline::NEVER,
+            refused: Refused::default(),
+            closing: None,
+            hurried: false,
+            given_up: 0,
+            condition: StoreState::Opening,
+            obstacle: None,
+            ended: false,
+        }
+    }
+
+    pub(super) fn has_room(&self, limits: Limits, event: &Entry, bytes: usize) -> bool {
+        let (mut events_max, mut bytes_max) = (limits.events, limits.bytes);
+        if event.is_structural() {
+            events_max = events_max.saturating_add(RESERVED_EVENTS);
+            bytes_max = bytes_max.saturating_add(RESERVED_BYTES);
+        }
+        self.stats.queued < events_max as u64 && self.bytes.saturating_add(bytes) <= bytes_max
+    }
+
+    pub(super) fn accept(&mut self, event: Entry, bytes: usize) {
+        self.accepted += 1;
+        self.stats.queued += 1;
+        self.bytes += bytes;
+        match self.pending.back_mut() {
+            Some(chunk) if chunk.events.len() < CHUNK => {
+                chunk.events.push(event);
+                chunk.bytes += bytes;
+            }
+            _ => {
+                let mut chunk = self.spares.pop().unwrap_or_else(|| Chunk {
+                    events: Vec::with_capacity(CHUNK),
+                    bytes: 0,
+                });
+                chunk.events.push(event);
+                chunk.bytes = bytes;
+                self.pending.push_back(chunk);
+            }
+        }
+    }
+
+    pub(super) fn is_half_full(&self, limits: Limits) -> bool {
+        self.stats.queued > limits.events as u64 / 2 || self.bytes > limits.bytes / 2
+    }
+
+    /// Whether the writer is not to wait for more.
+    pub(super) fn is_urgent(&self, limits: Limits) -> bool {
+        self.closing.is_some() || self.flush_to > self.settled || self.is_half_full(limits)
+    }
+
+    pub(super) fn take_refused(&mut self) -> Refused {
+        Refused {
+            stats: self.stats,
+            ..std::mem::take(&mut self.refused)
+        }
+    }
+
+    pub(super) fn obstacle(&self) -> Option<String> {
+        match &self.condition {
+            StoreState::Failing { reason } => Some(reason.clone()),
+            _ => self.obstacle.clone(),
+        }
+    }
+}

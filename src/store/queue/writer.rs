@@ -1,0 +1,231 @@
+//! The writer's side of the queue.
+
+use std::collections::VecDeque;
+use std::sync::MutexGuard;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use super::super::StoreState;
+use super::super::deadline::Deadline;
+use super::super::lane::{Command, Refusal};
+use super::Queue;
+use super::state::{Chunk, Refused, Sleep, State};
+use crate::clock;
+use crate::db::Stretch;
+
+/// Emptied pieces kept for use again: those of a burst of some thousand events,
+/// which then touches no fresh memory.
+pub(super) const SPARES: usize = 32;
+
+/// For how many intervals without an event the writer goes on looking after the
+/// last one, before it sleeps until it is woken. To wake a thread costs a caller
+/// a hundred times what the event does, so only the first one after a silence
+/// is to pay it.
+pub(super) const RESTS: u32 = 25;
+
+/// What there is for the writer to do.
+#[derive(Debug)]
+pub(in crate::store) enum Work {
+    /// Commands wait, and nothing else is due.
+    Commands,
+    /// All events accepted before `until`, in unix milliseconds.
+    Events { chunks: VecDeque<Chunk>, until: i64 },
+    /// The layers have something to settle.
+    Alarm,
+    /// The file is to be looked after.
+    Upkeep,
+}
+
+/// How a pause of the writer ended.
+#[derive(Debug)]
+pub(in crate::store) enum Pause {
+    /// It is over: time for another attempt.
+    Over,
+    /// Somebody waits for these.
+    Commands(Vec<Box<dyn Command>>),
+    /// There is to be no other attempt.
+    End,
+}
+
+impl Queue {
+    /// This thread is the writer.
+    pub(in crate::store) fn attend(&self) {
+        // Only one ever is.
+        let _ = self.writer.set(thread::current().id());
+    }
+
+    /// Waits for events and takes all there are, or for the alarm, or for the
+    /// moment of upkeep; `None` when the queue is closed and empty.
+    ///
+    /// Commands end the wait too, but tell of whatever else is due first: the
+    /// writer serves them before it in any case. Events that find the writer
+    /// idle wait for one `interval`, later ones until `due` or one of the
+    /// intervals that follow it, so that what arrives together is committed
+    /// together. A flush, a shutdown and a queue more than half full end the wait.
+    pub(in crate::store) fn next(&self, due: &mut Deadline, interval: Duration) -> Option<Work> {
+        let mut state = self.lock();
+        loop {
+            state.sleep = Sleep::Awake;
+            if state.closing.is_none() && state.alarm.has_passed() {
+                state.alarm = Deadline::NEVER;
+                return Some(Work::Alarm);
+            }
+            let is_due = due.has_passed();
+            if !state.pending.is_empty() {
+                if is_due || state.is_urgent(self.limits) {
+                    state.rests = RESTS;
+                    return Some(Work::Events {
+                        chunks: std::mem::take(&mut state.pending),
+                        until: clock::unix_ms(),
+                    });
+                }
+            } else if state.closing.is_some() && state.lane.is_empty() {
+                return None;
+            }
+            if state.upkeep.has_passed() {
+                state.upkeep = Deadline::NEVER;
+                return Some(Work::Upkeep);
+            }
+            if !state.lane.is_empty() {
+                return Some(Work::Commands);
+            }
+            let moment = state.alarm.earlier(state.upkeep);
+            if state.pending.is_empty() && state.rests == 0 {
+                state.sleep = Sleep::Idle;
+                state = moment.wait(&self.work, state);
+                *due = Deadline::after(interval);
+                continue;
+            }
+            if state.pending.is_empty() && is_due {
+                state.rests -= 1;
+                *due = Deadline::after(interval);
+            }
+            state.sleep = Sleep::Lingering;
+            state = due.earlier(moment).wait(&self.work, state);
+        }
+    }
+
+    /// Has [`next`](Self::next) return [`Work::Upkeep`] at this moment, which
+    /// takes the place of the one before.
+    pub(in crate::store) fn upkeep_at(&self, moment: Deadline) {
+        self.lock().upkeep = moment;
+    }
+
+    /// The commands that wait, if any do.
+    pub(in crate::store) fn take_commands(&self) -> Option<Vec<Box<dyn Command>>> {
+        self.has_commands().then(|| self.take(&mut self.lock()))?
+    }
+
+    /// Whether commands wait. Costs next to nothing.
+    pub(in crate::store) fn has_commands(&self) -> bool {
+        self.has_commands.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, state: &mut State) -> Option<Vec<Box<dyn Command>>> {
+        self.has_commands.store(false, Ordering::Relaxed);
+        state.lane.take()
+    }
+
+    /// Waits for the next attempt at writing, which is at `over`.
+    pub(in crate::store) fn pause(&self, over: Deadline) -> Pause {
+        let mut state = self.lock();
+        loop {
+            state.sleep = Sleep::Awake;
+            if let Some(commands) = self.take(&mut state) {
+                return Pause::Commands(commands);
+            }
+            let until = match state.closing {
+                Some(end) if end.has_passed() || state.stats.queued == 0 => return Pause::End,
+                // Somebody waits for the end now.
+                Some(_) if !state.hurried => {
+                    state.hurried = true;
+                    return Pause::Over;
+                }
+                Some(end) => over.earlier(end),
+                None => over,
+            };
+            if over.has_passed() {
+                return Pause::Over;
+            }
+            state.sleep = Sleep::Pausing;
+            state = until.wait(&self.work, state);
+        }
+    }
+
+    /// How much time a shutdown has left.
+    pub(in crate::store) fn time_left(&self) -> Duration {
+        self.lock().closing.map_or(Duration::ZERO, Deadline::left)
+    }
+
+    /// Whether a shutdown has run out of time.
+    pub(in crate::store) fn is_overdue(&self) -> bool {
+        self.lock().closing.is_some_and(Deadline::has_passed)
+    }
+
+    pub(in crate::store) fn take_refused(&self) -> Refused {
+        self.lock().take_refused()
+    }
+
+    pub(in crate::store) fn set_condition(&self, condition: StoreState) {
+        self.lock().condition = condition;
+    }
+
+    /// Enters what became of the events in `chunks`, and keeps their memory.
+    pub(in crate::store) fn settle(&self, mut chunks: Vec<Chunk>, failed: usize) {
+        let (mut events, mut bytes) = (0, 0);
+        for chunk in &mut chunks {
+            events += chunk.events.len();
+            bytes += chunk.bytes;
+            chunk.events.clear();
+            chunk.bytes = 0;
+        }
+        let mut state = self.lock();
+        state.stats.settle(events as u64, failed as u64);
+        state.settled += events as u64;
+        state.bytes -= bytes;
+        let room = SPARES.saturating_sub(state.spares.len());
+        state.spares.extend(chunks.drain(..room.min(chunks.len())));
+        self.tell_progress(state);
+    }
+
+    /// The writer ends: drops and counts whatever is queued.
+    pub(in crate::store) fn give_up(&self) -> Refused {
+        let mut state = self.lock();
+        state.closing.get_or_insert(Deadline::after(Duration::ZERO));
+        let lost = std::mem::take(&mut state.stats.queued);
+        if lost > 0 {
+            state.stats.dropped += lost;
+            state.given_up += lost;
+            state.obstacle = state.obstacle();
+            Stretch::extend(&mut state.refused.shutdown, Stretch::now(lost));
+        }
+        state.settled = state.accepted;
+        state.bytes = 0;
+        let dropped = std::mem::take(&mut state.pending);
+        let refused = state.take_refused();
+        let commands = self.take(&mut state).unwrap_or_default();
+        self.tell_progress(state);
+        drop(dropped);
+        for command in commands {
+            command.refuse(Refusal::Closed);
+        }
+        refused
+    }
+
+    /// The file is closed; the writer does nothing more.
+    pub(in crate::store) fn end(&self) {
+        let mut state = self.lock();
+        state.condition = StoreState::Closed;
+        state.ended = true;
+        self.tell_progress(state);
+    }
+
+    fn tell_progress(&self, state: MutexGuard<'_, State>) {
+        let awaited = state.waiting > 0;
+        drop(state);
+        if awaited {
+            self.progress.notify_all();
+        }
+    }
+}
