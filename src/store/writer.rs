@@ -1,38 +1,29 @@
 //! The thread that owns the connection.
 
 mod commands;
+mod group;
+mod listings;
+mod telling;
 
-use std::any::Any;
 use std::collections::VecDeque;
-use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::chains::{Chains, Joined};
+use self::group::{GROUP_SMALLEST, events, next_group};
+use self::telling::Obstacle;
+use super::chains::Chains;
 use super::deadline::Deadline;
-use super::entry::Entry;
-use super::queue::{Chunk, Pause, Queue, Refused, Work};
+use super::queue::{Chunk, Pause, Work};
 use super::trouble::Trouble;
 use super::upkeep::Upkeep;
-use super::{Shared, Stats, StoreState};
+use super::{Shared, Stats};
 use crate::clock;
-use crate::db::{Db, Ledger, LossReason, SessionIdForm, Stretch, WriteError};
-use crate::error::{OpenError, OpenErrorKind, chain};
-use crate::event::{RequestEvent, StoreEvent};
-
-/// Pieces of the queue in one transaction, at least and at most. The more, the
-/// more rows share a page that is written.
-const GROUP_SMALLEST: usize = 16;
-const GROUP_LARGEST: usize = 64;
-
-/// About how long a transaction is to take at most, so that other writers of
-/// the file get their turn.
-const GROUP_TIME: Duration = Duration::from_millis(200);
+use crate::db::{Db, Ledger, SessionIdForm, WriteError};
+use crate::error::{OpenError, chain};
+use crate::event::RequestEvent;
 
 /// Between two transactions without a pause, the time for another writer of
 /// the file to notice that the lock is free.
@@ -76,47 +67,6 @@ pub(super) struct Writer {
     upkeep: Upkeep,
     hook: Option<Hook>,
     hook_panicked: bool,
-}
-
-/// Why a group cannot be written now.
-struct Obstacle {
-    reason: String,
-    /// Somebody holds a lock, and will let go of it.
-    is_lock: bool,
-}
-
-impl From<OpenError> for Obstacle {
-    fn from(error: OpenError) -> Self {
-        Self {
-            reason: chain(&error),
-            is_lock: error.kind() == OpenErrorKind::Locked,
-        }
-    }
-}
-
-impl From<WriteError> for Obstacle {
-    fn from(error: WriteError) -> Self {
-        Self {
-            reason: error.to_string(),
-            is_lock: error.is_busy(),
-        }
-    }
-}
-
-/// Events that SQLite refused, by their place in the group.
-#[derive(Default)]
-struct Rejected {
-    places: Vec<usize>,
-    first_reason: Option<String>,
-}
-
-/// What was committed of a group.
-struct Written {
-    /// How many of its pieces.
-    chunks: usize,
-    /// Every event accepted before then is.
-    as_of: i64,
-    rejected: Rejected,
 }
 
 /// Marks the queue as without a writer, also if the writer panicked.
@@ -289,87 +239,6 @@ impl Writer {
         }
     }
 
-    /// Reads the pages of listings in the group, once and before the
-    /// transaction, which holds the file's lock. They may be megabytes, so
-    /// whoever waits is served between two of them.
-    fn read_pages(&mut self, group: &mut [Chunk]) {
-        let now = Instant::now();
-        self.chains.forget_overdue(now);
-        for entry in group.iter_mut().flat_map(|chunk| &mut chunk.events) {
-            if !matches!(entry, Entry::Page(_)) {
-                continue;
-            }
-            let Entry::Page(page) = std::mem::replace(entry, Entry::Listing(None)) else {
-                continue;
-            };
-            let method = page.origin.of.method();
-            let counters = &self.shared.counters;
-            let malformed = match self.chains.join(*page, now) {
-                Joined::Complete(seen) => {
-                    let malformed = seen.listing.duplicates;
-                    *entry = Entry::Listing(Some(seen));
-                    malformed
-                }
-                Joined::Partial => false,
-                Joined::TooLong => {
-                    counters.listings_too_long.fetch_add(1, Relaxed);
-                    false
-                }
-                Joined::Malformed => true,
-            };
-            if malformed {
-                counters.listings_malformed.fetch_add(1, Relaxed);
-                if !std::mem::replace(&mut self.malformed_told, true) {
-                    tracing::warn!(
-                        "an answer to {method} is not what the protocol says: it is broken or \
-                         nested too deeply, or its items have no names of their own"
-                    );
-                }
-            }
-            self.serve_waiting();
-        }
-    }
-
-    /// Tries until the group is committed; `None` if the time was up before.
-    fn write_group(&mut self, group: &[Chunk], as_of: Range<i64>) -> Option<Written> {
-        let mut pause = PAUSE_FIRST;
-        loop {
-            if self.shared.queue.is_overdue() {
-                return None;
-            }
-            self.ask_queue();
-            match self.attempt(group, as_of.clone()) {
-                Ok(written) => {
-                    self.succeeded();
-                    return Some(written);
-                }
-                Err(obstacle) => {
-                    self.tell_outage(&obstacle);
-                    self.failed(obstacle.reason);
-                }
-            }
-            if !self.pause(pause) {
-                return None;
-            }
-            pause = (pause * 2).min(PAUSE_LONGEST);
-        }
-    }
-
-    /// The ledger and the accounts change with the file or not at all.
-    fn attempt(&mut self, group: &[Chunk], as_of: Range<i64>) -> Result<Written, Obstacle> {
-        let shared = Arc::clone(&self.shared);
-        let (stats, mut ledger) = (self.stats, self.ledger.clone());
-        let db = self.connection()?;
-        match commit(db, group, &mut ledger, stats, as_of, &shared.queue) {
-            Ok(written) => {
-                self.ledger = ledger;
-                self.tell(&written.rejected);
-                Ok(written)
-            }
-            Err(error) => Err(self.failed_with(error)),
-        }
-    }
-
     /// The file, opened if it is not or was moved.
     fn connection(&mut self) -> Result<&mut Db, OpenError> {
         if let Some(db) = self.db.take_if(|db| db.is_displaced()) {
@@ -393,94 +262,6 @@ impl Writer {
         error.into()
     }
 
-    /// Takes over what the queue refused, and the accounts of that moment.
-    fn ask_queue(&mut self) {
-        let refused = self.shared.queue.take_refused();
-        self.note(refused);
-    }
-
-    fn note(&mut self, refused: Refused) {
-        self.stats = refused.stats;
-        self.shared.counters.fill(&mut self.stats);
-        let path = self.shared.path.display();
-        if let Some(stretch) = refused.queue_full {
-            if let Some(dropped) = self.overloads.happened(stretch.dropped, Instant::now()) {
-                tracing::warn!(%path, "the store's queue is full, {dropped} events dropped so far");
-            }
-            self.ledger.add(LossReason::QueueFull, stretch);
-        }
-        if let Some(stretch) = refused.shutdown {
-            self.ledger.add(LossReason::Shutdown, stretch);
-        }
-    }
-
-    /// Tells when rows begin to be rejected, and when a stretch is over.
-    fn tell(&mut self, rejected: &Rejected) {
-        if let Some(reason) = &rejected.first_reason {
-            let count = rejected.places.len() as u64;
-            if let Some(count) = self.rejections.happened(count, Instant::now()) {
-                let path = self.shared.path.display();
-                tracing::warn!(%path, "the store refused an event, {count} failed so far: {reason}");
-            }
-        } else if self.rejections.is_over() {
-            tracing::info!("the store takes all events again");
-        }
-        if !self.ledger.is_open(LossReason::QueueFull) && self.overloads.is_over() {
-            tracing::info!("the store's queue has room again");
-        }
-    }
-
-    /// Tells once that nothing can be written.
-    fn tell_outage(&mut self, obstacle: &Obstacle) {
-        if self.failing || self.outages.happened(1, Instant::now()).is_none() {
-            return;
-        }
-        let Obstacle { reason, is_lock } = obstacle;
-        let path = self.shared.path.display();
-        if *is_lock {
-            tracing::warn!(%path, "cannot write to the store, trying again: {reason}");
-        } else {
-            tracing::error!(%path, "cannot write to the store, trying again: {reason}");
-        }
-    }
-
-    fn succeeded(&mut self) {
-        if std::mem::take(&mut self.failing) && self.outages.is_over() {
-            let stats = self.shared.queue.stats();
-            tracing::info!("the store is written to again; {stats}");
-        }
-        self.shared.queue.set_condition(StoreState::Ready);
-    }
-
-    fn failed(&mut self, reason: String) {
-        self.failing = true;
-        self.shared
-            .queue
-            .set_condition(StoreState::Failing { reason });
-    }
-
-    /// Shows the hook every request that is in the file now.
-    fn call_hook(&mut self, group: &[Chunk], rejected: &Rejected) {
-        let Some(hook) = self.hook.as_mut().filter(|_| !self.hook_panicked) else {
-            return;
-        };
-        let mut places = rejected.places.iter().copied().peekable();
-        for (place, event) in events(group).enumerate() {
-            if places.next_if_eq(&place).is_some() {
-                continue;
-            }
-            let Entry::Event(StoreEvent::Request(request)) = event else {
-                continue;
-            };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| hook(request))) {
-                let message = panic_message(&*panic);
-                tracing::error!("the on_recorded hook panicked and is not called again: {message}");
-                self.hook_panicked = true;
-                return;
-            }
-        }
-    }
-
     /// Gives up what is left, tells so in the file if that is possible, and
     /// closes it.
     fn close(&mut self) {
@@ -498,103 +279,6 @@ impl Writer {
             db.leave(&self.stats.accounts(clock::unix_ms()));
         } else if let Err(error) = db.close(&mut self.ledger, &accounts, time_left) {
             tracing::warn!("the store could not be closed in order: {error}");
-        }
-    }
-}
-
-/// How many pieces to write next, where `pieces` of `limit` took so long.
-fn next_group(limit: usize, pieces: usize, took: Duration) -> usize {
-    if took > GROUP_TIME {
-        (limit / 2).max(GROUP_SMALLEST)
-    } else if took < GROUP_TIME / 2 && pieces == limit {
-        (limit * 2).min(GROUP_LARGEST)
-    } else {
-        limit
-    }
-}
-
-/// Writes the events of `group` in one transaction, or the first pieces of it if
-/// somebody begins to wait for the writer. `stats` is from before, and so is the
-/// beginning of `as_of`; its end is right once the whole group is written.
-fn commit(
-    db: &Db,
-    group: &[Chunk],
-    ledger: &mut Ledger,
-    mut stats: Stats,
-    as_of: Range<i64>,
-    queue: &Queue,
-) -> Result<Written, WriteError> {
-    let mut transaction = db.group()?;
-    let mut rejected = Rejected::default();
-    let mut chunks = 0;
-    let pieces = group.iter().take_while(|_| {
-        let goes_on = chunks == 0 || !queue.has_commands();
-        chunks += usize::from(goes_on);
-        goes_on
-    });
-    for (place, event) in pieces.flat_map(|chunk| &chunk.events).enumerate() {
-        let added = match event {
-            Entry::Event(event) => transaction.add(event),
-            Entry::Listing(Some(seen)) => transaction.add_listing(seen),
-            Entry::Listing(None) | Entry::Page(_) => Ok(()),
-        };
-        match added {
-            Ok(()) => {}
-            Err(error @ WriteError::Row(_)) => {
-                rejected.places.push(place);
-                rejected
-                    .first_reason
-                    .get_or_insert_with(|| error.to_string());
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    let failed = rejected.places.len() as u64;
-    if failed > 0 {
-        ledger.add(LossReason::WriteFailed, Stretch::now(failed));
-    }
-    let written = group.iter().take(chunks);
-    let events: usize = written.map(|chunk| chunk.events.len()).sum();
-    stats.settle(events as u64, failed);
-    let as_of = if chunks == group.len() {
-        as_of.end
-    } else {
-        as_of.start
-    };
-    transaction.commit(ledger, &stats.accounts(as_of))?;
-    Ok(Written {
-        chunks,
-        as_of,
-        rejected,
-    })
-}
-
-fn events(group: &[Chunk]) -> impl Iterator<Item = &Entry> {
-    group.iter().flat_map(|chunk| &chunk.events)
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn groups_grow_while_they_are_quick_and_full_and_shrink_when_they_are_slow() {
-        let (quick, fair, slow) = (GROUP_TIME / 4, GROUP_TIME, GROUP_TIME * 2);
-        for (limit, pieces, took, next) in [
-            (16, 16, quick, 32),
-            (16, 15, quick, 16),
-            (32, 32, fair, 32),
-            (64, 64, quick, 64),
-            (64, 64, slow, 32),
-            (16, 1, slow, 16),
-        ] {
-            assert_eq!(next_group(limit, pieces, took), next, "{pieces} of {limit}");
         }
     }
 }

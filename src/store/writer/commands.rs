@@ -1,7 +1,8 @@
 //! What somebody waits for.
 
 use super::super::lane::{Command, Refusal, Undo};
-use super::{Obstacle, Writer};
+use super::Writer;
+use super::telling::Obstacle;
 use crate::db::WriteError;
 
 impl Writer {

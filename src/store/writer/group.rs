@@ -1,0 +1,201 @@
+//! One group of events: a transaction, and what comes of it.
+
+use std::any::Any;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::Stats;
+use super::super::entry::Entry;
+use super::super::queue::{Chunk, Queue};
+use super::telling::Obstacle;
+use super::{PAUSE_FIRST, PAUSE_LONGEST, Writer};
+use crate::db::{Db, Ledger, LossReason, Stretch, WriteError};
+use crate::event::StoreEvent;
+
+/// Pieces of the queue in one transaction, at least and at most. The more, the
+/// more rows share a page that is written.
+pub(super) const GROUP_SMALLEST: usize = 16;
+const GROUP_LARGEST: usize = 64;
+
+/// About how long a transaction is to take at most, so that other writers of
+/// the file get their turn.
+const GROUP_TIME: Duration = Duration::from_millis(200);
+
+/// Events that SQLite refused, by their place in the group.
+#[derive(Default)]
+pub(super) struct Rejected {
+    pub(super) places: Vec<usize>,
+    pub(super) first_reason: Option<String>,
+}
+
+/// What was committed of a group.
+pub(super) struct Written {
+    /// How many of its pieces.
+    pub(super) chunks: usize,
+    /// Every event accepted before then is.
+    pub(super) as_of: i64,
+    pub(super) rejected: Rejected,
+}
+
+impl Writer {
+    /// Tries until the group is committed; `None` if the time was up before.
+    pub(super) fn write_group(&mut self, group: &[Chunk], as_of: Range<i64>) -> Option<Written> {
+        let mut pause = PAUSE_FIRST;
+        loop {
+            if self.shared.queue.is_overdue() {
+                return None;
+            }
+            self.ask_queue();
+            match self.attempt(group, as_of.clone()) {
+                Ok(written) => {
+                    self.succeeded();
+                    return Some(written);
+                }
+                Err(obstacle) => {
+                    self.tell_outage(&obstacle);
+                    self.failed(obstacle.reason);
+                }
+            }
+            if !self.pause(pause) {
+                return None;
+            }
+            pause = (pause * 2).min(PAUSE_LONGEST);
+        }
+    }
+
+    /// The ledger and the accounts change with the file or not at all.
+    fn attempt(&mut self, group: &[Chunk], as_of: Range<i64>) -> Result<Written, Obstacle> {
+        let shared = Arc::clone(&self.shared);
+        let (stats, mut ledger) = (self.stats, self.ledger.clone());
+        let db = self.connection()?;
+        match commit(db, group, &mut ledger, stats, as_of, &shared.queue) {
+            Ok(written) => {
+                self.ledger = ledger;
+                self.tell(&written.rejected);
+                Ok(written)
+            }
+            Err(error) => Err(self.failed_with(error)),
+        }
+    }
+
+    /// Shows the hook every request that is in the file now.
+    pub(super) fn call_hook(&mut self, group: &[Chunk], rejected: &Rejected) {
+        let Some(hook) = self.hook.as_mut().filter(|_| !self.hook_panicked) else {
+            return;
+        };
+        let mut places = rejected.places.iter().copied().peekable();
+        for (place, event) in events(group).enumerate() {
+            if places.next_if_eq(&place).is_some() {
+                continue;
+            }
+            let Entry::Event(StoreEvent::Request(request)) = event else {
+                continue;
+            };
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| hook(request))) {
+                let message = panic_message(&*panic);
+                tracing::error!("the on_recorded hook panicked and is not called again: {message}");
+                self.hook_panicked = true;
+                return;
+            }
+        }
+    }
+}
+
+/// How many pieces to write next, where `pieces` of `limit` took so long.
+pub(super) fn next_group(limit: usize, pieces: usize, took: Duration) -> usize {
+    if took > GROUP_TIME {
+        (limit / 2).max(GROUP_SMALLEST)
+    } else if took < GROUP_TIME / 2 && pieces == limit {
+        (limit * 2).min(GROUP_LARGEST)
+    } else {
+        limit
+    }
+}
+
+/// Writes the events of `group` in one transaction, or the first pieces of it if
+/// somebody begins to wait for the writer. `stats` is from before, and so is the
+/// beginning of `as_of`; its end is right once the whole group is written.
+fn commit(
+    db: &Db,
+    group: &[Chunk],
+    ledger: &mut Ledger,
+    mut stats: Stats,
+    as_of: Range<i64>,
+    queue: &Queue,
+) -> Result<Written, WriteError> {
+    let mut transaction = db.group()?;
+    let mut rejected = Rejected::default();
+    let mut chunks = 0;
+    let pieces = group.iter().take_while(|_| {
+        let goes_on = chunks == 0 || !queue.has_commands();
+        chunks += usize::from(goes_on);
+        goes_on
+    });
+    for (place, event) in pieces.flat_map(|chunk| &chunk.events).enumerate() {
+        let added = match event {
+            Entry::Event(event) => transaction.add(event),
+            Entry::Listing(Some(seen)) => transaction.add_listing(seen),
+            Entry::Listing(None) | Entry::Page(_) => Ok(()),
+        };
+        match added {
+            Ok(()) => {}
+            Err(error @ WriteError::Row(_)) => {
+                rejected.places.push(place);
+                rejected
+                    .first_reason
+                    .get_or_insert_with(|| error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let failed = rejected.places.len() as u64;
+    if failed > 0 {
+        ledger.add(LossReason::WriteFailed, Stretch::now(failed));
+    }
+    let written = group.iter().take(chunks);
+    let events: usize = written.map(|chunk| chunk.events.len()).sum();
+    stats.settle(events as u64, failed);
+    let as_of = if chunks == group.len() {
+        as_of.end
+    } else {
+        as_of.start
+    };
+    transaction.commit(ledger, &stats.accounts(as_of))?;
+    Ok(Written {
+        chunks,
+        as_of,
+        rejected,
+    })
+}
+
+pub(super) fn events(group: &[Chunk]) -> impl Iterator<Item = &Entry> {
+    group.iter().flat_map(|chunk| &chunk.events)
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_grow_while_they_are_quick_and_full_and_shrink_when_they_are_slow() {
+        let (quick, fair, slow) = (GROUP_TIME / 4, GROUP_TIME, GROUP_TIME * 2);
+        for (limit, pieces, took, next) in [
+            (16, 16, quick, 32),
+            (16, 15, quick, 16),
+            (32, 32, fair, 32),
+            (64, 64, quick, 64),
+            (64, 64, slow, 32),
+            (16, 1, slow, 16),
+        ] {
+            assert_eq!(next_group(limit, pieces, took), next, "{pieces} of {limit}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The pages of listings, put together.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use super::super::chains::Joined;
+use super::super::entry::Entry;
+use super::super::queue::Chunk;
+use super::Writer;
+
+impl Writer {
+    /// Reads the pages of listings in the group, once and before the
+    /// transaction, which holds the file's lock. They may be megabytes, so
+    /// whoever waits is served between two of them.
+    pub(super) fn read_pages(&mut self, group: &mut [Chunk]) {
+        let now = Instant::now();
+        self.chains.forget_overdue(now);
+        for entry in group.iter_mut().flat_map(|chunk| &mut chunk.events) {
+            if !matches!(entry, Entry::Page(_)) {
+                continue;
+            }
+            let Entry::Page(page) = std::mem::replace(entry, Entry::Listing(None)) else {
+                continue;
+            };
+            let method = page.origin.of.method();
+            let counters = &self.shared.counters;
+            let malformed = match self.chains.join(*page, now) {
+                Joined::Complete(seen) => {
+                    let malformed = seen.listing.duplicates;
+                    *entry = Entry::Listing(Some(seen));
+                    malformed
+                }
+                Joined::Partial => false,
+                Joined::TooLong => {
+                    counters.listings_too_long.fetch_add(1, Relaxed);
+                    false
+                }
+                Joined::Malformed => true,
+            };
+            if malformed {
+                counters.listings_malformed.fetch_add(1, Relaxed);
+                if !std::mem::replace(&mut self.malformed_told, true) {
+                    tracing::warn!(
+                        "an answer to {method} is not what the protocol says: it is broken or \
+                         nested too deeply, or its items have no names of their own"
+                    );
+                }
+            }
+            self.serve_waiting();
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What the writer tells: the log, the state of the store, and the file.
+
+use std::time::Instant;
+
+use super::super::StoreState;
+use super::super::queue::Refused;
+use super::Writer;
+use super::group::Rejected;
+use crate::db::{LossReason, WriteError};
+use crate::error::{OpenError, OpenErrorKind, chain};
+
+/// Why a group cannot be written now.
+pub(super) struct Obstacle {
+    pub(super) reason: String,
+    /// Somebody holds a lock, and will let go of it.
+    pub(super) is_lock: bool,
+}
+
+impl From<OpenError> for Obstacle {
+    fn from(error: OpenError) -> Self {
+        Self {
+            reason: chain(&error),
+            is_lock: error.kind() == OpenErrorKind::Locked,
+        }
+    }
+}
+
+impl From<WriteError> for Obstacle {
+    fn from(error: WriteError) -> Self {
+        Self {
+            reason: error.to_string(),
+            is_lock: error.is_busy(),
+        }
+    }
+}
+
+impl Writer {
+    /// Takes over what the queue refused, and the accounts of that moment.
+    pub(super) fn ask_queue(&mut self) {
+        let refused = self.shared.queue.take_refused();
+        self.note(refused);
+    }
+
+    pub(super) fn note(&mut self, refused: Refused) {
+        self.stats = refused.stats;
+        self.shared.counters.fill(&mut self.stats);
+        let path = self.shared.path.display();
+        if let Some(stretch) = refused.queue_full {
+            if let Some(dropped) = self.overloads.happened(stretch.dropped, Instant::now()) {
+                tracing::warn!(%path, "the store's queue is full, {dropped} events dropped so far");
+            }
+            self.ledger.add(LossReason::QueueFull, stretch);
+        }
+        if let Some(stretch) = refused.shutdown {
+            self.ledger.add(LossReason::Shutdown, stretch);
+        }
+    }
+
+    /// Tells when rows begin to be rejected, and when a stretch is over.
+    pub(super) fn tell(&mut self, rejected: &Rejected) {
+        if let Some(reason) = &rejected.first_reason {
+            let count = rejected.places.len() as u64;
+            if let Some(count) = self.rejections.happened(count, Instant::now()) {
+                let path = self.shared.path.display();
+                tracing::warn!(%path, "the store refused an event, {count} failed so far: {reason}");
+            }
+        } else if self.rejections.is_over() {
+            tracing::info!("the store takes all events again");
+        }
+        if !self.ledger.is_open(LossReason::QueueFull) && self.overloads.is_over() {
+            tracing::info!("the store's queue has room again");
+        }
+    }
+
+    /// Tells once that nothing can be written.
+    pub(super) fn tell_outage(&mut self, obstacle: &Obstacle) {
+        if self.failing || self.outages.happened(1, Instant::now()).is_none() {
+            return;
+        }
+        let Obstacle { reason, is_lock } = obstacle;
+        let path = self.shared.path.display();
+        if *is_lock {
+            tracing::warn!(%path, "cannot write to the store, trying again: {reason}");
+        } else {
+            tracing::error!(%path, "cannot write to the store, trying again: {reason}");
+        }
+    }
+
+    pub(super) fn succeeded(&mut self) {
+        if std::mem::take(&mut self.failing) && self.outages.is_over() {
+            let stats = self.shared.queue.stats();
+            tracing::info!("the store is written to again; {stats}");
+        }
+        self.shared.queue.set_condition(StoreState::Ready);
+    }
+
+    pub(super) fn failed(&mut self, reason: String) {
+        self.failing = true;
+        self.shared
+            .queue
+            .set_condition(StoreState::Failing { reason });
+    }
+}
