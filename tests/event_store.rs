@@ -834,6 +834,33 @@ async fn a_session_that_goes_on_makes_room_beside_many_that_are_silent() {
 }
 
 #[tokio::test]
+async fn a_trigger_that_rolls_back_takes_nothing_that_was_acknowledged() {
+    let (_dir, path) = fresh();
+    let events = Store::open(&path)
+        .unwrap()
+        .event_store()
+        .timeout(support::LONG);
+    connect(&path)
+        .execute_batch(
+            "CREATE TRIGGER refuse AFTER INSERT ON sse_events WHEN new.data = 'refused'
+             BEGIN SELECT RAISE(ROLLBACK, 'not this one'); END",
+        )
+        .unwrap();
+    append(&events, "s", [1]).await;
+    let refused = EventRecord::new(2, "refused");
+    let (refused, beside) = tokio::join!(
+        events.append("s", refused),
+        events.append("beside", event(1)),
+    );
+    assert!(refused.unwrap_err().to_string().contains("not this one"));
+    let kept = if beside.is_ok() { vec![1] } else { Vec::new() };
+    assert_eq!(ids(&events, "beside", 0).await, kept);
+    append(&events, "s", [3]).await;
+    assert_eq!(ids(&events, "s", 0).await, [1, 3]);
+    totals(&path);
+}
+
+#[tokio::test]
 async fn nothing_of_a_session_is_logged_or_shown() {
     let (store, _dir) = sqlite(10);
     append(&store, "my-secret-session", [1]).await;

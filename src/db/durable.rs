@@ -54,21 +54,32 @@ impl<'c> Durable<'c> {
         self.tx.total_changes()
     }
 
-    /// Does something of which nothing is left where it fails.
+    /// Does something of which nothing is left where it is refused.
     pub(crate) fn all_or_nothing<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, WriteError>,
     ) -> Result<T, WriteError> {
         let changes = self.changes.clone();
         self.tx.execute_batch("SAVEPOINT part")?;
-        let done = work(self);
-        if done.is_err() {
+        let done = work(self).map_err(|error| self.judged(error));
+        if matches!(done, Err(WriteError::Row(_))) {
             self.changes = changes;
             self.logs.forget_rows();
             self.tx.execute_batch("ROLLBACK TO part")?;
         }
-        self.tx.execute_batch("RELEASE part")?;
+        if !matches!(done, Err(WriteError::Store(_))) {
+            self.tx.execute_batch("RELEASE part")?;
+        }
         done
+    }
+
+    /// A trigger of the user's can refuse a row in a way that rolls everything
+    /// back.
+    pub(crate) fn judged(&self, error: WriteError) -> WriteError {
+        match error {
+            WriteError::Row(error) if self.tx.is_autocommit() => WriteError::Store(error),
+            error => error,
+        }
     }
 
     /// Commits everything. What is remembered of the logs is forgotten where

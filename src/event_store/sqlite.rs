@@ -36,7 +36,8 @@ use crate::store::{Action, Refusal, Store};
 /// not find its place again. The bounds of all sessions are kept by the writer,
 /// some events at a time with each append;
 /// [`complete_after`](EventStore::complete_after) tells what they have taken from
-/// a session.
+/// a session. tower-mcp has the events of a session removed when it ends, rmcp
+/// does not.
 ///
 /// Sessions are told apart by id alone. So one file is for one server and its
 /// replicas, and these should have the same bounds: those of the last append

@@ -14,9 +14,8 @@ use crate::store::{Action, Refusal, Store};
 /// durability and of the runtime. On an error both SDKs log a warning and go on
 /// with the session, which then cannot be taken up again.
 ///
-/// A record that has expired is removed when others are added, some with each;
-/// so they do not pile up, and where no session begins any more the last of them
-/// stay in the file. None is ever given out.
+/// A record that has expired is removed when others are added, some with each, or
+/// by the store's [`Retention`](crate::Retention) within the hour.
 ///
 /// Clones are handles on the same records. They keep the store open.
 #[derive(Debug, Clone)]

@@ -125,7 +125,7 @@ impl<A: Action> Command for Awaited<A> {
         let before = tx.changed_rows();
         let action = &self.action;
         let done = match undo {
-            Undo::All => action.apply(tx),
+            Undo::All => action.apply(tx).map_err(|error| tx.judged(error)),
             Undo::Each => tx.all_or_nothing(|tx| action.apply(tx)),
         };
         self.result = Some(match done {
