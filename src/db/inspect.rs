@@ -32,10 +32,6 @@ pub(crate) fn version(conn: &Connection, path: &Path) -> Result<i64, OpenError> 
 /// none, an error where they are not ours.
 pub(crate) fn declared_version(conn: &Connection, path: &Path) -> Result<i64, OpenError> {
     let refuse = |kind, detail: String| Err(OpenError::new(kind, path, detail));
-    let tables = tables(conn).map_err(|error| sqlite(path, "it cannot be read", error))?;
-    if tables.is_empty() {
-        return Ok(0);
-    }
     let meta = |key: &str| -> Option<String> {
         conn.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| {
             row.get(0)
@@ -48,6 +44,10 @@ pub(crate) fn declared_version(conn: &Connection, path: &Path) -> Result<i64, Op
         .and_then(|text| text.parse::<i64>().ok())
         .filter(|version| *version > 0)
     else {
+        let tables = tables(conn).map_err(|error| sqlite(path, "it cannot be read", error))?;
+        if tables.is_empty() {
+            return Ok(0);
+        }
         return refuse(
             OpenErrorKind::NotAStore,
             format!(

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use crate::db::inspect;
 use crate::db::read_only::{self, Access};
@@ -224,6 +225,10 @@ impl Link {
         };
         let conn = read_only::open(real, access).map_err(unreadable)?;
         conn.pragma_update(None, "cache_size", -CACHE_KIB)
+            .map_err(unreadable)?;
+        // Else SQLite plans a statement anew for each value that it is asked
+        // with, even for a LIMIT.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
             .map_err(unreadable)?;
         // What its tables lack, the questions will tell: to look at each column
         // of them would take longer than most answers.

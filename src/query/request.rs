@@ -1,6 +1,7 @@
 //! One row of `requests`.
 
 use rusqlite::Row;
+use rusqlite::types::ValueRef;
 
 use super::row::{number, optional_number, optional_text, text};
 use crate::event::RequestStatus;
@@ -80,7 +81,7 @@ impl Request {
             method: text(row, 5)?,
             tool: optional_text(row, 6)?,
             latency_us: number(row, 7)?,
-            status: status(&text(row, 8)?),
+            status: status(row.get_ref(8)?),
             error_code: optional_text(row, 9)?,
             error_msg: optional_text(row, 10)?,
             bytes_in: optional_number(row, 11)?,
@@ -98,9 +99,9 @@ impl Request {
 }
 
 /// The table itself takes no other text than these three.
-pub(super) fn status(text: &str) -> RequestStatus {
+fn status(value: ValueRef<'_>) -> RequestStatus {
     RequestStatus::ALL
         .into_iter()
-        .find(|status| status.as_str() == text)
+        .find(|status| value == ValueRef::Text(status.as_str().as_bytes()))
         .unwrap_or(RequestStatus::Error)
 }
