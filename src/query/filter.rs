@@ -3,14 +3,16 @@
 use rusqlite::types::Value;
 
 use super::reader::Source;
+use super::row::number;
 use super::window::Window;
 use crate::event::{DEFAULT_PROXY, EndReason, RequestStatus};
 
 /// The method whose requests have a tool.
 const TOOLS_CALL: &str = "tools/call";
 
-/// Up to how many rows are counted to tell which index leads to fewer.
-const PROBE: i64 = 1_000;
+/// How many entries of each index are looked at to tell which has the fewest;
+/// fewer than these are few.
+pub(super) const PROBE: i64 = 1_000;
 
 /// Which requests are asked for: those that everything that is set applies to.
 ///
@@ -74,10 +76,23 @@ struct Condition {
 pub(super) enum Path {
     /// By time, through all rows.
     Time,
-    /// Through the index of that condition. `few` tells that it has but a few rows.
-    Index { condition: usize, few: bool },
-    /// By whatever else the statement says.
-    Other,
+    /// Through the index of that condition.
+    Index(usize),
+}
+
+/// How rare something is among the newest requests of a window, rarest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rarity {
+    /// There are so many, fewer than were looked for.
+    Few(i64),
+    /// As many as were looked for reach back to that moment.
+    Since(i64),
+}
+
+impl Rarity {
+    pub(super) fn is_few(self) -> bool {
+        matches!(self, Self::Few(_))
+    }
 }
 
 /// A condition for each column that has to have a value: a sign, the column and
@@ -226,65 +241,107 @@ impl Conditions {
         self.values[1] = self.window.until.into();
     }
 
-    /// What stands after `WHERE` on this way to the rows.
-    pub(super) fn sql(&self, path: Path) -> String {
-        let mut sql = match path {
-            Path::Other => "+ts >= ?1 AND +ts < ?2".to_owned(),
-            Path::Time | Path::Index { .. } => "ts >= ?1 AND ts < ?2".to_owned(),
-        };
-        for (i, condition) in self.conditions.iter().enumerate() {
-            let seek = condition.seek.as_ref();
-            let part = match path {
-                Path::Index { condition: by, .. } if by == i => seek.unwrap_or(&condition.check),
-                _ => &condition.check,
-            };
+    /// The conditions on a row that is found by what is said beside them.
+    pub(super) fn checks(&self) -> String {
+        let mut sql = "+ts >= ?1 AND +ts < ?2".to_owned();
+        for condition in &self.conditions {
             sql.push_str(" AND ");
-            sql.push_str(part);
+            sql.push_str(&condition.check);
         }
         sql
     }
 
-    /// The index to go by where there is but one, and nothing else to find the
-    /// rows by: then there is nothing to compare it with.
-    pub(super) fn only_index(&self, filter: &Filter) -> Option<Path> {
-        let mut indexes = self.conditions.iter().enumerate();
-        let (condition, _) = indexes.find(|(_, found)| found.seek.is_some())?;
-        let is_only = indexes.all(|(_, found)| found.seek.is_none())
-            && filter.session.is_none()
-            && filter.client.is_none();
-        is_only.then_some(Path::Index {
-            condition,
-            few: false,
-        })
-    }
-
-    /// The way that passes the fewest rows, as far as a look at the beginning
-    /// of each index tells.
-    pub(super) fn path(&self, source: &Source<'_>) -> rusqlite::Result<Path> {
-        let mut best = Path::Time;
-        let mut fewest = PROBE + 1;
-        for (condition, found) in self.conditions.iter().enumerate() {
-            let Some(seek) = &found.seek else { continue };
-            let rows = self.probe(source, seek)?;
-            if rows < fewest {
-                let few = rows < PROBE;
-                (best, fewest) = (Path::Index { condition, few }, rows);
+    /// Tables and conditions, whose `hit_ts` and `hit` are the row's time and number.
+    pub(super) fn by(&self, path: Path) -> String {
+        match path {
+            Path::Time => self.hits("true", None),
+            Path::Index(by) => {
+                let seek = self
+                    .conditions
+                    .get(by)
+                    .and_then(|found| found.seek.as_deref());
+                self.hits(seek.unwrap_or("true"), Some(by))
             }
         }
-        Ok(best)
     }
 
-    /// How many rows of the window an index leads to, [`PROBE`] at most.
-    fn probe(&self, source: &Source<'_>, seek: &str) -> rusqlite::Result<i64> {
+    /// The same by a condition on the index of something else that rows come by time of.
+    ///
+    /// Where several conditions have an index, one after the other is asked
+    /// whether the row is in it, which is a fraction of what it takes to look at
+    /// the row itself.
+    pub(super) fn hits(&self, seek: &str, by: Option<usize>) -> String {
+        let mut hits = format!(
+            "(SELECT ts AS hit_ts, id AS hit FROM requests WHERE {seek} AND ts >= ?1 AND ts < ?2"
+        );
+        let mut checks = String::new();
+        for (i, condition) in self.conditions.iter().enumerate() {
+            match &condition.seek {
+                Some(_) if by == Some(i) => {}
+                // The plus keeps SQLite from finding the row first.
+                Some(seek) => hits.push_str(&format!(
+                    " AND EXISTS (SELECT 1 FROM requests AS other
+                          WHERE {seek} AND ts = requests.ts AND +id = requests.id)"
+                )),
+                None => checks.push_str(&format!(" AND {}", condition.check)),
+            }
+        }
+        format!("{hits}) CROSS JOIN requests ON id = hit{checks}")
+    }
+
+    /// The only index that leads to the rows, which needs no comparison.
+    pub(super) fn only_index(&self) -> Option<Path> {
+        let mut indexes = self.conditions.iter().enumerate();
+        let mut next = || indexes.find(|(_, found)| found.seek.is_some());
+        match (next(), next()) {
+            (Some((by, _)), None) => Some(Path::Index(by)),
+            _ => None,
+        }
+    }
+
+    /// Whether several indexes lead to the rows.
+    pub(super) fn has_several(&self) -> bool {
+        let indexes = self.conditions.iter();
+        indexes.filter(|found| found.seek.is_some()).count() > 1
+    }
+
+    /// The way that passes the fewest rows, as far as a look at the newest
+    /// `entries` of each index tells, and how rare they are.
+    pub(super) fn rarest(
+        &self,
+        source: &Source<'_>,
+        entries: i64,
+    ) -> rusqlite::Result<(Rarity, Path)> {
+        let mut rarest = (Rarity::Since(i64::MAX), Path::Time);
+        for (by, condition) in self.conditions.iter().enumerate() {
+            let Some(seek) = &condition.seek else {
+                continue;
+            };
+            let rarity = self.rarity(source, seek, entries)?;
+            if rarity < rarest.0 {
+                rarest = (rarity, Path::Index(by));
+            }
+        }
+        Ok(rarest)
+    }
+
+    fn rarity(&self, source: &Source<'_>, seek: &str, entries: i64) -> rusqlite::Result<Rarity> {
         // All values are bound, so each has to be named.
         let last = self.values.len();
         let sql = format!(
-            "SELECT count(*) FROM (SELECT 1 FROM requests
-                WHERE {seek} AND ts >= ?1 AND ts < ?2 AND ?{last} IS ?{last} LIMIT {PROBE})"
+            "SELECT count(*), min(ts) FROM (SELECT ts FROM requests
+                WHERE {seek} AND ts >= ?1 AND ts < ?2 AND ?{last} IS ?{last}
+                ORDER BY ts DESC LIMIT {entries})"
         );
-        source
-            .conn
-            .prepare_cached(&sql)?
-            .query_row(rusqlite::params_from_iter(self.values()), |row| row.get(0))
+        source.conn.prepare_cached(&sql)?.query_row(
+            rusqlite::params_from_iter(self.values()),
+            |row| {
+                let count = number(row, 0)?;
+                Ok(match count < entries {
+                    true => Rarity::Few(count),
+                    false => Rarity::Since(number(row, 1)?),
+                })
+            },
+        )
     }
 }

@@ -1,7 +1,7 @@
 //! Requests as they are written.
 
 use super::Reader;
-use super::filter::{Conditions, Filter, Path};
+use super::filter::{Conditions, Filter};
 use super::logs::select;
 use super::reader::Source;
 use super::request::Request;
@@ -94,7 +94,7 @@ fn written_after(
         return Ok((Vec::new(), last));
     }
     let mut conditions = Conditions::new(filter, source);
-    let checks = conditions.sql(Path::Other);
+    let checks = conditions.checks();
     let (after, to) = (conditions.bind(last), conditions.bind(newest));
     let columns = Request::columns(source.has_outcomes());
     let rows = select(

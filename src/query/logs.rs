@@ -1,9 +1,9 @@
 //! Requests by time.
 
-use rusqlite::{OptionalExtension, params_from_iter};
+use rusqlite::{OptionalExtension, Row, params_from_iter};
 
 use super::Reader;
-use super::filter::{Conditions, Filter, Path};
+use super::filter::{Conditions, Filter, PROBE, Path, Rarity};
 use super::reader::Source;
 use super::request::Request;
 use super::row::{number, text};
@@ -69,42 +69,77 @@ fn logs(
         let (ts, id) = (conditions.bind(ts), conditions.bind(id));
         bound = format!(" AND (+ts < {ts} OR +id < {id})");
     }
-    let mut path = match conditions.only_index(filter) {
-        Some(path) => path,
-        None => conditions.path(source)?,
-    };
-    if !matches!(path, Path::Index { few: true, .. }) {
-        if let Some(session) = &filter.session {
-            match session_tally(source, session)? {
-                Some((calls, last_seen)) if calls > LONG_SESSION => {
-                    conditions.end_at(last_seen.saturating_add(1));
-                    path = conditions.path(source)?;
-                }
-                _ => {
-                    return of_sessions(
-                        source,
-                        &mut conditions,
-                        &bound,
-                        limit,
-                        vec![(i64::MAX, session.clone())],
-                    );
-                }
-            }
-        } else if let Some(client) = &filter.client {
-            let sessions = sessions_of(source, client, filter.window.since)?;
+    let path = match way(source, &mut conditions, filter)? {
+        Way::Rows(path) => path,
+        Way::Sessions(sessions) => {
             return of_sessions(source, &mut conditions, &bound, limit, sessions);
         }
-    }
+    };
     let columns = Request::columns(source.has_outcomes());
     let limit = conditions.bind(limit as i64);
-    let found = conditions.sql(path);
+    let found = conditions.by(path);
     select(
         source,
         &conditions,
         &format!(
-            "SELECT {columns} FROM requests WHERE {found}{bound} ORDER BY ts DESC, id DESC LIMIT {limit}"
+            "SELECT {columns} FROM {found}{bound} ORDER BY hit_ts DESC, hit DESC LIMIT {limit}"
         ),
     )
+}
+
+/// How the newest requests are come to.
+enum Way {
+    Rows(Path),
+    /// Those of these sessions, latest first.
+    Sessions(Vec<Calls>),
+}
+
+/// The calls of a session.
+struct Calls {
+    session: String,
+    count: i64,
+    /// None of them is newer.
+    last_seen: i64,
+}
+
+fn way(source: &Source<'_>, conditions: &mut Conditions, filter: &Filter) -> rusqlite::Result<Way> {
+    let is_of_sessions = filter.session.is_some() || filter.client.is_some();
+    if let Some(path) = conditions.only_index()
+        && !is_of_sessions
+    {
+        return Ok(Way::Rows(path));
+    }
+    let (rarity, path) = conditions.rarest(source, PROBE)?;
+    if rarity.is_few() {
+        return Ok(Way::Rows(path));
+    }
+    let sessions = match (&filter.session, &filter.client) {
+        (Some(session), _) => vec![calls_of(source, session)?],
+        (None, Some(client)) => sessions_of(source, client, filter.window.since)?,
+        (None, None) => return Ok(Way::Rows(path)),
+    };
+    if let Some(latest) = sessions.first()
+        && latest.count > LONG_SESSION
+    {
+        conditions.end_at(latest.last_seen.saturating_add(1));
+        return Ok(Way::Rows(conditions.rarest(source, PROBE)?.1));
+    }
+    Ok(match rarity < rarity_of(&sessions) {
+        true => Way::Rows(path),
+        false => Way::Sessions(sessions),
+    })
+}
+
+/// How rare the calls of sessions are, latest first.
+fn rarity_of(sessions: &[Calls]) -> Rarity {
+    let mut count: i64 = 0;
+    for calls in sessions {
+        count = count.saturating_add(calls.count);
+        if count >= PROBE {
+            return Rarity::Since(calls.last_seen);
+        }
+    }
+    Rarity::Few(count)
 }
 
 /// Runs a statement that selects [`Request::columns`].
@@ -120,17 +155,16 @@ pub(super) fn select(
         .collect()
 }
 
-/// The newest requests of sessions that come with the time of their last one,
-/// latest first: no request of a session is newer than that.
+/// The newest requests of sessions, latest first.
 fn of_sessions(
     source: &Source<'_>,
     conditions: &mut Conditions,
     bound: &str,
     limit: usize,
-    sessions: Vec<(i64, String)>,
+    sessions: Vec<Calls>,
 ) -> rusqlite::Result<Vec<Request>> {
     let columns = Request::columns(source.has_outcomes());
-    let checks = conditions.sql(Path::Other);
+    let checks = conditions.checks();
     let count = conditions.bind(limit as i64);
     let session = conditions.bind(String::new());
     let seek = session_seek(source.has_outcomes(), &session);
@@ -139,11 +173,11 @@ fn of_sessions(
          ORDER BY ts DESC, id DESC LIMIT {count}"
     );
     let mut found: Vec<Request> = Vec::new();
-    for (last_seen, session) in sessions {
-        if found.len() >= limit && found.last().is_some_and(|row| row.ts > last_seen) {
+    for calls in sessions {
+        if found.len() >= limit && found.last().is_some_and(|row| row.ts > calls.last_seen) {
             break;
         }
-        conditions.set_last(session);
+        conditions.set_last(calls.session);
         found.extend(select(source, conditions, &sql)?);
         found.sort_unstable_by_key(|row| std::cmp::Reverse(row.position()));
         found.truncate(limit);
@@ -168,27 +202,39 @@ pub(super) fn session_seek(has_outcomes: bool, session: &str) -> String {
     }
 }
 
-/// How many calls a session made, and when the last came.
-fn session_tally(source: &Source<'_>, session: &str) -> rusqlite::Result<Option<(i64, i64)>> {
-    source
+fn calls_of(source: &Source<'_>, session: &str) -> rusqlite::Result<Calls> {
+    let found = source
         .conn
-        .prepare_cached("SELECT total_calls, last_seen_at FROM sessions WHERE session_id = ?1")?
-        .query_row([session], |row| Ok((number(row, 0)?, number(row, 1)?)))
-        .optional()
+        .prepare_cached(
+            "SELECT session_id, total_calls, last_seen_at FROM sessions WHERE session_id = ?1",
+        )?
+        .query_row([session], Calls::from_row)
+        .optional()?;
+    Ok(found.unwrap_or_else(|| Calls {
+        session: session.to_owned(),
+        count: 0,
+        last_seen: i64::MAX,
+    }))
 }
 
 /// The sessions of a client that were seen since a moment, latest first.
-fn sessions_of(
-    source: &Source<'_>,
-    client: &str,
-    since: i64,
-) -> rusqlite::Result<Vec<(i64, String)>> {
+fn sessions_of(source: &Source<'_>, client: &str, since: i64) -> rusqlite::Result<Vec<Calls>> {
     source
         .conn
         .prepare_cached(
-            "SELECT last_seen_at, session_id FROM sessions
+            "SELECT session_id, total_calls, last_seen_at FROM sessions
              WHERE client_name = ?1 AND last_seen_at >= ?2 ORDER BY last_seen_at DESC",
         )?
-        .query_map((client, since), |row| Ok((number(row, 0)?, text(row, 1)?)))?
+        .query_map((client, since), Calls::from_row)?
         .collect()
+}
+
+impl Calls {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            session: text(row, 0)?,
+            count: number(row, 1)?,
+            last_seen: number(row, 2)?,
+        })
+    }
 }

@@ -3,7 +3,7 @@
 use rusqlite::OptionalExtension;
 
 use super::Reader;
-use super::filter::{Conditions, Filter, Path};
+use super::filter::{Conditions, Filter, PROBE};
 use super::logs::{select, session_seek};
 use super::reader::Source;
 use super::request::Request;
@@ -16,6 +16,11 @@ const CLASS: &str = "CASE WHEN latency_us < 1000 THEN latency_us / 100 - 10
          WHEN latency_us < 1000000 THEN 20 + latency_us / 100000
          WHEN latency_us < 10000000 THEN 30 + latency_us / 1000000
          ELSE 40 + latency_us / 10000000 END";
+
+/// How many entries of an index cost less than to look for slow rows among
+/// those that meet few of the conditions, if another index tells which of them
+/// meet more.
+const FEW_ENTRIES: i64 = 30_000;
 
 impl Reader {
     /// The slowest `limit` requests that the filter takes and that took at
@@ -40,7 +45,11 @@ fn slow(
     limit: usize,
 ) -> rusqlite::Result<Vec<Request>> {
     let mut conditions = Conditions::new(filter, source);
-    let path = conditions.path(source)?;
+    let few = match conditions.has_several() {
+        true => FEW_ENTRIES,
+        false => PROBE,
+    };
+    let (rarity, path) = conditions.rarest(source, few)?;
     let columns = Request::columns(source.has_outcomes());
     let threshold = conditions.bind(threshold_us);
     let left = conditions.bind(limit as i64);
@@ -49,23 +58,22 @@ fn slow(
         rest.push_str(" AND end_reason IS NOT 'stream_end'");
     }
     let order = format!("ORDER BY latency_us DESC, id DESC LIMIT {left}");
-    let statement =
-        |found: String| format!("SELECT {columns} FROM requests WHERE {found} AND {rest} {order}");
+    let statement = |found: String| format!("SELECT {columns} FROM {found} AND {rest} {order}");
 
-    let found = if matches!(path, Path::Index { few: true, .. }) {
-        conditions.sql(path)
+    let found = if rarity.is_few() {
+        conditions.by(path)
     } else if let Some(session) = &filter.session {
         let session = conditions.bind(session.clone());
         let seek = session_seek(source.has_outcomes(), &session);
-        format!("{seek} AND {}", conditions.sql(Path::Other))
+        format!("requests WHERE {seek} AND {}", conditions.checks())
     } else if source.has_outcomes() {
         return by_class(source, &mut conditions, statement, threshold_us, limit);
     } else if let Some(proxy) = &filter.proxy {
         // The index of version 4 is in the order that is asked for, per recording point.
         let proxy = conditions.bind(proxy.clone());
-        format!("proxy = {proxy} AND {}", conditions.sql(Path::Other))
+        format!("requests WHERE proxy = {proxy} AND {}", conditions.checks())
     } else {
-        conditions.sql(Path::Time)
+        conditions.by(path)
     };
     select(source, &conditions, &statement(found))
 }
@@ -87,10 +95,7 @@ fn by_class(
         |row| row.get(0),
     )?;
     let class = conditions.bind(0);
-    let sql = statement(format!(
-        "{CLASS} = {class} AND {}",
-        conditions.sql(Path::Time)
-    ));
+    let sql = statement(conditions.hits(&format!("{CLASS} = {class}"), None));
     let mut found: Vec<Request> = Vec::new();
     let mut above = i64::MAX;
     while found.len() < limit {
