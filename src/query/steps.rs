@@ -3,12 +3,16 @@
 //!
 //! `MCP_STORE_TEST_ROWS=10000000` sets the size of the large file.
 
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
-use super::{Filter, Reader, SchemaFilter, SessionFilter, StatsFilter, Usage, Window};
+use super::{
+    Filter, Found, Position, Reader, SchemaFilter, SessionFilter, StatsFilter, Usage, Window,
+};
 use crate::db::rollup;
 use crate::{EndReason, RequestStatus, Retention, Store};
 
@@ -20,20 +24,28 @@ const START: i64 = 1_795_046_400_000;
 /// down passes all others before it.
 const RARE: i64 = 5;
 
-struct File {
-    reader: Reader,
+/// A file with so many requests, and a session and a change for every fifty of them.
+struct Made {
+    dir: TempDir,
     rows: i64,
-    _dir: TempDir,
 }
 
-impl File {
+impl Made {
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("mcp.db")
+    }
+
     fn with(rows: i64) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("mcp.db");
-        let store = Store::builder(&path).retention(Retention::unlimited());
+        let made = Self { dir, rows };
+        let store = Store::builder(made.path()).retention(Retention::unlimited());
         let store = store.open().unwrap();
         store.shutdown(Duration::from_secs(30)).unwrap();
-        let conn = Connection::open(&path).unwrap();
+        let conn = Connection::open(made.path()).unwrap();
+        conn.execute_batch(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -500000",
+        )
+        .unwrap();
         let fill = conn.unchecked_transaction().unwrap();
         fill.execute(
             "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
@@ -91,25 +103,39 @@ impl File {
             .is_last
         {}
         fill.commit().unwrap();
-        drop(conn);
-        let reader = Reader::open(&path).unwrap();
-        Self {
-            reader,
-            rows,
-            _dir: dir,
-        }
+        made
     }
+}
 
+/// One test's way to a file.
+struct File {
+    reader: Reader,
+    rows: i64,
+    _made: Arc<[Made; 2]>,
+}
+
+impl File {
     /// The moment so many seconds before the last request.
     fn back(&self, seconds: i64) -> i64 {
         START + 1000 * (self.rows - seconds)
     }
 }
 
+/// A small and a large file, which tests that run at the same time share.
 fn files() -> [File; 2] {
-    let large = std::env::var("MCP_STORE_TEST_ROWS");
-    let large = large.map_or(10 * SMALL, |rows| rows.parse().unwrap());
-    [File::with(SMALL), File::with(large)]
+    static SHARED: Mutex<Weak<[Made; 2]>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = shared.upgrade().unwrap_or_else(|| {
+        let large = std::env::var("MCP_STORE_TEST_ROWS");
+        let large = large.map_or(10 * SMALL, |rows| rows.parse().unwrap());
+        Arc::new([SMALL, large].map(Made::with))
+    });
+    *shared = Arc::downgrade(&made);
+    made.each_ref().map(|file| File {
+        reader: Reader::open(file.path()).unwrap(),
+        rows: file.rows,
+        _made: Arc::clone(&made),
+    })
 }
 
 /// Asserts that a question takes no more steps in the large file.
@@ -188,9 +214,19 @@ fn logs_cost_the_same_in_a_file_of_any_size() {
             assert_eq!(rows.len(), *count, "{what}");
         });
     }
-    let id = "0000002a-";
+    assert_steady(&files, "a page", |reader, file| {
+        let before = Some(Position {
+            ts: file.back(5_000),
+            id: file.rows - 5_000,
+        });
+        let rows = reader.logs(&Filter::default(), 50, before).unwrap();
+        assert_eq!(rows.len(), 50);
+    });
     assert_steady(&files, "a request", |reader, _| {
-        assert!(reader.find_request(id).unwrap().one().is_some());
+        let found = reader.find_request("0000002a-").unwrap();
+        assert!(found.one().is_some());
+        let found = reader.find_request("0000").unwrap();
+        assert!(matches!(found, Found::Several(_)));
     });
     assert_steady(&files, "a session", |reader, _| {
         let found = reader.find_session("0000000000000007-").unwrap();
@@ -212,12 +248,38 @@ fn logs_cost_the_same_in_a_file_of_any_size() {
                 }
             }
         }
-        let filter = SessionFilter {
+        let of_proxy = |proxy: &str| SessionFilter {
+            proxy: Some(proxy.to_owned()),
+            ..SessionFilter::default()
+        };
+        let recent = SessionFilter {
             window: Window::since(file.back(1_000)),
             ..SessionFilter::default()
         };
-        assert_eq!(reader.sessions(&filter, 50).unwrap().len(), 20);
+        for (filter, count) in [
+            (recent, 20),
+            (of_proxy("weather"), 50),
+            (of_proxy("rare"), 5),
+        ] {
+            assert_eq!(reader.sessions(&filter, 50).unwrap().len(), count);
+        }
     });
+}
+
+#[test]
+fn requests_that_several_filters_take_cost_what_the_rarest_of_them_leads_to() {
+    let [_, large] = files();
+    let filter = Filter {
+        // Of whose calls none fails.
+        tool: Some("tool-7".into()),
+        status: Some(RequestStatus::Error),
+        ..Filter::default()
+    };
+    let steps = large.reader.steps(|reader| {
+        assert!(reader.logs(&filter, 50, None).unwrap().is_empty());
+    });
+    let calls = large.rows as usize / 20;
+    assert!(steps < 25_000 + 20 * calls, "{steps} steps, {calls} calls");
 }
 
 #[test]
