@@ -1,12 +1,12 @@
 //! Requests by time.
 
-use rusqlite::{OptionalExtension, Row, params_from_iter};
+use rusqlite::params_from_iter;
 
 use super::Reader;
-use super::filter::{Conditions, Filter, PROBE, Path, Rarity};
+use super::calls::Calls;
+use super::filter::{Conditions, Filter, PROBE, Path};
 use super::reader::Source;
 use super::request::Request;
-use super::row::{number, text};
 use crate::error::QueryError;
 
 /// From how many calls on a session is found by time and not by its id, whose
@@ -94,14 +94,6 @@ enum Way {
     Sessions(Vec<Calls>),
 }
 
-/// The calls of a session.
-struct Calls {
-    session: String,
-    count: i64,
-    /// None of them is newer.
-    last_seen: i64,
-}
-
 fn way(source: &Source<'_>, conditions: &mut Conditions, filter: &Filter) -> rusqlite::Result<Way> {
     let is_of_sessions = filter.session.is_some() || filter.client.is_some();
     if let Some(path) = conditions.only_index()
@@ -113,10 +105,8 @@ fn way(source: &Source<'_>, conditions: &mut Conditions, filter: &Filter) -> rus
     if rarity.is_few() {
         return Ok(Way::Rows(path));
     }
-    let sessions = match (&filter.session, &filter.client) {
-        (Some(session), _) => vec![calls_of(source, session)?],
-        (None, Some(client)) => sessions_of(source, client, filter.window.since)?,
-        (None, None) => return Ok(Way::Rows(path)),
+    let Some(sessions) = Calls::of(source, filter)? else {
+        return Ok(Way::Rows(path));
     };
     if let Some(latest) = sessions.first()
         && latest.count > LONG_SESSION
@@ -124,22 +114,10 @@ fn way(source: &Source<'_>, conditions: &mut Conditions, filter: &Filter) -> rus
         conditions.end_at(latest.last_seen.saturating_add(1));
         return Ok(Way::Rows(conditions.rarest(source, PROBE)?.1));
     }
-    Ok(match rarity < rarity_of(&sessions) {
+    Ok(match rarity < Calls::rarity(&sessions) {
         true => Way::Rows(path),
         false => Way::Sessions(sessions),
     })
-}
-
-/// How rare the calls of sessions are, latest first.
-fn rarity_of(sessions: &[Calls]) -> Rarity {
-    let mut count: i64 = 0;
-    for calls in sessions {
-        count = count.saturating_add(calls.count);
-        if count >= PROBE {
-            return Rarity::Since(calls.last_seen);
-        }
-    }
-    Rarity::Few(count)
 }
 
 /// Runs a statement that selects [`Request::columns`].
@@ -167,7 +145,7 @@ fn of_sessions(
     let checks = conditions.checks();
     let count = conditions.bind(limit as i64);
     let session = conditions.bind(String::new());
-    let seek = session_seek(source.has_outcomes(), &session);
+    let seek = Calls::seek(source.has_outcomes(), &session);
     let sql = format!(
         "SELECT {columns} FROM requests WHERE {seek} AND {checks}{bound}
          ORDER BY ts DESC, id DESC LIMIT {count}"
@@ -183,58 +161,4 @@ fn of_sessions(
         found.truncate(limit);
     }
     Ok(found)
-}
-
-/// The condition by which a session's requests are found in the index, in each
-/// part of it.
-pub(super) fn session_seek(has_outcomes: bool, session: &str) -> String {
-    if has_outcomes {
-        format!(
-            "id / 65536 IN (
-                 WITH RECURSIVE part (n) AS (
-                     SELECT min(id) / 65536 FROM requests UNION ALL
-                     SELECT n + 1 FROM part WHERE n < (SELECT max(id) / 65536 FROM requests))
-                 SELECT n FROM part)
-             AND substr(session_id, -6) = substr({session}, -6) AND session_id = {session}"
-        )
-    } else {
-        format!("session_id = {session}")
-    }
-}
-
-fn calls_of(source: &Source<'_>, session: &str) -> rusqlite::Result<Calls> {
-    let found = source
-        .conn
-        .prepare_cached(
-            "SELECT session_id, total_calls, last_seen_at FROM sessions WHERE session_id = ?1",
-        )?
-        .query_row([session], Calls::from_row)
-        .optional()?;
-    Ok(found.unwrap_or_else(|| Calls {
-        session: session.to_owned(),
-        count: 0,
-        last_seen: i64::MAX,
-    }))
-}
-
-/// The sessions of a client that were seen since a moment, latest first.
-fn sessions_of(source: &Source<'_>, client: &str, since: i64) -> rusqlite::Result<Vec<Calls>> {
-    source
-        .conn
-        .prepare_cached(
-            "SELECT session_id, total_calls, last_seen_at FROM sessions
-             WHERE client_name = ?1 AND last_seen_at >= ?2 ORDER BY last_seen_at DESC",
-        )?
-        .query_map((client, since), Calls::from_row)?
-        .collect()
-}
-
-impl Calls {
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            session: text(row, 0)?,
-            count: number(row, 1)?,
-            last_seen: number(row, 2)?,
-        })
-    }
 }

@@ -45,6 +45,7 @@
 //! Every answer can be serialised with serde; its fields are named like the
 //! columns of the file.
 
+mod calls;
 mod clients;
 mod filter;
 mod follow;

@@ -1,10 +1,13 @@
 //! Requests by latency.
 
+use std::cmp::Reverse;
+
 use rusqlite::OptionalExtension;
 
 use super::Reader;
+use super::calls::Calls;
 use super::filter::{Conditions, Filter, PROBE};
-use super::logs::{select, session_seek};
+use super::logs::select;
 use super::reader::Source;
 use super::request::Request;
 use crate::error::QueryError;
@@ -21,6 +24,10 @@ const CLASS: &str = "CASE WHEN latency_us < 1000 THEN latency_us / 100 - 10
 /// those that meet few of the conditions, if another index tells which of them
 /// meet more.
 const FEW_ENTRIES: i64 = 30_000;
+
+/// How many requests of sessions cost less than to look for slow rows among
+/// those of all sessions.
+const FEW_CALLS: i64 = 5_000;
 
 impl Reader {
     /// The slowest `limit` requests that the filter takes and that took at
@@ -45,7 +52,8 @@ fn slow(
     limit: usize,
 ) -> rusqlite::Result<Vec<Request>> {
     let mut conditions = Conditions::new(filter, source);
-    let few = match conditions.has_several() {
+    let is_of_sessions = filter.session.is_some() || filter.client.is_some();
+    let few = match conditions.has_several() && !is_of_sessions {
         true => FEW_ENTRIES,
         false => PROBE,
     };
@@ -60,15 +68,19 @@ fn slow(
     let order = format!("ORDER BY latency_us DESC, id DESC LIMIT {left}");
     let statement = |found: String| format!("SELECT {columns} FROM {found} AND {rest} {order}");
 
-    let found = if rarity.is_few() {
-        conditions.by(path)
-    } else if let Some(session) = &filter.session {
-        let session = conditions.bind(session.clone());
-        let seek = session_seek(source.has_outcomes(), &session);
-        format!("requests WHERE {seek} AND {}", conditions.checks())
-    } else if source.has_outcomes() {
+    if rarity.is_few() {
+        return select(source, &conditions, &statement(conditions.by(path)));
+    }
+    if let Some(sessions) = Calls::of(source, filter)? {
+        let counts = sessions.iter().map(|calls| calls.count);
+        if counts.fold(0, i64::saturating_add) <= FEW_CALLS {
+            return by_session(source, &mut conditions, statement, sessions, limit);
+        }
+    }
+    if source.has_outcomes() {
         return by_class(source, &mut conditions, statement, threshold_us, limit);
-    } else if let Some(proxy) = &filter.proxy {
+    }
+    let found = if let Some(proxy) = &filter.proxy {
         // The index of version 4 is in the order that is asked for, per recording point.
         let proxy = conditions.bind(proxy.clone());
         format!("requests WHERE proxy = {proxy} AND {}", conditions.checks())
@@ -76,6 +88,27 @@ fn slow(
         conditions.by(path)
     };
     select(source, &conditions, &statement(found))
+}
+
+/// Session by session, where their requests are few.
+fn by_session(
+    source: &Source<'_>,
+    conditions: &mut Conditions,
+    statement: impl Fn(String) -> String,
+    sessions: Vec<Calls>,
+    limit: usize,
+) -> rusqlite::Result<Vec<Request>> {
+    let session = conditions.bind(String::new());
+    let seek = Calls::seek(source.has_outcomes(), &session);
+    let sql = statement(format!("requests WHERE {seek} AND {}", conditions.checks()));
+    let mut found: Vec<Request> = Vec::new();
+    for calls in sessions {
+        conditions.set_last(calls.session);
+        found.extend(select(source, conditions, &sql)?);
+        found.sort_unstable_by_key(|row| Reverse((row.latency_us, row.id)));
+        found.truncate(limit);
+    }
+    Ok(found)
 }
 
 /// Class by class, from the slowest, until there are enough.

@@ -280,6 +280,14 @@ fn requests_that_several_filters_take_cost_what_the_rarest_of_them_leads_to() {
     });
     let calls = large.rows as usize / 20;
     assert!(steps < 25_000 + 20 * calls, "{steps} steps, {calls} calls");
+    let steps = large.reader.steps(|reader| {
+        assert!(reader.slow(&filter, 0, 20).unwrap().is_empty());
+    });
+    let entries = large.rows as usize;
+    assert!(
+        steps < 500_000 + 30 * entries,
+        "{steps} steps, {entries} entries"
+    );
 }
 
 #[test]
@@ -342,6 +350,25 @@ fn the_slowest_and_the_statistics_of_a_window_cost_what_it_holds() {
             // Some hundred rows share the class of the twentieth at most.
             assert!(steps < 20_000, "{steps} steps, {} rows", file.rows);
         }
+    }
+    type Set = fn(&mut Filter);
+    let rare: [(&str, Set); 3] = [
+        ("the slowest of a rare tool", |it| {
+            it.tool = Some("rare".into())
+        }),
+        ("the slowest of a rare client", |it| {
+            it.client = Some("rare".into())
+        }),
+        ("the slowest of a session", |it| {
+            it.session = Some("0000000000000007-538453d7".into())
+        }),
+    ];
+    for (what, set) in rare {
+        assert_steady(&files, what, |reader, _| {
+            let mut filter = Filter::default();
+            set(&mut filter);
+            assert!(!reader.slow(&filter, 0, 20).unwrap().is_empty(), "{what}");
+        });
     }
     assert_steady(&files, "the last hour", |reader, file| {
         let filter = StatsFilter {
