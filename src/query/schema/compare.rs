@@ -12,7 +12,7 @@ use super::SchemaFilter;
 use crate::error::QueryError;
 use crate::query::Reader;
 use crate::query::reader::Source;
-use crate::query::row::{number, optional_text, text};
+use crate::query::row::{optional_number, text};
 use crate::wire::Discovery;
 use crate::wire::listing::Page;
 
@@ -100,14 +100,12 @@ impl Reader {
 /// Recording point, server and method.
 type Key = (String, String, String);
 
-/// Revision and principal.
-type Class = (String, Option<String>);
-
-/// What one class saw at the two moments: the place and hash of each content.
-#[derive(Debug, Default)]
+/// What one class of callers saw at the two moments: the places of both
+/// contents in `listing_views`.
+#[derive(Debug)]
 struct Seen {
-    old: Option<(i64, String)>,
-    new: Option<(i64, String)>,
+    old: Option<i64>,
+    new: i64,
 }
 
 fn compare(
@@ -119,29 +117,46 @@ fn compare(
     if !source.has_outcomes() {
         return Ok(Vec::new());
     }
-    let mut listings: BTreeMap<Key, BTreeMap<Class, Seen>> = BTreeMap::new();
-    let (conditions, values) = filter.conditions("", 2);
+    let mut listings: BTreeMap<Key, Vec<Seen>> = BTreeMap::new();
+    // The classes out of the index, and from the newest view of each back to
+    // the two moments: what was seen before them is not looked at.
+    let (conditions, values) = filter.conditions("", 3);
+    let at = |moment: &str| {
+        format!(
+            "(SELECT id FROM listing_views v
+              WHERE v.proxy = c.proxy AND v.upstream_url = c.upstream_url AND v.method = c.method
+                  AND v.protocol_version = c.protocol_version AND v.principal IS c.principal
+                  AND +v.seen_at <= {moment} ORDER BY id DESC LIMIT 1)"
+        )
+    };
     let mut statement = source.conn.prepare_cached(&format!(
-        "SELECT proxy, upstream_url, method, protocol_version, principal, id, content_hash, seen_at
-         FROM listing_views WHERE +seen_at <= ?1{conditions} ORDER BY id"
+        "SELECT proxy, upstream_url, method, {}, {} FROM (
+             SELECT DISTINCT proxy, upstream_url, method, protocol_version, principal
+             FROM listing_views WHERE true{conditions}) c",
+        at("?1"),
+        at("?2")
     ))?;
-    let values = [Bound::from(to)].into_iter().chain(values);
+    let values = [Bound::from(from), Bound::from(to)]
+        .into_iter()
+        .chain(values);
     let mut rows = statement.query(params_from_iter(values))?;
     while let Some(row) = rows.next()? {
         let key = (text(row, 0)?, text(row, 1)?, text(row, 2)?);
-        let class = (text(row, 3)?, optional_text(row, 4)?);
-        let content = (number(row, 5)?, text(row, 6)?);
-        let seen = listings.entry(key).or_default().entry(class).or_default();
-        if number(row, 7)? <= from {
-            seen.old = Some(content.clone());
+        let old = optional_number(row, 3)?;
+        if let Some(new) = optional_number(row, 4)? {
+            listings.entry(key).or_default().push(Seen { old, new });
         }
-        seen.new = Some(content);
     }
     let mut comparisons = Vec::new();
     for ((proxy, upstream_url, method), classes) in listings {
-        let Some((old_hash, new_hash)) = choose(classes.into_values()) else {
+        let Some(Seen { old, new }) = choose(classes) else {
             continue;
         };
+        let old_hash = match old {
+            Some(place) => Some(hash(source, place)?),
+            None => None,
+        };
+        let new_hash = hash(source, new)?;
         let old = match &old_hash {
             Some(hash) => payload(source, hash)?,
             None => None,
@@ -161,13 +176,16 @@ fn compare(
 
 /// The contents to compare: those of the class with the newest of them that
 /// had seen the listing before, or else the newest of all.
-fn choose(classes: impl Iterator<Item = Seen>) -> Option<(Option<String>, String)> {
-    let seen = classes.max_by_key(|seen| {
-        let newest = seen.new.as_ref().map(|(place, _)| *place);
-        (seen.old.is_some(), newest)
-    })?;
-    let hash = |content: Option<(i64, String)>| content.map(|(_, hash)| hash);
-    Some((hash(seen.old), hash(seen.new)?))
+fn choose(classes: Vec<Seen>) -> Option<Seen> {
+    let classes = classes.into_iter();
+    classes.max_by_key(|seen| (seen.old.is_some(), seen.new))
+}
+
+fn hash(source: &Source<'_>, place: i64) -> rusqlite::Result<String> {
+    source
+        .conn
+        .prepare_cached("SELECT content_hash FROM listing_views WHERE id = ?1")?
+        .query_row([place], |row| text(row, 0))
 }
 
 fn payload(source: &Source<'_>, hash: &str) -> rusqlite::Result<Option<String>> {
