@@ -8,7 +8,7 @@ use super::window::Window;
 use crate::event::{DEFAULT_PROXY, EndReason, RequestStatus};
 
 /// The method whose requests have a tool.
-const TOOLS_CALL: &str = "tools/call";
+pub(super) const TOOLS_CALL: &str = "tools/call";
 
 /// How many entries of each index are looked at to tell which has the fewest;
 /// fewer than these are few.

@@ -1,11 +1,13 @@
 //! How a tool fared before and after it changed.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use rusqlite::params;
 
 use super::{SchemaChange, SchemaFilter, changes};
 use crate::error::QueryError;
+use crate::query::filter::TOOLS_CALL;
 use crate::query::reader::Source;
 use crate::query::stats::stats;
 use crate::query::{Figures, Reader, StatsFilter, Window};
@@ -66,27 +68,80 @@ fn effects(
         " AND +item_name IS NOT NULL",
     )?;
     let span = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-    let of_change = |change: SchemaChange| {
+    let mut sides = Vec::with_capacity(changes.len());
+    for change in &changes {
         let at = change.detected_at;
-        let (earlier, later) = neighbours(source, &change)?;
-        let calls = |since: i64, until: i64| {
-            let filter = StatsFilter {
-                window: Window { since, until },
-                proxy: Some(change.proxy.clone()),
-                tool: change.item_name.clone(),
-                ..StatsFilter::default()
-            };
-            stats(source, &filter).map(|stats| stats.total)
+        let (earlier, later) = neighbours(source, change)?;
+        let before = Window {
+            since: at.saturating_sub(span).max(earlier.unwrap_or(i64::MIN)),
+            until: at,
         };
-        let before = calls(at.saturating_sub(span).max(earlier.unwrap_or(i64::MIN)), at)?;
-        let after = calls(at, at.saturating_add(span).min(later.unwrap_or(i64::MAX)))?;
-        Ok(Effect {
-            change,
-            before,
-            after,
-        })
-    };
-    changes.into_iter().map(of_change).collect()
+        let after = Window {
+            since: at,
+            until: at.saturating_add(span).min(later.unwrap_or(i64::MAX)),
+        };
+        sides.push([before, after]);
+    }
+    let windows = Windows::of(source, &changes, &sides)?;
+    let effects = changes
+        .iter()
+        .zip(&sides)
+        .map(|(change, [before, after])| Effect {
+            change: change.clone(),
+            before: windows.figures(change, *before),
+            after: windows.figures(change, *after),
+        });
+    Ok(effects.collect())
+}
+
+/// The calls of tools by recording point and window. What changed together has
+/// its windows in common, and a change ends where the next begins: each window
+/// is looked at once.
+#[derive(Debug, Default)]
+struct Windows<'a>(HashMap<(&'a str, Window), HashMap<&'a str, Figures>>);
+
+impl<'a> Windows<'a> {
+    fn of(
+        source: &Source<'_>,
+        changes: &'a [SchemaChange],
+        sides: &[[Window; 2]],
+    ) -> rusqlite::Result<Self> {
+        let mut this = Self::default();
+        for (change, windows) in changes.iter().zip(sides) {
+            for window in windows {
+                let tools = this.0.entry((&*change.proxy, *window)).or_default();
+                tools.insert(tool(change), Figures::default());
+            }
+        }
+        for ((proxy, window), tools) in &mut this.0 {
+            let mut filter = StatsFilter {
+                window: *window,
+                proxy: Some((*proxy).to_owned()),
+                method: Some(TOOLS_CALL.to_owned()),
+                tool: None,
+            };
+            if let (1, Some(only)) = (tools.len(), tools.keys().next()) {
+                filter.tool = Some((*only).to_owned());
+            }
+            for group in stats(source, &filter)?.groups {
+                let figures = group.tool.and_then(|tool| tools.get_mut(&*tool));
+                if let Some(figures) = figures {
+                    *figures = group.figures;
+                }
+            }
+        }
+        Ok(this)
+    }
+
+    fn figures(&self, change: &SchemaChange, window: Window) -> Figures {
+        let tools = self.0.get(&(&*change.proxy, window));
+        let figures = tools.and_then(|tools| tools.get(tool(change)));
+        figures.cloned().unwrap_or_default()
+    }
+}
+
+fn tool(change: &SchemaChange) -> &str {
+    change.item_name.as_deref().unwrap_or_default()
 }
 
 /// When the same tool changed before and after.
