@@ -12,7 +12,7 @@ pub(super) const TOOLS_CALL: &str = "tools/call";
 
 /// How many entries of each index are looked at to tell which has the fewest;
 /// fewer than these are few.
-pub(super) const PROBE: i64 = 1_000;
+pub(super) const PROBE: i64 = 250;
 
 /// Which requests are asked for: those that everything that is set applies to.
 ///

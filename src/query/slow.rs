@@ -6,7 +6,7 @@ use rusqlite::OptionalExtension;
 
 use super::Reader;
 use super::calls::Calls;
-use super::filter::{Conditions, Filter, PROBE};
+use super::filter::{Conditions, Filter};
 use super::logs::select;
 use super::reader::Source;
 use super::request::Request;
@@ -20,13 +20,15 @@ const CLASS: &str = "CASE WHEN latency_us < 1000 THEN latency_us / 100 - 10
          WHEN latency_us < 10000000 THEN 30 + latency_us / 1000000
          ELSE 40 + latency_us / 10000000 END";
 
-/// How many entries of an index cost less than to look for slow rows among
-/// those that meet few of the conditions, if another index tells which of them
-/// meet more.
+/// How many rows that meet a condition cost less than to look for them among
+/// the slow ones.
+const FEW_ROWS: i64 = 1_000;
+
+/// The same of entries of its index, of which those of other conditions tell
+/// which are worth a look at the row.
 const FEW_ENTRIES: i64 = 30_000;
 
-/// How many requests of sessions cost less than to look for slow rows among
-/// those of all sessions.
+/// The same of requests of sessions.
 const FEW_CALLS: i64 = 5_000;
 
 impl Reader {
@@ -55,7 +57,7 @@ fn slow(
     let is_of_sessions = filter.session.is_some() || filter.client.is_some();
     let few = match conditions.has_several() && !is_of_sessions {
         true => FEW_ENTRIES,
-        false => PROBE,
+        false => FEW_ROWS,
     };
     let (rarity, path) = conditions.rarest(source, few)?;
     let columns = Request::columns(source.has_outcomes());

@@ -154,8 +154,8 @@ fn assert_steady(files: &[File; 2], what: &str, ask: impl Fn(&Reader, &File)) {
     let steps = files
         .each_ref()
         .map(|file| file.reader.steps(|reader| ask(reader, file)));
-    // Where indexes are compared, up to a thousand entries of each are counted.
-    let compared = if what.starts_with("two") { 25_000 } else { 0 };
+    // Where indexes are compared, up to 250 entries of each are looked at.
+    let compared = if what.starts_with("two") { 6_000 } else { 0 };
     // The index of sessions has a part for every 65,536 rows.
     let parts = files[1].rows as usize / 65_536 * 200;
     let bound = steps[0] * 11 / 10 + 300 + compared + parts;
