@@ -39,12 +39,13 @@ fn main() {
             Command::new(&this).arg(measure).arg(format!("rows={rows}")),
         );
         if let Some(peer) = &peer {
-            let [path, session] = [files.peers.display().to_string(), data::session_id(7)];
-            let end = files.end.to_string();
+            let paths = [&files.peers, &files.ours].map(|path| path.display().to_string());
+            let [path, other] = &paths;
+            let (end, session) = (files.end.to_string(), data::session_id(7));
             add(
                 &mut table,
                 1,
-                Command::new(peer).args(["query", &path, &end, &session]),
+                Command::new(peer).args(["query", path, other, &end, &session]),
             );
         }
     }

@@ -15,16 +15,19 @@ use timing::time;
 
 const HOUR: i64 = 3_600_000;
 
-/// `PATH END SESSION`: the file, the moment after its last request, a session.
+/// `PATH OTHER END SESSION`: the file, one with the same requests of the version
+/// that this one does not know, the moment after the last of them, a session.
 pub(crate) fn measure(args: &[String]) {
-    let [path, end, session] = args else {
-        panic!("a path, a moment and a session");
+    let [path, other, end, session] = args else {
+        panic!("two paths, a moment and a session");
     };
     let (path, end) = (Path::new(path), end.parse::<i64>().expect("a number"));
-    time("open, and the newest log", || {
-        let engine = QueryEngine::open(path).expect("the file opens");
-        engine.logs(&LogsParams { limit: 1, ..any() }).expect("an answer")
-    });
+    for (question, path) in [("", Path::new(other)), (" of version 4", path)] {
+        time(&format!("open{question}, and the newest log"), || {
+            let engine = QueryEngine::open(path).expect("the file opens");
+            engine.logs(&LogsParams { limit: 1, ..any() }).expect("an answer")
+        });
+    }
     let engine = QueryEngine::open(path).expect("the file opens");
     let logs = |question: &str, params: LogsParams| {
         time(question, || engine.logs(&params).expect("an answer"));
@@ -53,6 +56,7 @@ pub(crate) fn measure(args: &[String]) {
     slow("slow, 30 d", None, 0);
     slow("slow, 1 h", None, end - HOUR);
     slow("slow, 30 d, a tool", Some("tool-03"), 0);
+    slow("slow, 30 d, a rare tool", Some("tool-18"), 0);
     for (question, hours) in [("1 h", 1), ("24 h", 24), ("7 d", 7 * 24), ("30 d", 30 * 24)] {
         let params = StatsParams { proxy: None, since_ts: end - hours * HOUR - 1_234_567 };
         time(&format!("stats, {question}"), || engine.stats(&params).expect("an answer"));
