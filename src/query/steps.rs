@@ -3,150 +3,15 @@
 //!
 //! `MCP_STORE_TEST_ROWS=10000000` sets the size of the large file.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+mod data;
 
-use rusqlite::{Connection, params};
-use tempfile::TempDir;
+use std::time::Duration;
 
 use super::{
     Filter, Found, Position, Reader, SchemaFilter, SessionFilter, StatsFilter, Usage, Window,
 };
-use crate::db::rollup;
-use crate::{EndReason, RequestStatus, Retention, Store};
-
-/// Requests in the small file; one comes every second.
-const SMALL: i64 = 10_000;
-const START: i64 = 1_795_046_400_000;
-
-/// What is rare is in the first rows, so that whoever walks from the newest row
-/// down passes all others before it.
-const RARE: i64 = 5;
-
-/// A file with so many requests, and a session and a change for every fifty of them.
-struct Made {
-    dir: TempDir,
-    rows: i64,
-}
-
-impl Made {
-    fn path(&self) -> PathBuf {
-        self.dir.path().join("mcp.db")
-    }
-
-    fn with(rows: i64) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let made = Self { dir, rows };
-        let store = Store::builder(made.path()).retention(Retention::unlimited());
-        let store = store.open().unwrap();
-        store.shutdown(Duration::from_secs(30)).unwrap();
-        let conn = Connection::open(made.path()).unwrap();
-        conn.execute_batch(
-            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -500000",
-        )
-        .unwrap();
-        let fill = conn.unchecked_transaction().unwrap();
-        fill.execute(
-            "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
-             INSERT INTO requests (request_id, ts, proxy, session_id, method, tool, latency_us,
-                 status, error_code, end_reason, tool_error, target, bytes_in, bytes_out)
-             SELECT printf('%08x-0000-7000-8000-000000000000', i), ?2 + 1000 * i,
-                 iif(i < ?3, 'rare', iif(i % 3 = 0, 'default', 'weather')),
-                 printf('%016x-%08x', i / 50, i / 50 * 2654435761 % 4294967296),
-                 CASE WHEN i < ?3 THEN 'prompts/get' WHEN i % 10 = 0 THEN 'ping' ELSE 'tools/call' END,
-                 CASE WHEN i < ?3 OR i % 10 = 0 THEN NULL
-                     WHEN i < 2 * ?3 THEN 'rare' ELSE 'tool-' || (i % 20) END,
-                 (1000 + i % 977) * (i & -i),
-                 CASE WHEN i < ?3 THEN 'timeout' WHEN i % 4 = 0 THEN 'error' ELSE 'ok' END,
-                 CASE WHEN i < ?3 THEN '-1' WHEN i % 4 = 0 THEN '-32602' END,
-                 CASE WHEN i < ?3 THEN 'panic' WHEN i % 8 = 0 THEN 'cancelled' END,
-                 i < ?3, iif(i < ?3, 'review', NULL), 100, 200
-             FROM n",
-            params![rows, START, RARE],
-        )
-        .unwrap();
-        fill.execute(
-            "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
-             INSERT INTO sessions (session_id, proxy, started_at, last_seen_at, ended_at,
-                 client_name, client_platform, total_calls)
-             SELECT printf('%016x-%08x', i, i * 2654435761 % 4294967296),
-                 iif(i < ?3, 'rare', 'weather'), ?2 + 50000 * i, ?2 + 50000 * i + 49000,
-                 iif(i % 2 = 0, ?2 + 50000 * i + 49000, NULL),
-                 iif(i < ?3, 'rare', 'client-' || (i % 2)), 'unknown', 50
-             FROM n",
-            params![rows / 50, START, RARE],
-        )
-        .unwrap();
-        fill.execute(
-            "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
-             INSERT INTO schema_changes (upstream_url, method, change_type, item_name, detected_at,
-                 proxy)
-             SELECT '', iif(i < ?3, 'prompts/list', 'tools/list'),
-                 iif(i < ?3, 'prompt_added', 'tool_modified'), 'tool-' || (i % 20),
-                 ?2 + 50000 * i, iif(i < ?3, 'rare', 'weather')
-             FROM n",
-            params![rows / 50, START, RARE],
-        )
-        .unwrap();
-        let names = (0..20).map(|i| format!(r#"{{"name":"tool-{i}"}}"#));
-        let tools = format!(r#"{{"tools":[{}]}}"#, Vec::from_iter(names).join(","));
-        fill.execute(
-            "INSERT INTO server_schema (proxy, upstream_url, method, payload, captured_at, schema_hash)
-             VALUES ('rare', '', 'prompts/list', '{\"prompts\":[]}', ?1, 'a'),
-                 ('weather', '', 'tools/list', ?2, ?1, 'b')",
-            params![START, tools],
-        )
-        .unwrap();
-        fill.execute(
-            "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
-             INSERT INTO listing_views (proxy, upstream_url, method, protocol_version, principal,
-                 content_hash, seen_at)
-             SELECT 'weather', '', 'tools/list', '2025-11-25', iif(i % 2 = 0, NULL, 'somebody'),
-                 iif(i % 4 < 2, 'b', 'c'), ?2 + 50000 * i
-             FROM n",
-            params![rows / 50, START],
-        )
-        .unwrap();
-        while !rollup::fold(&fill, Instant::now() + Duration::from_secs(60))
-            .unwrap()
-            .is_last
-        {}
-        fill.commit().unwrap();
-        made
-    }
-}
-
-/// One test's way to a file.
-struct File {
-    reader: Reader,
-    rows: i64,
-    _made: Arc<[Made; 2]>,
-}
-
-impl File {
-    /// The moment so many seconds before the last request.
-    fn back(&self, seconds: i64) -> i64 {
-        START + 1000 * (self.rows - seconds)
-    }
-}
-
-/// A small and a large file, which tests that run at the same time share.
-fn files() -> [File; 2] {
-    static SHARED: Mutex<Weak<[Made; 2]>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    let made = shared.upgrade().unwrap_or_else(|| {
-        let large = std::env::var("MCP_STORE_TEST_ROWS");
-        let large = large.map_or(10 * SMALL, |rows| rows.parse().unwrap());
-        Arc::new([SMALL, large].map(Made::with))
-    });
-    *shared = Arc::downgrade(&made);
-    made.each_ref().map(|file| File {
-        reader: Reader::open(file.path()).unwrap(),
-        rows: file.rows,
-        _made: Arc::clone(&made),
-    })
-}
+use crate::{EndReason, RequestStatus};
+use data::{File, START, files};
 
 /// Asserts that a question takes no more steps in the large file.
 #[track_caller]
