@@ -4,15 +4,21 @@
 //! A server tells each event that its store has acknowledged, before it sends
 //! it. What a client hears is compared with that. The clients of both SDKs take
 //! a stream up again by themselves; a plain HTTP client does it beside them, so
-//! that what is promised does not hang on how they do it.
+//! that what is promised does not hang on how they do it. So do the clients of
+//! the TypeScript SDK, once `tests/interop/run.sh` has installed it:
 //!
-//! `MCP_STORE_TEST_KILLS=100` is the long form.
+//! ```text
+//! cargo test --all-features --test resume -- --ignored typescript
+//! ```
+//!
+//! `MCP_STORE_TEST_KILLS=100` is the long form of them all.
 
 mod clients;
 mod plain;
 mod server;
 #[path = "../support/mod.rs"]
 mod support;
+mod typescript;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -35,9 +41,8 @@ fn kills() -> u64 {
     std::env::var("MCP_STORE_TEST_KILLS").map_or(3, |count| count.parse().expect("a number"))
 }
 
-/// What is heard up to `last`, and whatever comes at once behind it.
-async fn hear(heard: &mut UnboundedReceiver<u64>, last: u64) -> Vec<u64> {
-    let mut steps = Vec::new();
+/// Adds what is heard up to `last`, and whatever comes at once behind it.
+async fn hear(heard: &mut UnboundedReceiver<u64>, last: u64, steps: &mut Vec<u64>) {
     loop {
         let wait = match steps.last() {
             Some(step) if *step >= last => SILENCE,
@@ -45,7 +50,7 @@ async fn hear(heard: &mut UnboundedReceiver<u64>, last: u64) -> Vec<u64> {
         };
         match timeout(wait, heard.recv()).await {
             Ok(Some(step)) => steps.push(step),
-            _ => return steps,
+            _ => return,
         }
     }
 }
@@ -63,6 +68,9 @@ async fn every_acknowledged_event_comes_once_and_in_order<C>(
         let killed = Arc::<Notify>::default();
         let client = connect(server.url(), tell, killed.clone()).await;
         let mut acknowledged = vec![server.acknowledged().await];
+        // Who has heard nothing has no id to go on from.
+        let first = timeout(LONG, heard.recv()).await.unwrap();
+        let mut steps = Vec::from_iter(first);
         let moment = RandomState::new().hash_one(round) % LIFE;
         tokio::time::sleep(Duration::from_micros(moment)).await;
         let port = server.port;
@@ -72,7 +80,7 @@ async fn every_acknowledged_event_comes_once_and_in_order<C>(
 
         let last = acknowledged.len() as u64;
         assert!(acknowledged.iter().copied().eq(1..=last), "round {round}");
-        let steps = hear(&mut heard, last).await;
+        hear(&mut heard, last, &mut steps).await;
         // The one that was under way may have been committed too.
         let whole = steps.iter().copied().eq(1..=steps.len() as u64);
         assert!(
@@ -105,6 +113,33 @@ async fn a_plain_client_gets_what_a_killed_server_of_rmcp_acknowledged() {
 async fn a_plain_client_gets_what_a_killed_server_of_tower_mcp_acknowledged() {
     let connect = async |url, tell, killed| plain::follow(Sdk::TowerMcp, url, tell, killed).await;
     every_acknowledged_event_comes_once_and_in_order(Sdk::TowerMcp, connect).await;
+}
+
+async fn the_clients_of_typescript_get_what_was_acknowledged(sdk: Sdk, how: &str) {
+    for version in ["typescript", "typescript2"] {
+        eprintln!("{version}");
+        let connect =
+            async |url: String, tell, killed| typescript::run(version, how, &url, tell, killed);
+        every_acknowledged_event_comes_once_and_in_order(sdk, connect).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs what tests/interop/run.sh installs"]
+async fn the_clients_of_typescript_connect_again_to_a_killed_server_of_rmcp() {
+    the_clients_of_typescript_get_what_was_acknowledged(Sdk::Rmcp, "reconnect").await;
+}
+
+#[tokio::test]
+#[ignore = "needs what tests/interop/run.sh installs"]
+async fn the_clients_of_typescript_connect_again_to_a_killed_server_of_tower_mcp() {
+    the_clients_of_typescript_get_what_was_acknowledged(Sdk::TowerMcp, "reconnect").await;
+}
+
+#[tokio::test]
+#[ignore = "needs what tests/interop/run.sh installs"]
+async fn the_clients_of_typescript_return_to_a_killed_server_of_rmcp() {
+    the_clients_of_typescript_get_what_was_acknowledged(Sdk::Rmcp, "return").await;
 }
 
 /// One server goes on while the other takes the session over.

@@ -31,6 +31,9 @@ const PATH: &str = "MCP_STORE_TEST_RESUME_PATH";
 const SDK: &str = "MCP_STORE_TEST_RESUME_SDK";
 const PORT: &str = "MCP_STORE_TEST_RESUME_PORT";
 
+/// After how long clients are asked to try again.
+const RETRY: Duration = Duration::from_millis(20);
+
 /// How long a step takes.
 const STEP: Duration = Duration::from_millis(1);
 
@@ -129,7 +132,9 @@ pub(crate) async fn run() {
     let app = if sdk == format!("{:?}", Sdk::Rmcp) {
         let mut config = StreamableHttpServerConfig::default();
         config.session_store = Some(sessions);
-        let manager = rmcp_session::local::LocalSessionManager::default();
+        config.sse_retry = Some(RETRY);
+        let mut manager = rmcp_session::local::LocalSessionManager::default();
+        manager.session_config.sse_retry = Some(RETRY);
         let manager = Arc::new(manager.with_event_store(events));
         let mcp = StreamableHttpService::new(|| Ok(Counter), manager, config);
         Router::new().nest_service("/mcp", mcp)

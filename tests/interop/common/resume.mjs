@@ -1,0 +1,95 @@
+// A client that goes on with a stream where it was when its server was killed. It calls the tool
+// `count` and prints each step that it hears of.
+//
+//     node resume.mjs reconnect URL    the transport connects again by itself
+//     node resume.mjs return URL       the client closes after some steps, and when a line comes on
+//                                      standard input another one goes on in its place
+//
+// `tests/resume` kills the servers and compares what is heard with what they had told. What the
+// SDK leaves to its user, or cannot do:
+//   - Which event came last is told for the stream of a call alone (`onresumptiontoken`), so that
+//     nobody can return to a server which tells progress on the stream of the session.
+//   - A stream that was taken up and breaks off again before an event came is opened without an id.
+//   - After `maxRetries` attempts, 2 by default, the transport gives up.
+//   - `resumeStream` makes one attempt.
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const HEARD_BEFORE_LEAVING = 3;
+const RETRY_MS = 20;
+
+/**
+ * `sdk` adapts one version of the SDK:
+ *   client(identity, onProgress)   `onProgress` gets the parameters of the notifications
+ *   streamable(url, options)       the transport
+ *   tool(client, params, options)  calls a tool
+ */
+export async function resume(sdk) {
+  const [mode, url] = process.argv.slice(2);
+  let steps = 0;
+  let onStep = () => {};
+
+  async function connect(options) {
+    const client = sdk.client({ name: "resume", version: "1.0.0" }, ({ progress }) => {
+      console.log(progress);
+      steps += 1;
+      onStep();
+    });
+    const transport = sdk.streamable(new URL(url), {
+      reconnectionOptions: {
+        initialReconnectionDelay: RETRY_MS,
+        maxReconnectionDelay: RETRY_MS,
+        reconnectionDelayGrowFactor: 1,
+        maxRetries: 1500,
+      },
+      ...options,
+    });
+    await client.connect(transport);
+    return { client, transport };
+  }
+
+  /** Begins the call, on which the server counts for ever. */
+  async function count(onresumptiontoken) {
+    // The transport opens the stream of the session when it has connected, and does not say when.
+    let onListening;
+    const listening = new Promise((resolve) => { onListening = resolve; });
+    const connected = await connect({
+      async fetch(url, init) {
+        const response = await fetch(url, init);
+        if (init.method === "GET") onListening();
+        return response;
+      },
+    });
+    await listening;
+    const params = { name: "count", arguments: {}, _meta: { progressToken: "p" } };
+    // Goes with the server that is killed, or with the client.
+    sdk.tool(connected.client, params, { onresumptiontoken }).catch(() => {});
+    return connected;
+  }
+
+  const modes = {
+    reconnect: () => count(),
+
+    async return() {
+      let token;
+      const onresumptiontoken = (id) => { token = id; };
+      const { client, transport } = await count(onresumptiontoken);
+      const { sessionId, protocolVersion } = transport;
+      while (steps < HEARD_BEFORE_LEAVING) await new Promise((resolve) => { onStep = resolve; });
+      await client.close();
+
+      await once(process.stdin, "data");
+      const next = await connect({ sessionId });
+      next.transport.setProtocolVersion(protocolVersion);
+      for (;;) {
+        try {
+          return await next.transport.resumeStream(token, { onresumptiontoken });
+        } catch {
+          // The next server may not listen yet.
+          await sleep(RETRY_MS);
+        }
+      }
+    },
+  };
+  await modes[mode]();
+}
