@@ -68,6 +68,15 @@ impl Terminal {
         (&*self.pty).write_all(keys.as_bytes()).unwrap();
     }
 
+    /// Sends it a signal of this name.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let kill = std::process::Command::new("kill")
+            .args(["-s", name, &id])
+            .status();
+        assert!(kill.unwrap().success());
+    }
+
     pub(crate) fn screen(&self) -> &vt100::Screen {
         self.screen.screen()
     }

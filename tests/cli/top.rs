@@ -72,6 +72,28 @@ fn top_ends_on_esc_and_on_ctrl_c() {
 }
 
 #[test]
+fn top_leaves_the_terminal_as_it_was_when_a_signal_ends_it() {
+    for (signal, code) in [("HUP", 129), ("INT", 130), ("TERM", 143)] {
+        let (_dir, path) = fresh();
+        let mut terminal = shown(&path, &[]);
+        terminal.signal(signal);
+        assert_eq!(terminal.wait_for_end().code(), Some(code));
+        assert_restored(&terminal);
+    }
+}
+
+#[test]
+fn top_goes_on_after_ctrl_z() {
+    let (_dir, path) = fresh();
+    let mut terminal = shown(&path, &[]);
+    terminal.press("\x1aw");
+    terminal.wait_for("last 1 h");
+    terminal.press("q");
+    assert!(terminal.wait_for_end().success());
+    assert_restored(&terminal);
+}
+
+#[test]
 fn top_restores_the_terminal_before_it_tells_of_an_error() {
     let (_dir, path) = fresh();
     let mut terminal = shown(&path, &[]);

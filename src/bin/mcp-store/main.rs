@@ -1,6 +1,7 @@
 //! `mcp-store`: asks what was recorded, and records what passes through a proxy.
 
 mod args;
+mod background;
 mod commands;
 mod failure;
 mod interrupt;

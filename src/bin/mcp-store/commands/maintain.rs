@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,6 +12,7 @@ use serde::Serialize;
 use tower_mcp_store::maintenance::{Maintenance, Outcome, Progress, Step};
 
 use crate::args::Prune;
+use crate::background;
 use crate::failure::{self, Failure};
 use crate::interrupt::interrupted;
 use crate::output::{self, Align, Cell, Column, Output, Table};
@@ -180,17 +180,12 @@ impl Work {
 fn flag(tell: impl FnOnce() + Send + 'static) -> io::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&flag);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let wait = async move {
+    background::spawn("interrupt", async move {
         interrupted().await;
         set.store(true, Ordering::Relaxed);
         tell();
         interrupted().await;
         std::process::exit(130);
-    };
-    let name = thread::Builder::new().name("interrupt".to_owned());
-    name.spawn(move || runtime.block_on(wait))?;
+    })?;
     Ok(flag)
 }

@@ -7,10 +7,12 @@ mod pulse;
 mod sample;
 mod state;
 mod table;
+mod told;
 mod view;
 
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
@@ -54,7 +56,11 @@ pub(crate) fn run(db: &Path, args: Top, output: &Output) -> Result<(), Failure> 
     style::force_color_output(view.theme.colored);
     let shown = ratatui::try_init()
         .map_err(Failure::from)
-        .and_then(|terminal| show(terminal, feed, &view));
+        .and_then(|terminal| {
+            let terminal = Arc::new(Mutex::new(terminal));
+            told::end_when_told(&terminal)?;
+            show(&terminal, feed, &view)
+        });
     // A panic restores it as well, before it is told.
     let restored = ratatui::try_restore();
     shown?;
@@ -62,7 +68,7 @@ pub(crate) fn run(db: &Path, args: Top, output: &Output) -> Result<(), Failure> 
 }
 
 /// Shows what is written until the user has seen enough.
-fn show(mut terminal: DefaultTerminal, mut feed: Feed<'_>, view: &View) -> Result<(), Failure> {
+fn show(terminal: &Mutex<DefaultTerminal>, mut feed: Feed<'_>, view: &View) -> Result<(), Failure> {
     let mut state = State::default();
     let mut due = Instant::now();
     loop {
@@ -71,7 +77,10 @@ fn show(mut terminal: DefaultTerminal, mut feed: Feed<'_>, view: &View) -> Resul
             state.update(feed.ask(state.range(), time::now())?);
             due = Instant::now() + REFRESH.max(begun.elapsed() * REST);
         }
-        terminal.draw(|frame| view.draw(frame, &state))?;
+        terminal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .draw(|frame| view.draw(frame, &state))?;
         if !event::poll(due.saturating_duration_since(Instant::now()))? {
             continue;
         }

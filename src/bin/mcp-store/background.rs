@@ -1,0 +1,17 @@
+//! Waiting beside what the command does.
+
+use std::io;
+use std::thread;
+
+/// Waits on a thread of its own, which ends with the program.
+pub(crate) fn spawn(
+    name: &str,
+    waiting: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let thread = thread::Builder::new().name(name.to_owned());
+    thread.spawn(move || runtime.block_on(waiting))?;
+    Ok(())
+}
