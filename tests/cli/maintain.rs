@@ -112,6 +112,44 @@ fn pruning_and_shrinking_lose_nothing_of_a_running_writer() {
     assert_eq!(requests(&path), 11_000 + i64::try_from(written).unwrap());
 }
 
+/// A bar shows how far it is, and then what was done stands alone.
+#[cfg(unix)]
+fn shows_a_bar(path: &Path, args: &[&str], step: &str, done: &str) {
+    let mut terminal = crate::terminal::Terminal::start(path, args);
+    terminal.wait_for(step);
+    assert!(terminal.wait_for_end().success());
+    let screen = terminal.screen().contents();
+    assert!(screen.contains(done) && !screen.contains(step), "{screen}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_terminal_shows_how_far_the_work_is() {
+    let (_dir, path) = file(20_000);
+    let bar = "removing rows";
+    let prune = ["prune", "--before", "0s"];
+    shows_a_bar(&path, &prune, bar, " rows\nreturned ");
+    let (_dir, path) = fixture(4);
+    insert(&path, 20_000);
+    shows_a_bar(&path, &["vacuum"], "writing the file anew", "returned ");
+}
+
+#[test]
+fn a_pipe_gets_no_bar() {
+    let (_dir, path) = file(20_000);
+    for args in [BEFORE, &["vacuum"]] {
+        let output = command(&path, args).output().unwrap();
+        assert!(output.status.success());
+        let shown = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        let [done, beside] = &shown;
+        assert!(
+            done.contains("returned ") && !done.contains('\x1b'),
+            "{done}"
+        );
+        assert_eq!(beside, "");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interruption_leaves_a_whole_file_and_says_so() {
