@@ -1,8 +1,11 @@
 //! Sessions.
 
+use std::borrow::Cow;
+
 use rusqlite::{Row, params_from_iter, types::Value};
 
 use super::Reader;
+use super::filter::Filter;
 use super::found::Found;
 use super::reader::Source;
 use super::row::{number, optional_number, optional_text, text};
@@ -97,6 +100,28 @@ impl Reader {
                 }),
             }
         })
+    }
+
+    /// The whole id, as it is stored, of the session that
+    /// [`find_session`](Self::find_session) finds; where there is none, of the one
+    /// whose whole id this is and of which nothing is known but its requests.
+    pub fn find_session_id(&self, id: &str) -> Result<Found<String>, QueryError> {
+        match self.find_session(id)? {
+            Found::One(session) => return Ok(Found::One(session.session_id)),
+            Found::Several(ids) => return Ok(Found::Several(ids)),
+            Found::Nothing => {}
+        }
+        let hashed = self.read(|source| source.hashed(id).map(Cow::into_owned))?;
+        for id in [id.to_owned(), hashed] {
+            let filter = Filter {
+                session: Some(id.clone()),
+                ..Filter::default()
+            };
+            if !self.logs(&filter, 1, None)?.is_empty() {
+                return Ok(Found::One(id));
+            }
+        }
+        Ok(Found::Nothing)
     }
 }
 

@@ -180,3 +180,31 @@ fn a_session_is_found_by_the_id_of_its_client_where_ids_are_hashed() {
         assert_eq!(json(&path, &["logs", "--session", id]).len(), 1, "{id}");
     }
 }
+
+#[test]
+fn a_session_of_which_there_are_only_requests_is_found_by_its_id() {
+    let id = "1868a90c-5f4e-4d4b-9a1c-7fe0a3b2c1d0";
+    for hashed in [false, true] {
+        let (_dir, path) = fresh();
+        let store = Store::builder(&path).hash_session_ids(hashed);
+        let store = store.open().unwrap();
+        for id in [id, id, "other"] {
+            let mut event = request();
+            event.session_id = Some(id.into());
+            store.record(StoreEvent::Request(event));
+        }
+        store.shutdown(LONG).unwrap();
+        let session = &json(&path, &["session", id])[0];
+        assert_eq!(session["requests"].as_array().unwrap().len(), 2);
+        let stored = session["session_id"].as_str().unwrap();
+        assert_eq!(stored.starts_with("hashed:"), hashed, "{stored}");
+        for id in [id, stored] {
+            assert_eq!(json(&path, &["logs", "--session", id]).len(), 2, "{id}");
+        }
+        let table = stdout(&path, &["session", id]);
+        assert!(
+            table.starts_with(&format!("session  {stored}\n")),
+            "{table}"
+        );
+    }
+}

@@ -15,7 +15,7 @@ pub(crate) mod sql;
 pub(crate) mod stats;
 pub(crate) mod top;
 
-use tower_mcp_store::query::{Filter, Found, Reader, Session};
+use tower_mcp_store::query::{Filter, Found, Reader};
 
 use crate::args::Filters;
 use crate::failure::Failure;
@@ -25,24 +25,13 @@ fn filter(reader: &Reader, mut filters: Filters) -> Result<Filter, Failure> {
     let session = filters.session.take();
     let mut filter = filters.filter();
     if let Some(id) = session {
-        filter.session = Some(match reader.find_session(&id)? {
-            Found::One(session) => session.session_id,
-            // A request may name a session of which nothing else is known.
+        filter.session = Some(match reader.find_session_id(&id)? {
+            Found::One(id) => id,
             Found::Nothing => id,
             Found::Several(ids) => return Err(several("session", &id, &ids)),
         });
     }
     Ok(filter)
-}
-
-fn find_session(reader: &Reader, id: &str) -> Result<Session, Failure> {
-    match reader.find_session(id)? {
-        Found::One(session) => Ok(session),
-        Found::Nothing => Err(Failure::NotFound(format!(
-            "no session whose id begins with {id}; `mcp-store sessions` lists them"
-        ))),
-        Found::Several(ids) => Err(several("session", id, &ids)),
-    }
 }
 
 fn several(what: &str, id: &str, ids: &[String]) -> Failure {

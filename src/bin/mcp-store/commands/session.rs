@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
-use tower_mcp_store::query::{Filter, Request, Session};
+use tower_mcp_store::query::{Filter, Found, Request, Session};
 
 use super::{logs, sessions};
 use crate::args;
@@ -14,24 +14,53 @@ use crate::time;
 #[derive(Serialize)]
 struct Whole<'a> {
     #[serde(flatten)]
-    session: &'a Session,
+    known: Known<'a>,
     requests: &'a [Request],
+}
+
+/// What is known of the session.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Known<'a> {
+    All(&'a Session),
+    /// Only that requests name it.
+    Id {
+        session_id: &'a str,
+    },
 }
 
 pub(crate) fn run(db: &Path, args: &args::Session, output: &mut Output) -> Result<(), Failure> {
     let reader = failure::open(db)?;
-    let session = super::find_session(&reader, &args.id)?;
+    let id = match reader.find_session_id(&args.id)? {
+        Found::One(id) => id,
+        Found::Several(ids) => return Err(super::several("session", &args.id, &ids)),
+        Found::Nothing => {
+            return Err(Failure::NotFound(format!(
+                "no session whose id begins with {}; `mcp-store sessions` lists them",
+                args.id
+            )));
+        }
+    };
+    let session = reader.find_session(&id)?.one();
+    // Not another whose id begins with this one.
+    let session = session.filter(|session| session.session_id == id);
+    let known = match &session {
+        Some(session) => Known::All(session),
+        None => Known::Id { session_id: &id },
+    };
     let mut filter = Filter::default();
-    filter.session = Some(session.session_id.clone());
+    filter.session = Some(id.clone());
     let mut requests = reader.logs(&filter, args.tail, None)?;
     requests.reverse();
     if output.is_json() {
-        return Ok(output.json(&Whole {
-            session: &session,
-            requests: &requests,
-        })?);
+        let requests = &requests;
+        return Ok(output.json(&Whole { known, requests })?);
     }
-    fields(&session).write(output)?;
+    match known {
+        Known::All(session) => fields(session),
+        Known::Id { session_id } => Fields::default().field("session", session_id),
+    }
+    .write(output)?;
     output.line("")?;
     logs::write(output, &requests)
 }
