@@ -2,12 +2,10 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json as value};
 use tempfile::TempDir;
-use tower_mcp_store::{
-    RequestEvent, RequestStatus, Retention, SchemaVersionEvent, Store, StoreEvent,
-};
+use tower_mcp_store::{RequestEvent, RequestStatus, SchemaVersionEvent, StoreEvent};
 
 use crate::run::{command, failed, json, on_lines_of, stdout};
-use crate::support::{LONG, fixture, fresh};
+use crate::support::{fixture, recorded};
 
 /// 2026-04-01T00:00:00Z.
 const START: i64 = 1_775_001_600_000;
@@ -27,17 +25,6 @@ fn call(ts: i64, tool: &str, status: RequestStatus, latency_us: u64) -> StoreEve
     event.tool = Some(tool.into());
     event.latency_us = latency_us;
     StoreEvent::Request(event)
-}
-
-fn recorded(events: impl IntoIterator<Item = StoreEvent>) -> (TempDir, PathBuf) {
-    let (dir, path) = fresh();
-    let store = Store::builder(&path).retention(Retention::unlimited());
-    let store = store.open().unwrap();
-    for event in events {
-        store.record(event);
-    }
-    store.shutdown(LONG).unwrap();
-    (dir, path)
 }
 
 /// A server whose tool `search` requires another argument from the second hour

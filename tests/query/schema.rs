@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tower_mcp_store::query::{Reader, SchemaFilter, Severity, Usage, Window};
-use tower_mcp_store::{
-    RequestEvent, RequestStatus, Retention, SchemaVersionEvent, Store, StoreEvent,
-};
+use tower_mcp_store::{RequestEvent, RequestStatus, SchemaVersionEvent, StoreEvent};
 
-use crate::support::{LONG, fresh};
+use crate::support::recorded;
 
 const TOOLS: &str = "tools/list";
 
@@ -39,14 +37,7 @@ fn call(ts: i64, tool: &str, status: RequestStatus, latency_us: u64) -> StoreEve
 
 /// A reader of a file that holds these.
 fn reader(events: impl IntoIterator<Item = StoreEvent>) -> (tempfile::TempDir, Reader) {
-    let (dir, path) = fresh();
-    // What is told here is long ago.
-    let store = Store::builder(&path).retention(Retention::unlimited());
-    let store = store.open().unwrap();
-    for event in events {
-        store.record(event);
-    }
-    store.shutdown(LONG).unwrap();
+    let (dir, path) = recorded(events);
     (dir, Reader::open(&path).unwrap())
 }
 

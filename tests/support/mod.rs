@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
-use tower_mcp_store::{RequestEvent, RequestStatus, Store, StoreEvent};
+use tower_mcp_store::{RequestEvent, RequestStatus, Retention, Store, StoreEvent};
 
 /// Longer than anything here takes; only a test that fails waits for it.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
@@ -65,6 +65,19 @@ pub(crate) fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
             (name, std::fs::read(entry.path()).unwrap_or_default())
         })
         .collect()
+}
+
+/// A file that holds these.
+pub(crate) fn recorded(events: impl IntoIterator<Item = StoreEvent>) -> (TempDir, PathBuf) {
+    let (dir, path) = fresh();
+    // What tests tell may be long ago.
+    let store = Store::builder(&path).retention(Retention::unlimited());
+    let store = store.open().unwrap();
+    for event in events {
+        store.record(event);
+    }
+    store.shutdown(LONG).unwrap();
+    (dir, path)
 }
 
 /// A request as the layer would record it.

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
-use clap::builder::TypedValueParser as _;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Args as Arguments, ColorChoice, Parser, Subcommand};
 use tower_mcp_store::query::{Filter, Window};
 use tower_mcp_store::{EndReason, RequestStatus};
@@ -84,15 +83,8 @@ pub(crate) enum Command {
 pub(crate) struct Filters {
     #[command(flatten)]
     pub(crate) window: WindowArgs,
-    /// Of this recording point
-    #[arg(long, value_name = "NAME")]
-    pub(crate) proxy: Option<String>,
-    /// Of this JSON-RPC method
-    #[arg(long)]
-    pub(crate) method: Option<String>,
-    /// That call this tool
-    #[arg(long)]
-    pub(crate) tool: Option<String>,
+    #[command(flatten)]
+    pub(crate) calls: Calls,
     /// That aim at this URI, prompt or task
     #[arg(long)]
     pub(crate) target: Option<String>,
@@ -103,7 +95,7 @@ pub(crate) struct Filters {
     #[arg(long, value_name = "NAME")]
     pub(crate) client: Option<String>,
     /// That ended like this
-    #[arg(long, value_parser = statuses())]
+    #[arg(long, value_parser = named(&RequestStatus::ALL, RequestStatus::as_str))]
     pub(crate) status: Option<RequestStatus>,
     /// Whose tool failed although the call succeeded
     #[arg(long)]
@@ -112,8 +104,22 @@ pub(crate) struct Filters {
     #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
     pub(crate) error_code: Option<String>,
     /// Without an ordinary answer, for this reason
-    #[arg(long, value_name = "REASON", value_parser = end_reasons())]
+    #[arg(long, value_name = "REASON", value_parser = named(EndReason::ALL, EndReason::as_str))]
     pub(crate) end_reason: Option<EndReason>,
+}
+
+/// Calls of what.
+#[derive(Debug, Arguments)]
+pub(crate) struct Calls {
+    /// Of this recording point
+    #[arg(long, value_name = "NAME")]
+    pub(crate) proxy: Option<String>,
+    /// Of this JSON-RPC method
+    #[arg(long)]
+    pub(crate) method: Option<String>,
+    /// That call this tool
+    #[arg(long)]
+    pub(crate) tool: Option<String>,
 }
 
 /// When.
@@ -159,15 +165,8 @@ pub(crate) struct Stats {
     /// Before this time
     #[arg(long, value_name = "TIME", value_parser = time::moment)]
     pub(crate) until: Option<i64>,
-    /// Of this recording point
-    #[arg(long, value_name = "NAME")]
-    pub(crate) proxy: Option<String>,
-    /// Of this JSON-RPC method
-    #[arg(long)]
-    pub(crate) method: Option<String>,
-    /// That call this tool
-    #[arg(long)]
-    pub(crate) tool: Option<String>,
+    #[command(flatten)]
+    pub(crate) calls: Calls,
 }
 
 #[derive(Debug, Arguments)]
@@ -299,9 +298,9 @@ impl Filters {
     pub(crate) fn filter(self) -> Filter {
         let mut filter = Filter::default();
         filter.window = self.window.window();
-        filter.proxy = self.proxy;
-        filter.method = self.method;
-        filter.tool = self.tool;
+        filter.proxy = self.calls.proxy;
+        filter.method = self.calls.method;
+        filter.tool = self.calls.tool;
         filter.target = self.target;
         filter.client = self.client;
         filter.status = self.status;
@@ -312,19 +311,15 @@ impl Filters {
     }
 }
 
-fn statuses() -> impl clap::builder::TypedValueParser<Value = RequestStatus> {
-    let all = RequestStatus::ALL;
-    PossibleValuesParser::new(all.map(RequestStatus::as_str)).try_map(move |text| {
-        let found = all.into_iter().find(|status| status.as_str() == text);
-        found.ok_or("there is no such status")
-    })
-}
-
-fn end_reasons() -> impl clap::builder::TypedValueParser<Value = EndReason> {
-    let names = EndReason::ALL.iter().map(|reason| reason.as_str());
-    PossibleValuesParser::new(names).try_map(|text| {
-        let found = EndReason::ALL.iter().find(|it| it.as_str() == text);
-        found.copied().ok_or("there is no such reason")
+/// One of these, by its name.
+fn named<T: Copy + Send + Sync + 'static>(
+    all: &'static [T],
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    let names = all.iter().map(|one| name(*one));
+    PossibleValuesParser::new(names).try_map(move |text| {
+        let found = all.iter().find(|one| name(**one) == text);
+        found.copied().ok_or("there is no such name")
     })
 }
 

@@ -24,11 +24,7 @@ const COLUMNS: [Column; 9] = [
 pub(crate) fn run(db: &Path, args: Clients, output: &mut Output) -> Result<(), Failure> {
     let reader = failure::open(db)?;
     let rows = reader.clients(args.window.window(), args.proxy.as_deref())?;
-    if output.is_json() {
-        return Ok(rows.iter().try_for_each(|row| output.json(row))?);
-    }
-    let cells: Vec<Vec<Cell>> = rows.iter().map(cells).collect();
-    Ok(output.table(&COLUMNS, &cells, "clients")?)
+    Ok(output.list(&rows, "clients", &COLUMNS, cells)?)
 }
 
 fn cells(row: &Client) -> Vec<Cell> {

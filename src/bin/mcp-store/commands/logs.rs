@@ -59,11 +59,7 @@ pub(crate) fn run(db: &Path, args: Logs, output: &mut Output) -> Result<(), Fail
 
 /// Writes requests in this order, and nothing after them.
 pub(crate) fn write(output: &mut Output, rows: &[Request]) -> Result<(), Failure> {
-    if output.is_json() {
-        return Ok(rows.iter().try_for_each(|row| output.json(row))?);
-    }
-    let cells: Vec<Vec<Cell>> = rows.iter().map(cells).collect();
-    Ok(output.table(&COLUMNS, &cells, "requests")?)
+    Ok(output.list(rows, "requests", &COLUMNS, cells)?)
 }
 
 /// Writes more requests under those that were written before.

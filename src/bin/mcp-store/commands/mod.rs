@@ -25,18 +25,26 @@ fn filter(reader: &Reader, mut filters: Filters) -> Result<Filter, Failure> {
     let session = filters.session.take();
     let mut filter = filters.filter();
     if let Some(id) = session {
-        filter.session = Some(match reader.find_session_id(&id)? {
-            Found::One(id) => id,
-            Found::Nothing => id,
-            Found::Several(ids) => return Err(several("session", &id, &ids)),
-        });
+        let found = one("session", &id, reader.find_session_id(&id)?)?;
+        filter.session = Some(found.unwrap_or(id));
     }
     Ok(filter)
 }
 
-fn several(what: &str, id: &str, ids: &[String]) -> Failure {
-    Failure::Told(format!(
-        "more than one {what} begins with {id}; give more of its id: {}",
-        ids.join(", ")
-    ))
+/// What was found, unless it could be one of several.
+fn one<T>(what: &str, id: &str, found: Found<T>) -> Result<Option<T>, Failure> {
+    match found {
+        Found::One(found) => Ok(Some(found)),
+        Found::Nothing => Ok(None),
+        Found::Several(ids) => Err(Failure::Told(format!(
+            "more than one {what} begins with {id}; give more of its id: {}",
+            ids.join(", ")
+        ))),
+    }
+}
+
+/// What was found, if it is one.
+fn the_one<T>(what: &str, id: &str, found: Found<T>, hint: &str) -> Result<T, Failure> {
+    one(what, id, found)?
+        .ok_or_else(|| Failure::NotFound(format!("no {what} whose id begins with {id}; {hint}")))
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tower_mcp_store::query::{Found, Request};
+use tower_mcp_store::query::Request;
 
 use super::logs;
 use crate::args::One;
@@ -11,16 +11,9 @@ use crate::output::{self, Fields, Output};
 use crate::time;
 
 pub(crate) fn run(db: &Path, args: &One, output: &mut Output) -> Result<(), Failure> {
-    let request = match failure::open(db)?.find_request(&args.id)? {
-        Found::One(request) => request,
-        Found::Several(ids) => return Err(super::several("request", &args.id, &ids)),
-        Found::Nothing => {
-            return Err(Failure::NotFound(format!(
-                "no request whose id begins with {}; `mcp-store logs --json` shows ids",
-                args.id
-            )));
-        }
-    };
+    let found = failure::open(db)?.find_request(&args.id)?;
+    let hint = "`mcp-store logs --json` shows ids";
+    let request = super::the_one("request", &args.id, found, hint)?;
     if output.is_json() {
         return Ok(output.json(&request)?);
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
-use tower_mcp_store::query::{Filter, Found, Request, Session};
+use tower_mcp_store::query::{Filter, Request, Session};
 
 use super::{logs, sessions};
 use crate::args;
@@ -31,16 +31,9 @@ enum Known<'a> {
 
 pub(crate) fn run(db: &Path, args: &args::Session, output: &mut Output) -> Result<(), Failure> {
     let reader = failure::open(db)?;
-    let id = match reader.find_session_id(&args.id)? {
-        Found::One(id) => id,
-        Found::Several(ids) => return Err(super::several("session", &args.id, &ids)),
-        Found::Nothing => {
-            return Err(Failure::NotFound(format!(
-                "no session whose id begins with {}; `mcp-store sessions` lists them",
-                args.id
-            )));
-        }
-    };
+    let found = reader.find_session_id(&args.id)?;
+    let hint = "`mcp-store sessions` lists them";
+    let id = super::the_one("session", &args.id, found, hint)?;
     let session = reader.find_session(&id)?.one();
     // Not another whose id begins with this one.
     let session = session.filter(|session| session.session_id == id);

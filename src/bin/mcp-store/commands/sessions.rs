@@ -31,11 +31,7 @@ pub(crate) fn run(db: &Path, args: Sessions, output: &mut Output) -> Result<(), 
     filter.active = args.active;
     let mut rows = reader.sessions(&filter, args.tail)?;
     rows.reverse();
-    if output.is_json() {
-        return Ok(rows.iter().try_for_each(|row| output.json(row))?);
-    }
-    let cells: Vec<Vec<Cell>> = rows.iter().map(cells).collect();
-    Ok(output.table(&COLUMNS, &cells, "sessions")?)
+    Ok(output.list(&rows, "sessions", &COLUMNS, cells)?)
 }
 
 fn cells(row: &Session) -> Vec<Cell> {

@@ -45,9 +45,9 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
     let mut filter = StatsFilter::default();
     filter.window = Window::since(args.since);
     filter.window.until = args.until.unwrap_or(filter.window.until);
-    filter.proxy = args.proxy;
-    filter.method = args.method;
-    filter.tool = args.tool;
+    filter.proxy = args.calls.proxy;
+    filter.method = args.calls.method;
+    filter.tool = args.calls.tool;
     let stats = reader.stats(&filter)?;
     if output.is_json() {
         return write_json(&stats, filter.window, output);

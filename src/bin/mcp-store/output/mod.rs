@@ -57,6 +57,21 @@ impl Output {
         writeln!(self.stdout, "{text}")
     }
 
+    /// Writes what was found, each as an object or as a row of a table.
+    pub(crate) fn list<T: Serialize>(
+        &mut self,
+        found: &[T],
+        things: &str,
+        columns: &[Column],
+        cells: fn(&T) -> Vec<Cell>,
+    ) -> io::Result<()> {
+        if self.is_json() {
+            return found.iter().try_for_each(|one| self.json(one));
+        }
+        let rows: Vec<Vec<Cell>> = found.iter().map(cells).collect();
+        self.table(columns, &rows, things)
+    }
+
     /// Writes a table, or tells a person that there is nothing to write.
     pub(crate) fn table(
         &mut self,

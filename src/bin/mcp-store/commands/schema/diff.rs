@@ -51,17 +51,17 @@ pub(super) fn run(
         )));
     }
     let comparisons = reader.compare(filter, from, to)?;
-    let mut rows: Vec<(&Comparison, &Difference)> = Vec::new();
+    let mut lines: Vec<Line<'_>> = Vec::new();
     for comparison in &comparisons {
-        rows.extend(comparison.differences.iter().map(|one| (comparison, one)));
+        lines.extend(
+            comparison
+                .differences
+                .iter()
+                .map(|one| line(comparison, one)),
+        );
     }
-    rows.sort_by_key(|(_, difference)| std::cmp::Reverse(difference.severity));
-    if output.is_json() {
-        let mut json = |row: &(_, _)| output.json(&line(row.0, row.1));
-        return Ok(rows.iter().try_for_each(&mut json)?);
-    }
-    let cells: Vec<Vec<Cell>> = rows.iter().map(|row| cells(row.0, row.1)).collect();
-    Ok(output.table(&COLUMNS, &cells, "differences")?)
+    lines.sort_by_key(|line| std::cmp::Reverse(line.difference.severity));
+    Ok(output.list(&lines, "differences", &COLUMNS, cells)?)
 }
 
 fn line<'a>(comparison: &'a Comparison, difference: &'a Difference) -> Line<'a> {
@@ -75,7 +75,8 @@ fn line<'a>(comparison: &'a Comparison, difference: &'a Difference) -> Line<'a> 
     }
 }
 
-fn cells(comparison: &Comparison, difference: &Difference) -> Vec<Cell> {
+fn cells(line: &Line<'_>) -> Vec<Cell> {
+    let difference = line.difference;
     let tone = match difference.severity {
         Severity::Breaking => Tone::Bad,
         Severity::Compatible => Tone::Good,
@@ -84,9 +85,9 @@ fn cells(comparison: &Comparison, difference: &Difference) -> Vec<Cell> {
     let path = Some(&difference.path).filter(|path| !path.is_empty());
     vec![
         Cell::toned(difference.severity.as_str(), tone),
-        Cell::new(&comparison.proxy),
-        super::upstream(&comparison.upstream_url),
-        Cell::new(&comparison.method),
+        Cell::new(line.proxy),
+        super::upstream(line.upstream_url),
+        Cell::new(line.method),
         Cell::of(difference.item.as_ref(), String::clone),
         Cell::of(path, String::clone),
         Cell::of(difference.before.as_ref(), String::clone),

@@ -36,12 +36,9 @@ pub(super) fn run(
     filter: &SchemaFilter,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let rows = reader.snapshots(filter)?;
-    if output.is_json() {
-        return Ok(rows.iter().try_for_each(|row| output.json(&line(row)))?);
-    }
-    let cells: Vec<Vec<Cell>> = rows.iter().map(cells).collect();
-    Ok(output.table(&COLUMNS, &cells, "listings")?)
+    let snapshots = reader.snapshots(filter)?;
+    let lines: Vec<Line<'_>> = snapshots.iter().map(line).collect();
+    Ok(output.list(&lines, "listings", &COLUMNS, cells)?)
 }
 
 fn line(row: &Snapshot) -> Line<'_> {
@@ -52,8 +49,8 @@ fn line(row: &Snapshot) -> Line<'_> {
     }
 }
 
-fn cells(row: &Snapshot) -> Vec<Cell> {
-    let line = line(row);
+fn cells(line: &Line<'_>) -> Vec<Cell> {
+    let row = line.snapshot;
     let (state, tone) = match row.stale_since {
         None => ("current", Tone::Good),
         Some(_) => ("stale", Tone::Doubtful),
