@@ -158,7 +158,10 @@ fn scripts_and_a_manual_are_written() {
         assert!(stdout(&path, &["completions", shell]).contains("mcp-store"));
     }
     let manual = stdout(&path, &["man"]);
-    assert!(manual.contains(".TH mcp-store"), "{manual}");
+    assert!(manual.contains(".TH mcp-store 1"), "{manual}");
+    let manual = stdout(&path, &["man", "logs"]);
+    assert!(manual.contains(".TH mcp-store-logs 1"), "{manual}");
+    assert!(manual.contains("follow") && manual.contains("The file that was recorded into"));
 }
 
 #[test]

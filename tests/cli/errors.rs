@@ -44,6 +44,9 @@ fn what_is_not_understood_has_exit_code_2() {
         &["logs", "--since", "whenever"],
         &["logs", "--status", "fine"],
         &["slow", "--threshold", "5"],
+        &["logs", "--since", "1m", "--until", "1h"],
+        &["stats", "--until", "2d"],
+        &["man", "nothing"],
         &["nothing"],
         &[],
     ] {

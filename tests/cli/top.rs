@@ -124,7 +124,7 @@ fn top_needs_a_terminal() {
     let (_dir, path) = fresh();
     Store::open(&path).unwrap().shutdown(LONG).unwrap();
     let error = failed(2, &path, &["top"]);
-    assert!(error.contains("standard output is none"), "{error}");
+    assert!(error.contains("draws on a terminal"), "{error}");
 }
 
 #[test]

@@ -7,7 +7,12 @@ use clap::{ArgGroup, Args as Arguments, ColorChoice, Parser, Subcommand};
 use tower_mcp_store::query::{Filter, Window};
 use tower_mcp_store::{EndReason, RequestStatus};
 
+use crate::failure::Failure;
+use crate::output;
 use crate::time;
+
+/// Over the options that every command has.
+const EVERYWHERE: &str = "Options of every command";
 
 /// Ask what an MCP server was asked: who called which tool, when, how long it took, how it ended
 #[derive(Debug, Parser)]
@@ -20,13 +25,14 @@ use crate::time;
 pub(crate) struct Args {
     /// The file that was recorded into
     #[arg(long, global = true, value_name = "PATH", env = "MCP_STORE_DB")]
-    #[arg(default_value = "./mcp-store.db")]
+    #[arg(default_value = "./mcp-store.db", help_heading = EVERYWHERE)]
     pub(crate) db: PathBuf,
     /// One JSON object per line, its fields named like the columns, times in UTC
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
     /// Whether to colour tables; `auto` does on a terminal unless NO_COLOR is set
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(help_heading = EVERYWHERE)]
     pub(crate) color: ColorChoice,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -71,11 +77,14 @@ pub(crate) enum Command {
     /// space on the disk for as long.
     Vacuum,
     /// Ask in SQL, read-only
+    ///
+    /// The views calls, tool_stats, hourly_stats and client_stats are made to be asked, the
+    /// tables requests, sessions, losses and schema_changes are what they are made of.
     Sql(Sql),
     /// A completion script for a shell, to standard output
     Completions(Completions),
-    /// The manual page, to standard output
-    Man,
+    /// The manual page, or that of a command, to standard output
+    Man(Man),
 }
 
 /// Which requests.
@@ -89,7 +98,7 @@ pub(crate) struct Filters {
     #[arg(long)]
     pub(crate) target: Option<String>,
     /// Of the session whose id begins like this
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = id)]
     pub(crate) session: Option<String>,
     /// Of clients of this name
     #[arg(long, value_name = "NAME")]
@@ -190,6 +199,7 @@ pub(crate) struct Sessions {
 #[derive(Debug, Arguments)]
 pub(crate) struct Session {
     /// The beginning of its id
+    #[arg(value_parser = id)]
     pub(crate) id: String,
     /// How many of its newest requests to show
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
@@ -199,6 +209,7 @@ pub(crate) struct Session {
 #[derive(Debug, Arguments)]
 pub(crate) struct One {
     /// The beginning of its id
+    #[arg(value_parser = id)]
     pub(crate) id: String,
 }
 
@@ -284,20 +295,34 @@ pub(crate) struct Completions {
     pub(crate) shell: clap_complete::Shell,
 }
 
+#[derive(Debug, Arguments)]
+pub(crate) struct Man {
+    /// Of which command
+    pub(crate) command: Option<String>,
+}
+
 impl WindowArgs {
-    pub(crate) fn window(self) -> Window {
-        let mut window = Window::ALL;
-        window.since = self.since.unwrap_or(window.since);
-        window.until = self.until.unwrap_or(window.until);
-        window
+    pub(crate) fn window(self) -> Result<Window, Failure> {
+        window(self.since.unwrap_or(Window::ALL.since), self.until)
     }
+}
+
+/// The time that was asked for, if it is one.
+pub(crate) fn window(since: i64, until: Option<i64>) -> Result<Window, Failure> {
+    let until = until.unwrap_or(Window::ALL.until);
+    if since >= until {
+        return Err(Failure::Told(
+            "--since has to be earlier than --until".to_owned(),
+        ));
+    }
+    Ok(Window { since, until })
 }
 
 impl Filters {
     /// All of it but the session, of which only the beginning is known.
-    pub(crate) fn filter(self) -> Filter {
+    pub(crate) fn filter(self) -> Result<Filter, Failure> {
         let mut filter = Filter::default();
-        filter.window = self.window.window();
+        filter.window = self.window.window()?;
         filter.proxy = self.calls.proxy;
         filter.method = self.calls.method;
         filter.tool = self.calls.tool;
@@ -307,7 +332,15 @@ impl Filters {
         filter.tool_error = self.tool_error;
         filter.error_code = self.error_code;
         filter.end_reason = self.end_reason;
-        filter
+        Ok(filter)
+    }
+}
+
+/// The beginning of an id, which may be copied from a table that has cut it.
+fn id(text: &str) -> Result<String, &'static str> {
+    match text.trim_end_matches(output::CUT) {
+        "" => Err("expected the beginning of an id"),
+        id => Ok(id.to_owned()),
     }
 }
 

@@ -46,6 +46,6 @@ fn run(args: Args, output: &mut Output) -> Result<(), Failure> {
         Command::Vacuum => commands::maintain::vacuum(&db, output),
         Command::Sql(args) => commands::sql::run(&db, &args, output),
         Command::Completions(args) => commands::manual::completions(&args, output),
-        Command::Man => commands::manual::man(output),
+        Command::Man(args) => commands::manual::man(&args, output),
     }
 }

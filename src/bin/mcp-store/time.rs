@@ -50,6 +50,23 @@ pub(crate) fn local_second(ms: i64) -> String {
     show(ms, "%Y-%m-%d %H:%M:%S")
 }
 
+/// The time of day of a moment to the millisecond, if that is today.
+pub(crate) fn today(ms: i64) -> Option<String> {
+    of_today(ms, "%H:%M:%S%.3f")
+}
+
+/// The time of day of a moment to the second, if that is today.
+pub(crate) fn today_second(ms: i64) -> Option<String> {
+    of_today(ms, "%H:%M:%S")
+}
+
+fn of_today(ms: i64, format: &str) -> Option<String> {
+    let now = Zoned::now();
+    let moment = Timestamp::from_millisecond(ms).ok()?;
+    let zoned = moment.to_zoned(now.time_zone().clone());
+    (zoned.date() == now.date()).then(|| zoned.strftime(format).to_string())
+}
+
 fn show(ms: i64, format: &str) -> String {
     match Timestamp::from_millisecond(ms) {
         Ok(moment) => {

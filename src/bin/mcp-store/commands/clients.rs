@@ -7,7 +7,6 @@ use tower_mcp_store::query::Client;
 use crate::args::Clients;
 use crate::failure::{self, Failure};
 use crate::output::{self, Align, Cell, Column, Output, Tone};
-use crate::time;
 
 const COLUMNS: [Column; 9] = [
     Column::new("CLIENT", Align::Cut),
@@ -17,13 +16,13 @@ const COLUMNS: [Column; 9] = [
     Column::new("OPEN", Align::Right).from(90),
     Column::new("CALLS", Align::Right),
     Column::new("ERRORS", Align::Right),
-    Column::new("FIRST SEEN", Align::Left).from(110),
-    Column::new("LAST SEEN", Align::Left),
+    Column::new("FIRST SEEN", Align::Moment).from(110),
+    Column::new("LAST SEEN", Align::Moment),
 ];
 
 pub(crate) fn run(db: &Path, args: Clients, output: &mut Output) -> Result<(), Failure> {
     let reader = failure::open(db)?;
-    let rows = reader.clients(args.window.window(), args.proxy.as_deref())?;
+    let rows = reader.clients(args.window.window()?, args.proxy.as_deref())?;
     Ok(output.list(&rows, "clients", &COLUMNS, cells)?)
 }
 
@@ -41,7 +40,7 @@ fn cells(row: &Client) -> Vec<Cell> {
         Cell::new(output::count(row.active_sessions)),
         Cell::new(output::count(row.total_calls)),
         Cell::toned(output::percent(row.total_errors, row.total_calls), tone),
-        Cell::new(time::local_second(row.first_seen_at)),
-        Cell::new(time::local_second(row.last_seen_at)),
+        Cell::second(row.first_seen_at),
+        Cell::second(row.last_seen_at),
     ]
 }

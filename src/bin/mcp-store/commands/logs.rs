@@ -17,7 +17,7 @@ use crate::time;
 const POLL: Duration = Duration::from_millis(50);
 
 const COLUMNS: [Column; 11] = [
-    Column::new("TIME", Align::Left),
+    Column::new("TIME", Align::Moment),
     Column::new("PROXY", Align::Cut).from(150),
     Column::new("METHOD", Align::Cut),
     Column::new("TARGET", Align::Cut),
@@ -76,7 +76,7 @@ fn write_on(table: &mut Table, output: &mut Output, rows: &[Request]) -> Result<
 fn cells(row: &Request) -> Vec<Cell> {
     let (status, tone) = status(row);
     vec![
-        Cell::new(time::local(row.ts)),
+        Cell::moment(row.ts),
         Cell::new(&row.proxy),
         Cell::new(&row.method),
         Cell::of(row.tool.as_ref().or(row.target.as_ref()), String::clone),

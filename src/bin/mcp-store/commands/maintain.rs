@@ -16,6 +16,7 @@ use crate::background;
 use crate::failure::{self, Failure};
 use crate::interrupt::interrupted;
 use crate::output::{self, Align, Cell, Column, Output, Table};
+use crate::time;
 
 const COLUMNS: [Column; 2] = [
     Column::new("TABLE", Align::Left),
@@ -39,7 +40,10 @@ pub(crate) fn prune(db: &Path, args: &Prune, output: &mut Output) -> Result<(), 
     if args.dry_run {
         write_rows(&due, output)?;
         if !output.is_json() {
-            output.line("\nthese would go; nothing was removed")?;
+            let before = time::local_second(args.before);
+            output.line(&format!(
+                "\nthese are from before {before} and would go; nothing was removed"
+            ))?;
         }
         return Ok(());
     }

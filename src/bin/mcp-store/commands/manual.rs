@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use clap::CommandFactory as _;
 
-use crate::args::{Args, Completions};
+use crate::args::{Args, Completions, Man};
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -15,6 +15,14 @@ pub(crate) fn completions(args: &Completions, output: &mut Output) -> Result<(),
     Ok(output.write_all(&script)?)
 }
 
-pub(crate) fn man(output: &mut Output) -> Result<(), Failure> {
-    Ok(clap_mangen::Man::new(Args::command()).render(output)?)
+pub(crate) fn man(args: &Man, output: &mut Output) -> Result<(), Failure> {
+    let mut command = Args::command().disable_help_subcommand(true);
+    // Names commands by their whole names and gives them the options of all.
+    command.build();
+    let of = match &args.command {
+        None => Some(&command),
+        Some(name) => command.find_subcommand(name),
+    };
+    let of = of.ok_or_else(|| Failure::Told("there is no such command".to_owned()))?;
+    Ok(clap_mangen::Man::new(of.clone()).render(output)?)
 }

@@ -23,7 +23,7 @@ use crate::failure::Failure;
 /// The filter that was typed, with the session's beginning made a whole id.
 fn filter(reader: &Reader, mut filters: Filters) -> Result<Filter, Failure> {
     let session = filters.session.take();
-    let mut filter = filters.filter();
+    let mut filter = filters.filter()?;
     if let Some(id) = session {
         let found = one("session", &id, reader.find_session_id(&id)?)?;
         filter.session = Some(found.unwrap_or(id));

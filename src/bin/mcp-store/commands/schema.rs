@@ -15,7 +15,7 @@ use crate::output::{Cell, Output};
 
 pub(crate) fn run(db: &Path, args: Schema, output: &mut Output) -> Result<(), Failure> {
     let reader = failure::open(db)?;
-    let window = args.window.window();
+    let window = args.window.window()?;
     let mut filter = SchemaFilter::default();
     filter.proxy = args.proxy;
     filter.method = args.method;

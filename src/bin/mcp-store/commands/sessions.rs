@@ -10,8 +10,8 @@ use crate::output::{self, Align, Cell, Column, Output, Tone};
 use crate::time;
 
 const COLUMNS: [Column; 10] = [
-    Column::new("STARTED", Align::Left),
-    Column::new("LAST SEEN", Align::Left).from(110),
+    Column::new("STARTED", Align::Moment),
+    Column::new("LAST SEEN", Align::Moment).from(110),
     Column::new("LASTED", Align::Right),
     Column::new("STATE", Align::Left),
     Column::new("CLIENT", Align::Cut),
@@ -25,7 +25,7 @@ const COLUMNS: [Column; 10] = [
 pub(crate) fn run(db: &Path, args: Sessions, output: &mut Output) -> Result<(), Failure> {
     let reader = failure::open(db)?;
     let mut filter = SessionFilter::default();
-    filter.window = args.window.window();
+    filter.window = args.window.window()?;
     filter.proxy = args.proxy;
     filter.client = args.client;
     filter.active = args.active;
@@ -41,8 +41,8 @@ fn cells(row: &Session) -> Vec<Cell> {
         Some(_) => ("ended", Tone::Plain),
     };
     vec![
-        Cell::new(time::local_second(row.started_at)),
-        Cell::new(time::local_second(row.last_seen_at)),
+        Cell::second(row.started_at),
+        Cell::second(row.last_seen_at),
         Cell::new(time::span(until.saturating_sub(row.started_at))),
         Cell::toned(state, tone),
         Cell::of(client(row), |name| name),

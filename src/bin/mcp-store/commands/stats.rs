@@ -43,8 +43,7 @@ enum Line<'a> {
 pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(), Failure> {
     let reader = failure::open(db)?;
     let mut filter = StatsFilter::default();
-    filter.window = Window::since(args.since);
-    filter.window.until = args.until.unwrap_or(filter.window.until);
+    filter.window = args::window(args.since, args.until)?;
     filter.proxy = args.calls.proxy;
     filter.method = args.calls.method;
     filter.tool = args.calls.tool;

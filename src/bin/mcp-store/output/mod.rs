@@ -12,7 +12,7 @@ use serde::Serialize;
 
 pub(crate) use fields::Fields;
 pub(crate) use numbers::{bytes, count, percent};
-pub(crate) use table::{Align, Cell, Column, Table, Tone};
+pub(crate) use table::{Align, CUT, Cell, Column, Table, Tone};
 
 /// Standard output, and what its reader can make of it.
 #[derive(Debug)]

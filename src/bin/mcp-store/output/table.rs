@@ -9,6 +9,10 @@ use comfy_table::{
 
 use super::Output;
 use crate::sanitize::harmless;
+use crate::time;
+
+/// Stands where a text was cut.
+pub(crate) const CUT: char = '…';
 
 /// Between two columns.
 const GAP: u16 = 2;
@@ -26,6 +30,8 @@ pub(crate) struct Column {
 pub(crate) enum Align {
     Left,
     Right,
+    /// To the right, under a title to the left: days stand in a column of their own.
+    Moment,
     /// To the left, and cut where there is no room: for text from the wire.
     Cut,
 }
@@ -68,6 +74,8 @@ pub(crate) enum Tone {
 #[derive(Debug)]
 pub(crate) struct Cell {
     text: String,
+    /// What is as good where there is little room.
+    brief: Option<String>,
     tone: Tone,
 }
 
@@ -77,8 +85,27 @@ impl Cell {
     }
 
     pub(crate) fn toned(text: impl AsRef<str>, tone: Tone) -> Self {
-        let text = harmless(text.as_ref()).into_owned();
-        Self { text, tone }
+        Self {
+            text: harmless(text.as_ref()).into_owned(),
+            brief: None,
+            tone,
+        }
+    }
+
+    /// A moment to the millisecond.
+    pub(crate) fn moment(ms: i64) -> Self {
+        Self {
+            brief: time::today(ms),
+            ..Self::new(time::local(ms))
+        }
+    }
+
+    /// A moment to the second.
+    pub(crate) fn second(ms: i64) -> Self {
+        Self {
+            brief: time::today_second(ms),
+            ..Self::new(time::local_second(ms))
+        }
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -122,7 +149,7 @@ impl Table {
         table
             .load_style(comfy_table::presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_truncation_indicator("…")
+            .set_truncation_indicator(&CUT.to_string())
             // Text is cut anywhere: this stands nowhere in it.
             .set_delimiter('\0')
             .force_no_tty();
@@ -134,7 +161,11 @@ impl Table {
         }
         if self.widths.is_empty() {
             let title = |column: &Column| {
-                comfy_table::Cell::new(&column.title).add_attribute(Attribute::Bold)
+                let title = comfy_table::Cell::new(&column.title).add_attribute(Attribute::Bold);
+                match column.align {
+                    Align::Moment => title.set_alignment(CellAlignment::Left),
+                    Align::Left | Align::Right | Align::Cut => title,
+                }
             };
             table.set_header(Vec::from_iter(self.columns.iter().map(|(_, c)| title(c))));
         }
@@ -143,7 +174,7 @@ impl Table {
                 .columns
                 .iter()
                 .filter_map(|(i, _)| row.get(*i))
-                .map(Cell::styled);
+                .map(|cell| cell.styled(self.width.is_some()));
             let mut row = Row::from(Vec::from_iter(cells));
             row.max_height(1);
             table.add_row(row);
@@ -170,7 +201,7 @@ impl Table {
             let is_last = i + 1 == self.columns.len();
             column.set_padding((0, if is_last { 0 } else { GAP }));
             column.set_cell_alignment(match shown.align {
-                Align::Right => CellAlignment::Right,
+                Align::Right | Align::Moment => CellAlignment::Right,
                 Align::Left | Align::Cut => CellAlignment::Left,
             });
             let gap = if is_last { 0 } else { GAP };
@@ -213,8 +244,9 @@ impl Table {
 }
 
 impl Cell {
-    fn styled(&self) -> comfy_table::Cell {
-        let cell = comfy_table::Cell::new(&self.text);
+    fn styled(&self, is_brief: bool) -> comfy_table::Cell {
+        let brief = self.brief.as_ref().filter(|_| is_brief);
+        let cell = comfy_table::Cell::new(brief.unwrap_or(&self.text));
         match self.tone {
             Tone::Plain => cell,
             Tone::Good => cell.fg(Color::DarkGreen),

@@ -14,7 +14,7 @@ use crate::time;
 const SPAN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 const COLUMNS: [Column; 9] = [
-    Column::new("TIME", Align::Left),
+    Column::new("TIME", Align::Moment),
     Column::new("PROXY", Align::Cut).from(100),
     Column::new("UPSTREAM", Align::Cut).from(150),
     Column::new("METHOD", Align::Cut).from(120),
@@ -94,12 +94,13 @@ fn cells(row: &SchemaChange, effect: Option<&Effect>) -> Vec<Cell> {
         _ => Tone::Plain,
     };
     vec![
-        Cell::new(time::local_second(row.detected_at)),
+        Cell::second(row.detected_at),
         Cell::new(&row.proxy),
         super::upstream(&row.upstream_url),
         Cell::new(&row.method),
         Cell::new(&row.change_type),
-        Cell::of(row.item_name.as_ref(), String::clone),
+        // What is told of the listing as a whole is told of no item.
+        Cell::new(row.item_name.as_ref().unwrap_or(&row.method)),
         Cell::new(step(effect, calls)),
         Cell::toned(step(effect, failed), tone),
         Cell::new(step(effect, p95)),

@@ -88,7 +88,7 @@ fn cells(line: &Line<'_>) -> Vec<Cell> {
         Cell::new(line.proxy),
         super::upstream(line.upstream_url),
         Cell::new(line.method),
-        Cell::of(difference.item.as_ref(), String::clone),
+        Cell::new(difference.item.as_deref().unwrap_or(line.method)),
         Cell::of(path, String::clone),
         Cell::of(difference.before.as_ref(), String::clone),
         Cell::of(difference.after.as_ref(), String::clone),

@@ -6,7 +6,6 @@ use tower_mcp_store::query::{Reader, SchemaFilter, Snapshot};
 use super::number;
 use crate::failure::Failure;
 use crate::output::{self, Align, Cell, Column, Output, Tone};
-use crate::time;
 
 const COLUMNS: [Column; 8] = [
     Column::new("PROXY", Align::Cut),
@@ -14,7 +13,7 @@ const COLUMNS: [Column; 8] = [
     Column::new("METHOD", Align::Cut),
     Column::new("ITEMS", Align::Right),
     Column::new("SIZE", Align::Right),
-    Column::new("CAPTURED", Align::Left),
+    Column::new("CAPTURED", Align::Moment),
     Column::new("STATE", Align::Left),
     Column::new("HASH", Align::Left),
 ];
@@ -62,7 +61,7 @@ fn cells(line: &Line<'_>) -> Vec<Cell> {
         Cell::new(&row.method),
         Cell::of(line.items, |items| output::count(number(items))),
         Cell::new(output::bytes(number(line.bytes))),
-        Cell::new(time::local_second(row.captured_at)),
+        Cell::second(row.captured_at),
         Cell::toned(state, tone),
         Cell::new(hash),
     ]

@@ -39,7 +39,7 @@ const REST: u32 = 4;
 pub(crate) fn run(db: &Path, args: Top, output: &Output) -> Result<(), Failure> {
     if output.is_json() || !io::stdout().is_terminal() {
         return Err(Failure::Told(
-            "`mcp-store top` draws on a terminal, and standard output is none; \
+            "`mcp-store top` draws on a terminal and has no --json; \
              `mcp-store stats` and `mcp-store logs --follow` write to anything"
                 .to_owned(),
         ));

@@ -61,7 +61,7 @@ pub(crate) fn draw(
         let widest = u16::try_from(widest.unwrap_or(0)).unwrap_or(u16::MAX);
         match column.align {
             Align::Cut => Constraint::Fill(widest.clamp(NARROWEST, WIDEST)),
-            Align::Left | Align::Right => Constraint::Length(widest.max(NARROWEST)),
+            Align::Left | Align::Right | Align::Moment => Constraint::Length(widest.max(NARROWEST)),
         }
     });
     let areas = Layout::horizontal(wanted).spacing(GAP).split(area);
@@ -97,7 +97,7 @@ pub(crate) fn block(title: String) -> Block<'static> {
 
 fn aligned(align: Align, span: Span<'_>) -> Line<'_> {
     match align {
-        Align::Right => Line::from(span).right_aligned(),
+        Align::Right | Align::Moment => Line::from(span).right_aligned(),
         Align::Left | Align::Cut => Line::from(span),
     }
 }
