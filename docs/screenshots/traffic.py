@@ -193,7 +193,7 @@ class Agent:
                 full = self.random.random() < 0.15
                 self.call("book_flight", flight="XX 404" if full else "XX 101")
             elif what < 0.96:
-                self.ask("resources/read", uri="travel://rules/luggage")
+                self.ask("resources/read", uri="travel://luggage")
             else:
                 self.call("plan_trip", place="Lisbon")
 
@@ -217,7 +217,7 @@ def work(agents, seconds, knows):
 
 def finish(agent):
     """Something of everything, which the log then ends with."""
-    agent.ask("resources/read", uri="travel://rules/luggage")
+    agent.ask("resources/read", uri="travel://luggage")
     agent.search(knows=True)
     agent.call("get_weather", place="Lisbon")
     agent.call("book_flight", flight="XX 404")
