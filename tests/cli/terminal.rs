@@ -36,11 +36,28 @@ impl Terminal {
 
     /// With these variables in its environment.
     pub(crate) fn start_in(db: &Path, args: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = command(db, args);
+        command.envs(variables.iter().copied());
+        Self::run(command)
+    }
+
+    /// A shell with job control, which finds the command by its name.
+    pub(crate) fn shell(db: &Path, script: &str) -> Self {
+        let mut shell = std::process::Command::new("bash");
+        let command = command(db, &[]);
+        let directory = Path::new(command.get_program()).parent().unwrap();
+        let path = std::env::var("PATH").unwrap();
+        shell
+            .args(["-m", "-c", script])
+            .env("MCP_STORE_DB", db)
+            .env("PATH", format!("{}:{path}", directory.display()));
+        Self::run(shell)
+    }
+
+    fn run(mut command: std::process::Command) -> Self {
         let (pty, pts) = pty_process::blocking::open().unwrap();
         pty.resize(Size::new(ROWS, COLUMNS)).unwrap();
-        let mut command = command(db, args);
         command.env("TERM", "xterm-256color");
-        command.envs(variables.iter().copied());
         let child = Command::from(command).spawn(pts).unwrap();
         let pty = Arc::new(pty);
         let (sender, output) = channel();

@@ -21,13 +21,17 @@ fn assert_restored(terminal: &Terminal) {
     assert!(terminal.is_cooked());
 }
 
-/// The command on a file that nobody writes to, shown for the first time.
-fn shown(path: &Path, variables: &[(&str, &str)]) -> Terminal {
+fn record(path: &Path) {
     let store = Store::open(path).unwrap();
     let mut failing = request();
     failing.tool_error = true;
     store.record(StoreEvent::Request(failing));
     store.shutdown(LONG).unwrap();
+}
+
+/// The command on a file that nobody writes to, shown for the first time.
+fn shown(path: &Path, variables: &[(&str, &str)]) -> Terminal {
+    record(path);
     let mut terminal = Terminal::start_in(path, &["top"], variables);
     terminal.wait_for("search");
     terminal
@@ -83,11 +87,17 @@ fn top_leaves_the_terminal_as_it_was_when_a_signal_ends_it() {
 }
 
 #[test]
-fn top_goes_on_after_ctrl_z() {
+fn top_stops_on_ctrl_z_with_the_terminal_as_it_was_and_goes_on_from_there() {
     let (_dir, path) = fresh();
-    let mut terminal = shown(&path, &[]);
-    terminal.press("\x1aw");
+    record(&path);
+    let mut terminal = Terminal::shell(&path, "mcp-store top; echo stopped; read; fg");
+    terminal.wait_for("search");
+    terminal.press("w\x1a");
+    terminal.wait_for("stopped");
+    assert_restored(&terminal);
+    terminal.press("\r");
     terminal.wait_for("last 1 h");
+    assert!(terminal.screen().alternate_screen() && !terminal.is_cooked());
     terminal.press("q");
     assert!(terminal.wait_for_end().success());
     assert_restored(&terminal);

@@ -5,6 +5,8 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     Quit,
+    /// Stop until the shell goes on with it.
+    Stop,
     Change(Change),
 }
 
@@ -35,7 +37,11 @@ pub(crate) fn action(key: KeyEvent, is_typing: bool) -> Option<Action> {
         return None;
     }
     if key.modifiers.contains(KeyModifiers::CONTROL) {
-        return (key.code == KeyCode::Char('c')).then_some(Action::Quit);
+        return match key.code {
+            KeyCode::Char('c') => Some(Action::Quit),
+            KeyCode::Char('z') => Some(Action::Stop),
+            _ => None,
+        };
     }
     Some(Action::Change(match (key.code, is_typing) {
         (KeyCode::Char(c), true) => Change::Add(c),

@@ -5,14 +5,14 @@ mod keys;
 mod pulse;
 #[cfg(test)]
 mod sample;
+mod signals;
 mod state;
 mod table;
-mod told;
 mod view;
 
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
@@ -58,7 +58,7 @@ pub(crate) fn run(db: &Path, args: Top, output: &Output) -> Result<(), Failure> 
         .map_err(Failure::from)
         .and_then(|terminal| {
             let terminal = Arc::new(Mutex::new(terminal));
-            told::end_when_told(&terminal)?;
+            signals::end_when_told(&terminal)?;
             show(&terminal, feed, &view)
         });
     // A panic restores it as well, before it is told.
@@ -77,10 +77,7 @@ fn show(terminal: &Mutex<DefaultTerminal>, mut feed: Feed<'_>, view: &View) -> R
             state.update(feed.ask(state.range(), time::now())?);
             due = Instant::now() + REFRESH.max(begun.elapsed() * REST);
         }
-        terminal
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .draw(|frame| view.draw(frame, &state))?;
+        lock(terminal).draw(|frame| view.draw(frame, &state))?;
         if !event::poll(due.saturating_duration_since(Instant::now()))? {
             continue;
         }
@@ -89,6 +86,7 @@ fn show(terminal: &Mutex<DefaultTerminal>, mut feed: Feed<'_>, view: &View) -> R
         };
         match keys::action(key, state.is_typing()) {
             Some(Action::Quit) => return Ok(()),
+            Some(Action::Stop) => signals::stop(&mut lock(terminal))?,
             Some(Action::Change(change)) => {
                 let range = state.range();
                 state.change(change);
@@ -99,4 +97,8 @@ fn show(terminal: &Mutex<DefaultTerminal>, mut feed: Feed<'_>, view: &View) -> R
             None => {}
         }
     }
+}
+
+fn lock(terminal: &Mutex<DefaultTerminal>) -> MutexGuard<'_, DefaultTerminal> {
+    terminal.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
-//! Signals that tell the program to end.
+//! Signals that end the program or stop it for a while.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use ratatui::DefaultTerminal;
 
@@ -18,9 +18,7 @@ pub(crate) fn end_when_told(terminal: &Arc<Mutex<DefaultTerminal>>) -> io::Resul
         let signal = told().await;
         let terminal = terminal.upgrade();
         // Held to the end, so that nothing is drawn over what comes after.
-        let mut drawing = terminal
-            .as_ref()
-            .map(|terminal| terminal.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut drawing = terminal.as_deref().map(super::lock);
         // Both fail where somebody hung up, and there is nothing to be restored.
         let _ = drawing.as_mut().map(|terminal| terminal.show_cursor());
         let _ = ratatui::try_restore();
@@ -29,7 +27,26 @@ pub(crate) fn end_when_told(terminal: &Arc<Mutex<DefaultTerminal>>) -> io::Resul
     })
 }
 
-/// The number of the next such signal.
+/// Stops the program with its terminal restored, as Ctrl-Z does where it is no
+/// key, until the shell lets it go on.
+#[cfg(unix)]
+pub(crate) fn stop(terminal: &mut DefaultTerminal) -> io::Result<()> {
+    terminal.show_cursor()?;
+    ratatui::try_restore()?;
+    rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)?;
+    // Here it goes on. A new one, which knows of nothing drawn yet: to clear this
+    // one would ask the terminal where its cursor is.
+    *terminal = ratatui::try_init()?;
+    Ok(())
+}
+
+/// There is no shell that could let it go on.
+#[cfg(not(unix))]
+pub(crate) fn stop(_: &mut DefaultTerminal) -> io::Result<()> {
+    Ok(())
+}
+
+/// The number of the next signal that ends a program.
 #[cfg(unix)]
 async fn told() -> i32 {
     use tokio::signal::unix::{SignalKind, signal};
