@@ -95,6 +95,18 @@ fn statistics_tell_each_tool_the_total_and_what_is_missing() {
 }
 
 #[test]
+fn statistics_of_no_call_tell_when_the_newest_was() {
+    let (_dir, path) = fixture(4);
+    let table = stdout(&path, &["stats"]);
+    assert!(
+        table.contains("newest request is from 2026-03-31"),
+        "{table}"
+    );
+    let table = stdout(&path, &["stats", "--since", "2026-01-01", "--tool", "none"]);
+    assert!(!table.contains("newest"), "{table}");
+}
+
+#[test]
 fn a_file_without_rows_has_empty_answers() {
     let (_dir, path) = fresh();
     Store::open(&path).unwrap().shutdown(LONG).unwrap();

@@ -162,6 +162,17 @@ fn following_ends_on_ctrl_c_without_a_word() {
 }
 
 #[test]
+fn following_says_that_there_is_nothing_yet() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    let mut terminal = Terminal::start(&path, &["logs", "--follow"]);
+    terminal.wait_for("no requests yet");
+    write(&store, "find_flights");
+    terminal.wait_for("find_flights");
+    store.shutdown(LONG).unwrap();
+}
+
+#[test]
 fn top_shows_a_file_of_version_4() {
     let (_dir, path) = fixture(4);
     let mut terminal = Terminal::start(&path, &["top"]);

@@ -45,6 +45,10 @@ pub(crate) fn run(db: &Path, args: Logs, output: &mut Output) -> Result<(), Fail
     let mut rows = reader.logs(&filter, args.tail, None)?;
     rows.retain(|row| row.id <= follow.last_id());
     rows.reverse();
+    if rows.is_empty() {
+        // Not where the answer goes, which is empty so far.
+        eprintln!("no requests yet");
+    }
     write_on(&mut table, output, &rows)?;
     loop {
         output.flush()?;

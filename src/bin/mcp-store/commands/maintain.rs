@@ -140,7 +140,6 @@ impl Work {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        bar.enable_steady_tick(TICK);
         let shown = bar.clone();
         let stop = flag(move || {
             shown.suspend(|| eprintln!("stopping; once more to stop at once"));
@@ -154,6 +153,10 @@ impl Work {
 
     fn show(&mut self, progress: Progress) -> ControlFlow<()> {
         if self.step != Some(progress.step) {
+            if self.step.is_none() {
+                // Before this it would show nothing as all of nothing.
+                self.bar.enable_steady_tick(TICK);
+            }
             self.step = Some(progress.step);
             self.bar.reset();
             self.bar.set_message(match progress.step {

@@ -40,6 +40,10 @@ fn cells(row: &Session) -> Vec<Cell> {
         None => ("open", Tone::Good),
         Some(_) => ("ended", Tone::Plain),
     };
+    let failed = match row.total_errors {
+        0 => Tone::Plain,
+        _ => Tone::Bad,
+    };
     vec![
         Cell::second(row.started_at),
         Cell::second(row.last_seen_at),
@@ -49,7 +53,7 @@ fn cells(row: &Session) -> Vec<Cell> {
         Cell::of(row.client_platform.as_ref(), String::clone),
         Cell::new(&row.proxy),
         Cell::new(output::count(row.total_calls)),
-        Cell::new(output::count(row.total_errors)),
+        Cell::toned(output::count(row.total_errors), failed),
         Cell::new(&row.session_id),
     ]
 }

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use serde::Serialize;
-use tower_mcp_store::query::{Figures, Group, Loss, Percentiles, Stats, StatsFilter, Window};
+use tower_mcp_store::query::{
+    Figures, Filter, Group, Loss, Percentiles, Stats, StatsFilter, Window,
+};
 
 use crate::args;
 use crate::failure::{self, Failure};
@@ -62,6 +64,16 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
     output.line(&percentiles(stats.percentiles))?;
     for loss in &stats.losses {
         output.line(&told(loss))?;
+    }
+    let newest = match stats.total.calls {
+        0 => reader.logs(&Filter::default(), 1, None)?.pop(),
+        _ => None,
+    };
+    if let Some(newest) = newest.filter(|newest| newest.ts < filter.window.since) {
+        let newest = time::local_second(newest.ts);
+        output.line(&format!(
+            "the newest request is from {newest}; --since says from when on"
+        ))?;
     }
     Ok(())
 }

@@ -14,6 +14,9 @@ use crate::time;
 /// Stands where a text was cut.
 pub(crate) const CUT: char = '…';
 
+/// What is left of a column that is cut, also where that is too much for the line.
+const NARROWEST: u16 = 7;
+
 /// Between two columns.
 const GAP: u16 = 2;
 
@@ -235,7 +238,7 @@ impl Table {
         order.sort_by_key(|i| widths[*i]);
         let mut left = order.len() as u16;
         for i in order {
-            widths[i] = widths[i].min(room / left).max(1);
+            widths[i] = widths[i].min((room / left).max(NARROWEST));
             room = room.saturating_sub(widths[i]);
             left -= 1;
         }
