@@ -1,9 +1,10 @@
 // A client that goes on with a stream where it was when its server was killed. It calls the tool
-// `count` and prints each step that it hears of.
+// `count`, prints each step that it hears of, and after some of them hears no more until a line on
+// standard input tells of the kill.
 //
-//     node resume.mjs reconnect URL    the transport connects again by itself
-//     node resume.mjs return URL       the client closes after some steps, and when a line comes on
-//                                      standard input another one goes on in its place
+//     node resume.mjs reconnect URL    its streams stand still; then they break off, and the
+//                                      transport connects again by itself
+//     node resume.mjs return URL       it closes; then another client goes on in its place
 //
 // `tests/resume` kills the servers and compares what is heard with what they had told. What the
 // SDK leaves to its user, or cannot do:
@@ -15,7 +16,7 @@
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const HEARD_BEFORE_LEAVING = 3;
+const HEARD_AT_FIRST = 3;
 const RETRY_MS = 20;
 
 /**
@@ -28,6 +29,8 @@ export async function resume(sdk) {
   const [mode, url] = process.argv.slice(2);
   let steps = 0;
   let onStep = () => {};
+  let isKilled = false;
+  const killed = once(process.stdin, "data").then(() => { isKilled = true; });
 
   async function connect(options) {
     const client = sdk.client({ name: "resume", version: "1.0.0" }, ({ progress }) => {
@@ -48,6 +51,23 @@ export async function resume(sdk) {
     return { client, transport };
   }
 
+  /** Passes bytes until enough steps were heard, and breaks off with the kill. */
+  function standingStill(body) {
+    const reader = body.getReader();
+    return new ReadableStream({
+      async pull(controller) {
+        if (steps >= HEARD_AT_FIRST) {
+          await killed;
+          throw new Error("connection lost");
+        }
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      cancel: (reason) => reader.cancel(reason),
+    });
+  }
+
   /** Begins the call, on which the server counts for ever. */
   async function count(onresumptiontoken) {
     // The transport opens the stream of the session when it has connected, and does not say when.
@@ -57,7 +77,8 @@ export async function resume(sdk) {
       async fetch(url, init) {
         const response = await fetch(url, init);
         if (init.method === "GET") onListening();
-        return response;
+        if (isKilled || !response.body) return response;
+        return new Response(standingStill(response.body), response);
       },
     });
     await listening;
@@ -75,10 +96,10 @@ export async function resume(sdk) {
       const onresumptiontoken = (id) => { token = id; };
       const { client, transport } = await count(onresumptiontoken);
       const { sessionId, protocolVersion } = transport;
-      while (steps < HEARD_BEFORE_LEAVING) await new Promise((resolve) => { onStep = resolve; });
+      while (steps < HEARD_AT_FIRST) await new Promise((resolve) => { onStep = resolve; });
       await client.close();
 
-      await once(process.stdin, "data");
+      await killed;
       const next = await connect({ sessionId });
       next.transport.setProtocolVersion(protocolVersion);
       for (;;) {
