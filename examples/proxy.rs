@@ -61,6 +61,9 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
         .await
         .map_err(|error| serve::cannot_listen(&args.listen, &error))?;
     let listening = listener.local_addr()?;
+    if let Some(forward) = &forward {
+        serve::check_upstream(forward.endpoint(), listening)?;
+    }
     let (printer, print) = serve::Printer::start()?;
     let store = Store::builder(&args.db).on_recorded(print).open()?;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tower_mcp_store::query::Reader;
 
-use crate::run::command;
+use crate::run::{command, failed};
 
 /// Rows whose lines are more than a pipe holds.
 const REQUESTS: i64 = 800;
@@ -20,6 +20,26 @@ impl Drop for Proxy {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+#[test]
+fn a_proxy_of_itself_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let db = dir.path().join("mcp.db");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let port = free.unwrap().port();
+    for (listen, upstream) in [
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.0.0.1", "localhost"),
+        ("0.0.0.0", "127.0.0.1"),
+    ] {
+        let listen = format!("{listen}:{port}");
+        let upstream = format!("http://{upstream}:{port}/mcp");
+        let proxy = ["proxy", "--listen", &listen, "--upstream", &upstream];
+        let error = failed(2, &db, &proxy);
+        assert!(error.contains("is where this proxy listens"), "{error}");
+    }
+    assert!(!db.exists());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The server side of recording what passes through a proxy.
 
 use std::io::{self, Write as _};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
+use axum::http::Uri;
 use axum::middleware::map_request;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
@@ -77,6 +78,24 @@ pub(crate) fn cannot_listen(addr: &str, error: &io::Error) -> String {
             "cannot listen on {addr}: {error}; --listen takes an address such as 127.0.0.1:3000"
         ),
     }
+}
+
+/// Why the upstream cannot be recorded: what is sent to it would come back here
+/// for ever.
+pub(crate) fn check_upstream(upstream: &Uri, listening: SocketAddr) -> Result<(), String> {
+    let host = upstream.host().unwrap_or_default();
+    let is_here = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(ip) if listening.ip().is_unspecified() => ip.is_loopback(),
+        Ok(ip) => ip == listening.ip(),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
+    };
+    if is_here && upstream.port_u16() == Some(listening.port()) {
+        return Err(format!(
+            "{upstream} is where this proxy listens; give --upstream the address of \
+             the server, or --listen another one, such as 127.0.0.1:3001"
+        ));
+    }
+    Ok(())
 }
 
 pub(crate) fn print_welcome(server: &str, db: &Path, mut listening: SocketAddr, path: &str) {

@@ -24,9 +24,10 @@ async fn record(db: PathBuf, args: Proxy) -> Result<(), Failure> {
         .await
         .map_err(|error| Failure::Told(serve::cannot_listen(&args.listen, &error)))?;
     let listening = listener.local_addr()?;
+    let endpoint = forward.endpoint().clone();
+    serve::check_upstream(&endpoint, listening).map_err(Failure::Told)?;
     let (printer, print) = Printer::start()?;
     let store = Store::builder(&db).on_recorded(print).open()?;
-    let endpoint = forward.endpoint().clone();
     let layer = store
         .layer()
         .proxy(args.name)
