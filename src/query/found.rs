@@ -66,14 +66,19 @@ impl<T> Found<T> {
 impl Reader {
     /// The request whose id is, or begins with, this text.
     pub fn find_request(&self, id: &str) -> Result<Found<Request>, QueryError> {
-        // Ids of requests are written in lower case.
-        let id = id.to_ascii_lowercase();
-        self.read(|source| {
-            let columns = Request::columns(source.has_outcomes());
-            let place = ("requests", "request_id", columns);
-            Found::by_prefix(source, place, &id, Request::from_row, |request| {
-                &request.request_id
+        let find = |id: &str| {
+            self.read(|source| {
+                let columns = Request::columns(source.has_outcomes());
+                let place = ("requests", "request_id", columns);
+                Found::by_prefix(source, place, id, Request::from_row, |request| {
+                    &request.request_id
+                })
             })
-        })
+        };
+        // Ids are written in lower case here; another program may do otherwise.
+        match find(&id.to_ascii_lowercase())? {
+            Found::Nothing => find(id),
+            found => Ok(found),
+        }
     }
 }

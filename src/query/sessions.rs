@@ -106,11 +106,15 @@ impl Reader {
     /// [`find_session`](Self::find_session) finds; where there is none, of the one
     /// whose whole id this is and of which nothing is known but its requests.
     pub fn find_session_id(&self, id: &str) -> Result<Found<String>, QueryError> {
-        match self.find_session(id)? {
-            Found::One(session) => return Ok(Found::One(session.session_id)),
-            Found::Several(ids) => return Ok(Found::Several(ids)),
-            Found::Nothing => {}
-        }
+        let found = match self.find_session(id)? {
+            Found::One(session) if session.session_id == id => {
+                return Ok(Found::One(id.to_owned()));
+            }
+            Found::One(session) => Found::One(session.session_id),
+            Found::Several(ids) => Found::Several(ids),
+            Found::Nothing => Found::Nothing,
+        };
+        // A whole id is worth more than the beginning of another one.
         let hashed = self.read(|source| source.hashed(id).map(Cow::into_owned))?;
         for id in [id.to_owned(), hashed] {
             let filter = Filter {
@@ -121,7 +125,7 @@ impl Reader {
                 return Ok(Found::One(id));
             }
         }
-        Ok(Found::Nothing)
+        Ok(found)
     }
 }
 

@@ -58,6 +58,34 @@ fn a_session_is_found_by_the_beginning_of_its_id() {
 }
 
 #[test]
+fn a_whole_id_that_only_requests_have_is_not_taken_for_the_beginning_of_another() {
+    let data = Data::of_version(5);
+    let conn = crate::support::connect(&data.path);
+    conn.execute(
+        "UPDATE requests SET session_id = 'session-001' WHERE id = 1",
+        [],
+    )
+    .unwrap();
+    let find = |id: &str| data.reader.find_session_id(id).unwrap();
+    let whole = Found::One("session-001".to_owned());
+    assert_eq!(find("session-001"), whole);
+    assert_eq!(find("session-0012"), Found::One(session_id(12)));
+}
+
+#[test]
+fn a_request_is_found_by_an_id_in_either_case() {
+    let data = Data::of_version(5);
+    let conn = crate::support::connect(&data.path);
+    let rename = "UPDATE requests SET request_id = ?1 WHERE id = ?2";
+    conn.execute(rename, ("ABCDEF-upper", 1)).unwrap();
+    conn.execute(rename, ("fedcba-lower", 2)).unwrap();
+    for (typed, id) in [("ABCDEF", 1), ("fedcba", 2), ("FEDCBA", 2)] {
+        let found = data.reader.find_request(typed).unwrap().one();
+        assert_eq!(found.map(|request| request.id), Some(id), "{typed}");
+    }
+}
+
+#[test]
 fn clients_are_counted_by_name_and_platform() {
     for version in [4, 5] {
         let data = Data::of_version(version);

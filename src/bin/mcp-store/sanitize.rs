@@ -31,6 +31,9 @@ pub(crate) fn is_harmful(c: char) -> bool {
                 | '\u{feff}'
                 | '\u{ffa0}'
                 | '\u{fff0}'..='\u{fffb}'
+                | '\u{13430}'..='\u{1345f}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
                 | '\u{e0000}'..='\u{e0fff}'
         )
 }
@@ -65,6 +68,7 @@ mod tests {
             '\u{ad}',
             '\u{61c}',
             '\u{e0041}',
+            '\u{1d173}',
             '\u{2028}',
         ] {
             let text = format!("a{harmful}b");

@@ -24,6 +24,9 @@ fn parse(text: &str, now: &Zoned) -> Option<i64> {
         back(span)?.timestamp()
     } else if let Ok(moment) = text.parse::<Timestamp>() {
         moment
+    } else if text.contains('[') {
+        // With the name of a zone.
+        text.parse::<Zoned>().ok()?.timestamp()
     } else {
         let local = text.parse::<DateTime>().ok()?;
         local.to_zoned(now.time_zone().clone()).ok()?.timestamp()
@@ -83,13 +86,13 @@ pub(crate) fn latency(us: i64) -> String {
     let value = us as f64;
     let (value, unit) = match us {
         ..1_000 => return format!("{us} µs"),
-        1_000..1_000_000 => (value / 1e3, "ms"),
-        1_000_000..60_000_000 => (value / 1e6, "s"),
+        1_000..999_500 => (value / 1e3, "ms"),
+        999_500..60_000_000 => (value / 1e6, "s"),
         _ => return span(us / 1_000),
     };
     let decimals = match value {
-        ..10.0 => 2,
-        ..100.0 => 1,
+        ..9.995 => 2,
+        ..99.95 => 1,
         _ => 0,
     };
     format!("{value:.decimals$} {unit}")
@@ -129,6 +132,8 @@ mod tests {
             ("2026-11-21T10:00:00Z", ms - hour),
             ("2026-11-21T10:00:00+01:00", ms - 2 * hour),
             ("2026-11-21", ms - 12 * hour),
+            ("2026-11-21T10:00[Asia/Tokyo]", ms - 10 * hour),
+            ("2026-11-21T10:00+09:00[Asia/Tokyo]", ms - 10 * hour),
         ] {
             assert_eq!(parse(text, &now), Some(expected), "{text}");
         }
@@ -140,6 +145,7 @@ mod tests {
             "2 fortnights",
             "99999999y",
             "2026-13-01",
+            "2026-11-21T10:00[Nowhere]",
         ] {
             assert_eq!(parse(text, &now), None, "{text}");
         }
@@ -162,7 +168,9 @@ mod tests {
             (999, "999 µs"),
             (1_250, "1.25 ms"),
             (12_340, "12.3 ms"),
+            (9_999, "10.0 ms"),
             (999_499, "999 ms"),
+            (999_950, "1.00 s"),
             (2_500_000, "2.50 s"),
             (61_000_000, "1 min 1 s"),
         ] {

@@ -10,7 +10,7 @@ use crate::output::{self, Align, Cell, Column, Output, Tone};
 
 const COLUMNS: [Column; 9] = [
     Column::new("CLIENT", Align::Cut),
-    Column::new("PLATFORM", Align::Left),
+    Column::new("PLATFORM", Align::Cut),
     Column::new("VERSIONS", Align::Right).from(100),
     Column::new("SESSIONS", Align::Right),
     Column::new("OPEN", Align::Right).from(90),

@@ -10,6 +10,7 @@ use tower_mcp_store::query::{
 use crate::args;
 use crate::failure::{self, Failure};
 use crate::output::{self, Align, Cell, Column, Output, Table, Tone};
+use crate::sanitize::harmless;
 use crate::time;
 
 const COLUMNS: [Column; 12] = [
@@ -145,6 +146,6 @@ pub(crate) fn told(loss: &Loss) -> String {
         .map_or("an unknown number of".to_owned(), output::count);
     format!(
         "missing from {from} to {to}: {how_many} events ({})",
-        loss.reason
+        harmless(&loss.reason)
     )
 }

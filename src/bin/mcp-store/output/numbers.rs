@@ -44,6 +44,8 @@ pub(crate) fn percent(part: i64, whole: i64) -> String {
     let percent = part as f64 * 100.0 / whole as f64;
     if percent < 0.05 {
         "< 0.1 %".to_owned()
+    } else if percent >= 99.95 && part < whole {
+        "> 99.9 %".to_owned()
     } else {
         format!("{percent:.1} %")
     }
@@ -66,5 +68,7 @@ mod tests {
         assert_eq!(percent(0, 0), "0 %");
         assert_eq!(percent(1, 3), "33.3 %");
         assert_eq!(percent(1, 1_000_000), "< 0.1 %");
+        assert_eq!(percent(999_999, 1_000_000), "> 99.9 %");
+        assert_eq!(percent(7, 7), "100.0 %");
     }
 }
