@@ -859,10 +859,3 @@ async fn a_trigger_that_rolls_back_takes_nothing_that_was_acknowledged() {
     assert_eq!(ids(&events, "s", 0).await, [1, 3]);
     totals(&path);
 }
-
-#[tokio::test]
-async fn nothing_of_a_session_is_logged_or_shown() {
-    let (store, _dir) = sqlite(10);
-    append(&store, "my-secret-session", [1]).await;
-    assert!(!format!("{store:?}").contains("my-secret-session"));
-}
