@@ -48,7 +48,8 @@ fn fill(path: &Path, rows: i64, end: i64) {
     let conn = Connection::open(path).expect("the file opens");
     conn.execute_batch(
         "PRAGMA synchronous = OFF; PRAGMA cache_size = -200000; BEGIN;
-        DELETE FROM requests; DELETE FROM sessions; DELETE FROM sqlite_sequence;",
+        DELETE FROM requests; DELETE FROM sessions; DELETE FROM server_schema;
+        DELETE FROM sqlite_sequence;",
     )
     .expect("an empty file");
     let mut insert = conn
@@ -115,6 +116,14 @@ fn fill(path: &Path, rows: i64, end: i64) {
          COMMIT; PRAGMA journal_mode = WAL;",
     )
     .expect("the sessions");
+    let tools = (0..20).map(|tool| format!(r#"{{"name":"tool-{tool:02}"}}"#));
+    let tools = format!(r#"{{"tools":[{}]}}"#, Vec::from_iter(tools).join(","));
+    conn.execute(
+        "INSERT INTO server_schema (proxy, upstream_url, method, payload, captured_at, schema_hash)
+         SELECT DISTINCT proxy, '', 'tools/list', ?1, ?2, 'a' FROM sessions",
+        params![tools, end],
+    )
+    .expect("what is listed");
 }
 
 /// Brings the file to our version, and waits until the writer has counted its

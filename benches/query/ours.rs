@@ -7,7 +7,7 @@ use std::path::Path;
 
 use timing::time;
 use tower_mcp_store::RequestStatus;
-use tower_mcp_store::query::{Filter, Reader, SessionFilter, StatsFilter, Window};
+use tower_mcp_store::query::{Filter, Reader, SchemaFilter, SessionFilter, StatsFilter, Window};
 
 use crate::data::{Files, session_id};
 
@@ -94,6 +94,10 @@ pub(crate) fn measure(path: &Path, files: &Files) {
     sessions("sessions, active", true);
     time("clients", || {
         reader.clients(Window::ALL, None).expect("an answer")
+    });
+    time("unused tools", || {
+        let listings = SchemaFilter::default();
+        reader.tools(&listings, Window::ALL).expect("an answer")
     });
     time("info", || reader.info().expect("an answer"));
 }

@@ -15,6 +15,8 @@ use crate::error::QueryError;
 use crate::histogram;
 use tally::Tallies;
 
+pub(super) use cells::whole;
+
 /// Up to how many requests are looked at one by one, which makes percentiles
 /// exact, where there are cells that tell the same faster.
 const LOOKED_AT: i64 = 50_000;

@@ -8,6 +8,7 @@ use std::path::Path;
 use mcpr_integrations::store::QueryEngine;
 use mcpr_integrations::store::query::clients::ClientsParams;
 use mcpr_integrations::store::query::logs::LogsParams;
+use mcpr_integrations::store::query::schema::SchemaUnusedParams;
 use mcpr_integrations::store::query::sessions::SessionsParams;
 use mcpr_integrations::store::query::slow::SlowParams;
 use mcpr_integrations::store::query::stats::StatsParams;
@@ -71,6 +72,8 @@ pub(crate) fn measure(args: &[String]) {
     time("sessions", || engine.sessions(&params).expect("an answer"));
     let params = ClientsParams { proxy: None, since_ts: 0 };
     time("clients", || engine.clients(&params).expect("an answer"));
+    let params = SchemaUnusedParams { proxy: None, since_ts: 0 };
+    time("unused tools", || engine.schema_unused(&params).expect("an answer"));
     time("info", || engine.store_stats(path).expect("an answer"));
 }
 

@@ -9,6 +9,7 @@ use crate::db::rollup::Width;
 use crate::error::QueryError;
 use crate::query::reader::Source;
 use crate::query::row::text;
+use crate::query::stats::whole;
 use crate::query::{Reader, Window};
 use crate::wire::Discovery;
 use crate::wire::listing::Page;
@@ -118,15 +119,73 @@ fn folded(source: &Source<'_>, window: Window) -> rusqlite::Result<HashSet<(Stri
     let mut cells = source.conn.prepare_cached(
         "SELECT DISTINCT proxy, tool FROM request_rollups
          WHERE width = ?1 AND start > ?2 AND start < ?3 AND tool <> ''
-             AND (start >= ?4 AND start + ?1 <= ?3
-                 OR start + ?1 <= coalesce((SELECT min(ts) FROM requests), ?3))",
+             AND (start >= ?4 AND start + ?1 <= ?5
+                 OR start + ?1 <= coalesce((SELECT min(ts) FROM requests), ?5))",
     )?;
-    for width in Width::ALL {
-        let begun = window.since.saturating_sub(width.ms());
-        let mut rows = cells.query([width.ms(), begun, window.until, window.since])?;
+    let Window { since, until } = window;
+    let (hour, day) = (Width::Hour, Width::Day);
+    // What the hours of whole days know, these know as well.
+    let days = whole(day, window);
+    let (days_begin, days_end) = match days.since < days.until {
+        true => (days.since, days.until),
+        false => (until, until),
+    };
+    for (width, begin, end) in [
+        (hour, since.saturating_sub(hour.ms()), days_begin),
+        (hour, days_end.saturating_sub(1), until),
+        (day, since.saturating_sub(day.ms()), until),
+    ] {
+        let mut rows = cells.query([width.ms(), begin, end, since, until])?;
         while let Some(row) = rows.next()? {
             found.insert((text(row, 0)?, text(row, 1)?));
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rusqlite::{Connection, params};
+
+    use super::*;
+    use crate::Store;
+
+    #[test]
+    fn calls_are_known_from_whole_days_and_from_the_hours_beside_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mcp.db");
+        let store = Store::open(&path).unwrap();
+        store.shutdown(Duration::from_secs(30)).unwrap();
+        let conn = Connection::open(&path).unwrap();
+        let (hour, day) = (Width::Hour.ms(), Width::Day.ms());
+        for (tool, width, start) in [
+            ("early", Width::Hour, 0),
+            ("before", Width::Hour, 22 * hour),
+            ("between", Width::Day, day),
+            ("after", Width::Hour, 2 * day),
+            ("late", Width::Hour, 2 * day + 13 * hour),
+        ] {
+            conn.execute(
+                "INSERT INTO request_rollups VALUES (?1, ?2, 'p', 'tools/call', ?3, 'ok',
+                     1, 0, 0, 0, 0, x'')",
+                params![width.ms(), start, tool],
+            )
+            .unwrap();
+        }
+        let reader = Reader::open(&path).unwrap();
+        let called = |since, until| {
+            let window = Window { since, until };
+            let found = reader.read(|source| folded(source, window)).unwrap();
+            let mut tools = Vec::from_iter(found.into_iter().map(|(_, tool)| tool));
+            tools.sort();
+            tools.join(" ")
+        };
+        let noon = 12 * hour;
+        assert_eq!(called(noon, 2 * day + noon), "after before between");
+        assert_eq!(called(i64::MIN, i64::MAX), "between");
+        assert_eq!(called(20 * hour, 23 * hour), "before");
+        assert_eq!(called(day, 0), "");
+    }
 }

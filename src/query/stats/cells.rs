@@ -52,7 +52,7 @@ fn window(since: i64, until: i64) -> Window {
 }
 
 /// The part of a window that is made of whole cells.
-fn whole(width: Width, Window { since, until }: Window) -> Window {
+pub(in crate::query) fn whole(width: Width, Window { since, until }: Window) -> Window {
     let begun = width.start(since);
     let first = if begun < since {
         begun.saturating_add(width.ms())
