@@ -38,7 +38,8 @@
 //!
 //! [`stats`](Reader::stats) takes what up to 50,000 requests take, some
 //! microseconds each at worst, and for longer windows what their days and hours
-//! and the requests of two hours take. [`effects`](Reader::effects) takes what
+//! and the requests of two hours take; [`tools`](Reader::tools) what the days of
+//! its window take. [`effects`](Reader::effects) takes what
 //! the statistics of two windows take for each change, less where changes have
 //! windows in common.
 //!
