@@ -11,6 +11,7 @@
 mod wal;
 mod worker;
 
+use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -32,9 +33,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// than what a large group of events writes.
 const REST: u32 = 256;
 
-/// The length from which on it takes upon itself a whole step, so that the file
-/// seldom becomes one that SQLite cuts, and that from which on it waits for the
-/// thread: there the disk is slower than the writer.
+/// The length from which on it takes upon itself a whole step, so that the WAL
+/// seldom outgrows what SQLite cuts it to, and that from which on it waits for
+/// the thread: there the disk is slower than the writer.
 const LONG: u32 = STEP + STEP / 2;
 const TOO_LONG: u32 = 4 * STEP;
 
@@ -78,7 +79,7 @@ impl Checkpoints {
         }
     }
 
-    fn step(&mut self, conn: &Connection) -> std::io::Result<()> {
+    fn step(&mut self, conn: &Connection) -> io::Result<()> {
         let wal = match &mut self.wal {
             Some(wal) => wal,
             empty => empty.insert(Wal::open(&sidecar(&self.path, "-wal"))?),

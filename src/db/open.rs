@@ -60,8 +60,8 @@ const WAL_LIMIT: i64 = 32 << 20;
 /// The connection of one writer.
 #[derive(Debug)]
 pub(crate) struct Db {
-    /// Before the connection, so that this one is the last to be closed. Where
-    /// nothing is recorded SQLite does it.
+    /// Before the connection, so that this one is the last to be closed. Nothing
+    /// where there is no WAL, and where nothing is recorded: there SQLite does it.
     checkpoints: Option<RefCell<Checkpoints>>,
     pub(super) conn: Connection,
     path: PathBuf,
@@ -96,9 +96,10 @@ impl Db {
             patiently(OPEN_PATIENCE, group::is_busy, begin).map_err(failed)?;
         }
         keep_wal_on_close(&conn, false).map_err(failed)?;
-        let checkpoints = Checkpoints::of(&conn, real).map_err(failed)?;
+        let checkpoints = is_wal.then(|| Checkpoints::of(&conn, real)).transpose();
+        let checkpoints = checkpoints.map_err(failed)?;
         Ok(Self {
-            checkpoints: Some(RefCell::new(checkpoints)),
+            checkpoints: checkpoints.map(RefCell::new),
             conn,
             path: path.to_owned(),
             identity,
