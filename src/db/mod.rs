@@ -19,6 +19,7 @@ mod meta;
 mod migrate;
 mod open;
 mod platform;
+pub(crate) mod pruned;
 pub(crate) mod read_only;
 mod reader;
 mod retention;

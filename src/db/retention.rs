@@ -12,6 +12,7 @@ use super::event_rows::eviction::session_of_log;
 use super::group::{self, is_busy};
 use super::listing::history;
 use super::open::patiently;
+use super::pruned::Pruned;
 use super::rollup::{self, Width};
 use super::{Db, WriteError, meta};
 use crate::clock;
@@ -34,6 +35,9 @@ struct Kind {
     count: &'static str,
     /// In this order, each with the key of a row; the last deletes the row itself.
     delete: &'static [&'static str],
+    /// As what the file says up to when they were pruned, and the time of the
+    /// row with a key, where what is missing is counted elsewhere.
+    told: Option<(Pruned, &'static str)>,
     /// The latest time among the ?2 oldest rows from the time ?1 on, where rows
     /// of this kind are many enough to make a file large.
     oldest: Option<&'static str>,
@@ -79,6 +83,10 @@ const KINDS: [Kind; 6] = [
               ORDER BY ts LIMIT ?3",
         count: "SELECT count(*) FROM requests WHERE ts < ?1",
         delete: &["DELETE FROM requests WHERE id = ?1"],
+        told: Some((
+            Pruned::Requests,
+            "SELECT CAST(ts AS INTEGER) FROM requests WHERE id = ?1",
+        )),
         oldest: Some(
             "SELECT max(ts) FROM (SELECT ts FROM requests WHERE ts >= ?1 ORDER BY ts LIMIT ?2)",
         ),
@@ -91,6 +99,7 @@ const KINDS: [Kind; 6] = [
               ORDER BY started_at LIMIT ?3",
         count: "SELECT count(*) FROM sessions WHERE started_at < ?1 AND last_seen_at < ?1",
         delete: &["DELETE FROM sessions WHERE rowid = ?1"],
+        told: None,
         oldest: Some(
             "SELECT max(max(started_at, last_seen_at)) FROM (
                 SELECT started_at, last_seen_at FROM sessions
@@ -102,6 +111,7 @@ const KINDS: [Kind; 6] = [
         due: "SELECT id FROM losses WHERE from_ts >= ?1 AND to_ts < ?2 LIMIT ?3",
         count: "SELECT count(*) FROM losses WHERE to_ts < ?1",
         delete: &["DELETE FROM losses WHERE id = ?1"],
+        told: None,
         oldest: None,
     },
     Kind {
@@ -109,6 +119,7 @@ const KINDS: [Kind; 6] = [
         due: "SELECT id FROM writers WHERE started_at >= ?1 AND ended_at < ?2 LIMIT ?3",
         count: "SELECT count(*) FROM writers WHERE ended_at < ?1",
         delete: &["DELETE FROM writers WHERE id = ?1"],
+        told: None,
         oldest: None,
     },
     Kind {
@@ -135,6 +146,7 @@ const KINDS: [Kind; 6] = [
                     SELECT 1 FROM sse_events e WHERE e.log = sse_logs.log LIMIT 2)) = 1",
             "DELETE FROM sse_events WHERE n = ?1",
         ],
+        told: None,
         // They have a bound of their own.
         oldest: None,
     },
@@ -154,6 +166,7 @@ const KINDS: [Kind; 6] = [
             "DELETE FROM sdk_sessions WHERE session_id = ?1 AND expires_at <= ",
             now!()
         )],
+        told: None,
         oldest: None,
     },
 ];
@@ -382,6 +395,14 @@ fn prune(conn: &Connection, kinds: Kinds, span: Span, until: Instant) -> Result<
             let keys: Vec<Value> = due
                 .query_map([span.from, span.before, BATCH], |row| row.get(0))?
                 .collect::<Result<_>>()?;
+            // The last of them is the latest. Where time runs out before it, it
+            // goes with the next slice.
+            if let (Some((pruned, time)), Some(last)) = (kind.told, keys.last()) {
+                let ts: i64 = conn
+                    .prepare_cached(time)?
+                    .query_row([last], |row| row.get(0))?;
+                pruned.raise(conn, ts.saturating_add(1))?;
+            }
             let before = count;
             for key in &keys {
                 let mut rows = 0;

@@ -9,6 +9,8 @@
 //! - the whole cells inside the window,
 //! - the rows at its edges, where no whole cell fits, and
 //! - the rows above that id inside the whole cells.
+//!
+//! `meta` also says up to when requests and cells were [pruned](super::pruned).
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -17,18 +19,24 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::meta;
+use super::pruned::Pruned;
 use super::retention::Slice;
 use crate::histogram::Histogram;
 
 /// The key in `meta` of the last request that is in its cells.
 const FOLDED_TO: &str = "requests_folded_to";
 
-/// What takes the place of a tool or method beyond [`NAMES_PER_DAY`].
-const OTHER: &str = "(other)";
+/// What takes the place of a tool or method that has no cells of its own.
+pub(crate) const OTHER: &str = "(other)";
 
 /// How many names a day has cells for. Whoever calls tools that do not exist
 /// could else make as many cells as rows.
 const NAMES_PER_DAY: i64 = 1000;
+
+/// The same for a name of which a call succeeded, and its tool did too. It is
+/// higher, so that nobody can take the cells from a tool that is in use by
+/// calling ones that do not exist.
+const SUCCESSFUL_NAMES_PER_DAY: i64 = 5000;
 
 /// Rows in one slice, and cells, at most.
 const SLICE_ROWS: i64 = 4096;
@@ -52,9 +60,8 @@ const ADD: &str = "INSERT INTO request_rollups (width, start, proxy, method, too
         latencies = excluded.latencies";
 const IS_NAMED: &str = "SELECT 1 FROM request_rollups
      WHERE width = ?1 AND start = ?2 AND proxy = ?3 AND method = ?4 AND tool = ?5 LIMIT 1";
-/// The cells of one hour or day at a time.
-const DELETE_OLDEST: &str = "DELETE FROM request_rollups WHERE width = ?1 AND start < ?2
-     AND start = (SELECT min(start) FROM request_rollups WHERE width = ?1)";
+const OLDEST: &str = "SELECT min(start) FROM request_rollups WHERE width = ?1 AND start < ?2";
+const DELETE: &str = "DELETE FROM request_rollups WHERE width = ?1 AND start = ?2";
 const COUNT_NAMES: &str = "SELECT count(*) FROM (SELECT 1 FROM request_rollups
      WHERE width = ?1 AND start = ?2 GROUP BY proxy, method, tool)";
 
@@ -79,6 +86,15 @@ impl Width {
     /// Where the cell begins that holds the moment `ts`.
     pub(crate) fn start(self, ts: i64) -> i64 {
         ts.saturating_sub(ts.rem_euclid(self.ms()))
+    }
+
+    /// Where the first cell begins that holds nothing from before `ts`.
+    pub(crate) fn next_start(self, ts: i64) -> i64 {
+        let start = self.start(ts);
+        match start < ts {
+            true => start.saturating_add(self.ms()),
+            false => start,
+        }
     }
 }
 
@@ -107,8 +123,11 @@ pub(crate) fn fold(conn: &Connection, until: Instant) -> Result<Slice> {
     };
     if count > 0 {
         let mut names = Names::default();
-        for (key, cell) in &cells {
-            let (method, tool) = names.admit(conn, key)?;
+        let mut cells: Vec<_> = cells.iter().collect();
+        // What gives a name its cells comes before what needs them.
+        cells.sort_by_key(|(key, cell)| !cell.has_success(key));
+        for (key, cell) in cells {
+            let (method, tool) = names.admit(conn, key, cell)?;
             for width in Width::ALL {
                 cell.write(conn, width, key, method, tool)?;
             }
@@ -121,15 +140,22 @@ pub(crate) fn fold(conn: &Connection, until: Instant) -> Result<Slice> {
     })
 }
 
-/// Deletes the cells of one width that began before `before`.
+/// Deletes the cells of one width that began before `before`, those of one
+/// hour or day at a time.
 pub(super) fn prune(conn: &Connection, width: Width, before: i64, until: Instant) -> Result<Slice> {
-    let mut delete = conn.prepare_cached(DELETE_OLDEST)?;
+    let mut oldest = conn.prepare_cached(OLDEST)?;
+    let mut delete = conn.prepare_cached(DELETE)?;
     let mut count = 0;
     loop {
-        let deleted = delete.execute([width.ms(), before])? as u64;
-        count += deleted;
-        if deleted == 0 || Instant::now() >= until {
-            let is_last = deleted == 0;
+        let start: Option<i64> = oldest.query_row([width.ms(), before], |row| row.get(0))?;
+        let Some(start) = start else {
+            let is_last = true;
+            return Ok(Slice { count, is_last });
+        };
+        count += delete.execute([width.ms(), start])? as u64;
+        Pruned::Cells(width).raise(conn, start.saturating_add(width.ms()))?;
+        if Instant::now() >= until {
+            let is_last = false;
             return Ok(Slice { count, is_last });
         }
     }
@@ -182,6 +208,12 @@ impl Cell {
         Ok(())
     }
 
+    /// Whether a call of these succeeded, and its tool did too: many servers
+    /// answer a call of a tool that they do not have with a result.
+    fn has_success(&self, key: &Key) -> bool {
+        key.status == "ok" && self.calls > self.tool_errors
+    }
+
     /// Adds this to the cell of that width in the file.
     fn write(
         &self,
@@ -225,15 +257,20 @@ impl Cell {
     }
 }
 
-/// How many more names each day takes, as far as this slice had to ask.
+/// How many names each day has, as far as this slice had to ask.
 #[derive(Debug, Default)]
 struct Names {
-    room: HashMap<i64, i64>,
+    of_day: HashMap<i64, i64>,
 }
 
 impl Names {
     /// The method and tool that a request's cells go by.
-    fn admit<'k>(&mut self, conn: &Connection, key: &'k Key) -> Result<(&'k str, &'k str)> {
+    fn admit<'k>(
+        &mut self,
+        conn: &Connection,
+        key: &'k Key,
+        cell: &Cell,
+    ) -> Result<(&'k str, &'k str)> {
         let (width, day) = (Width::Day.ms(), Width::Day.start(key.hour));
         let is_named = conn
             .prepare_cached(IS_NAMED)?
@@ -241,21 +278,26 @@ impl Names {
         if is_named {
             return Ok((&key.method, &key.tool));
         }
-        let room = match self.room.get_mut(&day) {
-            Some(room) => room,
+        let names = match self.of_day.get_mut(&day) {
+            Some(names) => names,
             None => {
                 let mut count = conn.prepare_cached(COUNT_NAMES)?;
                 let names: i64 = count.query_row([width, day], |row| row.get(0))?;
-                self.room.entry(day).or_insert(NAMES_PER_DAY - names)
+                self.of_day.entry(day).or_insert(names)
             }
         };
-        if *room > 0 {
-            *room -= 1;
+        let bound = match cell.has_success(key) {
+            true => SUCCESSFUL_NAMES_PER_DAY,
+            false => NAMES_PER_DAY,
+        };
+        if *names < bound {
+            *names += 1;
             return Ok((&key.method, &key.tool));
         }
-        Ok(match key.method.as_str() {
-            "tools/call" => ("tools/call", OTHER),
-            _ => (OTHER, ""),
+        Ok(match (key.method.as_str(), key.tool.as_str()) {
+            ("tools/call", _) => ("tools/call", OTHER),
+            (_, "") => (OTHER, ""),
+            (_, _) => (OTHER, OTHER),
         })
     }
 }

@@ -58,6 +58,7 @@
 
 mod calls;
 mod clients;
+mod coverage;
 mod filter;
 mod follow;
 mod found;

@@ -1,11 +1,15 @@
 //! A stretch of time.
 
 /// A stretch of time in unix milliseconds: from `since` on, before `until`.
+///
+/// An end that is open, as those of [`Window::ALL`], is serialised as `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct Window {
     /// The first moment of it.
+    #[serde(serialize_with = "unless_open")]
     pub since: i64,
     /// The first moment after it.
+    #[serde(serialize_with = "unless_open")]
     pub until: i64,
 }
 
@@ -20,6 +24,13 @@ impl Window {
     pub const fn since(since: i64) -> Self {
         Self { since, ..Self::ALL }
     }
+}
+
+/// What many readers of JSON cannot hold, as it is beyond 53 bits, stands for no
+/// moment.
+fn unless_open<S: serde::Serializer>(moment: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    let is_open = [Window::ALL.since, Window::ALL.until].contains(moment);
+    serde::Serialize::serialize(&(!is_open).then_some(*moment), serializer)
 }
 
 impl Default for Window {

@@ -89,6 +89,11 @@ fn statistics_tell_each_tool_the_total_and_what_is_missing() {
     );
     let loss = lines.iter().find(|line| line["kind"] == "loss").unwrap();
     assert_eq!(loss["dropped"], 7);
+    // What cannot be held exactly is left out.
+    assert_eq!(
+        (&total["until"], &total["other_calls"]),
+        (&json!(null), &json!(0))
+    );
     let table = stdout(&path, &["stats", "--since", "2026-01-01"]);
     assert!(table.contains("7 events (queue_full)"), "{table}");
     assert!(table.contains("percentiles are exact"), "{table}");
@@ -104,6 +109,47 @@ fn statistics_of_no_call_tell_when_the_newest_was() {
     );
     let table = stdout(&path, &["stats", "--since", "2026-01-01", "--tool", "none"]);
     assert!(!table.contains("newest"), "{table}");
+}
+
+#[test]
+fn statistics_of_requests_that_are_gone_say_of_what_time_they_are_and_what_is_not_known() {
+    let (_dir, path) = fixture(4);
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    stdout(&path, &["prune", "--before", "2026-05-01"]);
+    connect(&path)
+        .execute_batch(
+            "UPDATE request_rollups SET tool = '(other)' WHERE tool = 'search';
+             INSERT INTO meta VALUES ('days_pruned_to', '1767225600000'),
+                 ('hours_pruned_to', '1767225600000');",
+        )
+        .unwrap();
+    let asked = [
+        "stats",
+        "--since",
+        "2026-03-31T10:59:59Z",
+        "--until",
+        "2026-07-01",
+    ];
+    let total = json(&path, &asked).pop().unwrap();
+    assert_eq!(total["since"], json!(1_774_951_200_000_i64));
+    let of_tool = [&asked[..], &["--tool", "create_order"]].concat();
+    let total = json(&path, &of_tool).pop().unwrap();
+    assert_eq!(
+        (&total["calls"], &total["other_calls"]),
+        (&json!(7), &json!(5))
+    );
+    let table = stdout(&path, &of_tool);
+    for told in [
+        "from 2026-03-31 10:00:00 to 2026-07-01 00:00:00",
+        "counts of whole hours and days",
+        "percentiles are estimated",
+        "up to 5 calls more",
+    ] {
+        assert!(table.contains(told), "{table}");
+    }
+    let before = ["stats", "--since", "2025-01-01", "--until", "2025-02-01"];
+    let table = stdout(&path, &before);
+    assert!(table.contains("nothing is known of that time"), "{table}");
 }
 
 #[test]

@@ -1,7 +1,9 @@
+use tower_mcp_store::maintenance::Maintenance;
+use tower_mcp_store::query::{Reader, StatsFilter, Window};
 use tower_mcp_store::{Retention, Store};
 
 use super::support::{fresh, value};
-use super::{CALLS, DAY_MS, await_value, days, end, file, insert, now};
+use super::{CALLS, DAY_MS, USED, await_value, days, end, file, insert, now};
 
 const DAYS: &str = "SELECT count(DISTINCT start) FROM request_rollups WHERE width = 86400000";
 const HOURS: &str = "SELECT count(DISTINCT start) FROM request_rollups WHERE width = 3600000";
@@ -18,6 +20,79 @@ fn statistics_outlive_the_requests_by_their_own_retention() {
     await_value(&conn, DAYS, 399);
     end(&store);
     assert_eq!(value::<i64>(&conn, CALLS), 399);
+}
+
+#[test]
+fn what_is_gone_is_counted_also_beside_older_requests_that_were_inherited() {
+    let (_dir, path) = super::support::fixture(4);
+    Store::open(&path)
+        .unwrap()
+        .shutdown(super::support::LONG)
+        .unwrap();
+    let conn = super::support::connect(&path);
+    let migrated = format!(
+        "UPDATE meta SET value = '{}' WHERE key = 'migrated_at'",
+        now() - 60 * DAY_MS
+    );
+    conn.execute_batch(&migrated).unwrap();
+    let oldest = "UPDATE requests SET ts = ts % 1000";
+    conn.execute_batch(oldest).unwrap();
+    insert(&conn, 55, now() - 55 * DAY_MS, DAY_MS);
+    let store = Store::open(&path).unwrap();
+    await_value(&conn, "SELECT count(*) FROM requests", 40 + 29);
+    end(&store);
+    let mut filter = StatsFilter::default();
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.stats(&filter).unwrap().total.calls, 40 + 55);
+    // In the midst of an hour.
+    filter.window = Window::since(now() - 40 * DAY_MS + 60_000);
+    let stats = reader.stats(&filter).unwrap();
+    let widened = filter.window.since - stats.window.since;
+    assert!((0..3_600_000).contains(&widened), "{widened}");
+    let sql = format!(
+        "SELECT sum(calls) FROM request_rollups WHERE width = 3600000 AND start >= {}",
+        stats.window.since
+    );
+    assert_eq!(stats.total.calls, value::<i64>(&conn, &sql));
+}
+
+#[test]
+fn up_to_when_requests_are_gone_is_told_by_whatever_they_went() {
+    const PRUNED_TO: &str = "SELECT CAST(value AS INTEGER) FROM meta
+        WHERE key = 'requests_pruned_to'";
+    let (_dir, path) = fresh();
+    let conn = file(&path);
+    let first = now() - 100 * DAY_MS;
+    insert(&conn, 50_000, first, 60_000);
+    let pruned_to = || {
+        let oldest: i64 = value(&conn, "SELECT min(ts) FROM requests");
+        oldest - 60_000 + 1
+    };
+    let retentions: [fn(u64) -> Retention; 2] = [
+        |_| Retention::unlimited().max_age(days(90)),
+        |used| Retention::unlimited().max_bytes(used / 4 * 3),
+    ];
+    for retention in retentions {
+        let before = pruned_to();
+        let retention = retention(value::<i64>(&conn, USED).unsigned_abs());
+        let store = Store::builder(&path).retention(retention).open().unwrap();
+        let start = std::time::Instant::now();
+        while pruned_to() == before {
+            assert!(start.elapsed() < super::support::LONG);
+            std::thread::yield_now();
+        }
+        end(&store);
+        let ahead = value::<i64>(&conn, PRUNED_TO) - pruned_to();
+        // Of a slice that was cut short.
+        assert!((0..256 * 60_000).contains(&ahead), "{ahead}");
+    }
+    let before = now() - 70 * DAY_MS;
+    let on = |_| std::ops::ControlFlow::Continue(());
+    Maintenance::open(&path).unwrap().prune(before, on).unwrap();
+    assert_eq!(value::<i64>(&conn, PRUNED_TO), pruned_to());
+    // Nothing goes, and it never falls.
+    Maintenance::open(&path).unwrap().prune(first, on).unwrap();
+    assert_eq!(value::<i64>(&conn, PRUNED_TO), pruned_to());
 }
 
 #[test]

@@ -101,7 +101,10 @@ CREATE INDEX idx_sessions_active  ON sessions (last_seen_at) WHERE ended_at IS N
 -- the id in `meta.requests_folded_to` are in these cells; what is younger is to
 -- be counted from its rows. `tool` is '' where there is none. `latencies` is a
 -- histogram of microseconds; it and `max_latency_us` leave out the requests
--- that only measure how long a client stayed (`stream_end`).
+-- that only measure how long a client stayed (`stream_end`). `tool`, or `method`
+-- where it is not tools/call, is '(other)' for names beyond a bound. What began
+-- before `hours_pruned_to` or `days_pruned_to` in `meta` is gone from here, and
+-- requests from before `requests_pruned_to` are not all in `requests`.
 CREATE TABLE request_rollups (
     width          INTEGER NOT NULL,
     start          INTEGER NOT NULL,
@@ -172,7 +175,8 @@ SELECT
 FROM requests WHERE tool IS NOT NULL GROUP BY proxy, tool;
 
 -- By the hour, also of requests that are no longer in the file: what is in the
--- cells, and the requests that are in none yet.
+-- cells, and the requests that are in none yet. Sums that no integer holds end
+-- at the highest, where sum() would fail.
 CREATE VIEW IF NOT EXISTS hourly_stats AS
 SELECT
     strftime('%Y-%m-%dT%H:%M:%SZ', start / 1000, 'unixepoch') AS time,
@@ -180,19 +184,19 @@ SELECT
     proxy,
     method AS mcp_method_name,
     nullif(tool, '') AS gen_ai_tool_name,
-    sum(calls) AS calls,
-    sum(iif(status = 'ok', 0, calls)) AS errors,
-    sum(iif(status = 'timeout', calls, 0)) AS timeouts,
-    sum(tool_errors) AS tool_errors,
+    CAST(total(calls) AS INTEGER) AS calls,
+    CAST(total(iif(status = 'ok', 0, calls)) AS INTEGER) AS errors,
+    CAST(total(iif(status = 'timeout', calls, 0)) AS INTEGER) AS timeouts,
+    CAST(total(tool_errors) AS INTEGER) AS tool_errors,
     max(max_latency_us) / 1e6 AS max_duration,
-    sum(bytes_in) AS http_request_body_size,
-    sum(bytes_out) AS http_response_body_size
+    CAST(total(bytes_in) AS INTEGER) AS http_request_body_size,
+    CAST(total(bytes_out) AS INTEGER) AS http_response_body_size
 FROM (
     SELECT start, proxy, method, tool, status, calls, tool_errors, max_latency_us,
         bytes_in, bytes_out
     FROM request_rollups WHERE width = 3600000
     UNION ALL
-    SELECT ts - ts % 3600000, proxy, method, coalesce(tool, ''), status, 1, tool_error <> 0,
+    SELECT ts - (ts % 3600000 + 3600000) % 3600000, proxy, method, coalesce(tool, ''), status, 1, tool_error <> 0,
         iif(end_reason IS 'stream_end', 0, latency_us), bytes_in, bytes_out
     FROM requests
     WHERE id > coalesce((SELECT CAST(value AS INTEGER) FROM meta

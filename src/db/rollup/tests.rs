@@ -116,6 +116,8 @@ fn names_beyond_the_bound_of_a_day_share_one() {
     // Known by then, and another day.
     insert(&conn, 0, "tools/call", Some("made up 00000"), 1);
     insert(&conn, DAY, "tools/call", Some("made up 09999"), 1);
+    conn.execute_batch("UPDATE requests SET status = 'error'")
+        .unwrap();
     fold_all(&conn);
     conn.execute_batch("COMMIT").unwrap();
     let named = "SELECT count(*) FROM request_rollups
@@ -132,6 +134,61 @@ fn names_beyond_the_bound_of_a_day_share_one() {
     assert_eq!(other("tools/call", "made up 00000"), Some(2));
     let next_day = "SELECT tool FROM request_rollups WHERE width = 86400000 AND start = 86400000";
     assert_eq!(value::<String>(&conn, next_day), "made up 09999");
+}
+
+#[test]
+fn names_that_a_call_succeeded_with_are_known_beside_any_number_that_none_did() {
+    let conn = file();
+    conn.execute_batch("BEGIN").unwrap();
+    for n in 0..NAMES_PER_DAY + 300 {
+        insert(&conn, 0, "tools/call", Some(&format!("made up {n}")), 1);
+    }
+    // Both answers to the call of a tool that is not there.
+    conn.execute_batch("UPDATE requests SET status = 'error' WHERE id % 2 = 0")
+        .unwrap();
+    conn.execute_batch("UPDATE requests SET tool_error = 1 WHERE id % 2 = 1")
+        .unwrap();
+    fold_all(&conn);
+    let bound = SUCCESSFUL_NAMES_PER_DAY - NAMES_PER_DAY;
+    for n in 0..bound + 50 {
+        insert(&conn, 0, "tools/call", Some(&format!("in use {n}")), 1);
+    }
+    fold_all(&conn);
+    insert(&conn, 0, "tools/call", Some("in use 0"), 1);
+    conn.execute_batch("UPDATE requests SET status = 'error' WHERE id = last_insert_rowid()")
+        .unwrap();
+    fold_all(&conn);
+    conn.execute_batch("COMMIT").unwrap();
+    let calls = |tools: &str| {
+        let sql = "SELECT count(DISTINCT tool) || ' ' || sum(calls) FROM request_rollups
+             WHERE width = 86400000 AND tool GLOB ?1";
+        conn.query_row(sql, [tools], |row| row.get::<_, String>(0))
+            .unwrap()
+    };
+    assert_eq!(calls("made up *"), "1000 1000");
+    // One place is that of the others.
+    assert_eq!(calls("in use *"), format!("{} {bound}", bound - 1));
+    assert_eq!(calls("in use 0"), "1 2", "also where one failed");
+    assert_eq!(calls(OTHER), format!("1 {}", 300 + 51));
+}
+
+#[test]
+fn up_to_when_cells_were_pruned_is_told() {
+    let conn = file();
+    for day in 0..4 {
+        insert(&conn, day * DAY + 5 * HOUR, "ping", None, 1);
+    }
+    fold_all(&conn);
+    let until = Instant::now() + Duration::from_secs(60);
+    let to = |width| Pruned::Cells(width).to(&conn).unwrap();
+    assert_eq!(to(Width::Hour), i64::MIN);
+    prune(&conn, Width::Hour, 2 * DAY, until).unwrap();
+    assert_eq!(to(Width::Hour), DAY + 6 * HOUR);
+    prune(&conn, Width::Hour, DAY, until).unwrap();
+    assert_eq!(to(Width::Hour), DAY + 6 * HOUR);
+    assert_eq!(to(Width::Day), i64::MIN);
+    prune(&conn, Width::Day, 3 * DAY, until).unwrap();
+    assert_eq!(to(Width::Day), 3 * DAY);
 }
 
 #[test]

@@ -3,63 +3,29 @@
 use rusqlite::params_from_iter;
 use rusqlite::types::{Value, ValueRef};
 
+use super::super::coverage::Parts;
 use super::super::reader::Source;
 use super::super::row::number;
 use super::super::window::Window;
+use super::StatsFilter;
 use super::tally::Tallies;
-use super::{StatsFilter, rows};
-use crate::db::rollup::Width;
+use crate::db::rollup::{OTHER, Width};
 
-/// Adds the cells that lie in the window as a whole, the requests beside them,
-/// and those in them that are not folded yet.
+/// Adds some cells. Gives how many more calls they count that may be among those
+/// asked for: cells that tell all but the name of their method or tool.
 pub(super) fn add(
     source: &Source<'_>,
     filter: &StatsFilter,
+    parts: &Parts,
     tallies: &mut Tallies,
-) -> rusqlite::Result<()> {
-    let Window { since, until } = filter.window;
-    let hours = whole(Width::Hour, filter.window);
-    let days = whole(Width::Day, hours);
-    if hours.since >= hours.until {
-        return rows::add(source, filter, filter.window, tallies);
-    }
-    if days.since < days.until {
-        add_cells(
-            source,
-            filter,
-            Width::Hour,
-            window(hours.since, days.since),
-            tallies,
-        )?;
-        add_cells(source, filter, Width::Day, days, tallies)?;
-        add_cells(
-            source,
-            filter,
-            Width::Hour,
-            window(days.until, hours.until),
-            tallies,
-        )?;
-    } else {
-        add_cells(source, filter, Width::Hour, hours, tallies)?;
-    }
-    rows::add_unfolded(source, filter, hours, tallies)?;
-    rows::add(source, filter, window(since, hours.since), tallies)?;
-    rows::add(source, filter, window(hours.until, until), tallies)
-}
-
-fn window(since: i64, until: i64) -> Window {
-    Window { since, until }
-}
-
-/// The part of a window that is made of whole cells.
-pub(in crate::query) fn whole(width: Width, Window { since, until }: Window) -> Window {
-    let begun = width.start(since);
-    let first = if begun < since {
-        begun.saturating_add(width.ms())
-    } else {
-        begun
-    };
-    window(first, width.start(until))
+) -> rusqlite::Result<i64> {
+    parts
+        .cells
+        .iter()
+        .try_fold(0_i64, |unnamed, (width, part)| {
+            let more = add_cells(source, filter, *width, *part, tallies)?;
+            Ok(unnamed.saturating_add(more))
+        })
 }
 
 fn add_cells(
@@ -68,8 +34,8 @@ fn add_cells(
     width: Width,
     window: Window,
     tallies: &mut Tallies,
-) -> rusqlite::Result<()> {
-    let (conditions, values) = filter.conditions("+", 4);
+) -> rusqlite::Result<i64> {
+    let (conditions, values) = filter.cell_conditions(4);
     let sql = format!(
         "SELECT method, tool, status, calls, tool_errors, bytes_in, bytes_out, max_latency_us,
              latencies
@@ -78,32 +44,52 @@ fn add_cells(
     let mut statement = source.conn.prepare_cached(&sql)?;
     let place: [Value; 3] = [width.ms().into(), window.since.into(), window.until.into()];
     let mut rows = statement.query(params_from_iter(place.into_iter().chain(values)))?;
+    let mut unnamed: i64 = 0;
     while let Some(row) = rows.next()? {
-        let tally = tallies.of(row)?;
         let (calls, tool_errors) = (number(row, 3)?, number(row, 4)?);
+        let is = |column, asked: &Option<String>| {
+            let found = row.get_ref(column)?;
+            let asked = asked.as_deref().map(str::as_bytes);
+            Ok::<_, rusqlite::Error>(asked.is_none_or(|asked| found == ValueRef::Text(asked)))
+        };
+        if !is(0, &filter.method)? || !is(1, &filter.tool)? {
+            unnamed = unnamed.saturating_add(calls);
+            continue;
+        }
+        let tally = tallies.of(row)?;
         tally.count(row, calls, tool_errors, number(row, 5)?, number(row, 6)?)?;
         if let ValueRef::Blob(latencies) = row.get_ref(8)? {
             tally.latencies(latencies, number(row, 7)?);
         }
     }
-    Ok(())
+    Ok(unnamed)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{Width, Window, whole, window};
-
-    #[test]
-    fn only_cells_that_lie_in_the_window_as_a_whole_are_taken() {
-        let hour = Width::Hour.ms();
-        for (asked, expected) in [
-            (window(0, 2 * hour), window(0, 2 * hour)),
-            (window(1, 2 * hour - 1), window(hour, hour)),
-            (window(-1, hour + 1), window(0, hour)),
+impl StatsFilter {
+    /// All conditions but the window, and what to bind for them from `?first`
+    /// on. Cells without the name that is asked for meet them, where the calls
+    /// in them may bear it: a tool call is always known to be one.
+    fn cell_conditions(&self, first: usize) -> (String, Vec<Value>) {
+        let mut sql = String::new();
+        let mut values: Vec<Value> = Vec::new();
+        for (column, asked, unnamed) in [
+            ("proxy", &self.proxy, None),
+            (
+                "method",
+                &self.method,
+                (self.method.as_deref() != Some("tools/call")).then_some(OTHER),
+            ),
+            ("tool", &self.tool, Some(OTHER)),
         ] {
-            assert_eq!(whole(Width::Hour, asked), expected);
+            if let Some(asked) = asked {
+                let mut parameters = Vec::with_capacity(2);
+                for name in [Some(asked.as_str()), unnamed].into_iter().flatten() {
+                    parameters.push(format!("?{}", first + values.len()));
+                    values.push(name.to_owned().into());
+                }
+                sql.push_str(&format!(" AND +{column} IN ({})", parameters.join(", ")));
+            }
         }
-        let all = whole(Width::Day, Window::ALL);
-        assert!(all.since < -i64::MAX / 2 && all.until > i64::MAX / 2);
+        (sql, values)
     }
 }

@@ -7,15 +7,11 @@ use super::super::row::number;
 use super::super::window::Window;
 use super::StatsFilter;
 use super::tally::Tallies;
-use crate::db::rollup::{self, Width};
+use crate::db::rollup;
 
-/// Whether all requests of a window are in the file, and no more than `limit`;
-/// true as well where there is nothing else to count.
-pub(super) fn are_all_there(
-    source: &Source<'_>,
-    window: Window,
-    limit: i64,
-) -> rusqlite::Result<bool> {
+/// Whether a window holds no more than `limit` requests; true as well where
+/// there is nothing else to count.
+pub(super) fn are_few(source: &Source<'_>, window: Window, limit: i64) -> rusqlite::Result<bool> {
     if !source.has_outcomes() {
         return Ok(true);
     }
@@ -26,51 +22,7 @@ pub(super) fn are_all_there(
                  (SELECT 1 FROM requests WHERE ts >= ?1 AND ts < ?2 LIMIT ?3 + 1)",
         )?
         .query_row(params![window.since, window.until, limit], |row| row.get(0))?;
-    Ok(count <= limit && !has_forgotten(source, window)?)
-}
-
-/// Whether cells of a time in the window count requests that are not left.
-fn has_forgotten(source: &Source<'_>, window: Window) -> rusqlite::Result<bool> {
-    let oldest: Option<i64> = source
-        .conn
-        .prepare_cached("SELECT min(ts) FROM requests")?
-        .query_row([], |row| row.get(0))?;
-    if let Some(oldest) = oldest
-        && has_forgotten_some(source, window, Width::Hour.start(oldest))?
-    {
-        return Ok(true);
-    }
-    let oldest = oldest.unwrap_or(i64::MAX).min(window.until);
-    let mut exists = source.conn.prepare_cached(
-        "SELECT 1 FROM request_rollups WHERE width = ?1 AND start >= ?2 AND start < ?3 LIMIT 1",
-    )?;
-    for width in Width::ALL {
-        let (from, to) = (width.start(window.since), width.start(oldest));
-        if exists.exists([width.ms(), from, to])? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// The same of the hour from `start` on, of which some requests are left, where
-/// all of it is in the window.
-fn has_forgotten_some(source: &Source<'_>, window: Window, start: i64) -> rusqlite::Result<bool> {
-    let end = start.saturating_add(Width::Hour.ms());
-    if start < window.since || end > window.until {
-        return Ok(false);
-    }
-    let folded_to = rollup::folded_to(source.conn)?;
-    source
-        .conn
-        .prepare_cached(
-            "SELECT (SELECT coalesce(sum(calls), 0) FROM request_rollups
-                     WHERE width = ?1 AND start = ?2)
-                 > (SELECT count(*) FROM requests WHERE ts >= ?2 AND ts < ?3 AND id <= ?4)",
-        )?
-        .query_row(params![Width::Hour.ms(), start, end, folded_to], |row| {
-            row.get(0)
-        })
+    Ok(count <= limit)
 }
 
 /// Adds the requests of a window.

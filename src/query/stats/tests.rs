@@ -1,11 +1,17 @@
+mod model;
+
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 
-use super::{Figures, Group, Percentiles, StatsFilter, Tallies, cells, rows};
+use super::{Coverage, Figures, Group, LOOKED_AT, Percentiles, StatsFilter, count};
 use crate::Store;
 use crate::db::rollup::{self, Width};
+use crate::db::{Db, Kinds, Span};
 use crate::query::{Reader, Window};
+
+const LONG: Duration = Duration::from_secs(30);
 
 /// Midnight.
 const START: i64 = 1_795_046_400_000;
@@ -59,15 +65,28 @@ fn insert(conn: &Connection, rows: std::ops::Range<i64>) {
 
 fn ask(reader: &Reader, filter: &StatsFilter, exact: bool) -> (Figures, Vec<Group>) {
     let answer = reader.read(|source| {
-        let mut tallies = Tallies::new(exact);
-        if exact {
-            rows::add(source, filter, filter.window, &mut tallies)?;
-        } else {
-            cells::add(source, filter, &mut tallies)?;
-        }
+        let Window { since, until } = filter.window;
+        let coverage = Coverage::of(source)?;
+        let rows_from = if exact { since } else { until };
+        let (tallies, _) = count(source, filter, &coverage, filter.window, rows_from)?;
         Ok(tallies.finish())
     });
     answer.unwrap()
+}
+
+/// Deletes the requests from before `before` that are in their cells.
+fn prune(path: &Path, before: i64) {
+    let from = i64::MIN;
+    let db = Db::open_to_maintain(path).unwrap();
+    while !db
+        .prune(Kinds::All, Span { from, before }, LONG, deadline())
+        .unwrap()
+        .is_last
+    {}
+}
+
+fn deadline() -> Instant {
+    Instant::now() + LONG
 }
 
 /// Asserts that nothing but the percentiles differs, and they by the bound.
@@ -133,38 +152,114 @@ fn cells_rows_at_the_edges_and_rows_not_yet_folded_make_each_row_count_once() {
 
 #[test]
 fn requests_that_are_no_longer_in_the_file_still_count() {
-    let (_dir, conn, reader) = file(ROWS);
+    let (dir, _conn, reader) = file(ROWS);
     let mut filter = StatsFilter::default();
     let before = reader.stats(&filter).unwrap();
     assert_eq!(before.percentiles, Percentiles::Exact);
-    let two_days_later = START + 2 * Width::Day.ms();
-    conn.execute("DELETE FROM requests WHERE ts < ?1", [two_days_later])
-        .unwrap();
+    // Half an hour into the third day.
+    let noted = START + 2 * Width::Day.ms() + Width::Hour.ms() / 2;
+    prune(&dir.path().join("mcp.db"), noted);
     let after = reader.stats(&filter).unwrap();
     assert!(matches!(after.percentiles, Percentiles::Estimated { .. }));
     assert_close(&after.total, &before.total);
-    filter.window = Window::since(two_days_later);
+    assert_eq!(after.window, Window::ALL);
+    filter.window = Window::since(noted);
     let rest = reader.stats(&filter).unwrap();
     assert_eq!(
-        rest.percentiles,
-        Percentiles::Exact,
+        (rest.percentiles, rest.window),
+        (Percentiles::Exact, filter.window),
         "all of these are there"
     );
 }
 
 #[test]
-fn an_hour_of_which_some_requests_are_gone_is_not_told_from_the_rest() {
-    let (_dir, conn, reader) = file(ROWS);
+fn requests_that_were_spared_do_not_hide_that_younger_ones_are_gone() {
+    let (dir, conn, reader) = file(ROWS);
     let filter = StatsFilter::default();
     let before = reader.stats(&filter).unwrap();
-    let half_an_hour_later = START + Width::Hour.ms() / 2;
-    let gone = conn
-        .execute("DELETE FROM requests WHERE ts < ?1", [half_an_hour_later])
-        .unwrap();
-    assert!(gone > 0);
+    let span = Span {
+        from: START + Width::Day.ms(),
+        before: START + 2 * Width::Day.ms(),
+    };
+    let db = Db::open_to_maintain(&dir.path().join("mcp.db")).unwrap();
+    while !db
+        .prune(Kinds::All, span, LONG, deadline())
+        .unwrap()
+        .is_last
+    {}
+    let oldest = "SELECT min(ts) FROM requests";
+    let oldest: i64 = conn.query_row(oldest, [], |row| row.get(0)).unwrap();
+    assert_eq!(oldest, START);
     let after = reader.stats(&filter).unwrap();
     assert!(matches!(after.percentiles, Percentiles::Estimated { .. }));
     assert_close(&after.total, &before.total);
+}
+
+/// A file with 1,300 calls of tools that do not exist, one second after the
+/// other, then in the course of four hours 300 failed ones of `late` and as many
+/// of `search`, of which half succeeded; then a day later more requests than are looked at one by one.
+fn flooded() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mcp.db");
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch(&format!(
+        "BEGIN;
+         WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 1299)
+         INSERT INTO requests (request_id, ts, proxy, method, tool, latency_us, status)
+         SELECT hex(randomblob(16)), {START} + 1000 * i, 'default', 'tools/call', 'made up ' || i,
+             1, 'error' FROM n;
+         WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 599)
+         INSERT INTO requests (request_id, ts, proxy, method, tool, latency_us, status)
+         SELECT hex(randomblob(16)), {START} + 3600000 + 24000 * i, 'default', 'tools/call',
+             iif(i % 2, 'late', 'search'), 1, iif(i % 4, 'error', 'ok') FROM n;
+         WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {LOOKED_AT})
+         INSERT INTO requests (request_id, ts, proxy, method, latency_us, status)
+         SELECT hex(randomblob(16)), {START} + 86400000 + i, 'default', 'ping', 1, 'ok' FROM n;
+         COMMIT;"
+    ))
+    .unwrap();
+    let db = Db::open_to_maintain(&path).unwrap();
+    while !db.fold(LONG, deadline()).unwrap().is_last {}
+    (dir, path)
+}
+
+#[test]
+fn a_tool_is_counted_whose_name_no_cell_bears_as_far_as_its_requests_are_left() {
+    let (_dir, path) = flooded();
+    let reader = Reader::open(&path).unwrap();
+    let told = |tool: Option<&str>| {
+        let filter = StatsFilter {
+            tool: tool.map(str::to_owned),
+            ..StatsFilter::default()
+        };
+        let stats = reader.stats(&filter).unwrap();
+        let exact = stats.percentiles == Percentiles::Exact;
+        (stats.total.calls, stats.other_calls, exact)
+    };
+    let all = 1_300 + 600 + LOOKED_AT + 1;
+    assert_eq!(told(None), (all, 0, false));
+    assert_eq!(told(Some("late")), (300, 0, true));
+    assert_eq!(told(Some("search")), (300, 0, true));
+    assert_eq!(told(Some("never")), (0, 0, true));
+
+    // Half of the four hours, and a part of the next, which only a cell tells.
+    prune(&path, START + 7 * Width::Hour.ms() / 2);
+    assert_eq!(told(None), (all, 0, false));
+    // Its calls that succeeded gave it a name.
+    assert_eq!(told(Some("search")), (300, 300 + 225, false));
+    assert_eq!(told(Some("late")), (75, 300 + 225, false));
+
+    prune(&path, START + Width::Day.ms());
+    assert_eq!(told(Some("late")), (0, 600, false));
+    assert_eq!(told(Some("made up 7")), (1, 600, false));
+    assert_eq!(told(Some("(other)")), (600, 0, false));
+    let filter = StatsFilter {
+        method: Some("tools/call".to_owned()),
+        ..StatsFilter::default()
+    };
+    let calls = reader.stats(&filter).unwrap();
+    assert_eq!((calls.total.calls, calls.other_calls), (1_900, 0));
 }
 
 #[test]

@@ -37,6 +37,7 @@ enum Line<'a> {
         #[serde(flatten)]
         window: Window,
         percentiles: Percentiles,
+        other_calls: i64,
         #[serde(flatten)]
         figures: &'a Figures,
     },
@@ -52,7 +53,7 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
     filter.tool = args.calls.tool;
     let stats = reader.stats(&filter)?;
     if output.is_json() {
-        return write_json(&stats, filter.window, output);
+        return write_json(&stats, output);
     }
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for group in &stats.groups {
@@ -61,8 +62,17 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
     }
     rows.push(cells("total", "", &stats.total));
     Table::new(&COLUMNS, output).write(output, &rows)?;
-    output.line(&format!("\n{}", window(filter.window)))?;
+    output.line(&format!("\n{}", window(stats.window)))?;
+    if stats.window != filter.window {
+        output.line(widened(stats.window))?;
+    }
     output.line(&percentiles(stats.percentiles))?;
+    if stats.other_calls > 0 {
+        let calls = output::count(stats.other_calls);
+        output.line(&format!(
+            "up to {calls} calls more, of which only (other) is known"
+        ))?;
+    }
     for loss in &stats.losses {
         output.line(&told(loss))?;
     }
@@ -79,13 +89,14 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
     Ok(())
 }
 
-fn write_json(stats: &Stats, window: Window, output: &mut Output) -> Result<(), Failure> {
+fn write_json(stats: &Stats, output: &mut Output) -> Result<(), Failure> {
     for group in &stats.groups {
         output.json(&Line::Group(group))?;
     }
     output.json(&Line::Total {
-        window,
+        window: stats.window,
         percentiles: stats.percentiles,
+        other_calls: stats.other_calls,
         figures: &stats.total,
     })?;
     for loss in &stats.losses {
@@ -121,6 +132,15 @@ fn window(window: Window) -> String {
         format!("since {since}")
     } else {
         format!("from {since} to {}", time::local_second(window.until))
+    }
+}
+
+/// Why it is not the window that was asked for.
+fn widened(window: Window) -> &'static str {
+    if window.since < window.until {
+        "requests of that time are gone: these are counts of whole hours and days (UTC)"
+    } else {
+        "nothing is known of that time any more"
     }
 }
 

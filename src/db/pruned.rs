@@ -1,0 +1,40 @@
+//! Up to when a file was pruned, as it says itself in `meta`. The rows that are
+//! left do not tell: some older ones may have been spared, and some may have
+//! been written later.
+
+use rusqlite::{Connection, Result};
+
+use super::meta;
+use super::rollup::Width;
+
+/// What was pruned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pruned {
+    Requests,
+    Cells(Width),
+}
+
+impl Pruned {
+    fn key(self) -> &'static str {
+        match self {
+            Self::Requests => "requests_pruned_to",
+            Self::Cells(Width::Hour) => "hours_pruned_to",
+            Self::Cells(Width::Day) => "days_pruned_to",
+        }
+    }
+
+    /// The moment, in unix milliseconds, from which on nothing was pruned.
+    pub(crate) fn to(self, conn: &Connection) -> Result<i64> {
+        let to = meta::get(conn, self.key())?;
+        Ok(to.and_then(|to| to.parse().ok()).unwrap_or(i64::MIN))
+    }
+
+    /// Says that something from before `to` is being pruned. The caller holds
+    /// the transaction in which that is done.
+    pub(super) fn raise(self, conn: &Connection, to: i64) -> Result<()> {
+        if to > self.to(conn)? {
+            meta::set(conn, self.key(), &to.to_string())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,250 @@
+//! From when on a file holds what, and by what the requests of a window are
+//! counted.
+//!
+//! Requests are pruned, then the cells of their hours, then those of their days.
+//! A cell cannot be split, so a window that begins or ends where no requests are
+//! left is widened to whole ones.
+
+use super::reader::Source;
+use super::window::Window;
+use crate::db::pruned::Pruned;
+use crate::db::rollup::Width;
+
+/// All that was recorded from each of these moments on is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Coverage {
+    /// As requests.
+    rows: i64,
+    /// In cells of hours: the beginning of one.
+    hours: i64,
+    /// In cells of days: the beginning of one.
+    days: i64,
+}
+
+/// What a window is counted by.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Parts {
+    /// The part of it that is counted by cells, none of which is split.
+    pub(super) whole: Window,
+    /// Which cells these are.
+    pub(super) cells: Vec<(Width, Window)>,
+}
+
+impl Coverage {
+    /// A file of version 4 has no cells, and nobody prunes it.
+    pub(super) fn of(source: &Source<'_>) -> rusqlite::Result<Self> {
+        if !source.has_outcomes() {
+            return Ok(Self {
+                rows: i64::MIN,
+                hours: i64::MIN,
+                days: i64::MIN,
+            });
+        }
+        let pruned_to = |what: Pruned| what.to(source.conn);
+        let rows = pruned_to(Pruned::Requests)?;
+        // No cell goes before its requests, so one that begins where these are
+        // all there went while there were none.
+        let first = |width: Width| width.next_start(rows);
+        Ok(Self {
+            rows,
+            hours: pruned_to(Pruned::Cells(Width::Hour))?.min(first(Width::Hour)),
+            days: pruned_to(Pruned::Cells(Width::Day))?.min(first(Width::Day)),
+        })
+    }
+
+    /// Whether all requests of a window are in the file.
+    pub(super) fn has_rows_of(&self, window: Window) -> bool {
+        window.since >= self.rows
+    }
+
+    /// The window that is told in place of the one that is asked for: the
+    /// shortest that is known of and does not split a cell whose requests are
+    /// gone. It is empty where nothing is known.
+    pub(super) fn widened(&self, asked: Window) -> Window {
+        let Window { since, until } = asked;
+        if self.has_rows_of(asked) || since >= until {
+            return asked;
+        }
+        let known = self.hours.min(self.days);
+        if until <= known {
+            return window(until, until);
+        }
+        let (hour, day) = (Width::Hour.start(since), Width::Day.start(since));
+        let since = match () {
+            () if hour >= self.hours => hour,
+            () if day >= self.days => day,
+            () => known,
+        };
+        let until = if since < self.hours && Width::Day.start(until) < self.hours {
+            Width::Day.next_start(until)
+        } else if Width::Hour.start(until) < self.rows {
+            Width::Hour.next_start(until)
+        } else {
+            until
+        };
+        window(since, until)
+    }
+
+    /// The part of a widened window of which some requests are gone. It ends
+    /// where a cell does; what comes after it is in the file.
+    pub(super) fn pruned(&self, Window { since, until }: Window) -> Window {
+        self.widened(window(since, self.rows.min(until).max(since)))
+    }
+
+    /// The whole cells that fit into a widened window.
+    pub(super) fn parts(&self, widened: Window) -> Parts {
+        let hours = whole(Width::Hour, widened);
+        let mut days = whole(Width::Day, hours);
+        days.since = days.since.max(self.days);
+        let mut cells = Vec::with_capacity(3);
+        if days.since < days.until {
+            cells.push((Width::Hour, window(hours.since, days.since)));
+            cells.push((Width::Day, days));
+            cells.push((Width::Hour, window(days.until, hours.until)));
+        } else {
+            cells.push((Width::Hour, hours));
+        }
+        cells.retain(|(_, part)| part.since < part.until);
+        Parts {
+            whole: hours,
+            cells,
+        }
+    }
+}
+
+/// The part of a window that is made of whole cells.
+pub(super) fn whole(width: Width, Window { since, until }: Window) -> Window {
+    window(width.next_start(since), width.start(until))
+}
+
+fn window(since: i64, until: i64) -> Window {
+    Window { since, until }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Coverage, Parts, Width, Window, whole, window};
+
+    const HOUR: i64 = Width::Hour.ms();
+    const DAY: i64 = Width::Day.ms();
+
+    #[test]
+    fn only_cells_that_lie_in_the_window_as_a_whole_are_taken() {
+        for (asked, expected) in [
+            (window(0, 2 * HOUR), window(0, 2 * HOUR)),
+            (window(1, 2 * HOUR - 1), window(HOUR, HOUR)),
+            (window(-1, HOUR + 1), window(0, HOUR)),
+        ] {
+            assert_eq!(whole(Width::Hour, asked), expected);
+        }
+        let all = whole(Width::Day, Window::ALL);
+        assert!(all.since < -i64::MAX / 2 && all.until > i64::MAX / 2);
+    }
+
+    /// Requests from noon of day 30 and ten minutes on, hours from six of day 20
+    /// on, days from day 10 on.
+    const SOME: Coverage = Coverage {
+        rows: 30 * DAY + 12 * HOUR + 600_000,
+        hours: 20 * DAY + 6 * HOUR,
+        days: 10 * DAY,
+    };
+
+    #[test]
+    fn a_window_is_widened_where_requests_are_gone_and_only_there() {
+        let noon = 12 * HOUR;
+        for (asked, expected) in [
+            // All are there.
+            ((SOME.rows, SOME.rows + 5), (SOME.rows, SOME.rows + 5)),
+            ((SOME.rows + 7, i64::MAX), (SOME.rows + 7, i64::MAX)),
+            // Hours.
+            (
+                (SOME.rows - 1, SOME.rows + 5),
+                (30 * DAY + noon, 30 * DAY + noon + HOUR),
+            ),
+            (
+                (25 * DAY + 1, 25 * DAY + HOUR + 1),
+                (25 * DAY, 25 * DAY + 2 * HOUR),
+            ),
+            ((25 * DAY + 1, 31 * DAY + 1), (25 * DAY, 31 * DAY + 1)),
+            (
+                (SOME.hours, SOME.hours + 1),
+                (SOME.hours, SOME.hours + HOUR),
+            ),
+            // Days, as far as there are no hours.
+            ((15 * DAY + 1, 15 * DAY + 2), (15 * DAY, 16 * DAY)),
+            ((15 * DAY, 16 * DAY), (15 * DAY, 16 * DAY)),
+            ((SOME.hours - 1, SOME.hours + 1), (20 * DAY, 21 * DAY)),
+            ((15 * DAY + 1, 25 * DAY + 1), (15 * DAY, 25 * DAY + HOUR)),
+            ((15 * DAY + 1, i64::MAX), (15 * DAY, i64::MAX)),
+            // Nothing.
+            ((i64::MIN, i64::MAX), (10 * DAY, i64::MAX)),
+            ((5 * DAY + 1, 10 * DAY + 1), (10 * DAY, 11 * DAY)),
+            ((5 * DAY + 1, 10 * DAY - 1), (10 * DAY - 1, 10 * DAY - 1)),
+        ] {
+            let widened = SOME.widened(window(asked.0, asked.1));
+            assert_eq!(widened, window(expected.0, expected.1), "{asked:?}");
+            assert_eq!(SOME.widened(widened), widened, "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn no_cells_are_asked_of_a_time_in_which_they_are_gone() {
+        let asked = window(9 * DAY, 30 * DAY + HOUR);
+        let days = SOME.parts(SOME.widened(asked));
+        assert_eq!(
+            days.cells,
+            [
+                (Width::Day, window(10 * DAY, 30 * DAY)),
+                (Width::Hour, window(30 * DAY, 30 * DAY + HOUR)),
+            ]
+        );
+        // Hours are kept for longer than days.
+        let long = Coverage {
+            hours: 5 * DAY + HOUR,
+            ..SOME
+        };
+        let hours = long.parts(long.widened(asked));
+        assert_eq!(
+            hours.cells,
+            [
+                (Width::Hour, window(9 * DAY, 10 * DAY)),
+                (Width::Day, window(10 * DAY, 30 * DAY)),
+                (Width::Hour, window(30 * DAY, 30 * DAY + HOUR)),
+            ]
+        );
+        assert_eq!(long.widened(Window::ALL).since, long.hours);
+        let nothing = SOME.parts(SOME.widened(window(0, DAY)));
+        assert_eq!(nothing.cells, []);
+    }
+
+    #[test]
+    fn what_follows_the_pruned_part_of_a_window_is_told_by_its_requests() {
+        let end = SOME.pruned(window(25 * DAY, 31 * DAY));
+        assert_eq!(end, window(25 * DAY, 30 * DAY + 13 * HOUR));
+        assert_eq!(
+            SOME.pruned(window(25 * DAY, 26 * DAY)),
+            window(25 * DAY, 26 * DAY)
+        );
+        let later = SOME.pruned(window(31 * DAY, 32 * DAY));
+        assert_eq!(later, window(31 * DAY, 31 * DAY));
+    }
+
+    #[test]
+    fn nothing_is_widened_in_a_file_of_which_nothing_was_pruned() {
+        let all = Coverage {
+            rows: i64::MIN,
+            hours: i64::MIN,
+            days: i64::MIN,
+        };
+        for asked in [Window::ALL, window(1, 2), window(2, 1)] {
+            assert_eq!(all.widened(asked), asked);
+        }
+        assert_eq!(
+            all.parts(window(1, 2)),
+            Parts {
+                whole: window(HOUR, 0),
+                cells: Vec::new(),
+            }
+        );
+    }
+}

@@ -1,0 +1,194 @@
+//! Whatever was written, folded and pruned, in whatever order: what is told is
+//! what a plain computation over all that was ever written tells.
+
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use proptest::prelude::*;
+use rusqlite::{Connection, params};
+
+use super::{DAYS, LONG, START, assert_close, deadline};
+use crate::Store;
+use crate::db::pruned::Pruned;
+use crate::db::{Db, Kinds, Span, Width};
+use crate::query::{Figures, Percentiles, Reader, StatsFilter, Window};
+
+/// A file without requests.
+static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mcp.db");
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    fs::read(&path).unwrap()
+});
+
+/// What happens to a file.
+#[derive(Debug, Clone)]
+enum Step {
+    /// Requests come: when, of which tool, and how they end.
+    Write(Vec<(i64, u8, bool, i64)>),
+    Fold,
+    /// The requests of a time are deleted.
+    Prune(i64, i64),
+    /// Cells from before a time are deleted.
+    PruneCells(Width, i64),
+}
+
+fn moments() -> impl Strategy<Value = i64> {
+    // Often beside an edge of a cell.
+    let hours = (0..DAYS * 24, -1..=1_i64).prop_map(|(hour, ms)| hour * Width::Hour.ms() + ms);
+    let all = 0..DAYS * Width::Day.ms();
+    prop_oneof![all, hours].prop_map(|after| START + after)
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let row = (moments(), 0..3_u8, any::<bool>(), 0..5_000_000_i64);
+    let step = prop_oneof![
+        3 => prop::collection::vec(row, 1..40).prop_map(Step::Write),
+        2 => Just(Step::Fold),
+        2 => moments().prop_map(|before| Step::Prune(i64::MIN, before)),
+        1 => (moments(), moments()).prop_map(|(from, before)| Step::Prune(from, before)),
+        2 => (prop_oneof![Just(Width::Hour), Just(Width::Day)], moments())
+            .prop_map(|(width, before)| Step::PruneCells(width, before)),
+    ];
+    prop::collection::vec(step, 1..12)
+}
+
+/// Does it, and gives what was recorded in all.
+fn happen(path: &Path, steps: &[Step]) -> Connection {
+    let db = Db::open_to_maintain(path).unwrap();
+    let conn = Connection::open(path).unwrap();
+    let truth = Connection::open_in_memory().unwrap();
+    let insert = "INSERT INTO requests (request_id, ts, proxy, method, tool, latency_us, status,
+             bytes_in)
+         VALUES (hex(randomblob(16)), ?1, 'default', ?2, ?3, ?4, ?5, 10)";
+    truth
+        .execute_batch(
+            "CREATE TABLE requests (request_id, ts, proxy, method, tool, latency_us, status,
+                 bytes_in)",
+        )
+        .unwrap();
+    for step in steps {
+        match step {
+            Step::Write(rows) => {
+                let write = conn.unchecked_transaction().unwrap();
+                for (ts, tool, ok, latency) in rows {
+                    let (method, tool) = match tool {
+                        0 => ("ping", None),
+                        other => ("tools/call", Some(format!("tool-{other}"))),
+                    };
+                    let status = if *ok { "ok" } else { "error" };
+                    for conn in [&conn, &truth] {
+                        let row = params![ts, method, tool, latency, status];
+                        conn.execute(insert, row).unwrap();
+                    }
+                }
+                write.commit().unwrap();
+            }
+            // Not all of them at once.
+            Step::Fold => drop(db.fold(LONG, Instant::now()).unwrap()),
+            Step::Prune(from, before) => {
+                let (from, before) = (*from, *before);
+                while !db
+                    .prune(Kinds::All, Span { from, before }, LONG, deadline())
+                    .unwrap()
+                    .is_last
+                {}
+            }
+            Step::PruneCells(width, before) => {
+                while !db
+                    .prune_cells(*width, *before, LONG, deadline())
+                    .unwrap()
+                    .is_last
+                {}
+            }
+        }
+    }
+    truth
+}
+
+/// The figures of the rows that were recorded in a window, by plain means.
+fn plainly(truth: &Connection, filter: &StatsFilter) -> Figures {
+    let mut statement = truth
+        .prepare(
+            "SELECT latency_us, status <> 'ok', bytes_in FROM requests
+             WHERE ts >= ?1 AND ts < ?2 AND (?3 IS NULL OR tool = ?3)
+             ORDER BY latency_us",
+        )
+        .unwrap();
+    let Window { since, until } = filter.window;
+    let rows: Vec<(i64, i64, i64)> = statement
+        .query_map(params![since, until, filter.tool], |row| row.try_into())
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let rank = |percent: usize| {
+        let rank = (rows.len() * percent).div_ceil(100).max(1);
+        rows.get(rank - 1).map(|row| row.0)
+    };
+    Figures {
+        calls: rows.len() as i64,
+        errors: rows.iter().map(|row| row.1).sum(),
+        bytes_in: rows.iter().map(|row| row.2).sum(),
+        p50_us: rank(50),
+        p95_us: rank(95),
+        p99_us: rank(99),
+        max_us: rank(100),
+        ..Figures::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_is_told_is_what_was_recorded_in_the_window_that_is_told(
+        steps in steps(),
+        windows in prop::collection::vec((moments(), moments(), any::<bool>()), 8),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mcp.db");
+        fs::write(&path, &*EMPTY).unwrap();
+        let truth = happen(&path, &steps);
+        let conn = Connection::open(&path).unwrap();
+        let reader = Reader::open(&path).unwrap();
+        let pruned_to = |what: Pruned| what.to(&conn).unwrap();
+        let rows_from = pruned_to(Pruned::Requests);
+        let hours_from = pruned_to(Pruned::Cells(Width::Hour));
+        let days_from = pruned_to(Pruned::Cells(Width::Day));
+        for (a, b, of_tool) in windows {
+            let asked = Window { since: a.min(b), until: a.max(b) };
+            let mut filter = StatsFilter {
+                window: asked,
+                tool: of_tool.then(|| "tool-1".to_owned()),
+                ..StatsFilter::default()
+            };
+            let stats = reader.stats(&filter).unwrap();
+            filter.window = stats.window;
+            assert_close(&stats.total, &plainly(&truth, &filter));
+            let calls: i64 = stats.groups.iter().map(|group| group.figures.calls).sum();
+            prop_assert_eq!(calls, stats.total.calls);
+            // Each request that was pruned was before this moment.
+            if asked.since >= rows_from || asked.since == asked.until {
+                prop_assert_eq!(stats.window, asked);
+            }
+            if asked.since >= rows_from {
+                prop_assert_eq!(stats.percentiles, Percentiles::Exact);
+                prop_assert_eq!(stats.total, plainly(&truth, &filter));
+            }
+            // No more than the cells at its ends, and no less where these are.
+            let wider = |width: Width| {
+                let (since, until) = (asked.since, asked.until);
+                let (told, ms) = (stats.window, width.ms());
+                told.since <= since && told.since > since - ms
+                    && told.until >= until && told.until < until + ms
+            };
+            if hours_from == i64::MIN {
+                prop_assert!(wider(Width::Hour), "{:?} for {asked:?}", stats.window);
+            } else if days_from == i64::MIN {
+                prop_assert!(wider(Width::Day), "{:?} for {asked:?}", stats.window);
+            }
+        }
+    }
+}
