@@ -113,7 +113,7 @@ impl Coverage {
 }
 
 /// The part of a window that is made of whole cells.
-pub(super) fn whole(width: Width, Window { since, until }: Window) -> Window {
+fn whole(width: Width, Window { since, until }: Window) -> Window {
     window(width.next_start(since), width.start(until))
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tower_mcp_store::maintenance::Maintenance;
 use tower_mcp_store::query::{Reader, SchemaFilter, Severity, Usage, Window};
 use tower_mcp_store::{RequestEvent, RequestStatus, SchemaVersionEvent, StoreEvent};
 
@@ -213,6 +214,41 @@ fn tools_are_weighed_and_those_that_nobody_calls_are_named() {
         Usage::Uncalled,
         "not since then"
     );
+}
+
+#[test]
+fn no_tool_is_called_unused_that_may_be_among_calls_without_a_name() {
+    use RequestStatus::{Error, Ok};
+    let day = 24 * 60 * 60 * 1000;
+    let mut events = vec![tools(
+        0,
+        json!([{"name": "fails"}, {"name": "works"}, {"name": "never"}]),
+    )];
+    let made_up = |i| call(1, &format!("made up {i}"), Error, 1);
+    events.extend((0..1_200).map(made_up));
+    events.extend([call(2, "fails", Error, 1), call(3, "works", Ok, 1)]);
+    events.push(call(day, "made up", Error, 1));
+    let (dir, of) = reader(events);
+    let usage = |window| -> Vec<_> {
+        let mut tools = of.tools(&SchemaFilter::default(), window).unwrap();
+        tools.sort_by(|a, b| a.name.cmp(&b.name));
+        tools.iter().map(|one| one.usage).collect()
+    };
+    let prune = |before| {
+        let maintenance = Maintenance::open(dir.path().join("mcp.db")).unwrap();
+        let on = |_| std::ops::ControlFlow::Continue(());
+        maintenance.prune(before, on).unwrap();
+    };
+    let (called, unknown, uncalled) = (Usage::Called, Usage::Unknown, Usage::Uncalled);
+    prune(0);
+    assert_eq!(
+        usage(Window::ALL),
+        [called, uncalled, called],
+        "all are there"
+    );
+    prune(day);
+    assert_eq!(usage(Window::ALL), [unknown, unknown, called]);
+    assert_eq!(usage(Window::since(day)), [uncalled; 3]);
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use rusqlite::params;
 
 use super::{SchemaFilter, Snapshot, snapshots};
-use crate::db::rollup::Width;
+use crate::db::rollup::OTHER;
 use crate::error::QueryError;
-use crate::query::coverage::whole;
+use crate::query::coverage::Coverage;
 use crate::query::reader::Source;
 use crate::query::row::text;
 use crate::query::{Reader, Window};
@@ -48,19 +48,22 @@ pub enum Usage {
     Called,
     /// It was listed and never called.
     Uncalled,
+    /// Nothing tells: there were calls whose requests are gone and whose tool
+    /// was not counted by its name, because too many others were called that day.
+    Unknown,
 }
 
 impl Reader {
     /// The tools that are listed now, heaviest first, and whether each was
-    /// called in a window.
+    /// called in a window, which is widened as by [`stats`](Reader::stats).
     pub fn tools(&self, filter: &SchemaFilter, window: Window) -> Result<Vec<Tool>, QueryError> {
         let mut filter = filter.clone();
         filter.method = Some(Discovery::Tools.method().to_owned());
         self.read(|source| {
-            let folded = folded(source, window)?;
+            let calls = Calls::of(source, window)?;
             let mut tools = Vec::new();
             for snapshot in snapshots(source, &filter)? {
-                add_tools(source, snapshot, window, &folded, &mut tools)?;
+                add_tools(source, snapshot, &calls, &mut tools)?;
             }
             tools.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
             Ok(tools)
@@ -71,76 +74,92 @@ impl Reader {
 fn add_tools(
     source: &Source<'_>,
     snapshot: Snapshot,
-    window: Window,
-    folded: &HashSet<(String, String)>,
+    calls: &Calls,
     tools: &mut Vec<Tool>,
 ) -> rusqlite::Result<()> {
     let page = Page::read(Discovery::Tools, snapshot.payload.as_bytes());
     let Ok(Page::Items(_, items)) = page else {
         return Ok(());
     };
-    let mut is_called = source.conn.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM requests
-         WHERE tool = ?1 AND ts >= ?2 AND ts < ?3 AND +proxy = ?4)",
-    )?;
     for item in items {
         let stored = match item.key.char_indices().nth(TOOL_CHARS) {
             Some((end, _)) => item.key.get(..end).unwrap_or_default(),
             None => &*item.key,
         };
-        let called = folded.contains(&(snapshot.proxy.clone(), stored.to_owned()))
-            || is_called.query_row(
-                params![stored, window.since, window.until, snapshot.proxy],
-                |row| row.get(0),
-            )?;
+        let usage = calls.usage(source, &snapshot.proxy, stored)?;
         tools.push(Tool {
             proxy: snapshot.proxy.clone(),
             upstream_url: snapshot.upstream_url.clone(),
             name: item.key.into(),
             bytes: item.text.len(),
             estimated_tokens: item.text.len().div_ceil(BYTES_PER_TOKEN),
-            usage: match called {
-                true => Usage::Called,
-                false => Usage::Uncalled,
-            },
+            usage,
         });
     }
     Ok(())
 }
 
-/// The tools that cells know to have been called, by recording point. A cell at
-/// the window's edge says so only where its requests are gone: while they are
-/// there, they tell on which side of the edge they were.
-fn folded(source: &Source<'_>, window: Window) -> rusqlite::Result<HashSet<(String, String)>> {
-    if !source.has_outcomes() {
-        return Ok(HashSet::new());
-    }
-    let mut found = HashSet::new();
-    let mut cells = source.conn.prepare_cached(
-        "SELECT DISTINCT proxy, tool FROM request_rollups
-         WHERE width = ?1 AND start > ?2 AND start < ?3 AND tool <> ''
-             AND (start >= ?4 AND start + ?1 <= ?5
-                 OR start + ?1 <= coalesce((SELECT min(ts) FROM requests), ?5))",
-    )?;
-    let Window { since, until } = window;
-    let (hour, day) = (Width::Hour, Width::Day);
-    // What the hours of whole days know, these know as well.
-    let days = whole(day, window);
-    let (days_begin, days_end) = match days.since < days.until {
-        true => (days.since, days.until),
-        false => (until, until),
-    };
-    for (width, begin, end) in [
-        (hour, since.saturating_sub(hour.ms()), days_begin),
-        (hour, days_end.saturating_sub(1), until),
-        (day, since.saturating_sub(day.ms()), until),
-    ] {
-        let mut rows = cells.query([width.ms(), begin, end, since, until])?;
-        while let Some(row) = rows.next()? {
-            found.insert((text(row, 0)?, text(row, 1)?));
+/// What cells know of the calls in a window.
+struct Calls {
+    window: Window,
+    /// The tools that were called, by recording point.
+    named: HashSet<(String, String)>,
+    /// The recording points with calls of which neither a cell nor a request
+    /// tells the tool.
+    unnamed: HashSet<String>,
+}
+
+impl Calls {
+    fn of(source: &Source<'_>, asked: Window) -> rusqlite::Result<Self> {
+        let coverage = Coverage::of(source)?;
+        let window = coverage.widened(asked);
+        let mut this = Self {
+            window,
+            named: HashSet::new(),
+            unnamed: HashSet::new(),
+        };
+        if !source.has_outcomes() {
+            return Ok(this);
         }
+        let mut cells = source.conn.prepare_cached(
+            "SELECT DISTINCT proxy, tool FROM request_rollups
+             WHERE width = ?1 AND start >= ?2 AND start < ?3 AND tool <> ''",
+        )?;
+        for (width, part) in coverage.parts(window).cells {
+            let mut rows = cells.query([width.ms(), part.since, part.until])?;
+            while let Some(row) = rows.next()? {
+                this.named.insert((text(row, 0)?, text(row, 1)?));
+            }
+        }
+        let mut cells = source.conn.prepare_cached(
+            "SELECT DISTINCT proxy FROM request_rollups
+             WHERE width = ?1 AND start >= ?2 AND start < ?3 AND +tool = ?4",
+        )?;
+        for (width, part) in coverage.parts(coverage.pruned(window)).cells {
+            let mut rows = cells.query(params![width.ms(), part.since, part.until, OTHER])?;
+            while let Some(row) = rows.next()? {
+                this.unnamed.insert(text(row, 0)?);
+            }
+        }
+        Ok(this)
     }
-    Ok(found)
+
+    fn usage(&self, source: &Source<'_>, proxy: &str, tool: &str) -> rusqlite::Result<Usage> {
+        if self.named.contains(&(proxy.to_owned(), tool.to_owned())) {
+            return Ok(Usage::Called);
+        }
+        let Window { since, until } = self.window;
+        let mut exists = source.conn.prepare_cached(
+            "SELECT 1 FROM requests WHERE tool = ?1 AND ts >= ?2 AND ts < ?3 AND +proxy = ?4",
+        )?;
+        Ok(if exists.exists(params![tool, since, until, proxy])? {
+            Usage::Called
+        } else if self.unnamed.contains(proxy) {
+            Usage::Unknown
+        } else {
+            Usage::Uncalled
+        })
+    }
 }
 
 #[cfg(test)]
@@ -151,6 +170,7 @@ mod tests {
 
     use super::*;
     use crate::Store;
+    use crate::db::rollup::Width;
 
     #[test]
     fn calls_are_known_from_whole_days_and_from_the_hours_beside_them() {
@@ -177,8 +197,8 @@ mod tests {
         let reader = Reader::open(&path).unwrap();
         let called = |since, until| {
             let window = Window { since, until };
-            let found = reader.read(|source| folded(source, window)).unwrap();
-            let mut tools = Vec::from_iter(found.into_iter().map(|(_, tool)| tool));
+            let calls = reader.read(|source| Calls::of(source, window)).unwrap();
+            let mut tools = Vec::from_iter(calls.named.into_iter().map(|(_, tool)| tool));
             tools.sort();
             tools.join(" ")
         };

@@ -79,6 +79,7 @@ fn cells(tool: &Tool) -> Vec<Cell> {
     let (used, tone) = match tool.usage {
         Usage::Called => ("yes", Tone::Plain),
         Usage::Uncalled => ("no", Tone::Doubtful),
+        Usage::Unknown => ("?", Tone::Doubtful),
     };
     vec![
         Cell::new(&tool.name),
