@@ -3,6 +3,7 @@
 mod support;
 
 use support::{LONG, connect, fixture, record_requests, rows, value};
+use tower_mcp_store::maintenance::Maintenance;
 use tower_mcp_store::query::{Reader, Window};
 use tower_mcp_store::{EndReason, RequestStatus, Retention, Store, StoreEvent};
 
@@ -80,6 +81,38 @@ fn the_hours_count_each_request_once() {
     record_requests(&store, 10);
     store.shutdown(LONG).unwrap();
     assert_eq!(value::<i64>(&conn, CALLS), 110);
+}
+
+#[test]
+fn the_hours_are_told_whatever_numbers_and_times_other_programs_write() {
+    let (_dir, path) = support::fresh();
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    let conn = connect(&path);
+    for (ts, bytes) in [(0, i64::MAX), (1, i64::MAX), (-1, 3)] {
+        conn.execute(
+            "INSERT INTO requests (request_id, ts, proxy, method, latency_us, status, bytes_out)
+             VALUES (hex(randomblob(8)), ?1, 'default', 'ping', 1, 'ok', ?2)",
+            (ts, bytes),
+        )
+        .unwrap();
+    }
+    let hours = "SELECT time || ' ' || ts || ' ' || calls || ' ' || http_response_body_size
+        FROM hourly_stats ORDER BY ts";
+    let expected = [
+        "1969-12-31T23:00:00Z -3600000 1 3".to_owned(),
+        format!("1970-01-01T00:00:00Z 0 2 {}", i64::MAX),
+    ];
+    let told = || {
+        let mut statement = conn.prepare(hours).unwrap();
+        let hours = statement.query_map([], |row| row.get(0)).unwrap();
+        hours.collect::<Result<Vec<String>, _>>().unwrap()
+    };
+    assert_eq!(told(), expected);
+    // Folds.
+    let maintenance = Maintenance::open(&path).unwrap();
+    let on = |_| std::ops::ControlFlow::Continue(());
+    assert_eq!(maintenance.prune(2, on).unwrap().rows, 3);
+    assert_eq!(told(), expected);
 }
 
 #[test]
