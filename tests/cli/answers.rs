@@ -112,6 +112,25 @@ fn statistics_of_no_call_tell_when_the_newest_was() {
 }
 
 #[test]
+fn statistics_are_those_of_the_day_before_their_end_unless_told_otherwise() {
+    let (_dir, path) = fixture(4);
+    // All of them came in the last minutes of March.
+    let calls = |options: &[&str]| {
+        let total = json(&path, &[&["stats"], options].concat()).pop().unwrap();
+        (total["calls"].clone(), total["since"].clone())
+    };
+    let (day_before, until) = (json!(1_774_918_800_000_i64), "2026-04-01T01:00:00Z");
+    assert_eq!(calls(&["--until", until]), (json!(40), day_before));
+    assert_eq!(calls(&["--until", "2026-04-02"]).0, 0);
+    assert_eq!(calls(&[]).0, 0);
+    let reversed = ["stats", "--since", "2026-04-02", "--until", "2026-04-01"];
+    let output = command(&path, &reversed).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("earlier than --until"), "{told}");
+}
+
+#[test]
 fn statistics_of_requests_that_are_gone_say_of_what_time_they_are_and_what_is_not_known() {
     let (_dir, path) = fixture(4);
     Store::open(&path).unwrap().shutdown(LONG).unwrap();

@@ -45,7 +45,7 @@ fn what_is_not_understood_has_exit_code_2() {
         &["logs", "--status", "fine"],
         &["slow", "--threshold", "5"],
         &["logs", "--since", "1m", "--until", "1h"],
-        &["stats", "--until", "2d"],
+        &["stats", "--since", "1d", "--until", "2d"],
         &["man", "nothing"],
         &["nothing"],
         &[],

@@ -5,13 +5,17 @@ mod filters;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as Arguments, ColorChoice, Parser, Subcommand};
+use tower_mcp_store::query::Window;
 
+use crate::failure::Failure;
 use crate::time;
-use filters::id;
-pub(crate) use filters::{Calls, Filters, WindowArgs, window};
+pub(crate) use filters::{Calls, Filters, WindowArgs};
+use filters::{id, window};
 
 /// Over the options that every command has.
 const EVERYWHERE: &str = "Options of every command";
+
+const DAY_MS: i64 = 24 * 3_600_000;
 
 /// Ask what an MCP server was asked: who called which tool, when, how long it took, how it ended
 #[derive(Debug, Parser)]
@@ -112,9 +116,9 @@ pub(crate) struct Slow {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Stats {
-    /// From this time on
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = time::moment)]
-    pub(crate) since: i64,
+    /// From this time on [default: 24h before --until, or before now]
+    #[arg(long, value_name = "TIME", value_parser = time::moment)]
+    pub(crate) since: Option<i64>,
     /// Before this time
     #[arg(long, value_name = "TIME", value_parser = time::moment)]
     pub(crate) until: Option<i64>,
@@ -243,6 +247,13 @@ pub(crate) struct Completions {
 pub(crate) struct Man {
     /// Of which command
     pub(crate) command: Option<String>,
+}
+
+impl Stats {
+    pub(crate) fn window(&self) -> Result<Window, Failure> {
+        let end = self.until.unwrap_or_else(time::now);
+        window(self.since.unwrap_or(end.saturating_sub(DAY_MS)), self.until)
+    }
 }
 
 #[cfg(test)]

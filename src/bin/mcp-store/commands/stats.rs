@@ -47,7 +47,7 @@ enum Line<'a> {
 pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(), Failure> {
     let reader = failure::open(db)?;
     let mut filter = StatsFilter::default();
-    filter.window = args::window(args.since, args.until)?;
+    filter.window = args.window()?;
     filter.proxy = args.calls.proxy;
     filter.method = args.calls.method;
     filter.tool = args.calls.tool;
