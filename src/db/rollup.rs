@@ -26,7 +26,8 @@ use crate::histogram::Histogram;
 /// The key in `meta` of the last request that is in its cells.
 const FOLDED_TO: &str = "requests_folded_to";
 
-/// What takes the place of a tool or method that has no cells of its own.
+/// What takes the place of a tool or method that has no cells of its own. Who
+/// calls a tool of this name is counted with these.
 pub(crate) const OTHER: &str = "(other)";
 
 /// How many names a day has cells for. Whoever calls tools that do not exist

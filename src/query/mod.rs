@@ -38,9 +38,10 @@
 //!
 //! [`stats`](Reader::stats) takes what up to 50,000 requests take, some
 //! microseconds each at worst, and for longer windows what their days and hours
-//! and the requests of two hours take; [`tools`](Reader::tools) what the days of
-//! its window take. [`effects`](Reader::effects) takes what
-//! the statistics of two windows take for each change, less where changes have
+//! and the requests of two hours take; of a tool that some day does not count by
+//! its name, what all its requests take. [`tools`](Reader::tools) takes what the
+//! days of its window take. [`effects`](Reader::effects) takes what the
+//! statistics of two windows take for each change, less where changes have
 //! windows in common.
 //!
 //! The time of these grows with what they look through: [`clients`](Reader::clients)

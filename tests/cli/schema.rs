@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use tower_mcp_store::{RequestEvent, RequestStatus, SchemaVersionEvent, StoreEvent};
 
 use crate::run::{command, failed, json, on_lines_of, stdout};
-use crate::support::{fixture, recorded};
+use crate::support::{connect, fixture, recorded};
 
 /// 2026-04-01T00:00:00Z.
 const START: i64 = 1_775_001_600_000;
@@ -219,4 +219,21 @@ fn hostile_names_of_items_reach_no_terminal() {
             assert_eq!(text.chars().find(harmful), None, "{args:?}: {text:?}");
         }
     }
+}
+
+#[test]
+fn tools_that_may_have_been_called_are_told_beside_those_that_nobody_called() {
+    let (_dir, path) = changed();
+    stdout(&path, &["prune", "--before", "2026-06-01"]);
+    connect(&path)
+        .execute_batch("UPDATE request_rollups SET tool = '(other)' WHERE tool <> ''")
+        .unwrap();
+    let unused = command(&path, &["schema", "--unused"]).output().unwrap();
+    let told = String::from_utf8(unused.stdout).unwrap();
+    assert!(
+        unused.status.success() && told.contains("known: 2"),
+        "{told}"
+    );
+    let weights = json(&path, &["schema", "--weight"]);
+    assert_eq!(weights[0]["usage"], "unknown");
 }

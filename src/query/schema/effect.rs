@@ -14,6 +14,9 @@ use crate::query::{Figures, Reader, StatsFilter, Window};
 use crate::wire::Discovery;
 
 /// A change of a tool, and how its calls went before and after.
+///
+/// Where the requests are gone, these are the calls of whole hours or days, as
+/// in [`stats`](Reader::stats): both sides then have the one of the change.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Effect {

@@ -48,6 +48,8 @@ pub(super) fn run(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let mut tools = reader.tools(filter, window)?;
+    let is_unknown = |tool: &&Tool| tool.usage == Usage::Unknown;
+    let unknown = tools.iter().filter(is_unknown).count();
     tools.retain(|tool| which == Which::All || tool.usage == Usage::Uncalled);
     let mut total = Total::default();
     for tool in &tools {
@@ -60,7 +62,8 @@ pub(super) fn run(
         return Ok(lines.try_for_each(|line| output.json(&line))?);
     }
     if tools.is_empty() {
-        return Ok(output.table(&COLUMNS, &[], "tools")?);
+        output.table(&COLUMNS, &[], "tools")?;
+        return tell(unknown, output);
     }
     let mut rows: Vec<Vec<Cell>> = tools.iter().map(cells).collect();
     rows.push(vec![
@@ -72,7 +75,19 @@ pub(super) fn run(
         Cell::new(""),
     ]);
     Table::new(&COLUMNS, output).write(output, &rows)?;
-    Ok(output.line("\ntokens are estimated: one for four bytes of JSON")?)
+    output.line("\ntokens are estimated: one for four bytes of JSON")?;
+    tell(unknown, output)
+}
+
+/// Tells of tools of which nobody knows whether they were called.
+fn tell(unknown: usize, output: &mut Output) -> Result<(), Failure> {
+    if unknown > 0 {
+        output.line(&format!(
+            "tools that may be among calls of which only (other) is known: {}",
+            output::count(number(unknown))
+        ))?;
+    }
+    Ok(())
 }
 
 fn cells(tool: &Tool) -> Vec<Cell> {
