@@ -196,8 +196,8 @@ FROM (
         bytes_in, bytes_out
     FROM request_rollups WHERE width = 3600000
     UNION ALL
-    SELECT ts - (ts % 3600000 + 3600000) % 3600000, proxy, method, coalesce(tool, ''), status, 1, tool_error <> 0,
-        iif(end_reason IS 'stream_end', 0, latency_us), bytes_in, bytes_out
+    SELECT ts - (ts % 3600000 + 3600000) % 3600000, proxy, method, coalesce(tool, ''), status,
+        1, tool_error <> 0, iif(end_reason IS 'stream_end', 0, latency_us), bytes_in, bytes_out
     FROM requests
     WHERE id > coalesce((SELECT CAST(value AS INTEGER) FROM meta
         WHERE key = 'requests_folded_to'), 0)
