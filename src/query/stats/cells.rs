@@ -4,6 +4,7 @@ use rusqlite::params_from_iter;
 use rusqlite::types::{Value, ValueRef};
 
 use super::super::coverage::Parts;
+use super::super::filter::TOOLS_CALL;
 use super::super::reader::Source;
 use super::super::row::number;
 use super::super::window::Window;
@@ -77,7 +78,7 @@ impl StatsFilter {
             (
                 "method",
                 &self.method,
-                (self.method.as_deref() != Some("tools/call")).then_some(OTHER),
+                (self.method.as_deref() != Some(TOOLS_CALL)).then_some(OTHER),
             ),
             ("tool", &self.tool, Some(OTHER)),
         ] {
