@@ -1,0 +1,164 @@
+//! Which rows are pruned, and how those of each kind are found.
+
+use super::super::event_rows::eviction::session_of_log;
+use super::super::pruned::Pruned;
+
+/// Rows that are pruned when their time has passed.
+pub(super) struct Kind {
+    pub(super) table: &'static str,
+    /// The keys of rows of the time from ?1 to before ?2, ?3 at most.
+    pub(super) due: &'static str,
+    /// How many rows there are of the time before ?1.
+    pub(super) count: &'static str,
+    /// In this order, each with the key of a row; the last deletes the row itself.
+    pub(super) delete: &'static [&'static str],
+    /// As what the file says up to when they were pruned, and the time of the
+    /// row with a key, where what is missing is counted elsewhere.
+    pub(super) told: Option<(Pruned, &'static str)>,
+    /// The latest time among the ?2 oldest rows from the time ?1 on, where rows
+    /// of this kind are many enough to make a file large.
+    pub(super) oldest: Option<&'static str>,
+}
+
+/// Unix milliseconds.
+macro_rules! now {
+    () => {
+        "1000 * CAST(strftime('%s', 'now') AS INTEGER)"
+    };
+}
+
+/// Whether the event `e` arrived before the time given, or is older than what the
+/// last append set. The newest of a session that an SDK keeps stays.
+macro_rules! event_is_due {
+    ($before:literal) => {
+        concat!(
+            "n < 1000 * max(",
+            $before,
+            ", coalesce((SELECT ",
+            now!(),
+            " - max_age_ms FROM sse_totals), ",
+            $before,
+            ")) AND NOT (
+                id = (SELECT max(id) FROM sse_events o WHERE o.log = e.log)
+                AND EXISTS (SELECT 1 FROM sse_logs l JOIN sdk_sessions s ON s.session_id = ",
+            session_of_log!(),
+            " WHERE l.log = e.log AND s.expires_at > ",
+            now!(),
+            "))"
+        )
+    };
+}
+
+/// Everything that is pruned by time. Listings and how they changed are not:
+/// they are history, of which only what is too much goes.
+pub(super) const KINDS: [Kind; 6] = [
+    Kind {
+        table: "requests",
+        // Not before they are in the cells that outlive them.
+        due: "SELECT id FROM requests WHERE ts >= ?1 AND ts < ?2 AND id <=
+                (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'requests_folded_to')
+              ORDER BY ts LIMIT ?3",
+        count: "SELECT count(*) FROM requests WHERE ts < ?1",
+        delete: &["DELETE FROM requests WHERE id = ?1"],
+        told: Some((
+            Pruned::Requests,
+            "SELECT CAST(ts AS INTEGER) FROM requests WHERE id = ?1",
+        )),
+        oldest: Some(
+            "SELECT max(ts) FROM (SELECT ts FROM requests WHERE ts >= ?1 ORDER BY ts LIMIT ?2)",
+        ),
+    },
+    Kind {
+        table: "sessions",
+        // By when they were last seen: many sessions are never closed.
+        due: "SELECT rowid FROM sessions
+              WHERE started_at >= ?1 AND started_at < ?2 AND last_seen_at < ?2
+              ORDER BY started_at LIMIT ?3",
+        count: "SELECT count(*) FROM sessions WHERE started_at < ?1 AND last_seen_at < ?1",
+        delete: &["DELETE FROM sessions WHERE rowid = ?1"],
+        told: None,
+        oldest: Some(
+            "SELECT max(max(started_at, last_seen_at)) FROM (
+                SELECT started_at, last_seen_at FROM sessions
+                WHERE started_at >= ?1 ORDER BY started_at LIMIT ?2)",
+        ),
+    },
+    Kind {
+        table: "losses",
+        due: "SELECT id FROM losses WHERE from_ts >= ?1 AND to_ts < ?2 LIMIT ?3",
+        count: "SELECT count(*) FROM losses WHERE to_ts < ?1",
+        delete: &["DELETE FROM losses WHERE id = ?1"],
+        told: None,
+        oldest: None,
+    },
+    Kind {
+        table: "writers",
+        due: "SELECT id FROM writers WHERE started_at >= ?1 AND ended_at < ?2 LIMIT ?3",
+        count: "SELECT count(*) FROM writers WHERE ended_at < ?1",
+        delete: &["DELETE FROM writers WHERE id = ?1"],
+        told: None,
+        oldest: None,
+    },
+    Kind {
+        table: "sse_events",
+        // As with each append, for where no more come.
+        due: concat!(
+            "SELECT n FROM sse_events e WHERE n >= ?1 * 1000 AND ",
+            event_is_due!("?2"),
+            " ORDER BY n LIMIT ?3"
+        ),
+        count: concat!(
+            "SELECT count(*) FROM sse_events e WHERE ",
+            event_is_due!("?1")
+        ),
+        delete: &[
+            "UPDATE sse_totals SET (events, bytes) = (
+                SELECT events - 1, bytes - 64 - length(CAST(data AS BLOB))
+                FROM sse_events WHERE n = ?1)
+             WHERE EXISTS (SELECT 1 FROM sse_events WHERE n = ?1)",
+            "UPDATE sse_logs SET complete_after = max(complete_after, e.id)
+             FROM sse_events e WHERE e.n = ?1 AND sse_logs.log = e.log",
+            "DELETE FROM sse_logs WHERE log = (SELECT log FROM sse_events WHERE n = ?1)
+                AND (SELECT count(*) FROM (
+                    SELECT 1 FROM sse_events e WHERE e.log = sse_logs.log LIMIT 2)) = 1",
+            "DELETE FROM sse_events WHERE n = ?1",
+        ],
+        told: None,
+        // They have a bound of their own.
+        oldest: None,
+    },
+    Kind {
+        table: "sdk_sessions",
+        // Whatever the time that is given.
+        due: concat!(
+            "SELECT session_id FROM sdk_sessions WHERE ?1 <= ?2 AND expires_at <= ",
+            now!(),
+            " ORDER BY expires_at LIMIT ?3"
+        ),
+        count: concat!(
+            "SELECT count(*) FROM sdk_sessions WHERE ?1 = ?1 AND expires_at <= ",
+            now!()
+        ),
+        delete: &[concat!(
+            "DELETE FROM sdk_sessions WHERE session_id = ?1 AND expires_at <= ",
+            now!()
+        )],
+        told: None,
+        oldest: None,
+    },
+];
+
+/// What is to be pruned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kinds {
+    /// Everything that is due.
+    All,
+    /// Only what is many enough to make a file large, and has no bound of its own.
+    Traffic,
+}
+
+impl Kinds {
+    pub(super) fn has(self, kind: &Kind) -> bool {
+        self == Self::All || kind.oldest.is_some()
+    }
+}
