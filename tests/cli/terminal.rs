@@ -54,11 +54,23 @@ impl Terminal {
         Self::run(shell)
     }
 
-    fn run(mut command: std::process::Command) -> Self {
+    fn run(command: std::process::Command) -> Self {
         let (pty, pts) = pty_process::blocking::open().unwrap();
         pty.resize(Size::new(ROWS, COLUMNS)).unwrap();
-        command.env("TERM", "xterm-256color");
-        let child = Command::from(command).spawn(pts).unwrap();
+        // In the background of a shell the tests themselves ignore Ctrl-C, and so
+        // would the command.
+        let mut env = std::process::Command::new("env");
+        env.arg("--default-signal")
+            .arg(command.get_program())
+            .args(command.get_args())
+            .env("TERM", "xterm-256color");
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => env.env(name, value),
+                None => env.env_remove(name),
+            };
+        }
+        let child = Command::from(env).spawn(pts).unwrap();
         let pty = Arc::new(pty);
         let (sender, output) = channel();
         let reading = Arc::clone(&pty);
