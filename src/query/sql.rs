@@ -74,7 +74,9 @@ fn rows(
     statement: &mut Statement<'_>,
     each: &mut impl FnMut(&[String], Vec<Value>) -> ControlFlow<()>,
 ) -> rusqlite::Result<()> {
-    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
+    let columns = (0..statement.column_count())
+        .map(|column| statement.column_name(column).map(str::to_owned))
+        .collect::<rusqlite::Result<Vec<_>>>()?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         if each(&columns, values(row, columns.len())?).is_break() {
