@@ -20,9 +20,11 @@ use crate::wire::{EventKind, Scanner, SseDecoder, SseItem};
 /// Longest URI of an `endpoint` event that is looked at, in bytes.
 const ENDPOINT_BYTES: usize = 2048;
 
-/// An exchange without requests, before its response head: a DELETE that is
-/// answered 2xx, or a 404, ends the session that it names, and a GET may be
-/// answered with a stream.
+/// An exchange without requests, before its response head: a DELETE ends the
+/// session that it names, and a GET may be answered with a stream.
+///
+/// A 404 to a GET says nothing of the session: frameworks answer so where a
+/// server has no route for GET, and clients try one all the same.
 pub(super) struct StreamWatch {
     recorder: Arc<Recorder>,
     session: Option<Arc<str>>,
@@ -53,11 +55,11 @@ impl StreamWatch {
             path,
             method,
         } = self;
-        if let Some(session) = &session {
-            if method == Method::DELETE && head.status.is_success() {
-                recorder.session_closed(session.clone());
-            } else if head.status == StatusCode::NOT_FOUND {
-                recorder.session_not_found(session, path);
+        if let (Some(session), &Method::DELETE) = (&session, &method) {
+            match head.status {
+                status if status.is_success() => recorder.session_closed(session.clone()),
+                StatusCode::NOT_FOUND => recorder.session_not_found(session, path),
+                _ => {}
             }
         }
         let headers = Headers::of(&head.headers);
