@@ -285,3 +285,130 @@ async fn a_consumer_that_knows_the_length_need_not_poll_again_for_the_row() {
         assert_eq!(recording.rows().len(), 1);
     }
 }
+
+/// A body in a coding that nothing decodes.
+const OPAQUE: &[u8] = b"\x01not decoded";
+
+/// An answer whose length only its head tells, as a reverse proxy streams it.
+fn streamed(status: u16, media: &str, body: &[u8], encoding: Option<&str>) -> Response<Script> {
+    let mut answer = response(status, media, Script::chunks(body.chunks(7)));
+    let headers = answer.headers_mut();
+    headers.insert("content-length", body.len().into());
+    if let Some(encoding) = encoding {
+        headers.insert("content-encoding", encoding.parse().unwrap());
+    }
+    answer
+}
+
+#[tokio::test]
+async fn an_answer_of_a_length_told_by_its_head_is_complete_with_its_last_byte() {
+    const RESULT: &[u8] = br#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+    const STREAM: &[u8] = b"data: {\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{}}\n\n";
+    const JSON: &str = "application/json";
+    for (answer, outcome, bytes_out) in [
+        (streamed(200, JSON, RESULT, None), "ok", Some(RESULT.len())),
+        (
+            streamed(200, JSON, OPAQUE, Some("x-unknown")),
+            "ok opaque",
+            Some(OPAQUE.len()),
+        ),
+        (
+            streamed(500, JSON, OPAQUE, Some("x-unknown")),
+            "error opaque",
+            Some(OPAQUE.len()),
+        ),
+        (streamed(200, JSON, b"{}", None), "error no_response", None),
+        (
+            streamed(200, "text/event-stream", STREAM, None),
+            "error no_response",
+            None,
+        ),
+        (streamed(202, "", b"", None), "error no_response", None),
+        (
+            response(204, "", Script::chunks([b"never sent"])),
+            "error no_response",
+            None,
+        ),
+    ] {
+        let recording = Recording::start();
+        let length = answer.headers().get("content-length");
+        let length = length.map_or(0, |length| length.to_str().unwrap().parse().unwrap());
+        let service = recording.layer().layer(recording::answering(answer));
+        let mut body = service.oneshot(post(PING)).await.unwrap().into_body();
+        let mut passed = 0;
+        while passed < length {
+            let frame = body.frame().await.unwrap().unwrap();
+            passed += frame.into_data().unwrap().len();
+        }
+        drop(body);
+        let row = recording.row();
+        assert_eq!(row.outcome(), outcome);
+        assert_eq!(row.bytes_out, bytes_out.map(|len| len as i64), "{outcome}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_lacks_a_byte_of_its_length_is_left() {
+    let recording = Recording::start();
+    let answer = streamed(200, "application/json", OPAQUE, Some("x-unknown"));
+    let service = recording.layer().layer(recording::answering(answer));
+    let mut body = service.oneshot(post(PING)).await.unwrap().into_body();
+    body.frame().await.unwrap().unwrap();
+    drop(body);
+    assert_eq!(recording.row().outcome(), "error client_gone");
+}
+
+#[tokio::test]
+async fn an_http_server_that_knows_the_length_leaves_no_client_gone() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let recording = Recording::start();
+    let app = axum::Router::new()
+        .fallback(|request: axum::extract::Request| async {
+            let _ = request.into_body().collect().await;
+            streamed(200, "application/json", OPAQUE, Some("x-unknown")).map(axum::body::Body::new)
+        })
+        .layer(recording.layer());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "POST /mcp HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{PING}",
+        PING.len()
+    );
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.ends_with(OPAQUE));
+    assert_eq!(recording.first_row().await.outcome(), "ok opaque");
+    server.abort();
+}
+
+/// An error of the service whose text cannot be told to its end.
+#[derive(Debug)]
+struct Unspeakable;
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("as far as ")?;
+        // A panic that prints nothing.
+        std::panic::resume_unwind(Box::new("no further"))
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_the_text_of_an_error_does_not_become_the_layers() {
+    let recording = Recording::start();
+    let service = recording.layer().layer(service_fn(|request| async {
+        read(request).await;
+        Err::<Response<Script>, _>(Unspeakable)
+    }));
+    let result = tokio::spawn(service.oneshot(post(PING))).await;
+    result.expect("no panic").expect_err("the service's error");
+    let row = recording.row();
+    assert_eq!(row.outcome(), "error service_error");
+    assert_eq!(row.error_msg.as_deref(), Some("as far as "));
+}

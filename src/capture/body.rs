@@ -61,7 +61,8 @@ impl<B: Body<Data = Bytes>> StoreBody<B> {
     /// A body that is over from the start is never polled by hyper, so its end
     /// is told here.
     pub(super) fn response(inner: B, mut tap: ResponseTap) -> Self {
-        if inner.is_end_stream() {
+        tap.expect(inner.size_hint().exact());
+        if inner.is_end_stream() || tap.is_whole() {
             tap.end(Ending::Complete);
         }
         Self {
@@ -87,8 +88,8 @@ impl<B: Body<Data = Bytes>> Body for StoreBody<B> {
                 ready!(tap.step(|| this.inner.as_mut().poll_frame(cx)))
             }
         };
-        // A consumer that knows the length does not poll again after the last
-        // frame, so the end is looked for after each.
+        // A consumer that knows the length, from the body or from the head, does
+        // not poll again after the last frame, so the end is looked for after each.
         let ended = match &frame {
             Some(Ok(_)) => this.inner.is_end_stream(),
             Some(Err(_)) | None => true,
@@ -121,7 +122,7 @@ impl<B: Body<Data = Bytes>> Body for StoreBody<B> {
                 }
                 match &frame {
                     Some(Err(_)) => tap.end(Ending::BodyFailed),
-                    _ if ended => tap.end(Ending::Complete),
+                    _ if ended || tap.is_whole() => tap.end(Ending::Complete),
                     _ => {}
                 }
             }

@@ -4,11 +4,15 @@ use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::headers::bounded;
 
 /// Longest text of an error that is kept, in characters.
 pub(super) const ERROR_TEXT: usize = 512;
+
+/// Errors of a chain of sources that are looked at.
+const SOURCES: usize = 64;
 
 /// An error of the inner service, reduced to what a row holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +25,9 @@ impl Failure {
     /// The service keeps its error type, whatever it is. So the chain of
     /// sources is followed for the types that HTTP services return in practice
     /// (tower's boxed error above all); of any other only its text is known.
+    ///
+    /// Both are the service's own code. A panic in it stays here: without the
+    /// layer it would not have run.
     pub(super) fn of<E: fmt::Display + 'static>(error: &E) -> Self {
         let any = error as &dyn Any;
         let chain: Option<&(dyn Error + 'static)> =
@@ -38,11 +45,17 @@ impl Failure {
                 None
             };
         let mut text = BoundedText::default();
-        // A Display that fails halfway has said what it could.
-        let _ = fmt::write(&mut text, format_args!("{error}"));
+        // A Display that fails or panics halfway has said what it could.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            fmt::write(&mut text, format_args!("{error}"))
+        }));
+        let timed_out = catch_unwind(AssertUnwindSafe(|| {
+            let mut chain = std::iter::successors(chain, source).take(SOURCES);
+            chain.any(is_time_out)
+        }));
         Self {
             text: text.into_text(),
-            timed_out: std::iter::successors(chain, source).any(is_time_out),
+            timed_out: timed_out.unwrap_or(false),
         }
     }
 }

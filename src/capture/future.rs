@@ -111,9 +111,7 @@ impl AwaitedResponse {
     }
 
     fn failed<E: fmt::Display + 'static>(mut self, error: &E) {
-        // Its text is the service's own code, which may panic: then `drop` tells.
-        let failure = self.step(|| Failure::of(error));
-        self.end(Ending::ServiceFailed(failure));
+        self.end(Ending::ServiceFailed(Failure::of(error)));
     }
 
     fn end(&mut self, ending: Ending) {

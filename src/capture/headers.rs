@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
 use http::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 use uuid::Uuid;
 
@@ -22,6 +23,8 @@ pub(super) struct Headers<'a> {
     pub(super) authorization: Option<&'a HeaderValue>,
     content_type: Option<&'a HeaderValue>,
     content_encoding: Option<&'a HeaderValue>,
+    content_length: Option<&'a HeaderValue>,
+    transfer_encoding: Option<&'a HeaderValue>,
 }
 
 impl<'a> Headers<'a> {
@@ -36,6 +39,8 @@ impl<'a> Headers<'a> {
             authorization: None,
             content_type: None,
             content_encoding: None,
+            content_length: None,
+            transfer_encoding: None,
         };
         for (name, value) in all {
             let header = match name.as_str() {
@@ -47,6 +52,8 @@ impl<'a> Headers<'a> {
                 "authorization" => &mut found.authorization,
                 "content-type" => &mut found.content_type,
                 "content-encoding" => &mut found.content_encoding,
+                "content-length" => &mut found.content_length,
+                "transfer-encoding" => &mut found.transfer_encoding,
                 _ => continue,
             };
             header.get_or_insert(value);
@@ -58,6 +65,18 @@ impl<'a> Headers<'a> {
     pub(super) fn media(&self) -> Media {
         self.content_type
             .map_or(Media::Unnamed, |value| Media::named(value.as_bytes()))
+    }
+
+    /// The bytes that the body of a response with this status has on the wire, where
+    /// its head tells (RFC 9112, section 6.3).
+    pub(super) fn body_length(&self, status: StatusCode) -> Option<u64> {
+        let has_none = status.is_informational()
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        match (has_none, self.transfer_encoding) {
+            (true, _) => Some(0),
+            (false, Some(_)) => None,
+            (false, None) => self.content_length?.to_str().ok()?.parse().ok(),
+        }
     }
 
     /// Whether a coding may have been applied to the body.
@@ -232,6 +251,24 @@ mod tests {
         assert_eq!(content_type("text/plain"), Media::Text);
         assert_eq!(content_type("application/json-seq"), Media::Other);
         assert_eq!(Headers::of(&HeaderMap::new()).media(), Media::Unnamed);
+    }
+
+    #[test]
+    fn a_head_tells_the_length_of_its_body_unless_it_is_chunked() {
+        let length = |status: u16, fields: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            Headers::of(&headers).body_length(StatusCode::from_u16(status).unwrap())
+        };
+        assert_eq!(length(200, &[("content-length", "12")]), Some(12));
+        assert_eq!(length(200, &[("content-length", "many")]), None);
+        assert_eq!(length(200, &[]), None);
+        let both = [("content-length", "12"), ("transfer-encoding", "chunked")];
+        assert_eq!(length(200, &both), None);
+        assert_eq!(length(204, &[]), Some(0));
+        assert_eq!(length(304, &[("content-length", "12")]), Some(0));
     }
 
     #[test]

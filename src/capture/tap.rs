@@ -143,6 +143,8 @@ pub(super) struct ResponseTap {
     text: Option<Vec<u8>>,
     /// The body has no media type.
     unnamed: bool,
+    /// Bytes of the body that are still to pass, where its length is known.
+    left: Option<u64>,
     in_step: bool,
 }
 
@@ -190,8 +192,20 @@ impl ResponseTap {
             document: None,
             text: (is_error && may_be_text).then(Vec::new),
             unnamed: media == Media::Unnamed,
+            left: headers.body_length(head.status),
             in_step: false,
         }
+    }
+
+    /// The body says that this is its length. What its head says comes first.
+    pub(super) fn expect(&mut self, length: Option<u64>) {
+        self.left = self.left.or(length);
+    }
+
+    /// Whether every byte of a body of known length has passed: the client has
+    /// the answer in full, whether or not the body is asked for its end.
+    pub(super) fn is_whole(&self) -> bool {
+        self.left == Some(0)
     }
 
     /// Runs a piece of the inner body; see [`AwaitedResponse::step`](super::future::AwaitedResponse::step).
@@ -208,6 +222,7 @@ impl ResponseTap {
         };
         let Watched { recorder, exchange } = watched;
         exchange.response_bytes(data.len());
+        self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
         let (form, scanner, text) = (&mut self.form, &mut self.scanner, &mut self.text);
         let document = &mut self.document;
         let Some(content) = &mut self.content else {
