@@ -22,7 +22,7 @@ use axum::Router;
 use clap::Parser;
 use tokio::net::TcpListener;
 use tower_mcp_store::Store;
-use tower_mcp_store::proxy::Forward;
+use tower_mcp_store::proxy::{AllowedHosts, Forward, HostName};
 
 /// Records the traffic of an MCP server over HTTP into an SQLite file.
 #[derive(Parser)]
@@ -34,6 +34,9 @@ struct Args {
     /// Where clients connect
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
     listen: String,
+    /// Answer for this host, too; give it once for each
+    #[arg(long, value_name = "HOST")]
+    allow_host: Vec<HostName>,
     /// The file to record into; it is created where there is none
     #[arg(long, value_name = "PATH", default_value = "mcp-store.db")]
     db: PathBuf,
@@ -67,18 +70,22 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let (printer, print) = serve::Printer::start()?;
     let store = Store::builder(&args.db).on_recorded(print).open()?;
 
+    let hosts = AllowedHosts::new(listening, args.allow_host);
     let layer = store.layer().proxy(args.name);
     let (server, path, app) = match forward {
         Some(forward) => {
             let endpoint = forward.endpoint().clone();
             let layer = layer.upstream_url(endpoint.to_string());
-            let app = Router::new().fallback_service(forward).layer(layer);
+            let app = Router::new()
+                .fallback_service(forward)
+                .layer(hosts)
+                .layer(layer);
             (endpoint.to_string(), endpoint.path().to_owned(), app)
         }
         None => (
             "the built-in demo server".to_owned(),
             demo::PATH.to_owned(),
-            demo::router().layer(layer),
+            demo::router().layer(hosts).layer(layer),
         ),
     };
     serve::print_welcome(&server, &args.db, listening, &path);

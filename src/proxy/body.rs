@@ -87,8 +87,10 @@ impl ForwardBody {
     {
         Self(body.map_err(Into::into).boxed_unsync())
     }
+}
 
-    pub(super) fn text(text: String) -> Self {
+impl From<String> for ForwardBody {
+    fn from(text: String) -> Self {
         Self::stream(Full::from(text))
     }
 }

@@ -169,8 +169,9 @@ impl fmt::Debug for Forward {
     }
 }
 
-fn refusal(status: StatusCode, text: String) -> Response<ForwardBody> {
-    let mut response = Response::new(ForwardBody::text(text));
+/// Makes the answer to a request that is not forwarded.
+pub(super) fn refusal<B: From<String>>(status: StatusCode, text: String) -> Response<B> {
+    let mut response = Response::new(B::from(text));
     *response.status_mut() = status;
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, text);

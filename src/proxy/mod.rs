@@ -6,13 +6,15 @@
 //!
 //! ```no_run
 //! use axum::Router;
-//! use tower_mcp_store::{StoreLayer, proxy::Forward};
+//! use tower_mcp_store::StoreLayer;
+//! use tower_mcp_store::proxy::{AllowedHosts, Forward};
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let forward = Forward::new("https://mcp.example.com/mcp")?;
 //! let layer = StoreLayer::new("mcp-store.db").upstream_url(forward.endpoint().to_string());
-//! let app: Router = Router::new().fallback_service(forward).layer(layer);
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//! let hosts = AllowedHosts::new(listener.local_addr()?, []);
+//! let app: Router = Router::new().fallback_service(forward).layer(hosts).layer(layer);
 //! axum::serve(listener, app).await?;
 //! # Ok(())
 //! # }
@@ -44,7 +46,9 @@
 //!   directions: `Connection` and what it names, `Keep-Alive`, `TE` (but
 //!   `trailers`), `Transfer-Encoding`, `Upgrade` and the `Proxy-*` fields of
 //!   authentication.
-//! * `Host` names the upstream. `X-Forwarded-Host` and `X-Forwarded-Proto` tell what
+//! * `Host` names the upstream. It does not tell the upstream any more where a web page
+//!   has rebound its name to this machine, so a proxy on loopback needs [`AllowedHosts`].
+//!   `X-Forwarded-Host` and `X-Forwarded-Proto` tell what
 //!   the client asked for, unless a proxy in front has told it already.
 //!   `X-Forwarded-For` is extended where the server puts the client's
 //!   [`SocketAddr`](std::net::SocketAddr) into the request's extensions.
@@ -81,10 +85,12 @@ mod body;
 mod connect;
 mod forward;
 mod headers;
+mod host;
 mod upstream;
 
 pub use body::ForwardBody;
 pub use forward::Forward;
+pub use host::{AllowedHosts, HostCheck, HostCheckFuture, HostName, InvalidHostName};
 pub use upstream::UpstreamError;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -4,6 +4,8 @@ use std::{fmt, io};
 use http::Uri;
 use http::uri::{InvalidUri, PathAndQuery};
 
+use super::host::has_valid_port;
+
 /// The server that requests are sent to.
 #[derive(Clone)]
 pub(super) struct Upstream {
@@ -26,9 +28,7 @@ impl Upstream {
         if authority.host().is_empty() {
             return Err(UpstreamError::Host);
         }
-        // `http` checks a port's syntax only where it is asked for.
-        let port = authority.as_str().get(authority.host().len()..);
-        if port.is_some_and(|port| port.len() > 1) && authority.port_u16().is_none() {
+        if !has_valid_port(authority) {
             return Err(UpstreamError::Port);
         }
         let query = uri.query().map(Box::from);

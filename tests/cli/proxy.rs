@@ -2,7 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -13,12 +14,38 @@ use crate::run::{command, failed};
 /// Rows whose lines are more than a pipe holds.
 const REQUESTS: i64 = 800;
 
-struct Proxy(Child);
+struct Proxy {
+    child: Child,
+    /// Open, as a proxy whose output is closed has nothing to wait for.
+    _output: BufReader<ChildStdout>,
+    address: String,
+}
+
+impl Proxy {
+    /// Starts `mcp-store proxy` on a free port of 127.0.0.1.
+    fn start(db: &Path, arguments: &[&str]) -> Self {
+        let arguments = [&["proxy", "--listen", "127.0.0.1:0"], arguments].concat();
+        let child = command(db, &arguments).stdout(Stdio::piped()).spawn();
+        let mut child = child.unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut welcome = String::new();
+        while !welcome.contains("at http://") {
+            assert_ne!(output.read_line(&mut welcome).unwrap(), 0, "{welcome}");
+        }
+        let address = welcome.split("at http://").nth(1).unwrap();
+        let address = address.split('/').next().unwrap().to_owned();
+        Self {
+            child,
+            _output: output,
+            address,
+        }
+    }
+}
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -43,31 +70,59 @@ fn a_proxy_of_itself_is_refused() {
 }
 
 #[test]
+fn allow_host_admits_a_host_that_is_otherwise_refused() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let upstream = format!("http://{}/mcp", closed.unwrap());
+    for (allowed, status) in [("other.example", "403"), ("mcp.example", "502")] {
+        let dir = TempDir::new().unwrap();
+        let proxy = Proxy::start(
+            &dir.path().join("mcp.db"),
+            &["--upstream", &upstream, "--allow-host", allowed],
+        );
+        let mut client = TcpStream::connect(&proxy.address).unwrap();
+        let request = "GET /mcp HTTP/1.1\r\nhost: mcp.example:3000\r\nconnection: close\r\n\r\n";
+        client.write_all(request.as_bytes()).unwrap();
+        let mut response = String::new();
+        client.read_to_string(&mut response).unwrap();
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(response.starts_with(&expected), "{response}");
+        let hint = response.contains("--allow-host mcp.example");
+        assert_eq!(hint, status == "403", "{response}");
+    }
+}
+
+#[test]
+fn an_allowed_host_with_a_port_is_an_error_of_usage() {
+    let dir = TempDir::new().unwrap();
+    let db = dir.path().join("mcp.db");
+    let arguments = [
+        "proxy",
+        "--upstream",
+        "http://127.0.0.1:9/mcp",
+        "--allow-host",
+        "mcp.example:80",
+    ];
+    let error = failed(2, &db, &arguments);
+    assert!(error.contains("not a host without a port"), "{error}");
+}
+
+#[test]
 fn an_output_that_nobody_reads_does_not_hold_up_the_recording() {
     let dir = TempDir::new().unwrap();
     let db = dir.path().join("mcp.db");
     // Nobody listens there any more: each request is answered at once.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
     let upstream = format!("http://{}/mcp", closed.unwrap());
-    let arguments = ["proxy", "--listen", "127.0.0.1:0", "--upstream", &upstream];
-    let child = command(&db, &arguments).stdout(Stdio::piped()).spawn();
-    let mut proxy = Proxy(child.unwrap());
-    let mut output = BufReader::new(proxy.0.stdout.take().unwrap());
-    let mut welcome = String::new();
-    while !welcome.contains("at http://") {
-        assert_ne!(output.read_line(&mut welcome).unwrap(), 0, "{welcome}");
-    }
-    let address = welcome.split("at http://").nth(1).unwrap();
-    let address = address.split('/').next().unwrap();
+    let proxy = Proxy::start(&db, &["--upstream", &upstream]);
 
     let tool = "t".repeat(80);
     let body =
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}"}}}}"#);
     let length = body.len();
     for _ in 0..REQUESTS {
-        let mut client = TcpStream::connect(address).unwrap();
+        let mut client = TcpStream::connect(&proxy.address).unwrap();
         let request = format!(
-            "POST /mcp HTTP/1.1\r\nhost: proxy\r\nconnection: close\r\n\
+            "POST /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\
              content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
         );
         client.write_all(request.as_bytes()).unwrap();

@@ -1,6 +1,7 @@
 //! What the forwarding service promises, over real loopback sockets: both ends
 //! speak HTTP byte by byte, so that a test sees what is on the wire and when.
 
+mod hosts;
 mod recorded;
 mod support;
 mod tls;

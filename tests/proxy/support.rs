@@ -55,6 +55,13 @@ impl Upstream {
         format!("http://{}{path}", self.addr())
     }
 
+    /// Checks that no connection was made that [`accept`](Self::accept) has not returned.
+    pub(crate) async fn refuse_further(self) {
+        let own = TcpStream::connect(self.addr()).await.unwrap();
+        let (_, first) = within(self.0.accept()).await.unwrap();
+        assert_eq!(first, own.local_addr().unwrap());
+    }
+
     pub(crate) async fn accept(&self) -> Peer {
         let (stream, _) = within(self.0.accept()).await.unwrap();
         Peer {
@@ -62,6 +69,31 @@ impl Upstream {
             unread: Vec::new(),
         }
     }
+}
+
+/// What an HTTP/2 client sends first: the preface and empty settings.
+pub(crate) const H2_PREFACE: &[u8] =
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+
+/// A GET of `/mcp` without a body, with these fields besides.
+pub(crate) fn h2_headers(stream: u8, fields: &[(&str, &str)]) -> Vec<u8> {
+    let fields = [(":method", "GET"), (":scheme", "http"), (":path", "/mcp")]
+        .iter()
+        .chain(fields);
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        // A literal without indexing; the lengths are below 127.
+        block.push(0);
+        for text in [name, value] {
+            block.push(text.len() as u8);
+            block.extend_from_slice(text.as_bytes());
+        }
+    }
+    // HEADERS, with END_STREAM and END_HEADERS.
+    let length = block.len() as u16;
+    let mut frame = vec![0, (length >> 8) as u8, length as u8, 1, 5, 0, 0, 0, stream];
+    frame.append(&mut block);
+    frame
 }
 
 /// One end of a connection.
@@ -81,12 +113,14 @@ impl Peer {
     }
 
     pub(crate) async fn write(&mut self, text: &str) {
-        within(self.stream.write_all(text.as_bytes()))
-            .await
-            .unwrap();
+        self.write_bytes(text.as_bytes()).await;
     }
 
-    /// Everything up to and including `end`.
+    pub(crate) async fn write_bytes(&mut self, bytes: &[u8]) {
+        within(self.stream.write_all(bytes)).await.unwrap();
+    }
+
+    /// Everything up to and including `end`. What is not UTF-8 is replaced.
     pub(crate) async fn read_until(&mut self, end: &str) -> String {
         let mut scanned = 0;
         loop {
@@ -123,5 +157,5 @@ pub(crate) async fn within<F: Future>(step: F) -> F::Output {
 }
 
 fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap()
+    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -5,6 +5,7 @@ mod filters;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as Arguments, ColorChoice, Parser, Subcommand};
+use tower_mcp_store::proxy::HostName;
 use tower_mcp_store::query::Window;
 
 use crate::failure::Failure;
@@ -216,6 +217,13 @@ pub(crate) struct Proxy {
     /// Where clients connect
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
     pub(crate) listen: String,
+    /// Answer for this host, too; give it once for each
+    ///
+    /// A proxy that listens on loopback refuses a request whose Host is neither its own
+    /// address nor a loopback name, as web pages can send such requests by DNS rebinding. On
+    /// another address it answers for every host, unless this option names some.
+    #[arg(long, value_name = "HOST")]
+    pub(crate) allow_host: Vec<HostName>,
     /// The name of this recording point; one file may hold several
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) name: String,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use axum::Router;
 use tokio::net::TcpListener;
 use tower_mcp_store::Store;
-use tower_mcp_store::proxy::Forward;
+use tower_mcp_store::proxy::{AllowedHosts, Forward};
 
 use crate::args::Proxy;
 use crate::failure::Failure;
@@ -32,7 +32,11 @@ async fn record(db: PathBuf, args: Proxy) -> Result<(), Failure> {
         .layer()
         .proxy(args.name)
         .upstream_url(endpoint.to_string());
-    let app = Router::new().fallback_service(forward).layer(layer);
+    let hosts = AllowedHosts::new(listening, args.allow_host);
+    let app = Router::new()
+        .fallback_service(forward)
+        .layer(hosts)
+        .layer(layer);
     serve::print_welcome(&endpoint.to_string(), &db, listening, endpoint.path());
     serve::serve(listener, app).await?;
     printer.finish(&store.shutdown(serve::CLOSE)?.to_string());

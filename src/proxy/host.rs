@@ -1,0 +1,429 @@
+//! Which hosts a proxy on loopback answers for.
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::header::HOST;
+use http::uri::Authority;
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::forward::refusal;
+
+/// A layer that refuses requests for other hosts, against DNS rebinding.
+///
+/// A web page can make its own name resolve to 127.0.0.1 and then reach servers on the
+/// user's machine. Its requests still carry that name in `Host`. [`Forward`](super::Forward)
+/// replaces `Host`, so the upstream cannot refuse them and the proxy has to.
+///
+/// On a loopback address the layer admits loopback names, the address itself and the hosts
+/// that [`AllowedHosts::new`] is given, each with any port. On any other address it admits
+/// all hosts, unless it is given some. Every host that a request names must be admitted:
+/// that of its URI (`:authority` in HTTP/2) and that of its `Host` field. A request that
+/// names none is refused.
+///
+/// A refusal is a 403 whose `text/plain` body names the host and the option `--allow-host` of
+/// `mcp-store proxy`. The request's body is left unread.
+///
+/// ```
+/// use axum::Router;
+/// use tower_mcp_store::proxy::{AllowedHosts, Forward};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+/// let hosts = AllowedHosts::new(listener.local_addr()?, ["mcp.example.com".parse()?]);
+/// let forward = Forward::new("http://127.0.0.1:9000/mcp")?;
+/// let app: Router = Router::new().fallback_service(forward).layer(hosts);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct AllowedHosts {
+    /// None admits every host.
+    hosts: Option<Arc<[HostName]>>,
+}
+
+impl AllowedHosts {
+    /// Returns the layer for a server that listens at `listening` and also answers for `others`.
+    pub fn new(listening: SocketAddr, others: impl IntoIterator<Item = HostName>) -> Self {
+        let mut hosts: Vec<HostName> = others.into_iter().collect();
+        let ip = listening.ip().to_canonical();
+        let checked = ip.is_loopback() || !hosts.is_empty();
+        if !ip.is_unspecified() {
+            hosts.push(HostName(Name::Ip(ip)));
+        }
+        Self {
+            hosts: checked.then(|| hosts.into()),
+        }
+    }
+
+    /// Checks every host that a request names.
+    fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), RefusedHost> {
+        let Some(hosts) = &self.hosts else {
+            return Ok(());
+        };
+        let mut named = false;
+        if let Some(authority) = uri.authority() {
+            named = true;
+            admit(hosts, authority)?;
+        }
+        for host in headers.get_all(HOST) {
+            named = true;
+            let authority = Authority::try_from(host.as_bytes());
+            admit(hosts, &authority.map_err(|_| RefusedHost::Invalid)?)?;
+        }
+        named.then_some(()).ok_or(RefusedHost::Missing)
+    }
+}
+
+fn admit(hosts: &[HostName], authority: &Authority) -> Result<(), RefusedHost> {
+    let name = host_of(authority).ok_or(RefusedHost::Invalid)?;
+    let is_admitted = match name.parse() {
+        Ok(ip) => is_loopback(ip) || hosts.iter().any(|host| host.is_ip(ip)),
+        Err(_) => name.eq_ignore_ascii_case("localhost") || hosts.iter().any(|host| host.is(name)),
+    };
+    match is_admitted {
+        true => Ok(()),
+        false => Err(RefusedHost::Other(name.into())),
+    }
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+/// Returns the host, without the brackets of an IPv6 address and the dot of the DNS root.
+///
+/// A `Host` has no user name, and its port is a number.
+fn host_of(authority: &Authority) -> Option<&str> {
+    if authority.as_str().contains('@') || !has_valid_port(authority) {
+        return None;
+    }
+    let host = authority.host();
+    let bare = host.strip_prefix('[').and_then(|ip| ip.strip_suffix(']'));
+    let bare = bare.unwrap_or_else(|| host.strip_suffix('.').unwrap_or(host));
+    (!bare.is_empty()).then_some(bare)
+}
+
+/// Whether the port, if there is one, is from 0 to 65535: `http` checks it only on request.
+/// The authority must hold no user name.
+pub(super) fn has_valid_port(authority: &Authority) -> bool {
+    let port = authority.as_str().get(authority.host().len()..);
+    port.is_none_or(|port| port.len() <= 1) || authority.port_u16().is_some()
+}
+
+/// A host name or an IP address, without a port, for [`AllowedHosts`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostName(Name);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Name {
+    Ip(IpAddr),
+    /// In lower case.
+    Dns(Box<str>),
+}
+
+impl HostName {
+    fn is_ip(&self, ip: IpAddr) -> bool {
+        self.0 == Name::Ip(ip.to_canonical())
+    }
+
+    fn is(&self, name: &str) -> bool {
+        matches!(&self.0, Name::Dns(own) if own.eq_ignore_ascii_case(name))
+    }
+}
+
+impl FromStr for HostName {
+    type Err = InvalidHostName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHostName> {
+        if let Ok(ip) = text.parse::<IpAddr>() {
+            return Ok(Self(Name::Ip(ip.to_canonical())));
+        }
+        let authority: Authority = text.parse().map_err(|_| InvalidHostName(()))?;
+        let name = host_of(&authority).ok_or(InvalidHostName(()))?;
+        if authority.as_str().len() != authority.host().len() {
+            return Err(InvalidHostName(()));
+        }
+        if let Ok(ip) = name.parse::<IpAddr>() {
+            return Ok(Self(Name::Ip(ip.to_canonical())));
+        }
+        // A pattern such as `*.example.com` would match no host.
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        match name.chars().all(is_name) {
+            true => Ok(Self(Name::Dns(name.to_ascii_lowercase().into()))),
+            false => Err(InvalidHostName(())),
+        }
+    }
+}
+
+/// The text is no [`HostName`].
+#[derive(Debug)]
+pub struct InvalidHostName(());
+
+impl fmt::Display for InvalidHostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a host without a port, such as mcp.example.com or 192.0.2.1")
+    }
+}
+
+impl Error for InvalidHostName {}
+
+/// Why a request is refused.
+#[derive(Debug, PartialEq, Eq)]
+enum RefusedHost {
+    Missing,
+    Invalid,
+    Other(Box<str>),
+}
+
+impl fmt::Display for RefusedHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("the request names no host"),
+            Self::Invalid => f.write_str("the request's host is not valid"),
+            Self::Other(name) => write!(
+                f,
+                "the host {name} is not allowed; to allow it, start the proxy with \
+                 --allow-host {name}"
+            ),
+        }
+    }
+}
+
+impl<S> Layer<S> for AllowedHosts {
+    type Service = HostCheck<S>;
+
+    fn layer(&self, inner: S) -> HostCheck<S> {
+        HostCheck {
+            hosts: self.clone(),
+            inner,
+        }
+    }
+}
+
+/// The service of [`AllowedHosts`].
+#[derive(Debug, Clone)]
+pub struct HostCheck<S> {
+    hosts: AllowedHosts,
+    inner: S,
+}
+
+impl<S, B, R> Service<Request<B>> for HostCheck<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: From<String>,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = HostCheckFuture<S::Future, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let checked = self.hosts.check(request.uri(), request.headers());
+        HostCheckFuture {
+            answer: match checked {
+                Ok(()) => Answer::Admitted {
+                    inner: self.inner.call(request),
+                },
+                Err(refused) => Answer::Refused {
+                    response: Some(refusal(StatusCode::FORBIDDEN, refused.to_string())),
+                },
+            },
+        }
+    }
+}
+
+pin_project! {
+    /// The response future of [`HostCheck`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct HostCheckFuture<F, R> {
+        #[pin]
+        answer: Answer<F, R>,
+    }
+}
+
+pin_project! {
+    #[project = AnswerProjected]
+    enum Answer<F, R> {
+        Admitted { #[pin] inner: F },
+        Refused { response: Option<Response<R>> },
+    }
+}
+
+impl<F, R, E> Future for HostCheckFuture<F, R>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = Result<Response<R>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().answer.project() {
+            AnswerProjected::Admitted { inner } => inner.poll(cx),
+            AnswerProjected::Refused { response } => {
+                Poll::Ready(Ok(response.take().expect("polled after completion")))
+            }
+        }
+    }
+}
+
+impl<F, R> fmt::Debug for HostCheckFuture<F, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostCheckFuture").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, Uri};
+
+    use super::{AllowedHosts, HostName, RefusedHost};
+
+    fn check(listening: &str, others: &[&str], uri: &str, hosts: &[&str]) -> Result<(), String> {
+        let others: Vec<HostName> = others.iter().map(|host| host.parse().unwrap()).collect();
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append("host", host.parse().unwrap());
+        }
+        let uri: Uri = uri.parse().unwrap();
+        AllowedHosts::new(listening.parse().unwrap(), others)
+            .check(&uri, &headers)
+            .map_err(|refused| refused.to_string())
+    }
+
+    fn is_admitted(listening: &str, others: &[&str], host: &str) -> bool {
+        check(listening, others, "/mcp", &[host]).is_ok()
+    }
+
+    #[test]
+    fn loopback_admits_loopback_names_and_its_own_address_with_any_port() {
+        for host in [
+            "localhost",
+            "localhost:3000",
+            "LocalHost:1",
+            "localhost.:3000",
+            "localhost:",
+            "127.0.0.1",
+            "127.0.0.1:8080",
+            "127.9.9.9:3000",
+            "[::1]",
+            "[::1]:3000",
+            "[::ffff:127.0.0.1]:3000",
+        ] {
+            for listening in ["127.0.0.1:3000", "[::1]:3000", "[::ffff:127.0.0.1]:3000"] {
+                assert!(is_admitted(listening, &[], host), "{listening} {host}");
+            }
+        }
+    }
+
+    #[test]
+    fn loopback_refuses_every_other_host() {
+        for host in [
+            "evil.example",
+            "evil.example:3000",
+            "localhost.evil.example",
+            "localhost.evil.example:3000",
+            "127.0.0.1.evil.example",
+            "evil-localhost",
+            "localhost@evil.example",
+            "evil.example@localhost",
+            "localhost:80@evil.example",
+            "localhost:99999",
+            "localhost:x",
+            "localhost/evil.example",
+            "localhost, evil.example",
+            "0.0.0.0:3000",
+            "10.0.0.1",
+            "[::2]:3000",
+            "::1",
+            "",
+            ".",
+            ":3000",
+        ] {
+            assert!(!is_admitted("127.0.0.1:3000", &[], host), "{host}");
+            assert!(!is_admitted("[::1]:3000", &["mcp.example"], host), "{host}");
+        }
+    }
+
+    #[test]
+    fn hosts_given_are_admitted_by_their_whole_name() {
+        let others = ["MCP.example.com.", "10.0.0.7", "[2001:db8::1]"];
+        for host in [
+            "mcp.example.com",
+            "mcp.EXAMPLE.com:8443",
+            "mcp.example.com.",
+            "10.0.0.7:1",
+            "[2001:DB8:0::1]:443",
+            "localhost",
+        ] {
+            assert!(is_admitted("127.0.0.1:3000", &others, host), "{host}");
+        }
+        for host in [
+            "a.mcp.example.com",
+            "mcp.example.com.evil.example",
+            "example.com",
+            "10.0.0.70",
+        ] {
+            assert!(!is_admitted("127.0.0.1:3000", &others, host), "{host}");
+        }
+    }
+
+    #[test]
+    fn other_addresses_are_checked_only_when_hosts_are_given() {
+        for listening in ["0.0.0.0:3000", "[::]:3000", "10.0.0.7:3000"] {
+            assert!(is_admitted(listening, &[], "evil.example"), "{listening}");
+            let others = ["mcp.example"];
+            assert!(!is_admitted(listening, &others, "evil.example"));
+            assert!(!is_admitted(listening, &others, "0.0.0.0:3000"));
+            assert!(is_admitted(listening, &others, "mcp.example"));
+            assert!(is_admitted(listening, &others, "localhost:3000"));
+        }
+        assert!(is_admitted(
+            "10.0.0.7:3000",
+            &["mcp.example"],
+            "10.0.0.7:3000"
+        ));
+    }
+
+    #[test]
+    fn every_host_that_a_request_names_must_be_admitted() {
+        let check = |uri, hosts: &[&str]| check("127.0.0.1:3000", &[], uri, hosts);
+        let evil = Err(RefusedHost::Other("evil.example".into()).to_string());
+        assert_eq!(check("http://localhost:3000/mcp", &[]), Ok(()));
+        assert_eq!(check("http://localhost/mcp", &["127.0.0.1"]), Ok(()));
+        assert_eq!(check("http://evil.example/mcp", &[]), evil);
+        assert_eq!(check("http://evil.example/mcp", &["localhost"]), evil);
+        assert_eq!(check("http://localhost/mcp", &["evil.example"]), evil);
+        assert_eq!(check("/mcp", &["localhost", "evil.example:80"]), evil);
+        assert_eq!(check("/mcp", &[]), Err(RefusedHost::Missing.to_string()));
+    }
+
+    #[test]
+    fn a_host_name_has_no_port_and_no_user() {
+        for text in [
+            "",
+            "a.example:80",
+            "u@a.example",
+            "http://a.example",
+            "*.a.example",
+            "[::1",
+            "a b",
+            "a/",
+        ] {
+            assert!(text.parse::<HostName>().is_err(), "{text}");
+        }
+        let ip: HostName = "::ffff:10.0.0.7".parse().unwrap();
+        assert_eq!(ip, "10.0.0.7".parse().unwrap());
+    }
+}
