@@ -200,6 +200,35 @@ fn a_writer_that_is_alive_is_not_taken_for_dead() {
 }
 
 #[test]
+fn kill_beside_a_living_writer_is_a_loss_and_the_living_writer_is_none() {
+    const NAME: &str = "kill_beside_a_living_writer_is_a_loss_and_the_living_writer_is_none";
+    if let Some(path) = std::env::var_os(CHILD) {
+        record_for_ever(Path::new(&path));
+    }
+    let (_dir, path) = fresh();
+    let living = Store::open(&path).unwrap();
+    let losses = || value::<i64>(&connect(&path), "SELECT count(*) FROM losses");
+    let open_runs = "SELECT count(*) FROM writers WHERE ended_at IS NULL";
+    let kill_one = || {
+        let (child, lines) = spawn(NAME, &path);
+        lines.recv_timeout(LONG).unwrap();
+        kill(child);
+    };
+    for round in 1..=3 {
+        kill_one();
+        // The killed writer starts again while the other one lives.
+        Store::open(&path).unwrap().shutdown(LONG).unwrap();
+        assert_eq!(losses(), round);
+        assert_eq!(value::<i64>(&connect(&path), open_runs), 1);
+    }
+    // The living writer enters the loss itself when it ends.
+    kill_one();
+    living.shutdown(LONG).unwrap();
+    assert_eq!(losses(), 4);
+    assert_eq!(value::<i64>(&connect(&path), open_runs), 0);
+}
+
+#[test]
 fn a_killed_migration_leaves_the_old_version_or_the_new_one_whole() {
     const NAME: &str = "a_killed_migration_leaves_the_old_version_or_the_new_one_whole";
     if let Some(path) = std::env::var_os(CHILD) {

@@ -377,7 +377,12 @@ fn new_files_are_for_their_owner_alone() {
         );
     }
     names.sort();
-    assert_eq!(names, ["mcp.db", "mcp.db-lock", "mcp.db-shm", "mcp.db-wal"]);
+    let run: String = value(&connect(&path), "SELECT id FROM writers");
+    let lock = format!("mcp.db-lock-{run}");
+    assert_eq!(names, ["mcp.db", &lock, "mcp.db-shm", "mcp.db-wal"]);
+    store.shutdown(LONG).unwrap();
+    let left = fs::read_dir(dir.path()).unwrap();
+    assert_eq!(left.count(), 1, "an orderly end leaves the file alone");
 }
 
 // ===== files that are refused =====

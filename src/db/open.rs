@@ -21,11 +21,11 @@ use super::checkpoint::{self, Checkpoints};
 use super::durable::{self, Durable, Synchronous};
 use super::event_rows::EventLogs;
 use super::read_only::{self, Access};
+use super::runs::Run;
 use super::session_ids::{SessionIdForm, SessionIds};
-use super::writer_lock::WriterLock;
 use super::{
     Accounts, Group, LINEAGE, Ledger, SCHEMA_VERSION, WriteError, group, inspect, meta, migrate,
-    retention, runs,
+    retention,
 };
 use crate::clock;
 use crate::error::{OpenError, OpenErrorKind};
@@ -66,9 +66,8 @@ pub(crate) struct Db {
     pub(super) conn: Connection,
     path: PathBuf,
     identity: Identity,
-    /// The id of the writer's row in `writers`, which is there while `lock` is held.
-    run: String,
-    lock: Option<WriterLock>,
+    /// Nothing where nothing is recorded.
+    run: Option<Run>,
     session_ids: SessionIds,
     /// What the connection is set to; nothing where it must stay as it is.
     synchronous: Option<Cell<Synchronous>>,
@@ -84,17 +83,12 @@ impl Db {
         let failed = |error| inspect::sqlite(path, "it cannot be opened for writing", error);
         let conn = connect(&real).map_err(failed)?;
         let identity = Identity::of(&real).map_err(|error| unwritable(path, error))?;
-        let run = writer.to_string();
-        let lock = WriterLock::acquire(&real, OPEN_PATIENCE);
-        let alone = lock.as_ref().is_some_and(|lock| lock.alone);
-        let is_wal = make_ready(&conn, path, alone.then_some(run.as_str()))?;
+        let is_wal = make_ready(&conn, path)?;
         let session_ids = || SessionIds::of(&conn, form);
         let session_ids = patiently(OPEN_PATIENCE, group::is_busy, session_ids).map_err(failed)?;
-        let lock = lock.and_then(|lock| lock.share(OPEN_PATIENCE));
-        if lock.is_some() {
-            let begin = || runs::begin(&conn, &run);
-            patiently(OPEN_PATIENCE, group::is_busy, begin).map_err(failed)?;
-        }
+        let mut run = Run::new(writer, real.clone());
+        let enter = || run.enter(&conn, OPEN_PATIENCE);
+        patiently(OPEN_PATIENCE, group::is_busy, enter).map_err(failed)?;
         keep_wal_on_close(&conn, false).map_err(failed)?;
         let checkpoints = is_wal.then(|| Checkpoints::of(&conn, real)).transpose();
         let checkpoints = checkpoints.map_err(failed)?;
@@ -103,8 +97,7 @@ impl Db {
             conn,
             path: path.to_owned(),
             identity,
-            run,
-            lock,
+            run: Some(run),
             session_ids,
             synchronous: is_wal.then(|| Cell::new(Synchronous::Normal)),
             event_logs: EventLogs::default(),
@@ -119,15 +112,14 @@ impl Db {
         let failed = |error| inspect::sqlite(path, "it cannot be opened for writing", error);
         let conn = connect(&real).map_err(failed)?;
         let identity = Identity::of(&real).map_err(|error| unwritable(path, error))?;
-        let is_wal = make_ready(&conn, path, None)?;
+        let is_wal = make_ready(&conn, path)?;
         keep_wal_on_close(&conn, false).map_err(failed)?;
         Ok(Self {
             checkpoints: None,
             conn,
             path: path.to_owned(),
             identity,
-            run: String::new(),
-            lock: None,
+            run: None,
             session_ids: SessionIds::Plain,
             synchronous: is_wal.then(|| Cell::new(Synchronous::Normal)),
             event_logs: EventLogs::default(),
@@ -135,9 +127,12 @@ impl Db {
     }
 
     /// Begins a transaction, holding the write lock.
-    pub(crate) fn group<'e>(&self) -> Result<Group<'_, 'e>, WriteError> {
+    pub(crate) fn group<'e>(&mut self) -> Result<Group<'_, 'e>, WriteError> {
         self.synchronize(Synchronous::Normal)?;
-        let run = self.lock.is_some().then_some(self.run.as_str());
+        if let Some(run) = &mut self.run {
+            run.tend(&self.conn);
+        }
+        let run = self.run.as_ref().and_then(Run::name);
         let tx = self.begin(WRITE_PATIENCE)?;
         Group::begin(tx, &self.conn, &self.session_ids, run).map_err(WriteError::Store)
     }
@@ -194,8 +189,11 @@ impl Db {
     pub(crate) fn leave(self, accounts: &Accounts) {
         self.stop_checkpoints();
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-        if let Err(error) = runs::end(&self.conn, &self.run, accounts) {
-            tracing::debug!(%error, "the displaced database does not tell how it was left");
+        if let Some(run) = self.run {
+            if let Err(error) = run.end(&self.conn, accounts) {
+                tracing::debug!(%error, "the displaced database does not tell how it was left");
+            }
+            run.leave();
         }
         if let Err(error) = self.conn.query_row(checkpoint, [], |_| Ok(())) {
             tracing::debug!(%error, "the displaced database was left with its WAL");
@@ -208,19 +206,31 @@ impl Db {
     /// Where this fails the run has no end, and the next opening tells of an
     /// unclean shutdown: rightly, since something is missing or may be.
     pub(crate) fn close(
-        self,
+        mut self,
         ledger: &mut Ledger,
         accounts: &Accounts,
         patience: Duration,
     ) -> Result<(), WriteError> {
         self.stop_checkpoints();
+        if let Some(run) = &mut self.run {
+            run.tend_now(&self.conn);
+        }
         let tx = self.begin(patience.max(WRITE_PATIENCE))?;
+        let end = || match &self.run {
+            Some(run) => run.end(&tx, accounts),
+            None => Ok(()),
+        };
         ledger
             .write(&tx)
-            .and_then(|()| runs::end(&tx, &self.run, accounts))
-            .and_then(|()| tx.commit())
-            .and_then(|()| self.conn.close().map_err(|(_, error)| error))
-            .map_err(WriteError::Store)
+            .and_then(|()| end())
+            .map_err(WriteError::Store)?;
+        tx.commit().map_err(WriteError::Store)?;
+        if let Some(run) = self.run {
+            run.leave();
+        }
+        self.conn
+            .close()
+            .map_err(|(_, error)| WriteError::Store(error))
     }
 }
 
@@ -307,12 +317,8 @@ fn connect(real: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// Step 3, and what the connection is to be like after it.
-fn make_ready(
-    conn: &Connection,
-    path: &Path,
-    sole_writer: Option<&str>,
-) -> Result<bool, OpenError> {
-    let set_up = || set_up(conn, path, sole_writer);
+fn make_ready(conn: &Connection, path: &Path) -> Result<bool, OpenError> {
+    let set_up = || set_up(conn, path);
     patiently(OPEN_PATIENCE, is_locked, set_up)?;
     let settings = || switch_to_wal(conn).and_then(|is_wal| bound(conn).map(|()| is_wal));
     patiently(OPEN_PATIENCE, group::is_busy, settings)
@@ -345,9 +351,8 @@ fn keep_wal_on_close(conn: &Connection, keep: bool) -> rusqlite::Result<()> {
         .map(drop)
 }
 
-/// Step 3. `sole_writer` is the run of a writer that knows all others to have
-/// ended.
-fn set_up(conn: &Connection, path: &Path, sole_writer: Option<&str>) -> Result<(), OpenError> {
+/// Step 3.
+fn set_up(conn: &Connection, path: &Path) -> Result<(), OpenError> {
     let failed = |error| inspect::sqlite(path, "it cannot be written", error);
 
     let pages: i64 = conn
@@ -384,7 +389,6 @@ fn set_up(conn: &Connection, path: &Path, sole_writer: Option<&str>) -> Result<(
     };
     write_meta(&tx)
         .and_then(|()| inherit())
-        .and_then(|()| sole_writer.map_or(Ok(()), |own| runs::end_killed(&tx, own)))
         .and_then(|()| tx.commit())
         .map_err(failed)
 }

@@ -3,11 +3,17 @@
 //! A run holds its accounts as of its last commit, so that a reader of the file
 //! needs no process to ask; what it wrote to a file that was removed or moved
 //! away is among them. It has no end while its writer lives; one that has
-//! neither an end nor a living writer was killed.
+//! neither an end nor a living writer was killed. Each opening looks for such
+//! runs, and so does every writer while it writes.
 
-use rusqlite::{Connection, Result, params};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, Result, Transaction, TransactionBehavior, params};
+use uuid::Uuid;
 
 use super::group::count;
+use super::writer_lock::{self, WriterLock};
 use crate::clock;
 
 /// What became of everything that one writer was given. What is none of
@@ -26,9 +32,121 @@ pub(crate) struct Accounts {
     pub(crate) in_flight: u64,
 }
 
+/// How often a writer looks for runs that were killed.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// How often a writer tries to enter its own run where that failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The run of one writer, from when it opens a file until it leaves it.
+#[derive(Debug)]
+pub(super) struct Run {
+    id: Uuid,
+    /// The id as it stands in `writers`.
+    name: String,
+    /// With links resolved.
+    database: PathBuf,
+    /// Held while the run has a row in `writers`.
+    lock: Option<WriterLock>,
+    due: Instant,
+}
+
+impl Run {
+    /// A run that is not in `writers` yet.
+    pub(super) fn new(id: Uuid, database: PathBuf) -> Self {
+        Self {
+            id,
+            name: id.to_string(),
+            database,
+            lock: None,
+            due: Instant::now(),
+        }
+    }
+
+    /// The run's key in `writers`, while it is there.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.lock.as_ref().map(|_| self.name.as_str())
+    }
+
+    /// Enters the run into `writers` and ends the runs whose writers were killed.
+    ///
+    /// Waits up to `patience` for the run's own lock. Without that lock the run
+    /// is not entered, because others would take it for killed;
+    /// [`tend`](Self::tend) then tries again.
+    pub(super) fn enter(&mut self, conn: &Connection, patience: Duration) -> Result<()> {
+        self.due = Instant::now() + RETRY;
+        let mut lock = None;
+        if self.lock.is_none() {
+            lock = WriterLock::acquire(&self.database, self.id, patience)
+                .inspect_err(|error| tracing::debug!(%error, "the run is not entered yet"))
+                .ok();
+        }
+        let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+        if lock.is_some() {
+            begin(&tx, &self.name)?;
+        }
+        for id in &self.killed(&tx)? {
+            end_killed(&tx, id)?;
+        }
+        tx.commit()?;
+        writer_lock::sweep(&self.database);
+        self.lock = self.lock.take().or(lock);
+        if self.lock.is_some() {
+            self.due = Instant::now() + LOOK;
+        }
+        Ok(())
+    }
+
+    /// Does what [`enter`](Self::enter) does where that is due: the run has no
+    /// row yet, or another writer was killed meanwhile. A failure is no obstacle
+    /// to recording, so the next call tries again.
+    pub(super) fn tend(&mut self, conn: &Connection) {
+        if Instant::now() < self.due {
+            return;
+        }
+        self.due = Instant::now() + LOOK;
+        let is_due = self.lock.is_none() || self.killed(conn).is_ok_and(|ids| !ids.is_empty());
+        if is_due && let Err(error) = self.enter(conn, Duration::ZERO) {
+            tracing::debug!(%error, "the runs of killed writers are not ended yet");
+        }
+    }
+
+    /// As [`tend`](Self::tend), whenever the last time was.
+    pub(super) fn tend_now(&mut self, conn: &Connection) {
+        self.due = Instant::now();
+        self.tend(conn);
+    }
+
+    /// Enters that the run ended in order, with its last accounts. The lock is
+    /// still held: it is for [`leave`](Self::leave) to release once this is committed.
+    pub(super) fn end(&self, conn: &Connection, accounts: &Accounts) -> Result<()> {
+        write(conn, &self.name, accounts, true)
+    }
+
+    /// Removes what proved that the run is alive.
+    pub(super) fn leave(self) {
+        if let Some(lock) = self.lock {
+            lock.remove();
+        }
+    }
+
+    /// The other runs without an end whose writers are dead.
+    fn killed(&self, conn: &Connection) -> Result<Vec<String>> {
+        let mut open = conn
+            .prepare_cached("SELECT id FROM writers WHERE ended_at IS NULL AND id <> ?1")?
+            .query_map([&self.name], |row| row.get(0))?
+            .collect::<Result<Vec<String>>>()?;
+        open.retain(|id| {
+            let id = id.parse();
+            id.map_or(true, |id| writer_lock::is_free(&self.database, id))
+        });
+        Ok(open)
+    }
+}
+
 /// Enters a run, or takes one up again whose writer opens its file once more.
 /// While it had let go of the file, another writer may have taken it for killed.
-pub(super) fn begin(conn: &Connection, id: &str) -> Result<()> {
+fn begin(conn: &Connection, id: &str) -> Result<()> {
     conn.execute(
         "DELETE FROM losses WHERE reason = 'unclean_shutdown' AND from_ts =
             (SELECT seen_at FROM writers WHERE id = ?1 AND ended_at IS NOT NULL)",
@@ -45,11 +163,6 @@ pub(super) fn begin(conn: &Connection, id: &str) -> Result<()> {
 /// Brings the accounts of a run that goes on to what they are with this commit.
 pub(super) fn go_on(conn: &Connection, id: &str, accounts: &Accounts) -> Result<()> {
     write(conn, id, accounts, false)
-}
-
-/// The same for a run that ends in order.
-pub(super) fn end(conn: &Connection, id: &str, accounts: &Accounts) -> Result<()> {
-    write(conn, id, accounts, true)
 }
 
 fn write(conn: &Connection, id: &str, accounts: &Accounts, ends: bool) -> Result<()> {
@@ -75,51 +188,135 @@ fn write(conn: &Connection, id: &str, accounts: &Accounts, ends: bool) -> Result
     .map(drop)
 }
 
-/// Ends every run but `own`, whose writers were killed, at their last accounts, and tells of it in
-/// `losses`: what it had not committed is missing, how much nobody knows.
-pub(super) fn end_killed(conn: &Connection, own: &str) -> Result<()> {
+/// Ends a run whose writer was killed, at its last accounts, and enters into
+/// `losses` that events are missing: what was not committed, which is unknown.
+fn end_killed(conn: &Connection, id: &str) -> Result<()> {
     // The clock may have been set back since.
     conn.execute(
         "INSERT INTO losses (from_ts, to_ts, dropped, reason)
-         SELECT seen_at, max(seen_at, ?2), NULL, 'unclean_shutdown' FROM writers
-         WHERE ended_at IS NULL AND id <> ?1",
-        params![own, clock::unix_ms()],
+         SELECT seen_at, max(seen_at, ?2), NULL, 'unclean_shutdown' FROM writers WHERE id = ?1",
+        params![id, clock::unix_ms()],
     )?;
-    conn.execute(
-        "UPDATE writers SET ended_at = seen_at WHERE ended_at IS NULL AND id <> ?1",
-        [own],
-    )
-    .map(drop)
+    conn.execute("UPDATE writers SET ended_at = seen_at WHERE id = ?1", [id])
+        .map(drop)
 }
 
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
     use super::*;
     use crate::db::{SCHEMA_VERSION, migrate};
 
-    #[test]
-    fn a_run_that_was_taken_for_killed_is_not_told_as_such_once_it_goes_on() {
-        let conn = Connection::open_in_memory().unwrap();
-        migrate::migrate(&conn, 0, SCHEMA_VERSION).unwrap();
-        for run in ["alive", "killed"] {
-            begin(&conn, run).unwrap();
+    struct File {
+        dir: TempDir,
+        conn: Connection,
+    }
+
+    impl File {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let conn = Connection::open(dir.path().join("mcp.db")).unwrap();
+            migrate::migrate(&conn, 0, SCHEMA_VERSION).unwrap();
+            Self { dir, conn }
         }
-        let seen = "UPDATE writers SET seen_at = ?2 WHERE id = ?1";
-        conn.execute(seen, ("alive", 1)).unwrap();
-        conn.execute(seen, ("killed", 2)).unwrap();
-        end_killed(&conn, "another").unwrap();
-        let losses = || {
-            let mut losses = conn
+
+        fn run(&self, id: Uuid) -> Run {
+            Run::new(id, self.dir.path().join("mcp.db"))
+        }
+
+        fn enter(&self, id: Uuid) -> Run {
+            let mut run = self.run(id);
+            run.enter(&self.conn, Duration::ZERO).unwrap();
+            assert!(run.name().is_some());
+            run
+        }
+
+        fn seen_at(&self, id: Uuid, ts: i64) {
+            let seen = "UPDATE writers SET seen_at = ?2 WHERE id = ?1";
+            self.conn.execute(seen, (id.to_string(), ts)).unwrap();
+        }
+
+        fn losses(&self) -> Vec<i64> {
+            let mut losses = self
+                .conn
                 .prepare("SELECT from_ts FROM losses ORDER BY 1")
                 .unwrap();
             let losses = losses.query_map([], |row| row.get(0)).unwrap();
-            losses.collect::<Result<Vec<i64>>>().unwrap()
+            losses.collect::<Result<_>>().unwrap()
+        }
+
+        fn open_runs(&self) -> Vec<String> {
+            let mut runs = self
+                .conn
+                .prepare("SELECT id FROM writers WHERE ended_at IS NULL ORDER BY id")
+                .unwrap();
+            let runs = runs.query_map([], |row| row.get(0)).unwrap();
+            runs.collect::<Result<_>>().unwrap()
+        }
+    }
+
+    #[test]
+    fn run_that_was_taken_for_killed_is_no_loss_once_its_writer_opens_the_file_again() {
+        let file = File::new();
+        let [alive, killed, another] = [1, 2, 3].map(Uuid::from_u128);
+        for (id, ts) in [(alive, 1), (killed, 2)] {
+            drop(file.enter(id));
+            file.seen_at(id, ts);
+        }
+        let _another = file.enter(another);
+        assert_eq!(file.losses(), [1, 2]);
+        let _alive = file.enter(alive);
+        assert_eq!(file.losses(), [2]);
+        assert_eq!(file.open_runs(), [alive.to_string(), another.to_string()]);
+    }
+
+    #[test]
+    fn killed_run_is_a_loss_beside_living_writers_and_they_are_none() {
+        let file = File::new();
+        let [first, killed, last] = [1, 2, 3].map(Uuid::from_u128);
+        let mut first = file.enter(first);
+        let run = file.enter(killed);
+        file.seen_at(killed, 7);
+        first.tend_now(&file.conn);
+        assert_eq!(file.losses(), [0; 0], "its writer is alive");
+        drop(run);
+        let _last = file.enter(last);
+        assert_eq!(file.losses(), [7]);
+        assert_eq!(file.open_runs().len(), 2);
+        first.tend_now(&file.conn);
+        assert_eq!(file.losses(), [7], "it is entered once");
+    }
+
+    #[test]
+    fn run_whose_lock_is_taken_is_entered_once_the_lock_is_free() {
+        let file = File::new();
+        let id = Uuid::from_u128(1);
+        let database = file.dir.path().join("mcp.db");
+        let other = WriterLock::acquire(&database, id, Duration::ZERO).unwrap();
+        let mut run = file.run(id);
+        run.enter(&file.conn, Duration::ZERO).unwrap();
+        assert_eq!((run.name(), file.open_runs().len()), (None, 0));
+        drop(other);
+        run.tend_now(&file.conn);
+        assert_eq!(file.open_runs(), [id.to_string()]);
+    }
+
+    #[test]
+    fn run_that_ends_in_order_leaves_no_side_file() {
+        let file = File::new();
+        let run = file.enter(Uuid::from_u128(1));
+        drop(file.enter(Uuid::from_u128(2)));
+        let side_files = || {
+            let names = std::fs::read_dir(file.dir.path()).unwrap();
+            let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            names.filter(|name| name.contains("-lock")).count()
         };
-        assert_eq!(losses(), [1, 2]);
-        begin(&conn, "alive").unwrap();
-        assert_eq!(losses(), [2]);
-        let alive = "SELECT id FROM writers WHERE ended_at IS NULL";
-        let alive: String = conn.query_row(alive, [], |row| row.get(0)).unwrap();
-        assert_eq!(alive, "alive");
+        assert_eq!(side_files(), 2);
+        run.leave();
+        let last = file.enter(Uuid::from_u128(3));
+        assert_eq!(side_files(), 1);
+        last.leave();
+        assert_eq!(side_files(), 0);
     }
 }

@@ -1,73 +1,195 @@
-//! Who else writes to the same database right now.
+//! The proof that a writer is alive.
 //!
-//! Every writer holds a shared lock of the operating system on the side file
-//! `<database>-lock` for as long as it lives. Who gets the exclusive lock
-//! therefore knows that every run in `writers` without an end is that of a
-//! writer that died. The side file stays: removing it would race with a writer
-//! that has just opened it.
+//! Each run of a writer holds an exclusive lock of the operating system on a
+//! side file of its own, `<database>-lock-<run>`, while it has the database
+//! open. The operating system releases the lock when the process ends, however
+//! it ends. A run whose lock is free therefore has no living writer.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::path::Path;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long to sleep between two attempts at a lock that another writer holds
-/// while it opens the file.
+use uuid::Uuid;
+
+use super::read_only::sidecar;
+
+/// The pause between two attempts at a lock that another process holds.
 const STEP: Duration = Duration::from_millis(10);
 
+/// What the names of side files have between the database's name and the run.
+const SUFFIX: &str = "-lock-";
+
+/// The lock of one run. The side file stays when this is dropped, and goes with
+/// [`remove`](Self::remove).
 #[derive(Debug)]
 pub(super) struct WriterLock {
-    file: File,
-    /// Nobody else writes, and nobody can begin to before [`share`](Self::share).
-    pub(super) alone: bool,
+    path: PathBuf,
+    /// Holds the lock.
+    _file: File,
 }
 
 impl WriterLock {
-    /// `None` where the file system has no locks: then nothing can be told of
-    /// other writers.
-    pub(super) fn acquire(database: &Path, patience: Duration) -> Option<Self> {
-        let file = open(&super::read_only::sidecar(database, "-lock")).ok()?;
-        match file.try_lock() {
-            Ok(()) => Some(Self { file, alone: true }),
-            Err(TryLockError::WouldBlock) => {
-                shared(&file, patience).then_some(Self { file, alone: false })
+    /// Takes the lock of `run`, waiting up to `patience` for a process that holds it.
+    pub(super) fn acquire(
+        database: &Path,
+        run: Uuid,
+        patience: Duration,
+    ) -> Result<Self, TryLockError> {
+        let path = path(database, run);
+        let start = Instant::now();
+        loop {
+            let file = open(&path, true).map_err(TryLockError::Error)?;
+            match file.try_lock() {
+                Ok(()) if leads_to(&path, &file) => return Ok(Self { path, _file: file }),
+                // Another writer removed the file before this one had the lock.
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) if start.elapsed() < patience => {
+                    std::thread::sleep(STEP);
+                }
+                Err(error) => return Err(error),
             }
-            Err(TryLockError::Error(_)) => None,
         }
     }
 
-    /// Lets other writers in. `None` where the lock could not be kept.
-    ///
-    /// Between the two locks another opener may find the file free, so the run
-    /// is entered in the file only after this.
-    pub(super) fn share(mut self, patience: Duration) -> Option<Self> {
-        if self.alone {
-            self.file.unlock().ok()?;
-            self.alone = false;
-            if !shared(&self.file, patience) {
-                return None;
-            }
-        }
-        Some(self)
+    /// Releases the lock and removes its file.
+    pub(super) fn remove(self) {
+        remove(&self.path);
     }
 }
 
-fn open(path: &Path) -> std::io::Result<File> {
+/// Whether no living writer holds the lock of `run`. Where the file system does
+/// not tell, the run counts as alive.
+pub(super) fn is_free(database: &Path, run: Uuid) -> bool {
+    match open(&path(database, run), false) {
+        Ok(file) => file.try_lock().is_ok(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+/// Removes the side files that killed writers left.
+pub(super) fn sweep(database: &Path) {
+    let (Some(directory), Some(name)) = (database.parent(), database.file_name()) else {
+        return;
+    };
+    let mut prefix = OsString::from(name);
+    prefix.push(SUFFIX);
+    let Ok(entries) = fs::read_dir(directory) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if !is_of_run(&entry.file_name(), &prefix) {
+            continue;
+        }
+        // The lock is held while the file is removed, so that a writer that
+        // opens it meanwhile notices in `acquire`.
+        let path = entry.path();
+        if let Ok(file) = open(&path, false)
+            && file.try_lock().is_ok()
+            && leads_to(&path, &file)
+        {
+            remove(&path);
+        }
+    }
+}
+
+/// Whether a file of this name is one of ours: the prefix, and then a run.
+fn is_of_run(name: &OsStr, prefix: &OsStr) -> bool {
+    let run = name
+        .as_encoded_bytes()
+        .strip_prefix(prefix.as_encoded_bytes());
+    run.is_some_and(|run| Uuid::try_parse_ascii(run).is_ok())
+}
+
+fn path(database: &Path, run: Uuid) -> PathBuf {
+    sidecar(database, &format!("{SUFFIX}{run}"))
+}
+
+fn open(path: &Path, create: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
+    options
+        .read(true)
+        .write(true)
+        .create(create)
+        .truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
 }
 
-fn shared(file: &File, patience: Duration) -> bool {
-    let start = Instant::now();
-    loop {
-        match file.try_lock_shared() {
-            Ok(()) => return true,
-            Err(TryLockError::WouldBlock) if start.elapsed() < patience => {
-                std::thread::sleep(STEP);
-            }
-            Err(_) => return false,
-        }
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        tracing::debug!(%error, path = %path.display(), "a lock file stays");
+    }
+}
+
+/// Whether `path` is still the name of `file`.
+fn leads_to(path: &Path, file: &File) -> bool {
+    let (Ok(named), Ok(opened)) = (fs::metadata(path), file.metadata()) else {
+        return false;
+    };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        (named.dev(), named.ino()) == (opened.dev(), opened.ino())
+    }
+    // Elsewhere the name of an open file is given to no other.
+    #[cfg(not(unix))]
+    {
+        named.is_file() && opened.is_file()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: Duration = Duration::ZERO;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names = Vec::from_iter(names);
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn lock_of_a_living_run_is_held_and_that_of_a_dropped_one_is_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join("mcp.db");
+        let (run, other) = (Uuid::now_v7(), Uuid::now_v7());
+        assert!(is_free(&database, run), "there is no file yet");
+        let lock = WriterLock::acquire(&database, run, NONE).unwrap();
+        assert!(!is_free(&database, run));
+        assert!(is_free(&database, other));
+        let second = WriterLock::acquire(&database, run, NONE);
+        assert!(matches!(second, Err(TryLockError::WouldBlock)));
+        drop(lock);
+        assert!(is_free(&database, run));
+        let again = WriterLock::acquire(&database, run, NONE).unwrap();
+        again.remove();
+        assert_eq!(names(dir.path()), [""; 0]);
+    }
+
+    #[test]
+    fn sweep_removes_the_files_of_dead_runs_of_this_database_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join("mcp.db");
+        let (alive, dead) = (Uuid::now_v7(), Uuid::now_v7());
+        let lock = WriterLock::acquire(&database, alive, NONE).unwrap();
+        drop(WriterLock::acquire(&database, dead, NONE).unwrap());
+        let other = dir.path().join("other.db");
+        drop(WriterLock::acquire(&other, dead, NONE).unwrap());
+        fs::write(dir.path().join("mcp.db-lock-notes"), "").unwrap();
+        sweep(&database);
+        let left = [
+            format!("mcp.db-lock-{alive}"),
+            "mcp.db-lock-notes".to_owned(),
+            format!("other.db-lock-{dead}"),
+        ];
+        assert_eq!(names(dir.path()), left);
+        drop(lock);
     }
 }

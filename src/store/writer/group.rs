@@ -118,7 +118,7 @@ pub(super) fn next_group(limit: usize, pieces: usize, took: Duration) -> usize {
 /// somebody begins to wait for the writer. `stats` is from before, and so is the
 /// beginning of `as_of`; its end is right once the whole group is written.
 fn commit(
-    db: &Db,
+    db: &mut Db,
     group: &[Chunk],
     ledger: &mut Ledger,
     mut stats: Stats,
