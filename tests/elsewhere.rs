@@ -452,6 +452,50 @@ async fn a_response_counts_before_the_cancellation() {
 }
 
 #[tokio::test]
+async fn calls_are_found_among_many_that_wait() {
+    const CALLS: usize = 200;
+    let recording = Recording::start();
+    let layer = recording.layer();
+    for id in 0..CALLS {
+        let call = CALL.replace("\"id\":3", &format!("\"id\":{id}"));
+        exchange(&layer, post_with(&SESSION, call), event_stream(PRIMING))
+            .await
+            .unwrap();
+    }
+    let cancelled = [0, 1, 15, 16, 17, 100, CALLS - 1];
+    let batch: Vec<_> = cancelled
+        .iter()
+        .map(|id| cancel(&id.to_string(), ""))
+        .collect();
+    let batch = format!("[{}]", batch.join(","));
+    exchange(&layer, post_with(&SESSION, batch), response(202, "", ""))
+        .await
+        .unwrap();
+    let rows = recording.rows();
+    assert_eq!(rows.len(), cancelled.len());
+    assert!(rows.iter().all(|row| row.outcome() == "error cancelled"));
+
+    let answered = [2, 14, 50, 150, CALLS - 2];
+    let results: Vec<_> = answered
+        .iter()
+        .map(|id| RESULT.replace("\"id\":3", &format!("\"id\":{id}")))
+        .collect();
+    exchange(
+        &layer,
+        get("/mcp", &SESSION),
+        event_stream(results.concat()),
+    )
+    .await
+    .unwrap();
+    let rows = &recording.rows()[cancelled.len()..];
+    assert_eq!(rows.len(), answered.len());
+    assert!(
+        rows.iter()
+            .all(|row| row.outcome() == "ok resumed tool_error")
+    );
+}
+
+#[tokio::test]
 async fn a_cancellation_hits_only_the_request_it_names() {
     let cancels = [
         (cancel("4", ""), &SESSION[..]),

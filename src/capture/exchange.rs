@@ -21,6 +21,7 @@ use super::call::{Call, CallSession};
 use super::ending::ResponseHead;
 use super::head::RequestHead;
 use super::headers::Headers;
+use super::open::Slot;
 use super::recorder::Recorder;
 use crate::wire::{Field, Memory, Message, Token, method};
 
@@ -80,7 +81,7 @@ struct State {
     session_over: bool,
     /// What the request was read with, for the response.
     memory: Memory,
-    slot: usize,
+    slot: Slot,
 }
 
 /// What tells which requests the exchange holds.
@@ -178,7 +179,11 @@ impl Exchange {
             Phase::Open | Phase::Detached(_) => {
                 let awaits_listing = calls.iter().flatten().any(|call| call.listing.is_some());
                 if awaits_listing && !self.awaits_listing.swap(true, Relaxed) {
-                    recorder.listings.expect();
+                    recorder.expect_listing(state.slot);
+                }
+                if state.slot.is_indexed() {
+                    let ids = calls.iter().flatten().filter_map(|call| call.id);
+                    recorder.index(state.slot, ids);
                 }
                 state.open = calls.len();
                 state.calls = calls;

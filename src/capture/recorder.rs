@@ -9,7 +9,7 @@ use super::call::Answer;
 use super::config::Config;
 use super::exchange::{Ending, Exchange};
 use super::listing::{Document, Listings};
-use super::open::OpenExchanges;
+use super::open::{OpenExchanges, Slot};
 use super::session::Sessions;
 use crate::event::{SessionEvent, SessionSource, StoreEvent};
 use crate::store::OpenCalls;
@@ -48,7 +48,7 @@ impl Recorder {
     // ===== exchanges =====
 
     /// Remembers an exchange until [`forget`](Self::forget).
-    pub(super) fn remember(&self, exchange: &Arc<Exchange>) -> usize {
+    pub(super) fn remember(&self, exchange: &Arc<Exchange>) -> Slot {
         self.store
             .counters()
             .in_flight
@@ -66,18 +66,29 @@ impl Recorder {
             .fetch_sub(1, Ordering::Relaxed);
     }
 
-    pub(super) fn forget(&self, slot: usize) {
+    pub(super) fn forget(&self, slot: Slot) {
         self.open.remove(slot);
     }
 
     /// The exchange belongs to the session that its response names.
-    pub(super) fn session_named(&self, slot: usize, session: &str) {
+    pub(super) fn session_named(&self, slot: &mut Slot, session: &str) {
         self.open.set_session(slot, self.sessions.hash(session));
+    }
+
+    /// Makes these requests of an exchange easy to find.
+    pub(super) fn index(&self, slot: Slot, ids: impl Iterator<Item = Token>) {
+        self.open.index(slot, ids.map(|id| self.sessions.hash(id)));
+    }
+
+    /// The exchange waits for a listing.
+    pub(super) fn expect_listing(&self, slot: Slot) {
+        self.listings.expect();
+        self.open.set_awaits_listing(slot);
     }
 
     /// The exchange's answer may still come on another stream: keeps it for the
     /// grace time.
-    pub(super) fn detach(&self, slot: usize, exchange: &Arc<Exchange>, bytes: usize) {
+    pub(super) fn detach(&self, slot: Slot, exchange: &Arc<Exchange>, bytes: usize) {
         let due = Instant::now() + self.config.resume_grace;
         for given_up in self.open.detach(slot, exchange, due, bytes) {
             given_up.give_up(self);
@@ -101,7 +112,10 @@ impl Recorder {
         mut document: Option<&mut Document>,
         event_len: u64,
     ) {
-        for exchange in self.open.of_session(self.sessions.hash(session)) {
+        let Some(id) = answer.id else {
+            return;
+        };
+        for exchange in self.of_request(session, id) {
             if exchange.answered_elsewhere(self, answer, document.as_deref_mut(), event_len) {
                 return;
             }
@@ -114,17 +128,22 @@ impl Recorder {
         if !self.listings.are_awaited() {
             return false;
         }
-        let exchanges = self.open.of_session(self.sessions.hash(session));
-        exchanges.iter().any(|exchange| exchange.awaits_listing())
+        self.open.awaits_listing(self.sessions.hash(session))
     }
 
     /// The client of a session cancelled a request of it.
     pub(super) fn cancelled(&self, session: &str, request: Token, reason: Option<&str>) {
-        for exchange in self.open.of_session(self.sessions.hash(session)) {
+        for exchange in self.of_request(session, request) {
             if exchange.cancelled(self, request, reason) {
                 return;
             }
         }
+    }
+
+    /// The exchanges that may hold this request of the session.
+    fn of_request(&self, session: &str, request: Token) -> Vec<Arc<Exchange>> {
+        let session = self.sessions.hash(session);
+        self.open.of_request(session, self.sessions.hash(request))
     }
 
     /// The session is over: what waits for its streams waits no longer.

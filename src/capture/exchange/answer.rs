@@ -55,18 +55,18 @@ impl Exchange {
 
     /// An `initialize` belongs to the session that its response names.
     fn session_named(&self, recorder: &Recorder, state: &mut State, headers: &Headers<'_>) {
-        let slot = state.slot;
-        let Some(call) = state
-            .calls
-            .iter_mut()
-            .flatten()
-            .find(|call| call.client.is_some())
-        else {
+        let State { calls, slot, .. } = state;
+        let mut all = calls.iter_mut().flatten();
+        let Some(call) = all.find(|call| call.client.is_some()) else {
             return;
         };
         if let Some((session, _)) = head::session_in_header(recorder, headers) {
             recorder.session_named(slot, &session.id);
             call.session = CallSession::Named(session);
+            if slot.is_indexed() {
+                let ids = calls.iter().flatten().filter_map(|call| call.id);
+                recorder.index(*slot, ids);
+            }
         }
     }
 
