@@ -20,7 +20,8 @@ use support::{LONG, connect, fresh, value};
 use tokio_stream::StreamExt;
 use tower_mcp::testing::store_contracts::{event_store_contract, session_store_contract};
 use tower_mcp_store::Store;
-use tower_mcp_store::event_store::SqliteEventStore;
+use tower_mcp_store::event_store::{CachingEventStore, MemoryEventStore, SqliteEventStore};
+use tower_mcp_store::session_store::{CachingSessionStore, MemorySessionStore};
 
 fn open(path: &Path) -> SqliteEventStore {
     Store::open(path).unwrap().event_store()
@@ -52,6 +53,16 @@ async fn the_session_store_keeps_the_contract_of_tower_mcp() {
 }
 
 #[tokio::test]
+async fn the_other_stores_keep_the_contracts_of_tower_mcp() {
+    event_store_contract(MemoryEventStore::new).await;
+    let backend = || MemoryEventStore::with_capacity(10_000);
+    event_store_contract(|| CachingEventStore::new(MemoryEventStore::new(), backend())).await;
+    session_store_contract(MemorySessionStore::new).await;
+    let caching = || CachingSessionStore::new(MemorySessionStore::new(), MemorySessionStore::new());
+    session_store_contract(caching).await;
+}
+
+#[tokio::test]
 async fn the_handles_go_where_the_sdks_ask_for_them() {
     let (_dir, path) = fresh();
     let store = Store::open(path).unwrap();
@@ -73,7 +84,11 @@ fn message(id: i64) -> ServerSseMessage {
 }
 
 /// As `EventStore`, under which name tower-mcp has a trait too.
-async fn store(events: &SqliteEventStore, stream: &str, event: &ServerSseMessage) -> String {
+async fn store(
+    events: &impl rmcp_session::EventStore,
+    stream: &str,
+    event: &ServerSseMessage,
+) -> String {
     rmcp_session::EventStore::store_event(events, stream, event)
         .await
         .unwrap()
@@ -81,7 +96,7 @@ async fn store(events: &SqliteEventStore, stream: &str, event: &ServerSseMessage
 
 /// The ids and messages behind an id.
 async fn replay(
-    events: &SqliteEventStore,
+    events: &impl rmcp_session::EventStore,
     id: &str,
 ) -> Result<Vec<(String, serde_json::Value)>, rmcp_session::EventStoreError> {
     let stream = rmcp_session::EventStore::replay_events_after(events, id).await?;
@@ -135,17 +150,21 @@ async fn a_priming_event_of_rmcp_keeps_its_retry_and_has_no_message() {
 #[tokio::test]
 async fn an_event_id_of_rmcp_leads_to_its_own_stream_and_to_no_other() {
     let (_dir, path) = fresh();
-    let events = open(&path);
+    event_ids_lead_to_their_own_streams(&open(&path)).await;
+    event_ids_lead_to_their_own_streams(&MemoryEventStore::new()).await;
+}
+
+async fn event_ids_lead_to_their_own_streams(events: &impl rmcp_session::EventStore) {
     let mut first = Vec::new();
     let streams = ["a", "b", "a:common", "a ", "", "stream", "session"];
     for stream in streams {
-        first.push(store(&events, stream, &message(0)).await);
+        first.push(store(events, stream, &message(0)).await);
     }
     for (place, stream) in (1..).zip(streams) {
-        store(&events, stream, &message(place)).await;
+        store(events, stream, &message(place)).await;
     }
     for (place, id) in (1..).zip(&first) {
-        let replayed = replay(&events, id).await.unwrap();
+        let replayed = replay(events, id).await.unwrap();
         let answers: Vec<_> = replayed
             .iter()
             .map(|(_, message)| message["id"].clone())
@@ -172,7 +191,7 @@ async fn an_event_id_of_rmcp_leads_to_its_own_stream_and_to_no_other() {
         &format!("{}%-1", &token(&first[0])[..31]),
         &first[0].to_uppercase(),
     ] {
-        let error = replay(&events, id).await.unwrap_err();
+        let error = replay(events, id).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             "backend error: there is no such event",
@@ -200,12 +219,16 @@ async fn streams_of_rmcp_and_sessions_of_tower_mcp_do_not_see_each_other() {
 #[tokio::test]
 async fn what_a_stream_of_rmcp_lost_to_its_bound_is_skipped_and_the_rest_replayed() {
     let (_dir, path) = fresh();
-    let events = open(&path).max_events_per_session(3);
+    only_evicted_events_are_missing(&open(&path).max_events_per_session(3)).await;
+    only_evicted_events_are_missing(&MemoryEventStore::with_capacity(3)).await;
+}
+
+async fn only_evicted_events_are_missing(events: &impl rmcp_session::EventStore) {
     let mut ids = Vec::new();
     for id in 0..6 {
-        ids.push(store(&events, "stream", &message(id)).await);
+        ids.push(store(events, "stream", &message(id)).await);
     }
-    let replayed = replay(&events, &ids[0]).await.unwrap();
+    let replayed = replay(events, &ids[0]).await.unwrap();
     let replayed: Vec<_> = replayed.into_iter().map(|(id, _)| id).collect();
     assert_eq!(replayed, ids[3..]);
 }
@@ -223,7 +246,9 @@ async fn an_event_of_rmcp_is_committed_before_its_id_is_known() {
 async fn a_session_of_rmcp_is_kept_until_it_is_deleted_or_its_time_is_up() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
-    let sessions = store.session_store().rmcp_ttl(Duration::from_secs(60));
+    let sessions = store
+        .session_store()
+        .with_default_ttl(Duration::from_secs(60));
     let client = Implementation::new("client", "1.2.3");
     let params = InitializeRequestParams::new(ClientCapabilities::default(), client);
     let state = SessionState::new(params);
@@ -231,7 +256,7 @@ async fn a_session_of_rmcp_is_kept_until_it_is_deleted_or_its_time_is_up() {
     let expires = || -> i64 { value(&connect(&path), "SELECT expires_at FROM sdk_sessions") };
     let before = expires();
 
-    let later = sessions.clone().rmcp_ttl(Duration::from_secs(120));
+    let later = sessions.clone().with_default_ttl(Duration::from_secs(120));
     let loaded = later.load("s").await.unwrap().unwrap();
     assert_eq!(
         serde_json::to_value(loaded).unwrap(),
@@ -246,12 +271,33 @@ async fn a_session_of_rmcp_is_kept_until_it_is_deleted_or_its_time_is_up() {
     assert!(sessions.load("s").await.unwrap().is_none());
 
     sessions
-        .rmcp_ttl(Duration::ZERO)
+        .with_default_ttl(Duration::ZERO)
         .store("t", &state)
         .await
         .unwrap();
     assert!(later.load("t").await.unwrap().is_none());
     store.shutdown(LONG).unwrap();
+}
+
+#[tokio::test]
+async fn every_session_store_keeps_a_session_of_rmcp_until_it_is_deleted() {
+    async fn check(sessions: impl rmcp_session::SessionStore) {
+        let client = Implementation::new("client", "1");
+        let params = InitializeRequestParams::new(ClientCapabilities::default(), client);
+        sessions
+            .store("s", &SessionState::new(params))
+            .await
+            .unwrap();
+        assert!(sessions.load("s").await.unwrap().is_some());
+        assert!(sessions.load("t").await.unwrap().is_none());
+        sessions.delete("s").await.unwrap();
+        assert!(sessions.load("s").await.unwrap().is_none());
+    }
+    let (_dir, path) = fresh();
+    let sqlite = Store::open(path).unwrap().session_store();
+    check(sqlite.clone()).await;
+    check(MemorySessionStore::new()).await;
+    check(CachingSessionStore::new(MemorySessionStore::new(), sqlite)).await;
 }
 
 #[tokio::test]

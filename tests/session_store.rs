@@ -134,6 +134,38 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
+            async fn a_prolonged_record_lives_longer_and_never_shorter() {
+                let (store, _guard) = super::$make();
+                store.save(&record("s", "data")).await.unwrap();
+                let end = async || {
+                    let loaded = store.load("sdk", "s").await.unwrap().unwrap();
+                    assert_eq!(loaded.data, "data");
+                    loaded.expires_at
+                };
+                let before = end().await;
+                let longer = SessionRecord::new("sdk", "s", "", 3 * HOUR);
+                assert!(store.prolong(&longer).await.unwrap());
+                let after = end().await;
+                assert!(after > before + HOUR, "{before:?} {after:?}");
+                let shorter = SessionRecord::new("sdk", "s", "", HOUR);
+                assert!(store.prolong(&shorter).await.unwrap());
+                assert_eq!(end().await, after);
+            }
+
+            #[tokio::test]
+            async fn a_record_that_is_gone_is_not_prolonged() {
+                let (store, _guard) = super::$make();
+                store.save(&expired("expired")).await.unwrap();
+                store.save(&record("deleted", "")).await.unwrap();
+                store.delete("sdk", "deleted").await.unwrap();
+                for id in ["expired", "deleted", "unknown"] {
+                    let longer = SessionRecord::new("sdk", id, "", 3 * HOUR);
+                    assert!(!store.prolong(&longer).await.unwrap(), "{id}");
+                    assert_eq!(data(&store, "sdk", id).await, None);
+                }
+            }
+
+            #[tokio::test]
             async fn it_works_behind_a_trait_object() {
                 let (store, _guard) = super::$make();
                 let store: Arc<dyn SessionStore> = Arc::new(store);
@@ -199,6 +231,10 @@ impl SessionStore for SlowToDelete {
 
     async fn load(&self, sdk: &str, id: &str) -> Result<Option<SessionRecord>> {
         self.records.load(sdk, id).await
+    }
+
+    async fn prolong(&self, record: &SessionRecord) -> Result<bool> {
+        self.records.prolong(record).await
     }
 
     async fn delete(&self, sdk: &str, id: &str) -> Result<()> {

@@ -14,7 +14,6 @@ const SAVE: &str = "INSERT INTO sdk_sessions (session_id, sdk, data, expires_at)
      VALUES (?1, ?2, ?3, ?4)
      ON CONFLICT (session_id, sdk) DO UPDATE
          SET data = excluded.data, expires_at = excluded.expires_at";
-#[cfg(feature = "rmcp")]
 const PROLONG: &str = "UPDATE sdk_sessions SET expires_at = max(expires_at, ?3)
      WHERE session_id = ?1 AND sdk = ?2 AND expires_at > ?4";
 const DELETE: &str = "DELETE FROM sdk_sessions WHERE session_id = ?1 AND sdk = ?2";
@@ -68,7 +67,6 @@ impl Durable<'_> {
 
     /// Has a session that has not expired live as long as `row` at least; whether
     /// there is one.
-    #[cfg(feature = "rmcp")]
     pub(crate) fn prolong_session(
         &mut self,
         row: &SessionRow,

@@ -20,24 +20,24 @@ use crate::turns::{Turn, Turns};
 /// is an event in the middle of a session that another process replaced, without
 /// the newest one being replaced too.
 #[derive(Debug, Clone)]
-pub struct CachingEventStore<Cache, Store> {
+pub struct CachingEventStore<Cache, Backend> {
     cache: Cache,
-    store: Store,
+    backend: Backend,
     turns: Turns<String>,
 }
 
-impl<Cache, Store> CachingEventStore<Cache, Store> {
-    /// Puts `cache` before `store`.
-    pub fn new(cache: Cache, store: Store) -> Self {
+impl<Cache, Backend> CachingEventStore<Cache, Backend> {
+    /// Puts `cache` before `backend`.
+    pub fn new(cache: Cache, backend: Backend) -> Self {
         Self {
             cache,
-            store,
+            backend,
             turns: Turns::default(),
         }
     }
 }
 
-impl<Cache: EventStore, Store: EventStore> CachingEventStore<Cache, Store> {
+impl<Cache: EventStore, Backend: EventStore> CachingEventStore<Cache, Backend> {
     /// Waits for the turn of a session, and begins it with a cache that is right.
     async fn turn(&self, session_id: &str) -> Turn<String> {
         let mut turn = self.turns.wait(session_id.to_owned()).await;
@@ -90,14 +90,14 @@ impl<Cache: EventStore, Store: EventStore> CachingEventStore<Cache, Store> {
 }
 
 #[async_trait]
-impl<Cache: EventStore, Store: EventStore> EventStore for CachingEventStore<Cache, Store> {
+impl<Cache: EventStore, Backend: EventStore> EventStore for CachingEventStore<Cache, Backend> {
     /// Appends to the store and then to the cache. If the cache fails, its error
     /// is given though the event is in the store.
     async fn append(&self, session_id: &str, event: EventRecord) -> Result<()> {
         let mut turn = self.turn(session_id).await;
         let was_in_doubt = turn.is_in_doubt();
         turn.set_in_doubt(true);
-        self.store.append(session_id, event.clone()).await?;
+        self.backend.append(session_id, event.clone()).await?;
         let cached = self.cache.append(session_id, event).await;
         match &cached {
             Ok(()) => turn.set_in_doubt(was_in_doubt),
@@ -113,9 +113,9 @@ impl<Cache: EventStore, Store: EventStore> EventStore for CachingEventStore<Cach
         let cached = cached.unwrap_or_default();
         if let Some(newest) = cached.last() {
             let before = newest.id.saturating_sub(1);
-            let end = self.store.replay_after(session_id, before).await?;
+            let end = self.backend.replay_after(session_id, before).await?;
             // What another process purged or evicted is not there any more.
-            let complete_after = self.store.complete_after(session_id).await?;
+            let complete_after = self.backend.complete_after(session_id).await?;
             if let Some((same, later)) = end.split_first()
                 && is_same(same, newest)
                 && complete_after.is_none_or(|id| id <= after_id)
@@ -127,7 +127,7 @@ impl<Cache: EventStore, Store: EventStore> EventStore for CachingEventStore<Cach
             // Purged, or begun anew.
             self.empty(&mut turn, session_id).await;
         }
-        let events = self.store.replay_after(session_id, after_id).await?;
+        let events = self.backend.replay_after(session_id, after_id).await?;
         self.warm(&mut turn, session_id, &events).await;
         Ok(events)
     }
@@ -138,12 +138,12 @@ impl<Cache: EventStore, Store: EventStore> EventStore for CachingEventStore<Cach
         turn.set_in_doubt(true);
         let cached = self.cache.purge_session(session_id).await;
         turn.set_in_doubt(cached.is_err());
-        let stored = self.store.purge_session(session_id).await;
+        let stored = self.backend.purge_session(session_id).await;
         cached.and(stored)
     }
 
     async fn complete_after(&self, session_id: &str) -> Result<Option<u64>> {
-        self.store.complete_after(session_id).await
+        self.backend.complete_after(session_id).await
     }
 }
 

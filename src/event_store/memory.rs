@@ -1,10 +1,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
+#[cfg(feature = "rmcp")]
+use super::rmcp::Streams;
 use super::{EventRecord, EventStore, Result};
 
 /// How many events of one session are kept unless something else is asked for.
@@ -15,8 +18,10 @@ pub const DEFAULT_MAX_EVENTS_PER_SESSION: usize = 1000;
 /// Clones share what they keep. Sessions are kept until they are purged.
 #[derive(Clone)]
 pub struct MemoryEventStore {
-    capacity: usize,
+    capacity: NonZeroUsize,
     logs: Arc<Mutex<HashMap<String, Log>>>,
+    #[cfg(feature = "rmcp")]
+    streams: Arc<Mutex<Streams>>,
 }
 
 /// The events of one session.
@@ -37,8 +42,10 @@ impl MemoryEventStore {
     pub fn with_capacity(max_events_per_session: usize) -> Self {
         Self {
             // The newest has to stay: peers count on from it.
-            capacity: max_events_per_session.max(1),
+            capacity: NonZeroUsize::new(max_events_per_session).unwrap_or(NonZeroUsize::MIN),
             logs: Arc::default(),
+            #[cfg(feature = "rmcp")]
+            streams: Arc::default(),
         }
     }
 
@@ -55,6 +62,17 @@ impl MemoryEventStore {
     /// Held for moving records only, never across an await.
     fn logs(&self) -> MutexGuard<'_, HashMap<String, Log>> {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Likewise.
+    #[cfg(feature = "rmcp")]
+    pub(super) fn streams(&self) -> MutexGuard<'_, Streams> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(feature = "rmcp")]
+    pub(super) fn capacity(&self) -> NonZeroUsize {
+        self.capacity
     }
 }
 
@@ -73,7 +91,7 @@ impl EventStore for MemoryEventStore {
             complete_after: event.id.saturating_sub(1),
         });
         log.events.insert(event.id, event);
-        if log.events.len() > self.capacity
+        if log.events.len() > self.capacity.get()
             && let Some((id, _)) = log.events.pop_first()
         {
             log.complete_after = log.complete_after.max(id);

@@ -4,7 +4,8 @@
 //! [`EventStore`] keeps [`EventRecord`]s by session. Three implement it:
 //! [`MemoryEventStore`] for one process and as a cache, [`SqliteEventStore`]
 //! for a file that outlives the process, and [`CachingEventStore`], which puts
-//! one before the other.
+//! one before the other. With the feature `tower-mcp` all three implement the
+//! `EventStore` trait of tower-mcp, with `rmcp` the first two that of rmcp.
 //!
 //! ```
 //! use tower_mcp_store::Store;

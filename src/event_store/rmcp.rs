@@ -1,10 +1,18 @@
-//! The store as rmcp's.
+//! The event stores as rmcp's.
 //!
 //! rmcp asks for ids of its events, and resumes by such an id alone: it does not
 //! compare the stream that the id leads to with the session of whoever presents
 //! it. So an id has to be a key that nobody can make who has not been given one
 //! of the same stream. It is the stream's token, 128 random bits that the writer
 //! fixes with the stream's first event, and the event's place in that stream.
+//!
+//! [`CachingEventStore`](super::CachingEventStore) does not implement rmcp's trait:
+//! the trait leaves the choice of an id to the store, so two stores cannot hold
+//! one event under the same id.
+
+mod memory;
+
+pub(super) use memory::Streams;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,13 +70,12 @@ impl theirs::EventStore for SqliteEventStore {
         &self,
         last_event_id: &str,
     ) -> Result<theirs::EventStream, theirs::EventStoreError> {
-        let unknown = || EventStoreError::Backend(String::from("there is no such event"));
         let EventId { stream, place } = EventId::parse(last_event_id).ok_or_else(unknown)?;
         let read = move |reader: &crate::db::Reader| reader.stream(stream, place);
         let found = self.store.read(self.timeout, read).await;
         let replay = found.map_err(EventStoreError::from)?.ok_or_else(unknown)?;
         if !replay.is_complete {
-            tracing::warn!("a stream is resumed without events that were evicted");
+            warn_of_evicted();
         }
         let events = replay.events.into_iter().map(|(place, row)| {
             let id = EventId { stream, place };
@@ -77,6 +84,15 @@ impl theirs::EventStore for SqliteEventStore {
         let events: Vec<_> = events.collect::<Result<_, EventStoreError>>()?;
         Ok(Box::pin(tokio_stream::iter(events)))
     }
+}
+
+fn unknown() -> EventStoreError {
+    EventStoreError::Backend(String::from("there is no such event"))
+}
+
+/// Logs that a replay is not complete.
+fn warn_of_evicted() {
+    tracing::warn!("a stream is resumed without events that were evicted");
 }
 
 /// An event, by the token of its stream and its place there.

@@ -1,47 +1,75 @@
-//! The store as tower-mcp's, whose trait asks the same of it.
+//! The event stores as tower-mcp's, whose trait asks the same of them.
 
 use async_trait::async_trait;
 use tower_mcp::event_store as theirs;
 
-use super::{EventRecord, EventStore, EventStoreError, SqliteEventStore};
+use super::{
+    CachingEventStore, EventRecord, EventStore, EventStoreError, MemoryEventStore, SqliteEventStore,
+};
 
-/// For `HttpTransport::event_store`, with [`SqliteSessionStore`] for
-/// `HttpTransport::session_store`: only with both is a session taken up again
-/// by another process.
-///
-/// Two things are tower-mcp's own way. A process that has lost a session to
-/// another one deletes it, events included, once its own copy has been unused for
-/// the session's lifetime: so a hand-over should end with the end of the first
-/// process. And a session whose only event so far has the id 0 counts on from 0
-/// after a restart, so that the next event takes that one's place.
-///
-/// [`SqliteSessionStore`]: crate::session_store::SqliteSessionStore
-#[cfg_attr(docsrs, doc(cfg(feature = "tower-mcp")))]
-#[async_trait]
-impl theirs::EventStore for SqliteEventStore {
-    async fn append(&self, session_id: &str, event: theirs::EventRecord) -> theirs::Result<()> {
-        let mut record = EventRecord::new(event.id, event.data);
-        record.timestamp = event.timestamp;
-        Ok(EventStore::append(self, session_id, record).await?)
-    }
+/// Implements tower-mcp's trait for a store of ours. A blanket implementation is
+/// not possible, because the trait is foreign.
+macro_rules! implement {
+    ($(#[$doc:meta])* impl [$($generics:tt)*] for $store:ty) => {
+        $(#[$doc])*
+        #[cfg_attr(docsrs, doc(cfg(feature = "tower-mcp")))]
+        #[async_trait]
+        impl<$($generics)*> theirs::EventStore for $store {
+            async fn append(
+                &self,
+                session_id: &str,
+                event: theirs::EventRecord,
+            ) -> theirs::Result<()> {
+                let mut record = EventRecord::new(event.id, event.data);
+                record.timestamp = event.timestamp;
+                Ok(EventStore::append(self, session_id, record).await?)
+            }
 
-    async fn replay_after(
-        &self,
-        session_id: &str,
-        after_id: u64,
-    ) -> theirs::Result<Vec<theirs::EventRecord>> {
-        let events = EventStore::replay_after(self, session_id, after_id).await?;
-        let records = events.into_iter().map(|event| {
-            let mut record = theirs::EventRecord::new(event.id, event.data);
-            record.timestamp = event.timestamp;
-            record
-        });
-        Ok(records.collect())
-    }
+            async fn replay_after(
+                &self,
+                session_id: &str,
+                after_id: u64,
+            ) -> theirs::Result<Vec<theirs::EventRecord>> {
+                let events = EventStore::replay_after(self, session_id, after_id).await?;
+                let records = events.into_iter().map(|event| {
+                    let mut record = theirs::EventRecord::new(event.id, event.data);
+                    record.timestamp = event.timestamp;
+                    record
+                });
+                Ok(records.collect())
+            }
 
-    async fn purge_session(&self, session_id: &str) -> theirs::Result<()> {
-        Ok(EventStore::purge_session(self, session_id).await?)
-    }
+            async fn purge_session(&self, session_id: &str) -> theirs::Result<()> {
+                Ok(EventStore::purge_session(self, session_id).await?)
+            }
+        }
+    };
+}
+
+implement! {
+    /// For `HttpTransport::event_store`, with [`SqliteSessionStore`] for
+    /// `HttpTransport::session_store`: only with both is a session taken up again
+    /// by another process.
+    ///
+    /// Two things are tower-mcp's own way. A process that has lost a session to
+    /// another one deletes it, events included, once its own copy has been unused for
+    /// the session's lifetime: so a hand-over should end with the end of the first
+    /// process. And a session whose only event so far has the id 0 counts on from 0
+    /// after a restart, so that the next event takes that one's place.
+    ///
+    /// [`SqliteSessionStore`]: crate::session_store::SqliteSessionStore
+    impl [] for SqliteEventStore
+}
+
+implement! {
+    /// For `HttpTransport::event_store`, for clients that lose their connection
+    /// while the server goes on.
+    impl [] for MemoryEventStore
+}
+
+implement! {
+    /// For `HttpTransport::event_store`.
+    impl [Cache: EventStore, Backend: EventStore] for CachingEventStore<Cache, Backend>
 }
 
 impl From<EventStoreError> for theirs::EventStoreError {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::{Result, SessionRecord, SessionStore};
@@ -12,27 +14,27 @@ use crate::turns::{Turn, Turns};
 /// store and its clones is seen at once: calls for one session take turns, those
 /// for different ones do not.
 #[derive(Debug, Clone)]
-pub struct CachingSessionStore<Cache, Store> {
+pub struct CachingSessionStore<Cache, Backend> {
     cache: Cache,
-    store: Store,
+    backend: Backend,
     turns: Turns<Key>,
 }
 
 /// SDK and id.
 type Key = (String, String);
 
-impl<Cache, Store> CachingSessionStore<Cache, Store> {
-    /// Puts `cache` before `store`.
-    pub fn new(cache: Cache, store: Store) -> Self {
+impl<Cache, Backend> CachingSessionStore<Cache, Backend> {
+    /// Puts `cache` before `backend`.
+    pub fn new(cache: Cache, backend: Backend) -> Self {
         Self {
             cache,
-            store,
+            backend,
             turns: Turns::default(),
         }
     }
 }
 
-impl<Cache: SessionStore, Store: SessionStore> CachingSessionStore<Cache, Store> {
+impl<Cache: SessionStore, Backend: SessionStore> CachingSessionStore<Cache, Backend> {
     /// Waits for the turn of a session, and begins it with a cache that is right.
     async fn turn(&self, sdk: &str, id: &str) -> Turn<Key> {
         let mut turn = self.turns.wait((sdk.to_owned(), id.to_owned())).await;
@@ -66,13 +68,15 @@ impl<Cache: SessionStore, Store: SessionStore> CachingSessionStore<Cache, Store>
 }
 
 #[async_trait]
-impl<Cache: SessionStore, Store: SessionStore> SessionStore for CachingSessionStore<Cache, Store> {
+impl<Cache: SessionStore, Backend: SessionStore> SessionStore
+    for CachingSessionStore<Cache, Backend>
+{
     /// Adds it to the store and then to the cache. If the cache fails, its error
     /// is given though the record is in the store.
     async fn create(&self, record: &SessionRecord) -> Result<bool> {
         let mut turn = self.turn(&record.sdk, &record.id).await;
         turn.set_in_doubt(true);
-        let created = self.store.create(record).await?;
+        let created = self.backend.create(record).await?;
         if created {
             self.mirror(&mut turn, record).await?;
         }
@@ -84,7 +88,7 @@ impl<Cache: SessionStore, Store: SessionStore> SessionStore for CachingSessionSt
     async fn save(&self, record: &SessionRecord) -> Result<()> {
         let mut turn = self.turn(&record.sdk, &record.id).await;
         turn.set_in_doubt(true);
-        self.store.save(record).await?;
+        self.backend.save(record).await?;
         self.mirror(&mut turn, record).await
     }
 
@@ -96,7 +100,7 @@ impl<Cache: SessionStore, Store: SessionStore> SessionStore for CachingSessionSt
         {
             return Ok(Some(record));
         }
-        let record = self.store.load(sdk, id).await?;
+        let record = self.backend.load(sdk, id).await?;
         if let Some(record) = &record
             && let Err(error) = self.mirror(&mut turn, record).await
         {
@@ -105,13 +109,29 @@ impl<Cache: SessionStore, Store: SessionStore> SessionStore for CachingSessionSt
         Ok(record)
     }
 
+    async fn prolong(&self, record: &SessionRecord) -> Result<bool> {
+        let mut turn = self.turn(&record.sdk, &record.id).await;
+        turn.set_in_doubt(true);
+        let is_there = self.backend.prolong(record).await?;
+        if is_there && self.cache.prolong(record).await.is_ok() {
+            turn.set_in_doubt(false);
+        } else {
+            self.forget(&mut turn, &record.sdk, &record.id).await;
+        }
+        Ok(is_there)
+    }
+
     /// Deletes in both, even if one fails. The cache's error is given before the store's.
     async fn delete(&self, sdk: &str, id: &str) -> Result<()> {
         let mut turn = self.turn(sdk, id).await;
         turn.set_in_doubt(true);
         let cached = self.cache.delete(sdk, id).await;
         turn.set_in_doubt(cached.is_err());
-        let stored = self.store.delete(sdk, id).await;
+        let stored = self.backend.delete(sdk, id).await;
         cached.and(stored)
+    }
+
+    fn default_ttl(&self) -> Duration {
+        self.backend.default_ttl()
     }
 }

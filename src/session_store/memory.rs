@@ -76,6 +76,16 @@ impl SessionStore for MemorySessionStore {
         Ok(known.filter(|record| !record.is_expired()).cloned())
     }
 
+    async fn prolong(&self, record: &SessionRecord) -> Result<bool> {
+        let mut records = self.records();
+        let known = records.get_mut(&key(&record.sdk, &record.id));
+        let Some(known) = known.filter(|known| !known.is_expired()) else {
+            return Ok(false);
+        };
+        known.expires_at = known.expires_at.max(record.expires_at);
+        Ok(true)
+    }
+
     async fn delete(&self, sdk: &str, id: &str) -> Result<()> {
         self.records().remove(&key(sdk, id));
         Ok(())

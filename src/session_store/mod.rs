@@ -3,7 +3,9 @@
 //!
 //! [`SessionStore`] keeps [`SessionRecord`]s, whose content only the SDK knows.
 //! Three implement it: [`MemorySessionStore`], [`SqliteSessionStore`], and
-//! [`CachingSessionStore`], which puts one before the other.
+//! [`CachingSessionStore`], which puts one before the other. With the features
+//! `tower-mcp` and `rmcp` they implement the `SessionStore` traits of these SDKs
+//! too.
 //!
 //! ```
 //! use std::time::Duration;
@@ -43,7 +45,12 @@ pub use sqlite::SqliteSessionStore;
 
 pub use crate::db::Synchronous;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+
+/// How long a record lives whose SDK gives it no end of its own: seven days.
+pub const DEFAULT_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Keeps the records of sessions by SDK and id.
 ///
@@ -72,12 +79,27 @@ pub trait SessionStore: Send + Sync + 'static {
     /// When it cannot be read.
     async fn load(&self, sdk: &str, id: &str) -> Result<Option<SessionRecord>>;
 
+    /// Extends the life of the record with this SDK and id to `record.expires_at`
+    /// at least. Returns `false` if there is no such record or it has expired.
+    /// `record.data` is not used.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    async fn prolong(&self, record: &SessionRecord) -> Result<bool>;
+
     /// Removes the record of that id. One that is not known is no error.
     ///
     /// # Errors
     ///
     /// When it is not removed, or it is not known whether it is.
     async fn delete(&self, sdk: &str, id: &str) -> Result<()>;
+
+    /// Returns how long a record lives whose SDK gives it no end, as rmcp does:
+    /// counted from when it was stored or last loaded.
+    fn default_ttl(&self) -> Duration {
+        DEFAULT_TTL
+    }
 }
 
 /// A shared store is a store.
@@ -95,7 +117,15 @@ impl<S: SessionStore + ?Sized> SessionStore for std::sync::Arc<S> {
         (**self).load(sdk, id).await
     }
 
+    async fn prolong(&self, record: &SessionRecord) -> Result<bool> {
+        (**self).prolong(record).await
+    }
+
     async fn delete(&self, sdk: &str, id: &str) -> Result<()> {
         (**self).delete(sdk, id).await
+    }
+
+    fn default_ttl(&self) -> Duration {
+        (**self).default_ttl()
     }
 }

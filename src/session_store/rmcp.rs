@@ -1,53 +1,78 @@
-//! The store as rmcp's.
+//! The session stores as rmcp's.
 
 use async_trait::async_trait;
 use rmcp::transport::streamable_http_server::session as theirs;
 
 use super::record::after;
-use super::{SessionRecord, SessionStore, SessionStoreError, SqliteSessionStore};
+use super::{
+    CachingSessionStore, MemorySessionStore, SessionRecord, SessionStore, SessionStoreError,
+    SqliteSessionStore,
+};
 
 const SDK: &str = "rmcp";
 
-/// For the `session_store` of `StreamableHttpServerConfig`.
-#[cfg_attr(docsrs, doc(cfg(feature = "rmcp")))]
-#[async_trait]
-impl theirs::SessionStore for SqliteSessionStore {
-    async fn load(
-        &self,
-        session_id: &str,
-    ) -> Result<Option<theirs::SessionState>, theirs::SessionStoreError> {
-        let Some(mut record) = SessionStore::load(self, SDK, session_id).await? else {
-            return Ok(None);
-        };
-        // Not the error's own text, which may quote the record.
-        let state = serde_json::from_str(&record.data).map_err(|_| {
-            SessionStoreError::Decode(String::from("the data is no session state of rmcp's"))
-        })?;
-        record.expires_at = after(self.rmcp_ttl);
-        match self.prolong(&record).await {
-            Ok(true) => Ok(Some(state)),
-            // It was deleted since it was read.
-            Ok(false) => Ok(None),
-            // The session goes on nevertheless, for as long as it had left.
-            Err(error) => {
-                tracing::warn!(%error, "a session could not be prolonged");
-                Ok(Some(state))
+/// Implements rmcp's trait for a store of ours. A blanket implementation is not
+/// possible, because the trait is foreign.
+macro_rules! implement {
+    (impl [$($generics:tt)*] for $store:ty) => {
+        /// For the `session_store` of `StreamableHttpServerConfig`.
+        ///
+        /// rmcp gives its sessions no end. A record lives for
+        /// [`default_ttl`](SessionStore::default_ttl) after it was stored or last
+        /// loaded.
+        #[cfg_attr(docsrs, doc(cfg(feature = "rmcp")))]
+        #[async_trait]
+        impl<$($generics)*> theirs::SessionStore for $store {
+            async fn load(
+                &self,
+                session_id: &str,
+            ) -> Result<Option<theirs::SessionState>, theirs::SessionStoreError> {
+                load(self, session_id).await
+            }
+
+            async fn store(
+                &self,
+                session_id: &str,
+                state: &theirs::SessionState,
+            ) -> Result<(), theirs::SessionStoreError> {
+                let data = serde_json::to_string(state)
+                    .map_err(|error| SessionStoreError::Encode(error.to_string()))?;
+                let ttl = SessionStore::default_ttl(self);
+                let record = SessionRecord::new(SDK, session_id, data, ttl);
+                Ok(SessionStore::save(self, &record).await?)
+            }
+
+            async fn delete(&self, session_id: &str) -> Result<(), theirs::SessionStoreError> {
+                Ok(SessionStore::delete(self, SDK, session_id).await?)
             }
         }
-    }
+    };
+}
 
-    async fn store(
-        &self,
-        session_id: &str,
-        state: &theirs::SessionState,
-    ) -> Result<(), theirs::SessionStoreError> {
-        let data = serde_json::to_string(state)
-            .map_err(|error| SessionStoreError::Encode(error.to_string()))?;
-        let record = SessionRecord::new(SDK, session_id, data, self.rmcp_ttl);
-        Ok(SessionStore::save(self, &record).await?)
-    }
+implement!(impl [] for SqliteSessionStore);
+implement!(impl [] for MemorySessionStore);
+implement!(impl [Cache: SessionStore, Backend: SessionStore] for CachingSessionStore<Cache, Backend>);
 
-    async fn delete(&self, session_id: &str) -> Result<(), theirs::SessionStoreError> {
-        Ok(SessionStore::delete(self, SDK, session_id).await?)
+async fn load(
+    store: &impl SessionStore,
+    session_id: &str,
+) -> Result<Option<theirs::SessionState>, theirs::SessionStoreError> {
+    let Some(mut record) = store.load(SDK, session_id).await? else {
+        return Ok(None);
+    };
+    // Not the error's own text, which may quote the record.
+    let state = serde_json::from_str(&record.data).map_err(|_| {
+        SessionStoreError::Decode(String::from("the data is no session state of rmcp's"))
+    })?;
+    record.expires_at = after(store.default_ttl());
+    match store.prolong(&record).await {
+        Ok(true) => Ok(Some(state)),
+        // It was deleted since it was read.
+        Ok(false) => Ok(None),
+        // The session goes on nevertheless, for as long as it had left.
+        Err(error) => {
+            tracing::warn!(%error, "a session could not be prolonged");
+            Ok(Some(state))
+        }
     }
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Result, SessionRecord, SessionStore, SessionStoreError};
+use super::{DEFAULT_TTL, Result, SessionRecord, SessionStore, SessionStoreError};
 use crate::clock;
 use crate::db::{Durable, SessionRow, Synchronous, WriteError};
 use crate::store::{Action, Refusal, Store};
@@ -23,8 +23,7 @@ pub struct SqliteSessionStore {
     store: Store,
     timeout: Duration,
     synchronous: Synchronous,
-    #[cfg(feature = "rmcp")]
-    pub(super) rmcp_ttl: Duration,
+    default_ttl: Duration,
 }
 
 impl Store {
@@ -37,8 +36,7 @@ impl Store {
             store: self.clone(),
             timeout: Duration::from_secs(5),
             synchronous: Synchronous::Normal,
-            #[cfg(feature = "rmcp")]
-            rmcp_ttl: Duration::from_secs(7 * 24 * 60 * 60),
+            default_ttl: DEFAULT_TTL,
         }
     }
 }
@@ -57,12 +55,10 @@ impl SqliteSessionStore {
         self
     }
 
-    /// How long a session of rmcp's can be taken up again, after it began or was
-    /// last taken up; seven days by default. rmcp itself sets no end.
-    #[cfg(feature = "rmcp")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "rmcp")))]
-    pub fn rmcp_ttl(mut self, ttl: Duration) -> Self {
-        self.rmcp_ttl = ttl;
+    /// Sets how long a record lives whose SDK gives it no end, as rmcp does;
+    /// [`DEFAULT_TTL`] by default.
+    pub fn with_default_ttl(mut self, ttl: Duration) -> Self {
+        self.default_ttl = ttl;
         self
     }
 
@@ -82,14 +78,6 @@ impl SqliteSessionStore {
             synchronous: self.synchronous,
         };
         Ok(self.store.submit(change, self.timeout).await?)
-    }
-
-    /// Has a record live as long as this one; whether there is one that has not
-    /// expired.
-    #[cfg(feature = "rmcp")]
-    pub(super) async fn prolong(&self, record: &SessionRecord) -> Result<bool> {
-        self.change(record, |tx, row| tx.prolong_session(row, clock::unix_ms()))
-            .await
     }
 }
 
@@ -143,12 +131,21 @@ impl SessionStore for SqliteSessionStore {
         }))
     }
 
+    async fn prolong(&self, record: &SessionRecord) -> Result<bool> {
+        self.change(record, |tx, row| tx.prolong_session(row, clock::unix_ms()))
+            .await
+    }
+
     async fn delete(&self, sdk: &str, id: &str) -> Result<()> {
         let record = SessionRecord::new(sdk, id, "", Duration::ZERO);
         self.change(&record, |tx, row| {
             tx.delete_session(&row.sdk, &row.session_id)
         })
         .await
+    }
+
+    fn default_ttl(&self) -> Duration {
+        self.default_ttl
     }
 }
 

@@ -1,40 +1,64 @@
-//! The store as tower-mcp's.
+//! The session stores as tower-mcp's.
 
 use async_trait::async_trait;
 use tower_mcp::session_store as theirs;
 use uuid::Uuid;
 
-use super::{SessionRecord, SessionStore, SessionStoreError, SqliteSessionStore};
+use super::{
+    CachingSessionStore, MemorySessionStore, SessionRecord, SessionStore, SessionStoreError,
+    SqliteSessionStore,
+};
 
 const SDK: &str = "tower-mcp";
 
-/// For `HttpTransport::session_store`.
-///
-/// tower-mcp saves the record with each request that names its session, and waits
-/// for it: while somebody else locks the file, requests take up to
-/// [`timeout`](SqliteSessionStore::timeout) longer.
-#[cfg_attr(docsrs, doc(cfg(feature = "tower-mcp")))]
-#[async_trait]
-impl theirs::SessionStore for SqliteSessionStore {
-    async fn create(&self, record: &mut theirs::SessionRecord) -> theirs::Result<()> {
-        while !SessionStore::create(self, &encode(record)?).await? {
-            record.id = Uuid::new_v4().to_string();
+/// Implements tower-mcp's trait for a store of ours. A blanket implementation is
+/// not possible, because the trait is foreign.
+macro_rules! implement {
+    ($(#[$doc:meta])* impl [$($generics:tt)*] for $store:ty) => {
+        $(#[$doc])*
+        #[cfg_attr(docsrs, doc(cfg(feature = "tower-mcp")))]
+        #[async_trait]
+        impl<$($generics)*> theirs::SessionStore for $store {
+            async fn create(&self, record: &mut theirs::SessionRecord) -> theirs::Result<()> {
+                while !SessionStore::create(self, &encode(record)?).await? {
+                    record.id = Uuid::new_v4().to_string();
+                }
+                Ok(())
+            }
+
+            async fn save(&self, record: &theirs::SessionRecord) -> theirs::Result<()> {
+                Ok(SessionStore::save(self, &encode(record)?).await?)
+            }
+
+            async fn load(&self, id: &str) -> theirs::Result<Option<theirs::SessionRecord>> {
+                let record = SessionStore::load(self, SDK, id).await?;
+                record.as_ref().map(decode).transpose()
+            }
+
+            async fn delete(&self, id: &str) -> theirs::Result<()> {
+                Ok(SessionStore::delete(self, SDK, id).await?)
+            }
         }
-        Ok(())
-    }
+    };
+}
 
-    async fn save(&self, record: &theirs::SessionRecord) -> theirs::Result<()> {
-        Ok(SessionStore::save(self, &encode(record)?).await?)
-    }
+implement! {
+    /// For `HttpTransport::session_store`.
+    ///
+    /// tower-mcp saves the record with each request that names its session, and
+    /// waits for it: while another program locks the file, requests take up to
+    /// [`timeout`](SqliteSessionStore::timeout) longer.
+    impl [] for SqliteSessionStore
+}
 
-    async fn load(&self, id: &str) -> theirs::Result<Option<theirs::SessionRecord>> {
-        let record = SessionStore::load(self, SDK, id).await?;
-        record.as_ref().map(decode).transpose()
-    }
+implement! {
+    /// For `HttpTransport::session_store`.
+    impl [] for MemorySessionStore
+}
 
-    async fn delete(&self, id: &str) -> theirs::Result<()> {
-        Ok(SessionStore::delete(self, SDK, id).await?)
-    }
+implement! {
+    /// For `HttpTransport::session_store`.
+    impl [Cache: SessionStore, Backend: SessionStore] for CachingSessionStore<Cache, Backend>
 }
 
 fn encode(record: &theirs::SessionRecord) -> theirs::Result<SessionRecord> {

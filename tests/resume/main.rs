@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plain::Session;
-use server::{Sdk, Server};
+use server::{Sdk, Server, Stores};
 use support::{LONG, fresh};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -61,8 +61,16 @@ async fn every_acknowledged_event_comes_once_and_in_order<C>(
     sdk: Sdk,
     connect: impl AsyncFn(String, UnboundedSender<u64>, Arc<Notify>) -> C,
 ) {
+    every_event_of_these_stores_comes_once_and_in_order(Stores::Sqlite, sdk, connect).await;
+}
+
+async fn every_event_of_these_stores_comes_once_and_in_order<C>(
+    stores: Stores,
+    sdk: Sdk,
+    connect: impl AsyncFn(String, UnboundedSender<u64>, Arc<Notify>) -> C,
+) {
     let (_dir, path) = fresh();
-    let mut server = Server::start(sdk, &path, 0).await;
+    let mut server = Server::start_with(stores, sdk, &path, 0).await;
     for round in 0..kills() {
         let (tell, mut heard) = unbounded_channel();
         let killed = Arc::<Notify>::default();
@@ -76,7 +84,7 @@ async fn every_acknowledged_event_comes_once_and_in_order<C>(
         let port = server.port;
         acknowledged.extend(server.kill().await);
         killed.notify_one();
-        server = Server::start(sdk, &path, port).await;
+        server = Server::start_with(stores, sdk, &path, port).await;
 
         let last = acknowledged.len() as u64;
         assert!(acknowledged.iter().copied().eq(1..=last), "round {round}");
@@ -113,6 +121,48 @@ async fn a_plain_client_gets_what_a_killed_server_of_rmcp_acknowledged() {
 async fn a_plain_client_gets_what_a_killed_server_of_tower_mcp_acknowledged() {
     let connect = async |url, tell, killed| plain::follow(Sdk::TowerMcp, url, tell, killed).await;
     every_acknowledged_event_comes_once_and_in_order(Sdk::TowerMcp, connect).await;
+}
+
+#[tokio::test]
+async fn a_plain_client_gets_what_a_killed_server_acknowledged_through_a_cache() {
+    for sdk in [Sdk::Rmcp, Sdk::TowerMcp] {
+        let connect = async |url, tell, killed| plain::follow(sdk, url, tell, killed).await;
+        every_event_of_these_stores_comes_once_and_in_order(Stores::Caching, sdk, connect).await;
+    }
+}
+
+async fn resume(session: &Session, server: &Server, last: Option<&str>) -> plain::Events {
+    session.listen(&server.url(), last).await.unwrap()
+}
+
+/// The server goes on; only the connection is lost.
+#[tokio::test]
+async fn a_client_that_lost_its_connection_gets_every_event_from_memory() {
+    for sdk in [Sdk::Rmcp, Sdk::TowerMcp] {
+        let (_dir, path) = fresh();
+        let server = Server::start_with(Stores::Memory, sdk, &path, 0).await;
+        let mut session = Session::open(&server.url()).await;
+        let mut events = session.count(sdk, &server.url()).await;
+        let (mut steps, mut last) = (Vec::new(), None);
+        for connection in 1..=5 {
+            while steps.len() < 5 * connection {
+                match timeout(LONG, events.next()).await.unwrap() {
+                    Some(event) => {
+                        steps.extend(event.progress);
+                        last = Some(event.id);
+                    }
+                    // A replay of rmcp ends where it has caught up.
+                    None => events = resume(&session, &server, last.as_deref()).await,
+                }
+            }
+            drop(events);
+            events = resume(&session, &server, last.as_deref()).await;
+        }
+        assert!(
+            steps.iter().copied().eq(1..=steps.len() as u64),
+            "{sdk:?}: {steps:?}"
+        );
+    }
 }
 
 async fn the_clients_of_typescript_get_what_was_acknowledged(sdk: Sdk, how: &str) {

@@ -20,15 +20,18 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 use tower_mcp::event_store as tower_mcp_events;
 use tower_mcp::extract::{Context, RawArgs};
+use tower_mcp::session_store as tower_mcp_sessions;
 use tower_mcp::{CallToolResult, HttpTransport, McpRouter, ToolBuilder};
 use tower_mcp_store::Store;
-use tower_mcp_store::event_store::SqliteEventStore;
+use tower_mcp_store::event_store::{CachingEventStore, MemoryEventStore};
+use tower_mcp_store::session_store::{CachingSessionStore, MemorySessionStore};
 
 use super::support::LONG;
 
-/// Where the child finds its file, its SDK and its port.
+/// Where the child finds its file, its SDK, its stores and its port.
 const PATH: &str = "MCP_STORE_TEST_RESUME_PATH";
 const SDK: &str = "MCP_STORE_TEST_RESUME_SDK";
+const STORES: &str = "MCP_STORE_TEST_RESUME_STORES";
 const PORT: &str = "MCP_STORE_TEST_RESUME_PORT";
 
 /// After how long clients are asked to try again.
@@ -43,6 +46,18 @@ pub(crate) enum Sdk {
     TowerMcp,
 }
 
+/// The event store and the session store of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stores {
+    Sqlite,
+    Memory,
+    /// Memory before SQLite. For the events of rmcp, SQLite.
+    Caching,
+}
+
+/// More than a server lives to store.
+const CAPACITY: usize = 1_000_000;
+
 pub(crate) struct Server {
     child: Child,
     lines: UnboundedReceiver<u64>,
@@ -50,12 +65,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// `port` 0 is any.
+    /// Starts a server with stores of SQLite. `port` 0 is any.
     pub(crate) async fn start(sdk: Sdk, path: &Path, port: u16) -> Self {
+        Self::start_with(Stores::Sqlite, sdk, path, port).await
+    }
+
+    pub(crate) async fn start_with(stores: Stores, sdk: Sdk, path: &Path, port: u16) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "--ignored", "--nocapture", "server"])
             .env(PATH, path)
             .env(SDK, format!("{sdk:?}"))
+            .env(STORES, format!("{stores:?}"))
             .env(PORT, port.to_string())
             .stdout(Stdio::piped())
             .spawn()
@@ -119,30 +139,31 @@ fn tell(number: u64) {
 
 /// What the child does.
 pub(crate) async fn run() {
-    let (Ok(path), Ok(sdk), Ok(port)) =
-        (std::env::var(PATH), std::env::var(SDK), std::env::var(PORT))
-    else {
+    let (Ok(path), Ok(sdk), Ok(stores), Ok(port)) = (
+        std::env::var(PATH),
+        std::env::var(SDK),
+        std::env::var(STORES),
+        std::env::var(PORT),
+    ) else {
         return;
     };
     let store = Store::open(path).unwrap();
-    let events = Arc::new(Telling(
-        store.event_store().max_events_per_session(1_000_000),
-    ));
-    let sessions = Arc::new(store.session_store());
-    let app = if sdk == format!("{:?}", Sdk::Rmcp) {
-        let mut config = StreamableHttpServerConfig::default();
-        config.session_store = Some(sessions);
-        config.sse_retry = Some(RETRY);
-        let mut manager = rmcp_session::local::LocalSessionManager::default();
-        manager.session_config.sse_retry = Some(RETRY);
-        let manager = Arc::new(manager.with_event_store(events));
-        let mcp = StreamableHttpService::new(|| Ok(Counter), manager, config);
-        Router::new().nest_service("/mcp", mcp)
-    } else {
-        HttpTransport::new(counter())
-            .event_store(events)
-            .session_store(sessions)
-            .into_router_at("/mcp")
+    let is_rmcp = sdk == format!("{:?}", Sdk::Rmcp);
+    let events = store.event_store().max_events_per_session(CAPACITY);
+    let sessions = store.session_store();
+    let caching_sessions = || CachingSessionStore::new(MemorySessionStore::new(), sessions.clone());
+    let memory_events = || MemoryEventStore::with_capacity(CAPACITY);
+    let app = match (stores.as_str(), is_rmcp) {
+        ("Sqlite", true) => rmcp_app(events, sessions),
+        ("Sqlite", false) => tower_mcp_app(events, sessions),
+        ("Memory", true) => rmcp_app(memory_events(), MemorySessionStore::new()),
+        ("Memory", false) => tower_mcp_app(memory_events(), MemorySessionStore::new()),
+        ("Caching", true) => rmcp_app(events, caching_sessions()),
+        ("Caching", false) => tower_mcp_app(
+            CachingEventStore::new(memory_events(), events),
+            caching_sessions(),
+        ),
+        _ => panic!("no such stores: {stores}"),
     };
     let address = format!("127.0.0.1:{port}");
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
@@ -150,6 +171,30 @@ pub(crate) async fn run() {
     axum::serve(listener, app.layer(store.layer()))
         .await
         .unwrap();
+}
+
+fn rmcp_app(
+    events: impl rmcp_session::EventStore,
+    sessions: impl rmcp_session::SessionStore,
+) -> Router {
+    let mut config = StreamableHttpServerConfig::default();
+    config.session_store = Some(Arc::new(sessions));
+    config.sse_retry = Some(RETRY);
+    let mut manager = rmcp_session::local::LocalSessionManager::default();
+    manager.session_config.sse_retry = Some(RETRY);
+    let manager = manager.with_event_store(Arc::new(Telling(events)));
+    let mcp = StreamableHttpService::new(|| Ok(Counter), Arc::new(manager), config);
+    Router::new().nest_service("/mcp", mcp)
+}
+
+fn tower_mcp_app(
+    events: impl tower_mcp_events::EventStore,
+    sessions: impl tower_mcp_sessions::SessionStore,
+) -> Router {
+    HttpTransport::new(counter())
+        .event_store(Arc::new(Telling(events)))
+        .session_store(Arc::new(sessions))
+        .into_router_at("/mcp")
 }
 
 fn counter() -> McpRouter {
@@ -190,7 +235,7 @@ impl Counter {
 }
 
 /// Tells each step when its event is acknowledged, before the SDK sends it.
-struct Telling(SqliteEventStore);
+struct Telling<S>(S);
 
 fn tell_progress(message: Option<Value>) {
     let step = message.and_then(|message| message["params"]["progress"].as_f64());
@@ -200,7 +245,7 @@ fn tell_progress(message: Option<Value>) {
 }
 
 #[async_trait]
-impl tower_mcp_events::EventStore for Telling {
+impl<S: tower_mcp_events::EventStore> tower_mcp_events::EventStore for Telling<S> {
     async fn append(
         &self,
         session_id: &str,
@@ -226,7 +271,7 @@ impl tower_mcp_events::EventStore for Telling {
 }
 
 #[async_trait]
-impl rmcp_session::EventStore for Telling {
+impl<S: rmcp_session::EventStore> rmcp_session::EventStore for Telling<S> {
     async fn store_event(
         &self,
         stream_id: &str,
