@@ -385,6 +385,204 @@ fn new_files_are_for_their_owner_alone() {
     assert_eq!(left.count(), 1, "an orderly end leaves the file alone");
 }
 
+// ===== names of ours that the user has given to something else =====
+
+/// The names of indexes, views and tables that a file of the newest version has
+/// and one of `version` does not.
+fn names_added_since(version: i64, kind: &str) -> Vec<String> {
+    let (_dir, newest) = fresh();
+    open(&newest).unwrap();
+    let (_dir, old) = fixture(version);
+    let sql =
+        format!("SELECT name FROM sqlite_schema WHERE type = '{kind}' AND name NOT LIKE 'sqlite%'");
+    let names = |path: &Path| -> Vec<String> {
+        let conn = connect(path);
+        let mut names = conn.prepare(&sql).unwrap();
+        let names = names.query_map([], |row| row.get(0)).unwrap();
+        names.collect::<Result<_, _>>().unwrap()
+    };
+    let old = names(&old);
+    let mut added = names(&newest);
+    added.retain(|name| !old.contains(name));
+    assert!(!added.is_empty());
+    added
+}
+
+/// The SQL of the object by this name.
+fn sql_of(path: &Path, name: &str) -> String {
+    let sql = format!("SELECT sql FROM sqlite_schema WHERE name = '{name}' COLLATE NOCASE");
+    value(&connect(path), &sql)
+}
+
+#[test]
+fn index_or_view_of_the_user_by_the_name_of_an_index_stays_and_ours_takes_another_name() {
+    for version in 1..=4 {
+        let latency = if version < 4 {
+            "latency_ms"
+        } else {
+            "latency_us"
+        };
+        for (kind, definition) in [
+            ("INDEX", format!("ON requests ({latency}, ts)")),
+            ("VIEW", "AS SELECT 1 AS one".to_owned()),
+        ] {
+            let (_dir, path) = fixture(version);
+            let names = names_added_since(version, "index");
+            for name in &names {
+                let sql = format!("CREATE {kind} {} {definition}", name.to_uppercase());
+                connect(&path).execute_batch(&sql).unwrap();
+            }
+            open(&path).unwrap();
+            for name in &names {
+                let theirs = sql_of(&path, name);
+                assert!(
+                    theirs.starts_with(&format!("CREATE {kind} {} ", name.to_uppercase())),
+                    "{theirs}"
+                );
+                let ours = sql_of(&path, &format!("{name}_2"));
+                assert!(ours.contains(" ON "), "{ours}");
+            }
+            open(&path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn index_that_the_user_made_in_place_of_ours_is_not_dropped() {
+    for (version, name) in [
+        (4, "idx_requests_status"),
+        (4, "idx_sessions_client"),
+        (3, "idx_requests_slow"),
+        (2, "idx_schema_upstream"),
+        (2, "idx_schema_changes_upstream"),
+    ] {
+        let (_dir, path) = fixture(version);
+        let table: String = value(
+            &connect(&path),
+            &format!("SELECT tbl_name FROM sqlite_schema WHERE name = '{name}'"),
+        );
+        let theirs = format!("CREATE INDEX {name} ON {table} (length(method))");
+        let theirs = theirs.replace("sessions (length(method))", "sessions (length(proxy))");
+        connect(&path)
+            .execute_batch(&format!("DROP INDEX {name}; {theirs}"))
+            .unwrap();
+        open(&path).unwrap();
+        assert_eq!(sql_of(&path, name), theirs);
+    }
+}
+
+#[test]
+fn index_table_or_view_of_the_user_by_the_name_of_a_view_stays() {
+    for definition in [
+        "INDEX NAME ON requests (method)",
+        "TABLE NAME (mine)",
+        "VIEW NAME AS SELECT 1 AS mine",
+    ] {
+        let (_dir, path) = fixture(4);
+        let names = names_added_since(4, "view");
+        for name in &names {
+            let sql = format!("CREATE {}", definition.replace("NAME", name));
+            connect(&path).execute_batch(&sql).unwrap();
+        }
+        open(&path).unwrap();
+        for name in &names {
+            let expected = format!("CREATE {}", definition.replace("NAME", name));
+            assert_eq!(sql_of(&path, name), expected);
+        }
+    }
+}
+
+/// Asserts that opening the file is refused untouched with an error of one line
+/// that names `name`; gives the statement that the error says mends it.
+#[track_caller]
+fn mending(path: &Path, name: &str) -> String {
+    let before = contents(path.parent().unwrap());
+    let error = open(path).unwrap_err();
+    assert_eq!(error.kind(), OpenErrorKind::MigrationFailed, "{error}");
+    assert!(contents(path.parent().unwrap()) == before, "{error}");
+    let mut message = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        message.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    assert!(message.contains(&format!("`{name}`")), "{message}");
+    assert!(!message.contains('\n') && message.len() < 400, "{message}");
+    let mending = message.split('`').find(|part| {
+        ["ALTER TABLE ", "DROP "]
+            .iter()
+            .any(|verb| part.starts_with(verb))
+    });
+    mending.expect("a statement").to_owned()
+}
+
+#[test]
+fn column_of_our_name_is_refused_untouched_and_the_error_says_how_to_rename_it() {
+    for (version, table, column) in [
+        (4, "requests", "target"),
+        (4, "requests", "Trace_ID"),
+        (4, "requests", "end_reason AS (1 + 1)"),
+        (4, "sessions", "source"),
+        (3, "requests", "latency_us"),
+        (2, "server_schema", "proxy"),
+        (2, "schema_changes", "proxy"),
+        (1, "sessions", "server_name"),
+    ] {
+        let (_dir, path) = fixture(version);
+        let add = format!("ALTER TABLE {table} ADD COLUMN {column}");
+        connect(&path).execute_batch(&add).unwrap();
+        let column = column.split(' ').next().unwrap().to_lowercase();
+        let mending = mending(&path, &column);
+        assert!(mending.contains(" RENAME COLUMN "), "{mending}");
+        connect(&path).execute_batch(&mending).unwrap();
+        open(&path).unwrap();
+        let kept =
+            format!("SELECT count(*) FROM pragma_table_xinfo('{table}') WHERE name = '{column}_2'");
+        assert_eq!(
+            value::<i64>(&connect(&path), &kept),
+            1,
+            "{version} {column}"
+        );
+    }
+}
+
+#[test]
+fn table_view_or_index_by_the_name_of_a_table_is_refused_and_the_error_says_how_to_mend_it() {
+    const TABLE: &str = "TABLE NAME (mine)";
+    const VIEW: &str = "VIEW NAME AS SELECT 1 AS mine";
+    const INDEX: &str = "INDEX NAME ON requests (method)";
+    let mut cases = vec![(1, "server_schema".to_owned(), TABLE)];
+    cases.extend([VIEW, INDEX].map(|definition| (3, "writers".to_owned(), definition)));
+    cases.extend(
+        names_added_since(4, "table")
+            .into_iter()
+            .map(|name| (4, name, TABLE)),
+    );
+    for (version, name, definition) in cases {
+        let (_dir, path) = fixture(version);
+        let create = format!("CREATE {}", definition.replace("NAME", &name));
+        connect(&path).execute_batch(&create).unwrap();
+        let mending = mending(&path, &name);
+        connect(&path).execute_batch(&mending).unwrap();
+        open(&path).unwrap();
+    }
+}
+
+#[test]
+fn migration_that_fails_in_the_middle_tells_why_in_a_line() {
+    let (_dir, path) = fixture(3);
+    // SQLite renames no column while a view of the user's is broken.
+    connect(&path)
+        .execute_batch("CREATE VIEW broken AS SELECT * FROM nowhere")
+        .unwrap();
+    let before = fs::read(&path).unwrap();
+    let error = open(&path).unwrap_err();
+    assert_eq!(error.kind(), OpenErrorKind::MigrationFailed, "{error}");
+    assert!(fs::read(&path).unwrap() == before);
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("broken") && cause.len() < 200, "{cause}");
+}
+
 // ===== files that are refused =====
 
 /// Asserts that `path` is refused for the reason given, with a message that

@@ -298,7 +298,11 @@ impl From<rusqlite::Error> for WriteError {
 
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.sqlite().fmt(f)?;
+        match self.sqlite() {
+            // Without the statement of ours that it is about.
+            rusqlite::Error::SqlInputError { msg, .. } => f.write_str(msg)?,
+            error => error.fmt(f)?,
+        }
         match self.sqlite().sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 f.write_str("; move the file away and a new one is begun in its place")

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
-use super::{LINEAGE, SCHEMA_VERSION, migrate};
+use super::{LINEAGE, SCHEMA_VERSION, brief, migrate, names};
 use crate::error::{OpenError, OpenErrorKind};
 
 /// The newest version that the lineage before ours means the same by.
@@ -14,8 +14,19 @@ pub(crate) const LAST_SHARED_VERSION: i64 = 4;
 /// they are not ours to write to.
 pub(crate) fn version(conn: &Connection, path: &Path) -> Result<i64, OpenError> {
     let version = declared_version(conn, path)?;
+    let unreadable = |error| sqlite(path, "its tables cannot be read", error);
     match missing(conn, version) {
-        Ok(None) => Ok(version),
+        Ok(None) => match names::in_the_way(conn, version, SCHEMA_VERSION).map_err(unreadable)? {
+            None => Ok(version),
+            Some(found) => Err(OpenError::new(
+                OpenErrorKind::MigrationFailed,
+                path,
+                format!(
+                    "its tables are of version {version}, and version {SCHEMA_VERSION} needs a \
+                     name that is taken: {found}; the file is as it was"
+                ),
+            )),
+        },
         Ok(Some(missing)) => Err(OpenError::new(
             OpenErrorKind::IncompatibleTables,
             path,
@@ -24,7 +35,7 @@ pub(crate) fn version(conn: &Connection, path: &Path) -> Result<i64, OpenError> 
                  restore it from a copy, or give another path"
             ),
         )),
-        Err(error) => Err(sqlite(path, "its tables cannot be read", error)),
+        Err(error) => Err(unreadable(error)),
     }
 }
 
@@ -139,7 +150,7 @@ pub(crate) fn sqlite(path: &Path, what: &str, error: rusqlite::Error) -> OpenErr
         ),
         _ => (Other, what.to_owned()),
     };
-    OpenError::new(kind, path, detail).with_source(error)
+    OpenError::new(kind, path, detail).with_source(brief(error))
 }
 
 /// Whether the file itself is what stands in the way, so that opening it in
@@ -148,6 +159,12 @@ pub(crate) fn is_refusal(error: &OpenError) -> bool {
     use OpenErrorKind::*;
     matches!(
         error.kind(),
-        NotADatabase | Corrupt | NotAStore | ForeignLineage | NewerVersion | IncompatibleTables
+        NotADatabase
+            | Corrupt
+            | NotAStore
+            | ForeignLineage
+            | NewerVersion
+            | IncompatibleTables
+            | MigrationFailed
     )
 }

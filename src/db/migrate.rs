@@ -6,6 +6,7 @@
 use rusqlite::{Connection, Result};
 
 use super::SCHEMA_VERSION;
+use super::names::Names;
 
 /// `STEPS[n]` leads from version `n` to `n + 1`.
 const STEPS: [&str; SCHEMA_VERSION as usize] = [
@@ -21,9 +22,10 @@ const STEPS: [&str; SCHEMA_VERSION as usize] = [
 /// The caller holds the transaction that makes it all or nothing, and writes
 /// the new version into `meta`.
 pub(super) fn migrate(conn: &Connection, from: i64, to: i64) -> Result<()> {
+    let names = Names::given(conn, from, to)?;
     for (version, step) in (1..).zip(STEPS) {
         if (from + 1..=to).contains(&version) {
-            conn.execute_batch(step)?;
+            conn.execute_batch(&names.applied(step))?;
             if version == 3 {
                 restore_additions(conn)?;
             }

@@ -17,6 +17,7 @@ mod listing;
 mod losses;
 mod meta;
 mod migrate;
+mod names;
 mod open;
 mod platform;
 pub(crate) mod pruned;
@@ -52,3 +53,13 @@ pub const SCHEMA_VERSION: i64 = 5;
 
 /// Who decides what the version numbers of a file mean, from version 5 on.
 const LINEAGE: &str = "tower-mcp-store";
+
+/// An error in the words of SQLite, without the statement of ours that it is about.
+pub(crate) fn brief(error: rusqlite::Error) -> rusqlite::Error {
+    match error {
+        rusqlite::Error::SqlInputError { error, msg, .. } => {
+            rusqlite::Error::SqliteFailure(error, Some(msg))
+        }
+        error => error,
+    }
+}

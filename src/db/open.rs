@@ -24,8 +24,8 @@ use super::read_only::{self, Access};
 use super::runs::Run;
 use super::session_ids::{SessionIdForm, SessionIds};
 use super::{
-    Accounts, Group, LINEAGE, Ledger, SCHEMA_VERSION, WriteError, group, inspect, meta, migrate,
-    retention,
+    Accounts, Group, LINEAGE, Ledger, SCHEMA_VERSION, WriteError, brief, group, inspect, meta,
+    migrate, retention,
 };
 use crate::clock;
 use crate::error::{OpenError, OpenErrorKind};
@@ -375,13 +375,13 @@ fn set_up(conn: &Connection, path: &Path) -> Result<(), OpenError> {
             "its tables could not be brought from version {found} to {SCHEMA_VERSION}; \
              the file is as it was"
         );
-        OpenError::new(OpenErrorKind::MigrationFailed, path, detail).with_source(error)
+        OpenError::new(OpenErrorKind::MigrationFailed, path, detail).with_source(brief(error))
     })?;
     let takes_statements =
         group::check_statements(&tx).and_then(|()| durable::check_statements(&tx));
     takes_statements.map_err(|error| {
         let detail = "its tables do not take our statements; restore them, or give another path";
-        OpenError::new(OpenErrorKind::IncompatibleTables, path, detail).with_source(error)
+        OpenError::new(OpenErrorKind::IncompatibleTables, path, detail).with_source(brief(error))
     })?;
     let inherit = || match found {
         1..=inspect::LAST_SHARED_VERSION => retention::inherit(&tx),

@@ -10,9 +10,9 @@ use std::time::SystemTime;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use crate::db::inspect;
 use crate::db::read_only::{self, Access};
 use crate::db::session_ids::SessionIds;
+use crate::db::{brief, inspect};
 use crate::error::{OpenError, OpenErrorKind, QueryError};
 
 /// How many pages of the file a connection holds, in KiB.
@@ -133,7 +133,7 @@ impl Reader {
         let answer = answer
             .and_then(|answer| ended.map(|()| answer))
             .map_err(|error| {
-                QueryError::new("the statement cannot be answered").with_source(error)
+                QueryError::new("the statement cannot be answered").with_source(brief(error))
             })?;
         Ok((answer, link.is_current(&self.real)))
     }
@@ -183,7 +183,8 @@ impl Reader {
     }
 
     fn failed(&self, error: rusqlite::Error) -> QueryError {
-        QueryError::new(format!("cannot read the store {}", self.path.display())).with_source(error)
+        QueryError::new(format!("cannot read the store {}", self.path.display()))
+            .with_source(brief(error))
     }
 }
 
