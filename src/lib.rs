@@ -67,7 +67,9 @@
 //! batches included, whatever ends it: an answer as JSON or in an event stream,
 //! an HTTP error, an error or panic of the service, a caller that leaves, the
 //! shutdown of the store. Notifications, the client's answers to the server's
-//! own requests, GET streams and traffic that is not JSON-RPC make no row.
+//! own requests, GET streams and traffic that is not JSON-RPC make no row. Nor
+//! does a request that the HTTP server hands to no layer: one whose client closes
+//! the connection the instant it has sent it, where the server sees the end first.
 //!
 //! `status` tells whether a JSON-RPC result came (`ok`), an error of whatever
 //! kind (`error`), or whether somebody gave up waiting (`timeout`); see

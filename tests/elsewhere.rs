@@ -523,6 +523,23 @@ async fn a_cancellation_hits_only_the_request_it_names() {
 }
 
 #[tokio::test]
+async fn a_cancellation_of_a_session_whose_id_begins_alike_hits_nothing() {
+    let [ours, theirs] = ["a", "b"].map(|last| "x".repeat(256) + last);
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let answer = json(Script::new([Step::Hang]));
+    let service = layer.layer(recording::answering(answer));
+    let request = post_with(&[("mcp-session-id", &ours)], CALL);
+    let call = service.oneshot(request).await.unwrap();
+    let request = post_with(&[("mcp-session-id", &theirs)], cancel("3", ""));
+    exchange(&layer, request, response(202, "", ""))
+        .await
+        .unwrap();
+    drop(call);
+    assert_eq!(recording.row().outcome(), "error client_gone");
+}
+
+#[tokio::test]
 async fn what_the_server_asks_the_client_disturbs_nothing() {
     let recording = Recording::start();
     let layer = recording.layer();
@@ -623,6 +640,30 @@ async fn the_end_of_the_session_is_known_to_what_is_still_open() {
     late.into_body().collect().await.unwrap();
     let outcomes: Vec<_> = recording.rows().iter().map(Row::outcome).collect();
     assert_eq!(outcomes, ["timeout detached"; 2]);
+}
+
+#[tokio::test]
+async fn a_post_after_the_end_of_its_stream_is_of_the_session_and_waits_for_nothing() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    drop(one_that_waits(&layer).await);
+    let late = |id: &str| {
+        let mut request = post_with(&[], CALL.replace('3', id));
+        *request.uri_mut() = "/messages?sessionId=x".parse().unwrap();
+        request
+    };
+    exchange(&layer, late("4"), response(202, "", "Accepted"))
+        .await
+        .unwrap();
+    exchange(&layer, late("5"), response(404, "", ""))
+        .await
+        .unwrap();
+    let rows = recording.rows();
+    let outcomes: Vec<_> = rows.iter().map(Row::outcome).collect();
+    assert_eq!(outcomes, ["timeout detached", "timeout detached", "error"]);
+    for row in rows {
+        assert_eq!(row.session_id.as_deref(), Some("x"), "{row:?}");
+    }
 }
 
 #[tokio::test]

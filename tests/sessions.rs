@@ -308,3 +308,129 @@ async fn an_initialize_that_names_the_stateless_revision_is_still_a_handshake() 
     .unwrap();
     assert_eq!(recording.sessions()[0].source, "header");
 }
+
+#[tokio::test]
+async fn a_session_that_negotiated_the_stateless_revision_keeps_its_requests() {
+    let version = ("mcp-protocol-version", "2026-07-28");
+    let session = ("mcp-session-id", "s-1");
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let answer = INITIALIZED.replace("2025-11-25", "2026-07-28");
+    exchange(&layer, post(INITIALIZE), with_session(json(answer), "s-1"))
+        .await
+        .unwrap();
+    for request in [
+        post_with(&[session], LIST),
+        post_with(&[session, version], LIST),
+        post_with(&[session, version], modern(Some(("Zed", "1")))),
+    ] {
+        exchange(&layer, request, json(LISTED)).await.unwrap();
+    }
+    let rows = recording.rows();
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        assert_eq!(row.session_id.as_deref(), Some("s-1"), "{row:?}");
+        assert_eq!(row.protocol_version.as_deref(), Some("2026-07-28"));
+    }
+    let mut delete = verb("DELETE", "s-1");
+    let headers = delete.headers_mut();
+    headers.insert(version.0, version.1.parse().unwrap());
+    exchange(&layer, delete, response(200, "", ""))
+        .await
+        .unwrap();
+    let sessions = recording.sessions();
+    assert_eq!(sessions.len(), 1);
+    assert_eq!((sessions[0].total_calls, sessions[0].ended), (4, true));
+}
+
+#[tokio::test]
+async fn an_empty_session_header_names_no_session() {
+    for empty in ["", " "] {
+        let recording = Recording::start();
+        let layer = recording.layer();
+        exchange(
+            &layer,
+            post(INITIALIZE),
+            with_session(json(INITIALIZED), empty),
+        )
+        .await
+        .unwrap();
+        let request = post_with(&[("mcp-session-id", empty)], LIST);
+        exchange(&layer, request, json(LISTED)).await.unwrap();
+        assert_eq!(recording.sessions(), []);
+        let ids = recording.rows().into_iter().map(|row| row.session_id);
+        assert_eq!(Vec::from_iter(ids), [None, None]);
+    }
+}
+
+#[tokio::test]
+async fn long_session_ids_are_compared_in_full() {
+    let [ours, theirs] = ["a", "b"].map(|last| "x".repeat(300) + last);
+    let recording = Recording::start();
+    let layer = recording.layer();
+    for id in [&ours, &theirs] {
+        let answer = with_session(json(INITIALIZED), id);
+        exchange(&layer, post(INITIALIZE), answer).await.unwrap();
+        let request = post_with(&[("mcp-session-id", id)], LIST);
+        exchange(&layer, request, json(LISTED)).await.unwrap();
+    }
+    exchange(&layer, verb("DELETE", &ours), response(200, "", ""))
+        .await
+        .unwrap();
+
+    let sessions = recording.sessions();
+    assert_eq!(sessions.len(), 2);
+    for session in &sessions {
+        assert_eq!(session.total_calls, 2);
+        assert_eq!(session.session_id.len(), 256);
+        assert!(session.session_id.starts_with(&("x".repeat(223) + "~")));
+    }
+    let ended = sessions.iter().filter(|session| session.ended);
+    assert_eq!(ended.count(), 1);
+    // Twice on an answer, twice on a request, once on the DELETE.
+    assert_eq!(recording.store.stats().truncated, 5);
+
+    let reader = tower_mcp_store::query::Reader::open(recording.store.path()).unwrap();
+    let found = reader.find_session(&ours).unwrap().one().unwrap();
+    assert!(found.ended_at.is_some());
+    let found = reader.find_session_id(&theirs).unwrap().one();
+    assert!(
+        sessions
+            .iter()
+            .any(|row| Some(&row.session_id) == found.as_ref() && !row.ended)
+    );
+}
+
+#[tokio::test]
+async fn names_that_are_cut_are_counted_once_for_each_session() {
+    let long = "n".repeat(300);
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let hello = INITIALIZE
+        .replace("claude-ai (via mcp-remote 0.1.37)", &long)
+        .replace("0.1.0", &long);
+    let answer = INITIALIZED.replace("weather", &long).replace("1.2", &long);
+    exchange(&layer, post(hello), with_session(json(answer), "s-1"))
+        .await
+        .unwrap();
+    assert_eq!(recording.store.stats().truncated, 4);
+
+    for _ in 0..2 {
+        let request = post(modern(Some((&long, "1"))));
+        exchange(&layer, request, json(LISTED)).await.unwrap();
+    }
+    assert_eq!(recording.store.stats().truncated, 5);
+    let sessions = recording.sessions();
+    assert_eq!(sessions.len(), 2);
+    assert!(
+        sessions
+            .iter()
+            .all(|row| row.client_name.as_ref().unwrap().len() == 256)
+    );
+
+    let headers = [("mcp-protocol-version", &*long)];
+    exchange(&layer, post_with(&headers, LIST), json(LISTED))
+        .await
+        .unwrap();
+    assert_eq!(recording.store.stats().truncated, 6);
+}

@@ -93,7 +93,7 @@ impl Call {
         let (name, aim) = method::of(message);
         let initialize = name == method::INITIALIZE;
         let version = message.text(Field::MetaProtocolVersion);
-        let modern = version.is_some() || (head.is_modern() && !initialize);
+        let modern = head.era.is_modern(version.is_some(), initialize);
         let session = if modern {
             recorder
                 .sessions
@@ -116,7 +116,8 @@ impl Call {
             Some((Aimed::Target, _, name)) => target = name.map(Into::into),
             None => {}
         }
-        let cut = [Some(Field::Method), aim.map(|(_, field)| field)];
+        let revision = version.and(Some(Field::MetaProtocolVersion));
+        let cut = [Some(Field::Method), revision, aim.map(|(_, field)| field)];
         let cut = cut.into_iter().flatten();
         let cut = cut.filter(|field| message.was_cut(*field)).count();
         recorder.count_truncated(cut);
@@ -138,12 +139,7 @@ impl Call {
                 .or(head.trace_id),
             len: message.span().end - message.span().start,
             in_batch: message.in_batch(),
-            client: initialize.then(|| {
-                Box::new(ClientInfo {
-                    name: text(message, &[Field::ClientName, Field::MetaClientName]),
-                    version: text(message, &[Field::ClientVersion, Field::MetaClientVersion]),
-                })
-            }),
+            client: initialize.then(|| Box::new(ClientInfo::of(message))),
             listing: ListingCall::of(message, recorder),
             outcome: None,
             cancelled: None,
@@ -227,6 +223,23 @@ pub(super) struct ServerInfo {
     pub(super) name: Option<Box<str>>,
     pub(super) version: Option<Box<str>>,
     pub(super) protocol_version: Option<Cow<'static, str>>,
+    /// How many of these were cut.
+    pub(super) cut: usize,
+}
+
+impl ServerInfo {
+    fn of(message: &Message) -> Self {
+        let revision = Field::ResultProtocolVersion;
+        let mut cut = usize::from(message.was_cut(revision));
+        let name = [Field::ServerName, Field::MetaServerName];
+        let version = [Field::ServerVersion, Field::MetaServerVersion];
+        Self {
+            name: text(message, name, &mut cut),
+            version: text(message, version, &mut cut),
+            protocol_version: message.text(revision).map(protocol_version),
+            cut,
+        }
+    }
 }
 
 impl Answer {
@@ -259,15 +272,7 @@ impl Answer {
             }
             Kind::Request | Kind::Notification | Kind::Other => return None,
         };
-        let server = (id.is_some() && with_server).then(|| {
-            Box::new(ServerInfo {
-                name: text(message, &[Field::ServerName, Field::MetaServerName]),
-                version: text(message, &[Field::ServerVersion, Field::MetaServerVersion]),
-                protocol_version: message
-                    .text(Field::ResultProtocolVersion)
-                    .map(protocol_version),
-            })
-        });
+        let server = (id.is_some() && with_server).then(|| Box::new(ServerInfo::of(message)));
         Some(Self {
             id,
             outcome,
@@ -278,10 +283,15 @@ impl Answer {
     }
 }
 
-/// The first of these fields that is there.
-pub(super) fn text(message: &Message, fields: &[Field]) -> Option<Box<str>> {
-    fields
-        .iter()
-        .find_map(|field| message.text(*field))
-        .map(Into::into)
+/// The first of these fields that is there; adds to `cut` if it was.
+pub(super) fn text<const N: usize>(
+    message: &Message,
+    fields: [Field; N],
+    cut: &mut usize,
+) -> Option<Box<str>> {
+    let (field, text) = fields
+        .into_iter()
+        .find_map(|field| Some((field, message.text(field)?)))?;
+    *cut += usize::from(message.was_cut(field));
+    Some(text.into())
 }

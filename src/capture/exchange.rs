@@ -77,7 +77,8 @@ struct State {
     unreadable: bool,
     response: Option<ResponseHead>,
     phase: Phase,
-    /// The session is over: no answer comes on a stream of it.
+    /// The session is over, perhaps since before the request: no answer comes on a
+    /// stream of it.
     session_over: bool,
     /// What the request was read with, for the response.
     memory: Memory,
@@ -127,6 +128,7 @@ impl Exchange {
         });
         // Locked, so that who finds it there finds it with its slot.
         let mut state = exchange.state();
+        state.session_over = exchange.head.session_is_over;
         state.slot = recorder.remember(&exchange);
         drop(state);
         exchange

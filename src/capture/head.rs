@@ -8,9 +8,9 @@ use http::{Uri, request};
 
 use super::headers::{self, Headers, Media, Principal};
 use super::recorder::Recorder;
-use super::session::{self, NAME_CHARS};
+use super::session::{self, Known, NAME_CHARS};
 use crate::clock;
-use crate::event::TraceId;
+use crate::event::{TraceId, bounded_id};
 use crate::wire::{Field, Message, method};
 
 /// A session that a request or response names.
@@ -26,6 +26,9 @@ pub(super) struct RequestHead {
     /// When it was received, in unix milliseconds.
     pub(super) ts: i64,
     pub(super) session: Option<NamedSession>,
+    /// That session is over: no stream is left on which an answer could come.
+    pub(super) session_is_over: bool,
+    pub(super) era: Era,
     /// From the header, else what the session negotiated.
     pub(super) protocol_version: Option<Cow<'static, str>>,
     pub(super) principal: Option<Arc<str>>,
@@ -41,21 +44,61 @@ pub(super) struct RequestHead {
     pub(super) may_be_json: bool,
 }
 
+/// What a head says of whether its requests are of a revision without sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Era {
+    /// Nothing: each request may say so.
+    Unsaid,
+    Modern,
+    /// They belong to the session that it names. Where that negotiated such a
+    /// revision, the server made a session all the same.
+    Session,
+}
+
+impl Era {
+    fn of(version: Option<&str>, session: Option<&Known>) -> Self {
+        if session.is_some_and(Known::is_modern) {
+            Self::Session
+        } else if version.is_some_and(session::is_modern) {
+            Self::Modern
+        } else {
+            Self::Unsaid
+        }
+    }
+
+    /// Whether a request is of such a revision. The header says nothing of an
+    /// `initialize`.
+    pub(super) fn is_modern(self, body_says_so: bool, initialize: bool) -> bool {
+        match self {
+            Self::Session => false,
+            Self::Modern => body_says_so || !initialize,
+            Self::Unsaid => body_says_so,
+        }
+    }
+}
+
 impl RequestHead {
     pub(super) fn of(recorder: &Recorder, head: &request::Parts, headers: &Headers<'_>) -> Self {
         let sessions = &recorder.sessions;
         let by_header = session_in_header(recorder, headers);
-        let (session, negotiated) =
-            match by_header.or_else(|| session_in_query(recorder, &head.uri)) {
-                Some((session, negotiated)) => (Some(session), negotiated),
-                None => (None, None),
-            };
-        let version = headers
-            .protocol_version
-            .map(|version| session::protocol_version(&headers::text(version)));
+        let by_query = by_header.is_none();
+        let known = by_header.or_else(|| session_in_query(recorder, &head.uri));
+        let version = version_in_header(recorder, headers);
+        let era = Era::of(version.as_deref(), known.as_ref());
+        let session_is_over = known.as_ref().is_some_and(|known| known.is_over);
+        let (session, negotiated) = match known {
+            Some(Known {
+                id,
+                protocol_version,
+                ..
+            }) => (Some(NamedSession { id, by_query }), protocol_version),
+            None => (None, None),
+        };
         Self {
             ts: clock::unix_ms(),
             session,
+            session_is_over,
+            era,
             protocol_version: version.or(negotiated),
             principal: head.extensions.get::<Principal>().map(Principal::name),
             authorization: headers
@@ -73,9 +116,7 @@ impl RequestHead {
 
     /// Whether the headers speak of a revision without sessions.
     pub(super) fn is_modern(&self) -> bool {
-        self.protocol_version
-            .as_deref()
-            .is_some_and(session::is_modern)
+        self.era == Era::Modern
     }
 
     /// Whether a mirror header says something else than the request it came
@@ -97,31 +138,39 @@ impl RequestHead {
     }
 }
 
-type Negotiated = Option<Cow<'static, str>>;
-
-/// The session of `Mcp-Session-Id`, and the revision negotiated for it.
-pub(super) fn session_in_header(
-    recorder: &Recorder,
-    headers: &Headers<'_>,
-) -> Option<(NamedSession, Negotiated)> {
-    let text = headers::text(headers.session_id?);
-    let (id, cut) = headers::bounded(&text, NAME_CHARS);
-    recorder.count_truncated(cut.into());
-    let (id, negotiated) = recorder.sessions.named(id);
-    Some((
-        NamedSession {
-            id,
-            by_query: false,
-        },
-        negotiated,
-    ))
+/// The session of `Mcp-Session-Id`. An empty header names none.
+pub(super) fn session_in_header(recorder: &Recorder, headers: &Headers<'_>) -> Option<Known> {
+    let value = headers.session_id?;
+    let value = (!value.as_bytes().trim_ascii().is_empty()).then_some(value)?;
+    let text = headers::text(value);
+    Some(recorder.sessions.named(&kept(recorder, &text)))
 }
 
 /// The session that a GET stream announced for this URI (2024-11-05).
-fn session_in_query(recorder: &Recorder, uri: &Uri) -> Option<(NamedSession, Negotiated)> {
+fn session_in_query(recorder: &Recorder, uri: &Uri) -> Option<Known> {
     let id = session_of_endpoint(uri.query()?)?;
-    let (id, negotiated) = recorder.sessions.announced(id)?;
-    Some((NamedSession { id, by_query: true }, negotiated))
+    recorder.sessions.announced(&kept(recorder, id))
+}
+
+/// A session id as it is kept.
+pub(super) fn kept<'a>(recorder: &Recorder, id: &'a str) -> Cow<'a, str> {
+    let kept = bounded_id(id);
+    recorder.count_truncated(matches!(kept, Cow::Owned(_)).into());
+    kept
+}
+
+/// The revision of `MCP-Protocol-Version`.
+fn version_in_header(recorder: &Recorder, headers: &Headers<'_>) -> Option<Cow<'static, str>> {
+    let text = headers::text(headers.protocol_version?);
+    let (version, cut) = headers::bounded(&text, NAME_CHARS);
+    recorder.count_truncated(cut.into());
+    Some(session::protocol_version(version))
+}
+
+/// Whether the head of what is no POST speaks of a revision without sessions.
+pub(super) fn is_modern(headers: &Headers<'_>, session: Option<&Known>) -> bool {
+    let version = headers.protocol_version.map(headers::text);
+    Era::of(version.as_deref(), session) == Era::Modern
 }
 
 /// The session part of an `endpoint` event's URI, or of a query.
@@ -132,7 +181,7 @@ pub(super) fn session_of_endpoint(uri: &str) -> Option<&str> {
         .split('&')
         .filter_map(|pair| pair.split_once('='))
         .find(|(name, value)| names_session(name) && !value.is_empty())
-        .map(|(_, value)| headers::bounded(value, NAME_CHARS).0)
+        .map(|(_, value)| value)
 }
 
 /// `sessionId` (TypeScript), `session_id` (Python), `sessionid` (Go).

@@ -10,6 +10,8 @@ use http::StatusCode;
 use http::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 use uuid::Uuid;
 
+use crate::event::bounded_id;
+
 /// The headers of a request or response that are looked at, found in one pass,
 /// which costs less than to look up each. Of one that came several times it is
 /// the first.
@@ -146,9 +148,10 @@ impl fmt::Display for RequestId {
 pub struct Principal(Arc<str>);
 
 impl Principal {
-    /// A caller with this name; the first 256 characters are stored.
+    /// A caller with this name; of one longer than 256 characters the first 223 are
+    /// stored, `~` and a hash of the whole.
     pub fn new(name: impl AsRef<str>) -> Self {
-        Self(bounded(name.as_ref(), 256).0.into())
+        Self(bounded_id(name.as_ref()).into())
     }
 
     pub(super) fn name(&self) -> Arc<str> {
@@ -300,7 +303,9 @@ mod tests {
     }
 
     #[test]
-    fn a_principal_is_bounded() {
-        assert_eq!(Principal::new("é".repeat(300)).name().chars().count(), 256);
+    fn a_principal_is_bounded_and_compared_in_full() {
+        let long = Principal::new("é".repeat(300));
+        assert_eq!(long.name().chars().count(), 256);
+        assert_ne!(long, Principal::new("é".repeat(301)));
     }
 }

@@ -10,7 +10,7 @@ use hashlink::{DefaultHashBuilder, LruCache};
 use http::Uri;
 use uuid::Uuid;
 
-use super::call::ServerInfo;
+use super::call::{self, ServerInfo};
 use super::head::{NamedSession, RequestHead};
 use super::headers;
 use super::recorder::Recorder;
@@ -36,7 +36,7 @@ const REMEMBERED: usize = 10_000;
 /// The silence that ends a derived session.
 const SILENCE: Duration = Duration::from_secs(30 * 60);
 
-/// Longest session id, client name and version that is kept, in characters.
+/// Longest name of a revision that is kept, in characters.
 pub(super) const NAME_CHARS: usize = 256;
 
 /// A revision's name, borrowed where it is known.
@@ -68,6 +68,21 @@ pub(super) fn is_modern(version: &str) -> bool {
 pub(super) struct ClientInfo {
     pub(super) name: Option<Box<str>>,
     pub(super) version: Option<Box<str>>,
+    /// How many of these were cut.
+    pub(super) cut: usize,
+}
+
+impl ClientInfo {
+    pub(super) fn of(message: &Message) -> Self {
+        let mut cut = 0;
+        let name = [Field::ClientName, Field::MetaClientName];
+        let version = [Field::ClientVersion, Field::MetaClientVersion];
+        Self {
+            name: call::text(message, name, &mut cut),
+            version: call::text(message, version, &mut cut),
+            cut,
+        }
+    }
 }
 
 /// A session of a client that names none (2026-07-28).
@@ -96,9 +111,11 @@ impl Derived {
         event.client_name = self.client.name.clone();
         event.client_version = self.client.version.clone();
         event.protocol_version = self.protocol_version.clone();
+        recorder.count_truncated(self.client.cut);
         if let Some(server) = server {
             event.server_name = server.name.clone();
             event.server_version = server.version.clone();
+            recorder.count_truncated(server.cut);
         }
         recorder.store.record(StoreEvent::Session(event));
     }
@@ -111,6 +128,22 @@ impl Derived {
     }
 }
 
+/// What is known of a session that a message names.
+pub(super) struct Known {
+    pub(super) id: Arc<str>,
+    /// The revision that was negotiated for it.
+    pub(super) protocol_version: Option<Cow<'static, str>>,
+    /// Its GET stream has ended, on which its answers came (2024-11-05).
+    pub(super) is_over: bool,
+}
+
+impl Known {
+    /// Whether it negotiated a revision without sessions, and has one all the same.
+    pub(super) fn is_modern(&self) -> bool {
+        self.protocol_version.as_deref().is_some_and(is_modern)
+    }
+}
+
 /// What the layer remembers of a session that it saw begin.
 #[derive(Debug, Clone)]
 struct Named {
@@ -120,11 +153,20 @@ struct Named {
     protocol_version: Option<Cow<'static, str>>,
 }
 
+/// The sessions that GET streams have announced (2024-11-05).
+struct Announced {
+    /// Each for as long as its stream lives.
+    live: HashMap<Arc<str>, Negotiated>,
+    /// A client may still name one whose stream has ended.
+    ended: LruCache<Arc<str>, (Arc<str>, Negotiated)>,
+}
+
+type Negotiated = Option<Cow<'static, str>>;
+
 /// All sessions of one layer.
 pub(super) struct Sessions {
     named: Mutex<LruCache<Arc<str>, Named>>,
-    /// Those announced on a GET stream (2024-11-05), for as long as it lives.
-    announced: Mutex<HashMap<Arc<str>, Named>>,
+    announced: Mutex<Announced>,
     derived: Mutex<LruCache<u64, (Arc<Derived>, i64)>>,
     /// Keyed at random for each process, so that a hash tells nothing outside it.
     hasher: RandomState,
@@ -136,7 +178,10 @@ impl Sessions {
     pub(super) fn new() -> Self {
         Self {
             named: Mutex::new(LruCache::new(REMEMBERED)),
-            announced: Mutex::default(),
+            announced: Mutex::new(Announced {
+                live: HashMap::new(),
+                ended: LruCache::new(REMEMBERED),
+            }),
             derived: Mutex::new(LruCache::new(REMEMBERED)),
             hasher: RandomState::new(),
             fast_hasher: DefaultHashBuilder::default(),
@@ -154,30 +199,40 @@ impl Sessions {
         self.fast_hasher.hash_one(uri.path())
     }
 
-    /// The id as it is kept, and the revision that was negotiated for it.
-    pub(super) fn named(&self, id: &str) -> (Arc<str>, Option<Cow<'static, str>>) {
-        match self.lock().get(id) {
+    /// What is known of the session with this id, which a header names.
+    pub(super) fn named(&self, id: &str) -> Known {
+        let (id, protocol_version) = match self.lock().get(id) {
             Some(known) => (known.id.clone(), known.protocol_version.clone()),
             None => (id.into(), None),
+        };
+        Known {
+            id,
+            protocol_version,
+            is_over: false,
         }
     }
 
     /// The same, only for a session that a GET stream has announced.
-    pub(super) fn announced(&self, id: &str) -> Option<(Arc<str>, Option<Cow<'static, str>>)> {
-        let announced = self.lock_announced();
-        let known = announced.get(id)?;
-        Some((known.id.clone(), known.protocol_version.clone()))
+    pub(super) fn announced(&self, id: &str) -> Option<Known> {
+        let mut announced = self.lock_announced();
+        let Announced { live, ended } = &mut *announced;
+        let (is_over, (id, protocol_version)) = match live.get_key_value(id) {
+            Some(known) => (false, known),
+            None => (true, ended.get(id).map(|(id, version)| (id, version))?),
+        };
+        Some(Known {
+            id: id.clone(),
+            protocol_version: protocol_version.clone(),
+            is_over,
+        })
     }
 
-    /// A GET stream on this path announces a session.
-    pub(super) fn announce(&self, id: &str, path: u64) -> Arc<str> {
+    /// A GET stream announces a session.
+    pub(super) fn announce(&self, id: &str) -> Arc<str> {
         let id: Arc<str> = id.into();
-        let session = Named {
-            id: id.clone(),
-            path,
-            protocol_version: None,
-        };
-        self.lock_announced().insert(id.clone(), session);
+        let mut announced = self.lock_announced();
+        announced.ended.remove(&id);
+        announced.live.insert(id.clone(), None);
         id
     }
 
@@ -189,8 +244,8 @@ impl Sessions {
         version: Option<Cow<'static, str>>,
     ) {
         if session.by_query {
-            if let Some(known) = self.lock_announced().get_mut(&session.id) {
-                known.protocol_version = version;
+            if let Some(negotiated) = self.lock_announced().live.get_mut(&session.id) {
+                *negotiated = version;
             }
             return;
         }
@@ -208,12 +263,16 @@ impl Sessions {
         self.lock().peek(id).is_some_and(|known| known.path == path)
     }
 
+    /// The session is over.
     pub(super) fn forget(&self, id: &str) {
         self.lock().remove(id);
-        self.lock_announced().remove(id);
+        let mut announced = self.lock_announced();
+        if let Some((id, negotiated)) = announced.live.remove_entry(id) {
+            announced.ended.insert(id.clone(), (id, negotiated));
+        }
     }
 
-    fn lock_announced(&self) -> MutexGuard<'_, HashMap<Arc<str>, Named>> {
+    fn lock_announced(&self) -> MutexGuard<'_, Announced> {
         self.announced
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -249,10 +308,7 @@ impl Sessions {
         let session = Arc::new(Derived {
             id: format!("derived:{}", Uuid::now_v7()).into(),
             started_at: head.ts,
-            client: ClientInfo {
-                name: name.map(Into::into),
-                version: version.map(Into::into),
-            },
+            client: ClientInfo::of(message),
             protocol_version: message
                 .text(Field::MetaProtocolVersion)
                 .map(protocol_version),

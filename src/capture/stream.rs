@@ -10,15 +10,15 @@ use http::{Method, StatusCode, request, response};
 use super::call::Answer;
 use super::content::Content;
 use super::head::{self, NamedSession};
-use super::headers::{self, Headers, Media};
+use super::headers::{Headers, Media};
 use super::listing::{Document, Stale};
 use super::recorder::Recorder;
-use super::session;
 use super::tap::ANSWERS;
 use crate::wire::{EventKind, Scanner, SseDecoder, SseItem};
 
-/// Longest URI of an `endpoint` event that is looked at, in bytes.
-const ENDPOINT_BYTES: usize = 2048;
+/// Longest URI of an `endpoint` event that is looked at, in bytes: of a part of an
+/// id nothing can be known.
+const ENDPOINT_BYTES: usize = 8 * 1024;
 
 /// An exchange without requests, before its response head: a DELETE ends the
 /// session that it names, and a GET may be answered with a stream.
@@ -35,13 +35,12 @@ pub(super) struct StreamWatch {
 impl StreamWatch {
     pub(super) fn of(recorder: &Arc<Recorder>, head: &request::Parts) -> Option<Self> {
         let headers = Headers::of(&head.headers);
-        let session = head::session_in_header(recorder, &headers).map(|(session, _)| session.id);
-        let version = headers.protocol_version.map(headers::text);
-        let modern = version.is_some_and(|version| session::is_modern(&version));
+        let session = head::session_in_header(recorder, &headers);
+        let modern = head::is_modern(&headers, session.as_ref());
         let matters = session.is_some() || head.method == Method::GET;
         (matters && !modern).then(|| Self {
             recorder: recorder.clone(),
-            session,
+            session: session.map(|session| session.id),
             path: recorder.sessions.hash_path(&head.uri),
             method: head.method.clone(),
         })
@@ -74,7 +73,6 @@ impl StreamWatch {
                 id,
                 by_query: false,
             }),
-            path,
             decoder: SseDecoder::default(),
             scanner: Scanner::new(),
             event: EventUnderWay::default(),
@@ -88,7 +86,6 @@ pub(super) struct StreamTap {
     /// None once it can be read no further.
     content: Option<Content>,
     session: Option<NamedSession>,
-    path: u64,
     decoder: SseDecoder,
     scanner: Scanner,
     event: EventUnderWay,
@@ -125,7 +122,6 @@ impl StreamTap {
         let Self {
             recorder,
             session,
-            path,
             decoder,
             scanner,
             event,
@@ -134,7 +130,8 @@ impl StreamTap {
         let mut on_item = |item: SseItem<'_>| match item {
             SseItem::Data(data) => {
                 if session.is_none() {
-                    let room = ENDPOINT_BYTES.saturating_sub(event.endpoint.len());
+                    // One byte more tells that there are too many.
+                    let room = (ENDPOINT_BYTES + 1).saturating_sub(event.endpoint.len());
                     event
                         .endpoint
                         .extend_from_slice(&data[..room.min(data.len())]);
@@ -172,10 +169,10 @@ impl StreamTap {
                             );
                         }
                     }
-                    (None, EventKind::Endpoint) => {
+                    (None, EventKind::Endpoint) if event.endpoint.len() <= ENDPOINT_BYTES => {
                         let uri = String::from_utf8_lossy(&event.endpoint);
                         *session = head::session_of_endpoint(&uri).map(|id| NamedSession {
-                            id: recorder.sessions.announce(id, *path),
+                            id: recorder.sessions.announce(&head::kept(recorder, id)),
                             by_query: true,
                         });
                     }

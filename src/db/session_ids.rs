@@ -16,6 +16,7 @@ use uuid::Uuid;
 use uuid::fmt::Simple;
 
 use super::meta;
+use crate::event::bounded_id;
 
 /// The key in `meta` of the key of the hash: 64 hexadecimal digits, which are
 /// used as they stand there.
@@ -78,13 +79,14 @@ impl SessionIds {
 
     /// What stands in the file for `id`.
     pub(crate) fn stored<'a>(&self, id: &'a str) -> Cow<'a, str> {
+        let id = bounded_id(id);
         match self {
             Self::Hashed(keyed) if !id.starts_with(DERIVED) => {
-                let hash = Mac::chain_update((**keyed).clone(), id).finalize();
+                let hash = Mac::chain_update((**keyed).clone(), &*id).finalize();
                 let hash = hash.into_bytes();
                 Cow::Owned(HASHED.to_owned() + &hex(hash.iter().take(LENGTH)))
             }
-            _ => Cow::Borrowed(id),
+            _ => id,
         }
     }
 }

@@ -8,6 +8,7 @@ mod page;
 mod request;
 mod schema;
 mod session;
+mod session_id;
 mod trace_id;
 
 pub(crate) use page::{Charge, ListingPage, Origin};
@@ -15,6 +16,7 @@ pub(crate) use request::DEFAULT_PROXY;
 pub use request::{EndReason, RequestEvent, RequestStatus};
 pub use schema::SchemaVersionEvent;
 pub use session::{SessionEvent, SessionSource};
+pub(crate) use session_id::bounded_id;
 pub use trace_id::TraceId;
 
 use std::sync::Arc;

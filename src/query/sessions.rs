@@ -11,6 +11,7 @@ use super::reader::Source;
 use super::row::{number, optional_number, optional_text, text};
 use super::window::Window;
 use crate::error::QueryError;
+use crate::event::bounded_id;
 
 /// One session: one row of `sessions`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -83,8 +84,10 @@ impl Reader {
 
     /// The session whose id is, or begins with, this text: the id as it is
     /// stored or, where that is [hashed](crate::StoreBuilder::hash_session_ids),
-    /// the whole of the id that the client sends.
+    /// the whole of the id that the client sends. So it is with an id that is
+    /// longer than what is stored, 256 characters.
     pub fn find_session(&self, id: &str) -> Result<Found<Session>, QueryError> {
+        let id = &*bounded_id(id);
         self.read(|source| {
             let place = ("sessions", "session_id", Session::columns(source));
             let find = |id: &str| {
@@ -106,6 +109,7 @@ impl Reader {
     /// [`find_session`](Self::find_session) finds; where there is none, of the one
     /// whose whole id this is and of which nothing is known but its requests.
     pub fn find_session_id(&self, id: &str) -> Result<Found<String>, QueryError> {
+        let id = &*bounded_id(id);
         let found = match self.find_session(id)? {
             Found::One(session) if session.session_id == id => {
                 return Ok(Found::One(id.to_owned()));

@@ -21,7 +21,8 @@ pub struct Stats {
     pub dropped: u64,
     /// Events that wait, those in a transaction that is not committed yet included.
     pub queued: u64,
-    /// Methods, tools, targets and session ids that were longer than their bound.
+    /// Methods, tools, targets, revisions, session ids, and names and versions of
+    /// clients and servers, that were longer than their bound.
     pub truncated: u64,
     /// Requests without a row: refused unread, or in a coding that is not decoded,
     /// while no mirror header names the method; or beyond what is kept of one batch.

@@ -7,11 +7,11 @@ use http::{StatusCode, response};
 
 use super::super::call::{Answer, BytesOut, Call, CallSession, Outcome, ServerInfo};
 use super::super::ending::{self, ResponseHead};
-use super::super::head;
+use super::super::head::{self, NamedSession};
 use super::super::headers::{Headers, Media};
 use super::super::listing::Document;
 use super::super::recorder::Recorder;
-use super::super::session::ClientInfo;
+use super::super::session::{ClientInfo, Known};
 use super::{Exchange, KnownBy, Measure, State, add};
 use crate::event::{EndReason, RequestStatus, SessionSource, StoreEvent};
 use crate::wire::Memory;
@@ -60,9 +60,12 @@ impl Exchange {
         let Some(call) = all.find(|call| call.client.is_some()) else {
             return;
         };
-        if let Some((session, _)) = head::session_in_header(recorder, headers) {
-            recorder.session_named(slot, &session.id);
-            call.session = CallSession::Named(session);
+        if let Some(Known { id, .. }) = head::session_in_header(recorder, headers) {
+            recorder.session_named(slot, &id);
+            call.session = CallSession::Named(NamedSession {
+                id,
+                by_query: false,
+            });
             if slot.is_indexed() {
                 let ids = calls.iter().flatten().filter_map(|call| call.id);
                 recorder.index(*slot, ids);
@@ -275,7 +278,9 @@ impl Exchange {
         let ClientInfo {
             name,
             version: client_version,
+            cut,
         } = *client;
+        recorder.count_truncated(cut);
         let mut event = recorder.session(session.id.clone(), self.head.ts, source);
         event.client_name = name;
         event.client_version = client_version;
@@ -283,6 +288,7 @@ impl Exchange {
         if let Some(server) = server {
             event.server_name = server.name.clone();
             event.server_version = server.version.clone();
+            recorder.count_truncated(server.cut);
         }
         recorder.sessions.opened(session, self.head.path, version);
         recorder.store.record(StoreEvent::Session(event));
