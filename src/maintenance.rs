@@ -7,17 +7,17 @@
 //!
 //! ```
 //! use std::ops::ControlFlow;
-//! use tower_mcp_store::maintenance::Maintenance;
+//! use tower_mcp_store::maintenance::{Maintenance, Preview};
 //! # use tower_mcp_store::Store;
 //! # let dir = tempfile::tempdir()?;
 //! # let path = dir.path().join("mcp-store.db");
 //! # Store::open(&path)?.shutdown(std::time::Duration::from_secs(5))?;
 //!
-//! let maintenance = Maintenance::open(&path)?;
 //! let new_year = 1_767_225_600_000;
-//! for (table, rows) in maintenance.rows_before(new_year)? {
+//! for (table, rows) in Preview::open(&path)?.rows_before(new_year)? {
 //!     println!("{rows} rows of {table} would go");
 //! }
+//! let maintenance = Maintenance::open(&path)?;
 //! let outcome = maintenance.prune(new_year, |progress| {
 //!     println!("{} of {}", progress.done, progress.total);
 //!     ControlFlow::Continue(())
@@ -32,8 +32,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::db::{Db, Kinds, Slice, Span, WriteError};
+use crate::db::{self, Db, Kinds, Slice, Span, WriteError};
 use crate::error::{MaintenanceError, OpenError};
+use crate::query::Reader;
 
 /// How long a slice works, and how long it then leaves the file to others.
 const SLICE: Duration = Duration::from_millis(10);
@@ -47,6 +48,37 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Maintenance {
     path: PathBuf,
     db: Db,
+}
+
+/// A file that is looked at before it is worked on, and not written to.
+///
+/// A file of any version is read as it is, without a migration.
+#[derive(Debug)]
+pub struct Preview {
+    reader: Reader,
+}
+
+impl Preview {
+    /// Opens the file at `path` for reading.
+    ///
+    /// # Errors
+    ///
+    /// There is no file, it is empty, or it is none that a [`Store`](crate::Store) would open.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let reader = Reader::of_version(path.as_ref(), 1)?;
+        Ok(Self { reader })
+    }
+
+    /// Returns how many rows of each table [`Maintenance::prune`] would remove.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn rows_before(&self, before: i64) -> Result<Vec<(&'static str, u64)>, MaintenanceError> {
+        self.reader
+            .read(|source| db::rows_before(source.conn, before))
+            .map_err(|error| MaintenanceError::new(self.reader.path(), error))
+    }
 }
 
 /// What is being done.
@@ -95,14 +127,15 @@ impl Maintenance {
     ///
     /// # Errors
     ///
-    /// There is no file, or it is none that a [`Store`](crate::Store) would open.
+    /// There is no file, it is empty, or it is none that a [`Store`](crate::Store) would open.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref().to_owned();
         let db = Db::open_to_maintain(&path)?;
         Ok(Self { path, db })
     }
 
-    /// How many rows of each table [`prune`](Self::prune) would remove; changes nothing.
+    /// Returns how many rows of each table [`prune`](Self::prune) would remove;
+    /// [`Preview`] does so without opening the file for writing.
     ///
     /// # Errors
     ///

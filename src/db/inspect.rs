@@ -128,6 +128,12 @@ fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
         .collect()
 }
 
+/// There is nothing in the file yet, and only recording puts something there.
+pub(crate) fn empty(path: &Path) -> OpenError {
+    let detail = "it is empty: nothing has opened it for recording yet";
+    OpenError::new(OpenErrorKind::NotAStore, path, detail)
+}
+
 /// An error of SQLite's in the terms of an opening that failed.
 pub(crate) fn sqlite(path: &Path, what: &str, error: rusqlite::Error) -> OpenError {
     use OpenErrorKind::*;

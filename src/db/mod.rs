@@ -41,7 +41,7 @@ pub(crate) use listing::SeenListing;
 pub(crate) use losses::{Ledger, LossReason, Stretch};
 pub(crate) use open::Db;
 pub(crate) use reader::Reader;
-pub(crate) use retention::{Kinds, Slice, Span};
+pub(crate) use retention::{Kinds, Slice, Span, rows_before};
 pub(crate) use rollup::Width;
 pub(crate) use runs::Accounts;
 pub(crate) use session_ids::SessionIdForm;

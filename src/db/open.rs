@@ -108,6 +108,9 @@ impl Db {
     /// no run.
     pub(crate) fn open_to_maintain(path: &Path) -> Result<Self, OpenError> {
         let real = read_only::locate(path)?;
+        if is_empty(&real) && read_only::at_rest(&real) {
+            return Err(inspect::empty(path));
+        }
         refuse_untouched(path, &real)?;
         let failed = |error| inspect::sqlite(path, "it cannot be opened for writing", error);
         let conn = connect(&real).map_err(failed)?;
@@ -278,7 +281,7 @@ fn unwritable(path: &Path, error: io::Error) -> OpenError {
 /// nor a journal, before and after. With a WAL the existing `-shm` is read
 /// without being written to. What neither can read is left to step 3.
 fn refuse_untouched(path: &Path, real: &Path) -> Result<(), OpenError> {
-    if real.metadata().is_ok_and(|file| file.len() == 0) {
+    if is_empty(real) {
         return Ok(());
     }
     let was_at_rest = read_only::at_rest(real);
@@ -296,6 +299,10 @@ fn refuse_untouched(path: &Path, real: &Path) -> Result<(), OpenError> {
         }
         _ => Ok(()),
     }
+}
+
+fn is_empty(real: &Path) -> bool {
+    real.metadata().is_ok_and(|file| file.len() == 0)
 }
 
 fn connect(real: &Path) -> rusqlite::Result<Connection> {

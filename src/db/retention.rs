@@ -183,11 +183,7 @@ impl Db {
 
     /// How many rows of each table are from before `before`.
     pub(crate) fn rows_before(&self, before: i64) -> Result<Vec<(&'static str, u64)>, WriteError> {
-        KINDS
-            .iter()
-            .map(|kind| Ok((kind.table, count(&self.conn, kind.count, before)?)))
-            .collect::<Result<_>>()
-            .map_err(WriteError::Store)
+        rows_before(&self.conn, before).map_err(WriteError::Store)
     }
 
     /// Whether the file keeps track of its pages, without which it gives none
@@ -218,6 +214,20 @@ impl Db {
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
             .map_err(WriteError::Store)
     }
+}
+
+/// Returns how many rows of each table are from before `before`. A table that
+/// the file does not have yet has none.
+pub(crate) fn rows_before(conn: &Connection, before: i64) -> Result<Vec<(&'static str, u64)>> {
+    let exists = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)";
+    let rows = |kind: &kinds::Kind| match conn.query_row(exists, [kind.table], |row| row.get(0))? {
+        true => count(conn, kind.count, before),
+        false => Ok(0),
+    };
+    KINDS
+        .iter()
+        .map(|kind| Ok((kind.table, rows(kind)?)))
+        .collect()
 }
 
 /// A number of rows.

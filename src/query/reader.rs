@@ -32,6 +32,8 @@ pub struct Reader {
     path: PathBuf,
     /// With links resolved, as the writer names it.
     real: PathBuf,
+    /// The oldest version that is read.
+    oldest: i64,
     link: RefCell<Link>,
 }
 
@@ -62,12 +64,17 @@ impl Reader {
     ///
     /// There is no file, or it is none of a version from 4 on that this release knows.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let path = path.as_ref();
+        Self::of_version(path.as_ref(), inspect::LAST_SHARED_VERSION)
+    }
+
+    /// As [`open`](Self::open), for questions that versions from `oldest` on answer.
+    pub(crate) fn of_version(path: &Path, oldest: i64) -> Result<Self, OpenError> {
         let real = read_only::locate(path)?;
-        let link = Link::new(path, &real)?;
+        let link = Link::new(path, &real, oldest)?;
         Ok(Self {
             path: path.to_owned(),
             real,
+            oldest,
             link: RefCell::new(link),
         })
     }
@@ -140,7 +147,7 @@ impl Reader {
 
     /// Makes a connection that is right to use now.
     fn relink(&self) -> Result<(), QueryError> {
-        let mut link = Link::new(&self.path, &self.real)?;
+        let mut link = Link::new(&self.path, &self.real, self.oldest)?;
         match self.link.try_borrow_mut() {
             Ok(mut current) => {
                 let is_other = !link.stamp.is_same_file(current.stamp);
@@ -215,7 +222,7 @@ impl Source<'_> {
 }
 
 impl Link {
-    fn new(path: &Path, real: &Path) -> Result<Self, OpenError> {
+    fn new(path: &Path, real: &Path, oldest: i64) -> Result<Self, OpenError> {
         let unreadable = |error| inspect::sqlite(path, "it cannot be read", error);
         let stamp = Stamp::of(real).map_err(|error| {
             OpenError::new(OpenErrorKind::Other, path, "it cannot be reached").with_source(error)
@@ -235,10 +242,9 @@ impl Link {
         // of them would take longer than most answers.
         let version = inspect::declared_version(&conn, path)?;
         if version == 0 {
-            let detail = "it is empty: nothing has opened it for recording yet";
-            return Err(OpenError::new(OpenErrorKind::NotAStore, path, detail));
+            return Err(inspect::empty(path));
         }
-        if version < inspect::LAST_SHARED_VERSION {
+        if version < oldest {
             let detail = format!(
                 "its tables are of version {version}; open it for recording once, \
                  which brings them up to date"

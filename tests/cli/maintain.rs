@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tower_mcp_store::{Retention, Store};
 
 use crate::run::{command, failed, json, stdout};
-use crate::support::{LONG, connect, fixture, fresh, record_requests, value};
+use crate::support::{LONG, connect, contents, fixture, fresh, record_requests, value};
 
 /// A file with so many requests at 1, 2, ... milliseconds.
 fn file(count: i64) -> (TempDir, PathBuf) {
@@ -65,6 +65,38 @@ fn pruning_tells_what_was_removed_and_how_much_was_returned() {
         (&outcome["rows"], &outcome["is_complete"]),
         (&0.into(), &true.into())
     );
+}
+
+#[test]
+fn dry_run_reads_files_of_every_version_as_they_are() {
+    for version in 1..=4 {
+        let (dir, path) = fixture(version);
+        let before = contents(dir.path());
+        let would = stdout(&path, &["prune", "--before", "0s", "--dry-run"]);
+        assert!(removed(&would, "requests 40"), "{would}");
+        assert!(removed(&would, "sse_events 0"), "{would}");
+        assert!(contents(dir.path()) == before, "version {version}");
+        // It says what is done then.
+        let done = stdout(&path, &["prune", "--before", "0s"]);
+        let tables = |text: &str| text.split("\n\n").next().unwrap().to_owned();
+        assert_eq!(tables(&would), tables(&done), "version {version}");
+    }
+}
+
+#[test]
+fn empty_file_is_an_error_and_stays_empty() {
+    let (dir, path) = fresh();
+    fs::write(&path, "").unwrap();
+    for args in [
+        &["prune", "--before", "0s", "--dry-run"][..],
+        BEFORE,
+        &["vacuum"],
+    ] {
+        let error = failed(2, &path, args);
+        assert!(error.contains("it is empty"), "{error}");
+        assert_eq!(fs::metadata(&path).unwrap().len(), 0, "{args:?}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "{args:?}");
+    }
 }
 
 #[test]

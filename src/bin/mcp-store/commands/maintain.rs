@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use tower_mcp_store::maintenance::{Maintenance, Outcome, Progress, Step};
+use tower_mcp_store::maintenance::{Maintenance, Outcome, Preview, Progress, Step};
 
 use crate::args::Prune;
 use crate::background;
@@ -35,10 +35,9 @@ enum Line {
 }
 
 pub(crate) fn prune(db: &Path, args: &Prune, output: &mut Output) -> Result<(), Failure> {
-    let maintenance = open(db)?;
-    let due = maintenance.rows_before(args.before)?;
     if args.dry_run {
-        write_rows(&due, output)?;
+        let preview = Preview::open(db).map_err(|error| failure::not_opened(db, error))?;
+        write_rows(&preview.rows_before(args.before)?, output)?;
         if !output.is_json() {
             let before = time::local_second(args.before);
             output.line(&format!(
@@ -47,6 +46,8 @@ pub(crate) fn prune(db: &Path, args: &Prune, output: &mut Output) -> Result<(), 
         }
         return Ok(());
     }
+    let maintenance = open(db)?;
+    let due = maintenance.rows_before(args.before)?;
     let mut work = Work::begin()?;
     let outcome = maintenance.prune(args.before, |progress| work.show(progress))?;
     work.end();
