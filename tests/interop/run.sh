@@ -13,74 +13,28 @@
 # target directory. Prints `N passed, N failed` as its last line.
 set -euo pipefail
 
-root=$(cd "$(dirname "$0")/../.." && pwd)
-target=$(cd "$root" && realpath -m "${CARGO_TARGET_DIR:-target}")
-if [ -n "${PROXY:-}" ]; then
-    proxy=$(realpath "$PROXY")
-else
-    cargo build --quiet --manifest-path "$root/Cargo.toml" --example proxy
-    proxy=$target/debug/examples/proxy
-fi
-cd "$root/tests/interop"
-
-work=$(mktemp -d)
-children=()
-finish() {
-    status=$?
-    for pid in "${children[@]}"; do kill "$pid" 2>/dev/null || true; done
-    if [ "$status" -ne 0 ]; then
-        for log in "$work"/*.log; do
-            [ ! -e "$log" ] || { echo "--- $(basename "$log")" && tail -n 50 "$log"; }
-        done >&2
-    fi
-    rm -rf "$work"
-}
-trap finish EXIT
-
-# start LOG COMMAND...: starts a child, whose id is then in `started`.
-start() {
-    local log=$1
-    shift
-    : >"$log" # There before the child is.
-    "$@" &>"$log" &
-    started=$!
-    children+=("$started")
-}
-
-# wait_for LOG PID PATTERN: the first match in the log of a running process.
-wait_for() {
-    for _ in $(seq 300); do
-        if grep -oEm1 "$3" "$1"; then return; fi
-        kill -0 "$2" 2>/dev/null || break
-        sleep 0.1
-    done
-    echo "interop: no /$3/ in $(basename "$1")" >&2
-    return 1
-}
+source "$(dirname "$0")/lib.sh"
 
 passed=0
 failed=0
 
-# record NAME SERVER CLIENT MODE...: records a server while one client for each mode
+# meet NAME SERVER CLIENT MODE...: records a server while one client for each mode
 # does what it says, all at once, and checks the file.
-record() {
+meet() {
     local name=$1 server=$2 client=$3 url upstream recorder mode began=$SECONDS
     shift 3
     # Both commands are of words without spaces.
     # shellcheck disable=SC2086
-    start "$work/$name-server.log" $server
+    serve "$work/$name-server.log" $server
     upstream=$started
-    url=$(wait_for "$work/$name-server.log" "$upstream" 'http://127\.0\.0\.1:[0-9]+/mcp')
-    start "$work/$name-proxy.log" "$proxy" --upstream "$url" --listen 127.0.0.1:0 --db "$work/$name.db"
+    record "$work/$name-proxy.log" "$work/$name.db"
     recorder=$started
-    # The welcome names the upstream first, then the URL for clients.
-    url=$(wait_for "$work/$name-proxy.log" "$recorder" 'client at http://127\.0\.0\.1:[0-9]+/mcp')
 
     local clients=() accounts=()
     for mode in "$@"; do
         accounts+=("$work/$name-$mode.json")
         # shellcheck disable=SC2086
-        start "$work/$name-$mode.log" timeout 60 $client "$mode" "${url#client at }" "${accounts[-1]}"
+        start "$work/$name-$mode.log" timeout 60 $client "$mode" "$url" "${accounts[-1]}"
         clients+=("$started")
     done
     for mode in "$@"; do
@@ -105,20 +59,6 @@ record() {
     failed=$((failed + BASH_REMATCH[2]))
 }
 
-npm_install() {
-    if ! node -e 'process.exit(Number(process.versions.node.split(".")[0] < 20))'; then
-        echo 'interop: the TypeScript peers need Node.js 20 or newer, with npm' >&2
-        exit 2
-    fi
-    (cd "$1" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
-}
-
-pip_install() {
-    [ -x "$venv/bin/pip" ] || python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$1/requirements.txt"
-}
-
-venv=$target/interop/python
 declare -A install=(
     [typescript]=npm_install
     [typescript2]=npm_install
@@ -160,11 +100,11 @@ for to in "$@"; do
         for mode in ${client_modes[$from]}; do
             [[ " ${server_modes[$to]} " != *" $mode "* ]] || modes+=("$mode")
         done
-        record "$from-to-$to" "${server[$to]}" "${client[$from]}" "${modes[@]}"
+        meet "$from-to-$to" "${server[$to]}" "${client[$from]}" "${modes[@]}"
     done
 done
 if [[ " $* " == *' typescript '* ]]; then
-    record reference 'node typescript/reference-server.mjs' 'node typescript/reference-client.mjs' everything
+    meet reference 'node typescript/reference-server.mjs' 'node typescript/reference-client.mjs' everything
 fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

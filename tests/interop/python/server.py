@@ -4,38 +4,19 @@
 (2024-11-05) on `/sse` and `/messages/`.
 """
 
-import socket
 from typing import Annotated
 
 import anyio
-import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.resolve import Elicit, Resolve, Sample
-from mcp.server.streamable_http import EventMessage, EventStore
 from mcp_types import CreateMessageResult, SamplingMessage, TextContent
 from pydantic import BaseModel
 
+from events import Events
+from serve import serve
+
 mcp = MCPServer("interop-python", version="3.0.1")
-
-
-class Events(EventStore):
-    """The events of all sessions, so that a client can take up a stream where it lost it."""
-
-    def __init__(self):
-        self.events = []
-
-    async def store_event(self, stream_id, message):
-        self.events.append((stream_id, message))
-        return str(len(self.events))
-
-    async def replay_events_after(self, last_event_id, send_callback):
-        last = int(last_event_id)
-        stream_id, _ = self.events[last - 1]
-        for at, (other, message) in enumerate(self.events[last:], start=last + 1):
-            if other == stream_id and message is not None:
-                await send_callback(EventMessage(message, str(at)))
-        return stream_id
 
 
 class Name(BaseModel):
@@ -114,16 +95,6 @@ def hello(who: str) -> str:
     return f"Hello {who}"
 
 
-def main():
-    app = mcp.streamable_http_app(event_store=Events(), retry_interval=50)
-    app.router.routes.extend(mcp.sse_app().routes)
-    # The protocol is named, since asyncio looks there before it switches off Nagle's algorithm.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
-    listener.listen()
-    print(f"ready http://127.0.0.1:{listener.getsockname()[1]}/mcp", flush=True)
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
-    uvicorn.Server(config).run(sockets=[listener])
-
-
-main()
+app = mcp.streamable_http_app(event_store=Events(), retry_interval=50)
+app.router.routes.extend(mcp.sse_app().routes)
+serve(app)

@@ -1,23 +1,12 @@
 // A server of SDK 2.x with the tools that `common/scenario.mjs` asks for. On `/mcp` 2026-07-28 is
-// served beside the earlier revisions, which have sessions and an event store there; on
-// `/stateless` all revisions are served without sessions.
-import { randomUUID } from "node:crypto";
-import { json } from "node:stream/consumers";
+// served beside the earlier revisions, on `/stateless` all revisions without sessions.
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { NodeStreamableHTTPServerTransport, toNodeHandler, toWebRequest } from "@modelcontextprotocol/node";
-import {
-  McpServer,
-  ResourceTemplate,
-  acceptedContent,
-  createMcpHandler,
-  inputRequired,
-  isLegacyRequest,
-} from "@modelcontextprotocol/server";
+import { McpServer, ResourceTemplate, acceptedContent, inputRequired } from "@modelcontextprotocol/server";
 import { z } from "zod";
 
-import { EventStore } from "../common/event-store.mjs";
 import { serve } from "../common/serve.mjs";
+import { endpoint } from "./endpoint.mjs";
 
 const text = (text) => ({ content: [{ type: "text", text }] });
 const name = z.object({ name: z.string() });
@@ -58,7 +47,7 @@ function mcpServer() {
   });
   mcp.registerTool("wait", {}, ({ mcpReq }) => sleep(60_000, text("waited"), { signal: mcpReq.signal }));
   mcp.registerTool("change", {}, () => {
-    stateless.notify.toolsChanged();
+    notify.toolsChanged();
     return text("changed");
   });
   mcp.registerResource("greeting", "probe://greeting", {}, (uri) => ({
@@ -72,32 +61,5 @@ function mcpServer() {
   return mcp;
 }
 
-const stateless = createMcpHandler(mcpServer);
-const handleStateless = toNodeHandler(stateless);
-const sessions = new Map();
-
-async function mcp(req, res) {
-  if (req.method !== "POST") return inSession(req, res);
-  const body = await json(req);
-  const isLegacy = await isLegacyRequest(await toWebRequest(req, body));
-  await (isLegacy ? inSession : handleStateless)(req, res, body);
-}
-
-async function inSession(req, res, body) {
-  const id = req.headers["mcp-session-id"];
-  let transport = sessions.get(id);
-  if (!transport) {
-    if (id) return res.writeHead(404).end();
-    transport = new NodeStreamableHTTPServerTransport({
-      sessionIdGenerator: randomUUID,
-      eventStore: new EventStore(),
-      retryInterval: 50,
-      onsessioninitialized: (id) => sessions.set(id, transport),
-      onsessionclosed: (id) => sessions.delete(id),
-    });
-    await mcpServer().connect(transport);
-  }
-  await transport.handleRequest(req, res, body);
-}
-
-serve({ "/mcp": mcp, "/stateless": (req, res) => handleStateless(req, res) });
+const { dual, stateless, notify } = endpoint(mcpServer);
+serve({ "/mcp": (req, res) => dual(req, res), "/stateless": (req, res) => stateless(req, res) });

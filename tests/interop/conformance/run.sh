@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Runs the official conformance suite, as published, against servers of two official
+# SDKs, directly and through the recording proxy, and fails if one verdict differs.
+#
+#     tests/interop/conformance/run.sh [SERVER...]
+#
+# SERVER is `typescript2` or `python`; without a name both are tested. For what is
+# needed and where it is installed see `tests/interop/run.sh`; the suite brings the
+# Node.js that it needs along, for Linux on x86-64. Also fails if a server does not meet
+# what a revision requires, if it got other requests than the file has rows, or if the
+# file tells of a loss. The checks that fail are those of extensions that no server has
+# to offer; the servers here do not, but refuse alike.
+set -euo pipefail
+
+source "$(dirname "$0")/../lib.sh"
+
+# The revisions whose requirements are tested: the last with sessions and the first without.
+revisions=(2025-11-25 2026-07-28)
+
+declare -A install=([typescript2]=npm_install [python]=pip_install)
+declare -A server=(
+    [typescript2]='node typescript2/conformance.mjs'
+    [python]="$venv/bin/python python/conformance.py"
+)
+
+# suite NAME: runs the suite against the server at `url`.
+suite() {
+    local revision
+    for revision in "${revisions[@]}"; do
+        mkdir -p "$work/$1/$revision"
+        if ! conformance/node_modules/node-linux-*/bin/node conformance/node_modules/.bin/conformance server \
+            --url "$url" --requirements "$revision" --output-dir "$work/$1/$revision" &>"$work/$1-$revision.log"; then
+            echo "FAILED $1 does not meet the requirements of $revision"
+            failed=1
+        fi
+    done
+}
+
+npm_install conformance
+if [ $# -eq 0 ]; then set -- typescript2 python; fi
+failed=0
+for name in "$@"; do
+    if [ -z "${server[$name]:-}" ]; then
+        echo "conformance: no server $name" >&2
+        exit 2
+    fi
+    "${install[$name]}" "$name"
+    for way in direct proxied; do
+        # The command is of words without spaces.
+        # shellcheck disable=SC2086
+        serve "$work/$name-$way-server.log" ${server[$name]}
+        upstream=$started
+        if [ "$way" = proxied ]; then record "$work/$name-proxy.log" "$work/$name.db"; fi
+        suite "$name-$way"
+        if [ "$way" = proxied ]; then
+            kill -INT "$started"
+            wait "$started"
+        fi
+        kill "$upstream"
+        wait "$upstream" || true
+        children=()
+    done
+    python3 conformance/check.py "$name" "$work/$name-direct" "$work/$name-proxied" \
+        "$work/$name.db" "$work/$name-proxied-server.log" || failed=1
+done
+exit "$failed"
