@@ -45,6 +45,11 @@ pub enum OpenErrorKind {
     OlderVersion,
     /// The tables lack columns or constraints of their version.
     IncompatibleTables,
+    /// A program was killed while it wrote to the file, and its rollback journal has to
+    /// be rolled back first, which reading cannot do.
+    HotJournal,
+    /// The `-wal` file was removed while a program had the file open.
+    WalMissing,
     /// Another program held a lock for as long as the opening waited.
     Locked,
     /// The file or its directory cannot be created, opened or written.

@@ -106,6 +106,69 @@ fn a_statement_that_begins_a_transaction_does_not_hold_its_moment() {
     store.shutdown(LONG).unwrap();
 }
 
+/// What a program leaves that is killed while it writes in rollback mode.
+fn killed_in_rollback_mode() -> (tempfile::TempDir, std::path::PathBuf) {
+    let (living_dir, living) = fixture(4);
+    let conn = connect(&living);
+    // Pages go into the file before the commit.
+    conn.execute_batch(
+        "PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN;
+         UPDATE requests SET method = method || 'x'; UPDATE sessions SET proxy = proxy || 'x';",
+    )
+    .unwrap();
+    let (dir, path) = fresh();
+    for (name, bytes) in contents(living_dir.path()) {
+        fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    (dir, path)
+}
+
+#[test]
+fn file_with_a_hot_journal_is_refused_and_the_error_says_what_rolls_it_back() {
+    let (_dir, path) = killed_in_rollback_mode();
+    assert_refused(&path, OpenErrorKind::HotJournal, "rolled back");
+    connect(&path)
+        .execute_batch("SELECT count(*) FROM sqlite_schema")
+        .unwrap();
+    let reader = Reader::open(&path).unwrap();
+    let rows = reader.logs(&Filter::default(), 100, None).unwrap();
+    assert_eq!(rows.len(), 40);
+    assert!(rows.iter().all(|row| !row.method.ends_with('x')));
+}
+
+#[test]
+fn journal_that_becomes_hot_under_a_reader_is_named_by_the_next_question() {
+    let (dir, path) = fixture(4);
+    let reader = Reader::open(&path).unwrap();
+    let (killed, _) = killed_in_rollback_mode();
+    for (name, bytes) in contents(killed.path()) {
+        fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    let error = reader.info().unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap();
+    assert!(
+        cause.to_string().contains("rolled back"),
+        "{error}: {cause}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn file_whose_wal_was_removed_under_its_writer_is_refused_and_the_error_says_what_to_do() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    record_requests(&store, 3);
+    store.flush(LONG).unwrap();
+    let opened_before = Reader::open(&path).unwrap();
+    let wal = path.with_file_name("mcp.db-wal");
+    fs::remove_file(&wal).unwrap();
+    assert_refused(&path, OpenErrorKind::WalMissing, "`mcp.db-wal` was removed");
+    let rows = opened_before.logs(&Filter::default(), 10, None).unwrap();
+    assert_eq!(rows.len(), 3);
+    drop(opened_before);
+    drop(store);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_file_that_took_the_place_of_another_is_followed_from_its_beginning() {

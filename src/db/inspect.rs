@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use rusqlite::ffi::SQLITE_READONLY_ROLLBACK;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
+use super::read_only::sidecar;
 use super::{LINEAGE, SCHEMA_VERSION, brief, migrate, names};
 use crate::error::{OpenError, OpenErrorKind};
 
@@ -134,9 +136,39 @@ pub(crate) fn empty(path: &Path) -> OpenError {
     OpenError::new(OpenErrorKind::NotAStore, path, detail)
 }
 
+/// The `-wal` file is missing, and what is in it alone would be missing from every answer.
+pub(crate) fn wal_missing(path: &Path, real: &Path) -> OpenError {
+    let name = |suffix| {
+        let side_file = sidecar(real, suffix);
+        let name = side_file.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    };
+    let detail = format!(
+        "`{}` was removed while a program had the file open, and the newest rows are in it \
+         alone; stop that program in order, which writes them into the file, or remove `{}` \
+         where no program has the file open any more",
+        name("-wal"),
+        name("-shm"),
+    );
+    OpenError::new(OpenErrorKind::WalMissing, path, detail)
+}
+
+/// What to do about a hot journal, where that is the error.
+pub(crate) fn hot_journal(error: &rusqlite::Error) -> Option<&'static str> {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    (code == Some(SQLITE_READONLY_ROLLBACK)).then_some(
+        "a program was killed while it wrote to it, and left a journal that has to be rolled \
+         back first; open it once with a program that may write to it, such as \
+         `sqlite3 FILE .tables`, and keep the file that ends in `-journal` beside it until then",
+    )
+}
+
 /// An error of SQLite's in the terms of an opening that failed.
 pub(crate) fn sqlite(path: &Path, what: &str, error: rusqlite::Error) -> OpenError {
     use OpenErrorKind::*;
+    if let Some(detail) = hot_journal(&error) {
+        return OpenError::new(HotJournal, path, detail).with_source(brief(error));
+    }
     let (kind, detail) = match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
             Locked,

@@ -60,6 +60,16 @@ pub(crate) fn at_rest(real: &Path) -> bool {
         .all(|suffix| !sidecar(real, suffix).exists())
 }
 
+/// Whether the WAL was removed while a program had the database open.
+///
+/// SQLite makes the `-wal` file before the `-shm` file and removes it after. So
+/// that an opening or a closing at this moment is not taken for it, it is looked
+/// at twice.
+pub(crate) fn has_lost_wal(real: &Path) -> bool {
+    let has = |suffix| sidecar(real, suffix).exists();
+    !has("-wal") && has("-shm") && !has("-wal") && has("-shm")
+}
+
 /// The file beside `database` whose name ends in `suffix`.
 pub(crate) fn sidecar(database: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(database);

@@ -190,8 +190,12 @@ impl Reader {
     }
 
     fn failed(&self, error: rusqlite::Error) -> QueryError {
-        QueryError::new(format!("cannot read the store {}", self.path.display()))
-            .with_source(brief(error))
+        let reason = inspect::hot_journal(&error).map_or(String::new(), |why| format!(": {why}"));
+        QueryError::new(format!(
+            "cannot read the store {}{reason}",
+            self.path.display()
+        ))
+        .with_source(brief(error))
     }
 }
 
@@ -227,6 +231,9 @@ impl Link {
         let stamp = Stamp::of(real).map_err(|error| {
             OpenError::new(OpenErrorKind::Other, path, "it cannot be reached").with_source(error)
         })?;
+        if read_only::has_lost_wal(real) {
+            return Err(inspect::wal_missing(path, real));
+        }
         let access = match read_only::at_rest(real) {
             true => Access::AtRest,
             false => Access::Shared,
