@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use axum::Router;
+use axum::http::uri::Scheme;
 use clap::Parser;
 use tokio::net::TcpListener;
 use tower_mcp_store::Store;
@@ -77,7 +78,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
             let endpoint = forward.endpoint().clone();
             let layer = layer.upstream_url(endpoint.to_string());
             let app = Router::new()
-                .fallback_service(forward)
+                .fallback_service(forward.client_scheme(Scheme::HTTP))
                 .layer(hosts)
                 .layer(layer);
             (endpoint.to_string(), endpoint.path().to_owned(), app)

@@ -1,4 +1,6 @@
+use std::error::Error;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -7,9 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, LengthLimitError};
 
-use super::BoxError;
+use super::{BoxError, causes};
 
 /// How much of a request is read for the record alone, and how long.
 const DRAIN_BYTES: usize = 1024 * 1024;
@@ -20,17 +22,37 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// A client that makes no connection drops the request with its body unread.
 /// A layer around the service then has not seen what was asked, so a body of
 /// ordinary size is read here before the failure is answered.
+///
+/// The HTTP client reports an error of this body like one of the upstream. So the body
+/// remembers its own error.
 #[derive(Clone)]
-pub(super) struct RequestBody(Arc<Mutex<UnsyncBoxBody<Bytes, BoxError>>>);
+pub(super) struct RequestBody(Arc<Mutex<Shared>>);
+
+struct Shared {
+    body: UnsyncBoxBody<Bytes, BoxError>,
+    failure: Option<RequestFailure>,
+}
+
+/// Why a request's body ended before its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum RequestFailure {
+    /// The client closed its connection, or reset its HTTP/2 stream.
+    ClientGone,
+    /// The body is larger than a layer around the service admits.
+    TooLarge,
+    /// The body is not valid, with the causes.
+    Invalid(String),
+}
 
 impl RequestBody {
     pub(super) fn new<B>(body: B) -> Self
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        Self(Arc::new(Mutex::new(
-            body.map_err(Into::into).boxed_unsync(),
-        )))
+        Self(Arc::new(Mutex::new(Shared {
+            body: body.map_err(Into::into).boxed_unsync(),
+            failure: None,
+        })))
     }
 
     /// Reads what nobody has read yet, as far as that is worth waiting for.
@@ -48,9 +70,45 @@ impl RequestBody {
         let _ = tokio::time::timeout(DRAIN_TIME, read).await;
     }
 
-    fn body(&self) -> MutexGuard<'_, UnsyncBoxBody<Bytes, BoxError>> {
+    /// Returns why the body failed, if it did.
+    pub(super) fn failure(&self) -> Option<RequestFailure> {
+        self.shared().failure.clone()
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl RequestFailure {
+    fn of(error: &BoxError) -> Self {
+        if causes(error.as_ref()).any(is_end_of_client) {
+            return Self::ClientGone;
+        }
+        if causes(error.as_ref()).any(|cause| cause.is::<LengthLimitError>()) {
+            return Self::TooLarge;
+        }
+        let causes: Vec<String> = causes(error.as_ref()).map(ToString::to_string).collect();
+        Self::Invalid(causes.join(": "))
+    }
+}
+
+fn is_end_of_client(cause: &(dyn Error + 'static)) -> bool {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof,
+    };
+    let gone = [
+        BrokenPipe,
+        ConnectionAborted,
+        ConnectionReset,
+        NotConnected,
+        UnexpectedEof,
+    ];
+    // Without its stream an HTTP/2 client gets no answer, whatever ended it.
+    cause.is::<h2::Error>()
+        || cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|io| gone.contains(&io.kind()))
 }
 
 impl Body for RequestBody {
@@ -61,15 +119,20 @@ impl Body for RequestBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut *self.body()).poll_frame(cx)
+        let mut shared = self.shared();
+        let frame = Pin::new(&mut shared.body).poll_frame(cx);
+        if let Poll::Ready(Some(Err(error))) = &frame {
+            shared.failure = Some(RequestFailure::of(error));
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body().is_end_stream()
+        self.shared().body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body().size_hint()
+        self.shared().body.size_hint()
     }
 }
 
@@ -86,6 +149,11 @@ impl ForwardBody {
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         Self(body.map_err(Into::into).boxed_unsync())
+    }
+
+    /// Returns a body that fails at once, which makes a server close the connection.
+    pub(super) fn broken() -> Self {
+        Self::stream(Broken)
     }
 }
 
@@ -118,5 +186,20 @@ impl Body for ForwardBody {
 impl fmt::Debug for ForwardBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ForwardBody").finish_non_exhaustive()
+    }
+}
+
+/// The body of an answer to a client that is gone.
+struct Broken;
+
+impl Body for Broken {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Poll::Ready(Some(Err("the client is gone".into())))
     }
 }

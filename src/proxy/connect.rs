@@ -2,12 +2,13 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connection as _, HttpConnector};
 use rustls::{ClientConfig, RootCertStore};
 use tower_service::Service;
 
@@ -21,6 +22,7 @@ use super::{BoxError, UpstreamError};
 pub(super) struct Connector {
     https: HttpsConnector<HttpConnector>,
     limit: Duration,
+    speaks_http2: Arc<AtomicBool>,
 }
 
 impl Connector {
@@ -34,7 +36,17 @@ impl Connector {
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(http);
-        Self { https, limit }
+        Self {
+            https,
+            limit,
+            speaks_http2: Arc::default(),
+        }
+    }
+
+    /// Returns whether the newest connection is one of HTTP/2, as a server chooses it in the
+    /// TLS handshake.
+    pub(super) fn speaks_http2(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.speaks_http2)
     }
 }
 
@@ -68,13 +80,16 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let (connecting, limit) = (self.https.call(uri), self.limit);
+        let speaks_http2 = self.speaks_http2();
         Box::pin(async move {
-            tokio::time::timeout(limit, connecting)
+            let stream = tokio::time::timeout(limit, connecting)
                 .await
                 .unwrap_or_else(|_| {
                     let message = format!("no connection within {limit:?}");
                     Err(io::Error::new(io::ErrorKind::TimedOut, message).into())
-                })
+                })?;
+            speaks_http2.store(stream.connected().is_negotiated_h2(), Relaxed);
+            Ok(stream)
         })
     }
 }

@@ -1,31 +1,54 @@
 use std::convert::Infallible;
-use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::uri::Scheme;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
 use tower_service::Service;
 
-use super::body::RequestBody;
+use super::body::{RequestBody, RequestFailure};
 use super::connect::{self, Connector};
-use super::headers::{prepare_request, strip_hop_by_hop};
+use super::headers::{self, has_foreign_coding, prepare_request, prepare_response};
 use super::upstream::Upstream;
-use super::{BoxError, ForwardBody, UpstreamError};
+use super::{BoxError, ForwardBody, UpstreamError, causes};
+
+/// How many fields an answer may have. hyper's own limit is 100.
+const MAX_FIELDS: usize = 512;
 
 /// How long an idle connection is kept. Node's servers close theirs after 5
 /// seconds; a request that meets the close on its way fails and, being a POST,
 /// cannot be repeated.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How long things may take that have an end.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Name look-up, TCP and TLS together.
+    connect: Duration,
+    /// Silence on an HTTP/2 connection with open streams, after which the upstream is pinged,
+    /// and how long it may take to answer. HTTP/1.1 has no pings.
+    ping_interval: Duration,
+    ping_timeout: Duration,
+}
+
+const LIMITS: Limits = Limits {
+    connect: Forward::CONNECT_TIMEOUT,
+    ping_interval: Duration::from_secs(30),
+    ping_timeout: Duration::from_secs(20),
+};
 
 /// Sends every request to an upstream server and streams the answer back.
 ///
@@ -47,6 +70,10 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 pub struct Forward {
     client: Client<Connector, RequestBody>,
     upstream: Upstream,
+    /// The scheme by which clients connect, if it was set.
+    scheme: Option<Scheme>,
+    /// Whether the upstream is known to speak HTTP/2.
+    speaks_http2: Arc<AtomicBool>,
 }
 
 impl Forward {
@@ -61,17 +88,38 @@ impl Forward {
     ///
     /// The text is no such URL, or an `https` one on a machine without root certificates.
     pub fn new(upstream: &str) -> Result<Self, UpstreamError> {
-        Self::with_connect_timeout(upstream, Self::CONNECT_TIMEOUT)
-    }
-
-    fn with_connect_timeout(upstream: &str, limit: Duration) -> Result<Self, UpstreamError> {
         let upstream = Upstream::parse(upstream)?;
         let tls = connect::tls_config(upstream.is_https())?;
+        Ok(Self::build(upstream, tls, LIMITS))
+    }
+
+    fn build(upstream: Upstream, tls: ClientConfig, limits: Limits) -> Self {
+        let connector = Connector::new(tls, limits.connect);
+        let speaks_http2 = connector.speaks_http2();
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_timer(TokioTimer::new())
-            .build(Connector::new(tls, limit));
-        Ok(Self { client, upstream })
+            .timer(TokioTimer::new())
+            .http1_max_headers(MAX_FIELDS)
+            .http2_keep_alive_interval(limits.ping_interval)
+            .http2_keep_alive_timeout(limits.ping_timeout)
+            .build(connector);
+        Self {
+            client,
+            upstream,
+            scheme: None,
+            speaks_http2,
+        }
+    }
+
+    /// Sets the scheme by which clients reach this server.
+    ///
+    /// The upstream is told it in `X-Forwarded-Proto` where a request's URI has no scheme, as
+    /// in most of HTTP/1.1. Without this setting the field is absent then: the service cannot
+    /// know whether TLS was terminated in front of it.
+    pub fn client_scheme(mut self, scheme: Scheme) -> Self {
+        self.scheme = Some(scheme);
+        self
     }
 
     /// The upstream's URL without its query, which may hold a key.
@@ -85,8 +133,17 @@ impl Forward {
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let (mut parts, body) = request.into_parts();
-        let client = parts.extensions.get::<SocketAddr>().copied();
-        prepare_request(&mut parts.headers, &parts.uri, client);
+        let length_is_unknown = body.size_hint().exact().is_none() && !body.is_end_stream();
+        let has_length = parts.headers.contains_key(CONTENT_LENGTH);
+        let hop = headers::Request {
+            uri: Some(&parts.uri),
+            client: parts.extensions.get::<SocketAddr>().copied(),
+            scheme: self.scheme.as_ref(),
+            to_http2: self.speaks_http2.load(Relaxed),
+            // The HTTP client drops such a body of a GET unless it is told this.
+            chunked: length_is_unknown && !has_length,
+        };
+        prepare_request(&mut parts.headers, hop);
         // The version is a matter of each connection, and the extensions are
         // those of the server that we run in.
         let mut forwarded = Request::new(RequestBody::new(body));
@@ -94,6 +151,29 @@ impl Forward {
         *forwarded.method_mut() = parts.method;
         *forwarded.headers_mut() = parts.headers;
         Ok(forwarded)
+    }
+
+    /// The upstream's answer as the client gets it.
+    fn answer<B>(&self, mut response: Response<B>) -> Response<ForwardBody>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let origin = || self.upstream.origin();
+        // Nobody asked for another protocol: `Upgrade` is not forwarded.
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let text = format!("{} switched protocols without being asked to", origin());
+            return refusal(StatusCode::BAD_GATEWAY, text);
+        }
+        if has_foreign_coding(response.headers()) && !response.body().is_end_stream() {
+            let text = format!(
+                "{} answered in a transfer coding other than chunked",
+                origin()
+            );
+            return refusal(StatusCode::BAD_GATEWAY, text);
+        }
+        prepare_response(response.headers_mut());
+        *response.version_mut() = Version::default();
+        response.map(ForwardBody::stream)
     }
 
     /// The answer to a request that got none.
@@ -133,6 +213,10 @@ where
             let text = "CONNECT is not forwarded".to_owned();
             return Box::pin(async { Ok(refusal(StatusCode::NOT_IMPLEMENTED, text)) });
         }
+        if has_foreign_coding(request.headers()) {
+            let text = "the request has a transfer coding other than chunked".to_owned();
+            return Box::pin(async { Ok(refusal(StatusCode::NOT_IMPLEMENTED, text)) });
+        }
         let forward = self.clone();
         Box::pin(async move {
             let request = match forward.prepare(request) {
@@ -141,21 +225,14 @@ where
             };
             let body = request.body().clone();
             Ok(match forward.client.request(request).await {
-                // Nobody asked for another protocol: `Upgrade` is not forwarded.
-                Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                    let origin = forward.upstream.origin();
-                    let text = format!("{origin} switched protocols without being asked to");
-                    refusal(StatusCode::BAD_GATEWAY, text)
-                }
-                Ok(mut response) => {
-                    strip_hop_by_hop(response.headers_mut());
-                    *response.version_mut() = Version::default();
-                    response.map(ForwardBody::stream)
-                }
-                Err(error) => {
-                    body.drain().await;
-                    forward.failure(&error)
-                }
+                Ok(response) => forward.answer(response),
+                Err(error) => match body.failure() {
+                    Some(failure) => not_received(failure),
+                    None => {
+                        body.drain().await;
+                        forward.failure(&error)
+                    }
+                },
             })
         })
     }
@@ -178,9 +255,24 @@ pub(super) fn refusal<B: From<String>>(status: StatusCode, text: String) -> Resp
     response
 }
 
-/// An error and everything that caused it, outermost first.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| (*error).source())
+/// The answer to a request whose body did not arrive whole.
+fn not_received(failure: RequestFailure) -> Response<ForwardBody> {
+    match failure {
+        RequestFailure::TooLarge => {
+            let text = "the request's body is too large".to_owned();
+            refusal(StatusCode::PAYLOAD_TOO_LARGE, text)
+        }
+        RequestFailure::Invalid(causes) => {
+            let text = format!("the request's body is not valid: {causes}");
+            refusal(StatusCode::BAD_REQUEST, text)
+        }
+        // Nobody reads it. That the body fails tells a layer that this is no refusal.
+        RequestFailure::ClientGone => {
+            let mut response = Response::new(ForwardBody::broken());
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            response
+        }
+    }
 }
 
 #[cfg(test)]
@@ -193,7 +285,7 @@ mod tests {
     use tokio::net::TcpListener;
     use tower_service::Service;
 
-    use super::Forward;
+    use super::{Forward, LIMITS, Limits, Upstream, connect};
 
     #[test]
     fn the_service_and_its_future_can_be_sent_and_cloned() {
@@ -206,7 +298,13 @@ mod tests {
     async fn a_stuck_handshake_is_a_504_after_the_connect_timeout() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
-        let mut forward = Forward::with_connect_timeout(&url, Duration::from_millis(50)).unwrap();
+        let limits = Limits {
+            connect: Duration::from_millis(50),
+            ..LIMITS
+        };
+        let upstream = Upstream::parse(&url).unwrap();
+        let tls = connect::tls_config(true).unwrap();
+        let mut forward = Forward::build(upstream, tls, limits);
 
         let response = forward
             .call(Request::new(Empty::<Bytes>::new()))

@@ -1,10 +1,11 @@
 use std::net::SocketAddr;
 
+use http::Uri;
 use http::header::{
-    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{Uri, uri};
+use http::uri::Scheme;
 
 /// What belongs to one connection and not to the message (RFC 9110, section
 /// 7.6.1, with the proxy authentication of sections 11.7.1 to 11.7.3).
@@ -25,7 +26,7 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Removes the hop-by-hop fields, those that `Connection` names included.
-pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = list(headers, CONNECTION)
         .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
         .collect();
@@ -34,32 +35,110 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// What a request's headers are made from, apart from themselves.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Request<'a> {
+    /// The URI that the client asked for.
+    pub(super) uri: Option<&'a Uri>,
+    pub(super) client: Option<SocketAddr>,
+    /// The scheme by which clients connect, if the server's owner has told it.
+    pub(super) scheme: Option<&'a Scheme>,
+    /// The upstream is known to speak HTTP/2.
+    pub(super) to_http2: bool,
+    /// The body has to be sent in chunks although its method usually has none.
+    pub(super) chunked: bool,
+}
+
 /// Turns the headers that a client sent into those for the upstream. The HTTP
 /// client adds the new `Host`.
-pub(super) fn prepare_request(headers: &mut HeaderMap, uri: &Uri, client: Option<SocketAddr>) {
+pub(super) fn prepare_request(headers: &mut HeaderMap, request: Request<'_>) {
     let takes_trailers = list(headers, TE).any(|coding| coding.eq_ignore_ascii_case("trailers"));
     strip_hop_by_hop(headers);
     if takes_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
+        // RFC 9110, section 10.1.4. HTTP/2 has no `Connection`; where the version is not
+        // known yet, the HTTP client removes both from an HTTP/2 request.
+        if !request.to_http2 {
+            headers.insert(CONNECTION, HeaderValue::from_static("te"));
+        }
     }
+    if request.chunked && !request.to_http2 {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    join_cookies(headers);
+    join_lengths(headers);
 
     // In HTTP/2 the authority of the URI stands for `Host`.
-    let authority = uri
-        .authority()
+    let authority = request
+        .uri
+        .and_then(Uri::authority)
         .and_then(|a| HeaderValue::from_str(a.as_str()).ok());
     if let Some(host) = headers.remove(HOST).or(authority) {
         headers.entry(FORWARDED_HOST).or_insert(host);
     }
-    let proto = match uri.scheme() {
-        Some(scheme) if *scheme == uri::Scheme::HTTPS => "https",
-        _ => "http",
-    };
-    headers
-        .entry(FORWARDED_PROTO)
-        .or_insert(HeaderValue::from_static(proto));
-    if let Some(client) = client.and_then(|client| client.ip().to_string().parse().ok()) {
+    let scheme = request.uri.and_then(Uri::scheme).or(request.scheme);
+    if let Some(scheme) = scheme.and_then(|scheme| HeaderValue::from_str(scheme.as_str()).ok()) {
+        headers.entry(FORWARDED_PROTO).or_insert(scheme);
+    }
+    if let Some(client) = request.client
+        && let Ok(client) = client.ip().to_string().parse()
+    {
         // One more line of a list is one more element of it (RFC 9110, section 5.3).
         headers.append(FORWARDED_FOR, client);
+    }
+}
+
+/// Joins the cookies that an HTTP/2 client may send in several fields (RFC 9113, section
+/// 8.2.3): `Cookie` is no list, so an HTTP/1.1 server may heed one line of it only.
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut lines = headers.get_all(COOKIE).into_iter();
+    let (Some(first), Some(second)) = (lines.next(), lines.next()) else {
+        return;
+    };
+    let mut joined = first.as_bytes().to_vec();
+    for line in std::iter::once(second).chain(lines) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(line.as_bytes());
+    }
+    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+/// Turns the headers of an upstream's answer into those for the client.
+pub(super) fn prepare_response(headers: &mut HeaderMap) {
+    // The transfer coding overrides the length (RFC 9112, section 6.3), and it is a matter of
+    // the connection with the upstream. The length left alone would be taken for the body's.
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
+    join_lengths(headers);
+    strip_hop_by_hop(headers);
+}
+
+/// Makes one value of a length that is told several times (RFC 9110, section 8.6), and none
+/// of lengths that differ, which a receiver could read as it likes.
+fn join_lengths(headers: &mut HeaderMap) {
+    let lengths = || list(headers, CONTENT_LENGTH);
+    let (Some(first), Some(_)) = (lengths().next(), lengths().nth(1)) else {
+        return;
+    };
+    let is_one = lengths().all(|length| length == first);
+    let length = HeaderValue::from_str(first).ok().filter(|_| is_one);
+    headers.remove(CONTENT_LENGTH);
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, length);
+    }
+}
+
+/// Whether the body has a transfer coding other than `chunked`, which HTTP/1.1 servers and
+/// clients of hyper hand on without decoding it.
+pub(super) fn has_foreign_coding(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(TRANSFER_ENCODING).into_iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => false,
+        (Some(line), None) => !line.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        _ => true,
     }
 }
 
@@ -75,9 +154,11 @@ fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
+    use http::header::HeaderValue;
+    use http::uri::Scheme;
+    use http::{HeaderMap, Uri};
 
-    use super::{prepare_request, strip_hop_by_hop};
+    use super::{Request, has_foreign_coding, prepare_request, prepare_response, strip_hop_by_hop};
 
     fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
         lines
@@ -86,13 +167,9 @@ mod tests {
             .collect()
     }
 
-    fn prepared(lines: &[(&'static str, &str)], uri: &str, client: Option<&str>) -> HeaderMap {
+    fn prepared(lines: &[(&'static str, &str)], request: Request<'_>) -> HeaderMap {
         let mut headers = headers(lines);
-        prepare_request(
-            &mut headers,
-            &uri.parse().unwrap(),
-            client.map(|c| c.parse().unwrap()),
-        );
+        prepare_request(&mut headers, request);
         headers
     }
 
@@ -131,28 +208,130 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_takes_trailers_still_says_so() {
-        let sent = prepared(&[("te", "gzip, Trailers")], "/", None);
-        assert_eq!(sent["te"], "trailers");
-        assert!(!prepared(&[("te", "gzip")], "/", None).contains_key("te"));
+    fn te_is_trailers_alone_and_named_by_connection_in_http_1() {
+        let http1 = Request::default();
+        let http2 = Request {
+            to_http2: true,
+            ..http1
+        };
+        let sent = [("te", "gzip, Trailers"), ("connection", "te")];
+        let expected = headers(&[("te", "trailers"), ("connection", "te")]);
+        assert_eq!(prepared(&sent, http1), expected);
+        assert_eq!(prepared(&sent, http2), headers(&[("te", "trailers")]));
+        let sent = [("te", "gzip;q=1"), ("connection", "te")];
+        assert_eq!(prepared(&sent, http1), HeaderMap::new());
+        assert_eq!(prepared(&sent, http2), HeaderMap::new());
+    }
+
+    #[test]
+    fn an_unusual_body_is_chunked_in_http_1_only() {
+        let http1 = Request {
+            chunked: true,
+            ..Request::default()
+        };
+        let http2 = Request {
+            to_http2: true,
+            ..http1
+        };
+        let expected = headers(&[("transfer-encoding", "chunked")]);
+        assert_eq!(prepared(&[], http1), expected);
+        assert_eq!(prepared(&[], http2), HeaderMap::new());
+    }
+
+    #[test]
+    fn cookies_are_one_field() {
+        let mut sent = headers(&[("cookie", "a=1; b=2")]);
+        sent.append("cookie", HeaderValue::from_bytes(b"c=\xff").unwrap());
+        sent.append("cookie", "d=4".parse().unwrap());
+        prepare_request(&mut sent, Request::default());
+        let lines: Vec<_> = sent.get_all("cookie").iter().collect();
+        assert_eq!(lines, [b"a=1; b=2; c=\xff; d=4".as_slice()]);
+    }
+
+    #[test]
+    fn a_length_beside_a_transfer_coding_is_removed() {
+        let mut sent = headers(&[("content-length", "5"), ("transfer-encoding", "chunked")]);
+        prepare_response(&mut sent);
+        assert_eq!(sent, HeaderMap::new());
+        let mut sent = headers(&[("content-length", "5")]);
+        prepare_response(&mut sent);
+        assert_eq!(sent, headers(&[("content-length", "5")]));
+    }
+
+    #[test]
+    fn a_length_told_several_times_is_one_length() {
+        for (lengths, expected) in [
+            (&["4"][..], Some("4")),
+            (&["4, 4"], Some("4")),
+            (&["4", "4 ,4"], Some("4")),
+            (&["4", "5"], None),
+            (&["4, 5"], None),
+        ] {
+            let mut sent = HeaderMap::new();
+            for length in lengths {
+                sent.append("content-length", length.parse().unwrap());
+            }
+            prepare_response(&mut sent);
+            let joined: Vec<_> = sent.get_all("content-length").iter().collect();
+            assert_eq!(joined, Vec::from_iter(expected), "{lengths:?}");
+        }
+    }
+
+    #[test]
+    fn a_transfer_coding_is_foreign_unless_it_is_chunked_alone() {
+        let of = |value| has_foreign_coding(&headers(&[("transfer-encoding", value)]));
+        assert!(!of("chunked"));
+        assert!(!of("Chunked"));
+        for value in ["gzip", "gzip, chunked", "chunked, chunked", "identity", ""] {
+            assert!(of(value), "{value}");
+        }
+        assert!(!has_foreign_coding(&HeaderMap::new()));
+        let mut two_lines = headers(&[("transfer-encoding", "gzip")]);
+        two_lines.append("transfer-encoding", "chunked".parse().unwrap());
+        assert!(has_foreign_coding(&two_lines));
     }
 
     #[test]
     fn the_upstream_is_told_what_the_client_asked_for() {
-        let sent = prepared(&[("host", "proxy:3000")], "/mcp", Some("10.0.0.7:5"));
-        let expected = headers(&[
+        let uri: Uri = "/mcp".parse().unwrap();
+        let request = Request {
+            uri: Some(&uri),
+            client: Some("10.0.0.7:5".parse().unwrap()),
+            ..Request::default()
+        };
+        let sent = prepared(&[("host", "proxy:3000")], request);
+        let expected = [
             ("x-forwarded-host", "proxy:3000"),
-            ("x-forwarded-proto", "http"),
             ("x-forwarded-for", "10.0.0.7"),
-        ]);
-        assert_eq!(sent, expected);
+        ];
+        assert_eq!(sent, headers(&expected));
 
-        let sent = prepared(&[], "https://proxy:3000/mcp", None);
-        let expected = headers(&[
+        let uri: Uri = "https://proxy:3000/mcp".parse().unwrap();
+        let request = Request {
+            uri: Some(&uri),
+            scheme: Some(&Scheme::HTTP),
+            ..Request::default()
+        };
+        let expected = [
             ("x-forwarded-host", "proxy:3000"),
             ("x-forwarded-proto", "https"),
-        ]);
-        assert_eq!(sent, expected);
+        ];
+        assert_eq!(prepared(&[], request), headers(&expected));
+    }
+
+    #[test]
+    fn a_scheme_is_told_only_where_it_is_known() {
+        let uri: Uri = "/mcp".parse().unwrap();
+        let unknown = Request {
+            uri: Some(&uri),
+            ..Request::default()
+        };
+        let set = Request {
+            scheme: Some(&Scheme::HTTPS),
+            ..unknown
+        };
+        assert_eq!(prepared(&[], unknown), HeaderMap::new());
+        assert_eq!(prepared(&[], set)["x-forwarded-proto"], "https");
     }
 
     #[test]
@@ -164,11 +343,12 @@ mod tests {
         ];
         let mut sent = headers(&told);
         sent.insert("host", "proxy:3000".parse().unwrap());
-        prepare_request(
-            &mut sent,
-            &"/".parse().unwrap(),
-            Some("[::1]:9".parse().unwrap()),
-        );
+        let request = Request {
+            client: Some("[::1]:9".parse().unwrap()),
+            scheme: Some(&Scheme::HTTP),
+            ..Request::default()
+        };
+        prepare_request(&mut sent, request);
 
         let mut expected = headers(&told);
         expected.append("x-forwarded-for", "::1".parse().unwrap());

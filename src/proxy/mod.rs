@@ -43,13 +43,19 @@
 //! # What is changed on the way
 //!
 //! * The hop-by-hop fields of RFC 9110, section 7.6.1, are removed in both
-//!   directions: `Connection` and what it names, `Keep-Alive`, `TE` (but
-//!   `trailers`), `Transfer-Encoding`, `Upgrade` and the `Proxy-*` fields of
-//!   authentication.
+//!   directions: `Connection` and what it names, `Keep-Alive`, `TE`, `Transfer-Encoding`,
+//!   `Upgrade` and the `Proxy-*` fields of authentication. A client's `TE: trailers` is told
+//!   to the upstream again, in HTTP/1.1 with `Connection: te`. The first request to an
+//!   HTTP/2 upstream goes without it.
+//! * A `Content-Length` beside a `Transfer-Encoding` is removed, as the coding overrides it
+//!   (RFC 9112, section 6.3). Equal lengths become one.
+//! * Several `Cookie` fields, as HTTP/2 clients may send them, become one (RFC 9113, section
+//!   8.2.3).
 //! * `Host` names the upstream. It does not tell the upstream any more where a web page
 //!   has rebound its name to this machine, so a proxy on loopback needs [`AllowedHosts`].
-//!   `X-Forwarded-Host` and `X-Forwarded-Proto` tell what
-//!   the client asked for, unless a proxy in front has told it already.
+//!   `X-Forwarded-Host` and `X-Forwarded-Proto` tell what the client asked for, unless a
+//!   proxy in front has told it already; the latter only if the request's URI has a scheme
+//!   or [`Forward::client_scheme`] is set.
 //!   `X-Forwarded-For` is extended where the server puts the client's
 //!   [`SocketAddr`](std::net::SocketAddr) into the request's extensions.
 //!
@@ -67,12 +73,21 @@
 //! the request is read, so that a layer knows what was asked. An answer that breaks
 //! off is an error of the response body, so that the client sees that it is incomplete.
 //! A request that is dropped, or whose response body is, ends the exchange with the upstream too.
+//! An HTTP/2 upstream is pinged after 30 seconds of silence on open streams, which break off
+//! if it does not answer within 20 more.
 //! There is no other time limit: an MCP stream may be silent for hours.
+//!
+//! # When the client fails
+//!
+//! A request whose body is not valid, such as one with broken chunks, becomes a 400 that names
+//! the cause, and one that a layer finds too large a 413. A client that ends its connection
+//! within its request gets no answer: the body of the response fails.
 //!
 //! # What is not forwarded
 //!
 //! Upgrades (WebSocket): the `Upgrade` field is hop-by-hop, so the upstream sees an ordinary
-//! request. `CONNECT` is answered with 501. HTTP/2 is spoken to `https` upstreams that
+//! request. `CONNECT` is answered with 501, and so is a request in a transfer coding other than
+//! `chunked`; an answer in one becomes a 502, as one with more than 512 fields does. HTTP/2 is spoken to `https` upstreams that
 //! offer it, not to `http` ones. Environment variables such as `HTTPS_PROXY` are not read.
 //!
 //! # TLS
@@ -80,6 +95,8 @@
 //! Certificates are checked against the platform's roots, which are read when
 //! [`Forward::new`] is given an `https` URL. To trust another authority as well, point
 //! `SSL_CERT_FILE` or `SSL_CERT_DIR` to its certificates.
+
+use std::error::Error;
 
 mod body;
 mod connect;
@@ -93,4 +110,9 @@ pub use forward::Forward;
 pub use host::{AllowedHosts, HostCheck, HostCheckFuture, HostName, InvalidHostName};
 pub use upstream::UpstreamError;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Returns an error and everything that caused it, outermost first.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
+}

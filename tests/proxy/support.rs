@@ -77,22 +77,41 @@ pub(crate) const H2_PREFACE: &[u8] =
 
 /// A GET of `/mcp` without a body, with these fields besides.
 pub(crate) fn h2_headers(stream: u8, fields: &[(&str, &str)]) -> Vec<u8> {
-    let fields = [(":method", "GET"), (":scheme", "http"), (":path", "/mcp")]
-        .iter()
-        .chain(fields);
+    let get = [(":method", "GET"), (":scheme", "http"), (":path", "/mcp")];
+    // END_STREAM and END_HEADERS.
+    h2_frame(1, 5, stream, &h2_block(&[&get, fields].concat()))
+}
+
+/// The head of a POST of JSON to `/mcp`.
+pub(crate) fn h2_post(stream: u8) -> Vec<u8> {
+    let post = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", "/mcp"),
+        (":authority", "proxy"),
+        ("content-type", "application/json"),
+    ];
+    h2_frame(1, 4, stream, &h2_block(&post))
+}
+
+/// Literal fields without indexing, whose lengths are below 127.
+fn h2_block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
-        // A literal without indexing; the lengths are below 127.
         block.push(0);
         for text in [name, value] {
             block.push(text.len() as u8);
             block.extend_from_slice(text.as_bytes());
         }
     }
-    // HEADERS, with END_STREAM and END_HEADERS.
-    let length = block.len() as u16;
-    let mut frame = vec![0, (length >> 8) as u8, length as u8, 1, 5, 0, 0, 0, stream];
-    frame.append(&mut block);
+    block
+}
+
+pub(crate) fn h2_frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = payload.len() as u16;
+    let [high, low] = length.to_be_bytes();
+    let mut frame = vec![0, high, low, kind, flags, 0, 0, 0, stream];
+    frame.extend_from_slice(payload);
     frame
 }
 

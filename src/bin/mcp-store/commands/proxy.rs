@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use axum::Router;
+use axum::http::uri::Scheme;
 use tokio::net::TcpListener;
 use tower_mcp_store::Store;
 use tower_mcp_store::proxy::{AllowedHosts, Forward};
@@ -34,7 +35,7 @@ async fn record(db: PathBuf, args: Proxy) -> Result<(), Failure> {
         .upstream_url(endpoint.to_string());
     let hosts = AllowedHosts::new(listening, args.allow_host);
     let app = Router::new()
-        .fallback_service(forward)
+        .fallback_service(forward.client_scheme(Scheme::HTTP))
         .layer(hosts)
         .layer(layer);
     serve::print_welcome(&endpoint.to_string(), &db, listening, endpoint.path());
