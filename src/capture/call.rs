@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::head::{NamedSession, RequestHead};
-use super::headers::bounded;
+use super::headers::{bounded, owned_bytes};
 use super::listing::{Found, ListingCall};
 use super::recorder::Recorder;
 use super::session::{ClientInfo, Derived, protocol_version};
@@ -193,10 +193,30 @@ impl Call {
         }
     }
 
-    /// About the bytes of memory that it holds.
+    /// The bytes of memory that it takes.
     pub(super) fn size(&self) -> usize {
-        let text = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
-        size_of::<Self>() + text(&self.tool) + text(&self.target) + self.method.len()
+        size_of::<Self>() + self.heap()
+    }
+
+    /// The bytes that it holds elsewhere; its session is not its own.
+    pub(super) fn heap(&self) -> usize {
+        let outcome = self.outcome.as_ref();
+        let texts = [
+            self.tool.as_ref(),
+            self.target.as_ref(),
+            self.cancelled.as_ref(),
+            outcome.and_then(|outcome| outcome.error_code.as_ref()),
+            outcome.and_then(|outcome| outcome.error_msg.as_ref()),
+        ];
+        let texts = texts.into_iter().flatten().map(|text| text.len());
+        let names = [Some(&self.method), self.protocol_version.as_ref()];
+        let names = names.into_iter().map(owned_bytes);
+        let client = self.client.as_ref().map_or(0, |client| client.bytes());
+        let listing = self
+            .listing
+            .as_ref()
+            .map_or(0, |_| size_of::<ListingCall>());
+        texts.chain(names).sum::<usize>() + client + listing
     }
 
     pub(super) fn is_listen(&self) -> bool {

@@ -170,7 +170,10 @@ impl Exchange {
         });
         self.begins_session.store(begins_session, Relaxed);
         let mut state = self.state();
-        state.memory = memory;
+        // The response took its memory when its head came.
+        if state.response.is_none() {
+            state.memory = memory;
+        }
         match std::mem::replace(&mut state.known_by, KnownBy::Body) {
             // Refused unread and read afterwards: it has its row.
             KnownBy::Headers => return,
@@ -183,10 +186,7 @@ impl Exchange {
                 if awaits_listing && !self.awaits_listing.swap(true, Relaxed) {
                     recorder.expect_listing(state.slot);
                 }
-                if state.slot.is_indexed() {
-                    let ids = calls.iter().flatten().filter_map(|call| call.id);
-                    recorder.index(state.slot, ids);
-                }
+                recorder.index(state.slot, &calls);
                 state.open = calls.len();
                 state.calls = calls;
             }

@@ -3,15 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::header::HeaderValue;
 use http::{Uri, request};
 
-use super::headers::{self, Headers, Media, Principal};
+use super::headers::{self, Headers, Media, Principal, owned_bytes};
+use super::mirror::Mirror;
 use super::recorder::Recorder;
 use super::session::{self, Known, NAME_CHARS};
 use crate::clock;
 use crate::event::{TraceId, bounded_id};
-use crate::wire::{Field, Message, method};
 
 /// A session that a request or response names.
 #[derive(Debug, Clone)]
@@ -37,9 +36,7 @@ pub(super) struct RequestHead {
     pub(super) trace_id: Option<TraceId>,
     /// Tells paths apart; see [`Sessions::hash_path`](super::session::Sessions::hash_path).
     pub(super) path: u64,
-    /// `Mcp-Method` and `Mcp-Name`, which mirror the body (2026-07-28).
-    pub(super) mirrored_method: Option<HeaderValue>,
-    pub(super) mirrored_name: Option<HeaderValue>,
+    pub(super) mirror: Mirror,
     /// Whether the body may be JSON, going by its media type.
     pub(super) may_be_json: bool,
 }
@@ -108,8 +105,7 @@ impl RequestHead {
                 .traceparent
                 .and_then(|value| TraceId::from_traceparent(value.as_bytes())),
             path: sessions.hash_path(&head.uri),
-            mirrored_method: headers.method.cloned(),
-            mirrored_name: headers.name.cloned(),
+            mirror: Mirror::of(headers),
             may_be_json: matches!(headers.media(), Media::Json | Media::Unnamed),
         }
     }
@@ -119,22 +115,11 @@ impl RequestHead {
         self.era == Era::Modern
     }
 
-    /// Whether a mirror header says something else than the request it came
-    /// with. One that is not there says nothing; nor does what was cut.
-    pub(super) fn contradicts(&self, request: &Message) -> bool {
-        let differs = |header: &str, field| {
-            !request.was_cut(field) && request.text(field).is_none_or(|text| text != header)
-        };
-        let method = self.mirrored_method.as_ref().map(headers::text);
-        if method.is_some_and(|method| differs(&method, Field::Method)) {
-            return true;
-        }
-        let Some(name) = self.mirrored_name.as_ref().map(headers::decoded) else {
-            return false;
-        };
-        let (method, aim) = method::of(request);
-        let is_mirrored = method::mirrored(&method).is_some();
-        is_mirrored && aim.is_none_or(|(_, field)| differs(&name, field))
+    /// The bytes that it holds elsewhere.
+    pub(super) fn heap(&self) -> usize {
+        let session = self.session.as_ref().map_or(0, |session| session.id.len());
+        let version = owned_bytes(self.protocol_version.as_ref());
+        session + version + self.mirror.heap()
     }
 }
 

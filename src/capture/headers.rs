@@ -171,6 +171,14 @@ pub(super) fn bounded(text: &str, limit: usize) -> (&str, bool) {
     }
 }
 
+/// The bytes of a text that are not in the program itself.
+pub(super) fn owned_bytes(text: Option<&Cow<'static, str>>) -> usize {
+    match text {
+        Some(Cow::Owned(text)) => text.capacity(),
+        Some(Cow::Borrowed(_)) | None => 0,
+    }
+}
+
 /// What the media type of a body makes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Media {

@@ -20,6 +20,7 @@ mod head;
 mod headers;
 mod layer;
 mod listing;
+mod mirror;
 mod open;
 mod recorder;
 mod service;

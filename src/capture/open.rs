@@ -18,6 +18,13 @@ use super::exchange::Exchange;
 /// that whatever has waited longest is given up.
 const DETACHED_BYTES: usize = 16 * 1024 * 1024;
 
+/// The bytes that an exchange takes in the table, the room that the table keeps
+/// for others included.
+const PLACE: usize = 3 * (size_of::<Open>() + size_of::<((Instant, usize), Detached)>());
+
+/// Likewise for each request that is indexed.
+const INDEXED: usize = 3 * size_of::<(RequestKey, usize)>();
+
 /// Exchanges of one session that are searched one by one for a request. Those
 /// beyond are found by the ids of their requests, which costs more to keep and
 /// which few sessions need.
@@ -134,7 +141,8 @@ impl OpenExchanges {
         slot.way = table.link(slot.index, session);
     }
 
-    /// Indexes the requests of an exchange by keyed hashes of their ids.
+    /// Indexes these requests of an exchange, and no other, by keyed hashes of
+    /// their ids.
     pub(super) fn index(&self, slot: Slot, requests: impl Iterator<Item = u64>) {
         let mut table = self.lock();
         let Table {
@@ -145,8 +153,11 @@ impl OpenExchanges {
         if let Some(open) = exchanges.get_mut(slot.index)
             && let Some(place) = &open.place
         {
-            for request in requests {
-                open.requests.push(request);
+            for request in open.requests.drain(..) {
+                by_request.remove(&(place.session, request, open.number));
+            }
+            open.requests = requests.collect();
+            for &request in &open.requests {
                 by_request.insert((place.session, request, open.number), slot.index);
             }
         }
@@ -200,11 +211,13 @@ impl OpenExchanges {
     ) -> Vec<Arc<Exchange>> {
         let mut table = self.lock();
         let table = &mut *table;
-        match table.exchanges.get_mut(slot.index) {
-            Some(open) if open.exchange.as_ptr() == Arc::as_ptr(exchange) => open.due = Some(due),
-            _ => return Vec::new(),
-        }
+        let open = table.exchanges.get_mut(slot.index);
+        let Some(open) = open.filter(|open| open.exchange.as_ptr() == Arc::as_ptr(exchange)) else {
+            return Vec::new();
+        };
+        open.due = Some(due);
         let exchange = exchange.clone();
+        let bytes = bytes + PLACE + open.requests.len() * INDEXED;
         table
             .detached
             .insert((due, slot.index), Detached { exchange, bytes });

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::call::Answer;
 use super::config::Config;
-use super::exchange::{Ending, Exchange};
+use super::exchange::{Calls, Ending, Exchange};
 use super::listing::{Document, Listings};
 use super::open::{OpenExchanges, Slot};
 use super::session::Sessions;
@@ -25,7 +25,7 @@ pub(super) struct Recorder {
     pub(super) config: Config,
     pub(super) sessions: Sessions,
     pub(super) listings: Listings,
-    open: OpenExchanges,
+    pub(super) open: OpenExchanges,
     /// The store is shut down: nothing is worth waiting for.
     closed: AtomicBool,
 }
@@ -75,9 +75,12 @@ impl Recorder {
         self.open.set_session(slot, self.sessions.hash(session));
     }
 
-    /// Makes these requests of an exchange easy to find.
-    pub(super) fn index(&self, slot: Slot, ids: impl Iterator<Item = Token>) {
-        self.open.index(slot, ids.map(|id| self.sessions.hash(id)));
+    /// Makes the requests of an exchange easy to find.
+    pub(super) fn index(&self, slot: Slot, calls: &Calls) {
+        if slot.is_indexed() {
+            let ids = calls.iter().flatten().filter_map(|call| call.id);
+            self.open.index(slot, ids.map(|id| self.sessions.hash(id)));
+        }
     }
 
     /// The exchange waits for a listing.

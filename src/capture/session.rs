@@ -85,6 +85,14 @@ impl ClientInfo {
     }
 }
 
+impl ClientInfo {
+    /// The bytes of memory that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [&self.name, &self.version].into_iter().flatten();
+        size_of::<Self>() + texts.map(|text| text.len()).sum::<usize>()
+    }
+}
+
 /// A session of a client that names none (2026-07-28).
 #[derive(Debug)]
 pub(super) struct Derived {

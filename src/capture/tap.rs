@@ -89,7 +89,7 @@ impl RequestTap {
                 }
                 let call = Call::new(message, recorder, &exchange.head);
                 if !message.in_batch() {
-                    if exchange.head.contradicts(message) {
+                    if exchange.head.mirror.contradicts(message) {
                         recorder.count_mismatched();
                     }
                     alone = Some(call);

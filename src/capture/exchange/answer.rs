@@ -66,10 +66,7 @@ impl Exchange {
                 id,
                 by_query: false,
             });
-            if slot.is_indexed() {
-                let ids = calls.iter().flatten().filter_map(|call| call.id);
-                recorder.index(*slot, ids);
-            }
+            recorder.index(*slot, calls);
         }
     }
 

@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::super::call::{BytesOut, Call, CallSession, Outcome};
 use super::super::ending::{self, Ending, ResponseHead};
-use super::super::headers;
 use super::super::recorder::Recorder;
 use super::{Exchange, KnownBy, Phase, State};
 use crate::event::{RequestEvent, StoreEvent};
+use crate::wire::Memory;
 
 impl Exchange {
     /// The HTTP part of the exchange is over, or all of it; only the first call
@@ -65,11 +65,27 @@ impl Exchange {
         if *open == 0 {
             return self.over(recorder, &mut state, ending);
         }
-        let size = calls.iter().flatten().map(Call::size).sum::<usize>();
-        let slot = state.slot;
+        // Only what waits is kept.
+        calls.retain(|call| call.is_some());
+        calls.shrink_to_fit();
+        recorder.index(state.slot, &state.calls);
+        state.memory = Memory::default();
+        let (slot, bytes) = (state.slot, self.bytes(&state));
         state.phase = Phase::Detached(ending);
         drop(state);
-        recorder.detach(slot, self, size_of::<Self>() + size);
+        recorder.detach(slot, self, bytes);
+    }
+
+    /// The bytes of memory that a detached exchange holds.
+    fn bytes(&self, state: &State) -> usize {
+        let calls = state.calls.iter().flatten().map(Call::heap).sum::<usize>();
+        let spilled = match state.calls.spilled() {
+            true => state.calls.capacity() * size_of::<Option<Call>>(),
+            false => 0,
+        };
+        let response = state.response.as_ref().and_then(|head| head.text.as_ref());
+        let response = response.map_or(0, |text| text.len());
+        size_of::<Self>() + self.head.heap() + spilled + calls + response
     }
 
     /// The session is over: no answer comes on a stream of it any more.
@@ -173,17 +189,11 @@ impl Exchange {
     /// The request of a body that nobody read, as far as the mirror headers
     /// name it.
     fn unread_call(&self, recorder: &Recorder) -> Option<Call> {
-        let method = self.head.mirrored_method.as_ref().map(headers::text);
+        let method = self.head.mirror.method();
         let method = method.filter(|method| !method.starts_with("notifications/"))?;
-        let name = self.head.mirrored_name.as_ref().map(headers::decoded);
+        let name = self.head.mirror.name();
         let id = self.request_id;
-        Some(Call::unread(
-            id,
-            &method,
-            name.as_deref(),
-            recorder,
-            &self.head,
-        ))
+        Some(Call::unread(id, method, name, recorder, &self.head))
     }
 
     pub(super) fn emit(

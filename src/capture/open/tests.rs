@@ -6,6 +6,8 @@ use super::super::recorder::Recorder;
 use super::*;
 use crate::Store;
 
+mod memory;
+
 const SESSION: u64 = 7;
 
 /// Exchanges to put into a table, and what keeps them possible.
@@ -18,8 +20,12 @@ impl Exchanges {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path().join("mcp.db")).unwrap();
+        let config = Config {
+            skipped_methods: vec!["ping".into()].into(),
+            ..Config::default()
+        };
         Self {
-            recorder: Recorder::new(store, Config::default()),
+            recorder: Recorder::new(store, config),
             _dir: dir,
         }
     }

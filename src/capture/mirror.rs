@@ -1,0 +1,143 @@
+//! The headers that mirror the body of a request (2026-07-28).
+
+use smallvec::SmallVec;
+
+use super::headers::{self, Headers, bounded};
+use crate::wire::{Field, Message, method};
+
+/// Longest method and name that are kept, in characters. A name may be a URI.
+const METHOD_CHARS: usize = 128;
+const NAME_CHARS: usize = 2048;
+
+/// `Mcp-Method` and `Mcp-Name`, as bounded copies: all headers of a request lie
+/// in one buffer of the HTTP server, and a `HeaderValue` keeps it whole.
+#[derive(Default)]
+pub(super) struct Mirror {
+    method: Option<Copied>,
+    name: Option<Copied>,
+}
+
+/// The beginning of a header's value. A usual one costs no allocation.
+struct Copied {
+    text: SmallVec<[u8; 32]>,
+    was_cut: bool,
+}
+
+impl Mirror {
+    pub(super) fn of(headers: &Headers<'_>) -> Self {
+        let method = headers.method.map(headers::text);
+        let name = headers.name.map(headers::decoded);
+        Self {
+            method: method.map(|text| Copied::of(&text, METHOD_CHARS)),
+            name: name.map(|text| Copied::of(&text, NAME_CHARS)),
+        }
+    }
+
+    pub(super) fn method(&self) -> Option<&str> {
+        self.method.as_ref().map(Copied::text)
+    }
+
+    pub(super) fn name(&self) -> Option<&str> {
+        self.name.as_ref().map(Copied::text)
+    }
+
+    /// Whether a header says something else than the request that it came with.
+    /// An absent header says nothing. What was cut of the request is not compared.
+    pub(super) fn contradicts(&self, request: &Message) -> bool {
+        let differs = |header: &Copied, field| {
+            !request.was_cut(field)
+                && (header.was_cut || request.text(field) != Some(header.text()))
+        };
+        let method = self.method.as_ref();
+        if method.is_some_and(|method| differs(method, Field::Method)) {
+            return true;
+        }
+        let Some(name) = &self.name else {
+            return false;
+        };
+        let (method, aim) = method::of(request);
+        let is_mirrored = method::mirrored(&method).is_some();
+        is_mirrored && aim.is_none_or(|(_, field)| differs(name, field))
+    }
+
+    /// The bytes that it holds elsewhere.
+    pub(super) fn heap(&self) -> usize {
+        let copied = [&self.method, &self.name].into_iter().flatten();
+        let spilled = copied.filter(|copied| copied.text.spilled());
+        spilled.map(|copied| copied.text.capacity()).sum()
+    }
+}
+
+impl Copied {
+    fn of(text: &str, chars: usize) -> Self {
+        let (text, was_cut) = bounded(text, chars);
+        Self {
+            text: SmallVec::from_slice(text.as_bytes()),
+            was_cut,
+        }
+    }
+
+    fn text(&self) -> &str {
+        str::from_utf8(&self.text).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use http::header::HeaderValue;
+
+    use super::*;
+    use crate::wire::Scanner;
+
+    fn mirror(name: &str) -> Mirror {
+        let mut headers = HeaderMap::new();
+        headers.insert("mcp-method", HeaderValue::from_static("tools/call"));
+        headers.insert("mcp-name", HeaderValue::from_str(name).unwrap());
+        Mirror::of(&Headers::of(&headers))
+    }
+
+    fn contradicts(header: &str, body: &str) -> bool {
+        let mut contradicts = None;
+        let document = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{body}"}}}}"#
+        );
+        Scanner::new().feed(document.as_bytes(), &mut |message| {
+            contradicts = Some(mirror(header).contradicts(message));
+        });
+        contradicts.expect("a whole message")
+    }
+
+    #[test]
+    fn a_name_that_is_longer_than_its_bound_is_compared_as_far_as_it_is_known() {
+        assert!(!contradicts("echo", "echo"));
+        assert!(contradicts("echo", "echo2"));
+        let kept = "n".repeat(256);
+        assert!(!contradicts(&kept, &kept));
+        assert!(!contradicts(&"n".repeat(3000), &"n".repeat(300)), "cut");
+        assert!(
+            contradicts(&"n".repeat(3000), &kept),
+            "longer than the body's"
+        );
+    }
+
+    #[test]
+    fn a_usual_name_is_copied_without_an_allocation() {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            "mcp-method",
+            HeaderValue::from_static("resources/templates/list"),
+        );
+        headers.insert("mcp-name", HeaderValue::from_static("search"));
+        let headers = Headers::of(&headers);
+        let spent = allocation_counter::measure(|| drop(Mirror::of(&headers)));
+        assert_eq!(spent.count_total, 0);
+    }
+
+    #[test]
+    fn a_long_name_is_copied_up_to_its_bound() {
+        let long = mirror(&"n".repeat(300_000));
+        assert_eq!(long.name().map(str::len), Some(NAME_CHARS));
+        assert!((NAME_CHARS..2 * NAME_CHARS).contains(&long.heap()));
+    }
+}
