@@ -52,6 +52,8 @@ pub enum OpenErrorKind {
     WalMissing,
     /// Another program held a lock for as long as the opening waited.
     Locked,
+    /// The file was moved, removed or replaced while it was being opened.
+    Displaced,
     /// The file or its directory cannot be created, opened or written.
     Unwritable,
     /// The file is of an older version and could not be migrated; it is as it was.

@@ -264,6 +264,20 @@ impl Maintenance {
     }
 }
 
+impl Drop for Maintenance {
+    /// Leaves a file that was moved meanwhile as complete as it can be.
+    fn drop(&mut self) {
+        if self.db.is_displaced()
+            && let Err(hindrance) = self.db.leave(None)
+        {
+            tracing::warn!(path = %self.path.display(), "{hindrance}");
+            if let Err(error) = self.db.leave_wal_behind() {
+                tracing::warn!(path = %self.path.display(), "the WAL cannot be renamed: {error}");
+            }
+        }
+    }
+}
+
 /// Does slice after slice until there is nothing more to do, or it is broken
 /// off; gives their sum.
 fn slices(

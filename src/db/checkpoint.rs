@@ -12,14 +12,13 @@ mod wal;
 mod worker;
 
 use std::io;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
 use self::wal::{Salt, Wal};
 use self::worker::Worker;
-use super::read_only::sidecar;
+use super::files::OpenFiles;
 
 /// By how much the WAL grows, in pages, before it is brought home. A page that
 /// many groups write to is then written to the file itself once for all of them.
@@ -45,8 +44,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// Who brings the WAL of one connection home.
 #[derive(Debug)]
 pub(super) struct Checkpoints {
-    /// The file, with links resolved.
-    path: PathBuf,
+    files: OpenFiles,
     wal: Option<Wal>,
     salt: Salt,
     /// The thread is asked next at this length, or when it is long after this.
@@ -58,10 +56,10 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     /// Takes them over from SQLite.
-    pub(super) fn of(conn: &Connection, path: PathBuf) -> rusqlite::Result<Self> {
+    pub(super) fn of(conn: &Connection, files: OpenFiles) -> rusqlite::Result<Self> {
         conn.pragma_update(None, "wal_autocheckpoint", 0)?;
         Ok(Self {
-            path,
+            files,
             wal: None,
             salt: Salt::default(),
             due: STEP,
@@ -82,7 +80,7 @@ impl Checkpoints {
     fn step(&mut self, conn: &Connection) -> io::Result<()> {
         let wal = match &mut self.wal {
             Some(wal) => wal,
-            empty => empty.insert(Wal::open(&sidecar(&self.path, "-wal"))?),
+            empty => empty.insert(Wal::open(&self.files)?),
         };
         let salt = wal.salt()?;
         if salt != self.salt {
@@ -98,7 +96,7 @@ impl Checkpoints {
             }
             self.asked = Instant::now();
             if self.worker.is_none() {
-                self.worker = Worker::start(self.path.clone())
+                self.worker = Worker::start(self.files.clone())
                     .inspect_err(|error| tracing::debug!(%error, "no thread for checkpoints"))
                     .ok();
             }
@@ -121,6 +119,13 @@ impl Checkpoints {
             }
         }
         Ok(())
+    }
+
+    /// Whether frames have been added to the WAL since it was last emptied.
+    /// `false` also where that is not known.
+    pub(super) fn has_frames(&self) -> bool {
+        let wal = self.wal.as_ref();
+        wal.is_some_and(|wal| wal.is_empty().is_ok_and(|is_empty| !is_empty))
     }
 
     /// Ends the thread and closes its connection.

@@ -261,24 +261,28 @@ pub(crate) enum WriteError {
     Row(rusqlite::Error),
     /// The file cannot be written to now.
     Store(rusqlite::Error),
+    /// The file was moved, removed or replaced, or its side files were.
+    Displaced,
 }
 
 impl WriteError {
     /// Whether another connection is worth a try. While somebody else holds a
     /// lock or the disk is full, this one is as good as any.
     pub(crate) fn is_of_connection(&self) -> bool {
-        let full = self.sqlite().sqlite_error_code() == Some(ErrorCode::DiskFull);
-        !full && !self.is_busy()
+        self.sqlite().is_some_and(|error| {
+            error.sqlite_error_code() != Some(ErrorCode::DiskFull) && !is_busy(error)
+        })
     }
 
     /// Whether somebody else holds a lock.
     pub(crate) fn is_busy(&self) -> bool {
-        is_busy(self.sqlite())
+        self.sqlite().is_some_and(is_busy)
     }
 
-    fn sqlite(&self) -> &rusqlite::Error {
+    fn sqlite(&self) -> Option<&rusqlite::Error> {
         match self {
-            Self::Row(error) | Self::Store(error) => error,
+            Self::Row(error) | Self::Store(error) => Some(error),
+            Self::Displaced => None,
         }
     }
 }
@@ -298,12 +302,15 @@ impl From<rusqlite::Error> for WriteError {
 
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.sqlite() {
+        let Some(error) = self.sqlite() else {
+            return f.write_str("the file was moved, removed or replaced meanwhile");
+        };
+        match error {
             // Without the statement of ours that it is about.
             rusqlite::Error::SqlInputError { msg, .. } => f.write_str(msg)?,
             error => error.fmt(f)?,
         }
-        match self.sqlite().sqlite_error_code() {
+        match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 f.write_str("; move the file away and a new one is begun in its place")
             }

@@ -85,6 +85,11 @@ impl Ledger {
         entry.pending.is_some() || entry.row.is_some()
     }
 
+    /// Whether everything that was added is in the file.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.iter().all(|entry| entry.pending.is_none())
+    }
+
     /// The rows written so far are in another file.
     pub(crate) fn forget_rows(&mut self) {
         for entry in &mut self.entries {

@@ -9,8 +9,10 @@
 //! same process.
 
 mod checkpoint;
+mod departure;
 mod durable;
 mod event_rows;
+mod files;
 mod group;
 pub(crate) mod inspect;
 mod listing;
@@ -28,14 +30,17 @@ pub(crate) mod rollup;
 mod runs;
 pub(crate) mod session_ids;
 mod session_rows;
+mod side_files;
 mod writer_lock;
 
 pub use durable::Synchronous;
 
+pub(crate) use departure::{Departure, Hindrance};
 pub(crate) use durable::Durable;
 #[cfg(feature = "rmcp")]
 pub(crate) use event_rows::Token;
 pub(crate) use event_rows::{EventBounds, EventRow, LogKind};
+pub(crate) use files::Files;
 pub(crate) use group::{Group, WriteError};
 pub(crate) use listing::SeenListing;
 pub(crate) use losses::{Ledger, LossReason, Stretch};

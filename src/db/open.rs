@@ -20,9 +20,11 @@ use uuid::Uuid;
 use super::checkpoint::{self, Checkpoints};
 use super::durable::{self, Durable, Synchronous};
 use super::event_rows::EventLogs;
+use super::files::{Files, OpenFiles, Place};
 use super::read_only::{self, Access};
 use super::runs::Run;
 use super::session_ids::{SessionIdForm, SessionIds};
+use super::side_files;
 use super::{
     Accounts, Group, LINEAGE, Ledger, SCHEMA_VERSION, WriteError, brief, group, inspect, meta,
     migrate, retention,
@@ -62,12 +64,13 @@ const WAL_LIMIT: i64 = 32 << 20;
 pub(crate) struct Db {
     /// Before the connection, so that this one is the last to be closed. Nothing
     /// where there is no WAL, and where nothing is recorded: there SQLite does it.
-    checkpoints: Option<RefCell<Checkpoints>>,
+    pub(super) checkpoints: Option<RefCell<Checkpoints>>,
     pub(super) conn: Connection,
-    path: PathBuf,
-    identity: Identity,
+    pub(super) files: OpenFiles,
+    /// A transaction found that the names lead to other files.
+    pub(super) is_displaced: Cell<bool>,
     /// Nothing where nothing is recorded.
-    run: Option<Run>,
+    pub(super) run: Option<Run>,
     session_ids: SessionIds,
     /// What the connection is set to; nothing where it must stay as it is.
     synchronous: Option<Cell<Synchronous>>,
@@ -78,54 +81,71 @@ impl Db {
     /// Opens `path` for the writer of that id, which is the same whenever one
     /// writer opens its file again, and stores session ids in that form.
     pub(crate) fn open(path: &Path, writer: Uuid, form: SessionIdForm) -> Result<Self, OpenError> {
-        let real = create(path)?;
-        refuse_untouched(path, &real)?;
-        let failed = |error| inspect::sqlite(path, "it cannot be opened for writing", error);
-        let conn = connect(&real).map_err(failed)?;
-        let identity = Identity::of(&real).map_err(|error| unwritable(path, error))?;
-        let is_wal = make_ready(&conn, path)?;
-        let session_ids = || SessionIds::of(&conn, form);
-        let session_ids = patiently(OPEN_PATIENCE, group::is_busy, session_ids).map_err(failed)?;
-        let mut run = Run::new(writer, real.clone());
-        let enter = || run.enter(&conn, OPEN_PATIENCE);
-        patiently(OPEN_PATIENCE, group::is_busy, enter).map_err(failed)?;
-        keep_wal_on_close(&conn, false).map_err(failed)?;
-        let checkpoints = is_wal.then(|| Checkpoints::of(&conn, real)).transpose();
-        let checkpoints = checkpoints.map_err(failed)?;
-        Ok(Self {
-            checkpoints: checkpoints.map(RefCell::new),
-            conn,
-            path: path.to_owned(),
-            identity,
-            run: Some(run),
-            session_ids,
-            synchronous: is_wal.then(|| Cell::new(Synchronous::Normal)),
-            event_logs: EventLogs::default(),
+        settled(|| {
+            let real = create(path)?;
+            let opened = Opened::at(path, &real)?;
+            let failed = |error| inspect::sqlite(path, "it cannot be opened for writing", error);
+            let Opened {
+                conn,
+                files,
+                is_wal,
+            } = opened;
+            let session_ids = || match begin_here(&conn, &files) {
+                Ok(Some(tx)) => {
+                    let session_ids = SessionIds::of(&tx, form)?;
+                    tx.commit().map(|()| Some(session_ids))
+                }
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            };
+            let session_ids = patiently(OPEN_PATIENCE, group::is_busy, session_ids);
+            let session_ids = session_ids
+                .map_err(failed)?
+                .ok_or_else(|| displaced(path))?;
+            let mut run = Run::new(writer, files.clone());
+            let enter = || run.enter(&conn, OPEN_PATIENCE);
+            patiently(OPEN_PATIENCE, group::is_busy, enter).map_err(failed)?;
+            keep_wal_on_close(&conn, false).map_err(failed)?;
+            let checkpoints = is_wal.then(|| Checkpoints::of(&conn, files.clone()));
+            let checkpoints = checkpoints.transpose().map_err(failed)?;
+            Ok(Self {
+                checkpoints: checkpoints.map(RefCell::new),
+                conn,
+                files,
+                is_displaced: Cell::new(false),
+                run: Some(run),
+                session_ids,
+                synchronous: is_wal.then(|| Cell::new(Synchronous::Normal)),
+                event_logs: EventLogs::default(),
+            })
         })
     }
 
     /// Opens a file that is there, for work that records nothing and so makes
     /// no run.
     pub(crate) fn open_to_maintain(path: &Path) -> Result<Self, OpenError> {
-        let real = read_only::locate(path)?;
-        if is_empty(&real) && read_only::at_rest(&real) {
-            return Err(inspect::empty(path));
-        }
-        refuse_untouched(path, &real)?;
-        let failed = |error| inspect::sqlite(path, "it cannot be opened for writing", error);
-        let conn = connect(&real).map_err(failed)?;
-        let identity = Identity::of(&real).map_err(|error| unwritable(path, error))?;
-        let is_wal = make_ready(&conn, path)?;
-        keep_wal_on_close(&conn, false).map_err(failed)?;
-        Ok(Self {
-            checkpoints: None,
-            conn,
-            path: path.to_owned(),
-            identity,
-            run: None,
-            session_ids: SessionIds::Plain,
-            synchronous: is_wal.then(|| Cell::new(Synchronous::Normal)),
-            event_logs: EventLogs::default(),
+        settled(|| {
+            let real = read_only::locate(path)?;
+            if is_empty(&real) {
+                return Err(inspect::empty(path));
+            }
+            let Opened {
+                conn,
+                files,
+                is_wal,
+            } = Opened::at(path, &real)?;
+            let failed = |error| inspect::sqlite(path, "it cannot be opened for writing", error);
+            keep_wal_on_close(&conn, false).map_err(failed)?;
+            Ok(Self {
+                checkpoints: None,
+                conn,
+                files,
+                is_displaced: Cell::new(false),
+                run: None,
+                session_ids: SessionIds::Plain,
+                synchronous: is_wal.then(|| Cell::new(Synchronous::Normal)),
+                event_logs: EventLogs::default(),
+            })
         })
     }
 
@@ -144,8 +164,7 @@ impl Db {
     pub(crate) fn durable(&mut self, synchronous: Synchronous) -> Result<Durable<'_>, WriteError> {
         self.synchronize(synchronous)?;
         // Not `self.begin`, which would take the logs too.
-        let begin = || Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
-        let tx = patiently(WRITE_PATIENCE, group::is_busy, begin).map_err(WriteError::Store)?;
+        let tx = begin(&self.conn, &self.files, &self.is_displaced, WRITE_PATIENCE)?;
         Durable::begin(tx, &mut self.event_logs).map_err(WriteError::Store)
     }
 
@@ -160,9 +179,9 @@ impl Db {
         Ok(())
     }
 
+    /// Takes the write lock, if the names still lead to the files that are open.
     pub(super) fn begin(&self, patience: Duration) -> Result<Transaction<'_>, WriteError> {
-        let begin = || Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
-        patiently(patience, group::is_busy, begin).map_err(WriteError::Store)
+        begin(&self.conn, &self.files, &self.is_displaced, patience)
     }
 
     /// Keeps the WAL short: to be called after each transaction, when nobody
@@ -180,36 +199,20 @@ impl Db {
         }
     }
 
-    /// Whether the path no longer leads to the file that is open. SQLite would
-    /// go on writing to a file that was removed, and report success.
+    /// Whether a transaction found that the names lead to other files. This
+    /// connection then writes nothing more, until [`leave`](Self::leave) finds
+    /// that they are back.
     pub(crate) fn is_displaced(&self) -> bool {
-        Identity::of(&self.path).ok() != Some(self.identity)
+        self.is_displaced.get()
     }
 
-    /// Leaves a file that was moved or removed, which SQLite notices and closes
-    /// without a checkpoint. What is in the WAL is brought home before: under
-    /// its new name the file will not find it.
-    pub(crate) fn leave(self, accounts: &Accounts) {
-        self.stop_checkpoints();
-        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-        if let Some(run) = self.run {
-            if let Err(error) = run.end(&self.conn, accounts) {
-                tracing::debug!(%error, "the displaced database does not tell how it was left");
-            }
-            run.leave();
-        }
-        if let Err(error) = self.conn.query_row(checkpoint, [], |_| Ok(())) {
-            tracing::debug!(%error, "the displaced database was left with its WAL");
-        }
-    }
-
-    /// Writes the last losses and accounts, ends the writer's run and closes the
-    /// file, waiting so long for a lock that somebody else holds.
+    /// Writes the last losses and accounts and ends the writer's run, waiting so
+    /// long for a lock that somebody else holds. Then the file is to be closed.
     ///
     /// Where this fails the run has no end, and the next opening tells of an
     /// unclean shutdown: rightly, since something is missing or may be.
-    pub(crate) fn close(
-        mut self,
+    pub(crate) fn end(
+        &mut self,
         ledger: &mut Ledger,
         accounts: &Accounts,
         patience: Duration,
@@ -226,14 +229,124 @@ impl Db {
         ledger
             .write(&tx)
             .and_then(|()| end())
+            .and_then(|()| tx.commit())
             .map_err(WriteError::Store)?;
-        tx.commit().map_err(WriteError::Store)?;
-        if let Some(run) = self.run {
+        if let Some(run) = self.run.take() {
             run.leave();
         }
-        self.conn
-            .close()
-            .map_err(|(_, error)| WriteError::Store(error))
+        Ok(())
+    }
+
+    /// Closes a connection that is of no more use, with the WAL as it is unless
+    /// its name is that of the open file.
+    pub(crate) fn abandon(self) {
+        if !self.files.are_here()
+            && let Err(error) = keep_wal_on_close(&self.conn, true)
+        {
+            tracing::debug!(%error, "the WAL may be removed");
+        }
+    }
+
+    /// Closes the file. The last connection checkpoints and removes the WAL.
+    pub(crate) fn close(self) -> Result<(), WriteError> {
+        let Self {
+            conn,
+            files,
+            checkpoints,
+            ..
+        } = self;
+        drop(checkpoints);
+        let closed = conn.close();
+        // SQLite leaves the WAL of a file that was moved where it is.
+        if files.place() == Place::Moved
+            && let Some(wal) = files.own_wal()
+        {
+            side_files::set_wal_aside_unless_empty(wal);
+        }
+        closed.map_err(|(_, error)| WriteError::Store(error))
+    }
+}
+
+/// How often an opening begins again because the file is replaced meanwhile.
+const ATTEMPTS: usize = 5;
+
+/// Opens until the names lead to the same files before and after.
+fn settled(mut open: impl FnMut() -> Result<Db, OpenError>) -> Result<Db, OpenError> {
+    let mut attempts = 1;
+    loop {
+        match open() {
+            Err(error) if error.kind() == OpenErrorKind::Displaced && attempts < ATTEMPTS => {
+                attempts += 1;
+            }
+            done => return done,
+        }
+    }
+}
+
+fn displaced(path: &Path) -> OpenError {
+    let detail = "it was moved, removed or replaced while it was being opened; try again";
+    OpenError::new(OpenErrorKind::Displaced, path, detail)
+}
+
+/// A file that is ready to be written to.
+struct Opened {
+    conn: Connection,
+    files: OpenFiles,
+    is_wal: bool,
+}
+
+impl Opened {
+    fn at(path: &Path, real: &Path) -> Result<Self, OpenError> {
+        let unreachable = |error| unwritable(path, error);
+        let _guard = side_files::set_foreign_aside(real).map_err(unreachable)?;
+        refuse_untouched(path, real)?;
+        // SQLite opens the main file now and its side files later, each by name.
+        // So what the names lead to is taken before and, with the write lock,
+        // after: what is the same then was the same in between.
+        let before = Files::at(real).map_err(unreachable)?;
+        let failed = |error| inspect::sqlite(path, "it cannot be opened for writing", error);
+        let conn = connect(real).map_err(failed)?;
+        let is_wal = make_ready(&conn, path, real, before)?;
+        let hold = || Transaction::new_unchecked(&conn, TransactionBehavior::Immediate);
+        let held = patiently(OPEN_PATIENCE, group::is_busy, hold).map_err(failed)?;
+        let files = Files::at(real).map_err(unreachable)?;
+        let is_whole = !is_wal || files.wal.is_some() && files.shm.is_some();
+        if !before.are_in(files) || !is_whole {
+            return Err(displaced(path));
+        }
+        drop(held);
+        let files = OpenFiles::new(path, real, files);
+        Ok(Self {
+            conn,
+            files,
+            is_wal,
+        })
+    }
+}
+
+/// Takes the write lock; `None` if the names lead to other files.
+fn begin_here<'c>(
+    conn: &'c Connection,
+    files: &OpenFiles,
+) -> rusqlite::Result<Option<Transaction<'c>>> {
+    let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+    Ok(files.are_here().then_some(tx))
+}
+
+fn begin<'c>(
+    conn: &'c Connection,
+    files: &OpenFiles,
+    is_displaced: &Cell<bool>,
+    patience: Duration,
+) -> Result<Transaction<'c>, WriteError> {
+    let begin = || begin_here(conn, files);
+    match patiently(patience, group::is_busy, begin) {
+        Ok(Some(tx)) => Ok(tx),
+        Ok(None) => {
+            is_displaced.set(true);
+            Err(WriteError::Displaced)
+        }
+        Err(error) => Err(WriteError::Store(error)),
     }
 }
 
@@ -324,8 +437,13 @@ fn connect(real: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// Step 3, and what the connection is to be like after it.
-fn make_ready(conn: &Connection, path: &Path) -> Result<bool, OpenError> {
-    let set_up = || set_up(conn, path);
+fn make_ready(
+    conn: &Connection,
+    path: &Path,
+    real: &Path,
+    files: Files,
+) -> Result<bool, OpenError> {
+    let set_up = || set_up(conn, path, real, files);
     patiently(OPEN_PATIENCE, is_locked, set_up)?;
     let settings = || switch_to_wal(conn).and_then(|is_wal| bound(conn).map(|()| is_wal));
     patiently(OPEN_PATIENCE, group::is_busy, settings)
@@ -353,13 +471,13 @@ fn is_locked(error: &OpenError) -> bool {
     error.kind() == OpenErrorKind::Locked
 }
 
-fn keep_wal_on_close(conn: &Connection, keep: bool) -> rusqlite::Result<()> {
+pub(super) fn keep_wal_on_close(conn: &Connection, keep: bool) -> rusqlite::Result<()> {
     conn.set_db_config(SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)
         .map(drop)
 }
 
 /// Step 3.
-fn set_up(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+fn set_up(conn: &Connection, path: &Path, real: &Path, files: Files) -> Result<(), OpenError> {
     let failed = |error| inspect::sqlite(path, "it cannot be written", error);
 
     let pages: i64 = conn
@@ -373,6 +491,9 @@ fn set_up(conn: &Connection, path: &Path) -> Result<(), OpenError> {
     // In the journal mode that the file has: the switch to WAL is no part of
     // any transaction, so it comes after the migration.
     let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate).map_err(failed)?;
+    if !Files::at(real).is_ok_and(|now| files.are_in(now)) {
+        return Err(displaced(path));
+    }
     let found = inspect::version(&tx, path)?;
     migrate::migrate(&tx, found, SCHEMA_VERSION).map_err(|error| {
         if found == 0 {
@@ -432,30 +553,4 @@ fn write_meta(conn: &Connection) -> rusqlite::Result<()> {
         meta::set(conn, key, value)?;
     }
     Ok(())
-}
-
-/// Which file a path leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Identity {
-    #[cfg(unix)]
-    device: u64,
-    #[cfg(unix)]
-    inode: u64,
-}
-
-impl Identity {
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        #[cfg(unix)]
-        return Ok(Self {
-            device: std::os::unix::fs::MetadataExt::dev(&metadata),
-            inode: std::os::unix::fs::MetadataExt::ino(&metadata),
-        });
-        // Elsewhere an open file can be neither moved nor removed.
-        #[cfg(not(unix))]
-        return metadata
-            .is_file()
-            .then_some(Self {})
-            .ok_or(io::ErrorKind::NotFound.into());
-    }
 }

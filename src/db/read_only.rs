@@ -6,6 +6,7 @@ use std::{fs, io};
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::side_files;
 use crate::error::{OpenError, OpenErrorKind};
 
 /// How a connection that only reads gets on with those that write.
@@ -67,7 +68,13 @@ pub(crate) fn at_rest(real: &Path) -> bool {
 /// at twice.
 pub(crate) fn has_lost_wal(real: &Path) -> bool {
     let has = |suffix| sidecar(real, suffix).exists();
-    !has("-wal") && has("-shm") && !has("-wal") && has("-shm")
+    !has("-wal") && has("-shm") && !has("-wal") && has("-shm") && !side_files::are_foreign(real)
+}
+
+/// Whether what is beside the file is no part of it: nobody has it open for
+/// writing, also where the side files are those of a file that stood here before.
+pub(crate) fn is_alone(real: &Path) -> bool {
+    at_rest(real) || side_files::are_foreign(real)
 }
 
 /// The file beside `database` whose name ends in `suffix`.

@@ -1,14 +1,16 @@
 //! Reading what the writer has committed, without being in its way.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 #[cfg(feature = "rmcp")]
 use super::event_rows::Token;
 use super::event_rows::{EventRow, LogKind};
-use super::open::Identity;
+use super::files::{Files, OpenFiles};
 use super::read_only::{self, Access};
+use super::side_files;
 
 /// How long SQLite may wait while another connection recovers the WAL, in
 /// milliseconds. Else a reader waits for nobody.
@@ -33,26 +35,37 @@ const SESSION: &str = "SELECT data, expires_at FROM sdk_sessions
 #[derive(Debug)]
 pub(crate) struct Reader {
     conn: Connection,
-    path: PathBuf,
-    identity: Identity,
+    files: OpenFiles,
 }
 
 impl Reader {
     pub(crate) fn open(path: &Path) -> Result<Self, String> {
-        let identity = Identity::of(path).map_err(|error| error.to_string())?;
-        let conn = read_only::open(path, Access::Shared).map_err(|error| error.to_string())?;
-        conn.pragma_update(None, "busy_timeout", BUSY_TIMEOUT_MS)
-            .map_err(|error| error.to_string())?;
-        Ok(Self {
-            conn,
-            path: path.to_owned(),
-            identity,
-        })
+        let real = fs::canonicalize(path).map_err(|error| error.to_string())?;
+        let files = |real: &Path| Files::at(real).map_err(|error| error.to_string());
+        let replaced = || String::from("the file was replaced, and its writer has not noticed yet");
+        let before = files(&real)?;
+        if side_files::are_foreign(&real) {
+            return Err(replaced());
+        }
+        let connect = || {
+            let conn = read_only::open(&real, Access::Shared)?;
+            conn.pragma_update(None, "busy_timeout", BUSY_TIMEOUT_MS)?;
+            // Opens the side files.
+            conn.pragma_query_value(None, "schema_version", |_| Ok(()))?;
+            Ok(conn)
+        };
+        let conn = connect().map_err(|error: rusqlite::Error| error.to_string())?;
+        let after = files(&real)?;
+        if !before.are_in(after) {
+            return Err(replaced());
+        }
+        let files = OpenFiles::new(path, &real, after);
+        Ok(Self { conn, files })
     }
 
-    /// Whether the path no longer leads to the file that is open.
+    /// Whether the names no longer lead to the files that are open.
     pub(crate) fn is_displaced(&self) -> bool {
-        Identity::of(&self.path).ok() != Some(self.identity)
+        !self.files.are_here()
     }
 
     /// The highest id that was evicted from a log, if there is one.

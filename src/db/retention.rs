@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Result};
 
-use super::group::{self, is_busy};
+use super::group;
 use super::listing::history;
 use super::open::patiently;
 use super::rollup::{self, Width};
@@ -197,19 +197,28 @@ impl Db {
 
     /// Writes the whole file anew, which then keeps track of its pages. Nobody
     /// else can write until that is done.
+    ///
+    /// SQLite takes the write lock itself for this, so the files are compared
+    /// before and, so that nothing of it is copied into another file, after.
     pub(crate) fn rewrite(&self, patience: Duration) -> Result<(), WriteError> {
         let rewrite = || {
+            drop(self.begin(Duration::ZERO)?);
+            self.conn.pragma_update(None, "wal_autocheckpoint", 0)?;
             self.conn
                 .pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-            self.conn.execute_batch("VACUUM")
+            self.conn.execute_batch("VACUUM").map_err(WriteError::Store)
         };
-        patiently(patience, is_busy, rewrite).map_err(WriteError::Store)
+        patiently(patience, WriteError::is_busy, rewrite)?;
+        self.begin(patience).map(drop)
     }
 
     /// Brings the WAL home and cuts it and the file to what is in use, as far
     /// as readers allow.
     pub(crate) fn checkpoint(&self) -> Result<(), WriteError> {
         self.stop_checkpoints();
+        if !self.files.are_here() {
+            return Err(WriteError::Displaced);
+        }
         self.conn
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
             .map_err(WriteError::Store)

@@ -6,13 +6,14 @@
 //! neither an end nor a living writer was killed. Each opening looks for such
 //! runs, and so does every writer while it writes.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Result, Transaction, TransactionBehavior, params};
 use uuid::Uuid;
 
+use super::files::OpenFiles;
 use super::group::count;
+use super::side_files;
 use super::writer_lock::{self, WriterLock};
 use crate::clock;
 
@@ -44,8 +45,7 @@ pub(super) struct Run {
     id: Uuid,
     /// The id as it stands in `writers`.
     name: String,
-    /// With links resolved.
-    database: PathBuf,
+    files: OpenFiles,
     /// Held while the run has a row in `writers`.
     lock: Option<WriterLock>,
     due: Instant,
@@ -53,11 +53,11 @@ pub(super) struct Run {
 
 impl Run {
     /// A run that is not in `writers` yet.
-    pub(super) fn new(id: Uuid, database: PathBuf) -> Self {
+    pub(super) fn new(id: Uuid, files: OpenFiles) -> Self {
         Self {
             id,
             name: id.to_string(),
-            database,
+            files,
             lock: None,
             due: Instant::now(),
         }
@@ -77,24 +77,37 @@ impl Run {
         self.due = Instant::now() + RETRY;
         let mut lock = None;
         if self.lock.is_none() {
-            lock = WriterLock::acquire(&self.database, self.id, patience)
+            lock = WriterLock::acquire(self.files.real(), self.id, patience)
                 .inspect_err(|error| tracing::debug!(%error, "the run is not entered yet"))
                 .ok();
         }
         let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
-        if lock.is_some() {
+        if !self.files.are_here() {
+            // The next group notices too.
+            return Ok(());
+        }
+        if let Some(lock) = &lock {
+            self.note(lock);
             begin(&tx, &self.name)?;
         }
         for id in &self.killed(&tx)? {
             end_killed(&tx, id)?;
         }
         tx.commit()?;
-        writer_lock::sweep(&self.database);
+        writer_lock::sweep(self.files.real());
         self.lock = self.lock.take().or(lock);
         if self.lock.is_some() {
             self.due = Instant::now() + LOOK;
         }
         Ok(())
+    }
+
+    /// Notes which files belong together.
+    fn note(&self, lock: &WriterLock) {
+        let note = side_files::note(self.files.real(), self.files.files());
+        if let Some(Err(error)) = note.map(|note| lock.note(&note)) {
+            tracing::debug!(%error, "the files that belong together are not noted");
+        }
     }
 
     /// Does what [`enter`](Self::enter) does where that is due: the run has no
@@ -138,7 +151,7 @@ impl Run {
             .collect::<Result<Vec<String>>>()?;
         open.retain(|id| {
             let id = id.parse();
-            id.map_or(true, |id| writer_lock::is_free(&self.database, id))
+            id.map_or(true, |id| writer_lock::is_free(self.files.real(), id))
         });
         Ok(open)
     }
@@ -206,6 +219,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::db::files::Files;
     use crate::db::{SCHEMA_VERSION, migrate};
 
     struct File {
@@ -222,7 +236,9 @@ mod tests {
         }
 
         fn run(&self, id: Uuid) -> Run {
-            Run::new(id, self.dir.path().join("mcp.db"))
+            let path = self.dir.path().join("mcp.db");
+            let files = Files::at(&path).unwrap();
+            Run::new(id, OpenFiles::new(&path, &path, files))
         }
 
         fn enter(&self, id: Uuid) -> Run {

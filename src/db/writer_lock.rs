@@ -7,7 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -26,8 +26,8 @@ const SUFFIX: &str = "-lock-";
 #[derive(Debug)]
 pub(super) struct WriterLock {
     path: PathBuf,
-    /// Holds the lock.
-    _file: File,
+    /// Holds the lock, and what the writer notes of its files.
+    file: File,
 }
 
 impl WriterLock {
@@ -42,7 +42,7 @@ impl WriterLock {
         loop {
             let file = open(&path, true).map_err(TryLockError::Error)?;
             match file.try_lock() {
-                Ok(()) if leads_to(&path, &file) => return Ok(Self { path, _file: file }),
+                Ok(()) if leads_to(&path, &file) => return Ok(Self { path, file }),
                 // Another writer removed the file before this one had the lock.
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) if start.elapsed() < patience => {
@@ -51,6 +51,14 @@ impl WriterLock {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Notes which files belong together, for openings to come.
+    pub(super) fn note(&self, text: &str) -> io::Result<()> {
+        let mut file = &self.file;
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(text.as_bytes())
     }
 
     /// Releases the lock and removes its file.
@@ -70,21 +78,9 @@ pub(super) fn is_free(database: &Path, run: Uuid) -> bool {
 
 /// Removes the side files that killed writers left.
 pub(super) fn sweep(database: &Path) {
-    let (Some(directory), Some(name)) = (database.parent(), database.file_name()) else {
-        return;
-    };
-    let mut prefix = OsString::from(name);
-    prefix.push(SUFFIX);
-    let Ok(entries) = fs::read_dir(directory) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        if !is_of_run(&entry.file_name(), &prefix) {
-            continue;
-        }
+    for path in of_all_runs(database) {
         // The lock is held while the file is removed, so that a writer that
         // opens it meanwhile notices in `acquire`.
-        let path = entry.path();
         if let Ok(file) = open(&path, false)
             && file.try_lock().is_ok()
             && leads_to(&path, &file)
@@ -92,6 +88,30 @@ pub(super) fn sweep(database: &Path) {
             remove(&path);
         }
     }
+}
+
+/// Returns what all writers have noted, killed ones included.
+pub(super) fn notes(database: &Path) -> Vec<String> {
+    let notes = of_all_runs(database).into_iter();
+    notes
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .collect()
+}
+
+/// The side files that there are.
+fn of_all_runs(database: &Path) -> Vec<PathBuf> {
+    let (Some(directory), Some(name)) = (database.parent(), database.file_name()) else {
+        return Vec::new();
+    };
+    let mut prefix = OsString::from(name);
+    prefix.push(SUFFIX);
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    let ours = entries
+        .flatten()
+        .filter(|entry| is_of_run(&entry.file_name(), &prefix));
+    ours.map(|entry| entry.path()).collect()
 }
 
 /// Whether a file of this name is one of ours: the prefix, and then a run.

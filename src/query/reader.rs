@@ -12,7 +12,7 @@ use rusqlite::config::DbConfig;
 
 use crate::db::read_only::{self, Access};
 use crate::db::session_ids::SessionIds;
-use crate::db::{brief, inspect};
+use crate::db::{Files, brief, inspect};
 use crate::error::{OpenError, OpenErrorKind, QueryError};
 
 /// How many pages of the file a connection holds, in KiB.
@@ -53,9 +53,11 @@ struct Link {
 struct Stamp {
     length: u64,
     modified: SystemTime,
-    #[cfg(unix)]
-    inode: u64,
+    files: Files,
 }
+
+/// How often to connect again because the file is replaced meanwhile.
+const ATTEMPTS: usize = 5;
 
 impl Reader {
     /// Opens the file at `path`.
@@ -150,7 +152,7 @@ impl Reader {
         let mut link = Link::new(&self.path, &self.real, self.oldest)?;
         match self.link.try_borrow_mut() {
             Ok(mut current) => {
-                let is_other = !link.stamp.is_same_file(current.stamp);
+                let is_other = link.stamp.files.main != current.stamp.files.main;
                 link.replaced = current.replaced + u64::from(is_other);
                 *current = link;
                 Ok(())
@@ -226,15 +228,27 @@ impl Source<'_> {
 }
 
 impl Link {
+    /// Connects until the names lead to the same files before and after.
     fn new(path: &Path, real: &Path, oldest: i64) -> Result<Self, OpenError> {
+        for _ in 0..ATTEMPTS {
+            if let Some(link) = Self::attempt(path, real, oldest)? {
+                return Ok(link);
+            }
+        }
+        let detail = "it was moved, removed or replaced while it was being opened; try again";
+        Err(OpenError::new(OpenErrorKind::Displaced, path, detail))
+    }
+
+    fn attempt(path: &Path, real: &Path, oldest: i64) -> Result<Option<Self>, OpenError> {
         let unreadable = |error| inspect::sqlite(path, "it cannot be read", error);
-        let stamp = Stamp::of(real).map_err(|error| {
+        let unreachable = |error| {
             OpenError::new(OpenErrorKind::Other, path, "it cannot be reached").with_source(error)
-        })?;
+        };
+        let stamp = Stamp::of(real).map_err(unreachable)?;
         if read_only::has_lost_wal(real) {
             return Err(inspect::wal_missing(path, real));
         }
-        let access = match read_only::at_rest(real) {
+        let access = match read_only::is_alone(real) {
             true => Access::AtRest,
             false => Access::Shared,
         };
@@ -258,49 +272,41 @@ impl Link {
             );
             return Err(OpenError::new(OpenErrorKind::OlderVersion, path, detail));
         }
-        Ok(Self {
+        // By now SQLite has opened the side files.
+        let files = Files::at(real).map_err(unreachable)?;
+        if !stamp.files.are_in(files) {
+            return Ok(None);
+        }
+        Ok(Some(Self {
             conn,
             version,
             access,
-            stamp,
+            stamp: Stamp { files, ..stamp },
             replaced: 0,
-        })
+        }))
     }
 
     /// Whether nothing has happened that this connection would not notice.
     fn is_current(&self, real: &Path) -> bool {
         let now = Stamp::of(real);
         match self.access {
-            Access::AtRest => read_only::at_rest(real) && now.is_ok_and(|now| now == self.stamp),
-            // SQLite's locking tells of every change, but not that another file
-            // has taken the place of this one. Until it has, this is the newest.
+            Access::AtRest => read_only::is_alone(real) && now.is_ok_and(|now| now == self.stamp),
+            // SQLite's locking tells of every change, but not that other files
+            // have taken the place of these. Until they have, this is the newest.
             Access::Shared | Access::SharedUntouched => {
-                now.map_or(true, |now| now.length == 0 || now.is_same_file(self.stamp))
+                now.map_or(true, |now| now.length == 0 || now.files == self.stamp.files)
             }
         }
     }
 }
 
 impl Stamp {
-    /// Whether both are of one file. An open file keeps its number to itself.
-    #[cfg(unix)]
-    fn is_same_file(self, other: Self) -> bool {
-        self.inode == other.inode
-    }
-
-    /// An open file cannot be replaced.
-    #[cfg(not(unix))]
-    fn is_same_file(self, _other: Self) -> bool {
-        true
-    }
-
     fn of(real: &Path) -> io::Result<Self> {
         let file = fs::metadata(real)?;
         Ok(Self {
             length: file.len(),
             modified: file.modified()?,
-            #[cfg(unix)]
-            inode: std::os::unix::fs::MetadataExt::ino(&file),
+            files: Files::at(real)?,
         })
     }
 }

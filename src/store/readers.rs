@@ -43,6 +43,12 @@ impl Readers {
         drop(idle);
     }
 
+    /// Closes those that are not in use, so that the writer can leave the file.
+    pub(super) fn let_go(&self) {
+        let idle = self.idle().as_mut().map(std::mem::take);
+        drop(idle);
+    }
+
     fn take(&self) -> Result<Option<Reader>, Refusal> {
         let mut idle = self.idle();
         let idle = idle.as_mut().ok_or(Refusal::Closed)?;
@@ -50,6 +56,9 @@ impl Readers {
     }
 
     fn give_back(&self, reader: Reader) {
+        if reader.is_displaced() {
+            return;
+        }
         if let Some(idle) = &mut *self.idle() {
             idle.push(reader);
         }

@@ -138,6 +138,7 @@ impl Upkeep {
                 self.schedule(start);
             }
             Err(error) if error.is_busy() => self.next = Deadline::after(PUT_OFF),
+            Err(WriteError::Displaced) => self.put_off(),
             Err(error) => {
                 if self.failures.happened(1, Instant::now()).is_some() {
                     tracing::warn!("the store's file cannot be kept to its limits: {error}");

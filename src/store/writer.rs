@@ -21,7 +21,7 @@ use super::trouble::Trouble;
 use super::upkeep::Upkeep;
 use super::{Shared, Stats};
 use crate::clock;
-use crate::db::{Db, Ledger, SessionIdForm, WriteError};
+use crate::db::{Db, Departure, Hindrance, Ledger, SessionIdForm, WriteError};
 use crate::error::{OpenError, chain};
 use crate::event::RequestEvent;
 
@@ -140,7 +140,7 @@ impl Writer {
     fn open_first(&mut self, report: Report) -> bool {
         let mut pause = PAUSE_FIRST;
         loop {
-            let error = match self.connection() {
+            let error = match self.open() {
                 Ok(_) => {
                     self.succeeded();
                     if let Some(report) = report {
@@ -240,23 +240,50 @@ impl Writer {
     }
 
     /// The file, opened if it is not or was moved.
-    fn connection(&mut self) -> Result<&mut Db, OpenError> {
-        if let Some(db) = self.db.take_if(|db| db.is_displaced()) {
-            let path = self.shared.path.display();
-            tracing::warn!(%path, "the store's file was moved or removed, opening its path anew");
-            db.leave(&self.stats.accounts(clock::unix_ms()));
-            self.ledger.forget_rows();
+    fn connection(&mut self) -> Result<&mut Db, Obstacle> {
+        if self.db.as_ref().is_some_and(Db::is_displaced) {
+            self.leave()?;
         }
+        Ok(self.open()?)
+    }
+
+    fn open(&mut self) -> Result<&mut Db, OpenError> {
         match &mut self.db {
             Some(db) => Ok(db),
             empty => Ok(empty.insert(Db::open(&self.shared.path, self.id, self.session_ids)?)),
         }
     }
 
+    /// Closes a file that was moved, removed or replaced. While rows are in its
+    /// WAL alone it stays open, but for a store that shuts down, which leaves the
+    /// WAL behind under another name.
+    fn leave(&mut self) -> Result<(), Obstacle> {
+        let Some(db) = &mut self.db else {
+            return Ok(());
+        };
+        self.shared.readers.let_go();
+        let accounts = self.stats.accounts(clock::unix_ms());
+        match db.leave(Some(&accounts)) {
+            Ok(Departure::Returned) => return Ok(()),
+            Ok(Departure::Ready) => {}
+            Err(hindrance) if hindrance.is_damage() || self.shared.queue.is_closing() => {
+                db.leave_wal_behind().map_err(Hindrance::from)?;
+            }
+            Err(hindrance) => return Err(hindrance.into()),
+        }
+        let path = self.shared.path.display();
+        tracing::warn!(%path, "the store's file was moved or removed, opening its path anew");
+        self.db = None;
+        self.ledger.forget_rows();
+        Ok(())
+    }
+
     /// Lets go of a connection that is of no more use.
     fn failed_with(&mut self, error: WriteError) -> Obstacle {
         if error.is_of_connection() {
-            self.db = None;
+            if let Some(db) = self.db.take() {
+                db.abandon();
+            }
             self.ledger.forget_rows();
         }
         error.into()
@@ -272,13 +299,34 @@ impl Writer {
             tracing::warn!("{lost} events came too late for the store and are lost");
         }
         self.note(refused);
-        let Some(db) = self.db.take() else { return };
+        let Some(db) = &mut self.db else { return };
         let time_left = self.shared.queue.time_left();
         let accounts = self.stats.accounts(clock::unix_ms());
-        if db.is_displaced() {
-            db.leave(&self.stats.accounts(clock::unix_ms()));
-        } else if let Err(error) = db.close(&mut self.ledger, &accounts, time_left) {
-            tracing::warn!("the store could not be closed in order: {error}");
+        let ended = db.end(&mut self.ledger, &accounts, time_left);
+        let closed = match ended {
+            Err(WriteError::Displaced) => self.close_displaced(),
+            ended => ended
+                .map_err(Obstacle::from)
+                .and_then(|()| match self.db.take() {
+                    Some(db) => Ok(db.close()?),
+                    None => Ok(()),
+                }),
+        };
+        if let Err(Obstacle { reason, .. }) = closed {
+            tracing::warn!("the store could not be closed in order: {reason}");
         }
+    }
+
+    /// Leaves a file that was moved. Losses that are in no file yet go into the
+    /// one at the path.
+    fn close_displaced(&mut self) -> Result<(), Obstacle> {
+        self.leave()?;
+        if self.ledger.is_empty() {
+            return Ok(());
+        }
+        let accounts = self.stats.accounts(clock::unix_ms());
+        let mut db = Db::open(&self.shared.path, self.id, self.session_ids)?;
+        db.end(&mut self.ledger, &accounts, Duration::ZERO)?;
+        Ok(db.close()?)
     }
 }

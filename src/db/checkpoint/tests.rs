@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::db::files::Files;
 
 fn file() -> (tempfile::TempDir, Connection, Checkpoints) {
     let dir = tempfile::tempdir().unwrap();
@@ -9,7 +10,8 @@ fn file() -> (tempfile::TempDir, Connection, Checkpoints) {
     conn.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (a)")
         .unwrap();
     conn.pragma_update(None, "synchronous", "NORMAL").unwrap();
-    let checkpoints = Checkpoints::of(&conn, path).unwrap();
+    let files = OpenFiles::new(&path, &path, Files::at(&path).unwrap());
+    let checkpoints = Checkpoints::of(&conn, files).unwrap();
     (dir, conn, checkpoints)
 }
 
@@ -48,7 +50,7 @@ fn the_wal_begins_anew_while_the_writer_goes_on() {
 fn a_reader_that_keeps_the_wal_long_is_not_asked_after_with_each_commit() {
     let (_dir, conn, mut checkpoints) = file();
     write(&conn, 1);
-    let reader = Connection::open(&checkpoints.path).unwrap();
+    let reader = Connection::open(checkpoints.files.real()).unwrap();
     reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();
     write(&conn, 3 * STEP);
     checkpoints.go_on(&conn);
@@ -66,7 +68,7 @@ fn where_the_thread_cannot_open_the_file_the_writer_does_its_work() {
     let (dir, conn, mut checkpoints) = file();
     write(&conn, 1);
     checkpoints.go_on(&conn);
-    fs::rename(&checkpoints.path, dir.path().join("moved")).unwrap();
+    fs::rename(checkpoints.files.real(), dir.path().join("moved")).unwrap();
     until_begun_anew(&conn, &mut checkpoints);
 }
 

@@ -8,7 +8,8 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
+
+use crate::db::files::OpenFiles;
 
 const HEADER: u64 = 32;
 const FRAME_HEADER: u64 = 24;
@@ -24,8 +25,17 @@ pub(super) type Salt = [u8; 8];
 pub(super) struct Wal(File);
 
 impl Wal {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        File::open(path).map(Self)
+    /// Opens the WAL of a connection, unless its name leads elsewhere by now.
+    pub(super) fn open(files: &OpenFiles) -> io::Result<Self> {
+        let elsewhere = || io::Error::from(io::ErrorKind::NotFound);
+        let wal = File::open(files.own_wal().ok_or_else(elsewhere)?)?;
+        // The same before and after, so the same in between.
+        files.own_wal().map(|_| Self(wal)).ok_or_else(elsewhere)
+    }
+
+    /// Whether it has been cut to nothing.
+    pub(super) fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.0.metadata()?.len() == 0)
     }
 
     pub(super) fn salt(&self) -> io::Result<Salt> {
@@ -61,6 +71,7 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
+    use crate::db::files::Files;
 
     #[test]
     fn the_length_is_what_sqlite_says_also_of_a_wal_that_was_begun_anew() {
@@ -70,7 +81,9 @@ mod tests {
             "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (a)",
         )
         .unwrap();
-        let wal = Wal::open(&dir.path().join("file-wal")).unwrap();
+        let path = dir.path().join("file");
+        let files = OpenFiles::new(&path, &path, Files::at(&path).unwrap());
+        let wal = Wal::open(&files).unwrap();
         let first = wal.salt().unwrap();
         // It gets longer, is brought home, and begins anew.
         for rows in [1, 400, 800, 1] {

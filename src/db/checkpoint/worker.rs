@@ -1,6 +1,5 @@
 //! The thread that checkpoints.
 
-use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -11,6 +10,7 @@ use rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
 use rusqlite::{Connection, InterruptHandle, OpenFlags};
 
 use super::checkpoint;
+use crate::db::files::OpenFiles;
 
 const THREAD_NAME: &str = "mcp-store-checkpoint";
 
@@ -32,13 +32,13 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn start(path: PathBuf) -> io::Result<Self> {
+    pub(super) fn start(files: OpenFiles) -> io::Result<Self> {
         let (begin, begun) = channel();
         let (end, ended) = channel();
         let interrupt = Arc::<OnceLock<_>>::default();
         let handle = Arc::clone(&interrupt);
         let thread = thread::Builder::new().name(THREAD_NAME.to_owned());
-        let thread = thread.spawn(move || work(&path, &begun, &end, &handle))?;
+        let thread = thread.spawn(move || work(&files, &begun, &end, &handle))?;
         Ok(Self {
             begin: Some(begin),
             ended,
@@ -93,13 +93,14 @@ impl fmt::Debug for Worker {
 }
 
 fn work(
-    path: &Path,
+    files: &OpenFiles,
     begun: &Receiver<()>,
     end: &Sender<u32>,
     interrupt: &OnceLock<InterruptHandle>,
 ) {
-    let conn = match connect(path) {
-        Ok(conn) => conn,
+    let conn = match connect(files) {
+        Ok(Some(conn)) => conn,
+        Ok(None) => return,
         Err(error) => {
             tracing::debug!(%error, "the thread for checkpoints cannot open the file");
             return;
@@ -113,14 +114,17 @@ fn work(
     }
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+/// `None` if the names lead to other files than the writer's.
+fn connect(files: &OpenFiles) -> rusqlite::Result<Option<Connection>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
+    let conn = Connection::open_with_flags(files.real(), flags)?;
     // Not `busy_timeout`, which needs SQLite 3.44.
     conn.pragma_update(None, "busy_timeout", 0)?;
     // That is for the writer, who leaves last.
     conn.set_db_config(SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    Ok(conn)
+    // Opens the WAL. A checkpoint of other files than the writer's would mix them.
+    conn.pragma_query_value(None, "schema_version", |_| Ok(()))?;
+    Ok(files.are_here().then_some(conn))
 }
 
 /// Each attempt copies what was written during the one before. One that finds

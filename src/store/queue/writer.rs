@@ -158,6 +158,11 @@ impl Queue {
         self.lock().closing.map_or(Duration::ZERO, Deadline::left)
     }
 
+    /// Whether a shutdown has begun.
+    pub(in crate::store) fn is_closing(&self) -> bool {
+        self.lock().closing.is_some()
+    }
+
     /// Whether a shutdown has run out of time.
     pub(in crate::store) fn is_overdue(&self) -> bool {
         self.lock().closing.is_some_and(Deadline::has_passed)

@@ -42,18 +42,24 @@ impl Writer {
         let Some(synchronous) = commands.iter().map(|command| command.synchronous()).max() else {
             return Ok(());
         };
-        let db = self.connection()?;
-        let mut attempt = |undo: Undo| {
-            let mut transaction = db.durable(synchronous)?;
-            for command in commands.iter_mut() {
-                command.apply(&mut transaction, undo)?;
+        loop {
+            let db = self.connection()?;
+            let mut attempt = |undo: Undo| {
+                let mut transaction = db.durable(synchronous)?;
+                for command in commands.iter_mut() {
+                    command.apply(&mut transaction, undo)?;
+                }
+                transaction.commit()
+            };
+            let done = match attempt(Undo::All) {
+                Err(WriteError::Row(_)) => attempt(Undo::Each),
+                done => done,
+            };
+            match done {
+                // The next connection is to the file that is at the path now.
+                Err(WriteError::Displaced) => {}
+                done => return done.map_err(|error| self.failed_with(error)),
             }
-            transaction.commit()
-        };
-        let done = match attempt(Undo::All) {
-            Err(WriteError::Row(_)) => attempt(Undo::Each),
-            done => done,
-        };
-        done.map_err(|error| self.failed_with(error))
+        }
     }
 }

@@ -68,15 +68,21 @@ impl Writer {
     /// The ledger and the accounts change with the file or not at all.
     fn attempt(&mut self, group: &[Chunk], as_of: Range<i64>) -> Result<Written, Obstacle> {
         let shared = Arc::clone(&self.shared);
-        let (stats, mut ledger) = (self.stats, self.ledger.clone());
-        let db = self.connection()?;
-        match commit(db, group, &mut ledger, stats, as_of, &shared.queue) {
-            Ok(written) => {
-                self.ledger = ledger;
-                self.tell(&written.rejected);
-                Ok(written)
+        loop {
+            // To leave a file forgets the ledger's rows in it.
+            self.connection()?;
+            let (stats, mut ledger) = (self.stats, self.ledger.clone());
+            let db = self.connection()?;
+            match commit(db, group, &mut ledger, stats, as_of.clone(), &shared.queue) {
+                Ok(written) => {
+                    self.ledger = ledger;
+                    self.tell(&written.rejected);
+                    return Ok(written);
+                }
+                // The next connection is to the file that is at the path now.
+                Err(WriteError::Displaced) => {}
+                Err(error) => return Err(self.failed_with(error)),
             }
-            Err(error) => Err(self.failed_with(error)),
         }
     }
 

@@ -6,7 +6,7 @@ use super::super::StoreState;
 use super::super::queue::Refused;
 use super::Writer;
 use super::group::Rejected;
-use crate::db::{LossReason, WriteError};
+use crate::db::{Hindrance, LossReason, WriteError};
 use crate::error::{OpenError, OpenErrorKind, chain};
 
 /// Why a group cannot be written now.
@@ -30,6 +30,16 @@ impl From<WriteError> for Obstacle {
         Self {
             reason: error.to_string(),
             is_lock: error.is_busy(),
+        }
+    }
+}
+
+impl From<Hindrance> for Obstacle {
+    fn from(hindrance: Hindrance) -> Self {
+        Self {
+            reason: hindrance.to_string(),
+            // Commands are not worth the wait, which may be long.
+            is_lock: false,
         }
     }
 }

@@ -1,0 +1,250 @@
+//! Leaving a file that was moved, removed or replaced.
+//!
+//! Rows that are committed are never given up for new ones, so the old file
+//! comes first:
+//!
+//! 1. Everything in the WAL is copied into the old file. While another
+//!    connection keeps that from being done, such as a reader with an open
+//!    transaction, this one stays open and the path is not opened.
+//! 2. With the write lock held and the WAL still empty, the names of the side
+//!    files are removed, where they still lead to the files that are open. Other
+//!    writers of ours that have the old file open find that out before their
+//!    next statement, and so add nothing to a WAL without a name.
+//! 3. The connection is closed, and the path can be opened.
+//!
+//! If the resolved name still leads to the old file, as where a symbolic link
+//! was changed, that file is in use as before: it is closed as usual, with its
+//! side files left to SQLite.
+//!
+//! Two things cannot be made safe here. A program that overwrites the file in
+//! place (`cp`, truncation) leaves no trace by which to notice. And a program
+//! other than ours that writes to the old file after its WAL was emptied writes
+//! to a WAL that no longer has a name, so these changes are lost.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use std::{fmt, io, thread};
+
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+
+use super::files::Place;
+use super::open::{Db, keep_wal_on_close};
+use super::{Accounts, group, side_files};
+
+/// How long to try before the caller does other things.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Between two attempts.
+const STEP: Duration = Duration::from_millis(5);
+
+/// What to do with a connection that was to be left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Departure {
+    /// Close it. Nothing is missing from the old file.
+    Ready,
+    /// Go on with it: the names lead to its files again.
+    Returned,
+}
+
+/// Why a file cannot be left yet.
+#[derive(Debug)]
+pub(crate) enum Hindrance {
+    /// Another connection reads the WAL or writes to it.
+    InUse,
+    /// The WAL cannot be copied into the file.
+    Sqlite(rusqlite::Error),
+    /// A name cannot be removed.
+    Name(io::Error),
+}
+
+impl Db {
+    /// Prepares to close a file that was moved, removed or replaced, and ends
+    /// the writer's run in it with these accounts, where that is safe.
+    ///
+    /// Waits a short time for other connections.
+    pub(crate) fn leave(&mut self, accounts: Option<&Accounts>) -> Result<Departure, Hindrance> {
+        self.stop_checkpoints();
+        match self.files.place() {
+            Place::Here => {
+                keep_wal_on_close(&self.conn, false)?;
+                if accounts.is_some() && self.run.is_none() {
+                    // The run has ended, and opening the file begins it again.
+                    return Ok(Departure::Ready);
+                }
+                self.is_displaced.set(false);
+                Ok(Departure::Returned)
+            }
+            Place::Unlinked => {
+                self.end_run(accounts, false)?;
+                Ok(Departure::Ready)
+            }
+            Place::Rebuilt => {
+                // Another program has opened the file with a WAL of its own. To
+                // copy the old one into it now would damage it.
+                keep_wal_on_close(&self.conn, true)?;
+                tracing::warn!(
+                    path = %self.files.real().display(),
+                    "the side files of the store were replaced while it was open; rows that \
+                     were in the removed WAL are lost"
+                );
+                Ok(Departure::Ready)
+            }
+            Place::Stripped | Place::Moved => {
+                // SQLite would remove the side files by name.
+                keep_wal_on_close(&self.conn, true)?;
+                let had_frames = self.has_frames();
+                empty_wal(&self.conn)?;
+                if self.end_run(accounts, had_frames)? {
+                    empty_wal(&self.conn)?;
+                }
+                self.remove_side_files()?;
+                Ok(Departure::Ready)
+            }
+        }
+    }
+
+    /// Gives up on emptying the WAL and renames it, so that nothing applies it
+    /// to the next file. Returns its new name, if it had one.
+    pub(crate) fn leave_wal_behind(&self) -> io::Result<Option<PathBuf>> {
+        // Without the lock another writer of ours may be adding to the WAL. It
+        // has checked the names before, and what it commits is in the orphan.
+        let _lock = hold(&self.conn).ok();
+        if self.files.place() != Place::Moved {
+            return Ok(None);
+        }
+        let orphan = self.files.own_wal().map(side_files::set_wal_aside);
+        let orphan = orphan.transpose()?;
+        self.files.own_shm().map_or(Ok(()), fs::remove_file)?;
+        Ok(orphan)
+    }
+
+    /// Ends the run and returns whether it did. Where the names of the side
+    /// files may have been removed it does not: then the old file may be open
+    /// elsewhere, with another WAL. They are removed only with an empty WAL, to
+    /// which nothing is added after that, so one that `had_frames` has a name.
+    fn end_run(
+        &mut self,
+        accounts: Option<&Accounts>,
+        had_frames: bool,
+    ) -> Result<bool, Hindrance> {
+        let (Some(accounts), Some(run)) = (accounts, &self.run) else {
+            return Ok(false);
+        };
+        let tx = hold(&self.conn)?;
+        let is_named = self.files.own_wal().is_some() && self.files.own_shm().is_some();
+        let is_safe = is_named || had_frames;
+        if is_safe {
+            run.end(&tx, accounts)?;
+            tx.commit()?;
+            if let Some(run) = self.run.take() {
+                run.leave();
+            }
+        }
+        Ok(is_safe)
+    }
+
+    fn has_frames(&self) -> bool {
+        let checkpoints = self.checkpoints.as_ref();
+        checkpoints.is_some_and(|checkpoints| checkpoints.borrow().has_frames())
+    }
+
+    fn remove_side_files(&self) -> Result<(), Hindrance> {
+        let _lock = hold(&self.conn)?;
+        if self.files.place() != Place::Moved {
+            // It came back in this moment. The next attempt sees what to do.
+            return Err(Hindrance::InUse);
+        }
+        let wal = self.files.own_wal();
+        if let Some(wal) = wal
+            && fs::metadata(wal)?.len() > 0
+        {
+            return Err(Hindrance::InUse);
+        }
+        for name in [self.files.own_shm(), wal].into_iter().flatten() {
+            fs::remove_file(name)?;
+        }
+        Ok(())
+    }
+}
+
+/// Copies the WAL into the file and cuts it to nothing.
+fn empty_wal(conn: &Connection) -> Result<(), Hindrance> {
+    let start = Instant::now();
+    loop {
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        // The first column tells whether another connection kept it from being done.
+        let is_busy = match conn.query_row(checkpoint, [], |row| row.get::<_, bool>(0)) {
+            Ok(is_busy) => is_busy,
+            Err(error) if group::is_busy(&error) => true,
+            Err(error) => return Err(error.into()),
+        };
+        if !is_busy {
+            return Ok(());
+        }
+        if start.elapsed() > PATIENCE {
+            return Err(Hindrance::InUse);
+        }
+        thread::sleep(STEP);
+    }
+}
+
+/// Takes the write lock of a file wherever its name leads. Nothing but the end
+/// of a run may be written with it.
+fn hold(conn: &Connection) -> Result<Transaction<'_>, Hindrance> {
+    let start = Instant::now();
+    loop {
+        match Transaction::new_unchecked(conn, TransactionBehavior::Immediate) {
+            Err(error) if group::is_busy(&error) && start.elapsed() < PATIENCE => {
+                thread::sleep(STEP);
+            }
+            held => return Ok(held?),
+        }
+    }
+}
+
+impl Hindrance {
+    /// Whether the old file is damaged, so that waiting is of no use.
+    pub(crate) fn is_damage(&self) -> bool {
+        let code = match self {
+            Self::Sqlite(error) => error.sqlite_error_code(),
+            _ => None,
+        };
+        matches!(
+            code,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        )
+    }
+}
+
+impl From<rusqlite::Error> for Hindrance {
+    fn from(error: rusqlite::Error) -> Self {
+        match group::is_busy(&error) {
+            true => Self::InUse,
+            false => Self::Sqlite(error),
+        }
+    }
+}
+
+impl From<io::Error> for Hindrance {
+    fn from(error: io::Error) -> Self {
+        Self::Name(error)
+    }
+}
+
+impl fmt::Display for Hindrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the file was moved, removed or replaced, and cannot be left yet: committed rows are \
+             still in its WAL, ",
+        )?;
+        match self {
+            Self::InUse => f.write_str(
+                "and another connection, such as a reader with an open transaction, keeps them \
+                 there; end it",
+            ),
+            Self::Sqlite(error) => write!(f, "and copying them into the file fails: {error}"),
+            Self::Name(error) => write!(f, "or its side files cannot be removed: {error}"),
+        }
+    }
+}

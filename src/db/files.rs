@@ -1,0 +1,183 @@
+//! Which files a connection has open, and where their names lead now.
+//!
+//! A database in WAL mode is three files: the main file, `-wal` and `-shm`.
+//! SQLite opens the side files by name, so a connection is right only while all
+//! three names belong together. A program that moves, removes or replaces the
+//! main file leaves the side files of the old file beside the new one:
+//!
+//! - Who opens the new file reads the frames of the old file's WAL into it.
+//! - Two files share one `-shm`. A process that closes its last connection to
+//!   the one drops its POSIX locks on the `-shm` that the other still maps.
+//!   Another process then takes the `-shm` for unused and truncates it, and the
+//!   next access to the mapping is a SIGBUS.
+//!
+//! So each writer compares, once it has the write lock and before it writes,
+//! the files that the names lead to with those that it opened, and leaves
+//! without writing if one differs ([`OpenFiles::place`]). The names of the side
+//! files are removed only under the write lock and with an empty WAL
+//! ([`departure`](super::departure)). Together this means: once the names are
+//! removed, none of our writers adds a frame to the old WAL.
+//!
+//! `metadata` opens nothing. Opening and closing one of the files here would
+//! drop the locks that SQLite holds on it in this process.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use super::read_only::sidecar;
+
+/// Which file a name leads to. Unique while the file exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    #[cfg(unix)]
+    pub(super) device: u64,
+    #[cfg(unix)]
+    pub(super) inode: u64,
+}
+
+impl Identity {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        #[cfg(unix)]
+        return Ok(Self {
+            device: std::os::unix::fs::MetadataExt::dev(&metadata),
+            inode: std::os::unix::fs::MetadataExt::ino(&metadata),
+        });
+        // Elsewhere an open file can be neither moved nor removed.
+        #[cfg(not(unix))]
+        return metadata
+            .is_file()
+            .then_some(Self {})
+            .ok_or(io::ErrorKind::NotFound.into());
+    }
+
+    /// `None` where there is no such file.
+    pub(super) fn if_any(path: &Path) -> io::Result<Option<Self>> {
+        match Self::of(path) {
+            Ok(identity) => Ok(Some(identity)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The files of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Files {
+    pub(crate) main: Identity,
+    pub(super) wal: Option<Identity>,
+    pub(super) shm: Option<Identity>,
+}
+
+impl Files {
+    /// Returns the files that the names of the database at `real` lead to.
+    pub(crate) fn at(real: &Path) -> io::Result<Self> {
+        Ok(Self {
+            main: Identity::of(real)?,
+            wal: Identity::if_any(&sidecar(real, "-wal"))?,
+            shm: Identity::if_any(&sidecar(real, "-shm"))?,
+        })
+    }
+
+    /// Whether every file of `self` is still there in `later`. A side file may
+    /// have been created in between.
+    pub(crate) fn are_in(self, later: Self) -> bool {
+        let is_kept = |before: Option<_>, after| before.is_none() || before == after;
+        self.main == later.main && is_kept(self.wal, later.wal) && is_kept(self.shm, later.shm)
+    }
+}
+
+/// Where the names of an open database lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// To the files that are open.
+    Here,
+    /// The path leads elsewhere, but the resolved name to the open files: a
+    /// symbolic link was changed.
+    Unlinked,
+    /// The main file is in its place, but its side files were removed.
+    Stripped,
+    /// The main file is in its place, but has other side files now.
+    Rebuilt,
+    /// The resolved name leads to another main file or to none.
+    Moved,
+}
+
+/// The files that a connection has open, with their names.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenFiles {
+    /// As it was given.
+    path: PathBuf,
+    /// With links resolved when it was opened.
+    real: PathBuf,
+    wal: PathBuf,
+    shm: PathBuf,
+    files: Files,
+}
+
+impl OpenFiles {
+    /// `files` are those that the connection to `real` has open.
+    pub(super) fn new(path: &Path, real: &Path, files: Files) -> Self {
+        Self {
+            path: path.to_owned(),
+            real: real.to_owned(),
+            wal: sidecar(real, "-wal"),
+            shm: sidecar(real, "-shm"),
+            files,
+        }
+    }
+
+    pub(super) fn real(&self) -> &Path {
+        &self.real
+    }
+
+    pub(super) fn files(&self) -> Files {
+        self.files
+    }
+
+    /// Returns where the names lead now.
+    pub(super) fn place(&self) -> Place {
+        let open = self.files;
+        if Identity::of(&self.real).ok() != Some(open.main) {
+            return Place::Moved;
+        }
+        let (wal, shm) = (self.named_wal(), self.named_shm());
+        if (wal, shm) != (open.wal, open.shm) {
+            return match (wal, shm) {
+                (None, None) => Place::Stripped,
+                _ => Place::Rebuilt,
+            };
+        }
+        let is_same = self.path == self.real || Identity::of(&self.path).ok() == Some(open.main);
+        match is_same {
+            true => Place::Here,
+            false => Place::Unlinked,
+        }
+    }
+
+    /// Whether the names lead to the files that are open.
+    pub(super) fn are_here(&self) -> bool {
+        self.place() == Place::Here
+    }
+
+    /// The name of the WAL, if it leads to the one that is open.
+    pub(super) fn own_wal(&self) -> Option<&Path> {
+        let is_own = self.files.wal.is_some() && self.named_wal() == self.files.wal;
+        is_own.then_some(&self.wal)
+    }
+
+    /// The name of the `-shm` file, if it leads to the one that is open.
+    pub(super) fn own_shm(&self) -> Option<&Path> {
+        let is_own = self.files.shm.is_some() && self.named_shm() == self.files.shm;
+        is_own.then_some(&self.shm)
+    }
+
+    // A name that cannot be looked up leads to none of the open files.
+    fn named_wal(&self) -> Option<Identity> {
+        Identity::of(&self.wal).ok()
+    }
+
+    fn named_shm(&self) -> Option<Identity> {
+        Identity::of(&self.shm).ok()
+    }
+}

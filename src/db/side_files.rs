@@ -1,0 +1,196 @@
+//! Side files that belong to another database file than the one beside them.
+//!
+//! They are there after the main file was moved, removed or replaced and before
+//! its writer noticed, or after that writer was killed. Each writer notes in
+//! the file of its lock which three files belong together ([`note`]); an
+//! opening compares that with what it finds ([`are_foreign`]). A WAL beside a
+//! missing or empty main file belongs to another file in any case: SQLite
+//! would remove it.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::{io, thread};
+
+use super::files::{Files, Identity};
+use super::read_only::sidecar;
+use super::writer_lock;
+use crate::clock;
+
+/// How long to wait for another opening that is at the same step.
+const PATIENCE: Duration = Duration::from_secs(2);
+const STEP: Duration = Duration::from_millis(2);
+
+/// Sets side files of another database aside before `real` is opened: SQLite
+/// would read them into it.
+///
+/// Two openings at once must not set aside the files of each other. So the
+/// directory stays locked until the value is dropped, which is to be after the
+/// main file has its first pages. Where directories have no locks, the openings
+/// of one moment are not kept apart.
+pub(super) fn set_foreign_aside(real: &Path) -> io::Result<Option<File>> {
+    if !are_foreign(real) {
+        return Ok(None);
+    }
+    let lock = lock_directory(real);
+    // Another opening may have done it meanwhile.
+    if are_foreign(real) {
+        let shm = sidecar(real, "-shm");
+        let wal = sidecar(real, "-wal");
+        if_any(fs::remove_file(shm))?;
+        match fs::metadata(&wal) {
+            Ok(file) if file.len() == 0 => if_any(fs::remove_file(&wal))?,
+            Ok(_) => drop(set_wal_aside(&wal)?),
+            Err(_) => {}
+        }
+    }
+    Ok(lock)
+}
+
+/// Whether the side files at the names of `real` are those of another file.
+pub(super) fn are_foreign(real: &Path) -> bool {
+    let wal = Identity::of(&sidecar(real, "-wal")).ok();
+    let shm = Identity::of(&sidecar(real, "-shm")).ok();
+    if wal.is_none() && shm.is_none() {
+        return false;
+    }
+    let Ok(main) = fs::metadata(real) else {
+        return true;
+    };
+    if main.len() == 0 {
+        return true;
+    }
+    let Some(main) = Note::main(real) else {
+        return false;
+    };
+    writer_lock::notes(real)
+        .iter()
+        .filter_map(|text| Note::parse(text))
+        .any(|note| {
+            let is_of_note = |named: Option<_>, noted| named.is_some() && named == noted;
+            note.main != main && (is_of_note(wal, note.wal) || is_of_note(shm, note.shm))
+        })
+}
+
+/// Renames a WAL so that nothing applies it to another file or removes it.
+/// Returns its new name.
+pub(super) fn set_wal_aside(wal: &Path) -> io::Result<PathBuf> {
+    let mut now = clock::unix_ms();
+    let orphan = loop {
+        let orphan = sidecar(wal, &format!(".orphan-{now}"));
+        if !orphan.exists() {
+            break orphan;
+        }
+        now += 1;
+    };
+    fs::rename(wal, &orphan)?;
+    tracing::warn!(
+        wal = %wal.display(),
+        orphan = %orphan.display(),
+        "the database file of this WAL was moved, removed or replaced, so the WAL is renamed; \
+         unless the orphan is empty it holds committed rows that the moved file lacks; to restore \
+         them, rename the orphan to the name of the moved file followed by `-wal` before any \
+         program opens that file, then open it with sqlite3"
+    );
+    Ok(orphan)
+}
+
+/// The same, for a file that is being closed: there is no other attempt.
+pub(super) fn set_wal_aside_unless_empty(wal: &Path) {
+    if fs::metadata(wal).is_ok_and(|file| file.len() > 0)
+        && let Err(error) = set_wal_aside(wal)
+    {
+        tracing::warn!(wal = %wal.display(), "the WAL of a moved file cannot be renamed: {error}");
+    }
+}
+
+/// Returns what a writer notes of the files that it has open.
+#[cfg_attr(not(unix), allow(unused_variables))]
+pub(super) fn note(real: &Path, files: Files) -> Option<String> {
+    #[cfg(unix)]
+    {
+        let (main, wal, shm) = (Note::main(real)?, files.wal?, files.shm?);
+        let text = |it: Identity| format!("{} {}", it.device, it.inode);
+        let (born, main) = (main.born, text(main.identity));
+        Some(format!("{main} {born} {} {}\n", text(wal), text(shm)))
+    }
+    #[cfg(not(unix))]
+    None
+}
+
+/// Which main file two side files belong to.
+#[derive(Debug)]
+struct Note {
+    main: Main,
+    wal: Option<Identity>,
+    shm: Option<Identity>,
+}
+
+/// A main file, also after it was removed: another file may get its number.
+#[derive(Debug, PartialEq)]
+struct Main {
+    identity: Identity,
+    /// When it was created, in nanoseconds; 0 where the file system does not tell.
+    born: u128,
+}
+
+impl Note {
+    fn main(real: &Path) -> Option<Main> {
+        let born = fs::metadata(real).ok()?.created().ok();
+        let born = born.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        Some(Main {
+            identity: Identity::of(real).ok()?,
+            born: born.map_or(0, |at| at.as_nanos()),
+        })
+    }
+
+    #[cfg(unix)]
+    fn parse(text: &str) -> Option<Self> {
+        let numbers: Vec<u128> = text
+            .split_whitespace()
+            .map(|number| number.parse().ok())
+            .collect::<Option<_>>()?;
+        let [main_device, main, born, wal_device, wal, shm_device, shm] = numbers[..] else {
+            return None;
+        };
+        let identity = |device: u128, inode: u128| {
+            Some(Identity {
+                device: device.try_into().ok()?,
+                inode: inode.try_into().ok()?,
+            })
+        };
+        Some(Self {
+            main: Main {
+                identity: identity(main_device, main)?,
+                born,
+            },
+            wal: identity(wal_device, wal),
+            shm: identity(shm_device, shm),
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn parse(_: &str) -> Option<Self> {
+        None
+    }
+}
+
+fn lock_directory(real: &Path) -> Option<File> {
+    let directory = File::open(real.parent()?).ok()?;
+    let start = Instant::now();
+    while directory.try_lock().is_err() {
+        if start.elapsed() > PATIENCE {
+            return None;
+        }
+        thread::sleep(STEP);
+    }
+    Some(directory)
+}
+
+/// Another opening may have been first.
+fn if_any(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
