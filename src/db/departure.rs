@@ -151,7 +151,7 @@ impl Db {
 
     fn remove_side_files(&self) -> Result<(), Hindrance> {
         let _lock = hold(&self.conn)?;
-        if self.files.place() != Place::Moved {
+        if !matches!(self.files.place(), Place::Moved | Place::Stripped) {
             // It came back in this moment. The next attempt sees what to do.
             return Err(Hindrance::InUse);
         }

@@ -79,8 +79,8 @@ impl Files {
         })
     }
 
-    /// Whether every file of `self` is still there in `later`. A side file may
-    /// have been created in between.
+    /// Whether every file of `self` is there in `later`, which may have more side
+    /// files.
     pub(crate) fn are_in(self, later: Self) -> bool {
         let is_kept = |before: Option<_>, after| before.is_none() || before == after;
         self.main == later.main && is_kept(self.wal, later.wal) && is_kept(self.shm, later.shm)
@@ -95,7 +95,8 @@ pub(super) enum Place {
     /// The path leads elsewhere, but the resolved name to the open files: a
     /// symbolic link was changed.
     Unlinked,
-    /// The main file is in its place, but its side files were removed.
+    /// The main file is in its place, but side files of it were removed, and
+    /// there are no others.
     Stripped,
     /// The main file is in its place, but has other side files now.
     Rebuilt,
@@ -143,9 +144,10 @@ impl OpenFiles {
         }
         let (wal, shm) = (self.named_wal(), self.named_shm());
         if (wal, shm) != (open.wal, open.shm) {
-            return match (wal, shm) {
-                (None, None) => Place::Stripped,
-                _ => Place::Rebuilt,
+            let named = Files { wal, shm, ..open };
+            return match named.are_in(open) {
+                true => Place::Stripped,
+                false => Place::Rebuilt,
             };
         }
         let is_same = self.path == self.real || Identity::of(&self.path).ok() == Some(open.main);

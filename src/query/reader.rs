@@ -293,9 +293,9 @@ impl Link {
             Access::AtRest => read_only::is_alone(real) && now.is_ok_and(|now| now == self.stamp),
             // SQLite's locking tells of every change, but not that other files
             // have taken the place of these. Until they have, this is the newest.
-            Access::Shared | Access::SharedUntouched => {
-                now.map_or(true, |now| now.length == 0 || now.files == self.stamp.files)
-            }
+            Access::Shared | Access::SharedUntouched => now.map_or(true, |now| {
+                now.length == 0 || now.files.are_in(self.stamp.files)
+            }),
         }
     }
 }
