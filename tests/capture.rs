@@ -139,6 +139,40 @@ async fn an_error_that_is_the_whole_body_refuses_every_request_of_a_batch() {
 }
 
 #[tokio::test]
+async fn an_http_error_whose_body_is_an_error_of_no_request_has_its_code() {
+    // Python 1.x calls its own errors "server-error".
+    for id in [r#""server-error""#, "0", "null", r#""""#] {
+        for status in [400, 404, 408, 504] {
+            let error = format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32600,"message":"no"}}}}"#
+            );
+            let answer = response(status, "application/json", &error);
+            let row = row(post(CALL), answer).await;
+            assert_eq!(row.outcome(), "error -32600", "{status} {id}");
+            assert_eq!(row.error_msg.as_deref(), Some("no"));
+            assert_eq!(row.bytes_out, Some(error.len() as i64));
+        }
+    }
+    let batch =
+        r#"[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":2,"method":"ping"}]"#;
+    let error = r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"no"}}"#;
+    let answer = response(400, "application/json", format!("{error}\n"));
+    for row in rows(post(batch), answer).await {
+        assert_eq!(row.outcome(), "error -32600");
+        assert_eq!(row.bytes_out, Some(error.len() as i64));
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_another_request_counts_only_where_the_whole_exchange_failed() {
+    let error = r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"no"}}"#;
+    let row_of = async |answer| row(post(CALL), answer).await.outcome();
+    assert_eq!(row_of(json(error)).await, "error no_response");
+    let one_of_several = response(400, "application/json", format!("[{error}]"));
+    assert_eq!(row_of(one_of_several).await, "error");
+}
+
+#[tokio::test]
 async fn an_answer_to_another_id_is_no_answer() {
     for id in [r#""7""#, "8", "null", "7.5"] {
         let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
@@ -525,6 +559,39 @@ async fn a_request_that_the_server_refused_unread_is_known_by_its_mirror_headers
     assert_eq!((row.http_status, row.bytes_in), (Some(401), Some(0)));
     assert_eq!(row.protocol_version.as_deref(), Some("2026-07-28"));
     assert_eq!(recording.store.stats().unidentified, 1);
+}
+
+#[tokio::test]
+async fn a_request_refused_unread_with_a_json_rpc_error_has_its_code_and_text() {
+    use tower::{Layer as _, ServiceExt as _};
+    const REFUSED: &str =
+        r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"too large"}}"#;
+    let named = [
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "tools/call"),
+        ("mcp-name", "echo"),
+    ];
+    for read_late in [false, true] {
+        let (keep, kept) = std::sync::mpsc::channel();
+        let refuse = move |request: http::Request<tower_mcp_store::StoreBody<Script>>| {
+            keep.send(request.into_body()).unwrap();
+            async { Ok::<_, std::convert::Infallible>(response(413, "application/json", REFUSED)) }
+        };
+        let recording = Recording::start();
+        let service = recording.layer().layer(tower::service_fn(refuse));
+        let headers = if read_late { &[][..] } else { &named };
+        let answer = service.oneshot(post_with(headers, CALL)).await.unwrap();
+        answer.into_body().collect().await.unwrap();
+        if read_late {
+            kept.recv().unwrap().collect().await.unwrap();
+        }
+        let row = recording.row();
+        assert_eq!(row.outcome(), "error -32600");
+        assert_eq!(row.error_msg.as_deref(), Some("too large"));
+        assert_eq!(row.http_status, Some(413));
+        assert_eq!(row.bytes_out, Some(REFUSED.len() as i64));
+        assert_eq!(recording.store.stats().unidentified, 0);
+    }
 }
 
 #[tokio::test]

@@ -108,6 +108,187 @@ async fn an_answer_on_a_later_stream_counts_before_the_old_one_is_known_to_be_lo
     assert_eq!(recording.row().outcome(), "ok resumed tool_error");
 }
 
+/// A call whose own exchange is still open, and where its events go.
+async fn open_call(
+    layer: &StoreLayer,
+    body: &str,
+) -> (
+    tokio::sync::mpsc::UnboundedSender<bytes::Bytes>,
+    StoreBody<Script>,
+) {
+    let (events, stream) = live();
+    let service = layer.layer(recording::answering(event_stream(stream)));
+    let answer = service.oneshot(post_with(&SESSION, body)).await.unwrap();
+    let mut answer = answer.into_body();
+    events.send(PRIMING.into()).unwrap();
+    answer.frame().await.unwrap().unwrap();
+    (events, answer)
+}
+
+/// The answer to the call as `answer` has it, as an event.
+fn answer_event(answer: &str) -> String {
+    format!("id: 2/3\ndata: {{\"jsonrpc\":\"2.0\",\"id\":3,{answer}}}\n\n")
+}
+
+const FAILURE: &str = r#""error":{"code":-32603,"message":"boom"}"#;
+
+#[tokio::test]
+async fn a_copy_of_an_answer_leaves_the_call_to_its_own_exchange() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let (events, answer) = open_call(&layer, CALL).await;
+    for _ in 0..2 {
+        exchange(&layer, get("/mcp", &SESSION), event_stream(RESULT))
+            .await
+            .unwrap();
+    }
+    assert!(recording.rows().is_empty(), "its own exchange is open");
+    let own = answer_event(FAILURE);
+    events.send(own.clone().into()).unwrap();
+    drop(events);
+    answer.collect().await.unwrap();
+    let row = recording.row();
+    assert_eq!(row.outcome(), "error -32603");
+    assert_eq!(row.bytes_out, Some((PRIMING.len() + own.len()) as i64));
+}
+
+#[tokio::test]
+async fn a_copy_counts_where_the_own_exchange_ends_without_the_answer() {
+    for end in [
+        Step::Error,
+        Step::Data(": that was all\n\n".into()),
+        Step::Panic,
+    ] {
+        let recording = Recording::start();
+        let layer = recording.layer();
+        let steps = [Step::Data(PRIMING.into()), end.clone()];
+        let service = layer.layer(recording::answering(event_stream(Script::new(steps))));
+        let answer = service.oneshot(post_with(&SESSION, CALL)).await.unwrap();
+        let mut answer = answer.into_body();
+        answer.frame().await.unwrap().unwrap();
+        exchange(&layer, get("/mcp", &SESSION), event_stream(RESULT))
+            .await
+            .unwrap();
+        let _ = tokio::spawn(answer.collect()).await;
+        let row = recording.row();
+        assert_eq!(row.outcome(), "ok resumed tool_error", "{end:?}");
+        assert_eq!((row.bytes_out, row.http_status), (None, Some(200)));
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_overtakes_the_head_makes_no_latency_before_it() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let (go_on, mut may_go_on) = tokio::sync::watch::channel(false);
+    let service = layer.layer(service_fn(move |request: Request<StoreBody<Script>>| {
+        let mut may_go_on = may_go_on.clone();
+        async move {
+            let _ = request.into_body().collect().await;
+            may_go_on.wait_for(|go_on| *go_on).await.unwrap();
+            Ok::<_, Infallible>(event_stream(PRIMING))
+        }
+    }));
+    let mut call = std::pin::pin!(service.oneshot(post_with(&SESSION, CALL)));
+    let waits = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending())).await;
+    assert!(waits, "there is no head yet");
+    exchange(&layer, get("/mcp", &SESSION), event_stream(RESULT))
+        .await
+        .unwrap();
+    go_on.send(true).unwrap();
+    call.await.unwrap().into_body().collect().await.unwrap();
+    let row = recording.row();
+    assert_eq!(row.outcome(), "ok resumed tool_error");
+    assert_eq!(row.http_status, Some(200));
+    assert!(row.ttfb_us.unwrap() <= row.latency_us, "{row:?}");
+}
+
+#[tokio::test]
+async fn an_initialize_that_only_a_copy_answers_begins_its_session() {
+    const HELLO: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"clientInfo":{"name":"c","version":"1"}}}"#;
+    const WELCOME: &str = "data: {\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{\"protocolVersion\":\"2025-11-25\",\"serverInfo\":{\"name\":\"s\",\"version\":\"2\"}}}\n\n";
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let mut answer = event_stream(Script::new([Step::Data(PRIMING.into()), Step::Hang]));
+    let session = SESSION[0];
+    answer
+        .headers_mut()
+        .insert(session.0, session.1.parse().unwrap());
+    let service = layer.layer(recording::answering(answer));
+    let answer = service.oneshot(post_with(&[], HELLO)).await.unwrap();
+    let mut answer = answer.into_body();
+    answer.frame().await.unwrap().unwrap();
+    exchange(&layer, get("/mcp", &SESSION), event_stream(WELCOME))
+        .await
+        .unwrap();
+    drop(answer);
+    assert_eq!(recording.row().outcome(), "ok resumed");
+    let sessions = recording.sessions();
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(sessions[0].server_name.as_deref(), Some("s"));
+    assert_eq!(sessions[0].client_name.as_deref(), Some("c"));
+    assert_eq!(sessions[0].total_calls, 1);
+}
+
+#[tokio::test]
+async fn of_two_calls_with_one_id_each_has_its_own_answer() {
+    // The older waits for its answer elsewhere, the newer is open.
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let older = CALL.replace("slow", "older");
+    exchange(&layer, post_with(&SESSION, older), event_stream(PRIMING))
+        .await
+        .unwrap();
+    let (events, answer) = open_call(&layer, CALL).await;
+    let failure = answer_event(FAILURE);
+    exchange(&layer, get("/mcp", &SESSION), event_stream(failure))
+        .await
+        .unwrap();
+    events.send(answer_event(r#""result":{}"#).into()).unwrap();
+    drop(events);
+    answer.collect().await.unwrap();
+    let rows = recording.rows();
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| (row.tool.as_deref().unwrap(), row.outcome()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("older", "error -32603 resumed".to_owned()),
+            ("slow", "ok".to_owned())
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_copies_that_an_exchange_remembers_are_bounded() {
+    const CALLS: usize = 400;
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let calls = (0..CALLS).map(|id| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#));
+    let batch = format!("[{}]", Vec::from_iter(calls).join(","));
+    let (_events, answer) = open_call(&layer, &batch).await;
+    let copies = (0..CALLS).map(|id| {
+        let text = "x".repeat(400);
+        format!("data: {{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":1,\"message\":\"{text}\"}}}}\n\n")
+    });
+    exchange(
+        &layer,
+        get("/mcp", &SESSION),
+        event_stream(Script::chunks(copies)),
+    )
+    .await
+    .unwrap();
+    recording.store.shutdown(Duration::from_secs(20)).unwrap();
+    drop(answer);
+    let ends: Vec<String> = recording.column_after_shutdown("SELECT end_reason FROM requests");
+    let resumed = ends.iter().filter(|end| *end == "resumed").count();
+    assert_eq!(ends.len(), CALLS);
+    assert!((50..CALLS / 2).contains(&resumed), "{resumed}");
+    assert!(ends.iter().all(|end| end == "resumed" || end == "shutdown"));
+}
+
 #[tokio::test]
 async fn a_replay_is_not_counted_twice() {
     let recording = Recording::start();

@@ -40,6 +40,9 @@ pub(super) struct Call {
     /// What it asks the server about itself.
     pub(super) listing: Option<Box<ListingCall>>,
     pub(super) outcome: Option<Outcome>,
+    /// A copy of the answer, which passed on another stream while the own one was
+    /// still open. It counts only if that ends without the answer.
+    pub(super) copy: Option<Box<AnswerCopy>>,
     /// The client cancelled it, and said why.
     pub(super) cancelled: Option<Box<str>>,
 }
@@ -142,6 +145,7 @@ impl Call {
             client: initialize.then(|| Box::new(ClientInfo::of(message))),
             listing: ListingCall::of(message, recorder),
             outcome: None,
+            copy: None,
             cancelled: None,
         }
     }
@@ -189,6 +193,7 @@ impl Call {
             client: None,
             listing: None,
             outcome: None,
+            copy: None,
             cancelled: None,
         }
     }
@@ -219,6 +224,12 @@ impl Call {
         texts.chain(names).sum::<usize>() + client + listing
     }
 
+    /// Whether it is one that an answer on another stream may be for.
+    pub(super) fn waits_elsewhere(&self, answer: &Answer) -> bool {
+        let has_id = answer.id.is_some() && self.id == answer.id;
+        has_id && self.outcome.is_none() && !self.modern
+    }
+
     pub(super) fn is_listen(&self) -> bool {
         self.method == method::SUBSCRIPTIONS_LISTEN
     }
@@ -237,8 +248,56 @@ pub(super) struct Answer {
     pub(super) found: Option<Box<Found>>,
 }
 
-/// What a result says of the server, for the session that it begins.
+/// What is remembered of a copy of an answer. The listing that it may hold is not:
+/// that would be much to keep for a case so rare.
 #[derive(Debug)]
+pub(super) struct AnswerCopy {
+    pub(super) outcome: Outcome,
+    pub(super) server: Option<Box<ServerInfo>>,
+}
+
+impl AnswerCopy {
+    /// About the bytes of memory that it holds.
+    pub(super) fn size(&self) -> usize {
+        let text = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
+        let server = self.server.as_ref().map_or(0, |server| {
+            size_of::<ServerInfo>() + text(&server.name) + text(&server.version)
+        });
+        let outcome = text(&self.outcome.error_code) + text(&self.outcome.error_msg);
+        size_of::<Self>() + server + outcome
+    }
+}
+
+/// A JSON-RPC error that is the whole body of an HTTP error and names no request of
+/// the exchange: it refuses all of them.
+#[derive(Debug, Clone)]
+pub(super) struct Refusal {
+    outcome: Outcome,
+    /// Length of the message itself.
+    len: u64,
+}
+
+impl Refusal {
+    pub(super) fn of(answer: &Answer) -> Box<Self> {
+        Box::new(Self {
+            outcome: answer.outcome.clone(),
+            len: answer.len,
+        })
+    }
+
+    /// What it makes of a request, but for the latency.
+    pub(super) fn outcome(&self, call: &Call) -> Outcome {
+        let mut outcome = self.outcome.clone();
+        outcome.bytes_out = match call.in_batch {
+            true => BytesOut::Exactly(self.len),
+            false => BytesOut::Body,
+        };
+        outcome
+    }
+}
+
+/// What a result says of the server, for the session that it begins.
+#[derive(Debug, Clone)]
 pub(super) struct ServerInfo {
     pub(super) name: Option<Box<str>>,
     pub(super) version: Option<Box<str>>,

@@ -7,7 +7,7 @@
 
 use http::StatusCode;
 
-use super::call::{BytesOut, Call, Outcome};
+use super::call::{BytesOut, Call, Outcome, Refusal};
 use super::failure::Failure;
 use crate::event::{EndReason, RequestStatus};
 
@@ -46,6 +46,7 @@ pub(super) struct ResponseHead {
     pub(super) resumable: bool,
     /// The beginning of an error body that is plain text.
     pub(super) text: Option<Box<str>>,
+    pub(super) refusal: Option<Box<Refusal>>,
 }
 
 impl ResponseHead {
@@ -59,6 +60,9 @@ pub(super) fn outcome(ending: &Ending, response: Option<&ResponseHead>, call: &C
     use EndReason as End;
     use RequestStatus::{Error, Ok, Timeout};
 
+    if let Some(refusal) = response.and_then(|response| response.refusal.as_ref()) {
+        return answered(call, refusal.outcome(call));
+    }
     if let Some(reason) = &call.cancelled {
         return cancelled(reason);
     }

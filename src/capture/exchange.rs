@@ -7,7 +7,8 @@
 //! event ids can be resumed by a GET, and in the 2024-11-05 transport every
 //! answer comes on the session's GET stream. Such an exchange is detached: it
 //! keeps the requests that wait until the answer passes elsewhere, the client
-//! cancels, the session closes, or the grace time is over.
+//! cancels, the session closes, or the grace time is over. While the HTTP part is
+//! open, what passes elsewhere is remembered at most: servers replay old answers.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,6 +39,15 @@ pub(super) enum Measure {
     /// In an event that ended this many bytes after the last answer's;
     /// `several` answers may share it.
     Event { len: u64, several: bool },
+}
+
+/// What an answer on another stream can do for a request of its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Elsewhere {
+    /// Settle one that is answered nowhere else.
+    Settled,
+    /// The same, or be remembered for one whose own exchange is open.
+    Copied,
 }
 
 /// An exchange, and what it is recorded by: whoever watches a part of it holds
@@ -72,6 +82,8 @@ struct State {
     calls: Calls,
     /// How many of them wait for their answer.
     open: usize,
+    /// What the copies of answers take that are remembered, in bytes.
+    copied: usize,
     known_by: KnownBy,
     /// The request body is compressed and not decoded.
     unreadable: bool,
@@ -196,8 +208,8 @@ impl Exchange {
             Phase::Over(ending) => {
                 let response = state.response.as_ref();
                 for mut call in calls.into_iter().flatten() {
-                    call.in_batch = true;
                     let outcome = self.unanswered(ending, response, &call);
+                    call.in_batch = true;
                     self.emit(recorder, call, outcome, response);
                 }
             }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::call::Answer;
 use super::config::Config;
-use super::exchange::{Calls, Ending, Exchange};
+use super::exchange::{Calls, Elsewhere, Ending, Exchange};
 use super::listing::{Document, Listings};
 use super::open::{OpenExchanges, Slot};
 use super::session::Sessions;
@@ -118,9 +118,15 @@ impl Recorder {
         let Some(id) = answer.id else {
             return;
         };
-        for exchange in self.of_request(session, id) {
-            if exchange.answered_elsewhere(self, answer, document.as_deref_mut(), event_len) {
-                return;
+        // An id may be in use twice. What is answered nowhere else goes first, and
+        // what has waited longest.
+        let exchanges = self.of_request(session, id);
+        for way in [Elsewhere::Settled, Elsewhere::Copied] {
+            for exchange in exchanges.iter().rev() {
+                let document = document.as_deref_mut();
+                if exchange.answered_elsewhere(self, answer, way, document, event_len) {
+                    return;
+                }
             }
         }
     }

@@ -5,16 +5,21 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use http::{StatusCode, response};
 
-use super::super::call::{Answer, BytesOut, Call, CallSession, Outcome, ServerInfo};
+use super::super::call::{
+    Answer, AnswerCopy, BytesOut, Call, CallSession, Outcome, Refusal, ServerInfo,
+};
 use super::super::ending::{self, ResponseHead};
 use super::super::head::{self, NamedSession};
 use super::super::headers::{Headers, Media};
 use super::super::listing::Document;
 use super::super::recorder::Recorder;
 use super::super::session::{ClientInfo, Known};
-use super::{Exchange, KnownBy, Measure, State, add};
+use super::{Elsewhere, Exchange, KnownBy, Measure, Phase, State, add};
 use crate::event::{EndReason, RequestStatus, SessionSource, StoreEvent};
 use crate::wire::Memory;
+
+/// How much of the copies of answers one exchange remembers, in bytes.
+const COPIED_BYTES: usize = 64 * 1024;
 
 impl Exchange {
     /// The response head came; gives the memory to read the body with.
@@ -39,6 +44,7 @@ impl Exchange {
             event_stream: headers.media() == Media::EventStream,
             resumable: false,
             text: None,
+            refusal: None,
         });
         std::mem::take(&mut state.memory)
     }
@@ -167,32 +173,49 @@ impl Exchange {
                 break;
             }
         }
+        // Servers give such an error an id of their own (Python 1.x "server-error"),
+        // or answer before the requests are known.
+        if let (false, Measure::Json { alone: true }, RequestStatus::Error, Some(response)) =
+            (matched, measure, answer.outcome.status, response)
+            && response.is_error()
+        {
+            response.refusal = Some(Refusal::of(answer));
+        }
         matched
     }
 
     /// The answer to a request passed on a GET stream of its session; whether
-    /// the request is one of this exchange.
+    /// the request is one of this exchange, and waits for an answer in this way.
     ///
-    /// That may be while the exchange is still open: the server may have failed
-    /// to notice that the client left, or be about to say 202.
+    /// While the exchange is open, it can still answer the request itself: what
+    /// passed may be the replay of an older answer. So that is remembered at most.
+    /// (In 2024-11-05 every answer comes on the GET stream, and the server may be
+    /// about to say 202.)
     pub(in super::super) fn answered_elsewhere(
         &self,
         recorder: &Recorder,
         answer: &Answer,
+        way: Elsewhere,
         document: Option<&mut Document>,
         event_len: u64,
     ) -> bool {
         let mut state = self.state();
+        let may_answer = matches!(state.phase, Phase::Open) && !self.is_by_query();
+        match (may_answer, way) {
+            (true, Elsewhere::Copied) => return self.copied(&mut state, answer),
+            (true, Elsewhere::Settled) => return false,
+            (false, _) => {}
+        }
         let State {
             calls,
             open,
             response,
             ..
         } = &mut *state;
-        let waits = |call: &Call| call.outcome.is_none() && call.id == answer.id && !call.modern;
+        let waits = |call: &Call| call.waits_elsewhere(answer);
         let mut waiting = calls
             .iter_mut()
-            .filter(|slot| answer.id.is_some() && slot.as_ref().is_some_and(waits));
+            .filter(|slot| slot.as_ref().is_some_and(waits));
         let Some((slot, mut call)) = waiting
             .next()
             .and_then(|slot| slot.take().map(|call| (slot, call)))
@@ -218,6 +241,50 @@ impl Exchange {
         self.emit(recorder, call, outcome, response.as_ref());
         self.close_if_settled(recorder, &mut state);
         true
+    }
+
+    /// Remembers a copy of the answer to a request; whether there was one to be
+    /// remembered.
+    fn copied(&self, state: &mut State, answer: &Answer) -> bool {
+        let State { calls, copied, .. } = state;
+        let mut waiting = calls.iter_mut().flatten();
+        let waits = |call: &&mut Call| call.waits_elsewhere(answer) && call.copy.is_none();
+        let Some(call) = waiting.find(waits) else {
+            return false;
+        };
+        let mut outcome = answer.outcome.clone();
+        outcome.latency_us = self.elapsed_us();
+        let copy = AnswerCopy {
+            outcome,
+            server: answer.server.clone(),
+        };
+        *copied += copy.size();
+        if *copied <= COPIED_BYTES {
+            call.copy = Some(Box::new(copy));
+        }
+        true
+    }
+
+    /// What the copy of an answer makes of its request, whose exchange has ended
+    /// without one.
+    pub(super) fn outcome_of_copy(
+        &self,
+        recorder: &Recorder,
+        call: &mut Call,
+        copy: AnswerCopy,
+        response: Option<&ResponseHead>,
+    ) -> Outcome {
+        let AnswerCopy {
+            mut outcome,
+            server,
+        } = copy;
+        // The copy may have overtaken the head.
+        let ttfb_us = response.map_or(0, |response| response.ttfb_us);
+        outcome.latency_us = outcome.latency_us.max(ttfb_us);
+        let mut outcome = ending::answered(call, outcome);
+        outcome.end_reason = Some(EndReason::Resumed);
+        self.begin_session(recorder, call, &outcome, server.as_deref());
+        outcome
     }
 
     /// What an answer makes of its request; begins the session that it opens,

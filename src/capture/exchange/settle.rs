@@ -52,12 +52,13 @@ impl Exchange {
             let Some(mut call) = slot.take() else {
                 continue;
             };
-            let outcome = match call.outcome.take() {
-                Some(outcome) => outcome,
-                None if elsewhere && *session_over => {
+            let outcome = match (call.outcome.take(), call.copy.take()) {
+                (Some(outcome), _) => outcome,
+                (None, Some(copy)) => self.outcome_of_copy(recorder, &mut call, *copy, response),
+                (None, None) if elsewhere && *session_over => {
                     self.unanswered(&self.given_up(&ending), response, &call)
                 }
-                None => self.unanswered(&ending, response, &call),
+                (None, None) => self.unanswered(&ending, response, &call),
             };
             self.emit(recorder, call, outcome, response);
         }
@@ -159,7 +160,8 @@ impl Exchange {
         let CallSession::Named(session) = &call.session else {
             return false;
         };
-        let waits = call.outcome.is_none() && call.cancelled.is_none() && !call.modern;
+        let answered = call.outcome.is_some() || call.copy.is_some();
+        let waits = !answered && call.cancelled.is_none() && !call.modern;
         let resumable = response.event_stream && response.resumable && !response.opaque;
         waits && (session.by_query || resumable)
     }
