@@ -276,44 +276,4 @@ fn not_received(failure: RequestFailure) -> Response<ForwardBody> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use bytes::Bytes;
-    use http::{Request, StatusCode};
-    use http_body_util::{BodyExt, Empty};
-    use tokio::net::TcpListener;
-    use tower_service::Service;
-
-    use super::{Forward, LIMITS, Limits, Upstream, connect};
-
-    #[test]
-    fn the_service_and_its_future_can_be_sent_and_cloned() {
-        fn service<S: Service<Request<Empty<Bytes>>, Future: Send> + Clone + Send + Sync>() {}
-        service::<Forward>();
-    }
-
-    /// The system accepts the connection, and nobody shakes hands.
-    #[tokio::test]
-    async fn a_stuck_handshake_is_a_504_after_the_connect_timeout() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://{}", listener.local_addr().unwrap());
-        let limits = Limits {
-            connect: Duration::from_millis(50),
-            ..LIMITS
-        };
-        let upstream = Upstream::parse(&url).unwrap();
-        let tls = connect::tls_config(true).unwrap();
-        let mut forward = Forward::build(upstream, tls, limits);
-
-        let response = forward
-            .call(Request::new(Empty::<Bytes>::new()))
-            .await
-            .unwrap();
-
-        assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
-        let text = response.into_body().collect().await.unwrap().to_bytes();
-        let expected = format!("cannot connect to {url}: no connection within 50ms");
-        assert_eq!(text, expected);
-    }
-}
+mod tests;

@@ -44,12 +44,22 @@ fn certificates() -> (String, ServerConfig) {
     (authority_pem, config)
 }
 
-/// Tells in its answer which version of HTTP it was asked in, and for which host.
+/// Tells in its answer which version of HTTP it was asked in, for which host, and with which
+/// `TE` and `Connection`.
 async fn serve(config: ServerConfig) -> String {
     async fn describe(version: Version, request: Request<Body>) -> String {
+        let field = |name| {
+            request
+                .headers()
+                .get(name)
+                .map_or(b"-".as_slice(), |value| value.as_bytes())
+        };
+        let (te, connection) = (field("te"), field("connection"));
         format!(
-            "{version:?} {}",
-            request.uri().authority().map_or("", |host| host.as_str())
+            "{version:?} {} te={} connection={}",
+            request.uri().authority().map_or("", |host| host.as_str()),
+            String::from_utf8_lossy(te),
+            String::from_utf8_lossy(connection),
         )
     }
     let app = Router::new().route("/mcp", get(describe));
@@ -71,17 +81,22 @@ async fn serve(config: ServerConfig) -> String {
     format!("https://{addr}")
 }
 
-/// The client's part: asks the upstream through the proxy and prints the answer.
+/// The client's part: asks the upstream twice through the proxy and prints the answers.
 async fn ask(url: &str) {
-    // Any request in: even one that came by another version goes out by the upstream's.
-    let request = Request::get("/mcp")
-        .version(Version::HTTP_10)
-        .body(Body::empty())
-        .unwrap();
-    let response = Forward::new(url).unwrap().call(request).await.unwrap();
-    let status = response.status();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    println!("{status}: {}", String::from_utf8_lossy(&body));
+    let mut forward = Forward::new(url).unwrap();
+    for nth in ["first", "second"] {
+        // Any request in: even one that came by another version goes out by the upstream's.
+        let request = Request::get("/mcp")
+            .version(Version::HTTP_10)
+            .header("te", "gzip, trailers")
+            .header("connection", "te")
+            .body(Body::empty())
+            .unwrap();
+        let response = forward.call(request).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        println!("{nth}: {status}: {}", String::from_utf8_lossy(&body));
+    }
 }
 
 async fn ask_in_a_child(test: &str, url: &str, authority: &str) -> Output {
@@ -112,10 +127,30 @@ async fn an_https_upstream_is_trusted_by_ssl_cert_file_and_asked_by_http_2() {
 
     let stdout = String::from_utf8_lossy(&output.stdout);
     let host = url.trim_start_matches("https://");
-    assert!(
-        stdout.contains(&format!("200 OK: HTTP/2.0 {host}")),
-        "{output:?}"
-    );
+    // The version is not known before the first request.
+    for (nth, te) in [("first", "-"), ("second", "trailers")] {
+        let expected = format!("{nth}: 200 OK: HTTP/2.0 {host} te={te} connection=-\n");
+        assert!(stdout.contains(&expected), "{output:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_https_upstream_without_http_2_gets_te_with_connection() {
+    if let Ok(url) = std::env::var(UPSTREAM) {
+        return ask(&url).await;
+    }
+    let (authority, mut config) = certificates();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let url = serve(config).await;
+    let test = "tls::an_https_upstream_without_http_2_gets_te_with_connection";
+
+    let output = ask_in_a_child(test, &format!("{url}/mcp"), &authority).await;
+
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    for nth in ["first", "second"] {
+        let expected = format!("{nth}: 200 OK: HTTP/1.1  te=trailers connection=te\n");
+        assert!(stdout.contains(&expected), "{output:?}");
+    }
 }
 
 #[tokio::test]
