@@ -110,8 +110,7 @@ impl<B: Body<Data = Bytes>> Body for StoreBody<B> {
                     tap.data(data);
                 }
                 match &frame {
-                    // A request whose body failed was never received whole.
-                    Some(Err(_)) => {}
+                    Some(Err(_)) => tap.fail(),
                     _ if ended => tap.end(),
                     _ => {}
                 }

@@ -230,6 +230,11 @@ impl Call {
         has_id && self.outcome.is_none() && !self.modern
     }
 
+    /// Whether only a header names it: no answer can be matched with it.
+    pub(super) fn is_unread(&self) -> bool {
+        self.id.is_none()
+    }
+
     pub(super) fn is_listen(&self) -> bool {
         self.method == method::SUBSCRIPTIONS_LISTEN
     }

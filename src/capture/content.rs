@@ -7,6 +7,7 @@ use super::decode::Decoder;
 use super::headers::Headers;
 #[cfg(feature = "decompression")]
 use super::headers::Media;
+use crate::wire;
 
 /// A body whose bytes can be read.
 pub(super) enum Content {
@@ -15,11 +16,16 @@ pub(super) enum Content {
     /// It is compressed.
     #[cfg(feature = "decompression")]
     Encoded(Box<Decoder>),
+    /// Its headers name a coding, and its first byte tells whether it is in it.
+    /// Most servers ignore the header and read the JSON.
+    Claimed(Result<Box<Content>, Undecodable>),
+    /// Its characters are written as others.
+    Unreadable,
 }
 
 /// A body, or the rest of one, is in a coding that is not decoded here, broken,
 /// or decodes to more than is worth it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Undecodable;
 
 impl Content {
@@ -42,6 +48,31 @@ impl Content {
         }
     }
 
+    /// How to read a request body with these headers.
+    pub(super) fn of_request(headers: &Headers<'_>) -> Self {
+        if headers.is_utf_7() {
+            return Self::Unreadable;
+        }
+        match Self::of(headers) {
+            Ok(Self::Plain) => Self::Plain,
+            content => Self::Claimed(content.map(Box::new)),
+        }
+    }
+
+    /// Whether a body read this way may begin with a byte that JSON begins with.
+    #[cfg(feature = "decompression")]
+    fn may_begin_like_json(&self, first: u8) -> bool {
+        match self {
+            Self::Encoded(decoder) => decoder.may_begin_like_json(first),
+            _ => true,
+        }
+    }
+
+    #[cfg(not(feature = "decompression"))]
+    fn may_begin_like_json(&self, _: u8) -> bool {
+        true
+    }
+
     /// Hands what the next bytes of the body say to `sink`, until it has enough.
     pub(super) fn read(
         &mut self,
@@ -52,6 +83,20 @@ impl Content {
             Self::Plain => Ok(sink(bytes)),
             #[cfg(feature = "decompression")]
             Self::Encoded(decoder) => decoder.read(bytes, sink),
+            Self::Unreadable if bytes.is_empty() => Ok(ControlFlow::Continue(())),
+            Self::Unreadable => Err(Undecodable),
+            Self::Claimed(content) => {
+                let Some(&first) = bytes.first() else {
+                    return Ok(ControlFlow::Continue(()));
+                };
+                let like_json = wire::begins_json(first);
+                *self = match std::mem::replace(content, Err(Undecodable)) {
+                    Ok(content) if !like_json || content.may_begin_like_json(first) => *content,
+                    Err(Undecodable) if !like_json => return Err(Undecodable),
+                    _ => Self::Plain,
+                };
+                self.read(bytes, sink)
+            }
         }
     }
 }

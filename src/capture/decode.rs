@@ -135,6 +135,13 @@ impl Decoder {
         })
     }
 
+    /// Whether a body in this coding may begin with a byte that JSON begins
+    /// with. In brotli it may with all but these two; in the other codings no
+    /// encoder begins so.
+    pub(super) fn may_begin_like_json(&self, first: u8) -> bool {
+        matches!(self.coding, Coding::Brotli) && !matches!(first, b'{' | 0xef)
+    }
+
     /// Decodes on, until `sink` has enough or nothing can follow.
     pub(super) fn read(
         &mut self,

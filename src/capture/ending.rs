@@ -93,7 +93,7 @@ pub(super) fn outcome(ending: &Ending, response: Option<&ResponseHead>, call: &C
         Ending::Dropped if call.modern => Outcome::new(Error, Some(End::Cancelled)),
         Ending::Dropped => Outcome::new(Error, Some(End::ClientGone)),
         Ending::Complete => match response {
-            Some(response) if response.opaque => {
+            Some(response) if response.opaque || call.is_unread() => {
                 let mut outcome = Outcome::new(Ok, Some(End::Opaque));
                 outcome.bytes_out = opaque_bytes(response);
                 outcome

@@ -85,8 +85,8 @@ struct State {
     /// What the copies of answers take that are remembered, in bytes.
     copied: usize,
     known_by: KnownBy,
-    /// The request body is compressed and not decoded.
-    unreadable: bool,
+    /// How far the request body was read while nothing is known by it.
+    unread: Unread,
     response: Option<ResponseHead>,
     phase: Phase,
     /// The session is over, perhaps since before the request: no answer comes on a
@@ -109,6 +109,20 @@ enum KnownBy {
     Headers,
     /// Nothing, and that was counted.
     Nobody,
+}
+
+/// Why a request body tells nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It was not read to its end.
+    #[default]
+    Rest,
+    /// It is in a coding that is not decoded.
+    Undecodable,
+    /// It ended, and no JSON value was closed in it.
+    Unclosed,
+    /// It failed: nobody received it whole.
+    Broken,
 }
 
 #[derive(Default)]
@@ -216,9 +230,9 @@ impl Exchange {
         }
     }
 
-    /// The request body cannot be read.
-    pub(super) fn unreadable(&self) {
-        self.state().unreadable = true;
+    /// The request body does not tell which requests it holds.
+    pub(super) fn unread(&self, why: Unread) {
+        self.state().unread = why;
     }
 
     /// A notification of the client's: it may cancel an earlier request of its

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{Uri, request};
 
-use super::headers::{self, Headers, Media, Principal, owned_bytes};
+use super::headers::{self, Headers, Principal, owned_bytes};
 use super::mirror::Mirror;
 use super::recorder::Recorder;
 use super::session::{self, Known, NAME_CHARS};
@@ -37,7 +37,7 @@ pub(super) struct RequestHead {
     /// Tells paths apart; see [`Sessions::hash_path`](super::session::Sessions::hash_path).
     pub(super) path: u64,
     pub(super) mirror: Mirror,
-    /// Whether the body may be JSON, going by its media type.
+    /// Whether the body may be JSON, going by the headers.
     pub(super) may_be_json: bool,
 }
 
@@ -106,7 +106,7 @@ impl RequestHead {
                 .and_then(|value| TraceId::from_traceparent(value.as_bytes())),
             path: sessions.hash_path(&head.uri),
             mirror: Mirror::of(headers),
-            may_be_json: matches!(headers.media(), Media::Json | Media::Unnamed),
+            may_be_json: headers.may_be_json() || headers.speak_of_mcp(),
         }
     }
 

@@ -81,6 +81,28 @@ impl<'a> Headers<'a> {
         }
     }
 
+    /// Whether a server may take the body for JSON by its media type: some
+    /// servers look only at how it begins.
+    pub(super) fn may_be_json(&self) -> bool {
+        let json = b"application/json";
+        self.content_type.is_none_or(|name| {
+            let beginning = name.as_bytes().get(..json.len());
+            beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(json))
+        })
+    }
+
+    /// Whether there is a header that only MCP has.
+    pub(super) fn speak_of_mcp(&self) -> bool {
+        self.session_id.is_some() || self.protocol_version.is_some() || self.method.is_some()
+    }
+
+    /// Whether the body is in UTF-7, the one encoding that Express decodes in
+    /// which the bytes of JSON may be those of other characters.
+    pub(super) fn is_utf_7(&self) -> bool {
+        let name = self.content_type.map_or(&b""[..], HeaderValue::as_bytes);
+        name != b"application/json" && names_utf_7(name)
+    }
+
     /// Whether a coding may have been applied to the body.
     pub(super) fn is_encoded(&self) -> bool {
         self.content_encoding.is_some()
@@ -212,6 +234,21 @@ impl Media {
             Self::Other
         }
     }
+}
+
+/// Whether a media type has a `charset` of UTF-7. Only letters and digits of
+/// the name count, as for the library that Express decodes with.
+#[cold]
+fn names_utf_7(media: &[u8]) -> bool {
+    let mut parameters = media.split(|b| *b == b';').skip(1);
+    parameters.any(|parameter| {
+        let mut halves = parameter.splitn(2, |b| *b == b'=');
+        let name = halves.next().unwrap_or_default().trim_ascii();
+        let value = halves.next().unwrap_or_default().iter();
+        let letters = value.filter(|b| b.is_ascii_alphanumeric());
+        let letters = letters.map(u8::to_ascii_lowercase).take(4);
+        name.eq_ignore_ascii_case(b"charset") && letters.eq(*b"utf7")
+    })
 }
 
 /// Text of a header; bytes that are no UTF-8 become U+FFFD.

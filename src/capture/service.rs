@@ -69,7 +69,7 @@ where
             return ResponseFuture::new(self.inner.call(request), watch.map(Awaited::Stream));
         }
         let headers = Headers::of(&head.headers);
-        let content = Content::of(&headers);
+        let content = Content::of_request(&headers);
         let exchange = Exchange::begin(&self.recorder, &head, &headers);
         if self.recorder.config.request_id_extension {
             head.extensions

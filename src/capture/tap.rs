@@ -13,7 +13,7 @@ use http::response;
 
 use super::call::{Answer, Call};
 use super::content::{Content, Undecodable};
-use super::exchange::{Calls, Ending, Measure, Watched};
+use super::exchange::{Calls, Ending, Measure, Unread, Watched};
 use super::failure::ERROR_TEXT;
 use super::headers::{self, Headers, Media};
 use super::listing::{Document, Stale};
@@ -46,17 +46,14 @@ pub(super) struct RequestTap {
 }
 
 impl RequestTap {
-    pub(super) fn new(watched: Watched, content: Result<Content, Undecodable>) -> Self {
-        if content.is_err() {
-            watched.exchange.unreadable();
-        }
+    pub(super) fn new(watched: Watched, content: Content) -> Self {
         Self {
             watched,
             scanner: Scanner::new(),
             calls: Vec::new(),
             bytes: 0,
             notifications: 0,
-            content: content.ok(),
+            content: Some(content),
         }
     }
 
@@ -116,15 +113,26 @@ impl RequestTap {
             exchange.requested(recorder, calls, scanner.take_memory());
         } else if let Err(Undecodable) = read {
             *content = None;
-            exchange.unreadable();
+            exchange.unread(Unread::Undecodable);
         }
     }
 
     /// The body is over.
     pub(super) fn end(&mut self) {
+        if self.content.take().is_none() {
+            return;
+        }
+        let Watched { recorder, exchange } = &self.watched;
+        match self.scanner.state() {
+            ScanState::Empty => exchange.requested(recorder, Calls::new(), Memory::default()),
+            _ => exchange.unread(Unread::Unclosed),
+        }
+    }
+
+    /// The body failed: what came of it is no request.
+    pub(super) fn fail(&mut self) {
         if self.content.take().is_some() {
-            let Watched { recorder, exchange } = &self.watched;
-            exchange.requested(recorder, Calls::new(), Memory::default());
+            self.watched.exchange.unread(Unread::Broken);
         }
     }
 }

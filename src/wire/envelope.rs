@@ -75,6 +75,8 @@ pub(super) enum Shape {
     String,
     Object,
     Array,
+    /// A literal that is no JSON.
+    Unknown,
 }
 
 impl Message {

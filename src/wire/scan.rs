@@ -7,6 +7,7 @@
 use super::draft::Draft;
 use super::envelope::{Message, Shape};
 use super::skip::Skip;
+use super::space::{Preamble, is_space};
 use super::swar::plain_text;
 use super::token;
 use super::tree::{Field, LONGEST_KEY, Want};
@@ -24,6 +25,7 @@ pub(crate) struct Scanner {
     /// Bytes fed before the current chunk.
     offset: u64,
     step: Step,
+    preamble: Preamble,
     batch: bool,
     /// The watched object that is open; none outside the messages.
     object: Option<Field>,
@@ -46,9 +48,10 @@ pub(crate) enum ScanState {
     Empty,
     /// The object or array goes on.
     Open,
-    /// The object or array is closed; what follows is ignored.
+    /// The object or array is closed, or the value is neither and holds no
+    /// message; what follows is ignored.
     Closed,
-    /// No object or array, or broken where it is read strictly; what follows is ignored.
+    /// No JSON, or broken where it is read strictly; what follows is ignored.
     Invalid,
 }
 
@@ -57,6 +60,8 @@ pub(crate) enum ScanState {
 enum Step {
     /// The document's first.
     Start,
+    /// In a character before the document that is no white space of JSON.
+    Preamble,
     /// After `{` or `[`: a member or the end.
     First,
     /// After `,`: a member.
@@ -86,6 +91,7 @@ impl Scanner {
         Self {
             offset: 0,
             step: Step::Start,
+            preamble: Preamble::default(),
             batch: false,
             object: None,
             member: None,
@@ -114,6 +120,7 @@ impl Scanner {
     pub(crate) fn reset(&mut self) {
         self.offset = 0;
         self.step = Step::Start;
+        self.preamble = Preamble::default();
         self.batch = false;
         self.object = None;
         self.member = None;
@@ -151,6 +158,10 @@ impl Scanner {
                     None => rest.len(),
                 },
                 Step::Closed | Step::Invalid => rest.len(),
+                Step::Preamble => {
+                    self.step = self.preamble(rest[0]);
+                    1
+                }
                 _ if is_space(rest[0]) => 1,
                 _ => self.punctuation(rest, self.offset + at as u64, sink),
             };
@@ -177,6 +188,9 @@ impl Scanner {
                 self.batch = true;
                 Step::First
             }
+            // A string, number or literal holds no message.
+            (Step::Start, b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n', _) => Step::Closed,
+            (Step::Start, ..) => self.preamble(byte),
             (Step::First | Step::Next, b'"', Some(object)) => {
                 return self.key(object, &bytes[1..]);
             }
@@ -208,6 +222,16 @@ impl Scanner {
             _ => Step::Invalid,
         };
         1
+    }
+
+    /// Reads a byte before the document that is no white space of JSON.
+    #[cold]
+    fn preamble(&mut self, byte: u8) -> Step {
+        match self.preamble.skip(byte) {
+            Some(true) => Step::Start,
+            Some(false) => Step::Preamble,
+            None => Step::Invalid,
+        }
     }
 
     /// A key of `object`, after its quote. Returns how much was read, quote included.
@@ -359,22 +383,25 @@ impl Scanner {
             self.draft.push(&mut self.message.text, &bytes[..len]);
         }
         if end.is_some() {
-            self.step = if kept { self.classify() } else { Step::After };
+            if kept {
+                self.classify();
+            }
+            self.step = Step::After;
         }
         len
     }
 
     /// The literal is whole.
-    fn classify(&mut self) -> Step {
+    fn classify(&mut self) {
         let literal = &self.message.text[self.draft.start()..];
         let shape = match shape_of(literal) {
             Some(shape) => shape,
             // Not all of a very long number is there to be checked.
             None if self.draft.overflows() => Shape::Number,
-            None => return Step::Invalid,
+            // Python reads `NaN` and `Infinity`, and the message around them.
+            None => Shape::Unknown,
         };
         self.keep(shape);
-        Step::After
     }
 
     /// A value that lies whole in the chunk: most are so short and plain that
@@ -451,10 +478,6 @@ fn shape_of(literal: &[u8]) -> Option<Shape> {
         b"false" => Some(Shape::False),
         number => token::is_number(number).then_some(Shape::Number),
     }
-}
-
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }
 
 #[cfg(test)]

@@ -345,15 +345,18 @@ impl Recording {
         }
     }
 
-    /// The rows that one run of the plan makes.
-    fn run(&mut self, plan: &Plan<'_>, cut: Cut) -> Vec<RequestEvent> {
+    /// The rows that one run of the plan makes, and how many requests it
+    /// counts as unidentified.
+    fn run(&mut self, plan: &Plan<'_>, cut: Cut) -> (Vec<RequestEvent>, u64) {
         self.inputs += 1;
+        let before = self.store.stats().unidentified;
         plan.run(&self.store.layer(), cut);
         self.store.flush(LONG).expect("the writer keeps up");
         let stats = self.store.stats();
         assert_eq!((stats.failed, stats.dropped, stats.queued), (0, 0, 0));
         assert_eq!(stats.in_flight, 0, "no exchange is forgotten");
-        std::mem::take(&mut *lock(&self.rows))
+        let rows = std::mem::take(&mut *lock(&self.rows));
+        (rows, stats.unidentified - before)
     }
 }
 
@@ -398,16 +401,20 @@ pub(crate) fn check(data: &[u8]) {
         let recording = recording.get_or_insert_with(Recording::start);
         let mut run = |cut| recording.run(&plan, cut);
 
-        let whole = run(Cut::Whole);
+        let (whole, unidentified) = run(Cut::Whole);
         whole.iter().for_each(assert_bounded);
         if plan.reads == Reads::BeforeTheAnswer
             && let Some(requests) = plan.requests()
         {
             assert_eq!(whole.len(), requests, "each request once: {whole:#?}");
+            assert_eq!(unidentified, 0, "and none is counted");
         }
-        let rows = |rows: Vec<RequestEvent>| rows.into_iter().map(settled).collect::<Vec<_>>();
-        let whole = rows(whole);
-        assert_eq!(whole, rows(run(Cut::Pieces)), "in pieces");
-        assert_eq!(whole, rows(run(Cut::Bytes)), "byte by byte");
+        let told = |(rows, unidentified): (Vec<RequestEvent>, u64)| {
+            let rows = rows.into_iter().map(settled).collect::<Vec<_>>();
+            (rows, unidentified)
+        };
+        let whole = told((whole, unidentified));
+        assert_eq!(whole, told(run(Cut::Pieces)), "in pieces");
+        assert_eq!(whole, told(run(Cut::Bytes)), "byte by byte");
     });
 }

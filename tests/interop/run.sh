@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Drives official MCP clients against official servers, all as published, through
 # the recording proxy, and compares the rows in the file with what each client
-# says that it did.
+# says that it did. Then it sends each server requests in all the forms of
+# `forms.json`, and compares what the server executed with the rows.
 #
 #     tests/interop/run.sh [PEER...]
 #
@@ -44,14 +45,37 @@ meet() {
         fi
         clients=("${clients[@]:1}")
     done
-    kill -INT "$recorder"
-    wait "$recorder"
-    kill "$upstream"
-    wait "$upstream" || true
-    children=()
+    part "$recorder" "$upstream"
+    count "$name" "$began" python3 check.py "$work/$name.db" "${accounts[@]}"
+}
 
-    local verdict
-    verdict=$(python3 check.py "$work/$name.db" "${accounts[@]}") || true
+# send_forms NAME SERVER WAY...: sends a server requests in all forms, in each way.
+send_forms() {
+    local name=$1 server=$2 url upstream recorder direct began=$SECONDS
+    shift 2
+    # shellcheck disable=SC2086
+    serve "$work/$name-server.log" $server
+    upstream=$started direct=$url
+    record "$work/$name-proxy.log" "$work/$name.db"
+    recorder=$started
+    count "$name" "$began" timeout 300 python3 forms.py "$work/$name.db" "$direct" "$url" "$@"
+    part "$recorder" "$upstream"
+}
+
+# part PROXY SERVER: ends both processes.
+part() {
+    kill -INT "$1"
+    wait "$1"
+    kill "$2"
+    wait "$2" || true
+    children=()
+}
+
+# count NAME BEGAN COMMAND...: adds the verdict in the last line of what a command prints.
+count() {
+    local name=$1 began=$2 verdict
+    shift 2
+    verdict=$("$@") || true
     echo "$name: $verdict ($((SECONDS - began)) s)"
     verdict=$(tail -n 1 <<<"$verdict")
     [[ $verdict =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]
@@ -85,6 +109,12 @@ declare -A client_modes=(
     [typescript2]='legacy modern fallback stateless sse vanish'
     [python]='legacy modern fallback stateless sse vanish'
 )
+# The ways of `forms.py` that a server knows.
+declare -A server_ways=(
+    [typescript]='legacy express'
+    [typescript2]='legacy modern'
+    [python]='legacy modern'
+)
 
 if [ $# -eq 0 ]; then set -- typescript typescript2 python; fi
 for peer in "$@"; do
@@ -102,6 +132,8 @@ for to in "$@"; do
         done
         meet "$from-to-$to" "${server[$to]}" "${client[$from]}" "${modes[@]}"
     done
+    # shellcheck disable=SC2086
+    send_forms "forms-to-$to" "${server[$to]}" ${server_ways[$to]}
 done
 if [[ " $* " == *' typescript '* ]]; then
     meet reference 'node typescript/reference-server.mjs' 'node typescript/reference-client.mjs' everything

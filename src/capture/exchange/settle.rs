@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::super::call::{BytesOut, Call, CallSession, Outcome};
 use super::super::ending::{self, Ending, ResponseHead};
 use super::super::recorder::Recorder;
-use super::{Exchange, KnownBy, Phase, State};
+use super::{Exchange, KnownBy, Phase, State, Unread};
 use crate::event::{RequestEvent, StoreEvent};
 use crate::wire::Memory;
 
@@ -21,7 +21,7 @@ impl Exchange {
             Phase::Detached(_) => {}
             Phase::Open => recorder.landed(),
         }
-        if state.known_by == KnownBy::Nothing && self.was_refused(&ending, &state) {
+        if state.known_by == KnownBy::Nothing && self.may_hold_requests(&ending, &state) {
             state.known_by = match self.unread_call(recorder) {
                 Some(call) => {
                     state.calls.push(Some(call));
@@ -161,7 +161,7 @@ impl Exchange {
             return false;
         };
         let answered = call.outcome.is_some() || call.copy.is_some();
-        let waits = !answered && call.cancelled.is_none() && !call.modern;
+        let waits = !answered && call.cancelled.is_none() && !call.modern && !call.is_unread();
         let resumable = response.event_stream && response.resumable && !response.opaque;
         waits && (session.by_query || resumable)
     }
@@ -177,18 +177,23 @@ impl Exchange {
         outcome
     }
 
-    /// Whether the server refused the request without reading its body.
-    fn was_refused(&self, ending: &Ending, state: &State) -> bool {
-        let refused = match (ending, &state.response) {
-            (_, Some(response)) => response.is_error() || response.status.is_redirection(),
-            (Ending::ServiceFailed(_) | Ending::Panicked, None) => true,
+    /// Whether a body that told nothing may have held a request that the
+    /// server executed, or refused without reading it.
+    fn may_hold_requests(&self, ending: &Ending, state: &State) -> bool {
+        let may = match (ending, &state.response) {
+            // The server read it and found no JSON either.
+            (_, Some(response)) if response.is_error() || response.status.is_redirection() => {
+                state.unread != Unread::Unclosed
+            }
+            (_, Some(_)) => state.unread != Unread::Broken,
+            (Ending::ServiceFailed(_) | Ending::Panicked, None) => state.unread != Unread::Unclosed,
             // The caller left, or was made to, while it was still sending.
-            (_, None) => false,
+            (_, None) => state.unread == Unread::Undecodable,
         };
-        (refused || state.unreadable) && self.head.may_be_json
+        may && self.head.may_be_json
     }
 
-    /// The request of a body that nobody read, as far as the mirror headers
+    /// The request of a body that told nothing, as far as the mirror headers
     /// name it.
     fn unread_call(&self, recorder: &Recorder) -> Option<Call> {
         let method = self.head.mirror.method();

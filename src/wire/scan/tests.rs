@@ -329,12 +329,13 @@ fn a_scanner_tells_how_far_the_document_is() {
     assert_eq!(state(" {"), ScanState::Open);
     assert_eq!(state("[{}"), ScanState::Open);
     assert_eq!(state("{} trailing"), ScanState::Closed);
+    for value in ["\"text\"", " 7", "-7", "true", "false", "null"] {
+        assert_eq!(state(value), ScanState::Closed, "{value} holds no message");
+    }
     for broken in [
         "x",
-        "\"text\"",
-        "7",
         "]",
-        "\u{feff}{}",
+        "NaN",
         "{x",
         "{]",
         "{,",
@@ -346,23 +347,91 @@ fn a_scanner_tells_how_far_the_document_is() {
         "{\"a\":1]",
         "{\"a\":1,}",
         "{\"a\":[] \"b\"",
-        "{\"id\":1x}",
-        "{\"id\":01}",
-        "{\"id\":nul}",
         "{\"params\":{\"a\":1,}",
         "[,",
         "[1 2",
         "[{}}",
         "[1,]",
         "{\"a\"::1",
-        "{}[",
     ] {
-        let expected = if broken == "{}[" {
-            ScanState::Closed
-        } else {
-            ScanState::Invalid
-        };
-        assert_eq!(state(broken), expected, "{broken}");
+        assert_eq!(state(broken), ScanState::Invalid, "{broken}");
+    }
+    assert_eq!(state("{}["), ScanState::Closed);
+}
+
+#[test]
+fn what_servers_skip_before_a_document_is_skipped() {
+    const REQUEST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"m"}"#;
+    for before in [
+        "\u{feff}",
+        "\u{feff} \n",
+        " \u{feff}",
+        "\u{feff}\u{a0}\u{3000}",
+        "\u{b}\u{c}\u{85}\u{1680}\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}",
+    ] {
+        for document in [REQUEST.to_owned(), format!("[{REQUEST}]")] {
+            let document = format!("{before}{document}");
+            let (whole, state) = read([document.as_bytes()]);
+            assert_eq!((whole.len(), state), (1, ScanState::Closed), "{document:?}");
+            let start = document.find("{\"").expect("a message") as u64;
+            assert_eq!(whole[0].span.start, start, "{document:?}");
+            assert_eq!(read(document.as_bytes().chunks(1)), (whole, state));
+        }
+    }
+    for before in [
+        &b"\0"[..],
+        b"\x1c",
+        "\u{200b}".as_bytes(),
+        "é".as_bytes(),
+        b"\xef\xbb",
+        b"\xff\xfe",
+        b"\xef\xbb\xbf\xef\xbb",
+        b"\xf0\x90\x80\x80",
+    ] {
+        let document = [before, REQUEST.as_bytes()].concat();
+        let invalid = (vec![], ScanState::Invalid);
+        assert_eq!(read([&document[..]]), invalid, "{before:?}");
+        assert_eq!(read(document.chunks(1)), invalid, "{before:?}");
+    }
+}
+
+#[test]
+fn other_encodings_hold_no_message() {
+    let request = r#"[{"jsonrpc":"2.0","id":1,"method":"m"}]"#;
+    for request in [request, &request[1..request.len() - 1]] {
+        let little = request.encode_utf16().flat_map(u16::to_le_bytes);
+        let big = request.encode_utf16().flat_map(u16::to_be_bytes);
+        let wide = request
+            .chars()
+            .flat_map(|char| u32::from(char).to_le_bytes());
+        for bytes in [little.collect::<Vec<_>>(), big.collect(), wide.collect()] {
+            assert_eq!(read([&bytes[..]]), (vec![], ScanState::Invalid));
+        }
+    }
+}
+
+#[test]
+fn literal_that_is_no_json_leaves_the_message_readable() {
+    for literal in [
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "nul",
+        "01",
+        "1x",
+        "undefined",
+    ] {
+        let facts = message(format!(
+            r#"{{"jsonrpc":{literal},"id":1,"method":"m","params":{{"name":"n","cursor":{literal},"uri":{literal}}}}}"#
+        ));
+        assert_eq!(facts.kind, Kind::Request, "{literal}");
+        assert_eq!(facts.text(Field::Name), Some("n"));
+        assert_eq!(facts.text(Field::Uri), None);
+        assert_eq!(facts.tokens, []);
+        let facts = message(format!(
+            r#"{{"jsonrpc":"2.0","id":{literal},"method":"m"}}"#
+        ));
+        assert_eq!(facts.kind, Kind::Other, "an id of {literal}");
     }
 }
 

@@ -1,7 +1,7 @@
 """A server of the Python SDK with the tools that `client.py` asks for.
 
 2026-07-28, and the earlier revisions with sessions and an event store, on `/mcp`; HTTP+SSE
-(2024-11-05) on `/sse` and `/messages/`.
+(2024-11-05) on `/sse` and `/messages/`. `/count` says how often the tool `count` was called.
 """
 
 from typing import Annotated
@@ -12,6 +12,8 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.resolve import Elicit, Resolve, Sample
 from mcp_types import CreateMessageResult, SamplingMessage, TextContent
 from pydantic import BaseModel
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from events import Events
 from serve import serve
@@ -68,6 +70,16 @@ async def detour(ctx: Context) -> str:
     return "back"
 
 
+counted = 0
+
+
+@mcp.tool()
+def count() -> str:
+    global counted
+    counted += 1
+    return str(counted)
+
+
 @mcp.tool()
 async def wait() -> str:
     await anyio.sleep(60)
@@ -97,4 +109,5 @@ def hello(who: str) -> str:
 
 app = mcp.streamable_http_app(event_store=Events(), retry_interval=50)
 app.router.routes.extend(mcp.sse_app().routes)
+app.router.routes.append(Route("/count", lambda _: PlainTextResponse(str(counted))))
 serve(app)

@@ -1,8 +1,10 @@
 // A server of SDK 1.x with the tools that `common/scenario.mjs` asks for: streamable HTTP with an
-// event store on `/mcp`, HTTP+SSE (2024-11-05) on `/sse` and `/messages`.
+// event store on `/mcp`, behind Express on `/express`, HTTP+SSE (2024-11-05) on `/sse` and `/messages`.
+// `/count` says how often the tool `count` was called.
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { createMcpExpressApp } from "@modelcontextprotocol/sdk/server/express.js";
 import { McpServer, ResourceTemplate } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { SSEServerTransport } from "@modelcontextprotocol/sdk/server/sse.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
@@ -12,6 +14,7 @@ import { EventStore } from "../common/event-store.mjs";
 import { serve } from "../common/serve.mjs";
 
 const text = (text) => ({ content: [{ type: "text", text }] });
+let counted = 0;
 
 function mcpServer() {
   const mcp = new McpServer({ name: "interop-typescript", version: "1.0.1" });
@@ -44,6 +47,7 @@ function mcpServer() {
     await sleep(200);
     return text("back");
   });
+  mcp.registerTool("count", {}, () => text(String((counted += 1))));
   mcp.registerTool("wait", {}, ({ signal }) => sleep(60_000, text("waited"), { signal }));
   mcp.registerResource("greeting", "probe://greeting", {}, (uri) => ({
     contents: [{ uri: uri.href, text: "hello" }],
@@ -72,8 +76,13 @@ async function streamable(req, res) {
     });
     await mcpServer().connect(transport);
   }
-  await transport.handleRequest(req, res);
+  // Express has read the body.
+  await transport.handleRequest(req, res, req.body);
 }
+
+const app = createMcpExpressApp();
+app.post("/express", streamable);
+const express = (req, res) => app(req, res);
 
 async function sse(req, res) {
   const transport = new SSEServerTransport("/messages", res);
@@ -85,4 +94,6 @@ async function message(req, res, url) {
   await sessions.get(url.searchParams.get("sessionId")).handlePostMessage(req, res);
 }
 
-serve({ "/mcp": streamable, "/sse": sse, "/messages": message });
+const count = (_, res) => res.end(String(counted));
+
+serve({ "/mcp": streamable, "/express": express, "/sse": sse, "/messages": message, "/count": count });

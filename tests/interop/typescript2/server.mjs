@@ -1,5 +1,6 @@
 // A server of SDK 2.x with the tools that `common/scenario.mjs` asks for. On `/mcp` 2026-07-28 is
-// served beside the earlier revisions, on `/stateless` all revisions without sessions.
+// served beside the earlier revisions, on `/stateless` all revisions without sessions. `/count`
+// says how often the tool `count` was called.
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { McpServer, ResourceTemplate, acceptedContent, inputRequired } from "@modelcontextprotocol/server";
@@ -9,6 +10,7 @@ import { serve } from "../common/serve.mjs";
 import { endpoint } from "./endpoint.mjs";
 
 const text = (text) => ({ content: [{ type: "text", text }] });
+let counted = 0;
 const name = z.object({ name: z.string() });
 
 function mcpServer() {
@@ -45,6 +47,7 @@ function mcpServer() {
     await sleep(200);
     return text("back");
   });
+  mcp.registerTool("count", {}, () => text(String((counted += 1))));
   mcp.registerTool("wait", {}, ({ mcpReq }) => sleep(60_000, text("waited"), { signal: mcpReq.signal }));
   mcp.registerTool("change", {}, () => {
     notify.toolsChanged();
@@ -62,4 +65,8 @@ function mcpServer() {
 }
 
 const { dual, stateless, notify } = endpoint(mcpServer);
-serve({ "/mcp": (req, res) => dual(req, res), "/stateless": (req, res) => stateless(req, res) });
+serve({
+  "/mcp": (req, res) => dual(req, res),
+  "/stateless": (req, res) => stateless(req, res),
+  "/count": (_, res) => res.end(String(counted)),
+});
