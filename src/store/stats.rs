@@ -24,8 +24,11 @@ pub struct Stats {
     /// Methods, tools, targets, revisions, session ids, and names and versions of
     /// clients and servers, that were longer than their bound.
     pub truncated: u64,
-    /// Requests without a row: refused unread, or in a coding that is not decoded,
-    /// while no mirror header names the method; or beyond what is kept of one batch.
+    /// Requests without a row. The server refused or answered them unread, or
+    /// their body is in an encoding that the layer cannot read, and no
+    /// `Mcp-Method` header names the method. Or they are beyond what is kept of
+    /// one batch. A JSON body without a complete value counts here, too, if the
+    /// answer is below 400.
     pub unidentified: u64,
     /// Requests whose `Mcp-Method` or `Mcp-Name` header (2026-07-28) says something
     /// else than their body. Their rows tell what the body says.
