@@ -2,8 +2,11 @@
 
 mod recording;
 
+use std::time::Duration;
+
 use http::{Request, Response};
 use recording::{Recording, Script, event_stream, exchange, json, post, post_with, response};
+use tower_mcp_store::{StoreBuilder, StoreLayer, StoreState};
 
 const INITIALIZE: &str = r#"{"method":"initialize","params":{"protocolVersion":"2026-07-28","capabilities":{},"clientInfo":{"name":"claude-ai (via mcp-remote 0.1.37)","version":"0.1.0"}},"jsonrpc":"2.0","id":0}"#;
 const INITIALIZED: &str = r#"{"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"weather","version":"1.2"}},"jsonrpc":"2.0","id":0}"#;
@@ -433,4 +436,71 @@ async fn names_that_are_cut_are_counted_once_for_each_session() {
         .await
         .unwrap();
     assert_eq!(recording.store.stats().truncated, 6);
+}
+
+/// Opens a session of each of these ids.
+async fn initialize(layer: &StoreLayer, ids: &[&str]) {
+    for id in ids {
+        let answer = with_session(json(INITIALIZED), id);
+        exchange(layer, post(INITIALIZE), answer).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_open_in_the_file_is_known_after_a_restart() {
+    for hashed in [false, true] {
+        let set = |builder: StoreBuilder| builder.hash_session_ids(hashed);
+        let recording = Recording::go_on(Recording::start(), set);
+        let layer = recording.layer();
+        initialize(&layer, &["s-1", "s-2"]).await;
+        exchange(&layer, verb("DELETE", "s-2"), response(200, "", ""))
+            .await
+            .unwrap();
+        drop(layer);
+
+        let recording = Recording::go_on(recording, set);
+        let list = async |layer: &StoreLayer, session: &str, answer| {
+            let mut request = post_with(&[("mcp-session-id", session)], LIST);
+            // The path on which it began is in no file.
+            *request.uri_mut() = "/other".parse().unwrap();
+            exchange(layer, request, answer).await.unwrap();
+        };
+        // Listings are events, too.
+        let ours = recording.layer().max_listing_bytes(0);
+        let theirs = ours.clone().proxy("theirs");
+        list(&ours, "s-1", json(LISTED)).await;
+        list(&ours, "s-2", json(LISTED)).await;
+        list(&theirs, "s-1", response(404, "", "")).await;
+        let open = "SELECT count(*) FROM sessions WHERE ended_at IS NULL";
+        assert_eq!(recording.column::<i64>(open), [1], "it is not theirs");
+        list(&ours, "s-1", response(404, "", "")).await;
+        assert_eq!(recording.column::<i64>(open), [0]);
+        list(&ours, "s-1", response(404, "", "")).await;
+
+        let versions = recording.rows().into_iter().map(|row| row.protocol_version);
+        let known = Some("2025-11-25".to_owned());
+        let expected = [known.clone(), None, None, known, None];
+        assert_eq!(Vec::from_iter(versions.skip(2)), expected, "{hashed}");
+        // A session ends once.
+        assert_eq!(recording.store.stats().submitted, 6);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_opens_in_the_background_tells_its_layers_when_it_is_open() {
+    let recording = Recording::start();
+    initialize(&recording.layer(), &["s-1"]).await;
+    recording.store.shutdown(Duration::from_secs(20)).unwrap();
+
+    let layer = StoreLayer::new(recording.store.path());
+    while layer.store().state() != StoreState::Ready {
+        tokio::task::yield_now().await;
+    }
+    exchange(&layer, verb("DELETE", "s-1"), response(404, "", ""))
+        .await
+        .unwrap();
+    layer.store().flush(Duration::from_secs(20)).unwrap();
+    let ended: Vec<bool> =
+        recording.column_after_shutdown("SELECT ended_at IS NOT NULL FROM sessions");
+    assert_eq!(ended, [true]);
 }

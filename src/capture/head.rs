@@ -128,7 +128,7 @@ pub(super) fn session_in_header(recorder: &Recorder, headers: &Headers<'_>) -> O
     let value = headers.session_id?;
     let value = (!value.as_bytes().trim_ascii().is_empty()).then_some(value)?;
     let text = headers::text(value);
-    Some(recorder.sessions.named(&kept(recorder, &text)))
+    Some(recorder.named_session(&kept(recorder, &text)))
 }
 
 /// The session that a GET stream announced for this URI (2024-11-05).

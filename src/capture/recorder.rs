@@ -10,7 +10,7 @@ use super::config::Config;
 use super::exchange::{Calls, Elsewhere, Ending, Exchange};
 use super::listing::{Document, Listings};
 use super::open::{OpenExchanges, Slot};
-use super::session::Sessions;
+use super::session::{Known, Sessions, protocol_version};
 use crate::event::{SessionEvent, SessionSource, StoreEvent};
 use crate::store::OpenCalls;
 use crate::wire::Token;
@@ -158,6 +158,9 @@ impl Recorder {
     /// The session is over: what waits for its streams waits no longer.
     pub(super) fn session_closed(&self, session_id: Arc<str>) {
         self.sessions.forget(&session_id);
+        if let Some(open) = self.store.open_session(&session_id, &self.config.proxy) {
+            open.end();
+        }
         for exchange in self.open.of_session(self.sessions.hash(&*session_id)) {
             exchange.session_over(self);
         }
@@ -167,10 +170,29 @@ impl Recorder {
         });
     }
 
-    /// Whatever named this session was answered 404: that ends it, if this
-    /// layer saw it begin on the same path.
+    /// What is known of the session with this id, which a header names. It may have
+    /// begun before this process.
+    pub(super) fn named_session(&self, id: &str) -> Known {
+        if let Some(known) = self.sessions.named(id) {
+            return known;
+        }
+        match self.store.open_session(id, &self.config.proxy) {
+            Some(open) => {
+                let version = open.protocol_version.as_deref();
+                self.sessions.found(id, version.map(protocol_version))
+            }
+            None => Known {
+                id: id.into(),
+                protocol_version: None,
+                is_over: false,
+            },
+        }
+    }
+
+    /// A POST or DELETE that named this session was answered 404: that ends it, if
+    /// this layer saw it begin on the same path, or found it open in the file.
     pub(super) fn session_not_found(&self, session: &Arc<str>, path: u64) {
-        if self.sessions.began_on(session, path) {
+        if self.sessions.may_have_begun_on(session, path) {
             self.session_closed(session.clone());
         }
     }

@@ -152,13 +152,23 @@ impl Known {
     }
 }
 
-/// What the layer remembers of a session that it saw begin.
+/// What the layer remembers of a session that it saw begin, or found in the file.
 #[derive(Debug, Clone)]
 struct Named {
     id: Arc<str>,
-    /// Hash of the path on which it began.
-    path: u64,
-    protocol_version: Option<Cow<'static, str>>,
+    /// Hash of the path on which it began, where that is known.
+    path: Option<u64>,
+    protocol_version: Negotiated,
+}
+
+impl Named {
+    fn known(&self) -> Known {
+        Known {
+            id: self.id.clone(),
+            protocol_version: self.protocol_version.clone(),
+            is_over: false,
+        }
+    }
 }
 
 /// The sessions that GET streams have announced (2024-11-05).
@@ -208,16 +218,20 @@ impl Sessions {
     }
 
     /// What is known of the session with this id, which a header names.
-    pub(super) fn named(&self, id: &str) -> Known {
-        let (id, protocol_version) = match self.lock().get(id) {
-            Some(known) => (known.id.clone(), known.protocol_version.clone()),
-            None => (id.into(), None),
-        };
-        Known {
+    pub(super) fn named(&self, id: &str) -> Option<Known> {
+        self.lock().get(id).map(|named| named.known())
+    }
+
+    /// A session was found in the file, where it is open.
+    pub(super) fn found(&self, id: &str, protocol_version: Negotiated) -> Known {
+        let id: Arc<str> = id.into();
+        let mut named = self.lock();
+        let session = named.entry(id.clone()).or_insert_with(|| Named {
             id,
+            path: None,
             protocol_version,
-            is_over: false,
-        }
+        });
+        session.known()
     }
 
     /// The same, only for a session that a GET stream has announced.
@@ -260,15 +274,17 @@ impl Sessions {
         let id = session.id.clone();
         let known = Named {
             id: id.clone(),
-            path,
+            path: Some(path),
             protocol_version: version,
         };
         self.lock().insert(id, known);
     }
 
-    /// Whether a session is known that began on this path.
-    pub(super) fn began_on(&self, id: &str, path: u64) -> bool {
-        self.lock().peek(id).is_some_and(|known| known.path == path)
+    /// Whether a session is known that began on this path, or of whose path nothing
+    /// is known.
+    pub(super) fn may_have_begun_on(&self, id: &str, path: u64) -> bool {
+        let is_here = |known: &Named| known.path.is_none_or(|known| known == path);
+        self.lock().peek(id).is_some_and(is_here)
     }
 
     /// The session is over.

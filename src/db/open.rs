@@ -21,6 +21,7 @@ use super::checkpoint::{self, Checkpoints};
 use super::durable::{self, Durable, Synchronous};
 use super::event_rows::EventLogs;
 use super::files::{Files, OpenFiles, Place};
+use super::open_sessions::OpenSessions;
 use super::read_only::{self, Access};
 use super::runs::Run;
 use super::session_ids::{SessionIdForm, SessionIds};
@@ -119,6 +120,12 @@ impl Db {
                 event_logs: EventLogs::default(),
             })
         })
+    }
+
+    /// Reads the sessions that are open in the file.
+    pub(crate) fn open_sessions(&self) -> rusqlite::Result<OpenSessions> {
+        let read = || OpenSessions::read(&self.conn, &self.session_ids);
+        patiently(WRITE_PATIENCE, group::is_busy, read)
     }
 
     /// Opens a file that is there, for work that records nothing and so makes

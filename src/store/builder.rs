@@ -1,7 +1,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use std::{io, thread};
 
@@ -166,6 +166,7 @@ impl StoreBuilder {
             readers: Readers::default(),
             counters: CaptureCounters::default(),
             layers: Mutex::new(Vec::new()),
+            open_sessions: OnceLock::new(),
         });
         let upkeep = Upkeep::new(self.retention);
         let writer = Writer::new(

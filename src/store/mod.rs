@@ -38,13 +38,14 @@ pub(crate) use stats::CaptureCounters;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use self::deadline::Deadline;
 use self::entry::Entry;
 use self::queue::Queue;
 use self::readers::Readers;
+use crate::db::{OpenSession, OpenSessions};
 use crate::error::{FlushError, OpenError, ShutdownError};
 use crate::event::StoreEvent;
 
@@ -77,6 +78,8 @@ struct Shared {
     readers: Readers,
     counters: CaptureCounters,
     layers: Mutex<Vec<Weak<dyn OpenCalls>>>,
+    /// Set by the writer once the file is open.
+    open_sessions: OnceLock<OpenSessions>,
 }
 
 /// A layer that records through a store and has calls open.
@@ -192,6 +195,13 @@ impl Store {
     /// Where the layers count what [`stats`](Self::stats) shows.
     pub(crate) fn counters(&self) -> &CaptureCounters {
         &self.shared().counters
+    }
+
+    /// Returns the session with this id if it began at that recording point and was
+    /// open in the file when that was opened. Never waits: before that moment
+    /// there is none.
+    pub(crate) fn open_session(&self, id: &str, proxy: &str) -> Option<&OpenSession> {
+        self.shared().open_sessions.get()?.find(id, proxy)
     }
 
     /// Has the writer ask the layers at this moment what they have to settle.

@@ -142,6 +142,7 @@ impl Writer {
         loop {
             let error = match self.open() {
                 Ok(_) => {
+                    self.publish_open_sessions();
                     self.succeeded();
                     if let Some(report) = report {
                         // Whoever asked is gone if this fails, and the queue closes.
@@ -165,6 +166,17 @@ impl Writer {
                 return false;
             }
             pause = (pause * 2).min(PAUSE_LONGEST);
+        }
+    }
+
+    /// Shows the layers which sessions are open in the file that was opened first.
+    fn publish_open_sessions(&self) {
+        match self.db.as_ref().map(Db::open_sessions) {
+            Some(Ok(open)) => drop(self.shared.open_sessions.set(open)),
+            Some(Err(error)) => {
+                tracing::warn!("the open sessions in the store's file cannot be read: {error}");
+            }
+            None => {}
         }
     }
 

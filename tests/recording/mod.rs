@@ -19,7 +19,7 @@ use http_body_util::BodyExt;
 use rusqlite::{Connection, OpenFlags, types::FromSql};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tower::{Service, ServiceExt};
-use tower_mcp_store::{Store, StoreBody, StoreLayer};
+use tower_mcp_store::{Store, StoreBody, StoreBuilder, StoreLayer};
 
 /// One thing that a scripted body does when it is polled.
 #[derive(Debug, Clone)]
@@ -222,6 +222,16 @@ impl Recording {
             path,
             _dir: dir,
         }
+    }
+
+    /// Records into the file of another recording, which has ended, in this way.
+    pub(crate) fn go_on(before: Self, set: impl FnOnce(StoreBuilder) -> StoreBuilder) -> Self {
+        let Self { store, path, _dir } = before;
+        let shutdown = store.shutdown(Duration::from_secs(20));
+        shutdown.expect("everything is written");
+        let store = set(Store::builder(&path)).open();
+        let store = store.expect("the file opens again");
+        Self { store, path, _dir }
     }
 
     pub(crate) fn layer(&self) -> StoreLayer {

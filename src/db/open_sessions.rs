@@ -1,0 +1,145 @@
+//! The sessions that were open in a file when it was opened.
+//!
+//! A session outlives the process that records it: behind a proxy, or with a
+//! session store. What its later requests and its end need is read once, and
+//! nothing of it changes afterwards but that sessions end.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rusqlite::{Connection, Result};
+
+use super::session_ids::SessionIds;
+
+/// How many sessions are read at most, those that were heard of last.
+const MOST: i64 = 10_000;
+
+/// A derived session is none that a client could name, and one of the 2024-11-05
+/// transport ended with its GET stream. They count among [`MOST`], so that the
+/// time is bounded, too.
+const OPEN: &str = "SELECT session_id, proxy, protocol_version FROM (
+         SELECT * FROM sessions WHERE ended_at IS NULL ORDER BY last_seen_at DESC LIMIT ?1)
+     WHERE source = 'header'";
+
+/// Open sessions by their ids.
+pub(crate) struct OpenSessions {
+    session_ids: SessionIds,
+    /// By the id as it stands in the file.
+    sessions: HashMap<Box<str>, OpenSession>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct OpenSession {
+    proxy: Box<str>,
+    /// The revision that was negotiated.
+    pub(crate) protocol_version: Option<Box<str>>,
+    is_over: AtomicBool,
+}
+
+impl OpenSessions {
+    pub(super) fn read(conn: &Connection, session_ids: &SessionIds) -> Result<Self> {
+        let mut open = conn.prepare(OPEN)?;
+        let sessions = open.query_map([MOST], |row| {
+            let session = OpenSession {
+                proxy: row.get(1)?,
+                protocol_version: row.get(2)?,
+                is_over: AtomicBool::new(false),
+            };
+            Ok((row.get(0)?, session))
+        })?;
+        Ok(Self {
+            session_ids: session_ids.clone(),
+            sessions: sessions.collect::<Result<_>>()?,
+        })
+    }
+
+    /// Returns the session with this id, as a client sends it, if it began at that
+    /// recording point and has not ended since.
+    pub(crate) fn find(&self, id: &str, proxy: &str) -> Option<&OpenSession> {
+        // Which spares hashing an id for nothing.
+        if self.sessions.is_empty() {
+            return None;
+        }
+        let session = self.sessions.get(&*self.session_ids.stored(id))?;
+        let is_open = *session.proxy == *proxy && !session.is_over.load(Ordering::Relaxed);
+        is_open.then_some(session)
+    }
+}
+
+impl OpenSession {
+    /// Has it be found no more.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for OpenSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenSessions")
+            .field("sessions", &self.sessions.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::{SCHEMA_VERSION, migrate};
+
+    fn file(sessions: i64) -> Connection {
+        let conn = Connection::open_in_memory().unwrap();
+        migrate::migrate(&conn, 0, SCHEMA_VERSION).unwrap();
+        conn.execute(
+            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
+             INSERT INTO sessions (session_id, proxy, started_at, last_seen_at, protocol_version)
+             SELECT 's-' || n, 'default', 0, n, '2025-11-25' FROM n",
+            [sessions],
+        )
+        .unwrap();
+        conn
+    }
+
+    fn read(conn: &Connection) -> OpenSessions {
+        OpenSessions::read(conn, &SessionIds::Plain).unwrap()
+    }
+
+    #[test]
+    fn of_many_open_sessions_the_newest_are_read() {
+        let found = read(&file(MOST + 50));
+        assert_eq!(found.sessions.len() as i64, MOST);
+        assert!(found.find("s-50", "default").is_none());
+        let oldest = found.find("s-51", "default").unwrap();
+        assert_eq!(oldest.protocol_version.as_deref(), Some("2025-11-25"));
+    }
+
+    #[test]
+    fn what_no_header_can_name_any_more_is_not_read() {
+        let conn = file(5);
+        conn.execute_batch(
+            "UPDATE sessions SET ended_at = 9 WHERE session_id = 's-1';
+             UPDATE sessions SET source = 'derived' WHERE session_id = 's-2';
+             UPDATE sessions SET source = 'query' WHERE session_id = 's-3';",
+        )
+        .unwrap();
+        let found = read(&conn);
+        let open = |id: i64| found.find(&format!("s-{id}"), "default").is_some();
+        let open: Vec<i64> = (1..=5).filter(|id| open(*id)).collect();
+        assert_eq!(open, [4, 5]);
+        assert!(found.find("s-4", "elsewhere").is_none());
+        found.find("s-4", "default").unwrap().end();
+        assert!(found.find("s-4", "default").is_none());
+    }
+
+    #[test]
+    fn reading_them_walks_one_end_of_an_index() {
+        let conn = file(1);
+        let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {OPEN}")).unwrap();
+        let plan = plan.query_map([MOST], |row| row.get::<_, String>("detail"));
+        let plan: Vec<String> = plan.unwrap().map(Result::unwrap).collect();
+        let plan = plan.join("; ");
+        assert!(plan.contains("USING INDEX idx_sessions_active"), "{plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+    }
+}
