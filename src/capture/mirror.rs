@@ -3,13 +3,13 @@
 use smallvec::SmallVec;
 
 use super::headers::{self, Headers, bounded};
-use crate::wire::{Field, Message, method};
+use crate::wire::{Field, Message, method, uri};
 
 /// Longest method and name that are kept, in characters. A name may be a URI.
 const METHOD_CHARS: usize = 128;
 const NAME_CHARS: usize = 2048;
 
-/// `Mcp-Method` and `Mcp-Name`, as bounded copies: all headers of a request lie
+/// `Mcp-Method` and `Mcp-Name`, without the userinfo of URIs, as bounded copies: all headers of a request lie
 /// in one buffer of the HTTP server, and a `HeaderValue` keeps it whole.
 #[derive(Default)]
 pub(super) struct Mirror {
@@ -29,7 +29,7 @@ impl Mirror {
         let name = headers.name.map(headers::decoded);
         Self {
             method: method.map(|text| Copied::of(&text, METHOD_CHARS)),
-            name: name.map(|text| Copied::of(&text, NAME_CHARS)),
+            name: name.map(|text| Copied::of(&uri::without_userinfo(&text), NAME_CHARS)),
         }
     }
 
@@ -45,8 +45,8 @@ impl Mirror {
     /// An absent header says nothing. What was cut of the request is not compared.
     pub(super) fn contradicts(&self, request: &Message) -> bool {
         let differs = |header: &Copied, field| {
-            !request.was_cut(field)
-                && (header.was_cut || request.text(field) != Some(header.text()))
+            let text = request.text(field).map(uri::without_userinfo);
+            !request.was_cut(field) && (header.was_cut || text.as_deref() != Some(header.text()))
         };
         let method = self.method.as_ref();
         if method.is_some_and(|method| differs(method, Field::Method)) {

@@ -13,7 +13,7 @@ use super::open::{OpenExchanges, Slot};
 use super::session::{Known, Sessions, protocol_version};
 use crate::event::{SessionEvent, SessionSource, StoreEvent};
 use crate::store::OpenCalls;
-use crate::wire::Token;
+use crate::wire::{Token, uri};
 use crate::{Store, clock};
 
 /// One recorded MCP server: where its rows go, and what is known of it.
@@ -254,30 +254,12 @@ impl Recorder {
             .any(|skipped| **skipped == *method)
     }
 
-    /// A URI as it is stored: without user name and password, and without its
-    /// query where the layer is set so.
+    /// A URI as it is stored: without its query where the layer is set so.
     pub(super) fn uri(&self, uri: &str) -> Box<str> {
-        let mut kept = String::with_capacity(uri.len());
-        let rest = match uri.split_once("//") {
-            Some((scheme, rest)) if scheme.is_empty() || scheme.ends_with(':') => {
-                let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-                let host = rest[..authority].rfind('@').map_or(0, |at| at + 1);
-                kept.push_str(scheme);
-                kept.push_str("//");
-                &rest[host..]
-            }
-            _ => uri,
-        };
-        match rest.split_once('?') {
-            Some((before, query)) if !self.config.target_query => {
-                kept.push_str(before);
-                if let Some(fragment) = query.find('#') {
-                    kept.push_str(&query[fragment..]);
-                }
-            }
-            _ => kept.push_str(rest),
+        match self.config.target_query {
+            true => uri.into(),
+            false => uri::without_query(uri).into(),
         }
-        kept.into_boxed_str()
     }
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use sha2::{Digest as _, Sha256};
 
 use super::token;
+use super::uri::Userinfo;
 
 /// Bytes of a token that are held before they go into its digest.
 const TOKEN_BLOCK: usize = 256;
@@ -17,19 +18,23 @@ pub(super) const LARGEST: usize = bytes_for(2048);
 pub(super) struct Draft {
     start: usize,
     limit: usize,
-    excess: Excess,
+    kept: Kept,
 }
 
-/// What happens to bytes over the limit.
-#[derive(Default)]
-enum Excess {
-    /// They are dropped; none came yet.
-    #[default]
-    Drop,
-    /// They were dropped.
-    Dropped,
-    /// All that came goes into a digest, once there is one.
+/// What is kept.
+enum Kept {
+    /// The bytes up to the limit.
+    First { was_cut: bool },
+    /// The same without the userinfo of a URI.
+    Aim(Userinfo),
+    /// All of it, in a digest once the limit is reached.
     Digest(Option<Box<Sha256>>),
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self::First { was_cut: false }
+    }
 }
 
 /// Bytes that hold more than `chars` characters, if they are full.
@@ -43,7 +48,15 @@ impl Draft {
         Self {
             start: buf.len(),
             limit: bytes_for(chars.into()),
-            excess: Excess::Drop,
+            kept: Kept::default(),
+        }
+    }
+
+    /// The same of a text that may be a URI, without its userinfo.
+    pub(super) fn aim(buf: &[u8], chars: u16) -> Self {
+        Self {
+            kept: Kept::Aim(Userinfo::default()),
+            ..Self::text(buf, chars)
         }
     }
 
@@ -52,7 +65,7 @@ impl Draft {
         Self {
             start: buf.len(),
             limit: bytes,
-            excess: Excess::Drop,
+            kept: Kept::default(),
         }
     }
 
@@ -61,11 +74,14 @@ impl Draft {
         Self {
             start: buf.len(),
             limit: TOKEN_BLOCK,
-            excess: Excess::Digest(None),
+            kept: Kept::Digest(None),
         }
     }
 
     pub(super) fn push(&mut self, buf: &mut Vec<u8>, mut bytes: &[u8]) {
+        if let Kept::Aim(userinfo) = &mut self.kept {
+            return userinfo.feed(bytes, buf, self.start, self.limit);
+        }
         loop {
             let room = (self.start + self.limit).saturating_sub(buf.len());
             let (fits, over) = bytes.split_at(room.min(bytes.len()));
@@ -73,8 +89,8 @@ impl Draft {
             if over.is_empty() {
                 return;
             }
-            let Excess::Digest(digest) = &mut self.excess else {
-                self.excess = Excess::Dropped;
+            let Kept::Digest(digest) = &mut self.kept else {
+                self.kept = Kept::First { was_cut: true };
                 return;
             };
             // A character that may not be whole yet stays.
@@ -95,7 +111,11 @@ impl Draft {
 
     /// Whether it is longer than what is held.
     pub(super) fn overflows(&self) -> bool {
-        matches!(self.excess, Excess::Dropped | Excess::Digest(Some(_)))
+        match &self.kept {
+            Kept::First { was_cut } => *was_cut,
+            Kept::Aim(userinfo) => userinfo.exceeds(self.limit),
+            Kept::Digest(digest) => digest.is_some(),
+        }
     }
 
     /// Makes the text valid and at most `chars` characters long. Returns whether it was longer.
@@ -117,9 +137,9 @@ impl Draft {
     /// Makes the value fit for a [`Token`](super::Token). Returns whether it is a digest now.
     pub(super) fn finish_token(self, buf: &mut Vec<u8>) -> bool {
         make_valid(buf, self.start);
-        let digest = match self.excess {
-            Excess::Digest(digest) => digest,
-            Excess::Drop | Excess::Dropped => None,
+        let digest = match self.kept {
+            Kept::Digest(digest) => digest,
+            Kept::First { .. } | Kept::Aim(_) => None,
         };
         token::store(buf, self.start, digest)
     }

@@ -110,7 +110,7 @@ pub(crate) enum Aimed {
 pub(crate) fn mirrored(name: &str) -> Option<Mirrored> {
     match find(name)?.aim {
         Aim::Tool => Some(Mirrored::Tool),
-        Aim::Target([Field::Uri, ..]) => Some(Mirrored::Uri),
+        Aim::Target([Field::Uri | Field::RefName, ..]) => Some(Mirrored::Uri),
         Aim::Target(_) => Some(Mirrored::Name),
         Aim::None => None,
     }
@@ -120,6 +120,7 @@ pub(crate) fn mirrored(name: &str) -> Option<Mirrored> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mirrored {
     Tool,
+    /// A URI, or what may be one.
     Uri,
     Name,
 }

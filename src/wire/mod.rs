@@ -5,6 +5,7 @@
 //! - [`SseDecoder`] finds the events of a `text/event-stream`, whose data is
 //!   then fed to a scanner.
 //! - [`listing`] brings what a server says that it offers into one form.
+//! - [`uri`] takes out of URIs what is not to be kept.
 //! - [`method`] knows the methods of MCP and what each one aims at.
 //!
 //! Nothing here does I/O, knows HTTP or reads a clock, nothing fails and
@@ -24,6 +25,7 @@ mod swar;
 mod token;
 mod tree;
 mod unescape;
+pub(crate) mod uri;
 
 pub(crate) use envelope::{Kind, Message};
 pub(crate) use listing::Discovery;

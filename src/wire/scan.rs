@@ -315,6 +315,7 @@ impl Scanner {
             Some(Want::Text(chars) | Want::TextOrNumber(chars)) => {
                 Some(Draft::text(&self.message.text, chars))
             }
+            Some(Want::Aim(chars)) => Some(Draft::aim(&self.message.text, chars)),
             Some(Want::Token) => Some(Draft::token(&self.message.text)),
             Some(Want::Object | Want::Shape) | None => None,
         };
@@ -413,6 +414,8 @@ impl Scanner {
         let most = match (member.node().want, shape) {
             (Want::Text(chars), Shape::String)
             | (Want::TextOrNumber(chars), Shape::String | Shape::Number) => usize::from(chars),
+            (Want::Aim(_), Shape::String) if value.contains(&b'@') => return false,
+            (Want::Aim(chars), Shape::String) => usize::from(chars),
             (Want::Token, Shape::String) => token::INLINE,
             (Want::Token, Shape::Number) if token::is_normal(value) => token::INLINE,
             (Want::Token, Shape::Number) => return false,
@@ -437,7 +440,7 @@ impl Scanner {
         let start = draft.start();
         let text = &mut self.message.text;
         let cut = match (member.node().want, shape) {
-            (Want::Text(chars), Shape::String)
+            (Want::Text(chars) | Want::Aim(chars), Shape::String)
             | (Want::TextOrNumber(chars), Shape::String | Shape::Number) => {
                 draft.finish_text(text, chars)
             }

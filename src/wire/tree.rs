@@ -66,7 +66,9 @@ pub(super) enum Want {
     Shape,
     /// A string, up to so many characters.
     Text(u16),
-    /// The same, and a number as it was written.
+    /// The same of a text that may be a URI, without its userinfo.
+    Aim(u16),
+    /// A string, up to so many characters, and a number as it was written.
     TextOrNumber(u16),
     /// A string or number to be compared, in full.
     Token,
@@ -109,8 +111,8 @@ static TREE: [Node; COUNT] = link([
     node(1, "id", Field::Id, Want::Token),
     node(1, "method", Field::Method, Want::Text(128)),
     node(1, "params", Field::Params, Want::Object),
-    node(2, "name", Field::Name, Want::Text(256)),
-    node(2, "uri", Field::Uri, Want::Text(2048)),
+    node(2, "name", Field::Name, Want::Aim(256)),
+    node(2, "uri", Field::Uri, Want::Aim(2048)),
     node(2, "taskId", Field::TaskId, Want::Text(256)),
     node(2, "cursor", Field::Cursor, Want::Token),
     node(
@@ -122,8 +124,8 @@ static TREE: [Node; COUNT] = link([
     node(2, "requestId", Field::RequestId, Want::Token),
     node(2, "reason", Field::Reason, Want::Text(256)),
     node(2, "ref", Field::Ref, Want::Object),
-    node(3, "name", Field::RefName, Want::Text(256)),
-    node(3, "uri", Field::RefUri, Want::Text(2048)),
+    node(3, "name", Field::RefName, Want::Aim(256)),
+    node(3, "uri", Field::RefUri, Want::Aim(2048)),
     node(2, "clientInfo", Field::ClientInfo, Want::Object),
     node(3, "name", Field::ClientName, Want::Text(256)),
     node(3, "version", Field::ClientVersion, Want::Text(256)),
@@ -190,7 +192,7 @@ pub(super) const MOST_KEPT: usize = {
     let mut i = 0;
     while i < COUNT {
         most += match TREE[i].want {
-            Want::Text(chars) | Want::TextOrNumber(chars) => 4 * chars as usize,
+            Want::Text(chars) | Want::Aim(chars) | Want::TextOrNumber(chars) => 4 * chars as usize,
             Want::Token => token::INLINE,
             Want::Object | Want::Shape => 0,
         };
