@@ -142,6 +142,7 @@ fn a_migrated_file_has_the_tables_and_indexes_of_a_fresh_one() {
         "idx_sessions_started",
         "idx_sessions_client",
         "idx_sessions_active",
+        "idx_sessions_ended",
         "idx_schema_proxy",
         "idx_schema_changes_proxy",
         "Text(\"calls\")",

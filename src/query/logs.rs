@@ -1,9 +1,11 @@
 //! Requests by time.
 
+use std::ops::ControlFlow;
+
 use rusqlite::params_from_iter;
 
 use super::Reader;
-use super::calls::Calls;
+use super::calls::{Calls, Sessions};
 use super::filter::{Conditions, Filter, PROBE, Path};
 use super::reader::Source;
 use super::request::Request;
@@ -88,13 +90,17 @@ fn logs(
 }
 
 /// How the newest requests are come to.
-enum Way {
+enum Way<'f> {
     Rows(Path),
     /// Those of these sessions, latest first.
-    Sessions(Vec<Calls>),
+    Sessions(Sessions<'f>),
 }
 
-fn way(source: &Source<'_>, conditions: &mut Conditions, filter: &Filter) -> rusqlite::Result<Way> {
+fn way<'f>(
+    source: &Source<'_>,
+    conditions: &mut Conditions,
+    filter: &'f Filter,
+) -> rusqlite::Result<Way<'f>> {
     let is_of_sessions = filter.session.is_some() || filter.client.is_some();
     if let Some(path) = conditions.only_index()
         && !is_of_sessions
@@ -105,16 +111,17 @@ fn way(source: &Source<'_>, conditions: &mut Conditions, filter: &Filter) -> rus
     if rarity.is_few() {
         return Ok(Way::Rows(path));
     }
-    let Some(sessions) = Calls::of(source, filter)? else {
+    let Some(sessions) = Sessions::of(filter) else {
         return Ok(Way::Rows(path));
     };
-    if let Some(latest) = sessions.first()
-        && latest.count > LONG_SESSION
+    let latest = sessions.latest(source, PROBE)?;
+    if let Some(first) = latest.sessions.first()
+        && first.count > LONG_SESSION
     {
-        conditions.end_at(latest.last_seen.saturating_add(1));
+        conditions.end_at(first.last_seen.saturating_add(1));
         return Ok(Way::Rows(conditions.rarest(source, PROBE)?.1));
     }
-    Ok(match rarity < Calls::rarity(&sessions) {
+    Ok(match rarity < latest.rarity() {
         true => Way::Rows(path),
         false => Way::Sessions(sessions),
     })
@@ -139,7 +146,7 @@ fn of_sessions(
     conditions: &mut Conditions,
     bound: &str,
     limit: usize,
-    sessions: Vec<Calls>,
+    sessions: Sessions<'_>,
 ) -> rusqlite::Result<Vec<Request>> {
     let columns = Request::columns(source.has_outcomes());
     let checks = conditions.checks();
@@ -151,14 +158,15 @@ fn of_sessions(
          ORDER BY ts DESC, id DESC LIMIT {count}"
     );
     let mut found: Vec<Request> = Vec::new();
-    for calls in sessions {
+    sessions.each(source, |calls| {
         if found.len() >= limit && found.last().is_some_and(|row| row.ts > calls.last_seen) {
-            break;
+            return Ok(ControlFlow::Break(()));
         }
         conditions.set_last(calls.session);
         found.extend(select(source, conditions, &sql)?);
         found.sort_unstable_by_key(|row| std::cmp::Reverse(row.position()));
         found.truncate(limit);
-    }
+        Ok(ControlFlow::Continue(()))
+    })?;
     Ok(found)
 }

@@ -25,15 +25,16 @@
 //! * `logs` by several of them, where one leads to 10,000 requests of the window
 //!   at most, or where those that all apply to are not rare among the newest.
 //!   What is looked at are the entries of the index that leads to the fewest;
-//! * `logs` of a client, or of one and some of these, where it has 5,000 sessions
-//!   at most, all of which are looked at;
+//! * `logs` of a client: its sessions are looked at from the latest on, until they
+//!   have the requests that are asked for;
 //! * [`slow`](Reader::slow) of any time, unless nearly all latencies begin with
 //!   the same digit; of a session or a client with 1,000 requests at most;
 //!   by one of the conditions, where it leads to 1,000 requests at most or to one
 //!   of a hundred; by several, where one leads to 5,000 requests at most or all
 //!   apply to one of a hundred;
 //! * [`find_request`](Reader::find_request), [`find_session`](Reader::find_session),
-//!   [`sessions`](Reader::sessions) and [`follow`](Reader::follow);
+//!   [`sessions`](Reader::sessions) (the open ones of all clients take some
+//!   microseconds for each name of a client) and [`follow`](Reader::follow);
 //! * [`snapshots`](Reader::snapshots) and [`schema_changes`](Reader::schema_changes).
 //!
 //! [`stats`](Reader::stats) takes what up to 50,000 requests take, some

@@ -1,8 +1,10 @@
 //! Sessions.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
-use rusqlite::{Row, params_from_iter, types::Value};
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 use super::Reader;
 use super::filter::Filter;
@@ -138,6 +140,9 @@ fn sessions(
     filter: &SessionFilter,
     limit: usize,
 ) -> rusqlite::Result<Vec<Session>> {
+    if filter.active && filter.client.is_none() && source.has_outcomes() {
+        return open_sessions(source, filter, limit);
+    }
     let time = if filter.active {
         "last_seen_at"
     } else {
@@ -149,13 +154,12 @@ fn sessions(
     );
     let Window { since, until } = filter.window;
     let mut values: Vec<Value> = vec![since.into(), until.into(), (limit as i64).into()];
+    if filter.active {
+        sql.push_str(" AND ended_at IS NULL");
+    }
     // One index is enough, and the first of these that applies the best: a
     // leading `+` keeps SQLite from the others.
     let mut sign = "";
-    if filter.active {
-        sql.push_str(" AND ended_at IS NULL");
-        sign = "+";
-    }
     for (column, value) in [("client_name", &filter.client), ("proxy", &filter.proxy)] {
         if let Some(value) = value {
             values.push(value.clone().into());
@@ -169,6 +173,50 @@ fn sessions(
         .prepare_cached(&sql)?
         .query_map(params_from_iter(values), Session::from_row)?
         .collect()
+}
+
+/// The open sessions of all clients. Their index is by client, so the latest of
+/// each client compete.
+fn open_sessions(
+    source: &Source<'_>,
+    filter: &SessionFilter,
+    limit: usize,
+) -> rusqlite::Result<Vec<Session>> {
+    let mut of_client = source.conn.prepare_cached(&format!(
+        "SELECT {} FROM sessions
+         WHERE ended_at IS NULL AND client_name IS ?1 AND last_seen_at >= ?2 AND last_seen_at < ?3
+             AND (?4 IS NULL OR +proxy = ?4)
+         ORDER BY last_seen_at DESC LIMIT ?5",
+        Session::columns(source)
+    ))?;
+    let mut next_client = source.conn.prepare_cached(
+        "SELECT client_name FROM sessions WHERE ended_at IS NULL AND client_name > ?1
+         ORDER BY client_name LIMIT 1",
+    )?;
+    let mut first_client = source.conn.prepare_cached(
+        "SELECT client_name FROM sessions WHERE ended_at IS NULL AND client_name IS NOT NULL
+         ORDER BY client_name LIMIT 1",
+    )?;
+    let Window { mut since, until } = filter.window;
+    let mut found: Vec<Session> = Vec::new();
+    let mut client = Some(Value::Null);
+    while let Some(name) = client {
+        let values = params![name, since, until, filter.proxy, limit as i64];
+        for session in of_client.query_map(values, Session::from_row)? {
+            found.push(session?);
+        }
+        found.sort_by_key(|session| Reverse(session.last_seen_at));
+        found.truncate(limit);
+        if let Some(last) = found.last().filter(|_| found.len() == limit) {
+            since = since.max(last.last_seen_at);
+        }
+        client = match name {
+            Value::Null => first_client.query_row([], |row| row.get(0)),
+            name => next_client.query_row([name], |row| row.get(0)),
+        }
+        .optional()?;
+    }
+    Ok(found)
 }
 
 impl Session {

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use rusqlite::OptionalExtension;
 
 use super::Reader;
-use super::calls::Calls;
+use super::calls::{Calls, Sessions};
 use super::filter::{Conditions, Filter};
 use super::logs::select;
 use super::reader::Source;
@@ -73,10 +73,10 @@ fn slow(
     if rarity.is_few() {
         return select(source, &conditions, &statement(conditions.by(path)));
     }
-    if let Some(sessions) = Calls::of(source, filter)? {
-        let counts = sessions.iter().map(|calls| calls.count);
-        if counts.fold(0, i64::saturating_add) <= FEW_CALLS {
-            return by_session(source, &mut conditions, statement, sessions, limit);
+    if let Some(sessions) = Sessions::of(filter) {
+        let latest = sessions.latest(source, FEW_CALLS + 1)?;
+        if latest.is_all {
+            return by_session(source, &mut conditions, statement, latest.sessions, limit);
         }
     }
     if source.has_outcomes() {

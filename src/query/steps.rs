@@ -66,7 +66,13 @@ fn logs_cost_the_same_in_a_file_of_any_size() {
             it.session = Some("0000000000000007-538453d7".into())
         }),
         ("nobody's", 0, |it, _| it.session = Some("nobody".into())),
+        ("client", 50, |it, _| it.client = Some("client-1".into())),
         ("rare client", 50, |it, _| it.client = Some("rare".into())),
+        ("client of no request", 0, |it, file| {
+            it.client = Some("client-1".into());
+            it.target = Some("nothing".into());
+            it.window = Window::since(file.back(5_000));
+        }),
         ("two, one of them rare", 5, |it, _| {
             it.proxy = Some("rare".into());
             it.status = Some(RequestStatus::Timeout);
@@ -117,12 +123,16 @@ fn logs_cost_the_same_in_a_file_of_any_size() {
                 let mut filter = SessionFilter::default();
                 (filter.active, filter.client) = (active, client.map(str::to_owned));
                 filter.window = Window::since(START);
-                // Through all open sessions to those of one client.
-                if !active || client.is_none() {
-                    assert!(!reader.sessions(&filter, 50).unwrap().is_empty());
-                }
+                assert!(!reader.sessions(&filter, 50).unwrap().is_empty());
             }
         }
+        // All sessions of this client have ended.
+        let ended = SessionFilter {
+            client: Some("client-0".to_owned()),
+            active: true,
+            ..SessionFilter::default()
+        };
+        assert!(reader.sessions(&ended, 50).unwrap().is_empty());
         let of_proxy = |proxy: &str| SessionFilter {
             proxy: Some(proxy.to_owned()),
             ..SessionFilter::default()
