@@ -91,7 +91,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     };
     serve::print_welcome(&server, &args.db, listening, &path);
 
-    serve::serve(listener, app).await?;
+    serve::serve(listener, app).await;
     printer.finish(&store.shutdown(serve::CLOSE)?.to_string());
     Ok(())
 }

@@ -3,13 +3,13 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tower_mcp_store::query::Reader;
 
-use crate::run::{command, failed};
+use crate::run::{command, failed, json};
 
 /// Rows whose lines are more than a pipe holds.
 const REQUESTS: i64 = 800;
@@ -89,6 +89,53 @@ fn allow_host_admits_a_host_that_is_otherwise_refused() {
         let hint = response.contains("--allow-host mcp.example");
         assert_eq!(hint, status == "403", "{response}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_lets_an_open_exchange_end_and_closes_idle_connections() {
+    let dir = TempDir::new().unwrap();
+    let db = dir.path().join("mcp.db");
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/mcp", upstream.local_addr().unwrap());
+    let mut proxy = Proxy::start(&db, &["--upstream", &url]);
+    let mut idle = TcpStream::connect(&proxy.address).unwrap();
+    let mut client = TcpStream::connect(&proxy.address).unwrap();
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let head = "POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    let length = body.len();
+    let request = format!("{head}content-length: {length}\r\n\r\n{body}");
+    client.write_all(request.as_bytes()).unwrap();
+    let (mut server, _) = upstream.accept().unwrap();
+    let mut head = String::new();
+    let mut lines = BufReader::new(server.try_clone().unwrap());
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(lines.read_line(&mut head).unwrap(), 0, "{head}");
+    }
+    assert!(head.contains("\r\nx-forwarded-proto: http\r\n"), "{head}");
+    assert!(
+        head.contains("\r\nx-forwarded-for: 127.0.0.1\r\n"),
+        "{head}"
+    );
+
+    let id = proxy.child.id().to_string();
+    let signalled = Command::new("kill").args(["-TERM", &id]).status();
+    assert!(signalled.unwrap().success());
+    // The proxy has noticed the signal once it closes this one.
+    idle.read_to_end(&mut Vec::new()).unwrap();
+    let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
+    let length = answer.len();
+    let response = format!("{head}content-length: {length}\r\n\r\n{answer}");
+    server.write_all(response.as_bytes()).unwrap();
+    let mut response = String::new();
+    client.read_to_string(&mut response).unwrap();
+
+    assert!(response.ends_with(answer), "{response}");
+    assert!(proxy.child.wait().unwrap().success());
+    let rows = json(&db, &["logs"]);
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["status"], "ok");
 }
 
 #[test]

@@ -1,19 +1,26 @@
 //! The server side of recording what passes through a proxy.
 
+use std::convert::Infallible;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request};
-use axum::http::Uri;
-use axum::middleware::map_request;
-use axum::serve::ListenerExt;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use axum::body::Body;
+use axum::http::{Request, Uri};
+use axum::serve::Listener;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tower::ServiceExt as _;
 use tower_mcp_store::RequestEvent;
 
 use crate::interrupt::interrupted;
@@ -33,38 +40,89 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How many characters of a text from the wire are shown.
 const SHOWN: usize = 80;
 
+/// How long a client may take to send the head of a request, and how long its connection may
+/// be idle.
+const HEAD: Duration = Duration::from_secs(30);
+
 /// Serves until Ctrl-C or SIGTERM, and then until the open exchanges have ended
 /// or [`DRAIN`] is over: an MCP client may keep a stream open for hours.
-pub(crate) async fn serve(listener: TcpListener, app: Router) -> io::Result<()> {
-    // Tells the forwarding service, and so the upstream, who the client is.
-    let app = app.layer(map_request(
-        |ConnectInfo(client): ConnectInfo<SocketAddr>, mut request: Request| async move {
-            request.extensions_mut().insert(client);
-            request
-        },
-    ));
-    // Small messages must not wait for one another.
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
-    let (stopping, stopped) = oneshot::channel();
-    let served = axum::serve(
-        listener,
-        app.into_make_service_with_connect_info::<SocketAddr>(),
-    )
-    .with_graceful_shutdown(async {
-        interrupted().await;
-        // Not a panic where nobody reads it: the streams are to end in order.
-        let _ = writeln!(io::stderr(), "stopping; once more to stop at once");
-        tokio::spawn(async {
-            interrupted().await;
-            std::process::exit(130);
-        });
-        let _ = stopping.send(());
-    });
+pub(crate) async fn serve(listener: TcpListener, app: Router) {
+    let server = Server::new(app, HEAD);
     tokio::select! {
-        served = served.into_future() => served,
-        () = async { if stopped.await.is_ok() { tokio::time::sleep(DRAIN).await } } => Ok(()),
+        never = server.accept(listener) => match never {},
+        () = interrupted() => {}
+    }
+    // Not a panic where nobody reads it: the streams are to end in order.
+    let _ = writeln!(io::stderr(), "stopping; once more to stop at once");
+    tokio::spawn(async {
+        interrupted().await;
+        std::process::exit(130);
+    });
+    let _ = tokio::time::timeout(DRAIN, server.connections.shutdown()).await;
+}
+
+/// Like `axum::serve`, which has no time limit for the heads of requests.
+struct Server {
+    app: Router,
+    head: Duration,
+    http: auto::Builder<TokioExecutor>,
+    connections: GracefulShutdown,
+}
+
+impl Server {
+    fn new(app: Router, head: Duration) -> Self {
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        http.http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(head);
+        Self {
+            app,
+            head,
+            http,
+            connections: GracefulShutdown::new(),
+        }
+    }
+
+    async fn accept(&self, mut listener: TcpListener) -> Infallible {
+        loop {
+            // Waits for a while where the process has too many files open.
+            let (stream, client) = Listener::accept(&mut listener).await;
+            tokio::spawn(self.connection(stream, client));
+        }
+    }
+
+    fn connection(
+        &self,
+        stream: TcpStream,
+        client: SocketAddr,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        // Small messages must not wait for one another.
+        let _ = stream.set_nodelay(true);
+        let has_begun = Arc::new(AtomicBool::new(false));
+        let begins = Arc::clone(&has_begun);
+        let app = self
+            .app
+            .clone()
+            .map_request(move |mut request: Request<_>| {
+                begins.store(true, Relaxed);
+                // Tells the forwarding service, and so the upstream, who the client is.
+                request.extensions_mut().insert(client);
+                request.map(Body::new)
+            });
+        let app = TowerToHyperService::new(app);
+        let connection = self.http.serve_connection(TokioIo::new(stream), app);
+        let connection = self.connections.watch(connection.into_owned());
+        let head = self.head;
+        async move {
+            let mut connection = pin!(connection);
+            // hyper's own limit begins once the first bytes have told the version, and there
+            // is none in HTTP/2.
+            let ended = tokio::time::timeout(head, &mut connection).await.is_ok();
+            if !ended && has_begun.load(Relaxed) {
+                // A client that breaks the protocol off is no failure of the server.
+                let _ = connection.await;
+            }
+        }
     }
 }
 
@@ -190,4 +248,86 @@ fn line(row: &RequestEvent) -> String {
 
 fn shown(text: &str) -> String {
     harmless(text).chars().take(SHOWN).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::Router;
+    use axum::routing::any;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::watch;
+
+    use super::Server;
+
+    const LIMIT: Duration = Duration::from_millis(100);
+
+    /// No step takes this long unless it hangs.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    async fn connect(app: Router) -> impl AsyncFn(&str) -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        tokio::spawn(async move { Server::new(app, LIMIT).accept(listener).await });
+        async move |request: &str| {
+            let mut client = TcpStream::connect(addr).await.unwrap();
+            client.write_all(request.as_bytes()).await.unwrap();
+            client
+        }
+    }
+
+    /// Everything until the server closes the connection.
+    async fn rest(mut client: TcpStream) -> String {
+        let mut rest = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, client.read_to_end(&mut rest)).await;
+        read.expect("the connection stays open").unwrap();
+        String::from_utf8_lossy(&rest).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_arrive_in_time_ends_the_connection() {
+        let connect = connect(Router::new().fallback(any(async || "answered"))).await;
+        for head in [
+            "",
+            "G",
+            "PRI * HTTP/2",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: proxy\r\n",
+        ] {
+            assert!(!rest(connect(head).await).await.contains("answered"));
+        }
+        for second in ["", "GET / HTTP/1.1\r\nhost: pro"] {
+            let head = format!("GET / HTTP/1.1\r\nhost: proxy\r\n\r\n{second}");
+            let answers = rest(connect(&head).await).await;
+            assert!(answers.ends_with("\r\n\r\nanswered"), "{answers}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_exchange_under_way_has_no_time_limit() {
+        let (release, released) = watch::channel(false);
+        let app = Router::new().fallback(any(async move |body: String| {
+            released
+                .clone()
+                .wait_for(|released| *released)
+                .await
+                .unwrap();
+            body
+        }));
+        let connect = connect(app).await;
+        let head =
+            "POST / HTTP/1.1\r\nhost: proxy\r\nconnection: close\r\ncontent-length: 4\r\n\r\n";
+        let sent = connect(&format!("{head}sent")).await;
+        let mut sending = connect(&format!("{head}st")).await;
+
+        // The limit is over once it has ended a connection of the same age.
+        rest(connect("").await).await;
+        sending.write_all(b"il").await.unwrap();
+        release.send(true).unwrap();
+
+        assert!(rest(sent).await.ends_with("\r\n\r\nsent"));
+        assert!(rest(sending).await.ends_with("\r\n\r\nstil"));
+    }
 }

@@ -39,7 +39,7 @@ async fn record(db: PathBuf, args: Proxy) -> Result<(), Failure> {
         .layer(hosts)
         .layer(layer);
     serve::print_welcome(&endpoint.to_string(), &db, listening, endpoint.path());
-    serve::serve(listener, app).await?;
+    serve::serve(listener, app).await;
     printer.finish(&store.shutdown(serve::CLOSE)?.to_string());
     Ok(())
 }
