@@ -5,31 +5,42 @@
 mod support;
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::{LONG, fresh, record_requests};
 use tower_mcp_store::Store;
 
-/// How often the writer's thread has gone to sleep.
-fn sleeps() -> u64 {
+/// How often the writer's thread has gone to sleep; `None` unless it sleeps.
+fn sleeps() -> Option<u64> {
     for task in fs::read_dir("/proc/self/task").unwrap() {
         let task = task.unwrap().path();
         // The kernel keeps 15 letters of a name.
         if fs::read_to_string(task.join("comm")).unwrap().trim() == "mcp-store-write" {
             let status = fs::read_to_string(task.join("status")).unwrap();
-            let line = status
-                .lines()
-                .find(|line| line.starts_with("voluntary_ctxt_switches"));
-            return line
-                .unwrap()
-                .split_whitespace()
-                .nth(1)
-                .unwrap()
-                .parse()
-                .unwrap();
+            let field = |name| {
+                let line = status.lines().find(|line| line.starts_with(name));
+                line.and_then(|line| line.split_whitespace().nth(1))
+                    .unwrap()
+            };
+            let count = field("voluntary_ctxt_switches").parse().unwrap();
+            return (field("State:") == "S").then_some(count);
         }
     }
     panic!("there is no writer thread");
+}
+
+/// Waits until the writer's thread has slept this long, however busy the machine
+/// is before, and tells how often it had gone to sleep by then.
+fn settled(pause: Duration) -> u64 {
+    let start = Instant::now();
+    loop {
+        let before = sleeps();
+        std::thread::sleep(pause);
+        if let (Some(before), true) = (before, sleeps() == before) {
+            return before;
+        }
+        assert!(start.elapsed() < LONG, "the writer wakes again and again");
+    }
 }
 
 #[test]
@@ -40,17 +51,10 @@ fn an_idle_writer_does_not_wake() {
         .flush_interval(interval)
         .open()
         .unwrap();
-    let idle = |store: &Store| {
-        // The flush is answered just before the writer goes to sleep.
-        store.flush(LONG).unwrap();
-        std::thread::sleep(Duration::from_millis(50));
-        let before = sleeps();
-        std::thread::sleep(Duration::from_millis(300));
-        assert_eq!(sleeps(), before);
-    };
-    idle(&store);
+    settled(Duration::from_millis(300));
     record_requests(&store, 100);
-    idle(&store);
+    store.flush(LONG).unwrap();
+    settled(Duration::from_millis(300));
     store.shutdown(LONG).unwrap();
 }
 
@@ -71,13 +75,16 @@ fn events_in_one_interval_wake_the_writer_once() {
 fn the_writer_wakes_once_for_a_thousand_events() {
     let (_dir, path) = fresh();
     let store = Store::builder(path).flush_interval(LONG).open().unwrap();
-    std::thread::sleep(Duration::from_millis(50));
-    let before = sleeps();
-    for _ in 0..10 {
-        record_requests(&store, 100);
+    let pause = Duration::from_millis(100);
+    let before = settled(pause);
+    record_requests(&store, 1);
+    // It wakes, and goes to sleep again until the interval is over.
+    let woken = settled(pause);
+    assert!(woken > before);
+    for _ in 0..9 {
+        record_requests(&store, 111);
         std::thread::sleep(Duration::from_millis(10));
     }
-    // It woke, and went to sleep again until the interval is over.
-    assert_eq!(sleeps() - before, 1);
+    assert_eq!(settled(pause), woken);
     assert_eq!(store.stats().queued, 1000);
 }

@@ -308,25 +308,23 @@ impl Recording {
         rows.remove(0)
     }
 
+    /// All sessions, in the order in which they were written.
     pub(crate) fn sessions(&self) -> Vec<SessionRow> {
-        self.read(
-            "SELECT * FROM sessions ORDER BY started_at, session_id",
-            |row| {
-                Ok(SessionRow {
-                    session_id: row.get("session_id")?,
-                    ended: row.get::<_, Option<i64>>("ended_at")?.is_some(),
-                    client_name: row.get("client_name")?,
-                    client_version: row.get("client_version")?,
-                    client_platform: row.get("client_platform")?,
-                    total_calls: row.get("total_calls")?,
-                    total_errors: row.get("total_errors")?,
-                    source: row.get("source")?,
-                    protocol_version: row.get("protocol_version")?,
-                    server_name: row.get("server_name")?,
-                    server_version: row.get("server_version")?,
-                })
-            },
-        )
+        self.read("SELECT * FROM sessions ORDER BY rowid", |row| {
+            Ok(SessionRow {
+                session_id: row.get("session_id")?,
+                ended: row.get::<_, Option<i64>>("ended_at")?.is_some(),
+                client_name: row.get("client_name")?,
+                client_version: row.get("client_version")?,
+                client_platform: row.get("client_platform")?,
+                total_calls: row.get("total_calls")?,
+                total_errors: row.get("total_errors")?,
+                source: row.get("source")?,
+                protocol_version: row.get("protocol_version")?,
+                server_name: row.get("server_name")?,
+                server_version: row.get("server_version")?,
+            })
+        })
     }
 
     /// The first column of whatever a query returns, after the store's shutdown.
