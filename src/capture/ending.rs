@@ -28,6 +28,9 @@ pub(super) enum Ending {
     Panicked,
     /// The caller dropped the future or the response body.
     Dropped,
+    /// The request body failed and then the response body did: the caller's connection broke.
+    /// A proxy answers so where its client ends within a request.
+    CallerGone,
     /// The store is shutting down.
     Shutdown,
     /// The answer was to come on another stream, and did not.
@@ -66,7 +69,10 @@ pub(super) fn outcome(ending: &Ending, response: Option<&ResponseHead>, call: &C
     if let Some(reason) = &call.cancelled {
         return cancelled(reason);
     }
-    let broken = matches!(ending, Ending::Panicked | Ending::BodyFailed);
+    let broken = matches!(
+        ending,
+        Ending::Panicked | Ending::BodyFailed | Ending::CallerGone
+    );
     if let Some(response) = response.filter(|_| !broken) {
         if response.is_error() {
             return http_error(response);
@@ -90,8 +96,10 @@ pub(super) fn outcome(ending: &Ending, response: Option<&ResponseHead>, call: &C
         Ending::Complete | Ending::Dropped if call.is_listen() && response.is_some() => {
             Outcome::new(Ok, Some(End::StreamEnd))
         }
-        Ending::Dropped if call.modern => Outcome::new(Error, Some(End::Cancelled)),
-        Ending::Dropped => Outcome::new(Error, Some(End::ClientGone)),
+        Ending::Dropped | Ending::CallerGone if call.modern => {
+            Outcome::new(Error, Some(End::Cancelled))
+        }
+        Ending::Dropped | Ending::CallerGone => Outcome::new(Error, Some(End::ClientGone)),
         Ending::Complete => match response {
             Some(response) if response.opaque || call.is_unread() => {
                 let mut outcome = Outcome::new(Ok, Some(End::Opaque));

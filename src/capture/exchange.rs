@@ -87,6 +87,8 @@ struct State {
     known_by: KnownBy,
     /// How far the request body was read while nothing is known by it.
     unread: Unread,
+    /// The request body ended in an error.
+    request_failed: bool,
     response: Option<ResponseHead>,
     phase: Phase,
     /// The session is over, perhaps since before the request: no answer comes on a
@@ -228,6 +230,11 @@ impl Exchange {
                 }
             }
         }
+    }
+
+    /// The request body ended in an error.
+    pub(super) fn request_failed(&self) {
+        self.state().request_failed = true;
     }
 
     /// The request body does not tell which requests it holds.

@@ -129,8 +129,9 @@ impl RequestTap {
         }
     }
 
-    /// The body failed: what came of it is no request.
+    /// The body failed: what came of it is no request, unless its value was closed.
     pub(super) fn fail(&mut self) {
+        self.watched.exchange.request_failed();
         if self.content.take().is_some() {
             self.watched.exchange.unread(Unread::Broken);
         }

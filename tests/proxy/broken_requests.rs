@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::Router;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_mcp_store::proxy::Forward;
@@ -106,6 +107,53 @@ async fn bad_framing_before_the_message_is_whole_is_a_row_by_its_headers() {
     let row = recorded.row().await;
     assert_eq!(row.http_status, Some(400));
     assert_eq!(row.end_reason, None);
+}
+
+#[tokio::test]
+async fn a_client_that_ends_within_its_request_is_gone() {
+    let mut recorded = Recorded::start().await;
+    let length = CALL.len() + 1;
+    for request in [
+        format!("{HEAD}content-length: {length}\r\n\r\n{CALL}"),
+        format!("{HEAD}transfer-encoding: chunked\r\n\r\n{}", chunk(CALL)),
+        format!(
+            "{HEAD}transfer-encoding: chunked\r\n\r\n{}5\r\n",
+            chunk(CALL)
+        ),
+    ] {
+        for half_closes in [true, false] {
+            let (mut client, mut server) = recorded.begin(&request).await;
+            if half_closes {
+                client.stream.shutdown().await.unwrap();
+                let response = client.read_to_end().await;
+                assert!(!response.contains("upstream"), "{response}");
+            } else {
+                drop(client);
+            }
+
+            assert!(!server.read_to_end().await.ends_with("0\r\n\r\n"));
+            let row = recorded.row().await;
+            assert_eq!(row.status, RequestStatus::Error, "{request}");
+            assert_eq!(row.end_reason, Some(EndReason::ClientGone), "{request}");
+            assert_eq!(row.error_msg, None, "{request}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_modern_client_that_ends_before_its_message_is_whole_has_cancelled_it() {
+    let mut recorded = Recorded::start().await;
+    let start = chunk(r#"{"jsonrpc":"2.0","id":1,"params":{"name":"echo"#);
+    let request = format!(
+        "{HEAD}mcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\nmcp-name: echo\r\n\
+         transfer-encoding: chunked\r\n\r\n{start}"
+    );
+    let (client, _server) = recorded.begin(&request).await;
+    drop(client);
+
+    let row = recorded.row().await;
+    assert_eq!(row.status, RequestStatus::Error);
+    assert_eq!(row.end_reason, Some(EndReason::Cancelled));
 }
 
 #[tokio::test]

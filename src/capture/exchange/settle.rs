@@ -21,6 +21,10 @@ impl Exchange {
             Phase::Detached(_) => {}
             Phase::Open => recorder.landed(),
         }
+        let ending = match ending {
+            Ending::BodyFailed if state.request_failed => Ending::CallerGone,
+            ending => ending,
+        };
         if state.known_by == KnownBy::Nothing && self.may_hold_requests(&ending, &state) {
             state.known_by = match self.unread_call(recorder) {
                 Some(call) => {
@@ -152,8 +156,10 @@ impl Exchange {
         call: &Call,
     ) -> bool {
         let went_well = |response: &&ResponseHead| response.status.is_success();
-        let (Ending::Complete | Ending::BodyFailed | Ending::Dropped, Some(response)) =
-            (ending, response.filter(went_well))
+        let (
+            Ending::Complete | Ending::BodyFailed | Ending::Dropped | Ending::CallerGone,
+            Some(response),
+        ) = (ending, response.filter(went_well))
         else {
             return false;
         };
