@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Transaction};
 
 use super::event_rows::{self, EventLogs};
+use super::retention::pages::{self, Part};
 use super::{WriteError, session_rows};
 
 /// How safe a commit is when it returns.
@@ -34,6 +35,8 @@ pub(crate) struct Durable<'c> {
     pub(super) tx: Transaction<'c>,
     pub(super) logs: &'c mut EventLogs,
     pub(super) changes: event_rows::Changes,
+    /// How many pages of the file were in use before.
+    pages: i64,
 }
 
 impl<'c> Durable<'c> {
@@ -43,6 +46,7 @@ impl<'c> Durable<'c> {
     ) -> Result<Self, rusqlite::Error> {
         logs.forget_if_others_wrote(&tx)?;
         Ok(Self {
+            pages: pages::used_pages(&tx)?,
             tx,
             logs,
             changes: event_rows::Changes::default(),
@@ -86,6 +90,8 @@ impl<'c> Durable<'c> {
     /// that fails, and must be if this is never called.
     pub(crate) fn commit(mut self) -> Result<(), WriteError> {
         self.settle_events()?;
+        let more = pages::used_pages(&self.tx)?.saturating_sub(self.pages);
+        Part::Resumption.grow(&self.tx, more)?;
         match self.tx.commit() {
             Ok(()) => {
                 self.logs.keep();

@@ -128,6 +128,26 @@ fn write(conn: &Connection, reason: LossReason, stretch: Stretch, row: Option<i6
     Ok(conn.last_insert_rowid())
 }
 
+/// Tells of `count` requests that were removed before they were counted in the
+/// statistics. One stretch is one row, as long as no other loss comes between.
+pub(super) fn not_counted(conn: &Connection, from_ts: i64, to_ts: i64, removed: u64) -> Result<()> {
+    let removed = count(removed);
+    let extended =
+        conn.prepare_cached(EXTEND_LAST)?
+            .execute(params![from_ts, to_ts, removed, NOT_COUNTED])?;
+    if extended == 0 {
+        conn.prepare_cached(INSERT)?
+            .execute(params![from_ts, to_ts, removed, NOT_COUNTED])?;
+    }
+    Ok(())
+}
+
+/// Requests went for the sake of the file's size before they were in the
+/// statistics, as stored in `losses.reason`.
+const NOT_COUNTED: &str = "not_counted";
+const EXTEND_LAST: &str = "UPDATE losses SET from_ts = min(from_ts, ?1), to_ts = max(to_ts, ?2),
+        dropped = dropped + ?3
+     WHERE id = (SELECT max(id) FROM losses) AND reason = ?4";
 const INSERT: &str = "INSERT INTO losses (from_ts, to_ts, dropped, reason) VALUES (?1, ?2, ?3, ?4)";
 const EXTEND: &str =
     "UPDATE losses SET to_ts = max(to_ts, ?2), dropped = dropped + ?3 WHERE id = ?1";

@@ -48,7 +48,7 @@ pub(crate) use losses::{Ledger, LossReason, Stretch};
 pub(crate) use open::Db;
 pub(crate) use open_sessions::{OpenSession, OpenSessions};
 pub(crate) use reader::Reader;
-pub(crate) use retention::{Kinds, Slice, Span, rows_before};
+pub(crate) use retention::{Inherited, Kinds, Slice, Span, rows_before};
 pub(crate) use rollup::Width;
 pub(crate) use runs::Accounts;
 pub(crate) use session_ids::SessionIdForm;

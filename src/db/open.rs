@@ -23,6 +23,7 @@ use super::event_rows::EventLogs;
 use super::files::{Files, OpenFiles, Place};
 use super::open_sessions::OpenSessions;
 use super::read_only::{self, Access};
+use super::rollup::NameCounts;
 use super::runs::Run;
 use super::session_ids::{SessionIdForm, SessionIds};
 use super::side_files;
@@ -76,6 +77,8 @@ pub(crate) struct Db {
     /// What the connection is set to; nothing where it must stay as it is.
     synchronous: Option<Cell<Synchronous>>,
     pub(super) event_logs: EventLogs,
+    /// What folding remembers from one slice to the next.
+    pub(super) name_counts: RefCell<NameCounts>,
 }
 
 impl Db {
@@ -118,6 +121,7 @@ impl Db {
                 session_ids,
                 synchronous: is_wal.then(|| Cell::new(Synchronous::Normal)),
                 event_logs: EventLogs::default(),
+                name_counts: RefCell::default(),
             })
         })
     }
@@ -152,6 +156,7 @@ impl Db {
                 session_ids: SessionIds::Plain,
                 synchronous: is_wal.then(|| Cell::new(Synchronous::Normal)),
                 event_logs: EventLogs::default(),
+                name_counts: RefCell::default(),
             })
         })
     }

@@ -3,37 +3,48 @@
 //! Everything is done in slices of a few milliseconds, each in a transaction of
 //! its own, so that whoever else writes waits for no more than one of them.
 
+mod events;
+mod inherited;
 mod kinds;
+pub(super) mod pages;
+mod requests;
 
 use std::time::{Duration, Instant};
 
-use rusqlite::types::Value;
 use rusqlite::{Connection, Result};
 
 use super::group;
 use super::listing::history;
 use super::open::patiently;
 use super::rollup::{self, Width};
-use super::{Db, WriteError, meta};
-use crate::clock;
+use super::{Db, WriteError};
 
-use kinds::KINDS;
+pub(crate) use inherited::Inherited;
+pub(super) use inherited::inherit;
 pub(crate) use kinds::Kinds;
+use kinds::{KINDS, Kind, Removal};
+use pages::Part;
+pub(crate) use pages::Space;
 
-/// Rows that are looked up at once, and by which a file that is too large is
-/// made smaller before it is measured again.
-const BATCH: i64 = 256;
+/// How many rows one statement deletes.
+const BATCH: i64 = 64;
 
-/// Keys in `meta` of a file that an older version wrote to: when it was
-/// migrated, and how large it was then.
-const MIGRATED_AT: &str = "migrated_at";
-const MIGRATED_BYTES: &str = "migrated_bytes";
+/// By how many of its oldest rows a file that is too large is made smaller before
+/// it is measured again.
+const STEP: i64 = 256;
 
 /// A stretch of time, in unix milliseconds, that is to be pruned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) from: i64,
     pub(crate) before: i64,
+}
+
+impl Span {
+    const ALL: Self = Self {
+        from: i64::MIN,
+        before: i64::MAX,
+    };
 }
 
 /// What one slice did.
@@ -45,38 +56,27 @@ pub(crate) struct Slice {
     pub(crate) is_last: bool,
 }
 
-/// How large a file is.
+/// By how much a file is too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Space {
-    pub(crate) page_size: u64,
-    pub(crate) pages: u64,
-    /// Pages that hold nothing and are used before the file grows.
-    pub(crate) free: u64,
-}
-
-impl Space {
-    pub(crate) fn used_bytes(&self) -> u64 {
-        self.pages.saturating_sub(self.free) * self.page_size
-    }
-
-    /// The length of the file when the WAL has been brought home.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.pages * self.page_size
-    }
-}
-
-/// What a file held when an older version of its tables was migrated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Inherited {
-    /// Its rows are from before this time.
-    pub(crate) before: i64,
-    pub(crate) bytes: u64,
+pub(crate) struct Size {
+    /// What counts, in bytes: neither free pages nor what is kept for resumption.
+    pub(crate) used: u64,
+    /// The bytes of cells of statistics among them.
+    pub(crate) cells: u64,
 }
 
 impl Db {
     /// Folds requests into the cells of the statistics.
     pub(crate) fn fold(&self, patience: Duration, until: Instant) -> Result<Slice, WriteError> {
-        self.slice(patience, |conn| rollup::fold(conn, until))
+        let mut names = self.name_counts.borrow_mut();
+        let slice = self.slice(patience, |conn| {
+            Part::Cells.counted(conn, || rollup::fold(conn, &mut names, until))
+        });
+        if slice.is_err() {
+            // The names that it has counted are not there.
+            names.clear();
+        }
+        slice
     }
 
     /// Deletes rows of the time of `span`.
@@ -107,27 +107,68 @@ impl Db {
         })
     }
 
-    /// How many bytes are kept of the events of streams, which have bounds of
-    /// their own.
-    pub(crate) fn event_bytes(&self) -> Result<u64, WriteError> {
-        count(&self.conn, "SELECT bytes FROM sse_totals LIMIT ?1", 1).map_err(WriteError::Store)
+    /// How large the file is, as far as that counts.
+    pub(crate) fn size(&self) -> Result<Size, WriteError> {
+        let size = || {
+            let space = pages::space(&self.conn)?;
+            let bytes = |pages: i64| pages.unsigned_abs().saturating_mul(space.page_size);
+            let resumption = bytes(Part::Resumption.pages(&self.conn)?);
+            Ok(Size {
+                used: space.used_bytes().saturating_sub(resumption),
+                cells: bytes(Part::Cells.pages(&self.conn)?),
+            })
+        };
+        size().map_err(WriteError::Store)
     }
 
-    /// Deletes the cells of one width that began before `before`, but none
+    /// Deletes the cells of one width that began in the time of `span`, but none
     /// whose requests may still be there.
     pub(crate) fn prune_cells(
         &self,
         width: Width,
-        before: i64,
+        Span { from, before }: Span,
         patience: Duration,
         until: Instant,
     ) -> Result<Slice, WriteError> {
         self.slice(patience, |conn| {
             let oldest: Option<i64> = conn
-                .prepare_cached("SELECT min(ts) FROM requests")?
-                .query_row([], |row| row.get(0))?;
+                .prepare_cached("SELECT CAST(min(ts) AS INTEGER) FROM requests WHERE ts >= ?1")?
+                .query_row([from], |row| row.get(0))?;
             let before = oldest.map_or(before, |oldest| before.min(width.start(oldest)));
-            rollup::prune(conn, width, before, until)
+            let from = width.next_start(from);
+            let span = Span { from, before };
+            Part::Cells.counted(conn, || rollup::prune(conn, width, span, until))
+        })
+    }
+
+    /// Deletes the oldest cells of hours, and then of days, until they take
+    /// `max_bytes`. Their requests may still be there.
+    pub(crate) fn shorten_cells(
+        &self,
+        max_bytes: u64,
+        patience: Duration,
+        until: Instant,
+    ) -> Result<Slice, WriteError> {
+        self.slice(patience, |conn| {
+            self.name_counts.borrow_mut().clear();
+            let max_pages = max_bytes / pages::space(conn)?.page_size.max(1);
+            let mut count = 0;
+            for width in Width::ALL {
+                while Part::Cells.pages(conn)?.unsigned_abs() > max_pages {
+                    let remove = || rollup::remove_oldest(conn, width, Span::ALL);
+                    let removed = Part::Cells.counted(conn, remove)?;
+                    if removed == 0 {
+                        break;
+                    }
+                    count += removed;
+                    if Instant::now() >= until {
+                        let is_last = false;
+                        return Ok(Slice { count, is_last });
+                    }
+                }
+            }
+            let is_last = true;
+            Ok(Slice { count, is_last })
         })
     }
 
@@ -160,12 +201,34 @@ impl Db {
     }
 
     pub(crate) fn space(&self) -> Result<Space, WriteError> {
-        space(&self.conn).map_err(WriteError::Store)
+        pages::space(&self.conn).map_err(WriteError::Store)
+    }
+
+    /// How many requests may still be in no cell, at most.
+    pub(crate) fn fold_lag(&self) -> Result<u64, WriteError> {
+        let newest: Option<i64> = self
+            .conn
+            .prepare_cached("SELECT max(id) FROM requests")?
+            .query_row([], |row| row.get(0))?;
+        let folded_to = rollup::folded_to(&self.conn)?;
+        let lag = newest.unwrap_or(0).saturating_sub(folded_to);
+        Ok(u64::try_from(lag).unwrap_or(0))
     }
 
     /// `None` for a file that was made with these tables.
     pub(crate) fn inherited(&self) -> Result<Option<Inherited>, WriteError> {
-        inherited(&self.conn).map_err(WriteError::Store)
+        inherited::inherited(&self.conn).map_err(WriteError::Store)
+    }
+
+    /// Corrects what the file says of inherited rows, where a clock that was
+    /// ahead said it.
+    pub(crate) fn correct_inherited(&self, patience: Duration) -> Result<(), WriteError> {
+        let correct = |conn: &Connection| {
+            inherited::correct(conn)?;
+            let (count, is_last) = (0, true);
+            Ok(Slice { count, is_last })
+        };
+        self.slice(patience, correct).map(drop)
     }
 
     /// How many requests are in no cell yet.
@@ -201,6 +264,7 @@ impl Db {
     /// SQLite takes the write lock itself for this, so the files are compared
     /// before and, so that nothing of it is copied into another file, after.
     pub(crate) fn rewrite(&self, patience: Duration) -> Result<(), WriteError> {
+        let before = pages::used_pages(&self.conn).map_err(WriteError::Store)?;
         let rewrite = || {
             drop(self.begin(Duration::ZERO)?);
             self.conn.pragma_update(None, "wal_autocheckpoint", 0)?;
@@ -209,7 +273,10 @@ impl Db {
             self.conn.execute_batch("VACUUM").map_err(WriteError::Store)
         };
         patiently(patience, WriteError::is_busy, rewrite)?;
-        self.begin(patience).map(drop)
+        let tx = self.begin(patience)?;
+        recount(&tx, before)
+            .and_then(|()| tx.commit())
+            .map_err(WriteError::Store)
     }
 
     /// Brings the WAL home and cuts it and the file to what is in use, as far
@@ -239,6 +306,18 @@ pub(crate) fn rows_before(conn: &Connection, before: i64) -> Result<Vec<(&'stati
         .collect()
 }
 
+/// Takes the parts of the file for smaller by as much as the whole is, which had
+/// `before` pages in use.
+fn recount(conn: &Connection, before: i64) -> Result<()> {
+    let (before, after) = (before.max(1), pages::used_pages(conn)?);
+    for part in [Part::Cells, Part::Resumption] {
+        let pages = i128::from(part.pages(conn)?);
+        let pages = pages * i128::from(after) / i128::from(before);
+        part.set(conn, i64::try_from(pages).unwrap_or(i64::MAX))?;
+    }
+    inherited::shrink_bytes(conn, before, after)
+}
+
 /// A number of rows.
 fn count(conn: &Connection, sql: &str, value: i64) -> Result<u64> {
     let count: i64 = conn.query_row(sql, [value], |row| row.get(0))?;
@@ -248,46 +327,47 @@ fn count(conn: &Connection, sql: &str, value: i64) -> Result<u64> {
 fn prune(conn: &Connection, kinds: Kinds, span: Span, until: Instant) -> Result<Slice> {
     let mut count = 0;
     for kind in KINDS.iter().filter(|kind| kinds.has(kind)) {
-        let mut due = conn.prepare_cached(kind.due)?;
-        let mut delete = Vec::with_capacity(kind.delete.len());
-        for sql in kind.delete {
-            delete.push(conn.prepare_cached(sql)?);
-        }
         loop {
-            let keys: Vec<Value> = due
-                .query_map([span.from, span.before, BATCH], |row| row.get(0))?
-                .collect::<Result<_>>()?;
-            // The last of them is the latest. Where time runs out before it, it
-            // goes with the next slice.
-            if let (Some((pruned, time)), Some(last)) = (kind.told, keys.last()) {
-                let ts: i64 = conn
-                    .prepare_cached(time)?
-                    .query_row([last], |row| row.get(0))?;
-                pruned.raise(conn, ts.saturating_add(1))?;
-            }
-            let before = count;
-            for key in &keys {
-                let mut rows = 0;
-                for statement in &mut delete {
-                    rows = statement.execute([key])?;
-                }
-                count += rows as u64;
-                if Instant::now() >= until {
-                    return Ok(Slice {
-                        count,
-                        is_last: false,
-                    });
-                }
-            }
-            if keys.len() < BATCH as usize || count == before {
+            let batch = match kind.is_for_resumption() {
+                true => Part::Resumption.counted(conn, || remove(conn, kind, kinds, span)),
+                false => remove(conn, kind, kinds, span),
+            }?;
+            count += batch.count;
+            if batch.is_last {
                 break;
+            }
+            if Instant::now() >= until {
+                let is_last = false;
+                return Ok(Slice { count, is_last });
             }
         }
     }
-    Ok(Slice {
-        count,
-        is_last: true,
-    })
+    let is_last = true;
+    Ok(Slice { count, is_last })
+}
+
+/// Removes some rows of a kind.
+fn remove(conn: &Connection, kind: &Kind, kinds: Kinds, span: Span) -> Result<Slice> {
+    let (count, is_last) = match kind.removal {
+        Removal::Requests => {
+            let count = requests::remove(conn, span, kinds == Kinds::Uncounted)?;
+            // Of the oldest some may not have been in their cells.
+            (count, count == 0)
+        }
+        Removal::Batch(sql) => {
+            let mut delete = conn.prepare_cached(sql)?;
+            let count = delete.execute([span.from, span.before, BATCH])? as u64;
+            (count, count < BATCH as u64)
+        }
+        Removal::Events => match events::redate(conn)? {
+            0 => {
+                let count = events::remove(conn, span)?;
+                (count, count < BATCH as u64)
+            }
+            _ => (0, false),
+        },
+    };
+    Ok(Slice { count, is_last })
 }
 
 fn next_horizon(conn: &Connection, from: i64) -> Result<Option<i64>> {
@@ -295,7 +375,7 @@ fn next_horizon(conn: &Connection, from: i64) -> Result<Option<i64>> {
     for sql in KINDS.iter().filter_map(|kind| kind.oldest) {
         let latest: Option<i64> = conn
             .prepare_cached(sql)?
-            .query_row([from, BATCH], |row| row.get(0))?;
+            .query_row([from, STEP], |row| row.get(0))?;
         let before = latest.map(|latest| latest.saturating_add(1));
         horizon = horizon.into_iter().chain(before).min();
     }
@@ -303,7 +383,7 @@ fn next_horizon(conn: &Connection, from: i64) -> Result<Option<i64>> {
 }
 
 fn give_back(conn: &Connection, keep: u64, until: Instant) -> Result<Slice> {
-    let before = space(conn)?;
+    let before = pages::space(conn)?;
     let excess = before.free.saturating_sub(keep);
     if excess == 0 {
         return Ok(Slice {
@@ -316,37 +396,9 @@ fn give_back(conn: &Connection, keep: u64, until: Instant) -> Result<Slice> {
     let mut steps = vacuum.query([])?;
     while steps.next()?.is_some() && Instant::now() < until {}
     drop(steps);
-    let count = before.pages.saturating_sub(space(conn)?.pages);
+    let count = before.pages.saturating_sub(pages::space(conn)?.pages);
     Ok(Slice {
         count,
         is_last: count == 0 || count >= excess,
     })
-}
-
-pub(super) fn space(conn: &Connection) -> Result<Space> {
-    let pragma = |name| {
-        conn.pragma_query_value(None, name, |row| row.get(0))
-            .map(|value: i64| u64::try_from(value).unwrap_or(0))
-    };
-    Ok(Space {
-        page_size: pragma("page_size")?,
-        pages: pragma("page_count")?,
-        free: pragma("freelist_count")?,
-    })
-}
-
-/// Notes what a file holds that is being migrated.
-pub(super) fn inherit(conn: &Connection) -> Result<()> {
-    meta::set(conn, MIGRATED_AT, &clock::unix_ms().to_string())?;
-    let bytes = space(conn)?.used_bytes();
-    meta::set(conn, MIGRATED_BYTES, &bytes.to_string())
-}
-
-fn inherited(conn: &Connection) -> Result<Option<Inherited>> {
-    let before = meta::get(conn, MIGRATED_AT)?.and_then(|at| at.parse().ok());
-    let bytes = meta::get(conn, MIGRATED_BYTES)?.and_then(|bytes| bytes.parse().ok());
-    Ok(before.map(|before| Inherited {
-        before,
-        bytes: bytes.unwrap_or(0),
-    }))
 }

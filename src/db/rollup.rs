@@ -12,15 +12,18 @@
 //!
 //! `meta` also says up to when requests and cells were [pruned](super::pruned).
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write;
 use std::time::Instant;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+use sha2::{Digest, Sha256};
 
 use super::meta;
 use super::pruned::Pruned;
-use super::retention::Slice;
+use super::retention::{Slice, Span};
 use crate::histogram::Histogram;
 
 /// The key in `meta` of the last request that is in its cells.
@@ -43,6 +46,12 @@ const SUCCESSFUL_NAMES_PER_DAY: i64 = 5000;
 const SLICE_ROWS: i64 = 4096;
 const SLICE_CELLS: usize = 128;
 
+/// How many bytes of a name are in its cells. A longer one is cut, and ends in
+/// a mark and its hash.
+pub(crate) const NAME_BYTES: usize = 128;
+const HASH_DIGITS: usize = 32;
+const CUT: char = '~';
+
 const ROWS: &str = "SELECT id, ts, proxy, method, tool, status, latency_us, tool_error, bytes_in,
         bytes_out, end_reason IS 'stream_end'
      FROM requests WHERE id > ?1 ORDER BY id LIMIT ?2";
@@ -61,8 +70,16 @@ const ADD: &str = "INSERT INTO request_rollups (width, start, proxy, method, too
         latencies = excluded.latencies";
 const IS_NAMED: &str = "SELECT 1 FROM request_rollups
      WHERE width = ?1 AND start = ?2 AND proxy = ?3 AND method = ?4 AND tool = ?5 LIMIT 1";
-const OLDEST: &str = "SELECT min(start) FROM request_rollups WHERE width = ?1 AND start < ?2";
-const DELETE: &str = "DELETE FROM request_rollups WHERE width = ?1 AND start = ?2";
+const OLDEST: &str = "SELECT min(start) FROM request_rollups
+     WHERE width = ?1 AND start >= ?2 AND start < ?3";
+const DELETE: &str = "DELETE FROM request_rollups
+     WHERE (width, start, proxy, method, tool, status) IN (
+        SELECT width, start, proxy, method, tool, status FROM request_rollups
+        WHERE width = ?1 AND start = ?2 LIMIT ?3)";
+
+/// How many cells one statement deletes.
+const BATCH: i64 = 64;
+
 const COUNT_NAMES: &str = "SELECT count(*) FROM (SELECT 1 FROM request_rollups
      WHERE width = ?1 AND start = ?2 GROUP BY proxy, method, tool)";
 
@@ -105,34 +122,65 @@ pub(crate) fn folded_to(conn: &Connection) -> Result<i64> {
     Ok(id.and_then(|id| id.parse().ok()).unwrap_or(0))
 }
 
+/// The name that the cells of a tool or method go by.
+pub(crate) fn cell_name(name: &str) -> Cow<'_, str> {
+    if name.len() <= NAME_BYTES {
+        return Cow::Borrowed(name);
+    }
+    let room = NAME_BYTES - HASH_DIGITS - CUT.len_utf8();
+    let end = (0..=room).rev().find(|end| name.is_char_boundary(*end));
+    let mut cut = name.get(..end.unwrap_or(0)).unwrap_or_default().to_owned();
+    cut.push(CUT);
+    for byte in Sha256::digest(name).iter().take(HASH_DIGITS / 2) {
+        // Writing to a text cannot fail.
+        let _ = write!(cut, "{byte:02x}");
+    }
+    Cow::Owned(cut)
+}
+
 /// Folds the next requests into their cells. The caller holds the transaction.
-pub(crate) fn fold(conn: &Connection, until: Instant) -> Result<Slice> {
-    let mut cells: HashMap<Key, Cell> = HashMap::new();
+/// `known` is what earlier calls have found out about the same file.
+pub(crate) fn fold(conn: &Connection, known: &mut NameCounts, until: Instant) -> Result<Slice> {
     let mut folded_to = folded_to(conn)?;
-    let mut count = 0;
     let mut select = conn.prepare_cached(ROWS)?;
     let mut rows = select.query([folded_to, SLICE_ROWS])?;
+    let mut names = Names::new(known);
+    // By the names that they go by: most that do not exist go by one.
+    let mut cells: HashMap<Key, Cell> = HashMap::new();
+    let mut count = 0;
     let ran_out = loop {
-        let Some(row) = rows.next()? else { break true };
-        folded_to = row.get(0)?;
-        cells.entry(Key::of(row)?).or_default().add(row)?;
-        count += 1;
-        // The clock is asked for every few rows only: it costs as much as a row.
-        if cells.len() >= SLICE_CELLS || (count % 32 == 0 && Instant::now() >= until) {
-            break false;
-        }
-    };
-    if count > 0 {
-        let mut names = Names::default();
-        let mut cells: Vec<_> = cells.iter().collect();
-        // What gives a name its cells comes before what needs them.
-        cells.sort_by_key(|(key, cell)| !cell.has_success(key));
-        for (key, cell) in cells {
-            let (method, tool) = names.admit(conn, key, cell)?;
-            for width in Width::ALL {
-                cell.write(conn, width, key, method, tool)?;
+        let mut batch: HashMap<Key, Cell> = HashMap::new();
+        let mut is_last = false;
+        while batch.len() < SLICE_CELLS {
+            let Some(row) = rows.next()? else {
+                is_last = true;
+                break;
+            };
+            folded_to = row.get(0)?;
+            batch.entry(Key::of(row)?).or_default().add(row)?;
+            count += 1;
+            // The clock is asked for every few rows only: it costs as much as a row.
+            if count % 32 == 0 && Instant::now() >= until {
+                break;
             }
         }
+        let mut batch: Vec<_> = batch.into_iter().collect();
+        // What gives a name its cells comes before what needs them.
+        batch.sort_by_key(|(key, cell)| !cell.has_success(key));
+        for (key, cell) in batch {
+            let key = names.admit(conn, key, &cell)?;
+            cells.entry(key).or_default().merge(cell);
+        }
+        if is_last || cells.len() >= SLICE_CELLS || Instant::now() >= until {
+            break is_last;
+        }
+    };
+    for (key, cell) in &cells {
+        for width in Width::ALL {
+            cell.write(conn, width, key)?;
+        }
+    }
+    if count > 0 {
         meta::set(conn, FOLDED_TO, &folded_to.to_string())?;
     }
     Ok(Slice {
@@ -141,25 +189,28 @@ pub(crate) fn fold(conn: &Connection, until: Instant) -> Result<Slice> {
     })
 }
 
-/// Deletes the cells of one width that began before `before`, those of one
-/// hour or day at a time.
-pub(super) fn prune(conn: &Connection, width: Width, before: i64, until: Instant) -> Result<Slice> {
-    let mut oldest = conn.prepare_cached(OLDEST)?;
-    let mut delete = conn.prepare_cached(DELETE)?;
+/// Deletes the cells of one width that began in the time of `span`.
+pub(super) fn prune(conn: &Connection, width: Width, span: Span, until: Instant) -> Result<Slice> {
     let mut count = 0;
     loop {
-        let start: Option<i64> = oldest.query_row([width.ms(), before], |row| row.get(0))?;
-        let Some(start) = start else {
-            let is_last = true;
-            return Ok(Slice { count, is_last });
-        };
-        count += delete.execute([width.ms(), start])? as u64;
-        Pruned::Cells(width).raise(conn, start.saturating_add(width.ms()))?;
-        if Instant::now() >= until {
-            let is_last = false;
+        let removed = remove_oldest(conn, width, span)?;
+        count += removed;
+        let is_last = removed == 0;
+        if is_last || Instant::now() >= until {
             return Ok(Slice { count, is_last });
         }
     }
+}
+
+/// Deletes some of the oldest cells of that time; how many.
+pub(super) fn remove_oldest(conn: &Connection, width: Width, span: Span) -> Result<u64> {
+    let start: Option<i64> = conn
+        .prepare_cached(OLDEST)?
+        .query_row([width.ms(), span.from, span.before], |row| row.get(0))?;
+    let Some(start) = start else { return Ok(0) };
+    Pruned::Cells(width).raise(conn, start.saturating_add(width.ms()))?;
+    let mut delete = conn.prepare_cached(DELETE)?;
+    Ok(delete.execute([width.ms(), start, BATCH])? as u64)
 }
 
 /// Requests of one hour that are counted together.
@@ -177,8 +228,8 @@ impl Key {
         Ok(Self {
             hour: Width::Hour.start(number(row, 1)?),
             proxy: text(row, 2)?,
-            method: text(row, 3)?,
-            tool: text(row, 4)?,
+            method: name(row, 3)?,
+            tool: name(row, 4)?,
             status: text(row, 5)?,
         })
     }
@@ -191,7 +242,8 @@ struct Cell {
     bytes_in: i64,
     bytes_out: i64,
     max_latency_us: i64,
-    latencies: Histogram,
+    /// Each of them: most names come a few times only, and a histogram is large.
+    latencies: Vec<u64>,
 }
 
 impl Cell {
@@ -204,7 +256,7 @@ impl Cell {
         if !measures_a_stay {
             let latency = number(row, 6)?;
             self.max_latency_us = self.max_latency_us.max(latency);
-            self.latencies.record(u64::try_from(latency).unwrap_or(0));
+            self.latencies.push(u64::try_from(latency).unwrap_or(0));
         }
         Ok(())
     }
@@ -215,92 +267,124 @@ impl Cell {
         key.status == "ok" && self.calls > self.tool_errors
     }
 
+    /// Adds what another one counts.
+    fn merge(&mut self, more: Self) {
+        self.calls += more.calls;
+        self.tool_errors += more.tool_errors;
+        self.bytes_in = self.bytes_in.saturating_add(more.bytes_in);
+        self.bytes_out = self.bytes_out.saturating_add(more.bytes_out);
+        self.max_latency_us = self.max_latency_us.max(more.max_latency_us);
+        self.latencies.extend(more.latencies);
+    }
+
     /// Adds this to the cell of that width in the file.
-    fn write(
-        &self,
-        conn: &Connection,
-        width: Width,
-        key: &Key,
-        method: &str,
-        tool: &str,
-    ) -> Result<()> {
+    fn write(&self, conn: &Connection, width: Width, key: &Key) -> Result<()> {
         let (ms, start) = (width.ms(), width.start(key.hour));
         let before: Option<Vec<u8>> = conn
             .prepare_cached(LATENCIES)?
             .query_row(
-                params![ms, start, key.proxy, method, tool, key.status],
+                params![ms, start, key.proxy, key.method, key.tool, key.status],
                 |row| row.get(0),
             )
             .optional()?;
-        let latencies = match before {
-            None => self.latencies.encode(),
-            Some(before) => {
-                let mut sum = self.latencies.clone();
-                sum.merge(&before);
-                sum.encode()
-            }
-        };
+        let mut latencies = Histogram::default();
+        if let Some(before) = before {
+            latencies.merge(&before);
+        }
+        self.latencies.iter().for_each(|us| latencies.record(*us));
         conn.prepare_cached(ADD)?.execute(params![
             ms,
             start,
             key.proxy,
-            method,
-            tool,
+            key.method,
+            key.tool,
             key.status,
             self.calls,
             self.tool_errors,
             self.bytes_in,
             self.bytes_out,
             self.max_latency_us,
-            latencies,
+            latencies.encode(),
         ])?;
         Ok(())
     }
 }
 
-/// How many names each day has, as far as this slice had to ask.
-#[derive(Debug, Default)]
-struct Names {
-    of_day: HashMap<i64, i64>,
+/// How many names there are of some days, at least: cells go only when they are
+/// too many or too old.
+pub(crate) type NameCounts = HashMap<i64, i64>;
+
+/// Of how many days the names are remembered.
+const REMEMBERED_DAYS: usize = 32;
+
+/// The names of each day, as far as this slice had to ask.
+#[derive(Debug)]
+struct Names<'a> {
+    known: &'a mut NameCounts,
+    /// The days whose names this slice has counted.
+    counted: HashSet<i64>,
+    /// Which came with this slice: day, recording point, method and tool.
+    admitted: HashSet<(i64, String, String, String)>,
 }
 
-impl Names {
-    /// The method and tool that a request's cells go by.
-    fn admit<'k>(
-        &mut self,
-        conn: &Connection,
-        key: &'k Key,
-        cell: &Cell,
-    ) -> Result<(&'k str, &'k str)> {
-        let (width, day) = (Width::Day.ms(), Width::Day.start(key.hour));
-        let is_named = conn
-            .prepare_cached(IS_NAMED)?
-            .exists(params![width, day, key.proxy, key.method, key.tool])?;
-        if is_named {
-            return Ok((&key.method, &key.tool));
+impl<'a> Names<'a> {
+    fn new(known: &'a mut NameCounts) -> Self {
+        if known.len() > REMEMBERED_DAYS {
+            known.clear();
         }
-        let names = match self.of_day.get_mut(&day) {
-            Some(names) => names,
-            None => {
-                let mut count = conn.prepare_cached(COUNT_NAMES)?;
-                let names: i64 = count.query_row([width, day], |row| row.get(0))?;
-                self.of_day.entry(day).or_insert(names)
-            }
-        };
-        let bound = match cell.has_success(key) {
+        Self {
+            known,
+            counted: HashSet::new(),
+            admitted: HashSet::new(),
+        }
+    }
+
+    /// The key of the cell that is to count the calls of `cell`.
+    fn admit(&mut self, conn: &Connection, key: Key, cell: &Cell) -> Result<Key> {
+        let (width, day) = (Width::Day.ms(), Width::Day.start(key.hour));
+        let name = (day, key.proxy.clone(), key.method.clone(), key.tool.clone());
+        if self.admitted.contains(&name)
+            || conn
+                .prepare_cached(IS_NAMED)?
+                .exists(params![width, day, key.proxy, key.method, key.tool])?
+        {
+            return Ok(key);
+        }
+        let bound = match cell.has_success(&key) {
             true => SUCCESSFUL_NAMES_PER_DAY,
             false => NAMES_PER_DAY,
         };
+        let names = self.known.entry(day).or_default();
+        // To count thousands takes longer than to fold some.
+        if *names < bound && self.counted.insert(day) {
+            let mut count = conn.prepare_cached(COUNT_NAMES)?;
+            *names = count.query_row([width, day], |row| row.get(0))?;
+        }
         if *names < bound {
             *names += 1;
-            return Ok((&key.method, &key.tool));
+            self.admitted.insert(name);
+            return Ok(key);
         }
-        Ok(match (key.method.as_str(), key.tool.as_str()) {
+        let (method, tool) = match (key.method.as_str(), key.tool.as_str()) {
             ("tools/call", _) => ("tools/call", OTHER),
             (_, "") => (OTHER, ""),
             (_, _) => (OTHER, OTHER),
+        };
+        Ok(Key {
+            method: method.to_owned(),
+            tool: tool.to_owned(),
+            ..key
         })
     }
+}
+
+/// The name of a method or tool, as cells go by it.
+fn name(row: &Row<'_>, column: usize) -> Result<String> {
+    let name = text(row, column)?;
+    Ok(match cell_name(&name) {
+        Cow::Borrowed(_) => name,
+        Cow::Owned(cut) => cut,
+    })
 }
 
 /// A text of whatever type the file has it in: other programs write to it too,

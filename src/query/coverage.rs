@@ -1,7 +1,8 @@
 //! From when on a file holds what, and by what the requests of a window are
 //! counted.
 //!
-//! Requests are pruned, then the cells of their hours, then those of their days.
+//! Requests are pruned, then the cells of their hours, then those of their days;
+//! where the cells take too much of the file, they may go before their requests.
 //! A cell cannot be split, so a window that begins or ends where no requests are
 //! left is widened to whole ones.
 
@@ -40,15 +41,14 @@ impl Coverage {
                 days: i64::MIN,
             });
         }
-        let pruned_to = |what: Pruned| what.to(source.conn);
-        let rows = pruned_to(Pruned::Requests)?;
-        // No cell goes before its requests, so one that begins where these are
-        // all there went while there were none.
-        let first = |width: Width| width.next_start(rows);
+        let cells_to = |width: Width| {
+            let to = Pruned::Cells(width).to(source.conn)?;
+            Ok::<_, rusqlite::Error>(width.next_start(to))
+        };
         Ok(Self {
-            rows,
-            hours: pruned_to(Pruned::Cells(Width::Hour))?.min(first(Width::Hour)),
-            days: pruned_to(Pruned::Cells(Width::Day))?.min(first(Width::Day)),
+            rows: Pruned::Requests.to(source.conn)?,
+            hours: cells_to(Width::Hour)?,
+            days: cells_to(Width::Day)?,
         })
     }
 
@@ -65,7 +65,7 @@ impl Coverage {
         if self.has_rows_of(asked) || since >= until {
             return asked;
         }
-        let known = self.hours.min(self.days);
+        let known = self.hours.min(self.days).min(self.rows);
         if until <= known {
             return window(until, until);
         }
@@ -75,7 +75,8 @@ impl Coverage {
             () if day >= self.days => day,
             () => known,
         };
-        let until = if since < self.hours && Width::Day.start(until) < self.hours {
+        let last_day = Width::Day.start(until);
+        let until = if since < self.hours && last_day < self.hours.min(self.rows) {
             Width::Day.next_start(until)
         } else if Width::Hour.start(until) < self.rows {
             Width::Hour.next_start(until)
@@ -91,24 +92,30 @@ impl Coverage {
         self.widened(window(since, self.rows.min(until).max(since)))
     }
 
-    /// The whole cells that fit into a widened window.
+    /// The whole cells that fit into a widened window, without a gap between
+    /// them. Before and after them its requests are there.
     pub(super) fn parts(&self, widened: Window) -> Parts {
         let hours = whole(Width::Hour, widened);
         let mut days = whole(Width::Day, hours);
         days.since = days.since.max(self.days);
         let mut cells = Vec::with_capacity(3);
-        if days.since < days.until {
-            cells.push((Width::Hour, window(hours.since, days.since)));
+        let whole = if days.since < days.until {
+            let since = hours.since.max(self.hours.min(days.since));
+            let until = match days.until < self.hours {
+                true => days.until,
+                false => hours.until,
+            };
+            cells.push((Width::Hour, window(since, days.since)));
             cells.push((Width::Day, days));
-            cells.push((Width::Hour, window(days.until, hours.until)));
+            cells.push((Width::Hour, window(days.until, until)));
+            window(since, until)
         } else {
+            let hours = window(hours.since.max(self.hours), hours.until);
             cells.push((Width::Hour, hours));
-        }
+            hours
+        };
         cells.retain(|(_, part)| part.since < part.until);
-        Parts {
-            whole: hours,
-            cells,
-        }
+        Parts { whole, cells }
     }
 }
 

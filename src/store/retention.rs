@@ -6,12 +6,15 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// [`StoreBuilder::retention`](super::StoreBuilder::retention).
 ///
 /// The writer removes what is beyond it in slices of a few milliseconds,
-/// between two groups of events. It looks when the file is opened, every hour
-/// and every 65,536 events, so the file may be larger by so much. Requests,
-/// sessions by when they were last seen, losses, and the runs of writers are
-/// removed; the statistics of removed requests are kept for as long as is set
-/// here. Listings and their changes are kept, the oldest not beyond a quarter of
-/// `max_bytes`. What an event store and a session store hold goes at the age they
+/// between two groups of events. It looks for what is too old when the file is
+/// opened, every hour and every 65,536 events, and for what is too much after
+/// every group. The share of its time that it spends on this grows with what is too
+/// much, from a fifth to 95 %: events that then come faster than rows can be
+/// removed wait in the queue, and are dropped and counted when that is full.
+/// Requests, sessions by when they were last seen, losses, and the runs of writers
+/// are removed; the statistics of removed requests are kept for as long as is set
+/// here, the oldest not beyond a quarter of `max_bytes`. So are listings and their
+/// changes, the oldest not beyond another quarter. What an event store and a session store hold goes at the age they
 /// were told, or earlier by this one (but not the newest event of a session that
 /// an SDK still keeps), and its size does not count here.
 ///

@@ -1,10 +1,18 @@
-//! What the writer does for its file when it has nothing to write: folding
-//! requests into statistics, and keeping to the [`Retention`].
+//! What the writer does for its file beside writing events: folding requests
+//! into statistics, and keeping to the [`Retention`].
 //!
-//! It is done in rounds, and a round in slices. A slice takes about [`SLICE`],
-//! then four times as long passes before the next: so a group of events waits a
-//! few milliseconds at most, and upkeep takes no more than a fifth of the
-//! writer's time, whatever there is to do. Between rounds nothing happens.
+//! It is done in rounds, and a round in slices of about [`SLICE`]. As long as the
+//! file is within its limit, four times as long passes before the next slice: so
+//! a group of events waits a few milliseconds at most, and upkeep takes no more
+//! than a fifth of the writer's time. Between rounds nothing happens.
+//!
+//! The size is measured after every group. A file over its limit does not wait
+//! for a round, and the share of the writer's time grows with what is too much,
+//! up to nearly all of it: where events come faster than rows can be removed they
+//! wait in the queue, and are dropped and counted, before the file outgrows its
+//! limit. Requests go once they are counted in the statistics, which is done a
+//! slice at a time as they are about to go. Where that fails they go uncounted,
+//! and the log and the file's `losses` tell of it.
 
 use std::time::{Duration, Instant};
 
@@ -12,28 +20,49 @@ use super::Retention;
 use super::deadline::Deadline;
 use super::trouble::Trouble;
 use crate::clock;
-use crate::db::{Db, Kinds, Slice, Span, Width, WriteError};
+use crate::db::{Db, Inherited, Kinds, Slice, Span, Width, WriteError};
 
 /// How long a slice works. What it has to commit, and a checkpoint that falls
 /// due with that, come on top.
 const SLICE: Duration = Duration::from_millis(3);
 
-/// A slice begins after so many times the time that the last one took.
-const SHARE: u32 = 5;
+/// The share of the writer's time for a file that is within its limit, how much
+/// more it is for one of twice its limit, and the most that it can be.
+const SHARE: f64 = 0.2;
+const SHARE_OF_EXCESS: f64 = 3.0;
+const LARGEST_SHARE: f64 = 0.95;
 
-/// How long a round is put off when another program holds the write lock,
-/// which a slice does not wait for.
+/// How long it goes on at once, at most, for a file that is too large.
+const LONGEST_TURN: Duration = Duration::from_millis(250);
+
+/// Of so many slices for a file that is too large, one is for the round, so that
+/// what it bounds stays bounded.
+const ROUND_TURN: u32 = 4;
+
+/// How long a round is put off when another program holds the write lock, which
+/// a slice does not wait for; and the same where the file is too large, and it
+/// does.
 const PUT_OFF: Duration = Duration::from_secs(1);
+const PUT_OFF_SHORT: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// The next round comes sooner after one that failed, as on a full disk.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// Rounds begin after so long, or so many events.
+/// Rounds begin after so long, so many events, or events that take such a part
+/// of the file's limit in memory.
 const ROUND: Duration = Duration::from_secs(60 * 60);
 const ROUND_EVENTS: u64 = 65_536;
+const ROUND_PART: u64 = 16;
 
-/// What part of the file's limit the history of listings may take.
+/// The largest part of the file's limit that one transaction may add, as its
+/// events are in memory. In the file they may be several times as large.
+const GROUP_PART: u64 = 64;
+
+/// What part of the file's limit the history of listings may take, and the cells
+/// of the statistics.
 const HISTORY_PART: u64 = 4;
+const CELLS_PART: u64 = 4;
 
 /// Free pages stay in the file up to this part of it, and this number: to give
 /// them back and ask for them again would cost more than they are worth.
@@ -46,27 +75,48 @@ pub(super) struct Upkeep {
     /// Nobody asked for this retention, so it is not for the rows of a file
     /// that was written without one.
     spares_inherited: bool,
+    /// The rows that are spared.
+    inherited: Option<Inherited>,
     stage: Stage,
     next: Deadline,
-    /// Events since the round began.
+    /// When the next round is due, whatever is written.
+    next_round: Deadline,
+    /// Events since the round began, and how much memory they took.
     written: u64,
+    written_bytes: u64,
+    /// Requests that this round still has to fold.
+    to_fold: u64,
+    /// What the file has too much, as a part of its limit; 0 where it fits.
+    excess: f64,
+    /// Nothing can be removed of it.
+    is_stuck: bool,
+    /// The history was seen to be within its bound in this round.
+    history_fits: bool,
+    /// Requests of this round could not be folded.
+    cannot_fold: bool,
+    /// The end of the last turn.
+    rested_since: Instant,
+    slices: u32,
     /// Something of this round could not be done.
     failed: bool,
     /// Pages were given back in this round.
     shrunk: bool,
     failures: Trouble,
     excesses: Trouble,
+    losses: Trouble,
 }
 
 /// What is done in a round, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Before anything is removed.
-    Fold,
+    /// Whatever is too old goes, as far as it is folded,
     Age,
+    /// and in turns with that, more is folded.
+    Fold,
     History,
-    Size,
     Cells(Width),
+    /// Statistics that are too much, after those that are too old.
+    CellBytes,
     Shrink,
     /// Until the next round.
     Rest,
@@ -75,14 +125,13 @@ enum Stage {
 impl Stage {
     fn next(self) -> Self {
         match self {
-            Self::Rest => Self::Fold,
-            Self::Fold => Self::Age,
             Self::Age => Self::History,
-            Self::History => Self::Size,
-            Self::Size => Self::Cells(Width::Hour),
+            Self::Fold => Self::Age,
+            Self::History => Self::Cells(Width::Hour),
             Self::Cells(Width::Hour) => Self::Cells(Width::Day),
-            Self::Cells(Width::Day) => Self::Shrink,
-            Self::Shrink => Self::Rest,
+            Self::Cells(Width::Day) => Self::CellBytes,
+            Self::CellBytes => Self::Shrink,
+            Self::Shrink | Self::Rest => Self::Rest,
         }
     }
 }
@@ -98,13 +147,24 @@ impl Upkeep {
         Self {
             retention: retention.unwrap_or_default(),
             spares_inherited: retention.is_none(),
+            inherited: None,
             stage: Stage::Rest,
             next: Deadline::after(Duration::ZERO),
+            next_round: Deadline::after(Duration::ZERO),
             written: 0,
+            written_bytes: 0,
+            to_fold: 0,
+            excess: 0.0,
+            is_stuck: false,
+            history_fits: false,
+            cannot_fold: false,
+            rested_since: Instant::now(),
+            slices: 0,
             failed: false,
             shrunk: false,
             failures: Trouble::default(),
             excesses: Trouble::default(),
+            losses: Trouble::default(),
         }
     }
 
@@ -113,91 +173,201 @@ impl Upkeep {
         self.next
     }
 
-    /// So many events more are in the file.
-    pub(super) fn wrote(&mut self, events: u64) {
+    /// Whether the file is too large, and there may be something to remove.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.excess > 0.0 && !self.is_stuck
+    }
+
+    /// How much memory the events of one transaction take at most.
+    pub(super) fn group_bytes(&self) -> u64 {
+        self.retention
+            .max_bytes
+            .map_or(u64::MAX, |bytes| bytes / GROUP_PART)
+    }
+
+    /// So many events more are in the file, which took so much memory.
+    pub(super) fn wrote(&mut self, db: &Db, events: u64, bytes: u64) {
         self.written += events;
-        if self.stage == Stage::Rest && self.written >= ROUND_EVENTS {
+        self.written_bytes += bytes;
+        // What is written can be removed.
+        self.is_stuck = false;
+        let measured = self.measure(db);
+        if let Err(error) = measured {
+            tracing::debug!(%error, "the size of the store's file cannot be read");
+        }
+        if self.is_urgent() || self.stage == Stage::Rest && self.is_round_due() {
             self.next = Deadline::after(Duration::ZERO);
         }
+    }
+
+    /// How long upkeep may go on now: for one slice, or where the file is too
+    /// large, for its share of the time since it last ended.
+    pub(super) fn turn(&self) -> Duration {
+        if !self.is_urgent() {
+            return Duration::ZERO;
+        }
+        let share = self.share();
+        let turn = self.rested_since.elapsed().mul_f64(share / (1.0 - share));
+        turn.min(LONGEST_TURN)
+    }
+
+    /// A turn has ended.
+    pub(super) fn rest(&mut self) {
+        self.rested_since = Instant::now();
+    }
+
+    fn share(&self) -> f64 {
+        let share = match self.is_urgent() {
+            true => SHARE + SHARE_OF_EXCESS * self.excess,
+            false => SHARE,
+        };
+        share.min(LARGEST_SHARE)
     }
 
     /// Does one slice.
     pub(super) fn step(&mut self, db: &Db) {
         let start = Instant::now();
-        if self.stage == Stage::Rest {
-            self.stage = Stage::Fold;
-            self.written = 0;
-            self.failed = false;
-            self.shrunk = false;
-        }
-        match self.slice(db, start + SLICE) {
-            Ok(slice) => {
-                if slice.is_last {
-                    self.stage = self.stage.next();
-                }
-                self.schedule(start);
+        self.slices = self.slices.wrapping_add(1);
+        match self.work(db, start + SLICE) {
+            Ok(()) => self.schedule(start),
+            Err(error) if error.is_busy() => {
+                let put_off = if self.is_urgent() {
+                    PUT_OFF_SHORT
+                } else {
+                    PUT_OFF
+                };
+                self.next = Deadline::after(put_off);
             }
-            Err(error) if error.is_busy() => self.next = Deadline::after(PUT_OFF),
             Err(WriteError::Displaced) => self.put_off(),
             Err(error) => {
-                if self.failures.happened(1, Instant::now()).is_some() {
-                    tracing::warn!("the store's file cannot be kept to its limits: {error}");
-                }
-                self.failed = true;
-                // Where there is no room for more cells, what is folded can still
-                // be removed, and what is not stays.
-                self.stage = match self.stage {
-                    Stage::Fold => Stage::Age,
-                    _ => Stage::Rest,
-                };
+                self.tell_failure(&error);
+                self.is_stuck = true;
+                self.stage = Stage::Rest;
                 self.schedule(start);
             }
         }
     }
 
+    fn work(&mut self, db: &Db, until: Instant) -> Result<(), WriteError> {
+        if self.stage == Stage::Rest && self.is_round_due() {
+            self.begin_round(db)?;
+        }
+        self.measure(db)?;
+        let is_for_round = self.stage != Stage::Rest && self.slices.is_multiple_of(ROUND_TURN);
+        if self.is_urgent() && !is_for_round {
+            return self.shorten(db, until);
+        }
+        if self.round(db, until)?.is_last {
+            self.stage = self.stage.next();
+        }
+        Ok(())
+    }
+
+    fn is_round_due(&self) -> bool {
+        let bytes = self.retention.max_bytes.map(|bytes| bytes / ROUND_PART);
+        self.next_round.has_passed()
+            || self.written >= ROUND_EVENTS
+            || bytes.is_some_and(|bytes| self.written_bytes >= bytes)
+    }
+
+    fn begin_round(&mut self, db: &Db) -> Result<(), WriteError> {
+        if self.spares_inherited {
+            db.correct_inherited(self.patience())?;
+            self.inherited = db.inherited()?;
+        }
+        self.to_fold = db.fold_lag()?;
+        self.stage = Stage::Age;
+        self.next_round = Deadline::after(ROUND);
+        self.written = 0;
+        self.written_bytes = 0;
+        self.is_stuck = false;
+        self.history_fits = false;
+        self.cannot_fold = false;
+        self.failed = false;
+        self.shrunk = false;
+        Ok(())
+    }
+
     /// Sets when the slice after the one that began at `start` is due.
     fn schedule(&mut self, start: Instant) {
-        self.next = match self.stage {
-            Stage::Rest if self.failed => Deadline::after(RETRY),
-            Stage::Rest if self.written < ROUND_EVENTS => Deadline::after(ROUND),
-            _ => Deadline::at(start + SHARE * start.elapsed()),
+        if self.stage == Stage::Rest && self.failed {
+            self.next_round = self.next_round.earlier(Deadline::after(RETRY));
+        }
+        let goes_on = self.is_urgent() || self.stage != Stage::Rest || self.is_round_due();
+        self.next = match goes_on && !(self.stage == Stage::Rest && self.failed) {
+            true => Deadline::at(start + start.elapsed().div_f64(self.share())),
+            false => self.next_round,
         };
     }
 
     /// Ends the round: there is no file to work on.
     pub(super) fn put_off(&mut self) {
         self.stage = Stage::Rest;
-        self.next = Deadline::after(ROUND);
+        self.excess = 0.0;
+        self.next_round = Deadline::after(ROUND);
+        self.next = self.next_round;
     }
 
-    fn slice(&mut self, db: &Db, until: Instant) -> Result<Slice, WriteError> {
-        let patience = Duration::ZERO;
+    fn measure(&mut self, db: &Db) -> Result<(), WriteError> {
+        let Some(mut limit) = self.retention.max_bytes else {
+            return Ok(());
+        };
+        let used = db.size()?.used;
+        if used > limit && self.spares_inherited {
+            self.inherited = db.inherited()?;
+            let inherited = self.inherited.map_or(0, |file| file.bytes);
+            limit = limit.saturating_add(inherited);
+        }
+        self.excess = used.saturating_sub(limit) as f64 / limit.max(1) as f64;
+        Ok(())
+    }
+
+    /// From when on rows may be pruned.
+    fn from(&self) -> i64 {
+        self.inherited.map_or(i64::MIN, |file| file.before)
+    }
+
+    fn patience(&self) -> Duration {
+        match self.is_urgent() {
+            true => PATIENCE,
+            false => Duration::ZERO,
+        }
+    }
+
+    fn round(&mut self, db: &Db, until: Instant) -> Result<Slice, WriteError> {
+        let (patience, from) = (self.patience(), self.from());
         match self.stage {
-            Stage::Fold => db.fold(patience, until),
             Stage::Age => {
                 // What says itself when it expires goes in any case.
                 let before = self.retention.max_age.map_or(i64::MIN, ago);
-                let (from, _) = self.spared(db)?;
-                db.prune(Kinds::All, Span { from, before }, patience, until)
+                let slice = db.prune(Kinds::All, Span { from, before }, patience, until)?;
+                if slice.is_last && self.to_fold > 0 && !self.cannot_fold {
+                    self.stage = Stage::Fold;
+                    return Ok(Slice {
+                        is_last: false,
+                        ..slice
+                    });
+                }
+                Ok(slice)
             }
-            Stage::History => {
-                let Some(max_bytes) = self.retention.max_bytes else {
-                    return Ok(NOTHING);
-                };
-                let (from, _) = self.spared(db)?;
-                db.shorten_history(from, max_bytes / HISTORY_PART, patience, until)
+            Stage::Fold => {
+                if self.fold(db, until)? {
+                    self.to_fold = 0;
+                }
+                Ok(NOTHING)
             }
-            Stage::Size => self.shorten(db, until),
+            Stage::History => self.shorten_history(db, until),
             Stage::Cells(width) => {
                 let age = match width {
                     Width::Hour => self.retention.hourly,
                     Width::Day => self.retention.daily,
                 };
                 match age.map(ago) {
-                    Some(before) => db.prune_cells(width, before, patience, until),
+                    Some(before) => db.prune_cells(width, Span { from, before }, patience, until),
                     None => Ok(NOTHING),
                 }
             }
+            Stage::CellBytes => self.shorten_cells(db, until),
             Stage::Shrink => {
                 let keep = (db.space()?.pages / FREE_PART).max(FREE_PAGES);
                 let slice = db.give_back(keep, patience, until)?;
@@ -212,43 +382,106 @@ impl Upkeep {
         }
     }
 
-    /// Prunes the oldest rows of a file that is too large.
-    fn shorten(&mut self, db: &Db, until: Instant) -> Result<Slice, WriteError> {
+    /// Folds some requests; whether there are no more, or none can be folded.
+    fn fold(&mut self, db: &Db, until: Instant) -> Result<bool, WriteError> {
+        match db.fold(self.patience(), until) {
+            Ok(slice) => {
+                self.to_fold = self.to_fold.saturating_sub(slice.count);
+                Ok(slice.is_last)
+            }
+            Err(error) if error.is_busy() => Err(error),
+            Err(WriteError::Displaced) => Err(WriteError::Displaced),
+            Err(error) => {
+                // Where there is no room for more cells, what is folded can still
+                // be removed.
+                self.tell_failure(&error);
+                self.cannot_fold = true;
+                Ok(true)
+            }
+        }
+    }
+
+    fn shorten_history(&mut self, db: &Db, until: Instant) -> Result<Slice, WriteError> {
         let Some(max_bytes) = self.retention.max_bytes else {
             return Ok(NOTHING);
         };
-        let (from, bytes) = self.spared(db)?;
-        let used = db.space()?.used_bytes().saturating_sub(db.event_bytes()?);
-        if used <= max_bytes.saturating_add(bytes) {
-            return Ok(NOTHING);
+        let (from, patience) = (self.from(), self.patience());
+        let slice = db.shorten_history(from, max_bytes / HISTORY_PART, patience, until)?;
+        self.history_fits |= slice.is_last;
+        Ok(slice)
+    }
+
+    fn shorten_cells(&mut self, db: &Db, until: Instant) -> Result<Slice, WriteError> {
+        match self.retention.max_bytes {
+            Some(max_bytes) => db.shorten_cells(max_bytes / CELLS_PART, self.patience(), until),
+            None => Ok(NOTHING),
         }
-        let pruned = match db.next_horizon(from)? {
-            Some(before) => {
-                let span = Span { from, before };
-                db.prune(Kinds::Traffic, span, Duration::ZERO, until)?
-            }
-            None => NOTHING,
+    }
+
+    /// Makes a file smaller that is too large: first what has a bound of its own
+    /// within the limit, then the oldest rows.
+    fn shorten(&mut self, db: &Db, until: Instant) -> Result<(), WriteError> {
+        let Some(max_bytes) = self.retention.max_bytes else {
+            return Ok(());
         };
-        let is_stuck = pruned.count == 0;
-        if is_stuck && self.excesses.happened(1, Instant::now()).is_some() {
+        if db.size()?.cells > max_bytes / CELLS_PART && self.shorten_cells(db, until)?.count > 0 {
+            return Ok(());
+        }
+        if !self.history_fits {
+            return self.shorten_history(db, until).map(drop);
+        }
+        let (from, patience) = (self.from(), self.patience());
+        let Some(before) = db.next_horizon(from)? else {
+            self.tell_excess(db.size()?.used, max_bytes);
+            return Ok(());
+        };
+        let span = Span { from, before };
+        if db.prune(Kinds::Traffic, span, patience, until)?.count > 0 {
+            return Ok(());
+        }
+        // Nothing that is folded; then more is.
+        if !self.cannot_fold && !self.fold(db, until)? {
+            return Ok(());
+        }
+        let kinds = match self.cannot_fold {
+            true => Kinds::Uncounted,
+            false => Kinds::Traffic,
+        };
+        let removed = db.prune(kinds, span, patience, until)?.count;
+        match (removed, kinds) {
+            (0, _) => self.tell_excess(db.size()?.used, max_bytes),
+            (_, Kinds::Uncounted) => self.tell_uncounted(removed),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn tell_failure(&mut self, error: &WriteError) {
+        if self.failures.happened(1, Instant::now()).is_some() {
+            tracing::warn!("the store's file cannot be kept to its limits: {error}");
+        }
+        self.failed = true;
+    }
+
+    /// Tells that nothing more can be removed.
+    fn tell_excess(&mut self, used: u64, max_bytes: u64) {
+        self.is_stuck = true;
+        if self.excesses.happened(1, Instant::now()).is_some() {
             tracing::warn!(
                 "the store's file has {used} bytes in use, over its limit of {max_bytes}, \
                  and nothing more to remove"
             );
         }
-        Ok(Slice {
-            is_last: is_stuck,
-            ..pruned
-        })
     }
 
-    /// From when on rows may be pruned, and how many bytes do not count.
-    fn spared(&self, db: &Db) -> Result<(i64, u64), WriteError> {
-        let inherited = match self.spares_inherited {
-            true => db.inherited()?,
-            false => None,
-        };
-        Ok(inherited.map_or((i64::MIN, 0), |file| (file.before, file.bytes)))
+    /// Tells that so many rows are in no statistic, as `losses` does.
+    fn tell_uncounted(&mut self, rows: u64) {
+        if let Some(rows) = self.losses.happened(rows, Instant::now()) {
+            tracing::warn!(
+                "the store's file is over its limit and its statistics cannot be written, \
+                 {rows} rows removed so far, of which requests are missing in the statistics"
+            );
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use self::group::{GROUP_SMALLEST, events, next_group};
+use self::group::{GROUP_SMALLEST, events, group_size, next_group};
 use self::telling::Obstacle;
 use super::chains::Chains;
 use super::deadline::Deadline;
@@ -198,7 +198,8 @@ impl Writer {
     fn write(&mut self, mut chunks: VecDeque<Chunk>, until: i64) -> bool {
         while !chunks.is_empty() {
             self.serve_waiting();
-            let mut group: Vec<Chunk> = chunks.drain(..self.group.min(chunks.len())).collect();
+            let pieces = group_size(&chunks, self.group, self.upkeep.group_bytes());
+            let mut group: Vec<Chunk> = chunks.drain(..pieces).collect();
             self.read_pages(&mut group);
             let as_of = self.as_of..if chunks.is_empty() { until } else { self.as_of };
             let start = Instant::now();
@@ -215,7 +216,11 @@ impl Writer {
                 self.group = next_group(self.group, group.len(), start.elapsed());
             }
             self.call_hook(&group, &written.rejected);
-            self.upkeep.wrote(events(&group).count() as u64);
+            if let Some(db) = &self.db {
+                let bytes: usize = group.iter().map(|chunk| chunk.bytes).sum();
+                self.upkeep
+                    .wrote(db, events(&group).count() as u64, bytes as u64);
+            }
             self.shared
                 .queue
                 .settle(group, written.rejected.places.len());
@@ -223,7 +228,8 @@ impl Writer {
             // Under full load, or where the flush interval is shorter than a
             // transaction, the queue never says that it is time.
             let has_commands = self.shared.queue.has_commands();
-            if !has_commands && self.upkeep.due().has_passed() {
+            let is_urgent = self.upkeep.is_urgent();
+            if (is_urgent || !has_commands) && self.upkeep.due().has_passed() {
                 self.keep_up();
             }
             if !has_commands && !chunks.is_empty() {
@@ -234,13 +240,23 @@ impl Writer {
         true
     }
 
-    /// Does one slice of upkeep.
+    /// Does a slice of upkeep, or as many as there is time for where the file is
+    /// too large.
     fn keep_up(&mut self) {
-        match self.db.as_ref().filter(|db| !db.is_displaced()) {
-            Some(db) => self.upkeep.step(db),
-            None => self.upkeep.put_off(),
+        let end = Instant::now() + self.upkeep.turn();
+        loop {
+            match self.db.as_ref().filter(|db| !db.is_displaced()) {
+                Some(db) => self.upkeep.step(db),
+                None => self.upkeep.put_off(),
+            }
+            self.keep_wal_short();
+            let goes_on = self.upkeep.is_urgent() && Instant::now() < end;
+            if !goes_on || self.shared.queue.is_overdue() {
+                break;
+            }
+            self.serve_waiting();
         }
-        self.keep_wal_short();
+        self.upkeep.rest();
         self.shared.queue.upkeep_at(self.upkeep.due());
     }
 

@@ -2,6 +2,7 @@
 
 mod age;
 mod cells;
+mod flood;
 mod load;
 mod size;
 #[path = "../support/mod.rs"]

@@ -82,7 +82,7 @@ fn listings_take_a_quarter_of_the_limit_at_most_and_leave_traffic_alone() {
     insert(&conn, 2_000, now() - DAY_MS, 1);
     let limit = 4_000_000;
     let store = Store::builder(&path)
-        .retention(Retention::default().max_bytes(limit))
+        .retention(Retention::unlimited())
         .open()
         .unwrap();
     let description = "x".repeat(50_000);

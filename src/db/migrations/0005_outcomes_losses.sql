@@ -290,11 +290,14 @@ CREATE TABLE sse_events (
     UNIQUE (log, id)
 );
 
--- One row: what all events take, and how old they get, as of the last append.
+-- One row: what all events take, and how old they get, as of the last append;
+-- what the records of sessions take, and how many pages of the file all of it.
 CREATE TABLE sse_totals (
-    events     INTEGER NOT NULL,
-    bytes      INTEGER NOT NULL,
-    max_age_ms INTEGER
+    events        INTEGER NOT NULL,
+    bytes         INTEGER NOT NULL,
+    max_age_ms    INTEGER,
+    session_bytes INTEGER NOT NULL DEFAULT 0,
+    pages         INTEGER NOT NULL DEFAULT 0
 );
 INSERT INTO sse_totals (events, bytes) VALUES (0, 0);
 
@@ -307,3 +310,18 @@ CREATE TABLE sdk_sessions (
     PRIMARY KEY (session_id, sdk)
 ) WITHOUT ROWID;
 CREATE INDEX idx_sdk_sessions_expires ON sdk_sessions (expires_at);
+
+-- Their sum, whoever writes; 64 bytes stand for what a record takes beside its
+-- texts.
+CREATE TRIGGER sdk_session_added AFTER INSERT ON sdk_sessions BEGIN
+    UPDATE sse_totals SET session_bytes = session_bytes + 64
+        + length(CAST(new.session_id || new.sdk || new.data AS BLOB));
+END;
+CREATE TRIGGER sdk_session_removed AFTER DELETE ON sdk_sessions BEGIN
+    UPDATE sse_totals SET session_bytes = session_bytes - 64
+        - length(CAST(old.session_id || old.sdk || old.data AS BLOB));
+END;
+CREATE TRIGGER sdk_session_changed AFTER UPDATE OF data ON sdk_sessions BEGIN
+    UPDATE sse_totals SET session_bytes = session_bytes
+        + length(CAST(new.data AS BLOB)) - length(CAST(old.data AS BLOB));
+END;

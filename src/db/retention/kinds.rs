@@ -1,23 +1,27 @@
 //! Which rows are pruned, and how those of each kind are found.
 
 use super::super::event_rows::eviction::session_of_log;
-use super::super::pruned::Pruned;
 
 /// Rows that are pruned when their time has passed.
 pub(super) struct Kind {
     pub(super) table: &'static str,
-    /// The keys of rows of the time from ?1 to before ?2, ?3 at most.
-    pub(super) due: &'static str,
+    pub(super) removal: Removal,
     /// How many rows there are of the time before ?1.
     pub(super) count: &'static str,
-    /// In this order, each with the key of a row; the last deletes the row itself.
-    pub(super) delete: &'static [&'static str],
-    /// As what the file says up to when they were pruned, and the time of the
-    /// row with a key, where what is missing is counted elsewhere.
-    pub(super) told: Option<(Pruned, &'static str)>,
     /// The latest time among the ?2 oldest rows from the time ?1 on, where rows
-    /// of this kind are many enough to make a file large.
+    /// of this kind are many enough to make a file large. Other programs may
+    /// write what is no whole number, or none at all; the latter never goes.
     pub(super) oldest: Option<&'static str>,
+}
+
+/// How rows of a kind are removed: those of the time from ?1 to before ?2.
+pub(super) enum Removal {
+    /// Of requests, which go once they are in the cells that outlive them.
+    Requests,
+    /// By a statement that deletes ?3 rows at most.
+    Batch(&'static str),
+    /// Of events of streams, with what their totals and logs say of them.
+    Events,
 }
 
 /// Unix milliseconds.
@@ -49,101 +53,101 @@ macro_rules! event_is_due {
     };
 }
 
+/// The keys of ?3 events at most that are due, as with each append; for where no
+/// more come.
+pub(super) const DUE_EVENTS: &str = concat!(
+    "SELECT n FROM sse_events e WHERE n >= ?1 * 1000 AND ",
+    event_is_due!("?2"),
+    " ORDER BY n LIMIT ?3"
+);
+
+/// What removes the event with a key, in this order.
+pub(super) const REMOVE_EVENT: [&str; 4] = [
+    "UPDATE sse_totals SET (events, bytes) = (
+        SELECT events - 1, bytes - 64 - length(CAST(data AS BLOB))
+        FROM sse_events WHERE n = ?1)
+     WHERE EXISTS (SELECT 1 FROM sse_events WHERE n = ?1)",
+    "UPDATE sse_logs SET complete_after = max(complete_after, e.id)
+     FROM sse_events e WHERE e.n = ?1 AND sse_logs.log = e.log",
+    "DELETE FROM sse_logs WHERE log = (SELECT log FROM sse_events WHERE n = ?1)
+        AND (SELECT count(*) FROM (
+            SELECT 1 FROM sse_events e WHERE e.log = sse_logs.log LIMIT 2)) = 1",
+    "DELETE FROM sse_events WHERE n = ?1",
+];
+
 /// Everything that is pruned by time. Listings and how they changed are not:
 /// they are history, of which only what is too much goes.
 pub(super) const KINDS: [Kind; 6] = [
     Kind {
         table: "requests",
-        // Not before they are in the cells that outlive them.
-        due: "SELECT id FROM requests WHERE ts >= ?1 AND ts < ?2 AND id <=
-                (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'requests_folded_to')
-              ORDER BY ts LIMIT ?3",
+        removal: Removal::Requests,
         count: "SELECT count(*) FROM requests WHERE ts < ?1",
-        delete: &["DELETE FROM requests WHERE id = ?1"],
-        told: Some((
-            Pruned::Requests,
-            "SELECT CAST(ts AS INTEGER) FROM requests WHERE id = ?1",
-        )),
         oldest: Some(
-            "SELECT max(ts) FROM (SELECT ts FROM requests WHERE ts >= ?1 ORDER BY ts LIMIT ?2)",
+            "SELECT CAST(max(ts) AS INTEGER) FROM (
+                SELECT ts FROM requests WHERE ts >= ?1 AND ts <= 9223372036854775807
+                ORDER BY ts LIMIT ?2)",
         ),
     },
     Kind {
         table: "sessions",
         // By when they were last seen: many sessions are never closed.
-        due: "SELECT rowid FROM sessions
-              WHERE started_at >= ?1 AND started_at < ?2 AND last_seen_at < ?2
-              ORDER BY started_at LIMIT ?3",
+        removal: Removal::Batch(
+            "DELETE FROM sessions WHERE rowid IN (
+                SELECT rowid FROM sessions
+                WHERE started_at >= ?1 AND started_at < ?2 AND last_seen_at < ?2
+                ORDER BY started_at LIMIT ?3)",
+        ),
         count: "SELECT count(*) FROM sessions WHERE started_at < ?1 AND last_seen_at < ?1",
-        delete: &["DELETE FROM sessions WHERE rowid = ?1"],
-        told: None,
         oldest: Some(
-            "SELECT max(max(started_at, last_seen_at)) FROM (
+            "SELECT CAST(max(max(started_at, last_seen_at)) AS INTEGER) FROM (
                 SELECT started_at, last_seen_at FROM sessions
-                WHERE started_at >= ?1 ORDER BY started_at LIMIT ?2)",
+                WHERE started_at >= ?1 AND started_at <= 9223372036854775807
+                    AND last_seen_at <= 9223372036854775807
+                ORDER BY started_at LIMIT ?2)",
         ),
     },
     Kind {
         table: "losses",
-        due: "SELECT id FROM losses WHERE from_ts >= ?1 AND to_ts < ?2 LIMIT ?3",
+        removal: Removal::Batch(
+            "DELETE FROM losses WHERE id IN (
+                SELECT id FROM losses WHERE from_ts >= ?1 AND to_ts < ?2 LIMIT ?3)",
+        ),
         count: "SELECT count(*) FROM losses WHERE to_ts < ?1",
-        delete: &["DELETE FROM losses WHERE id = ?1"],
-        told: None,
         oldest: None,
     },
     Kind {
         table: "writers",
-        due: "SELECT id FROM writers WHERE started_at >= ?1 AND ended_at < ?2 LIMIT ?3",
+        removal: Removal::Batch(
+            "DELETE FROM writers WHERE id IN (
+                SELECT id FROM writers WHERE started_at >= ?1 AND ended_at < ?2 LIMIT ?3)",
+        ),
         count: "SELECT count(*) FROM writers WHERE ended_at < ?1",
-        delete: &["DELETE FROM writers WHERE id = ?1"],
-        told: None,
         oldest: None,
     },
     Kind {
         table: "sse_events",
-        // As with each append, for where no more come.
-        due: concat!(
-            "SELECT n FROM sse_events e WHERE n >= ?1 * 1000 AND ",
-            event_is_due!("?2"),
-            " ORDER BY n LIMIT ?3"
-        ),
+        removal: Removal::Events,
         count: concat!(
             "SELECT count(*) FROM sse_events e WHERE ",
             event_is_due!("?1")
         ),
-        delete: &[
-            "UPDATE sse_totals SET (events, bytes) = (
-                SELECT events - 1, bytes - 64 - length(CAST(data AS BLOB))
-                FROM sse_events WHERE n = ?1)
-             WHERE EXISTS (SELECT 1 FROM sse_events WHERE n = ?1)",
-            "UPDATE sse_logs SET complete_after = max(complete_after, e.id)
-             FROM sse_events e WHERE e.n = ?1 AND sse_logs.log = e.log",
-            "DELETE FROM sse_logs WHERE log = (SELECT log FROM sse_events WHERE n = ?1)
-                AND (SELECT count(*) FROM (
-                    SELECT 1 FROM sse_events e WHERE e.log = sse_logs.log LIMIT 2)) = 1",
-            "DELETE FROM sse_events WHERE n = ?1",
-        ],
-        told: None,
         // They have a bound of their own.
         oldest: None,
     },
     Kind {
         table: "sdk_sessions",
         // Whatever the time that is given.
-        due: concat!(
-            "SELECT session_id FROM sdk_sessions WHERE ?1 <= ?2 AND expires_at <= ",
+        removal: Removal::Batch(concat!(
+            "DELETE FROM sdk_sessions WHERE (session_id, sdk) IN (
+                SELECT session_id, sdk FROM sdk_sessions
+                WHERE ?1 <= ?2 AND expires_at <= ",
             now!(),
-            " ORDER BY expires_at LIMIT ?3"
-        ),
+            " ORDER BY expires_at LIMIT ?3)"
+        )),
         count: concat!(
             "SELECT count(*) FROM sdk_sessions WHERE ?1 = ?1 AND expires_at <= ",
             now!()
         ),
-        delete: &[concat!(
-            "DELETE FROM sdk_sessions WHERE session_id = ?1 AND expires_at <= ",
-            now!()
-        )],
-        told: None,
         oldest: None,
     },
 ];
@@ -155,6 +159,15 @@ pub(crate) enum Kinds {
     All,
     /// Only what is many enough to make a file large, and has no bound of its own.
     Traffic,
+    /// The same, and requests also before they are in the cells.
+    Uncounted,
+}
+
+impl Kind {
+    /// Whether its rows are kept for resumption, whose pages are counted.
+    pub(super) fn is_for_resumption(&self) -> bool {
+        matches!(self.table, "sse_events" | "sdk_sessions")
+    }
 }
 
 impl Kinds {

@@ -24,9 +24,14 @@ fn insert(conn: &Connection, ts: i64, method: &str, tool: Option<&str>, latency_
     .unwrap();
 }
 
+fn before(before: i64) -> Span {
+    let from = i64::MIN;
+    Span { from, before }
+}
+
 fn fold_all(conn: &Connection) {
     let until = Instant::now() + Duration::from_secs(60);
-    while !fold(conn, until).unwrap().is_last {}
+    while !fold(conn, &mut Default::default(), until).unwrap().is_last {}
     let newest: Option<i64> = value(conn, "SELECT max(id) FROM requests");
     assert_eq!(folded_to(conn).unwrap(), newest.unwrap_or(0));
 }
@@ -182,12 +187,12 @@ fn up_to_when_cells_were_pruned_is_told() {
     let until = Instant::now() + Duration::from_secs(60);
     let to = |width| Pruned::Cells(width).to(&conn).unwrap();
     assert_eq!(to(Width::Hour), i64::MIN);
-    prune(&conn, Width::Hour, 2 * DAY, until).unwrap();
+    prune(&conn, Width::Hour, before(2 * DAY), until).unwrap();
     assert_eq!(to(Width::Hour), DAY + 6 * HOUR);
-    prune(&conn, Width::Hour, DAY, until).unwrap();
+    prune(&conn, Width::Hour, before(DAY), until).unwrap();
     assert_eq!(to(Width::Hour), DAY + 6 * HOUR);
     assert_eq!(to(Width::Day), i64::MIN);
-    prune(&conn, Width::Day, 3 * DAY, until).unwrap();
+    prune(&conn, Width::Day, before(3 * DAY), until).unwrap();
     assert_eq!(to(Width::Day), 3 * DAY);
 }
 
@@ -228,7 +233,7 @@ fn a_slice_ends_when_its_time_is_up() {
     for _ in 0..200 {
         insert(&conn, 0, "ping", None, 1);
     }
-    let folded = fold(&conn, Instant::now()).unwrap();
+    let folded = fold(&conn, &mut Default::default(), Instant::now()).unwrap();
     assert!((1..200).contains(&folded.count), "{folded:?}");
     assert!(!folded.is_last);
     fold_all(&conn);
@@ -255,7 +260,7 @@ proptest! {
                 insert(&conn, *ts, "tools/call", Some(&format!("tool {tool}")), *latency);
                 expected.record(*latency as u64);
             }
-            fold(&conn, Instant::now()).unwrap();
+            fold(&conn, &mut Default::default(), Instant::now()).unwrap();
         }
         fold_all(&conn);
         for width in Width::ALL {

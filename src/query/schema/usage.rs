@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use rusqlite::params;
 
 use super::{SchemaFilter, Snapshot, snapshots};
-use crate::db::rollup::OTHER;
+use crate::db::rollup::{OTHER, cell_name};
 use crate::error::QueryError;
 use crate::query::coverage::Coverage;
 use crate::query::reader::Source;
@@ -145,7 +145,8 @@ impl Calls {
     }
 
     fn usage(&self, source: &Source<'_>, proxy: &str, tool: &str) -> rusqlite::Result<Usage> {
-        if self.named.contains(&(proxy.to_owned(), tool.to_owned())) {
+        let named = (proxy.to_owned(), cell_name(tool).into_owned());
+        if self.named.contains(&named) {
             return Ok(Usage::Called);
         }
         let Window { since, until } = self.window;

@@ -1,5 +1,7 @@
 //! Statistics out of the cells that the writer keeps for hours and days.
 
+use std::borrow::Cow;
+
 use rusqlite::params_from_iter;
 use rusqlite::types::{Value, ValueRef};
 
@@ -10,7 +12,7 @@ use super::super::row::number;
 use super::super::window::Window;
 use super::StatsFilter;
 use super::tally::Tallies;
-use crate::db::rollup::{OTHER, Width};
+use crate::db::rollup::{OTHER, Width, cell_name};
 
 /// Adds some cells. Gives how many more calls they count that may be among those
 /// asked for: cells that tell all but the name of their method or tool.
@@ -50,8 +52,8 @@ fn add_cells(
         let (calls, tool_errors) = (number(row, 3)?, number(row, 4)?);
         let is = |column, asked: &Option<String>| {
             let found = row.get_ref(column)?;
-            let asked = asked.as_deref().map(str::as_bytes);
-            Ok::<_, rusqlite::Error>(asked.is_none_or(|asked| found == ValueRef::Text(asked)))
+            let is = |asked: &str| found == ValueRef::Text(cell_name(asked).as_bytes());
+            Ok::<_, rusqlite::Error>(asked.as_deref().is_none_or(is))
         };
         if !is(0, &filter.method)? || !is(1, &filter.tool)? {
             unnamed = unnamed.saturating_add(calls);
@@ -73,18 +75,19 @@ impl StatsFilter {
     fn cell_conditions(&self, first: usize) -> (String, Vec<Value>) {
         let mut sql = String::new();
         let mut values: Vec<Value> = Vec::new();
+        let is_tool_call = self.method.as_deref() == Some(TOOLS_CALL);
         for (column, asked, unnamed) in [
-            ("proxy", &self.proxy, None),
+            ("proxy", self.proxy.as_deref().map(Cow::Borrowed), None),
             (
                 "method",
-                &self.method,
-                (self.method.as_deref() != Some(TOOLS_CALL)).then_some(OTHER),
+                self.method.as_deref().map(cell_name),
+                (!is_tool_call).then_some(OTHER),
             ),
-            ("tool", &self.tool, Some(OTHER)),
+            ("tool", self.tool.as_deref().map(cell_name), Some(OTHER)),
         ] {
             if let Some(asked) = asked {
                 let mut parameters = Vec::with_capacity(2);
-                for name in [Some(asked.as_str()), unnamed].into_iter().flatten() {
+                for name in [Some(&*asked), unnamed].into_iter().flatten() {
                     parameters.push(format!("?{}", first + values.len()));
                     values.push(name.to_owned().into());
                 }

@@ -7,6 +7,7 @@ use rusqlite::types::ValueRef;
 
 use super::super::row::{optional_text, text};
 use super::{Figures, Group};
+use crate::db::rollup::{NAME_BYTES, cell_name};
 use crate::histogram::Histogram;
 
 /// What was counted so far, by method and tool.
@@ -43,12 +44,19 @@ impl Tallies {
         }
     }
 
-    /// The tally of a row's method and tool, its first two columns.
+    /// The tally of a row's method and tool, its first two columns. A long name is
+    /// cut as in the cells, so that requests and cells are counted together.
     pub(super) fn of(&mut self, row: &Row<'_>) -> rusqlite::Result<&mut Tally> {
         self.key.clear();
         for column in [0, 1] {
             if let ValueRef::Text(name) = row.get_ref(column)? {
-                self.key.extend_from_slice(name);
+                match name.len() > NAME_BYTES {
+                    true => {
+                        let name = text(row, column)?;
+                        self.key.extend_from_slice(cell_name(&name).as_bytes());
+                    }
+                    false => self.key.extend_from_slice(name),
+                }
             }
             // In no UTF-8.
             self.key.push(0xff);
@@ -60,8 +68,9 @@ impl Tallies {
                 self.places.insert(self.key.clone(), place);
                 // A cell of no tool has an empty one.
                 let tool = optional_text(row, 1)?.filter(|tool| !tool.is_empty());
-                self.groups
-                    .push((text(row, 0)?, tool, Tally::new(self.exact)));
+                let tool = tool.map(|tool| cell_name(&tool).into_owned());
+                let method = cell_name(&text(row, 0)?).into_owned();
+                self.groups.push((method, tool, Tally::new(self.exact)));
                 place
             }
         };

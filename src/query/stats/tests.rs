@@ -28,9 +28,13 @@ fn file(folded: i64) -> (tempfile::TempDir, Connection, Reader) {
     let conn = Connection::open(&path).unwrap();
     insert(&conn, 0..folded);
     let fold = conn.unchecked_transaction().unwrap();
-    while !rollup::fold(&fold, Instant::now() + Duration::from_secs(30))
-        .unwrap()
-        .is_last
+    while !rollup::fold(
+        &fold,
+        &mut Default::default(),
+        Instant::now() + Duration::from_secs(30),
+    )
+    .unwrap()
+    .is_last
     {}
     fold.commit().unwrap();
     insert(&conn, folded..ROWS);

@@ -103,9 +103,13 @@ impl Made {
             params![rows / 50, START],
         )
         .unwrap();
-        while !rollup::fold(&fill, Instant::now() + Duration::from_secs(60))
-            .unwrap()
-            .is_last
+        while !rollup::fold(
+            &fill,
+            &mut Default::default(),
+            Instant::now() + Duration::from_secs(60),
+        )
+        .unwrap()
+        .is_last
         {}
         fill.commit().unwrap();
         made

@@ -1,6 +1,7 @@
 //! One group of events: a transaction, and what comes of it.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -118,6 +119,17 @@ pub(super) fn next_group(limit: usize, pieces: usize, took: Duration) -> usize {
     } else {
         limit
     }
+}
+
+/// How many pieces to take: at most `limit`, and no more than `bytes` of memory,
+/// but one.
+pub(super) fn group_size(chunks: &VecDeque<Chunk>, limit: usize, bytes: u64) -> usize {
+    let mut taken = 0;
+    let pieces = chunks.iter().take(limit).take_while(|chunk| {
+        taken += chunk.bytes as u64;
+        taken <= bytes
+    });
+    pieces.count().max(1)
 }
 
 /// Writes the events of `group` in one transaction, or the first pieces of it if

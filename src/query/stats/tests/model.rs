@@ -9,7 +9,7 @@ use std::time::Instant;
 use proptest::prelude::*;
 use rusqlite::{Connection, params};
 
-use super::{DAYS, LONG, START, assert_close, deadline};
+use super::{DAYS, LONG, START, ask, assert_close, deadline};
 use crate::Store;
 use crate::db::pruned::Pruned;
 use crate::db::{Db, Kinds, Span, Width};
@@ -33,6 +33,8 @@ enum Step {
     Prune(i64, i64),
     /// Cells from before a time are deleted.
     PruneCells(Width, i64),
+    /// The oldest cells are deleted until they take so many pages.
+    ShortenCells(u64),
 }
 
 fn moments() -> impl Strategy<Value = i64> {
@@ -51,6 +53,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (moments(), moments()).prop_map(|(from, before)| Step::Prune(from, before)),
         2 => (prop_oneof![Just(Width::Hour), Just(Width::Day)], moments())
             .prop_map(|(width, before)| Step::PruneCells(width, before)),
+        1 => (0..12_u64).prop_map(Step::ShortenCells),
     ];
     prop::collection::vec(step, 1..12)
 }
@@ -97,8 +100,16 @@ fn happen(path: &Path, steps: &[Step]) -> Connection {
                 {}
             }
             Step::PruneCells(width, before) => {
+                let (from, before) = (i64::MIN, *before);
                 while !db
-                    .prune_cells(*width, *before, LONG, deadline())
+                    .prune_cells(*width, Span { from, before }, LONG, deadline())
+                    .unwrap()
+                    .is_last
+                {}
+            }
+            Step::ShortenCells(pages) => {
+                while !db
+                    .shorten_cells(pages * 4096, LONG, deadline())
                     .unwrap()
                     .is_last
                 {}
@@ -167,6 +178,9 @@ proptest! {
             let stats = reader.stats(&filter).unwrap();
             filter.window = stats.window;
             assert_close(&stats.total, &plainly(&truth, &filter));
+            // And as it is where there are too many requests to look at each.
+            let (estimated, _) = ask(&reader, &filter, false);
+            assert_close(&estimated, &plainly(&truth, &filter));
             let calls: i64 = stats.groups.iter().map(|group| group.figures.calls).sum();
             prop_assert_eq!(calls, stats.total.calls);
             // Each request that was pruned was before this moment.
