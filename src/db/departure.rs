@@ -59,6 +59,11 @@ pub(crate) enum Hindrance {
 }
 
 impl Db {
+    /// Whether the main file is in its place, with other side files or none.
+    pub(crate) fn is_in_place(&self) -> bool {
+        matches!(self.files.place(), Place::Stripped | Place::Rebuilt)
+    }
+
     /// Prepares to close a file that was moved, removed or replaced, and ends
     /// the writer's run in it with these accounts, where that is safe.
     ///

@@ -18,10 +18,17 @@
 //! ([`departure`](super::departure)). Together this means: once the names are
 //! removed, none of our writers adds a frame to the old WAL.
 //!
+//! SQLite keeps one `-shm` for each main file in a process, whatever its name
+//! leads to by then. So where a file was moved and came back, a connection that
+//! this process still has from before would give its `-shm` to a new one, while
+//! other processes use another. [`Files::open_otherwise`] tells of that before
+//! anything is opened. It knows the connections of this crate alone.
+//!
 //! `metadata` opens nothing. Opening and closing one of the files here would
 //! drop the locks that SQLite holds on it in this process.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{fs, io};
 
 use super::read_only::sidecar;
@@ -65,8 +72,8 @@ impl Identity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Files {
     pub(crate) main: Identity,
-    pub(super) wal: Option<Identity>,
-    pub(super) shm: Option<Identity>,
+    pub(crate) wal: Option<Identity>,
+    pub(crate) shm: Option<Identity>,
 }
 
 impl Files {
@@ -79,11 +86,56 @@ impl Files {
         })
     }
 
+    /// Whether there are both side files or neither.
+    pub(crate) fn are_whole(self) -> bool {
+        self.wal.is_some() == self.shm.is_some()
+    }
+
     /// Whether every file of `self` is there in `later`, which may have more side
     /// files.
     pub(crate) fn are_in(self, later: Self) -> bool {
         let is_kept = |before: Option<_>, after| before.is_none() || before == after;
         self.main == later.main && is_kept(self.wal, later.wal) && is_kept(self.shm, later.shm)
+    }
+}
+
+/// The databases in WAL mode that connections of this process have open, each
+/// as often as it is open.
+static OPEN: Mutex<Vec<Files>> = Mutex::new(Vec::new());
+
+fn open_here() -> MutexGuard<'static, Vec<Files>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Files {
+    /// Whether this process has the main file open with other side files than
+    /// those that the names lead to.
+    pub(crate) fn open_otherwise(self) -> bool {
+        let is_other = |open: &Self| open.main == self.main && *open != self;
+        open_here().iter().any(is_other)
+    }
+}
+
+/// Tells openings to come which files a connection has open. To be dropped
+/// after the connection.
+#[derive(Debug)]
+pub(crate) struct Registration(Files);
+
+impl Registration {
+    /// `None` outside of WAL mode, where there is nothing to share.
+    pub(crate) fn of(files: Files) -> Option<Self> {
+        files.shm?;
+        open_here().push(files);
+        Some(Self(files))
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let mut open = open_here();
+        if let Some(place) = open.iter().position(|files| *files == self.0) {
+            open.swap_remove(place);
+        }
     }
 }
 
@@ -104,7 +156,8 @@ pub(super) enum Place {
     Moved,
 }
 
-/// The files that a connection has open, with their names.
+/// The files that a connection has open, with their names. To be dropped after
+/// the connection.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenFiles {
     /// As it was given.
@@ -114,6 +167,7 @@ pub(crate) struct OpenFiles {
     wal: PathBuf,
     shm: PathBuf,
     files: Files,
+    _registration: Option<Arc<Registration>>,
 }
 
 impl OpenFiles {
@@ -125,6 +179,7 @@ impl OpenFiles {
             wal: sidecar(real, "-wal"),
             shm: sidecar(real, "-shm"),
             files,
+            _registration: Registration::of(files).map(Arc::new),
         }
     }
 

@@ -41,7 +41,7 @@ pub(crate) use durable::Durable;
 #[cfg(feature = "rmcp")]
 pub(crate) use event_rows::Token;
 pub(crate) use event_rows::{EventBounds, EventRow, LogKind};
-pub(crate) use files::Files;
+pub(crate) use files::{Files, Registration};
 pub(crate) use group::{Group, WriteError};
 pub(crate) use listing::SeenListing;
 pub(crate) use losses::{Ledger, LossReason, Stretch};

@@ -295,6 +295,13 @@ fn settled(mut open: impl FnMut() -> Result<Db, OpenError>) -> Result<Db, OpenEr
     }
 }
 
+/// Waiting is of no use here, so this is no [`displaced`].
+fn held_otherwise(path: &Path) -> OpenError {
+    let detail = "it was moved and came back, and this process has it open from before; \
+                  use the other stores and readers of it once, or drop them";
+    OpenError::new(OpenErrorKind::Other, path, detail)
+}
+
 fn displaced(path: &Path) -> OpenError {
     let detail = "it was moved, removed or replaced while it was being opened; try again";
     OpenError::new(OpenErrorKind::Displaced, path, detail)
@@ -316,14 +323,16 @@ impl Opened {
         // So what the names lead to is taken before and, with the write lock,
         // after: what is the same then was the same in between.
         let before = Files::at(real).map_err(unreachable)?;
+        if before.open_otherwise() {
+            return Err(held_otherwise(path));
+        }
         let failed = |error| inspect::sqlite(path, "it cannot be opened for writing", error);
         let conn = connect(real).map_err(failed)?;
         let is_wal = make_ready(&conn, path, real, before)?;
         let hold = || Transaction::new_unchecked(&conn, TransactionBehavior::Immediate);
         let held = patiently(OPEN_PATIENCE, group::is_busy, hold).map_err(failed)?;
         let files = Files::at(real).map_err(unreachable)?;
-        let is_whole = !is_wal || files.wal.is_some() && files.shm.is_some();
-        if !before.are_in(files) || !is_whole {
+        if !before.are_in(files) || !files.are_whole() {
             return Err(displaced(path));
         }
         drop(held);
@@ -503,7 +512,7 @@ fn set_up(conn: &Connection, path: &Path, real: &Path, files: Files) -> Result<(
     // In the journal mode that the file has: the switch to WAL is no part of
     // any transaction, so it comes after the migration.
     let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate).map_err(failed)?;
-    if !Files::at(real).is_ok_and(|now| files.are_in(now)) {
+    if !Files::at(real).is_ok_and(|now| files.are_in(now) && now.are_whole()) {
         return Err(displaced(path));
     }
     let found = inspect::version(&tx, path)?;

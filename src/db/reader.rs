@@ -44,7 +44,7 @@ impl Reader {
         let files = |real: &Path| Files::at(real).map_err(|error| error.to_string());
         let replaced = || String::from("the file was replaced, and its writer has not noticed yet");
         let before = files(&real)?;
-        if side_files::are_foreign(&real) {
+        if side_files::are_foreign(&real) || before.open_otherwise() {
             return Err(replaced());
         }
         let connect = || {
@@ -56,7 +56,7 @@ impl Reader {
         };
         let conn = connect().map_err(|error: rusqlite::Error| error.to_string())?;
         let after = files(&real)?;
-        if !before.are_in(after) {
+        if !before.are_in(after) || !after.are_whole() {
             return Err(replaced());
         }
         let files = OpenFiles::new(path, &real, after);

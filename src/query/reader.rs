@@ -12,7 +12,7 @@ use rusqlite::config::DbConfig;
 
 use crate::db::read_only::{self, Access};
 use crate::db::session_ids::SessionIds;
-use crate::db::{Files, brief, inspect};
+use crate::db::{Files, Registration, brief, inspect};
 use crate::error::{OpenError, OpenErrorKind, QueryError};
 
 /// How many pages of the file a connection holds, in KiB.
@@ -40,6 +40,7 @@ pub struct Reader {
 #[derive(Debug)]
 struct Link {
     conn: Connection,
+    _registration: Option<Registration>,
     version: i64,
     access: Access,
     /// What the file looked like when it was opened.
@@ -252,6 +253,11 @@ impl Link {
             true => Access::AtRest,
             false => Access::Shared,
         };
+        if access == Access::Shared && stamp.files.open_otherwise() {
+            let detail = "it was moved and came back, and this process has it open from before; \
+                          use the other stores and readers of it once, or drop them";
+            return Err(OpenError::new(OpenErrorKind::Other, path, detail));
+        }
         let conn = read_only::open(real, access).map_err(unreadable)?;
         conn.pragma_update(None, "cache_size", -CACHE_KIB)
             .map_err(unreadable)?;
@@ -277,8 +283,13 @@ impl Link {
         if !stamp.files.are_in(files) {
             return Ok(None);
         }
+        let registration = match access {
+            Access::AtRest => None,
+            Access::Shared | Access::SharedUntouched => Registration::of(files),
+        };
         Ok(Some(Self {
             conn,
+            _registration: registration,
             version,
             access,
             stamp: Stamp { files, ..stamp },
@@ -293,8 +304,11 @@ impl Link {
             Access::AtRest => read_only::is_alone(real) && now.is_ok_and(|now| now == self.stamp),
             // SQLite's locking tells of every change, but not that other files
             // have taken the place of these. Until they have, this is the newest.
+            // Without both of its side files a file is no longer written to by
+            // those who share them with this connection.
             Access::Shared | Access::SharedUntouched => now.map_or(true, |now| {
-                now.length == 0 || now.files.are_in(self.stamp.files)
+                let is_left = now.files.wal.is_none() && now.files.shm.is_none();
+                now.length == 0 || !is_left && now.files.are_in(self.stamp.files)
             }),
         }
     }

@@ -346,10 +346,11 @@ impl Writer {
     }
 
     /// Leaves a file that was moved. Losses that are in no file yet go into the
-    /// one at the path.
+    /// one at the path, and so does the end of the run where it is the same file.
     fn close_displaced(&mut self) -> Result<(), Obstacle> {
+        let is_in_place = self.db.as_ref().is_some_and(Db::is_in_place);
         self.leave()?;
-        if self.ledger.is_empty() {
+        if self.ledger.is_empty() && !is_in_place {
             return Ok(());
         }
         let accounts = self.stats.accounts(clock::unix_ms());

@@ -9,6 +9,7 @@
 mod support;
 
 mod disk;
+mod displaced;
 mod load;
 mod locked;
 mod log;

@@ -1,15 +1,17 @@
 //! Another process that has the file open.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
+use rusqlite::Connection;
 use tower_mcp_store::Store;
 
-use crate::support::{LONG, connect, record_requests};
+use crate::support::{LONG, record_requests};
 
 const PATH: &str = "MCP_STORE_TEST_OTHER_PATH";
 const SQL: &str = "MCP_STORE_TEST_OTHER_SQL";
+const IN_VAIN: &str = "MCP_STORE_TEST_OTHER_IN_VAIN";
 
 /// A process that has run some SQL on the file, and holds what locks that gave
 /// it until it is dropped.
@@ -17,7 +19,17 @@ pub(crate) struct Holder(Child);
 
 impl Holder {
     pub(crate) fn of(path: &Path, sql: &str) -> Self {
-        let mut child = test("other::the_holder")
+        Self::start(&mut test("other::the_holder"), path, sql)
+    }
+
+    /// The same, whether or not the SQL can be run.
+    pub(crate) fn in_vain(path: &Path, sql: &str) -> Self {
+        let mut command = test("other::the_holder");
+        Self::start(command.env(IN_VAIN, "1"), path, sql)
+    }
+
+    fn start(command: &mut Command, path: &Path, sql: &str) -> Self {
+        let mut child = command
             .env(PATH, path)
             .env(SQL, sql)
             .stdin(Stdio::piped())
@@ -41,8 +53,13 @@ impl Drop for Holder {
 #[test]
 #[ignore = "run in a process of its own by other tests"]
 fn the_holder() {
-    let conn = connect(Path::new(&std::env::var_os(PATH).unwrap()));
-    conn.execute_batch(&std::env::var(SQL).unwrap()).unwrap();
+    // As sqlite3 does, it creates what is missing.
+    let conn = Connection::open(std::env::var_os(PATH).unwrap()).unwrap();
+    conn.pragma_update(None, "busy_timeout", 30_000).unwrap();
+    let done = conn.execute_batch(&std::env::var(SQL).unwrap());
+    if std::env::var_os(IN_VAIN).is_none() {
+        done.unwrap();
+    }
     println!("ready");
     // Until the other end is closed.
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
@@ -72,4 +89,75 @@ fn test(name: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--ignored", "--exact", "--nocapture", name]);
     command
+}
+
+/// A process that has a store open and records when it is asked to.
+pub(crate) struct Recorder {
+    child: Child,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl Recorder {
+    pub(crate) fn of(path: &Path) -> Self {
+        let mut child = test("other::the_recorder")
+            .env(PATH, path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let answers = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut recorder = Self { child, answers };
+        assert_eq!(recorder.answer(), "open");
+        recorder
+    }
+
+    /// Has it record so many requests and wait until they are written.
+    pub(crate) fn record(&mut self, count: u64) {
+        assert_eq!(self.ask(&format!("record {count}")), "done");
+    }
+
+    /// Has it record so many requests.
+    pub(crate) fn queue(&mut self, count: u64) {
+        assert_eq!(self.ask(&format!("queue {count}")), "done");
+    }
+
+    /// Shuts it down; how many requests were written and dropped.
+    pub(crate) fn end(mut self) -> (u64, u64) {
+        let answer = self.ask("end");
+        let (written, dropped) = answer.split_once(' ').unwrap();
+        assert!(self.child.wait().unwrap().success());
+        (written.parse().unwrap(), dropped.parse().unwrap())
+    }
+
+    fn ask(&mut self, line: &str) -> String {
+        let input = self.child.stdin.as_mut().unwrap();
+        writeln!(input, "{line}").unwrap();
+        self.answer()
+    }
+
+    fn answer(&mut self) -> String {
+        let lines = self.answers.by_ref().map_while(Result::ok);
+        let mut answers = lines.filter_map(|line| Some(line.split_once('!')?.1.to_owned()));
+        answers.next().expect("the recorder is alive")
+    }
+}
+
+#[test]
+#[ignore = "run in a process of its own by other tests"]
+fn the_recorder() {
+    let store = Store::open(std::env::var_os(PATH).unwrap()).unwrap();
+    println!("!open");
+    for line in std::io::stdin().lines() {
+        let line = line.unwrap();
+        let (what, count) = line.split_once(' ').unwrap_or((&line, "0"));
+        record_requests(&store, count.parse().unwrap());
+        match what {
+            "record" => store.flush(LONG).unwrap(),
+            "queue" => {}
+            _ => break,
+        }
+        println!("!done");
+    }
+    let stats = store.shutdown(LONG).unwrap();
+    println!("!{} {}", stats.written, stats.dropped);
 }
