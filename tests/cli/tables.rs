@@ -31,6 +31,57 @@ fn tables_fit_lines_of_80_and_of_200_characters() {
 }
 
 #[test]
+fn tables_fit_lines_of_any_width() {
+    let (_dir, path) = fixture(4);
+    let many = "SELECT * FROM requests";
+    for (name, args) in [
+        ALL,
+        &[("sql", &["sql", many]), ("info", &["sql", "SELECT 1"])],
+    ]
+    .concat()
+    {
+        // These are no tables.
+        if ["session", "request"].contains(&name) {
+            continue;
+        }
+        for width in [1, 7, 20, 33, 40, 59, 80, 121] {
+            let text = on_lines_of(width, &path, args);
+            // Sentences come after the table.
+            let (table, _) = text.split_once("\n\n").unwrap_or((&text, ""));
+            for line in table.lines() {
+                let length = line.chars().count();
+                assert!(length <= usize::from(width), "{name} at {width}: {line:?}");
+                assert_eq!(line.trim_end(), line);
+            }
+        }
+    }
+}
+
+#[test]
+fn long_value_is_whole_in_a_pipe_and_costs_little_where_it_is_cut() {
+    let (_dir, path) = fixture(4);
+    let length = 4 << 20;
+    let sql = format!("SELECT printf('%.*c', {length}, 'x') AS long, 'after' AS next");
+    let whole = stdout(&path, &["sql", &sql]);
+    assert!(whole.contains(&"x".repeat(length)) && whole.contains("  after\n"));
+    assert!(!whole.contains('…'));
+    let start = std::time::Instant::now();
+    let cut = on_lines_of(80, &path, &["sql", &sql]);
+    assert_eq!(cut.lines().nth(1).unwrap().chars().count(), 80, "{cut}");
+    assert!(cut.ends_with("x…  after\n"), "{cut}");
+    // With the square of the length it would be minutes.
+    assert!(start.elapsed() < LONG, "{:?}", start.elapsed());
+}
+
+#[test]
+fn wide_characters_fill_two_places_of_a_line() {
+    let (_dir, path) = fixture(4);
+    let sql = "SELECT '検索検索検索検索検索' AS a, 'b' AS b";
+    let table = on_lines_of(12, &path, &["sql", sql]);
+    assert_eq!(table, "a          b\n検索検索…  b\n");
+}
+
+#[test]
 fn nothing_is_cut_where_lines_have_no_end() {
     let (_dir, path) = fixture(4);
     let table = stdout(&path, &["logs"]);

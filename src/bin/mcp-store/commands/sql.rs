@@ -10,13 +10,15 @@ use crate::args::Sql;
 use crate::failure::{self, Failure};
 use crate::output::{Cell, Column, Output, Table};
 
-/// How many rows share the widths of their columns.
+/// How many rows share the widths of their columns, and in how many bytes.
 const BATCH: usize = 500;
+const BATCH_BYTES: usize = 1 << 20;
 
 pub(crate) fn run(db: &Path, args: &Sql, output: &mut Output) -> Result<(), Failure> {
     let reader = failure::open(db)?;
     let mut table = None;
-    let mut rows = Vec::new();
+    let mut rows: Vec<Vec<Cell>> = Vec::new();
+    let mut bytes = 0;
     let mut written = Ok(());
     reader.sql(&args.statement, |columns, values| {
         if output.is_json() {
@@ -26,10 +28,13 @@ pub(crate) fn run(db: &Path, args: &Sql, output: &mut Output) -> Result<(), Fail
                 let columns: Vec<Column> = columns.iter().map(|name| Column::named(name)).collect();
                 Table::new(&columns, output)
             });
-            rows.push(values.iter().map(cell).collect());
-            if rows.len() == BATCH {
+            let row: Vec<Cell> = values.iter().map(cell).collect();
+            bytes += row.iter().map(|cell| cell.text().len()).sum::<usize>();
+            rows.push(row);
+            if rows.len() == BATCH || bytes > BATCH_BYTES {
                 written = table.write(output, &rows);
                 rows.clear();
+                bytes = 0;
             }
         }
         match written {

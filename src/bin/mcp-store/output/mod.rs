@@ -8,6 +8,7 @@ mod table;
 use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write};
 
 use clap::ColorChoice;
+use ratatui::crossterm::terminal;
 use serde::Serialize;
 
 pub(crate) use fields::Fields;
@@ -90,7 +91,7 @@ impl Output {
     /// How many characters a line holds: those of the terminal, or as many as
     /// `COLUMNS` says; elsewhere there is no end.
     pub(crate) fn width(&self) -> Option<u16> {
-        let terminal = || comfy_table::Table::new().width();
+        let terminal = || Some(terminal::size().ok()?.0);
         let told = || std::env::var("COLUMNS").ok()?.parse().ok();
         let width = if io::stdout().is_terminal() {
             terminal().or_else(told)

@@ -3,22 +3,27 @@
 use std::borrow::Cow;
 use std::io::{self, Write as _};
 
-use comfy_table::{
-    Attribute, CellAlignment, Color, ColumnConstraint, ContentArrangement, Row, Width,
-};
+use unicode_width::UnicodeWidthChar as _;
 
 use super::Output;
 use crate::sanitize::harmless;
 use crate::time;
 
 /// Stands where a text was cut.
-pub(crate) const CUT: char = '…';
+pub(crate) const CUT: &str = "…";
 
 /// What is left of a column that is cut, also where that is too much for the line.
-const NARROWEST: u16 = 7;
+const NARROWEST: usize = 7;
 
 /// Between two columns.
-const GAP: u16 = 2;
+const GAP: usize = 2;
+
+/// Where lines have no end, a longer value pushes the rest of its line to the
+/// right rather than that of every line.
+const WIDEST: usize = 512;
+
+const BOLD: &str = "\x1b[1m";
+const RESET: &str = "\x1b[0m";
 
 /// One column of a table.
 #[derive(Debug, Clone)]
@@ -127,12 +132,15 @@ impl Cell {
 
 /// Rows under a header. What is written later keeps the columns of what was
 /// written before.
+///
+/// A line with an end is never longer than that: columns of text are cut first,
+/// then the line itself. Only as much of a value is looked at as a line holds.
 #[derive(Debug)]
 pub(crate) struct Table {
     columns: Vec<(usize, Column)>,
-    width: Option<u16>,
+    line: Option<usize>,
     /// How wide each column has been so far; empty before anything was written.
-    widths: Vec<u16>,
+    widths: Vec<usize>,
 }
 
 impl Table {
@@ -141,102 +149,85 @@ impl Table {
         let shown = |(_, column): &(usize, Column)| width.is_none_or(|width| width >= column.from);
         Self {
             columns: columns.iter().cloned().enumerate().filter(shown).collect(),
-            width,
+            line: width.map(usize::from),
             widths: Vec::new(),
         }
     }
 
     /// Writes rows, under a header if they are the first.
     pub(crate) fn write(&mut self, output: &mut Output, rows: &[Vec<Cell>]) -> io::Result<()> {
-        let mut table = comfy_table::Table::new();
-        table
-            .load_style(comfy_table::presets::NOTHING)
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_truncation_indicator(&CUT.to_string())
-            // Text is cut anywhere: this stands nowhere in it.
-            .set_delimiter('\0')
-            .force_no_tty();
-        if let Some(width) = self.width {
-            table.set_width(width);
-        }
-        if output.is_colored() {
-            table.enforce_styling();
-        }
-        if self.widths.is_empty() {
-            let title = |column: &Column| {
-                let title = comfy_table::Cell::new(&column.title).add_attribute(Attribute::Bold);
-                match column.align {
-                    Align::Moment => title.set_alignment(CellAlignment::Left),
-                    Align::Left | Align::Right | Align::Cut => title,
-                }
-            };
-            table.set_header(Vec::from_iter(self.columns.iter().map(|(_, c)| title(c))));
+        let is_first = self.widths.is_empty();
+        self.measure(rows);
+        let widths = self.fitting();
+        if is_first {
+            let titles = self.columns.iter().map(|(_, column)| Part {
+                text: &column.title,
+                to_right: column.align == Align::Right,
+                style: BOLD,
+            });
+            self.line(output, &widths, titles)?;
         }
         for row in rows {
-            let cells = self
-                .columns
-                .iter()
-                .filter_map(|(i, _)| row.get(*i))
-                .map(|cell| cell.styled(self.width.is_some()));
-            let mut row = Row::from(Vec::from_iter(cells));
-            row.max_height(1);
-            table.add_row(row);
-        }
-        self.arrange(&mut table);
-        let text = table.trim_fmt();
-        if !text.is_empty() {
-            writeln!(output, "{text}")?;
+            let cells = self.shown(row).map(|(align, text, tone)| Part {
+                text,
+                to_right: matches!(align, Align::Right | Align::Moment),
+                style: tone.style(),
+            });
+            self.line(output, &widths, cells)?;
         }
         Ok(())
     }
 
-    fn arrange(&mut self, table: &mut comfy_table::Table) {
-        let content = table.column_max_content_widths();
-        self.widths.resize(self.columns.len(), 0);
-        for (widest, content) in self.widths.iter_mut().zip(content) {
-            *widest = content.max(*widest);
-        }
-        let widths = self.fitting();
-        for (i, (_, shown)) in self.columns.iter().enumerate() {
-            let Some(column) = table.column_mut(i) else {
-                continue;
-            };
-            let is_last = i + 1 == self.columns.len();
-            column.set_padding((0, if is_last { 0 } else { GAP }));
-            column.set_cell_alignment(match shown.align {
-                Align::Right | Align::Moment => CellAlignment::Right,
-                Align::Left | Align::Cut => CellAlignment::Left,
-            });
-            let gap = if is_last { 0 } else { GAP };
-            if let Some(width) = widths.get(i) {
-                let width = Width::Fixed(width.saturating_add(gap).max(1));
-                column.set_constraint(ColumnConstraint::Absolute(width));
+    /// What a row has in the columns that are shown.
+    fn shown<'r>(&self, row: &'r [Cell]) -> impl Iterator<Item = (Align, &'r str, Tone)> {
+        self.columns.iter().filter_map(|(i, column)| {
+            let cell = row.get(*i)?;
+            let brief = cell.brief.as_ref().filter(|_| self.line.is_some());
+            Some((
+                column.align,
+                brief.unwrap_or(&cell.text).as_str(),
+                cell.tone,
+            ))
+        })
+    }
+
+    /// Makes each column as wide as its widest value.
+    fn measure(&mut self, rows: &[Vec<Cell>]) {
+        let most = self.line.unwrap_or(WIDEST);
+        let titles = self.columns.iter().map(|(_, c)| start(&c.title, most).1);
+        let mut widths: Vec<usize> = titles.collect();
+        for row in rows {
+            for (widest, (_, text, _)) in widths.iter_mut().zip(self.shown(row)) {
+                *widest = (*widest).max(start(text, most).1);
             }
         }
+        for (width, before) in widths.iter_mut().zip(&self.widths) {
+            *width = (*width).max(*before);
+        }
+        self.widths = widths;
     }
 
     /// How wide each column may be: as wide as what is in it, but those that
     /// can be cut share what the others leave of the line.
-    fn fitting(&self) -> Vec<u16> {
+    fn fitting(&self) -> Vec<usize> {
         let mut widths = self.widths.clone();
-        let Some(line) = self.width else {
+        let Some(line) = self.line else {
             return widths;
         };
-        let gaps = GAP * (widths.len().saturating_sub(1)) as u16;
-        let cut = |i: usize| {
-            self.columns
-                .get(i)
-                .is_some_and(|(_, c)| c.align == Align::Cut)
+        let is_cut = |i: &usize| {
+            let column = self.columns.get(*i);
+            column.is_some_and(|(_, column)| column.align == Align::Cut)
         };
-        let fixed: u16 = (0..widths.len())
-            .filter(|i| !cut(*i))
+        let gaps = GAP * widths.len().saturating_sub(1);
+        let fixed: usize = (0..widths.len())
+            .filter(|i| !is_cut(i))
             .map(|i| widths[i])
             .sum();
         let mut room = line.saturating_sub(gaps).saturating_sub(fixed);
         // The narrowest first: what one does not need is left to the others.
-        let mut order: Vec<usize> = (0..widths.len()).filter(|i| cut(*i)).collect();
+        let mut order: Vec<usize> = (0..widths.len()).filter(is_cut).collect();
         order.sort_by_key(|i| widths[*i]);
-        let mut left = order.len() as u16;
+        let mut left = order.len();
         for i in order {
             widths[i] = widths[i].min((room / left).max(NARROWEST));
             room = room.saturating_sub(widths[i]);
@@ -244,17 +235,78 @@ impl Table {
         }
         widths
     }
+
+    /// Writes one line, without blanks at its end.
+    fn line<'p>(
+        &self,
+        output: &mut Output,
+        widths: &[usize],
+        parts: impl Iterator<Item = Part<'p>>,
+    ) -> io::Result<()> {
+        let is_colored = output.is_colored();
+        let (mut written, mut begin) = (0, 0);
+        for (part, width) in parts.zip(widths) {
+            let room = match self.line {
+                Some(line) => (*width).min(line.saturating_sub(begin)),
+                None => usize::MAX,
+            };
+            if room == 0 {
+                break;
+            }
+            let (mut text, mut wide, is_whole) = start(part.text, room);
+            if !is_whole {
+                (text, wide, _) = start(part.text, room - 1);
+                wide += 1;
+            }
+            if wide > 0 {
+                let mut from = begin;
+                if part.to_right {
+                    from += (*width).min(room).saturating_sub(wide);
+                }
+                if written > 0 {
+                    from = from.max(written + GAP);
+                }
+                let mark = if is_whole { "" } else { CUT };
+                write!(output, "{:1$}", "", from - written)?;
+                match is_colored && !part.style.is_empty() {
+                    true => write!(output, "{}{text}{mark}{RESET}", part.style)?,
+                    false => write!(output, "{text}{mark}")?,
+                }
+                written = from + wide;
+            }
+            begin += width + GAP;
+        }
+        writeln!(output)
+    }
 }
 
-impl Cell {
-    fn styled(&self, is_brief: bool) -> comfy_table::Cell {
-        let brief = self.brief.as_ref().filter(|_| is_brief);
-        let cell = comfy_table::Cell::new(brief.unwrap_or(&self.text));
-        match self.tone {
-            Tone::Plain => cell,
-            Tone::Good => cell.fg(Color::DarkGreen),
-            Tone::Doubtful => cell.fg(Color::DarkYellow),
-            Tone::Bad => cell.fg(Color::DarkRed),
+/// What stands in one column of a line.
+struct Part<'p> {
+    text: &'p str,
+    to_right: bool,
+    style: &'static str,
+}
+
+impl Tone {
+    fn style(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Good => "\x1b[38;5;2m",
+            Self::Doubtful => "\x1b[38;5;3m",
+            Self::Bad => "\x1b[38;5;1m",
         }
     }
+}
+
+/// As much of `text` as is `most` wide, how wide that is, and whether it is all.
+fn start(text: &str, most: usize) -> (&str, usize, bool) {
+    let mut width = 0;
+    for (at, c) in text.char_indices() {
+        let wider = width + c.width().unwrap_or(0);
+        if wider > most {
+            return (&text[..at], width, false);
+        }
+        width = wider;
+    }
+    (text, width, true)
 }
