@@ -73,6 +73,31 @@ async fn a_caller_that_leaves_in_the_middle_of_the_body_is_gone() {
 }
 
 #[tokio::test]
+async fn a_caller_whose_request_and_answer_both_break_is_gone() {
+    let text = || Step::Data("bad request".into());
+    for (answer, outcome) in [
+        (vec![Step::Error], "error client_gone"),
+        (vec![text(), Step::Error], "error client_gone"),
+        (vec![text(), Step::Hang], "error client_gone"),
+        // Delivered, so the caller is still there.
+        (vec![text()], "error"),
+    ] {
+        let recording = Recording::start();
+        let answer = response(400, "text/plain", Script::new(answer));
+        let service = recording.layer().layer(recording::answering(answer));
+        let request = post(Script::new([Step::Data(PING.into()), Step::Error]));
+        let body = service.oneshot(request).await.unwrap().into_body();
+        // Drops the body where it hangs.
+        let _ = tokio::time::timeout(Duration::ZERO, body.collect()).await;
+        let row = recording.row();
+        assert_eq!(
+            (row.outcome().as_str(), row.http_status),
+            (outcome, Some(400))
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_is_never_polled_still_makes_a_row() {
     let recording = Recording::start();
     let result = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;

@@ -28,8 +28,8 @@ pub(super) enum Ending {
     Panicked,
     /// The caller dropped the future or the response body.
     Dropped,
-    /// The request body failed and then the response body did: the caller's connection broke.
-    /// A proxy answers so where its client ends within a request.
+    /// The request body failed, and the response body then failed or was dropped: the
+    /// caller's connection broke. A proxy answers so where its client ends within a request.
     CallerGone,
     /// The store is shutting down.
     Shutdown,

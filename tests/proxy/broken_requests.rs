@@ -156,7 +156,8 @@ async fn a_modern_client_that_ends_before_its_message_is_whole_has_cancelled_it(
     assert_eq!(row.end_reason, Some(EndReason::Cancelled));
 }
 
-#[tokio::test]
+/// On two threads, so that the proxy may answer before or after it learns of the reset.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_resets_its_http_2_stream_within_its_request_is_gone() {
     let mut recorded = Recorded::start().await;
     let mut client = Peer::connect(recorded.proxy).await;

@@ -22,7 +22,7 @@ impl Exchange {
             Phase::Open => recorder.landed(),
         }
         let ending = match ending {
-            Ending::BodyFailed if state.request_failed => Ending::CallerGone,
+            Ending::BodyFailed | Ending::Dropped if state.request_failed => Ending::CallerGone,
             ending => ending,
         };
         if state.known_by == KnownBy::Nothing && self.may_hold_requests(&ending, &state) {
