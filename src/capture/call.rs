@@ -274,7 +274,8 @@ impl AnswerCopy {
 }
 
 /// A JSON-RPC error that is the whole body of an HTTP error and names no request of
-/// the exchange: it refuses all of them.
+/// the exchange, or that is the whole body of any answer and names none at all: it
+/// refuses all of them.
 #[derive(Debug, Clone)]
 pub(super) struct Refusal {
     outcome: Outcome,

@@ -174,10 +174,10 @@ impl Exchange {
             }
         }
         // Servers give such an error an id of their own (Python 1.x "server-error"),
-        // or answer before the requests are known.
+        // send it with 200 (tower-mcp), or answer before the requests are known.
         if let (false, Measure::Json { alone: true }, RequestStatus::Error, Some(response)) =
             (matched, measure, answer.outcome.status, response)
-            && response.is_error()
+            && (response.is_error() || answer.id.is_none())
         {
             response.refusal = Some(Refusal::of(answer));
         }
