@@ -4,15 +4,24 @@
 mod log;
 mod recording;
 
+use std::collections::HashSet;
+use std::convert::Infallible;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use recording::{Recording, event_stream, exchange, json, post_with, response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{Request, Response};
+use proptest::prelude::*;
+use recording::{Recording, Script, answering, event_stream, exchange, json, post_with, response};
+use tower::{Layer, ServiceExt, service_fn};
 use tower_mcp_store::event_store::{CachingEventStore, EventRecord, EventStore, MemoryEventStore};
 use tower_mcp_store::session_store::{
     CachingSessionStore, MemorySessionStore, SessionRecord, SessionStore,
 };
-use tower_mcp_store::{Principal, RequestEvent, RequestStatus, Store, StoreEvent};
+use tower_mcp_store::{
+    Principal, RequestEvent, RequestStatus, Store, StoreBody, StoreEvent, StoreLayer,
+};
 use tracing::Level;
 
 const SECRET: &str = "s3cr3t-c0ffee";
@@ -73,6 +82,240 @@ async fn bodies_arguments_results_and_headers_leave_no_trace() {
         files += 1;
     }
     assert!(files >= 2, "the file and its WAL");
+}
+
+/// Where a secret is planted.
+#[derive(Debug, Clone)]
+enum Place {
+    Uri,
+    RefUri,
+    McpName {
+        encoded: bool,
+    },
+    Authorization,
+    ErrorData {
+        media: &'static str,
+        status: u16,
+    },
+    ErrorBody {
+        media: &'static str,
+        form: &'static str,
+    },
+}
+
+/// A secret, and how it is sent.
+#[derive(Debug, Clone)]
+struct Plant {
+    place: Place,
+    secret: String,
+    /// What the URI with the secret in its userinfo begins with.
+    before: &'static str,
+    /// Each character of the secret is a `\\u` escape in JSON.
+    is_escaped: bool,
+    cuts: Vec<prop::sample::Index>,
+}
+
+fn place() -> impl Strategy<Value = Place> {
+    let media = prop::sample::select(vec![
+        "",
+        "text/plain",
+        "text/plain; charset=utf-8",
+        "text/html",
+        "application/json",
+        "application/problem+json",
+        "application/octet-stream",
+    ]);
+    let form = prop::sample::select(vec![
+        r#"{"detail":S}"#,
+        r#"[S]"#,
+        r#"S"#,
+        "\u{feff} {\"a\":{\"b\":S}}",
+        "\u{c}\n[1,S]",
+        r#"bad gateway: {"error":S}"#,
+        r#"{"jsonrpc":"2.0","id":1,"error":{"code":-1,"data":S,"message":"no"}}"#,
+        r#"[{"jsonrpc":"2.0","id":1,"error":{"data":{"x":S},"code":-1,"message":"no"}}]"#,
+    ]);
+    prop_oneof![
+        3 => Just(Place::Uri),
+        3 => Just(Place::RefUri),
+        3 => any::<bool>().prop_map(|encoded| Place::McpName { encoded }),
+        1 => Just(Place::Authorization),
+        2 => (media.clone(), prop::sample::select(vec![200u16, 400, 500]))
+            .prop_map(|(media, status)| Place::ErrorData { media, status }),
+        3 => (media, form).prop_map(|(media, form)| Place::ErrorBody { media, form }),
+    ]
+}
+
+/// What stands between the name of a user and the host: a token, a password, one
+/// with a bare slash, and a long one.
+fn secret() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-z0-9!$&'()*+,;=_.~:%@-]{8,60}",
+        "[a-z][a-z0-9!$&'()*+,;=_.~:%-]{8,30}/[a-z0-9!$&'()*+,;=_.~:/@%-]{0,60}[a-z]"
+            .prop_map(|secret| format!(":{secret}")),
+        ("[a-z0-9:@]{12}", 20..2000usize).prop_map(|(secret, times)| secret.repeat(times)),
+    ]
+}
+
+fn plant() -> impl Strategy<Value = Plant> {
+    let before = vec![
+        "https://",
+        "postgres://U",
+        "https:",
+        "//",
+        "jdbc:x://U",
+        "r://a/ws://",
+    ];
+    let cuts = prop::collection::vec(any::<prop::sample::Index>(), 0..6);
+    let before = prop::sample::select(before);
+    (place(), secret(), before, any::<bool>(), cuts).prop_map(
+        |(place, secret, before, is_escaped, cuts)| Plant {
+            place,
+            secret,
+            before,
+            is_escaped,
+            cuts,
+        },
+    )
+}
+
+impl Plant {
+    fn uri(&self) -> String {
+        format!("{}{}@host/x", self.before, self.secret)
+    }
+
+    /// A text with the secret as JSON.
+    fn json(&self, text: &str) -> String {
+        match self.is_escaped {
+            true => {
+                let escapes = text.encode_utf16().map(|unit| format!("\\u{unit:04x}"));
+                format!("\"{}\"", escapes.collect::<String>())
+            }
+            false => serde_json::to_string(text).unwrap(),
+        }
+    }
+
+    /// A body, cut into pieces.
+    fn body(&self, text: &str) -> Script {
+        let mut places: Vec<_> = self.cuts.iter().map(|cut| cut.index(text.len())).collect();
+        places.extend([0, text.len()]);
+        places.sort_unstable();
+        Script::chunks(
+            places
+                .windows(2)
+                .map(|cut| &text.as_bytes()[cut[0]..cut[1]]),
+        )
+    }
+
+    /// Sends a request with the secret, or gets an answer with it. That leaves one row.
+    async fn send(&self, layer: &StoreLayer) {
+        let call = |method: &str, params: &str| {
+            self.body(&format!(
+                r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}}}}}"#
+            ))
+        };
+        let uri = self.json(&self.uri());
+        let secret = self.json(&self.secret);
+        let ok = json(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+        let ping = call("ping", "");
+        match &self.place {
+            Place::Uri => {
+                let read = call("resources/read", &format!(r#""uri":{uri}"#));
+                exchange(layer, post_with(&[], read), ok).await.unwrap();
+            }
+            Place::RefUri => {
+                let params = format!(r#""ref":{{"type":"ref/resource","uri":{uri}}}"#);
+                let complete = call("completion/complete", &params);
+                exchange(layer, post_with(&[], complete), ok).await.unwrap();
+            }
+            Place::McpName { encoded } => {
+                let name = match encoded {
+                    true => format!("=?base64?{}?=", STANDARD.encode(self.uri())),
+                    false => self.uri(),
+                };
+                let headers = [("mcp-method", "resources/read"), ("mcp-name", &name)];
+                let service = service_fn(|_: Request<StoreBody<Script>>| async {
+                    Ok::<_, Infallible>(response(413, "", ""))
+                });
+                let service = layer.layer(service);
+                drop(service.oneshot(post_with(&headers, ping)).await.unwrap());
+            }
+            Place::Authorization => {
+                let token = format!("Bearer {}", self.secret);
+                let request = post_with(&[("authorization", &token)], ping);
+                exchange(layer, request, ok).await.unwrap();
+            }
+            Place::ErrorData { media, status } => {
+                let error = format!(
+                    r#"{{"jsonrpc":"2.0","id":1,"error":{{"code":-1,"message":"no","data":{secret}}}}}"#
+                );
+                let answer = match (*media, *status) {
+                    ("text/html", 200) => response(
+                        200,
+                        "text/event-stream",
+                        self.body(&format!("data: {error}\n\n")),
+                    ),
+                    (media, status) => response(status, media, self.body(&error)),
+                };
+                self.answer(layer, ping, answer).await;
+            }
+            Place::ErrorBody { media, form } => {
+                let body = self.body(&form.replace('S', &secret));
+                self.answer(layer, ping, response(500, media, body)).await;
+            }
+        }
+    }
+
+    async fn answer(&self, layer: &StoreLayer, request: Script, answer: Response<Script>) {
+        let service = layer.layer(answering(answer));
+        let answer = service.oneshot(post_with(&[], request)).await.unwrap();
+        http_body_util::BodyExt::collect(answer.into_body())
+            .await
+            .unwrap();
+    }
+
+    /// What must not be found, in any way it was written.
+    fn traces(&self) -> Vec<String> {
+        vec![
+            self.secret.clone(),
+            self.json(&self.secret),
+            STANDARD.encode(&self.secret),
+        ]
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn no_eight_characters_of_a_secret_are_in_the_files(plants in prop::collection::vec(plant(), 30..60)) {
+        let recording = Recording::start();
+        let layer = recording.layer();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            for plant in &plants {
+                plant.send(&layer).await;
+            }
+        });
+        let rows = recording.rows();
+        prop_assert_eq!(rows.len(), plants.len());
+        for (row, plant) in rows.iter().zip(&plants) {
+            let is_uri = matches!(plant.place, Place::Uri | Place::RefUri | Place::McpName { .. });
+            let target = row.target.as_deref();
+            prop_assert!(!is_uri || target.is_some_and(|target| target.ends_with("host/x")), "{:?}", target);
+            let is_error = matches!(plant.place, Place::ErrorData { status: 400.., .. });
+            prop_assert!(!is_error || row.error_code.as_deref() == Some("-1"), "{:?} {:?}", plant, row);
+        }
+
+        let traces: Vec<_> = plants.iter().flat_map(Plant::traces).collect();
+        let windows: HashSet<_> = traces.iter().flat_map(|trace| trace.as_bytes().windows(8)).collect();
+        for file in std::fs::read_dir(recording.store.path().parent().unwrap()).unwrap() {
+            let path = file.unwrap().path();
+            let bytes = std::fs::read(&path).unwrap();
+            let leak = bytes.windows(8).find(|window| windows.contains(window));
+            prop_assert!(leak.is_none(), "{} in {}", String::from_utf8_lossy(leak.unwrap()), path.display());
+        }
+    }
 }
 
 /// Fails if it shows the secret.

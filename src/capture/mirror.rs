@@ -21,6 +21,7 @@ pub(super) struct Mirror {
 struct Copied {
     text: SmallVec<[u8; 32]>,
     was_cut: bool,
+    had_userinfo: bool,
 }
 
 impl Mirror {
@@ -29,7 +30,7 @@ impl Mirror {
         let name = headers.name.map(headers::decoded);
         Self {
             method: method.map(|text| Copied::of(&text, METHOD_CHARS)),
-            name: name.map(|text| Copied::of(&uri::without_userinfo(&text), NAME_CHARS)),
+            name: name.map(|text| Copied::of(&text, NAME_CHARS)),
         }
     }
 
@@ -42,11 +43,18 @@ impl Mirror {
     }
 
     /// Whether a header says something else than the request that it came with.
-    /// An absent header says nothing. What was cut of the request is not compared.
+    /// An absent header says nothing. What was cut of the request is not compared,
+    /// nor what a userinfo says.
     pub(super) fn contradicts(&self, request: &Message) -> bool {
         let differs = |header: &Copied, field| {
-            let text = request.text(field).map(uri::without_userinfo);
-            !request.was_cut(field) && (header.was_cut || text.as_deref() != Some(header.text()))
+            let body = request.text(field).unwrap_or_default();
+            let text = uri::without_userinfo(body);
+            let had_userinfo = request.had_userinfo(field) || text.len() < body.len();
+            let is_same = !header.was_cut
+                && header.text() == text
+                && header.had_userinfo == had_userinfo
+                && request.text(field).is_some();
+            !is_same && !request.was_cut(field)
         };
         let method = self.method.as_ref();
         if method.is_some_and(|method| differs(method, Field::Method)) {
@@ -70,10 +78,13 @@ impl Mirror {
 
 impl Copied {
     fn of(text: &str, chars: usize) -> Self {
-        let (text, was_cut) = bounded(text, chars);
+        let kept = uri::without_userinfo(text);
+        let had_userinfo = kept.len() < text.len();
+        let (kept, was_cut) = bounded(&kept, chars);
         Self {
-            text: SmallVec::from_slice(text.as_bytes()),
+            text: SmallVec::from_slice(kept.as_bytes()),
             was_cut,
+            had_userinfo,
         }
     }
 

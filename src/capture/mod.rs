@@ -13,6 +13,7 @@ mod content;
 #[cfg(feature = "decompression")]
 mod decode;
 mod ending;
+mod error_body;
 mod exchange;
 mod failure;
 mod future;

@@ -13,9 +13,9 @@ use http::response;
 
 use super::call::{Answer, Call};
 use super::content::{Content, Undecodable};
+use super::error_body::ErrorBody;
 use super::exchange::{Calls, Ending, Measure, Unread, Watched};
-use super::failure::ERROR_TEXT;
-use super::headers::{self, Headers, Media};
+use super::headers::{Headers, Media};
 use super::listing::{Document, Stale};
 use crate::wire::{EventKind, Kind, Memory, ScanState, Scanner, SseDecoder, SseItem};
 
@@ -29,9 +29,6 @@ const NOTIFICATIONS: usize = 32;
 
 /// Answers that one event may hold; more are not looked at.
 pub(super) const ANSWERS: usize = 4096;
-
-/// Bytes that hold [`ERROR_TEXT`] characters, whichever they are.
-const ERROR_BYTES: usize = ERROR_TEXT * 4;
 
 /// Reads the JSON-RPC requests out of a request body.
 pub(super) struct RequestTap {
@@ -148,10 +145,7 @@ pub(super) struct ResponseTap {
     scanner: Scanner,
     /// What was read since the scanner began, where it may be a listing.
     document: Option<Document>,
-    /// The beginning of an error body that may be plain text.
-    text: Option<Vec<u8>>,
-    /// The body has no media type.
-    unnamed: bool,
+    error: Option<ErrorBody>,
     /// Bytes of the body that are still to pass, where its length is known.
     left: Option<u64>,
     in_step: bool,
@@ -186,21 +180,21 @@ impl ResponseTap {
         let (media, content) = (headers.media(), Content::of(&headers).ok());
         let Watched { recorder, exchange } = &watched;
         let memory = exchange.answered(recorder, head, &headers, content.is_none());
+        let is_error = head.status.as_u16() >= 400;
         let form = match media {
             Media::Json | Media::Unnamed => Form::Json,
             Media::EventStream => Form::EventStream(Box::default()),
+            // Errors are sent as JSON under any name.
+            Media::Text | Media::Other if is_error => Form::Json,
             Media::Text | Media::Other => Form::Unread,
         };
-        let may_be_text = matches!(media, Media::Text | Media::Unnamed);
-        let is_error = head.status.as_u16() >= 400;
         Self {
             watched: Some(watched),
             content,
             form,
             scanner: Scanner::reusing(memory),
             document: None,
-            text: (is_error && may_be_text).then(Vec::new),
-            unnamed: media == Media::Unnamed,
+            error: ErrorBody::of(media).filter(|_| is_error),
             left: headers.body_length(head.status),
             in_step: false,
         }
@@ -232,18 +226,13 @@ impl ResponseTap {
         let Watched { recorder, exchange } = watched;
         exchange.response_bytes(data.len());
         self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
-        let (form, scanner, text) = (&mut self.form, &mut self.scanner, &mut self.text);
+        let (form, scanner, error) = (&mut self.form, &mut self.scanner, &mut self.error);
         let document = &mut self.document;
         let Some(content) = &mut self.content else {
             return;
         };
         let read = content.read(data, &mut |data| {
-            let mut wanted = false;
-            if let Some(text) = text {
-                let room = ERROR_BYTES.saturating_sub(text.len());
-                text.extend_from_slice(&data[..room.min(data.len())]);
-                wanted = text.len() < ERROR_BYTES;
-            }
+            let mut wanted = error.as_mut().is_some_and(|error| error.read(data));
             match form {
                 Form::Unread => {}
                 Form::Json => {
@@ -291,14 +280,8 @@ impl ResponseTap {
         if let Form::EventStream(stream) = &mut self.form {
             stream.read(None, &mut self.scanner, &mut self.document, &watched);
         }
-        if let Some(text) = &self.text {
-            let text = String::from_utf8_lossy(text);
-            let text = text.trim();
-            // Without a media type it may be data, which is not to be kept.
-            let is_data = self.unnamed && text.starts_with(['{', '[', '"', '<']);
-            if !text.is_empty() && !is_data {
-                exchange.error_text(headers::bounded(text, ERROR_TEXT).0.into());
-            }
+        if let Some(text) = self.error.as_ref().and_then(ErrorBody::text) {
+            exchange.error_text(text);
         }
         exchange.end(recorder, ending);
     }

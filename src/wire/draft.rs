@@ -118,6 +118,11 @@ impl Draft {
         }
     }
 
+    /// Whether it had a userinfo, which is not kept.
+    pub(super) fn had_userinfo(&self) -> bool {
+        matches!(&self.kept, Kept::Aim(userinfo) if userinfo.found())
+    }
+
     /// Makes the text valid and at most `chars` characters long. Returns whether it was longer.
     pub(super) fn finish_text(self, buf: &mut Vec<u8>, chars: u16) -> bool {
         make_valid(buf, self.start);

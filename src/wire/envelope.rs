@@ -59,8 +59,19 @@ struct Slot {
     start: u16,
     len: u16,
     shape: Shape,
+    kept: Kept,
+}
+
+/// How much of a value is kept.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Kept {
+    #[default]
+    Whole,
     /// A text that was longer, or a token that is a digest.
-    cut: bool,
+    Cut,
+    /// A text from which a userinfo was taken out.
+    Stripped,
+    StrippedAndCut,
 }
 
 /// What a member's value is.
@@ -77,6 +88,12 @@ pub(super) enum Shape {
     Array,
     /// A literal that is no JSON.
     Unknown,
+}
+
+impl Slot {
+    fn is_cut(self) -> bool {
+        matches!(self.kept, Kept::Cut | Kept::StrippedAndCut)
+    }
 }
 
 impl Message {
@@ -124,15 +141,21 @@ impl Message {
     /// Whether the member's text is only the beginning of what was sent.
     pub(crate) fn was_cut(&self, field: Field) -> bool {
         let slot = self.slots.0[field as usize];
-        slot.cut && self.text(field).is_some()
+        slot.is_cut() && self.text(field).is_some()
+    }
+
+    /// Whether a userinfo was taken out of the member's text.
+    pub(crate) fn had_userinfo(&self, field: Field) -> bool {
+        let kept = self.slots.0[field as usize].kept;
+        matches!(kept, Kept::Stripped | Kept::StrippedAndCut)
     }
 
     /// A member that is compared: an id or a cursor. `None` unless it is a string or number.
     pub(crate) fn token(&self, field: Field) -> Option<Token> {
         let slot = self.slots.0[field as usize];
         match (field.node().want, slot.shape) {
-            (Want::Token, Shape::String) => Token::new(false, slot.cut, self.kept(slot)),
-            (Want::Token, Shape::Number) => Token::new(true, slot.cut, self.kept(slot)),
+            (Want::Token, Shape::String) => Token::new(false, slot.is_cut(), self.kept(slot)),
+            (Want::Token, Shape::Number) => Token::new(true, slot.is_cut(), self.kept(slot)),
             _ => None,
         }
     }
@@ -208,7 +231,19 @@ impl Message {
             start: start as u16,
             len: (self.text.len() - start) as u16,
             shape,
-            cut,
+            kept: match cut {
+                true => Kept::Cut,
+                false => Kept::Whole,
+            },
+        };
+    }
+
+    /// The member's text is without its userinfo.
+    pub(super) fn set_stripped(&mut self, field: Field) {
+        let slot = &mut self.slots.0[field as usize];
+        slot.kept = match slot.is_cut() {
+            true => Kept::StrippedAndCut,
+            false => Kept::Stripped,
         };
     }
 

@@ -437,7 +437,7 @@ impl Scanner {
     fn keep(&mut self, shape: Shape) {
         let draft = std::mem::take(&mut self.draft);
         let Some(member) = self.member else { return };
-        let start = draft.start();
+        let (start, stripped) = (draft.start(), draft.had_userinfo());
         let text = &mut self.message.text;
         let cut = match (member.node().want, shape) {
             (Want::Text(chars) | Want::Aim(chars), Shape::String)
@@ -457,6 +457,9 @@ impl Scanner {
             }
         };
         self.message.keep(member, shape, start, cut);
+        if stripped {
+            self.message.set_stripped(member);
+        }
     }
 }
 

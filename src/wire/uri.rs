@@ -32,6 +32,8 @@ pub(super) struct Userinfo {
     before: Before,
     scheme: Scheme,
     authority: Authority,
+    /// A userinfo was taken out.
+    found: bool,
 }
 
 /// Where in a URI the next byte is.
@@ -130,6 +132,7 @@ impl Userinfo {
             if let Some(userinfo) = userinfo {
                 buf.truncate(start + userinfo);
                 self.len = userinfo;
+                self.found = true;
             } else {
                 if !self.exceeds(limit) {
                     let room = limit - self.len;
@@ -144,6 +147,11 @@ impl Userinfo {
     /// Whether the text is longer than this, without what was taken out.
     pub(super) fn exceeds(&self, limit: usize) -> bool {
         self.len > limit
+    }
+
+    /// Whether a userinfo was taken out.
+    pub(super) fn found(&self) -> bool {
+        self.found
     }
 
     /// Bytes without a delimiter.

@@ -1,0 +1,115 @@
+//! The text of an error body, which says what went wrong where no JSON-RPC error does.
+
+use serde::de::IgnoredAny;
+
+use super::failure::ERROR_TEXT;
+use super::headers::{Media, bounded};
+
+/// Bytes that hold [`ERROR_TEXT`] characters of any kind.
+const BYTES: usize = ERROR_TEXT * 4;
+
+/// The beginning of an error body that may be plain text.
+pub(super) struct ErrorBody {
+    beginning: Vec<u8>,
+    media: Media,
+}
+
+impl ErrorBody {
+    /// `None` for a body of this media type that is no text.
+    pub(super) fn of(media: Media) -> Option<Self> {
+        matches!(media, Media::Text | Media::Unnamed).then(|| Self {
+            beginning: Vec::new(),
+            media,
+        })
+    }
+
+    /// Reads on. Returns whether more is wanted.
+    pub(super) fn read(&mut self, data: &[u8]) -> bool {
+        let room = BYTES.saturating_sub(self.beginning.len());
+        let more = &data[..room.min(data.len())];
+        self.beginning.extend_from_slice(more);
+        self.beginning.len() < BYTES
+    }
+
+    /// The text, without data, which is not to be kept.
+    ///
+    /// Servers and proxies send JSON under any media type, or none, and put it
+    /// behind words of their own.
+    pub(super) fn text(&self) -> Option<Box<str>> {
+        let text = String::from_utf8_lossy(&self.beginning);
+        let is_space = |c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}';
+        let text = text.trim_matches(is_space);
+        let is_json =
+            text.starts_with(['{', '[', '"']) || serde_json::from_str::<IgnoredAny>(text).is_ok();
+        let is_markup = text.starts_with('<') && self.media == Media::Unnamed;
+        // Of an encoding that is not read.
+        let is_wide = text.contains('\0');
+        if is_json || is_markup || is_wide {
+            return None;
+        }
+        let words = text.match_indices('{').find(|(start, _)| {
+            let object = text[start + 1..].trim_start();
+            object.starts_with('"')
+        });
+        let text = words.map_or(text, |(start, _)| text[..start].trim_end());
+        (!text.is_empty()).then(|| bounded(text, ERROR_TEXT).0.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(media: Media, body: &[u8]) -> Option<String> {
+        let mut read = ErrorBody::of(media)?;
+        for byte in body.chunks(1) {
+            read.read(byte);
+        }
+        read.text().map(Into::into)
+    }
+
+    #[test]
+    fn words_are_kept_and_data_is_not() {
+        for (body, kept) in [
+            ("not found\n", Some("not found")),
+            ("expected `,` or `}`: {x}", Some("expected `,` or `}`: {x}")),
+            ("<b>late</b>", Some("<b>late</b>")),
+            ("", None),
+            (" {\"detail\":1}", None),
+            ("\u{feff}[1]", None),
+            ("\u{c}\u{a0}{'a': 1}", None),
+            ("\"text\"", None),
+            ("12345678", None),
+            ("upstream says: {\n \"data\": 1}", Some("upstream says:")),
+            ("data: {\"data\":1}", Some("data:")),
+        ] {
+            assert_eq!(
+                text(Media::Text, body.as_bytes()).as_deref(),
+                kept,
+                "{body}"
+            );
+        }
+        assert_eq!(text(Media::Unnamed, b"<b>late</b>"), None);
+        assert_eq!(text(Media::Unnamed, b"late").as_deref(), Some("late"));
+        assert_eq!(text(Media::Other, b"late"), None);
+    }
+
+    #[test]
+    fn json_in_wide_characters_is_data() {
+        let json = "{\"detail\":\"x\"}";
+        let little: Vec<u8> = json.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = json.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for body in [little, big] {
+            assert_eq!(text(Media::Text, &body), None);
+            let marked = [b"\xfe\xff", &body[..]].concat();
+            assert_eq!(text(Media::Text, &marked), None);
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_cut_to_its_bound() {
+        let long = "é".repeat(5_000);
+        let kept = text(Media::Text, long.as_bytes()).unwrap();
+        assert_eq!(kept, "é".repeat(ERROR_TEXT));
+    }
+}
