@@ -173,6 +173,14 @@ async fn an_error_of_another_request_counts_only_where_the_whole_exchange_failed
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_before_a_json_answer_is_skipped() {
+    let marked = format!("\u{feff}{RESULT}");
+    let row = row(post(CALL), json(&marked)).await;
+    assert_eq!(row.outcome(), "ok");
+    assert_eq!(row.bytes_out, Some(marked.len() as i64));
+}
+
+#[tokio::test]
 async fn an_answer_to_another_id_is_no_answer() {
     for id in [r#""7""#, "8", "null", "7.5"] {
         let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);

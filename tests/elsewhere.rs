@@ -180,7 +180,7 @@ async fn a_copy_counts_where_the_own_exchange_ends_without_the_answer() {
 async fn a_copy_that_overtakes_the_head_makes_no_latency_before_it() {
     let recording = Recording::start();
     let layer = recording.layer();
-    let (go_on, mut may_go_on) = tokio::sync::watch::channel(false);
+    let (go_on, may_go_on) = tokio::sync::watch::channel(false);
     let service = layer.layer(service_fn(move |request: Request<StoreBody<Script>>| {
         let mut may_go_on = may_go_on.clone();
         async move {
