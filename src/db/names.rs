@@ -20,7 +20,7 @@ impl Names {
     /// Which of the names of versions `from` to `to` something else has in `conn`.
     pub(super) fn given(conn: &Connection, from: i64, to: i64) -> Result<Self> {
         let mut names = Self::default();
-        if objects(conn, None)?.is_empty() {
+        if from >= to || objects(conn, None)?.is_empty() {
             return Ok(names);
         }
         let models = models(from, to)?;

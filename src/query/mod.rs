@@ -33,8 +33,9 @@
 //!   of a hundred; by several, where one leads to 5,000 requests at most or all
 //!   apply to one of a hundred;
 //! * [`find_request`](Reader::find_request), [`find_session`](Reader::find_session),
-//!   [`sessions`](Reader::sessions) (the open ones of all clients take some
-//!   microseconds for each name of a client) and [`follow`](Reader::follow);
+//!   [`sessions`](Reader::sessions) and [`follow`](Reader::follow), but the open
+//!   sessions of all clients take some microseconds for each name of a client, and
+//!   those of one recording point look through all open ones;
 //! * [`snapshots`](Reader::snapshots) and [`schema_changes`](Reader::schema_changes).
 //!
 //! [`stats`](Reader::stats) takes what up to 50,000 requests take, some
