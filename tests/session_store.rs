@@ -318,3 +318,41 @@ fn errors_tell_what_failed() {
         assert_eq!(error.to_string(), text);
     }
 }
+
+#[tokio::test]
+async fn records_over_their_limit_go_oldest_first() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    // A record takes 64 bytes beside its texts.
+    let data = "x".repeat(1000 - 64 - "sdk".len() - "000".len());
+    let sessions = store.session_store().max_bytes(10_000);
+    let record = |id: usize| {
+        let life = Duration::from_secs(3600 + id as u64);
+        SessionRecord::new("sdk", format!("{id:03}"), &*data, life)
+    };
+    for id in 0..100 {
+        match id % 2 {
+            0 => sessions.save(&record(id)).await.unwrap(),
+            _ => assert!(sessions.create(&record(id)).await.unwrap()),
+        }
+    }
+    let conn = connect(&path);
+    let kept = || -> String {
+        let ids = "SELECT group_concat(session_id) FROM (SELECT * FROM sdk_sessions ORDER BY 1)";
+        value(&conn, ids)
+    };
+    assert_eq!(kept(), "090,091,092,093,094,095,096,097,098,099");
+    let sum = "SELECT (SELECT session_bytes FROM sse_totals) =
+        (SELECT sum(64 + length(session_id || sdk || data)) FROM sdk_sessions)";
+    assert!(value::<bool>(&conn, sum));
+    // What is changed or deleted counts as what it is then.
+    let shorter = SessionRecord::new("sdk", "099", "", Duration::from_secs(9_000));
+    sessions.save(&shorter).await.unwrap();
+    sessions.delete("sdk", "090").await.unwrap();
+    assert!(value::<bool>(&conn, sum));
+    // One that alone is too long, and expires before all others.
+    let long = SessionRecord::new("sdk", "long", "x".repeat(20_000), Duration::from_secs(60));
+    sessions.save(&long).await.unwrap();
+    assert_eq!(kept(), "long");
+    assert!(value::<bool>(&conn, sum));
+}

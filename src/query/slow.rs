@@ -114,6 +114,9 @@ fn by_session(
 }
 
 /// Class by class, from the slowest, until there are enough.
+///
+/// Another program may have written a latency that is no whole number. Its class
+/// is none either, and goes with the whole one below it.
 fn by_class(
     source: &Source<'_>,
     conditions: &mut Conditions,
@@ -124,23 +127,31 @@ fn by_class(
     let mut below = source.conn.prepare_cached(&format!(
         "SELECT {CLASS} FROM requests WHERE {CLASS} < ?1 ORDER BY {CLASS} DESC LIMIT 1"
     ))?;
-    let lowest: i64 = source.conn.query_row(
+    let lowest: f64 = source.conn.query_row(
         &format!("SELECT {CLASS} FROM (SELECT ?1 AS latency_us)"),
         [threshold_us],
         |row| row.get(0),
     )?;
-    let class = conditions.bind(0);
-    let sql = statement(conditions.hits(&format!("{CLASS} = {class}"), None));
+    let class = conditions.bind(0.0);
+    let whole = statement(conditions.hits(&format!("{CLASS} = {class}"), None));
+    // Nothing else is between this class and the one before.
+    let between = format!("{CLASS} > {class} AND {CLASS} < {class} + 1");
+    let between = statement(conditions.hits(&between, None));
     let mut found: Vec<Request> = Vec::new();
-    let mut above = i64::MAX;
+    let mut above = f64::INFINITY;
     while found.len() < limit {
-        let next: Option<i64> = below.query_row([above], |row| row.get(0)).optional()?;
-        match next {
-            Some(class) if class >= lowest => above = class,
-            _ => break,
-        }
+        let next: Option<f64> = below.query_row([above], |row| row.get(0)).optional()?;
+        let Some(next) = next.filter(|next| *next >= lowest) else {
+            break;
+        };
+        above = next.floor();
         conditions.set_last(above);
-        found.extend(select(source, conditions, &sql)?);
+        let mut of_class = select(source, conditions, &whole)?;
+        if next > above {
+            of_class.extend(select(source, conditions, &between)?);
+            of_class.sort_by_key(|row| Reverse((row.latency_us, row.id)));
+        }
+        found.extend(of_class);
     }
     found.truncate(limit);
     Ok(found)

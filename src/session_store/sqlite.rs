@@ -15,7 +15,9 @@ use crate::store::{Action, Refusal, Store};
 /// with the session, which then cannot be taken up again.
 ///
 /// A record that has expired is removed when others are added, some with each, or
-/// by the store's [`Retention`](crate::Retention) within the hour.
+/// by the store's [`Retention`](crate::Retention) within the hour. All records
+/// together take at most 64 MiB, which [`max_bytes`](Self::max_bytes) sets: each
+/// client that initializes a session adds one.
 ///
 /// Clones are handles on the same records. They keep the store open.
 #[derive(Debug, Clone)]
@@ -24,6 +26,7 @@ pub struct SqliteSessionStore {
     timeout: Duration,
     synchronous: Synchronous,
     default_ttl: Duration,
+    max_bytes: u64,
 }
 
 impl Store {
@@ -37,6 +40,7 @@ impl Store {
             timeout: Duration::from_secs(5),
             synchronous: Synchronous::Normal,
             default_ttl: DEFAULT_TTL,
+            max_bytes: 64 << 20,
         }
     }
 }
@@ -62,6 +66,15 @@ impl SqliteSessionStore {
         self
     }
 
+    /// Sets how much the records take at most, in bytes of their texts and 64 for
+    /// each; 64 MiB by default. Those that would expire first go first, which are
+    /// the oldest where all live equally long; the session of a record that is
+    /// gone cannot be taken up again. The newest one stays, whatever its size.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
     async fn change<T: Send + 'static>(
         &self,
         record: &SessionRecord,
@@ -73,6 +86,7 @@ impl SqliteSessionStore {
                 session_id: record.id.clone(),
                 data: record.data.clone(),
                 expires_at: clock::to_unix_ms(record.expires_at),
+                max_bytes: self.max_bytes,
             },
             apply,
             synchronous: self.synchronous,

@@ -290,11 +290,12 @@ impl Upkeep {
 
     /// Sets when the slice after the one that began at `start` is due.
     fn schedule(&mut self, start: Instant) {
-        if self.stage == Stage::Rest && self.failed {
+        let has_failed = self.stage == Stage::Rest && self.failed;
+        if has_failed {
             self.next_round = self.next_round.earlier(Deadline::after(RETRY));
         }
-        let goes_on = self.is_urgent() || self.stage != Stage::Rest || self.is_round_due();
-        self.next = match goes_on && !(self.stage == Stage::Rest && self.failed) {
+        let is_round_due = self.is_round_due() && !has_failed;
+        self.next = match self.is_urgent() || self.stage != Stage::Rest || is_round_due {
             true => Deadline::at(start + start.elapsed().div_f64(self.share())),
             false => self.next_round,
         };

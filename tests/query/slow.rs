@@ -1,6 +1,9 @@
 use std::cmp::Reverse;
 
+use tower_mcp_store::query::Filter;
+
 use crate::data::{Data, filters};
+use crate::support::{connect, value};
 
 #[test]
 fn the_slowest_rows_come_first_above_the_threshold_and_without_streams() {
@@ -27,4 +30,24 @@ fn the_slowest_rows_come_first_above_the_threshold_and_without_streams() {
             }
         }
     }
+}
+
+#[test]
+fn latencies_that_are_no_whole_numbers_are_found_in_their_order() {
+    let data = Data::of_version(5);
+    let conn = connect(&data.path);
+    // One in each class, and several in one.
+    let odd = [0.5, 150.25, 3_700.5, 3_700.75, 45_000.5, 9e12, 3_999.0];
+    for (id, latency) in odd.iter().enumerate() {
+        let sql = "UPDATE requests SET latency_us = ?1, end_reason = NULL WHERE id = ?2";
+        conn.execute(sql, (latency, id as i64 + 1)).unwrap();
+    }
+    let all = data.reader.slow(&Filter::default(), 0, 10_000).unwrap();
+    let told: Vec<i64> = all.iter().map(|row| row.latency_us).collect();
+    assert!(told.is_sorted_by(|a, b| a >= b), "{told:?}");
+    let expected = "SELECT count(*) FROM requests WHERE end_reason IS NOT 'stream_end'";
+    assert_eq!(all.len() as i64, value::<i64>(&conn, expected));
+    let some = data.reader.slow(&Filter::default(), 3_000, 30).unwrap();
+    let some: Vec<i64> = some.iter().map(|row| row.latency_us).collect();
+    assert_eq!(some, told[..30]);
 }

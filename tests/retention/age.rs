@@ -194,3 +194,48 @@ async fn what_stores_of_events_and_sessions_hold_goes_at_its_own_age_where_no_mo
     assert_eq!(complete, Some(2), "it tells what is missing");
     end(&store);
 }
+
+#[tokio::test]
+async fn events_of_a_clock_that_was_ahead_are_dated_as_of_now() {
+    use tower_mcp_store::event_store::{EventRecord, EventStore};
+
+    const AHEAD: &str = "SELECT count(*) FROM sse_events WHERE n > 1000000 * (unixepoch() + 60)";
+    let (_dir, path) = fresh();
+    let conn = file(&path);
+    let store = Store::open(&path).unwrap();
+    let events = store.event_store();
+    for id in 1..=200 {
+        let session = if id % 2 == 0 { "a" } else { "b" };
+        let event = EventRecord::new(id, "{}");
+        events.append(session, event).await.unwrap();
+    }
+    drop(events);
+    end(&store);
+    let day = DAY_MS * 1000;
+    conn.execute_batch(&format!(
+        "UPDATE sse_events SET n = n + {day} WHERE id > 50"
+    ))
+    .unwrap();
+    let order = "SELECT group_concat(id) FROM (SELECT id FROM sse_events ORDER BY n)";
+    let before: String = value(&conn, order);
+
+    let store = Store::open(&path).unwrap();
+    let events = store.event_store().max_age(days(1));
+    // It comes after those of the future until they are dated.
+    events
+        .append("a", EventRecord::new(201, "{}"))
+        .await
+        .unwrap();
+    drop(events);
+    end(&store);
+    let store = Store::open(&path).unwrap();
+    await_value(&conn, AHEAD, 0);
+    end(&store);
+    assert_eq!(value::<String>(&conn, order), format!("{before},201"));
+    // So they go at their age.
+    conn.execute_batch(&format!("UPDATE sse_events SET n = n - {day} - 60000000"))
+        .unwrap();
+    let store = Store::open(&path).unwrap();
+    await_value(&conn, "SELECT count(*) FROM sse_events", 0);
+    end(&store);
+}

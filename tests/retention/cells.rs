@@ -147,3 +147,22 @@ fn what_is_folded_goes_also_when_nothing_more_can_be_folded() {
     await_value(&conn, "SELECT count(*) FROM requests", 10_i64);
     end(&store);
 }
+
+#[test]
+fn inherited_requests_keep_no_later_cells() {
+    let (_dir, path) = super::support::fixture(4);
+    Store::open(&path)
+        .unwrap()
+        .shutdown(super::support::LONG)
+        .unwrap();
+    let conn = super::support::connect(&path);
+    insert(&conn, 80, now() - 80 * DAY_MS, DAY_MS);
+    let inherited: i64 = value(
+        &conn,
+        "SELECT count(DISTINCT ts / 3600000) FROM requests WHERE id <= 40",
+    );
+    let store = Store::open(&path).unwrap();
+    await_value(&conn, "SELECT count(*) FROM requests", 40 + 29);
+    await_value(&conn, HOURS, inherited + 59);
+    end(&store);
+}

@@ -1,10 +1,11 @@
 use std::fs;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
+use tower_mcp_store::maintenance::Maintenance;
 use tower_mcp_store::{Retention, SchemaVersionEvent, Store, StoreEvent};
 
 use super::support::{LONG, connect, fixture, fresh, value};
-use super::{CALLS, DAY_MS, USED, await_value, end, file, insert, now};
+use super::{CALLS, DAY_MS, USED, await_value, days, end, file, insert, now};
 
 #[test]
 fn the_oldest_rows_of_a_file_that_is_too_large_go_and_the_file_shrinks() {
@@ -175,4 +176,187 @@ async fn events_for_resumption_have_a_bound_of_their_own() {
         assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM sse_events"), 100);
         add_old_cell(&conn);
     }
+}
+
+#[tokio::test]
+async fn pages_of_events_and_session_records_do_not_count() {
+    use tower_mcp_store::event_store::{EventRecord, EventStore};
+    use tower_mcp_store::session_store::{SessionRecord, SessionStore};
+
+    let (_dir, path) = fresh();
+    let conn = file(&path);
+    insert(&conn, 5_000, now() - 3_600_000, 700);
+    let used: i64 = value(&conn, USED);
+    let store = Store::builder(&path)
+        .retention(Retention::unlimited())
+        .open()
+        .unwrap();
+    let (events, sessions) = (store.event_store(), store.session_store());
+    // Just too long for two on a page, and each in a log of its own.
+    let data = "x".repeat(2_100);
+    for id in 0..1_000 {
+        let name = format!("session {id:064}");
+        let event = EventRecord::new(1, &*data);
+        let record = SessionRecord::new("sdk", &*name, &*data, days(1));
+        let (appended, saved) = tokio::join!(events.append(&name, event), sessions.save(&record));
+        appended.unwrap();
+        saved.unwrap();
+    }
+    drop((events, sessions));
+    await_value(&conn, CALLS, 5_000);
+    end(&store);
+    let with_cells = used as u64 + used as u64 / 10;
+    assert!(value::<i64>(&conn, USED) as u64 > 3 * with_cells);
+
+    add_old_cell(&conn);
+    let store = Store::builder(&path)
+        .retention(Retention::default().max_bytes(with_cells))
+        .open()
+        .unwrap();
+    let round_is_done = "SELECT count(*) FROM request_rollups WHERE tool = 'old'";
+    await_value(&conn, round_is_done, 0);
+    end(&store);
+    assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM requests"), 5_000);
+    let pages = "SELECT pages FROM sse_totals";
+    let counted: i64 = value(&conn, pages);
+    let real = "SELECT count(*) FROM dbstat WHERE name IN ('sse_logs', 'sse_events',
+        'sdk_sessions', 'idx_sse_logs_token', 'idx_sdk_sessions_expires',
+        'sqlite_autoindex_sse_logs_1', 'sqlite_autoindex_sse_events_1')";
+    let real: i64 = value(&conn, real);
+    // Each of them has a page when it is empty.
+    assert!((real - 8..=real).contains(&counted), "{counted} of {real}");
+}
+
+/// A quarter of them bears each of the names that a day gives cells to.
+#[test]
+fn cells_of_long_names_take_a_quarter_of_the_limit_at_most() {
+    let (_dir, path) = fresh();
+    let conn = file(&path);
+    let (names, hours) = (250, 24);
+    let sql = format!(
+        "INSERT INTO requests (request_id, ts, proxy, method, tool, latency_us, status)
+         WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {names} * {hours})
+         SELECT printf('%036d', i), {} + i / {names} * 3600000, 'default', 'tools/call',
+             printf('%01000d', i % {names}), 1000 + i % 5000, 'error' FROM n",
+        now() - 24 * 3_600_000
+    );
+    conn.execute_batch(&sql).unwrap();
+    let limit = 4_u64 << 20;
+    let store = Store::builder(&path)
+        .retention(Retention::default().max_bytes(limit))
+        .open()
+        .unwrap();
+    await_value(&conn, &format!("SELECT ({USED}) <= {limit}"), true);
+    let cells = "SELECT sum(pgsize) FROM dbstat WHERE name = 'request_rollups'";
+    // With its first page.
+    let fits = format!("SELECT ({cells}) <= {} + 4096", limit / 4);
+    await_value(&conn, &fits, true);
+    end(&store);
+    let longest = "SELECT max(length(CAST(tool AS BLOB))) FROM request_rollups";
+    assert!(value::<i64>(&conn, longest) <= 128);
+    let left: i64 = value(&conn, "SELECT count(*) FROM requests");
+    assert!(left > 200, "{left}");
+    // The oldest hours went first, and what is left is told by its name.
+    let by_day = "SELECT count(DISTINCT tool) FROM request_rollups WHERE width = 86400000";
+    assert_eq!(value::<i64>(&conn, by_day), names);
+    let mut filter = tower_mcp_store::query::StatsFilter::default();
+    filter.tool = Some(format!("{:01000}", 7));
+    let reader = tower_mcp_store::query::Reader::open(&path).unwrap();
+    let stats = reader.stats(&filter).unwrap();
+    assert_eq!(stats.total.calls, hours);
+    assert_eq!(stats.groups.len(), 1, "cells and requests are one group");
+}
+
+#[test]
+fn requests_go_uncounted_where_the_statistics_cannot_be_written() {
+    let (_dir, path) = fresh();
+    let conn = file(&path);
+    conn.execute_batch(
+        "CREATE TRIGGER full BEFORE INSERT ON request_rollups
+             BEGIN SELECT raise(ABORT, 'full'); END",
+    )
+    .unwrap();
+    insert(&conn, 10_000, now() - 3_600_000, 50);
+    let limit = value::<i64>(&conn, USED) / 2;
+    let store = Store::builder(&path)
+        .retention(Retention::default().max_bytes(limit as u64))
+        .open()
+        .unwrap();
+    await_value(&conn, &format!("SELECT ({USED}) <= {limit}"), true);
+    end(&store);
+    let left: i64 = value(&conn, "SELECT count(*) FROM requests");
+    assert!((1_000..9_000).contains(&left), "{left}");
+    let told = "SELECT dropped FROM losses WHERE reason = 'not_counted'";
+    assert_eq!(value::<i64>(&conn, told), 10_000 - left);
+}
+
+#[test]
+fn times_that_are_no_whole_numbers_do_not_switch_the_limit_off() {
+    let (_dir, path) = fresh();
+    let conn = file(&path);
+    insert(&conn, 10_000, now() - 3_600_000, 50);
+    conn.execute_batch(
+        "UPDATE requests SET ts = ts + 0.5 WHERE id % 2 = 0;
+         UPDATE requests SET ts = 'yesterday' WHERE id % 1000 = 1;
+         INSERT INTO sessions (session_id, proxy, started_at, last_seen_at)
+             VALUES ('real', 'p', 0.5, 1.5), ('text', 'p', 1, 'now'), ('both', 'p', 'x', 'x')",
+    )
+    .unwrap();
+    let limit = value::<i64>(&conn, USED) / 2;
+    let store = Store::builder(&path)
+        .retention(Retention::unlimited().max_bytes(limit as u64))
+        .open()
+        .unwrap();
+    await_value(&conn, &format!("SELECT ({USED}) <= {limit}"), true);
+    end(&store);
+    let left = "SELECT group_concat(session_id) FROM (SELECT * FROM sessions ORDER BY 1)";
+    assert_eq!(value::<String>(&conn, left), "both,text");
+}
+
+#[test]
+fn what_is_inherited_counts_for_less_as_it_goes() {
+    const BYTES: &str = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'migrated_bytes'";
+    let (_dir, path, conn) = migrated();
+    let before: i64 = value(&conn, BYTES);
+    let on = |_| std::ops::ControlFlow::Continue(());
+    let maintenance = Maintenance::open(&path).unwrap();
+    let half = now() - DAY_MS + 10_000;
+    maintenance.prune(half, on).unwrap();
+    let left: i64 = value(&conn, "SELECT count(*) FROM requests");
+    assert!((9_000..11_000).contains(&left), "{left}");
+    let expected = before / 20_040 * left;
+    let found: i64 = value(&conn, BYTES);
+    assert!(
+        (found - expected).abs() < before / 100,
+        "{found} of {before}"
+    );
+    maintenance.prune(now(), on).unwrap();
+    assert_eq!(value::<i64>(&conn, BYTES), 0);
+}
+
+#[test]
+fn a_clock_that_was_ahead_at_the_migration_spares_no_later_rows() {
+    let migrated_at = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'migrated_at'";
+    let (_dir, path) = fixture(4);
+    let conn = connect(&path);
+    let newest: i64 = value(
+        &conn,
+        "SELECT max((SELECT max(ts) FROM requests), (SELECT max(started_at) FROM sessions),
+             (SELECT max(detected_at) FROM schema_changes))",
+    );
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    assert_eq!(value::<i64>(&conn, migrated_at), newest + 1);
+    // Rows of that time too: it is noticed when the clock is right again.
+    conn.execute(
+        "UPDATE meta SET value = ?1 WHERE key = 'migrated_at'",
+        params![(now() + 365 * DAY_MS).to_string()],
+    )
+    .unwrap();
+    let store = Store::open(&path).unwrap();
+    await_value(&conn, migrated_at, newest + 1);
+    end(&store);
+    insert(&conn, 10, now() - 40 * DAY_MS, 1);
+    let store = Store::open(&path).unwrap();
+    await_value(&conn, "SELECT count(*) FROM requests", 40);
+    end(&store);
 }
