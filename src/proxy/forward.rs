@@ -25,8 +25,10 @@ use super::headers::{self, has_foreign_coding, prepare_request, prepare_response
 use super::upstream::Upstream;
 use super::{BoxError, ForwardBody, UpstreamError, causes};
 
-/// How many fields an answer may have. hyper's own limit is 100.
+/// How many fields an answer in HTTP/1.1 may have, and how many bytes the fields of one in
+/// HTTP/2. hyper's own limits are 100 and 16 KiB.
 const MAX_FIELDS: usize = 512;
+const MAX_FIELD_BYTES: u32 = 400 * 1024;
 
 /// How long an idle connection is kept. Node's servers close theirs after 5
 /// seconds; a request that meets the close on its way fails and, being a POST,
@@ -101,6 +103,7 @@ impl Forward {
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .http1_max_headers(MAX_FIELDS)
+            .http2_max_header_list_size(MAX_FIELD_BYTES)
             .http2_keep_alive_interval(limits.ping_interval)
             .http2_keep_alive_timeout(limits.ping_timeout)
             .build(connector);

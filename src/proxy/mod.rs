@@ -87,8 +87,9 @@
 //!
 //! Upgrades (WebSocket): the `Upgrade` field is hop-by-hop, so the upstream sees an ordinary
 //! request. `CONNECT` is answered with 501, and so is a request in a transfer coding other than
-//! `chunked`; an answer in one becomes a 502, as one with more than 512 fields does. HTTP/2 is spoken to `https` upstreams that
-//! offer it, not to `http` ones. Environment variables such as `HTTPS_PROXY` are not read.
+//! `chunked`. An answer in such a coding becomes a 502, and so does one with more than 512
+//! fields (in HTTP/2 with more than 400 KiB of them). HTTP/2 is spoken to `https` upstreams
+//! that offer it, not to `http` ones. Environment variables such as `HTTPS_PROXY` are not read.
 //!
 //! # TLS
 //!

@@ -88,6 +88,20 @@ async fn a_body_of_unknown_length_is_forwarded_whatever_the_method() {
 }
 
 #[tokio::test]
+async fn a_length_beside_chunks_does_not_reach_the_upstream() {
+    let body = format!("{}0\r\n\r\n", chunk("asked"));
+    let (length, chunked) = ("content-length: 4\r\n", "transfer-encoding: chunked\r\n");
+    for fields in [[length, chunked], [chunked, length]].map(|fields| fields.concat()) {
+        let request = format!("POST /mcp HTTP/1.1\r\nhost: proxy\r\n{fields}\r\n{body}");
+
+        let (request, _) = exchange(&request, "\r\n0\r\n\r\n", ACCEPTED, "\r\n\r\n").await;
+
+        assert!(!request.contains("content-length"), "{request}");
+        assert!(request.ends_with(&format!("\r\n\r\n{body}")), "{request}");
+    }
+}
+
+#[tokio::test]
 async fn a_get_without_a_body_stays_without_one() {
     let (request, _) = exchange(GET, "\r\n\r\n", ACCEPTED, "\r\n\r\n").await;
     assert!(!request.contains("transfer-encoding"), "{request}");

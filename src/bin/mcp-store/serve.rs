@@ -44,6 +44,10 @@ const SHOWN: usize = 80;
 /// be idle.
 const HEAD: Duration = Duration::from_secs(30);
 
+/// How many fields a request may have: as many as an answer. hyper's own limit is 100, which
+/// is less than servers behind the proxy may admit.
+const FIELDS: usize = 512;
+
 /// Serves until Ctrl-C or SIGTERM, and then until the open exchanges have ended
 /// or [`DRAIN`] is over: an MCP client may keep a stream open for hours.
 pub(crate) async fn serve(listener: TcpListener, app: Router) {
@@ -74,7 +78,8 @@ impl Server {
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(head);
+            .header_read_timeout(head)
+            .max_headers(FIELDS);
         Self {
             app,
             head,
@@ -303,6 +308,15 @@ mod tests {
             let answers = rest(connect(&head).await).await;
             assert!(answers.ends_with("\r\n\r\nanswered"), "{answers}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_request_of_several_hundred_fields_is_served() {
+        let connect = connect(Router::new().fallback(any(async || "answered"))).await;
+        let fields: String = (0..500).map(|i| format!("x-{i}: {i}\r\n")).collect();
+        let head = format!("GET / HTTP/1.1\r\nhost: proxy\r\n{fields}\r\n");
+        let answers = rest(connect(&head).await).await;
+        assert!(answers.ends_with("\r\n\r\nanswered"), "{answers}");
     }
 
     #[tokio::test]

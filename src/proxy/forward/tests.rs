@@ -24,6 +24,10 @@ const PING: u8 = 6;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
+const CONTINUATION: u8 = 9;
+
+/// `:status: 200` in HPACK's static table.
+const STATUS_200: u8 = 0x88;
 
 #[test]
 fn the_service_and_its_future_can_be_sent_and_cloned() {
@@ -67,7 +71,7 @@ struct Frame {
 }
 
 impl Http2 {
-    /// Opens a connection, and begins the answer to the first request on it.
+    /// Opens a connection and takes the first request on it.
     async fn accept(listener: TcpListener, config: ServerConfig) -> Self {
         let (stream, _) = listener.accept().await.unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -76,9 +80,12 @@ impl Http2 {
         server.0.read_exact(&mut preface).await.unwrap();
         server.write(SETTINGS, 0, 0, &[]).await;
         while server.read().await.expect("a request").kind != HEADERS {}
-        // From the static table: `:status: 200`.
-        server.write(HEADERS, END_HEADERS, 1, &[0x88]).await;
         server
+    }
+
+    /// Begins the answer to the first request.
+    async fn answer(&mut self) {
+        self.write(HEADERS, END_HEADERS, 1, &[STATUS_200]).await;
     }
 
     /// The next frame; none once the connection is closed.
@@ -105,8 +112,8 @@ impl Http2 {
     }
 
     async fn write(&mut self, kind: u8, flags: u8, stream: u8, payload: &[u8]) {
-        let length = payload.len() as u8;
-        let mut frame = vec![0, 0, length, kind, flags, 0, 0, 0, stream];
+        let [_, high, middle, low] = (payload.len() as u32).to_be_bytes();
+        let mut frame = vec![high, middle, low, kind, flags, 0, 0, 0, stream];
         frame.extend_from_slice(payload);
         self.0.write_all(&frame).await.unwrap();
         self.0.flush().await.unwrap();
@@ -158,6 +165,7 @@ async fn an_http_2_upstream_that_answers_no_ping_breaks_the_answer_off() {
     .await;
     let server = tokio::spawn(async move {
         let mut server = Http2::accept(listener, config).await;
+        server.answer().await;
         server.read_ping().await.expect("a ping");
         // The connection is given up.
         while server.read().await.is_some() {}
@@ -184,6 +192,7 @@ async fn an_http_2_upstream_that_answers_pings_may_be_silent() {
     .await;
     let server = tokio::spawn(async move {
         let mut server = Http2::accept(listener, config).await;
+        server.answer().await;
         for _ in 0..3 {
             let ping = server.read_ping().await.expect("a ping");
             server.write(PING, ACK, 0, &ping.payload).await;
@@ -196,5 +205,44 @@ async fn an_http_2_upstream_that_answers_pings_may_be_silent() {
     let body = tokio::time::timeout(PATIENCE, response.into_body().collect()).await;
 
     assert_eq!(body.expect("the answer hangs").unwrap().to_bytes(), "late");
+    drop(server.await.unwrap());
+}
+
+#[tokio::test]
+async fn an_http_2_answer_of_several_hundred_fields_passes() {
+    let (mut forward, listener, config) = http2(LIMITS).await;
+    let server = tokio::spawn(async move {
+        let mut server = Http2::accept(listener, config).await;
+        // Literals without indexing.
+        let field = |i: u32| {
+            [
+                b"\x00\x05x-",
+                i.to_string().as_bytes(),
+                b"\x64",
+                &[b'v'; 100],
+            ]
+            .concat()
+        };
+        let block: Vec<u8> = (100..600).flat_map(field).collect();
+        server.write(HEADERS, END_STREAM, 1, &[STATUS_200]).await;
+        // No frame is longer than 16 KiB.
+        let mut parts = block.chunks(16 << 10).peekable();
+        while let Some(part) = parts.next() {
+            let flags = if parts.peek().is_none() {
+                END_HEADERS
+            } else {
+                0
+            };
+            server.write(CONTINUATION, flags, 1, part).await;
+        }
+        server
+    });
+
+    let response = get(&mut forward).await;
+
+    assert_eq!(response.status(), StatusCode::OK);
+    let headers = response.headers();
+    assert_eq!(headers.len(), 500);
+    assert!((100..600).all(|i| headers[&format!("x-{i}")].len() == 100));
     drop(server.await.unwrap());
 }
