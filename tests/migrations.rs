@@ -90,6 +90,7 @@ fn a_migration_keeps_what_meta_said_and_adds_its_own() {
                 ("mcpr_version", "0.4.50"),
                 ("migrated_at", "a number"),
                 ("migrated_bytes", "a number"),
+                ("migrated_rows", "40"),
                 ("schema_version", "5"),
                 ("writer_version", env!("CARGO_PKG_VERSION")),
             ]

@@ -2,7 +2,7 @@ use std::io::Read as _;
 use std::process::Stdio;
 
 use crate::run::{command, failed};
-use crate::support::{fixture, fresh};
+use crate::support::{connect, fixture, fresh};
 
 #[test]
 fn a_missing_file_is_told_with_what_to_do() {
@@ -75,4 +75,31 @@ fn a_reader_that_goes_away_ends_it_quietly() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", output.status);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn statement_of_ours_that_fails_is_named_by_its_reason_alone() {
+    let without_column = "ALTER TABLE requests DROP COLUMN bytes_in";
+    for (change, args, reason) in [
+        (without_column, &["logs"][..], "no such column: bytes_in"),
+        (without_column, &["vacuum"], "column `bytes_in`"),
+        (
+            "CREATE TABLE losses (mine)",
+            &["prune", "--before", "1d"],
+            "`ALTER TABLE losses RENAME TO losses_2`",
+        ),
+        (
+            "",
+            &["sql", "SELECT nothing FROM requests"],
+            "no such column: nothing",
+        ),
+    ] {
+        let (_dir, path) = fixture(4);
+        connect(&path).execute_batch(change).unwrap();
+        let error = failed(2, &path, args);
+        assert!(error.contains(reason), "{error}");
+        assert!(!error.contains("SELECT"), "{error}");
+        assert!(error.lines().count() <= 3, "{error}");
+        assert!(error.lines().all(|line| line.len() < 400), "{error}");
+    }
 }
