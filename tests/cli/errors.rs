@@ -90,8 +90,8 @@ fn statement_of_ours_that_fails_is_named_by_its_reason_alone() {
         ),
         (
             "",
-            &["sql", "SELECT nothing FROM requests"],
-            "no such column: nothing",
+            &["sql", "SELECT absent FROM requests"],
+            "no such column: absent",
         ),
     ] {
         let (_dir, path) = fixture(4);
