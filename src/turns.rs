@@ -31,11 +31,14 @@ impl<K: Eq + Hash + Clone> Turns<K> {
     /// Waits for the turn of a session.
     pub(crate) async fn wait(&self, key: K) -> Turn<K> {
         let session = Arc::clone(self.sessions().entry(key.clone()).or_default());
-        Turn {
-            doubt: Some(session.lock_owned().await),
+        // Made before the wait: a waiter that is dropped has to give up its place, too.
+        let mut turn = Turn {
+            doubt: None,
             key,
             turns: self.clone(),
-        }
+        };
+        turn.doubt = Some(session.lock_owned().await);
+        turn
     }
 
     /// Held for moving pointers only, never across an await.
@@ -53,7 +56,7 @@ impl<K> fmt::Debug for Turns<K> {
 
 /// The turn of one caller, until it is dropped.
 pub(crate) struct Turn<K: Eq + Hash + Clone> {
-    /// There until the drop.
+    /// There once the wait is over, until the drop.
     doubt: Option<OwnedMutexGuard<Doubt>>,
     key: K,
     turns: Turns<K>,
@@ -73,11 +76,12 @@ impl<K: Eq + Hash + Clone> Turn<K> {
 
 impl<K: Eq + Hash + Clone> Drop for Turn<K> {
     fn drop(&mut self) {
-        let is_in_doubt = self.is_in_doubt();
         let mut sessions = self.turns.sessions();
         self.doubt = None;
-        let is_last = |session: &Arc<_>| Arc::strong_count(session) == 1;
-        if !is_in_doubt && sessions.get(&self.key).is_some_and(is_last) {
+        let is_done_with = |session: &Arc<tokio::sync::Mutex<Doubt>>| {
+            Arc::strong_count(session) == 1 && session.try_lock().is_ok_and(|doubt| !*doubt)
+        };
+        if sessions.get(&self.key).is_some_and(is_done_with) {
             sessions.remove(&self.key);
         }
     }
@@ -108,5 +112,46 @@ mod tests {
         assert_eq!(turns.sessions().len(), 1, "for the one that waits");
         drop(next.await);
         assert!(turns.sessions().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_waiter_that_is_dropped_leaves_no_entry() {
+        for turn_ends_first in [false, true] {
+            let turns = Turns::default();
+            let turn = turns.wait("a").await;
+            let mut waiters: Vec<_> = (0..3).map(|_| Box::pin(turns.wait("a"))).collect();
+            for waiter in &mut waiters {
+                assert!(poll_once(waiter.as_mut()).is_none(), "two at once");
+            }
+            if turn_ends_first {
+                drop(turn);
+                drop(waiters);
+            } else {
+                drop(waiters);
+                drop(turn);
+            }
+            assert!(turns.sessions().is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_waiter_that_is_dropped_leaves_the_doubt() {
+        let turns = Turns::default();
+        let mut turn = turns.wait("a").await;
+        turn.set_in_doubt(true);
+        let mut waiter = Box::pin(turns.wait("a"));
+        assert!(poll_once(waiter.as_mut()).is_none(), "two at once");
+        drop(turn);
+        drop(waiter);
+        assert!(turns.wait("a").await.is_in_doubt());
+    }
+
+    /// What a future gives if it is polled once.
+    fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        match future.poll(&mut cx) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        }
     }
 }
