@@ -29,7 +29,9 @@ const SECRET: &str = "s3cr3t-c0ffee";
 #[tokio::test]
 async fn bodies_arguments_results_and_headers_leave_no_trace() {
     let recording = Recording::start();
-    let layer = recording.layer();
+    let layer = recording
+        .layer()
+        .upstream_url(format!("https://me:{SECRET}@host/mcp"));
     let call = format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"echo","arguments":{{"token":"{SECRET}"}},"_meta":{{"x":"{SECRET}","io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{{"name":"Zed","title":"{SECRET}"}}}}}}}}"#
     );
@@ -69,7 +71,14 @@ async fn bodies_arguments_results_and_headers_leave_no_trace() {
             exchange(&layer, request, answer).await.unwrap();
         }
     }
-    assert_eq!(recording.rows().len(), 14);
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    let tools = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"echo"}]}}"#;
+    exchange(&layer, post_with(&[], list), json(tools))
+        .await
+        .unwrap();
+    assert_eq!(recording.rows().len(), 15);
+    let upstream = recording.column::<String>("SELECT upstream_url FROM server_schema");
+    assert_eq!(upstream, ["https://host/mcp"]);
 
     let mut files = 0;
     for file in std::fs::read_dir(recording.store.path().parent().unwrap()).unwrap() {

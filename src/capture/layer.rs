@@ -8,6 +8,7 @@ use tower_layer::Layer;
 use super::StoreService;
 use super::config::Config;
 use super::recorder::Recorder;
+use crate::wire::uri;
 use crate::{OpenError, Store};
 
 /// Records the MCP requests that pass through a service.
@@ -77,9 +78,10 @@ impl StoreLayer {
     }
 
     /// The URL of the server behind this recording point (default empty: a
-    /// server in the same process).
+    /// server in the same process). It is stored without user name and password.
     pub fn upstream_url(self, url: impl Into<Arc<str>>) -> Self {
-        self.with(|config| config.upstream_url = url.into())
+        let url: Arc<str> = url.into();
+        self.with(|config| config.upstream_url = uri::without_userinfo(&url).into())
     }
 
     /// Whether the text of errors is stored, at most 512 characters each

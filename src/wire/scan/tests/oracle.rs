@@ -246,10 +246,17 @@ fn string() -> impl Strategy<Value = String> {
         12 => prop::collection::vec(character(), 0..10).prop_map(|all| all.concat()),
         1 => (character(), 100..2100usize).prop_map(|(one, times)| one.repeat(times)),
         1 => "[a-z]{30,80}",
-        1 => (prop::collection::vec(character(), 1..5), 1..2000usize)
-            .prop_map(|(secret, times)| format!("https://u:{}@host", secret.concat().repeat(times))),
     ];
     characters.prop_map(|characters| format!("\"{characters}\""))
+}
+
+/// A URI whose userinfo may be longer than what is kept.
+fn with_userinfo() -> impl Strategy<Value = String> {
+    let secret = prop::collection::vec(character(), 1..5);
+    (secret, 1..2000usize, character(), 1..2000usize).prop_map(|(secret, times, path, long)| {
+        let secret = secret.concat().repeat(times);
+        format!("\"https://u:{secret}@host/{}\"", path.repeat(long))
+    })
 }
 
 fn scalar() -> impl Strategy<Value = String> {
@@ -307,6 +314,9 @@ fn message() -> impl Strategy<Value = String> {
         ]).prop_map(str::to_owned),
         3 => (params, object(value())).prop_map(|(key, value)| format!("{key}:{value}")),
         1 => (key(), value()).prop_map(|(key, value)| format!("{key}:{value}")),
+        1 => with_userinfo().prop_map(|uri| {
+            format!(r#""params":{{"name":{uri},"uri":{uri},"taskId":{uri},"ref":{{"uri":{uri}}}}}"#)
+        }),
     ];
     (prop::collection::vec(member, 0..10), space(), space())
         .prop_map(|(members, a, b)| format!("{{{a}{}{b}}}", members.join(&format!("{b},{a}"))))
