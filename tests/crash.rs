@@ -132,6 +132,11 @@ fn a_killed_writer_leaves_a_whole_file_that_tells_of_it() {
                  AND dropped IS NULL AND 0 < from_ts AND from_ts <= to_ts",
         );
         assert_eq!(told as u64, round);
+        let lock_files = || {
+            let names = path.parent().map(support::contents).unwrap();
+            names.into_keys().filter(|name| name.contains("-lock"))
+        };
+        assert_eq!(lock_files().next(), None);
     }
 }
 
