@@ -156,6 +156,8 @@ fn journal_that_becomes_hot_under_a_reader_is_named_by_the_next_question() {
 #[test]
 fn file_whose_wal_was_removed_under_its_writer_is_refused_and_the_error_says_what_to_do() {
     let (_dir, path) = fresh();
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    let opened_at_rest = Reader::open(&path).unwrap();
     let store = Store::open(&path).unwrap();
     record_requests(&store, 3);
     store.flush(LONG).unwrap();
@@ -165,6 +167,9 @@ fn file_whose_wal_was_removed_under_its_writer_is_refused_and_the_error_says_wha
     assert_refused(&path, OpenErrorKind::WalMissing, "`mcp.db-wal` was removed");
     let rows = opened_before.logs(&Filter::default(), 10, None).unwrap();
     assert_eq!(rows.len(), 3);
+    let error = opened_at_rest.info().unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap();
+    assert!(cause.to_string().contains("was removed"), "{cause}");
     drop(opened_before);
     drop(store);
 }

@@ -301,7 +301,11 @@ impl Link {
     fn is_current(&self, real: &Path) -> bool {
         let now = Stamp::of(real);
         match self.access {
-            Access::AtRest => read_only::is_alone(real) && now.is_ok_and(|now| now == self.stamp),
+            Access::AtRest => {
+                read_only::is_alone(real)
+                    && !read_only::has_lost_wal(real)
+                    && now.is_ok_and(|now| now == self.stamp)
+            }
             // SQLite's locking tells of every change, but not that other files
             // have taken the place of these. Until they have, this is the newest.
             // Without both of its side files a file is no longer written to by
