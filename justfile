@@ -32,6 +32,10 @@ examples:
 interop:
     .ci/run interop
 
+# The official conformance suite, directly and through the proxy
+conformance:
+    .ci/run conformance
+
 # The fuzz targets, for a short while each
 fuzz:
     .ci/run fuzz
