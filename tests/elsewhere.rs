@@ -262,6 +262,41 @@ async fn of_two_calls_with_one_id_each_has_its_own_answer() {
 }
 
 #[tokio::test]
+async fn the_replay_of_an_answer_settles_no_later_call_with_its_id() {
+    let own = format!("id: 1/1\ndata: {{\"jsonrpc\":\"2.0\",\"id\":3,{FAILURE}}}\n\n");
+    // The later call waits for its answer elsewhere, or is open when the replay comes.
+    for is_open in [false, true] {
+        let recording = Recording::start();
+        let layer = recording.layer();
+        exchange(&layer, post_with(&SESSION, CALL), event_stream(&own))
+            .await
+            .unwrap();
+        let later = CALL.replace("slow", "later");
+        let (events, answer) = open_call(&layer, &later).await;
+        let mut answer = Some(answer);
+        drop(events);
+        if !is_open {
+            answer.take().unwrap().collect().await.unwrap();
+        }
+        exchange(&layer, get("/mcp", &SESSION), event_stream(&own))
+            .await
+            .unwrap();
+        drop(answer);
+        assert_eq!(recording.rows().len(), 1, "the later call still waits");
+        exchange(
+            &layer,
+            get("/mcp", &SESSION),
+            event_stream(own.clone() + RESULT),
+        )
+        .await
+        .unwrap();
+        let outcomes = recording.rows();
+        let outcomes: Vec<_> = outcomes.iter().map(Row::outcome).collect();
+        assert_eq!(outcomes, ["error -32603", "ok resumed tool_error"]);
+    }
+}
+
+#[tokio::test]
 async fn the_copies_that_an_exchange_remembers_are_bounded() {
     const CALLS: usize = 400;
     let recording = Recording::start();

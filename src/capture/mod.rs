@@ -24,6 +24,7 @@ mod listing;
 mod mirror;
 mod open;
 mod recorder;
+mod replays;
 mod service;
 mod session;
 mod stream;

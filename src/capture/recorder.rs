@@ -10,10 +10,11 @@ use super::config::Config;
 use super::exchange::{Calls, Elsewhere, Ending, Exchange};
 use super::listing::{Document, Listings};
 use super::open::{OpenExchanges, Slot};
+use super::replays::Replays;
 use super::session::{Known, Sessions, protocol_version};
 use crate::event::{SessionEvent, SessionSource, StoreEvent};
 use crate::store::OpenCalls;
-use crate::wire::{Token, uri};
+use crate::wire::{EventEnd, EventId, Token, uri};
 use crate::{Store, clock};
 
 /// One recorded MCP server: where its rows go, and what is known of it.
@@ -26,6 +27,7 @@ pub(super) struct Recorder {
     pub(super) sessions: Sessions,
     pub(super) listings: Listings,
     pub(super) open: OpenExchanges,
+    replays: Replays,
     /// The store is shut down: nothing is worth waiting for.
     closed: AtomicBool,
 }
@@ -38,6 +40,7 @@ impl Recorder {
             sessions: Sessions::new(),
             listings: Listings::new(),
             open: OpenExchanges::default(),
+            replays: Replays::default(),
             closed: AtomicBool::new(false),
         });
         let weak: Weak<dyn OpenCalls> = Arc::downgrade(&recorder) as _;
@@ -113,11 +116,18 @@ impl Recorder {
         session: &str,
         answer: &Answer,
         mut document: Option<&mut Document>,
-        event_len: u64,
+        event: &EventEnd,
     ) {
         let Some(id) = answer.id else {
             return;
         };
+        let passed = event
+            .id
+            .map(|event| self.sessions.hash((session, id, event)));
+        if passed.is_some_and(|passed| self.replays.contain(passed)) {
+            return;
+        }
+        let event_len = event.end - event.start;
         // An id may be in use twice. What is answered nowhere else goes first, and
         // what has waited longest.
         let exchanges = self.of_request(session, id);
@@ -125,10 +135,19 @@ impl Recorder {
             for exchange in exchanges.iter().rev() {
                 let document = document.as_deref_mut();
                 if exchange.answered_elsewhere(self, answer, way, document, event_len) {
+                    if let Some(passed) = passed {
+                        self.replays.note(passed);
+                    }
                     return;
                 }
             }
         }
+    }
+
+    /// A request of the session was answered on its own stream, in this event.
+    pub(super) fn answered_in(&self, session: &str, request: Token, event: EventId) {
+        let passed = self.sessions.hash((session, request, event));
+        self.replays.note(passed);
     }
 
     /// Whether an exchange of the session waits for a listing.

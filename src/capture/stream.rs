@@ -165,7 +165,7 @@ impl StreamTap {
                                 &session.id,
                                 answer,
                                 event.document.as_mut(),
-                                end.end - end.start,
+                                &end,
                             );
                         }
                     }

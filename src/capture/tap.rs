@@ -332,7 +332,7 @@ impl EventStream {
                 });
             }
             SseItem::End(event) => {
-                if event.has_id && !std::mem::replace(resumable, true) {
+                if event.id.is_some() && !std::mem::replace(resumable, true) {
                     exchange.resumable();
                 }
                 let several = held.len() > 1;
@@ -342,6 +342,9 @@ impl EventStream {
                         several,
                     };
                     if exchange.answered_by(recorder, &answer, document.as_mut(), measure) {
+                        if let Some(event) = event.id {
+                            exchange.answered_in(recorder, &answer, event);
+                        }
                         *answered_to = event.end;
                         *settled = exchange.is_settled();
                     }

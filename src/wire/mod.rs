@@ -31,6 +31,6 @@ pub(crate) use envelope::{Kind, Message};
 pub(crate) use listing::Discovery;
 pub(crate) use scan::{Memory, ScanState, Scanner};
 pub(crate) use space::begins_json;
-pub(crate) use sse::{EventKind, SseDecoder, SseItem};
+pub(crate) use sse::{EventEnd, EventId, EventKind, SseDecoder, SseItem};
 pub(crate) use token::Token;
 pub(crate) use tree::Field;

@@ -43,8 +43,24 @@ pub(crate) struct EventEnd {
     pub(crate) kind: EventKind,
     /// There was a line of data, be it empty.
     pub(crate) has_data: bool,
-    /// The last id given is not empty: a client can resume from here.
-    pub(crate) has_id: bool,
+    /// The last id given, if it is not empty: a client can resume from here.
+    pub(crate) id: Option<EventId>,
+}
+
+/// An event's id, as a hash of 64 bits: it is only compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct EventId(u64);
+
+impl EventId {
+    /// Of no bytes. (FNV-1a, which takes a text in any pieces.)
+    const EMPTY: Self = Self(0xcbf2_9ce4_8422_2325);
+
+    fn followed_by(self, bytes: &[u8]) -> Self {
+        let hash = bytes.iter().fold(self.0, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        Self(hash)
+    }
 }
 
 /// What an event's data is.
@@ -90,10 +106,9 @@ struct Event {
     start: u64,
     has_data: bool,
     kind: Word<8>,
-    has_id: bool,
-    /// Whether the id that is read is more than nothing; none if it holds a
-    /// NUL and does not count.
-    id: Option<bool>,
+    id: Option<EventId>,
+    /// As much of an id as was read; none if it holds a NUL and does not count.
+    id_read: Option<EventId>,
 }
 
 /// A word that need only be told from others of at most `N` bytes.
@@ -172,8 +187,11 @@ impl SseDecoder {
                     match field {
                         Field::Data => sink(SseItem::Data(text)),
                         Field::Event => self.event.kind.push(text),
-                        Field::Id if text.contains(&0) => self.event.id = None,
-                        Field::Id => self.event.id = self.event.id.map(|_| true),
+                        Field::Id if text.contains(&0) => self.event.id_read = None,
+                        Field::Id => {
+                            let id = self.event.id_read;
+                            self.event.id_read = id.map(|id| id.followed_by(text));
+                        }
                         Field::Retry | Field::Ignored => {}
                     }
                     return;
@@ -209,7 +227,7 @@ impl SseDecoder {
             end: position,
             kind: event.kind.kind(),
             has_data: event.has_data,
-            has_id: event.has_id,
+            id: event.id,
         };
         if self.after_cr {
             self.ended = Some(end);
@@ -228,7 +246,7 @@ impl SseDecoder {
                 self.event.has_data = true;
             }
             Field::Event => self.event.kind = Word::default(),
-            Field::Id => self.event.id = Some(false),
+            Field::Id => self.event.id_read = Some(EventId::EMPTY),
             Field::Retry => {}
             Field::Ignored => return,
         }
@@ -240,8 +258,8 @@ impl SseDecoder {
 
     /// After a field's value.
     fn end(&mut self, field: Field) {
-        if let (Field::Id, Some(has_id)) = (field, self.event.id) {
-            self.event.has_id = has_id;
+        if let (Field::Id, Some(id)) = (field, self.event.id_read) {
+            self.event.id = (id != EventId::EMPTY).then_some(id);
         }
     }
 }

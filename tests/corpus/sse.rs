@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use crate::chunks::pieces;
-use crate::wire::{EventKind, SseDecoder, SseItem};
+use crate::wire::{EventId, EventKind, SseDecoder, SseItem};
 
 #[derive(Debug, PartialEq)]
 struct Event {
@@ -13,7 +13,7 @@ struct Event {
     span: Range<usize>,
     kind: EventKind,
     has_data: bool,
-    has_id: bool,
+    id: Option<EventId>,
 }
 
 /// The events of a stream, and the data that belongs to none.
@@ -28,7 +28,7 @@ fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Event>, Vec<u8>)
             span: end.start as usize..end.end as usize,
             kind: end.kind,
             has_data: end.has_data,
-            has_id: end.has_id,
+            id: end.id,
         }),
     };
     for piece in pieces {

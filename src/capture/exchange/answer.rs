@@ -16,7 +16,7 @@ use super::super::recorder::Recorder;
 use super::super::session::{ClientInfo, Known};
 use super::{Elsewhere, Exchange, KnownBy, Measure, Phase, State, add};
 use crate::event::{EndReason, RequestStatus, SessionSource, StoreEvent};
-use crate::wire::Memory;
+use crate::wire::{EventId, Memory};
 
 /// How much of the copies of answers one exchange remembers, in bytes.
 const COPIED_BYTES: usize = 64 * 1024;
@@ -182,6 +182,19 @@ impl Exchange {
             response.refusal = Some(Refusal::of(answer));
         }
         matched
+    }
+
+    /// The answer to a request of a session came in this event, which may be replayed
+    /// on a GET stream.
+    pub(in super::super) fn answered_in(
+        &self,
+        recorder: &Recorder,
+        answer: &Answer,
+        event: EventId,
+    ) {
+        if let (Some(session), Some(request)) = (&self.head.session, answer.id) {
+            recorder.answered_in(&session.id, request, event);
+        }
     }
 
     /// The answer to a request passed on a GET stream of its session; whether

@@ -154,7 +154,7 @@ fn a_priming_event_has_an_id_and_empty_data() {
         decode([&b"data: \nid: 0/3\nretry: 3000\n\ndata: {}\nid: 1/3\n\nid: 7\n\ndata: x\n\n"[..]]);
     let flags: Vec<_> = told
         .iter()
-        .map(|told| (told.end.has_data, told.end.has_id))
+        .map(|told| (told.end.has_data, told.end.id.is_some()))
         .collect();
     assert_eq!(
         flags,
@@ -165,20 +165,22 @@ fn a_priming_event_has_an_id_and_empty_data() {
 
 #[test]
 fn an_id_counts_if_it_is_not_empty_and_has_no_nul() {
-    for (lines, has_id) in [
-        ("id: a", true),
-        ("id", false),
-        ("id:", false),
-        ("id: ", false),
-        ("id: a\0b", false),
-        ("id: a\nid", false),
-        ("id: a\nid: \0", true),
+    for (lines, id) in [
+        ("id: abc", Some("abc")),
+        ("id", None),
+        ("id:", None),
+        ("id: ", None),
+        ("id: a\0b", None),
+        ("id: a\nid", None),
+        ("id: a\nid: bc", Some("bc")),
+        ("id: a\nid: \0", Some("a")),
     ] {
+        let id = id.map(|id| EventId::EMPTY.followed_by(id.as_bytes()));
         let stream = format!("{lines}\ndata: x\n\n");
         for chunks in [1, stream.len()] {
             assert_eq!(
-                decode(stream.as_bytes().chunks(chunks))[0].end.has_id,
-                has_id,
+                decode(stream.as_bytes().chunks(chunks))[0].end.id,
+                id,
                 "{lines:?}"
             );
         }
@@ -287,9 +289,10 @@ fn reference(stream: &[u8]) -> Vec<Told> {
                         Some(_) => EventKind::Other,
                     },
                     has_data: !data.is_empty(),
-                    has_id: values(b"id")
+                    id: values(b"id")
                         .rfind(|id| !id.contains(&0))
-                        .is_some_and(|id| !id.is_empty()),
+                        .filter(|id| !id.is_empty())
+                        .map(|id| EventId::EMPTY.followed_by(id)),
                 },
             });
         }
