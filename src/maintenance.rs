@@ -271,7 +271,7 @@ impl Drop for Maintenance {
             && let Err(hindrance) = self.db.leave(None)
         {
             tracing::warn!(path = %self.path.display(), "{hindrance}");
-            if let Err(error) = self.db.leave_wal_behind() {
+            if let Err(error) = self.db.leave_wal_behind(None) {
                 tracing::warn!(path = %self.path.display(), "the WAL cannot be renamed: {error}");
             }
         }

@@ -73,7 +73,7 @@ impl Db {
         match self.files.place() {
             Place::Here => {
                 keep_wal_on_close(&self.conn, false)?;
-                if accounts.is_some() && self.run.is_none() {
+                if self.run.as_ref().is_some_and(|run| run.name().is_none()) {
                     // The run has ended, and opening the file begins it again.
                     return Ok(Departure::Ready);
                 }
@@ -111,7 +111,13 @@ impl Db {
 
     /// Gives up on emptying the WAL and renames it, so that nothing applies it
     /// to the next file. Returns its new name, if it had one.
-    pub(crate) fn leave_wal_behind(&self) -> io::Result<Option<PathBuf>> {
+    pub(crate) fn leave_wal_behind(
+        &mut self,
+        accounts: Option<&Accounts>,
+    ) -> io::Result<Option<PathBuf>> {
+        if let Err(error) = self.end_run(accounts, false) {
+            tracing::debug!(%error, "the run has no end in the moved file");
+        }
         // Without the lock another writer of ours may be adding to the WAL. It
         // has checked the names before, and what it commits is in the orphan.
         let _lock = hold(&self.conn).ok();
@@ -133,7 +139,7 @@ impl Db {
         accounts: Option<&Accounts>,
         had_frames: bool,
     ) -> Result<bool, Hindrance> {
-        let (Some(accounts), Some(run)) = (accounts, &self.run) else {
+        let (Some(accounts), Some(run)) = (accounts, &mut self.run) else {
             return Ok(false);
         };
         let tx = hold(&self.conn)?;
@@ -142,9 +148,7 @@ impl Db {
         if is_safe {
             run.end(&tx, accounts)?;
             tx.commit()?;
-            if let Some(run) = self.run.take() {
-                run.leave();
-            }
+            run.has_ended();
         }
         Ok(is_safe)
     }

@@ -53,6 +53,7 @@ pub(crate) use rollup::Width;
 pub(crate) use runs::Accounts;
 pub(crate) use session_ids::SessionIdForm;
 pub(crate) use session_rows::SessionRow;
+pub(crate) use writer_lock::WriterLock;
 
 /// The version of the tables that this release writes, as stored in
 /// `meta.schema_version`.

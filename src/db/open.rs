@@ -27,6 +27,7 @@ use super::rollup::NameCounts;
 use super::runs::Run;
 use super::session_ids::{SessionIdForm, SessionIds};
 use super::side_files;
+use super::writer_lock::WriterLock;
 use super::{
     Accounts, Group, LINEAGE, Ledger, SCHEMA_VERSION, WriteError, brief, group, inspect, meta,
     migrate, retention,
@@ -84,7 +85,14 @@ pub(crate) struct Db {
 impl Db {
     /// Opens `path` for the writer of that id, which is the same whenever one
     /// writer opens its file again, and stores session ids in that form.
-    pub(crate) fn open(path: &Path, writer: Uuid, form: SessionIdForm) -> Result<Self, OpenError> {
+    ///
+    /// `kept` is the lock of the writer's run, where it had another file open.
+    pub(crate) fn open(
+        path: &Path,
+        writer: Uuid,
+        form: SessionIdForm,
+        kept: &mut Option<WriterLock>,
+    ) -> Result<Self, OpenError> {
         settled(|| {
             let real = create(path)?;
             let opened = Opened::at(path, &real)?;
@@ -106,9 +114,16 @@ impl Db {
             let session_ids = session_ids
                 .map_err(failed)?
                 .ok_or_else(|| displaced(path))?;
-            let mut run = Run::new(writer, files.clone());
+            let lock = kept.take_if(|lock| lock.is_of(&real, writer));
+            let mut run = Run::new(writer, files.clone(), lock);
             let enter = || run.enter(&conn, OPEN_PATIENCE);
-            patiently(OPEN_PATIENCE, group::is_busy, enter).map_err(failed)?;
+            if let Err(error) = patiently(OPEN_PATIENCE, group::is_busy, enter) {
+                *kept = kept.take().or(run.into_lock());
+                return Err(failed(error));
+            }
+            if let Some(elsewhere) = kept.take() {
+                elsewhere.remove();
+            }
             keep_wal_on_close(&conn, false).map_err(failed)?;
             let checkpoints = is_wal.then(|| Checkpoints::of(&conn, files.clone()));
             let checkpoints = checkpoints.transpose().map_err(failed)?;
@@ -249,14 +264,16 @@ impl Db {
         Ok(())
     }
 
-    /// Closes a connection that is of no more use, with the WAL as it is unless
-    /// its name is that of the open file.
-    pub(crate) fn abandon(self) {
-        if !self.files.are_here()
-            && let Err(error) = keep_wal_on_close(&self.conn, true)
-        {
+    /// Closes a connection that is of no more use, or was left. Returns the lock
+    /// of the run, for the writer to go on. The WAL stays as it is, unless its
+    /// name is that of the open file.
+    pub(crate) fn abandon(mut self) -> Option<WriterLock> {
+        let lock = self.run.take().and_then(Run::into_lock);
+        let is_named = matches!(self.files.place(), Place::Here | Place::Unlinked);
+        if !is_named && let Err(error) = keep_wal_on_close(&self.conn, true) {
             tracing::debug!(%error, "the WAL may be removed");
         }
+        lock
     }
 
     /// Closes the file. The last connection checkpoints and removes the WAL.

@@ -46,26 +46,29 @@ pub(super) struct Run {
     /// The id as it stands in `writers`.
     name: String,
     files: OpenFiles,
-    /// Held while the run has a row in `writers`.
+    /// Held from before the run has a row in `writers` until after its end.
     lock: Option<WriterLock>,
+    /// Whether it has a row without an end.
+    is_entered: bool,
     due: Instant,
 }
 
 impl Run {
-    /// A run that is not in `writers` yet.
-    pub(super) fn new(id: Uuid, files: OpenFiles) -> Self {
+    /// A run that is not in `writers` yet. Its lock may be held already.
+    pub(super) fn new(id: Uuid, files: OpenFiles, lock: Option<WriterLock>) -> Self {
         Self {
             id,
             name: id.to_string(),
             files,
-            lock: None,
+            lock,
+            is_entered: false,
             due: Instant::now(),
         }
     }
 
     /// The run's key in `writers`, while it is there.
     pub(super) fn name(&self) -> Option<&str> {
-        self.lock.as_ref().map(|_| self.name.as_str())
+        self.is_entered.then_some(self.name.as_str())
     }
 
     /// Enters the run into `writers` and ends the runs whose writers were killed.
@@ -75,31 +78,40 @@ impl Run {
     /// [`tend`](Self::tend) then tries again.
     pub(super) fn enter(&mut self, conn: &Connection, patience: Duration) -> Result<()> {
         self.due = Instant::now() + RETRY;
-        let mut lock = None;
         if self.lock.is_none() {
-            lock = WriterLock::acquire(self.files.real(), self.id, patience)
+            self.lock = WriterLock::acquire(self.files.real(), self.id, patience)
                 .inspect_err(|error| tracing::debug!(%error, "the run is not entered yet"))
                 .ok();
         }
+        let is_written = self.write(conn)?;
+        self.is_entered |= is_written && self.lock.is_some();
+        if self.is_entered {
+            self.due = Instant::now() + LOOK;
+        }
+        Ok(())
+    }
+
+    /// Enters this run, if its lock is held, and the ends of killed ones. Returns
+    /// whether it did: nothing is written to files that were exchanged.
+    fn write(&self, conn: &Connection) -> Result<bool> {
         let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
         if !self.files.are_here() {
-            // The next group notices too.
-            return Ok(());
+            return Ok(false);
         }
-        if let Some(lock) = &lock {
+        if let Some(lock) = self.lock.as_ref().filter(|_| !self.is_entered) {
             self.note(lock);
             begin(&tx, &self.name)?;
         }
         for id in &self.killed(&tx)? {
             end_killed(&tx, id)?;
         }
-        tx.commit()?;
-        writer_lock::sweep(self.files.real());
-        self.lock = self.lock.take().or(lock);
-        if self.lock.is_some() {
-            self.due = Instant::now() + LOOK;
+        // A killed run without a row here had another file, which was moved
+        // away. What it was given after that is missing from this one.
+        for (run, entered) in writer_lock::sweep(self.files.real()) {
+            lose_unknown(&tx, &run.to_string(), entered)?;
         }
-        Ok(())
+        tx.commit()?;
+        Ok(true)
     }
 
     /// Notes which files belong together.
@@ -118,7 +130,7 @@ impl Run {
             return;
         }
         self.due = Instant::now() + LOOK;
-        let is_due = self.lock.is_none() || self.killed(conn).is_ok_and(|ids| !ids.is_empty());
+        let is_due = !self.is_entered || self.killed(conn).is_ok_and(|ids| !ids.is_empty());
         if is_due && let Err(error) = self.enter(conn, Duration::ZERO) {
             tracing::debug!(%error, "the runs of killed writers are not ended yet");
         }
@@ -134,6 +146,16 @@ impl Run {
     /// still held: it is for [`leave`](Self::leave) to release once this is committed.
     pub(super) fn end(&self, conn: &Connection, accounts: &Accounts) -> Result<()> {
         write(conn, &self.name, accounts, true)
+    }
+
+    /// The end is committed.
+    pub(super) fn has_ended(&mut self) {
+        self.is_entered = false;
+    }
+
+    /// Returns the lock, for the writer to go on in another file.
+    pub(super) fn into_lock(self) -> Option<WriterLock> {
+        self.lock
     }
 
     /// Removes what proved that the run is alive.
@@ -214,6 +236,17 @@ fn end_killed(conn: &Connection, id: &str) -> Result<()> {
         .map(drop)
 }
 
+/// Enters that events of a run may be missing, unless the run is in `writers`.
+fn lose_unknown(conn: &Connection, id: &str, entered: i64) -> Result<()> {
+    conn.execute(
+        "INSERT INTO losses (from_ts, to_ts, dropped, reason)
+         SELECT min(?2, ?3), ?3, NULL, 'unclean_shutdown'
+         WHERE NOT EXISTS (SELECT 1 FROM writers WHERE id = ?1)",
+        params![id, entered, clock::unix_ms()],
+    )
+    .map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use tempfile::TempDir;
@@ -238,7 +271,7 @@ mod tests {
         fn run(&self, id: Uuid) -> Run {
             let path = self.dir.path().join("mcp.db");
             let files = Files::at(&path).unwrap();
-            Run::new(id, OpenFiles::new(&path, &path, files))
+            Run::new(id, OpenFiles::new(&path, &path, files), None)
         }
 
         fn enter(&self, id: Uuid) -> Run {

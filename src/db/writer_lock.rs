@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::read_only::sidecar;
+use crate::clock;
 
 /// The pause between two attempts at a lock that another process holds.
 const STEP: Duration = Duration::from_millis(10);
@@ -24,7 +25,7 @@ const SUFFIX: &str = "-lock-";
 /// The lock of one run. The side file stays when this is dropped, and goes with
 /// [`remove`](Self::remove).
 #[derive(Debug)]
-pub(super) struct WriterLock {
+pub(crate) struct WriterLock {
     path: PathBuf,
     /// Holds the lock, and what the writer notes of its files.
     file: File,
@@ -53,6 +54,12 @@ impl WriterLock {
         }
     }
 
+    /// Whether it is that of `run` on the database of this name. The file may
+    /// have been moved along with the database.
+    pub(super) fn is_of(&self, database: &Path, run: Uuid) -> bool {
+        self.path == path(database, run) && leads_to(&self.path, &self.file)
+    }
+
     /// Notes which files belong together, for openings to come.
     pub(super) fn note(&self, text: &str) -> io::Result<()> {
         let mut file = &self.file;
@@ -62,8 +69,10 @@ impl WriterLock {
     }
 
     /// Releases the lock and removes its file.
-    pub(super) fn remove(self) {
-        remove(&self.path);
+    pub(crate) fn remove(self) {
+        if leads_to(&self.path, &self.file) {
+            remove(&self.path);
+        }
     }
 }
 
@@ -76,30 +85,33 @@ pub(super) fn is_free(database: &Path, run: Uuid) -> bool {
     }
 }
 
-/// Removes the side files that killed writers left.
-pub(super) fn sweep(database: &Path) {
-    for path in of_all_runs(database) {
+/// Removes the side files that killed writers left. Returns their runs, and
+/// when these were entered, in unix milliseconds.
+pub(super) fn sweep(database: &Path) -> Vec<(Uuid, i64)> {
+    let dead = of_all_runs(database).into_iter().filter_map(|(run, path)| {
         // The lock is held while the file is removed, so that a writer that
         // opens it meanwhile notices in `acquire`.
-        if let Ok(file) = open(&path, false)
-            && file.try_lock().is_ok()
-            && leads_to(&path, &file)
-        {
+        let file = open(&path, false).ok()?;
+        let is_dead = file.try_lock().is_ok() && leads_to(&path, &file);
+        is_dead.then(|| {
+            let entered = file.metadata().and_then(|file| file.modified());
             remove(&path);
-        }
-    }
+            (run, entered.map_or(0, clock::to_unix_ms))
+        })
+    });
+    dead.collect()
 }
 
 /// Returns what all writers have noted, killed ones included.
 pub(super) fn notes(database: &Path) -> Vec<String> {
     let notes = of_all_runs(database).into_iter();
     notes
-        .filter_map(|path| fs::read_to_string(path).ok())
+        .filter_map(|(_, path)| fs::read_to_string(path).ok())
         .collect()
 }
 
-/// The side files that there are.
-fn of_all_runs(database: &Path) -> Vec<PathBuf> {
+/// The side files that there are, with their runs.
+fn of_all_runs(database: &Path) -> Vec<(Uuid, PathBuf)> {
     let (Some(directory), Some(name)) = (database.parent(), database.file_name()) else {
         return Vec::new();
     };
@@ -110,16 +122,16 @@ fn of_all_runs(database: &Path) -> Vec<PathBuf> {
     };
     let ours = entries
         .flatten()
-        .filter(|entry| is_of_run(&entry.file_name(), &prefix));
-    ours.map(|entry| entry.path()).collect()
+        .filter_map(|entry| Some((run(&entry.file_name(), &prefix)?, entry.path())));
+    ours.collect()
 }
 
-/// Whether a file of this name is one of ours: the prefix, and then a run.
-fn is_of_run(name: &OsStr, prefix: &OsStr) -> bool {
+/// The run whose file has this name, if it is one of ours: the prefix, and then the run.
+fn run(name: &OsStr, prefix: &OsStr) -> Option<Uuid> {
     let run = name
         .as_encoded_bytes()
         .strip_prefix(prefix.as_encoded_bytes());
-    run.is_some_and(|run| Uuid::try_parse_ascii(run).is_ok())
+    Uuid::try_parse_ascii(run?).ok()
 }
 
 fn path(database: &Path, run: Uuid) -> PathBuf {

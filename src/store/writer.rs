@@ -21,7 +21,7 @@ use super::trouble::Trouble;
 use super::upkeep::Upkeep;
 use super::{Shared, Stats};
 use crate::clock;
-use crate::db::{Db, Departure, Hindrance, Ledger, SessionIdForm, WriteError};
+use crate::db::{Db, Departure, Hindrance, Ledger, SessionIdForm, WriteError, WriterLock};
 use crate::error::{OpenError, chain};
 use crate::event::RequestEvent;
 
@@ -48,6 +48,8 @@ pub(super) struct Writer {
     id: Uuid,
     session_ids: SessionIdForm,
     db: Option<Db>,
+    /// The lock of its run, while it has no file open but had one.
+    lock: Option<WriterLock>,
     ledger: Ledger,
     /// As they were when the queue was last asked.
     stats: Stats,
@@ -93,6 +95,7 @@ impl Writer {
             id: Uuid::now_v7(),
             session_ids,
             db: None,
+            lock: None,
             ledger: Ledger::default(),
             stats: Stats::default(),
             as_of: clock::unix_ms(),
@@ -278,7 +281,11 @@ impl Writer {
     fn open(&mut self) -> Result<&mut Db, OpenError> {
         match &mut self.db {
             Some(db) => Ok(db),
-            empty => Ok(empty.insert(Db::open(&self.shared.path, self.id, self.session_ids)?)),
+            empty => {
+                let path = &self.shared.path;
+                let db = Db::open(path, self.id, self.session_ids, &mut self.lock)?;
+                Ok(empty.insert(db))
+            }
         }
     }
 
@@ -295,24 +302,29 @@ impl Writer {
             Ok(Departure::Returned) => return Ok(()),
             Ok(Departure::Ready) => {}
             Err(hindrance) if hindrance.is_damage() || self.shared.queue.is_closing() => {
-                db.leave_wal_behind().map_err(Hindrance::from)?;
+                db.leave_wal_behind(Some(&accounts))
+                    .map_err(Hindrance::from)?;
             }
             Err(hindrance) => return Err(hindrance.into()),
         }
         let path = self.shared.path.display();
         tracing::warn!(%path, "the store's file was moved or removed, opening its path anew");
-        self.db = None;
-        self.ledger.forget_rows();
+        self.abandon();
         Ok(())
+    }
+
+    /// Closes the connection, of which nothing more is expected.
+    fn abandon(&mut self) {
+        if let Some(db) = self.db.take() {
+            self.lock = db.abandon();
+        }
+        self.ledger.forget_rows();
     }
 
     /// Lets go of a connection that is of no more use.
     fn failed_with(&mut self, error: WriteError) -> Obstacle {
         if error.is_of_connection() {
-            if let Some(db) = self.db.take() {
-                db.abandon();
-            }
-            self.ledger.forget_rows();
+            self.abandon();
         }
         error.into()
     }
@@ -327,6 +339,13 @@ impl Writer {
             tracing::warn!("{lost} events came too late for the store and are lost");
         }
         self.note(refused);
+        self.close_file();
+        if let Some(lock) = self.lock.take() {
+            lock.remove();
+        }
+    }
+
+    fn close_file(&mut self) {
         let Some(db) = &mut self.db else { return };
         let time_left = self.shared.queue.time_left();
         let accounts = self.stats.accounts(clock::unix_ms());
@@ -354,7 +373,10 @@ impl Writer {
             return Ok(());
         }
         let accounts = self.stats.accounts(clock::unix_ms());
-        let mut db = Db::open(&self.shared.path, self.id, self.session_ids)?;
+        self.open()?;
+        let Some(mut db) = self.db.take() else {
+            return Ok(());
+        };
         db.end(&mut self.ledger, &accounts, Duration::ZERO)?;
         Ok(db.close()?)
     }

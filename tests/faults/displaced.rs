@@ -3,7 +3,7 @@
 #![cfg(unix)]
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -198,6 +198,24 @@ fn side(path: &Path, suffix: &str) -> PathBuf {
     format!("{}{suffix}", path.display()).into()
 }
 
+/// This process holds the lock that tells other processes that the `-shm` file
+/// is in use. Who finds it free truncates the file.
+#[track_caller]
+fn assert_shm_is_held(path: &Path) {
+    if cfg!(target_os = "linux") {
+        let shm = side(&fs::canonicalize(path).unwrap(), "-shm");
+        let inode = format!(":{}", fs::metadata(shm).unwrap().ino());
+        // The kernel does not give all of them at one moment.
+        wait_until(|| {
+            let locks = fs::read_to_string("/proc/locks").unwrap();
+            locks.lines().any(|line| {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                words[4] == std::process::id().to_string() && words[5].ends_with(&inode)
+            })
+        });
+    }
+}
+
 /// Appends an event of a stream and reads it again.
 fn resume(store: &Store, id: u64) {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -343,6 +361,7 @@ fn check(company: Company, fate: Fate) {
         &path,
         "CREATE TABLE theirs (a); INSERT INTO theirs VALUES (1)",
     );
+    assert_shm_is_held(&path);
     record_requests(&store, 30);
     after += 30;
     store.flush(LONG).unwrap();

@@ -15,6 +15,7 @@ mod locked;
 mod log;
 mod moved;
 mod opening;
+mod orphans;
 mod other;
 mod others;
 mod rows;

@@ -129,10 +129,20 @@ impl Recorder {
         (written.parse().unwrap(), dropped.parse().unwrap())
     }
 
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     fn ask(&mut self, line: &str) -> String {
+        self.tell(line);
+        self.answer()
+    }
+
+    /// Asks without waiting for the answer.
+    pub(crate) fn tell(&mut self, line: &str) {
         let input = self.child.stdin.as_mut().unwrap();
         writeln!(input, "{line}").unwrap();
-        self.answer()
     }
 
     fn answer(&mut self) -> String {

@@ -1,0 +1,305 @@
+//! A WAL whose file was moved before its rows were in it: nothing applies it to
+//! another file or removes it, and it can be restored.
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use tower_mcp_store::maintenance::Maintenance;
+use tower_mcp_store::query::{Filter, Reader};
+use tower_mcp_store::{Store, StoreState};
+use tracing::Level;
+
+use crate::log::{listen, logged};
+use crate::other::{Holder, Recorder};
+use crate::support::{LONG, connect, fresh, record_requests, value};
+use crate::{COUNT, is_long, wait_until};
+
+/// The names beside `path` that begin like its WAL's orphans.
+fn orphans(path: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(path.parent().unwrap()).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let mut orphans: Vec<PathBuf> = paths
+        .filter(|path| path.to_str().unwrap().contains("-wal.orphan-"))
+        .collect();
+    orphans.sort();
+    orphans
+}
+
+/// Does what the log says.
+fn restore(orphan: &Path, old: &Path) {
+    fs::rename(orphan, format!("{}-wal", old.display())).unwrap();
+}
+
+#[track_caller]
+fn assert_whole(path: &Path, rows: i64) {
+    let conn = connect(path);
+    assert_eq!(value::<String>(&conn, "PRAGMA integrity_check"), "ok");
+    assert_eq!(value::<i64>(&conn, COUNT), rows, "{path:?}");
+}
+
+/// A file of so many rows, the last of which are in its WAL; its writer was killed.
+fn killed(path: &Path, rows: u64) {
+    let mut recorder = Recorder::of(path);
+    recorder.record(rows);
+    recorder.kill();
+}
+
+#[test]
+fn moved_file_stays_open_while_a_reader_keeps_its_wal_and_the_reason_is_told_once() {
+    listen();
+    let (dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    record_requests(&store, 100);
+    store.flush(LONG).unwrap();
+    let reader = Holder::of(&path, "BEGIN; SELECT count(*) FROM requests");
+    record_requests(&store, 50);
+    store.flush(LONG).unwrap();
+    let old = dir.path().join("old.db");
+    fs::rename(&path, &old).unwrap();
+    record_requests(&store, 30);
+    wait_until(|| matches!(store.state(), StoreState::Failing { .. }));
+    // Some attempts more.
+    record_requests(&store, 30);
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    assert!(!path.exists());
+    let name = path.to_str().unwrap();
+    let words = [name, "moved, removed or replaced", "open transaction"];
+    assert_eq!(logged(Level::ERROR, &words), 1);
+    drop(reader);
+    store.flush(LONG).unwrap();
+    assert_whole(&old, 150);
+    assert_whole(&path, 60);
+    assert_eq!(store.shutdown(LONG).unwrap().dropped, 0);
+}
+
+#[test]
+fn shutdown_beside_a_reader_of_a_moved_file_leaves_an_orphan_that_can_be_restored() {
+    listen();
+    let (dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    record_requests(&store, 100);
+    store.flush(LONG).unwrap();
+    let reader = Holder::of(&path, "BEGIN; SELECT count(*) FROM requests");
+    record_requests(&store, 50);
+    store.flush(LONG).unwrap();
+    let old = dir.path().join("old.db");
+    fs::rename(&path, &old).unwrap();
+    record_requests(&store, 30);
+    wait_until(|| matches!(store.state(), StoreState::Failing { .. }));
+    let stats = store.shutdown(LONG).unwrap();
+    assert_eq!((stats.written, stats.dropped), (180, 0));
+    assert_whole(&path, 30);
+    drop(reader);
+    let [orphan] = &orphans(&path)[..] else {
+        panic!("{:?}", orphans(&path));
+    };
+    let words = [orphan.to_str().unwrap(), "to restore them, rename"];
+    assert_eq!(logged(Level::WARN, &words), 1);
+    restore(orphan, &old);
+    assert_whole(&old, 150);
+    // The run in the old file has its end.
+    let store = Store::open(&old).unwrap();
+    assert_eq!(
+        value::<i64>(&connect(&old), "SELECT count(*) FROM losses"),
+        0
+    );
+    store.shutdown(LONG).unwrap();
+}
+
+#[test]
+fn shutdown_beside_a_reader_of_a_moved_file_without_events_leaves_an_orphan() {
+    let (dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    record_requests(&store, 100);
+    store.flush(LONG).unwrap();
+    let reader = Holder::of(&path, "BEGIN; SELECT count(*) FROM requests");
+    record_requests(&store, 50);
+    store.flush(LONG).unwrap();
+    let old = dir.path().join("old.db");
+    fs::rename(&path, &old).unwrap();
+    store.shutdown(LONG).unwrap();
+    drop(reader);
+    assert!(!path.exists());
+    restore(&orphans(&path)[0], &old);
+    assert_whole(&old, 150);
+}
+
+#[test]
+fn wal_beside_a_missing_file_becomes_an_orphan_that_can_be_restored() {
+    let (dir, path) = fresh();
+    killed(&path, 100);
+    let old = dir.path().join("old.db");
+    fs::rename(&path, &old).unwrap();
+    let store = Store::open(&path).unwrap();
+    record_requests(&store, 10);
+    store.shutdown(LONG).unwrap();
+    assert_whole(&path, 10);
+    restore(&orphans(&path)[0], &old);
+    assert_whole(&old, 100);
+}
+
+#[test]
+fn wal_beside_an_empty_file_becomes_an_orphan_that_can_be_restored() {
+    let (dir, path) = fresh();
+    killed(&path, 100);
+    let old = dir.path().join("old.db");
+    fs::rename(&path, &old).unwrap();
+    fs::write(&path, "").unwrap();
+    let store = Store::open(&path).unwrap();
+    record_requests(&store, 10);
+    store.shutdown(LONG).unwrap();
+    assert_whole(&path, 10);
+    restore(&orphans(&path)[0], &old);
+    assert_whole(&old, 100);
+}
+
+/// A file of 500 rows in the place of one whose writer was killed; where the
+/// other is now.
+fn replaced(dir: &Path, path: &Path) -> PathBuf {
+    let (ready, old) = (dir.join("ready.db"), dir.join("old.db"));
+    let store = Store::open(&ready).unwrap();
+    record_requests(&store, 500);
+    store.shutdown(LONG).unwrap();
+    killed(path, 100);
+    fs::hard_link(path, &old).unwrap();
+    fs::rename(ready, path).unwrap();
+    old
+}
+
+#[test]
+fn wal_of_a_killed_writer_is_not_applied_to_the_file_that_replaced_its_own() {
+    let (dir, path) = fresh();
+    let old = replaced(dir.path(), &path);
+    let store = Store::open(&path).unwrap();
+    record_requests(&store, 10);
+    store.shutdown(LONG).unwrap();
+    assert_whole(&path, 510);
+    restore(&orphans(&path)[0], &old);
+    assert_whole(&old, 100);
+}
+
+#[test]
+fn wal_of_a_killed_writer_is_not_read_into_the_file_that_replaced_its_own() {
+    let (dir, path) = fresh();
+    let old = replaced(dir.path(), &path);
+    let reader = Reader::open(&path).unwrap();
+    let rows = |reader: &Reader| reader.logs(&Filter::default(), 1_000, None).unwrap().len();
+    assert_eq!((rows(&reader), rows(&reader)), (500, 500));
+    assert!(orphans(&path).is_empty(), "a reader changes nothing");
+    let maintenance = Maintenance::open(&path).unwrap();
+    maintenance
+        .vacuum(|_| std::ops::ControlFlow::Continue(()))
+        .unwrap();
+    drop(maintenance);
+    assert_eq!(rows(&reader), 500);
+    drop(reader);
+    assert_whole(&path, 500);
+    restore(&orphans(&path)[0], &old);
+    assert_whole(&old, 100);
+}
+
+#[test]
+fn file_that_is_moved_during_maintenance_keeps_its_rows_and_the_work_ends_with_the_reason() {
+    let (dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    record_requests(&store, 20_000);
+    store.shutdown(LONG).unwrap();
+    let old = dir.path().join("old.db");
+    let maintenance = Maintenance::open(&path).unwrap();
+    let mut removed = 0;
+    let error = maintenance.prune(i64::MAX, |progress| {
+        if progress.step == tower_mcp_store::maintenance::Step::Remove {
+            removed = progress.done;
+            if path.exists() {
+                fs::rename(&path, &old).unwrap();
+            }
+        }
+        std::ops::ControlFlow::Continue(())
+    });
+    let source = std::error::Error::source(&error.unwrap_err())
+        .unwrap()
+        .to_string();
+    assert!(source.contains("moved, removed or replaced"), "{source}");
+    drop(maintenance);
+    assert!(!path.exists());
+    for suffix in ["-wal", "-shm"] {
+        assert!(!dir.path().join(format!("mcp.db{suffix}")).exists());
+    }
+    // What was removed before is removed from the moved file.
+    let conn = connect(&old);
+    assert_eq!(value::<String>(&conn, "PRAGMA integrity_check"), "ok");
+    let left = value::<i64>(&conn, COUNT);
+    assert!(removed > 0 && left > 0, "{removed} removed, {left} left");
+}
+
+/// At which step of its way to the new file a recorder is killed.
+fn steps(path: &Path) -> Vec<(&'static str, Box<dyn Fn() -> bool>)> {
+    let side = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
+    let length = |path: PathBuf| move || fs::metadata(&path).map_or(0, |file| file.len());
+    let (wal, shm) = (side("-wal"), side("-shm"));
+    let old_wal = fs::metadata(&wal).unwrap().ino();
+    let new_wal = wal.clone();
+    vec![
+        ("before it notices", Box::new(|| true)),
+        ("once the WAL is empty", {
+            let length = length(wal.clone());
+            Box::new(move || length() == 0)
+        }),
+        ("once -shm is gone", Box::new(move || !shm.exists())),
+        ("once -wal is gone", Box::new(move || !wal.exists())),
+        ("once the path exists", {
+            let path = path.to_owned();
+            Box::new(move || path.exists())
+        }),
+        ("once the file has pages", {
+            let length = length(path.to_owned());
+            Box::new(move || length() > 0)
+        }),
+        (
+            "once it has a WAL",
+            Box::new(move || fs::metadata(&new_wal).is_ok_and(|wal| wal.ino() != old_wal)),
+        ),
+        ("once rows are in the WAL", {
+            let length = length(side("-wal"));
+            let path = path.to_owned();
+            Box::new(move || path.exists() && length() > 64 << 10)
+        }),
+    ]
+}
+
+#[test]
+fn recorder_that_is_killed_on_its_way_to_a_new_file_leaves_both_whole_and_says_so() {
+    let rounds = if is_long() { 20 } else { 1 };
+    for round in 0..rounds * 8 {
+        let (dir, path) = fresh();
+        let mut recorder = Recorder::of(&path);
+        recorder.record(200);
+        let (step, is_reached) = steps(&path).swap_remove(round % 8);
+        let old = dir.path().join("old.db");
+        fs::rename(&path, &old).unwrap();
+        recorder.tell("queue 100");
+        let start = Instant::now();
+        while !is_reached() && start.elapsed() < LONG {}
+        recorder.kill();
+
+        let store = Store::open(&path).unwrap();
+        record_requests(&store, 10);
+        store.shutdown(LONG).unwrap();
+        for orphan in orphans(&path) {
+            if fs::metadata(&orphan).unwrap().len() > 0 {
+                restore(&orphan, &old);
+            }
+        }
+        println!("killed {step}");
+        assert_whole(&old, 200);
+        let conn = connect(&path);
+        assert_eq!(value::<String>(&conn, "PRAGMA integrity_check"), "ok");
+        let rows = value::<i64>(&conn, COUNT);
+        assert!((10..=110).contains(&rows), "{rows}");
+        let losses = "SELECT count(*) FROM losses WHERE reason = 'unclean_shutdown'";
+        assert_eq!(value::<i64>(&conn, losses), 1);
+    }
+}
