@@ -37,6 +37,7 @@ const MEDIA: [Option<&str>; 4] = [
     Some("text/plain"),
     None,
 ];
+const CODING: [Option<&str>; 4] = [None, None, Some("x"), Some("gzip")];
 const VERSION: [Option<&str>; 4] = [None, Some("2025-11-25"), Some("2026-07-28"), Some("x")];
 
 /// When the service reads the request body.
@@ -68,6 +69,8 @@ struct Plan<'a> {
     version: Option<&'static str>,
     /// Headers that mirror the method and its name.
     mirrors: bool,
+    /// The content coding that the request names, whether it is in it or not.
+    coding: Option<&'static str>,
     reads: Reads,
     last: Last,
     /// A GET stream announces the session first (2024-11-05).
@@ -89,6 +92,7 @@ impl<'a> Plan<'a> {
             session: client & 1 == 0,
             version: VERSION[usize::from(client >> 1 & 3)],
             mirrors: client >> 3 & 1 == 1,
+            coding: CODING[usize::from(client >> 6)],
             announced: client >> 4 & 3 == 3,
             reads: match service & 7 {
                 6 => Reads::AfterTheAnswer,
@@ -184,6 +188,9 @@ impl<'a> Plan<'a> {
         if let Some(version) = self.version {
             head = head.header("mcp-protocol-version", version);
         }
+        if let Some(coding) = self.coding {
+            head = head.header("content-encoding", coding);
+        }
         if self.mirrors {
             head = head.header("mcp-method", "tools/call");
             head = head.header("mcp-name", "=?base64?w6k=?=");
@@ -204,6 +211,10 @@ impl<'a> Plan<'a> {
 
     /// How many requests the body holds, if a parser accepts it.
     fn requests(&self) -> Option<usize> {
+        // A body in a coding may begin as a text or number does.
+        if self.coding.is_some() && !self.request.trim_ascii().starts_with(b"{") {
+            return None;
+        }
         let is_request = |message: &&Value| {
             let id = &message["id"];
             message.is_object()

@@ -111,9 +111,9 @@ declare -A client_modes=(
 )
 # The ways of `forms.py` that a server knows.
 declare -A server_ways=(
-    [typescript]='legacy express'
+    [typescript]='legacy express sse'
     [typescript2]='legacy modern'
-    [python]='legacy modern'
+    [python]='legacy sse modern'
 )
 
 if [ $# -eq 0 ]; then set -- typescript typescript2 python; fi
