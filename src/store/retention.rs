@@ -12,7 +12,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// much, from a fifth to 95 %: events that then come faster than rows can be
 /// removed wait in the queue, and are dropped and counted when that is full.
 /// Requests, sessions by when they were last seen, losses, and the runs of writers
-/// are removed; the statistics of removed requests are kept for as long as is set
+/// are removed, of the latter two only what is too old or more than a thousand; the statistics of removed requests are kept for as long as is set
 /// here, the oldest not beyond a quarter of `max_bytes`. So are listings and their
 /// changes, the oldest not beyond another quarter. What an event store and a session store hold goes at the age they
 /// were told, or earlier by this one (but not the newest event of a session that

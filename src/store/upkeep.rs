@@ -428,10 +428,13 @@ impl Upkeep {
         if db.size()?.cells > max_bytes / CELLS_PART && self.shorten_cells(db, until)?.count > 0 {
             return Ok(());
         }
-        if !self.history_fits {
-            return self.shorten_history(db, until).map(drop);
-        }
         let (from, patience) = (self.from(), self.patience());
+        if !self.history_fits {
+            if db.shorten_accounts(patience, until)?.is_last {
+                self.shorten_history(db, until)?;
+            }
+            return Ok(());
+        }
         let Some(before) = db.next_horizon(from)? else {
             self.tell_excess(db.size()?.used, max_bytes);
             return Ok(());

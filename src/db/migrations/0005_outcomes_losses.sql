@@ -107,7 +107,8 @@ CREATE INDEX idx_sessions_ended   ON sessions (client_name, last_seen_at)
 -- be counted from its rows. `tool` is '' where there is none. `latencies` is a
 -- histogram of microseconds; it and `max_latency_us` leave out the requests
 -- that only measure how long a client stayed (`stream_end`). `tool`, or `method`
--- where it is not tools/call, is '(other)' for names beyond a bound. What began
+-- where it is not tools/call, is '(other)' for names beyond a bound. Of a name of
+-- more than 128 bytes there are the first, '~' and 32 digits of its SHA-256. What began
 -- before `hours_pruned_to` or `days_pruned_to` in `meta` is gone from here, and
 -- requests from before `requests_pruned_to` are not all in `requests`.
 CREATE TABLE request_rollups (

@@ -283,3 +283,43 @@ proptest! {
         prop_assert_eq!(calls.unwrap_or(0), 2 * rows);
     }
 }
+
+#[test]
+fn long_names_are_cut_with_a_hash_that_keeps_them_apart() {
+    for name in ["", "search", &"x".repeat(NAME_BYTES)] {
+        assert_eq!(cell_name(name), name);
+    }
+    let long = |last: char| format!("{}{last}", "é".repeat(100));
+    let cut = cell_name(&long('a')).into_owned();
+    assert!(cut.len() <= NAME_BYTES && cut.starts_with("éé"), "{cut}");
+    let hash = Sha256::digest(long('a'));
+    let digits: String = hash
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    assert!(cut.ends_with(&format!("~{digits}")), "{cut}");
+    assert_ne!(cut, cell_name(&long('b')));
+    assert_eq!(
+        cell_name(&cut),
+        cut,
+        "it can be asked for as it stands there"
+    );
+}
+
+#[test]
+fn calls_of_a_long_name_are_one_cell() {
+    let conn = file();
+    let long = "x".repeat(1000);
+    for n in 0..3 {
+        insert(&conn, n, "tools/call", Some(&long), 100);
+        insert(&conn, n, &long, None, 100);
+    }
+    fold_all(&conn);
+    let cells = cells(&conn);
+    assert_eq!(cells.len(), 4);
+    for (_, _, method, tool, _, calls, _) in cells {
+        let name = if tool.is_empty() { method } else { tool };
+        assert_eq!((name.as_str(), calls), (&*cell_name(&long), 3));
+    }
+}
