@@ -214,7 +214,7 @@ impl Exchange {
                 if awaits_listing && !self.awaits_listing.swap(true, Relaxed) {
                     recorder.expect_listing(state.slot);
                 }
-                recorder.index(state.slot, &calls);
+                recorder.index(&mut state.slot, &calls);
                 state.open = calls.len();
                 state.calls = calls;
             }

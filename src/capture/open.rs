@@ -25,9 +25,9 @@ const PLACE: usize = 3 * (size_of::<Open>() + size_of::<((Instant, usize), Detac
 /// Likewise for each request that is indexed.
 const INDEXED: usize = 3 * size_of::<(RequestKey, usize)>();
 
-/// Exchanges of one session that are searched one by one for a request. Those
-/// beyond are found by the ids of their requests, which costs more to keep and
-/// which few sessions need.
+/// Exchanges of one session, and requests of each, that are searched one by one
+/// for a request. Other exchanges are found by the ids of their requests, which
+/// costs more to keep and which few sessions need.
 const SEARCHED: usize = 16;
 
 /// Open exchanges, and those whose HTTP part is over while their answer may
@@ -103,9 +103,9 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Whether the table has to know the ids of the requests.
-    pub(super) fn is_indexed(self) -> bool {
-        self.way == Way::Indexed
+    /// Whether the table has to know the ids of so many requests.
+    pub(super) fn needs_index(self, requests: usize) -> bool {
+        self.way == Way::Indexed || requests > SEARCHED
     }
 }
 
@@ -127,7 +127,7 @@ impl OpenExchanges {
             awaits_listing: false,
             due: None,
         });
-        let way = session.map(|session| table.link(index, session));
+        let way = session.map(|session| table.link(index, session, Way::Searched));
         Slot {
             index,
             way: way.unwrap_or_default(),
@@ -138,13 +138,19 @@ impl OpenExchanges {
     pub(super) fn set_session(&self, slot: &mut Slot, session: u64) {
         let mut table = self.lock();
         table.unlink(slot.index);
-        slot.way = table.link(slot.index, session);
+        slot.way = table.link(slot.index, session, Way::Searched);
     }
 
     /// Indexes these requests of an exchange, and no other, by keyed hashes of
     /// their ids.
-    pub(super) fn index(&self, slot: Slot, requests: impl Iterator<Item = u64>) {
+    pub(super) fn index(&self, slot: &mut Slot, requests: impl Iterator<Item = u64>) {
         let mut table = self.lock();
+        if slot.way == Way::Searched {
+            let Some(session) = table.unlink(slot.index) else {
+                return;
+            };
+            slot.way = table.link(slot.index, session, Way::Indexed);
+        }
         let Table {
             exchanges,
             by_request,
@@ -290,12 +296,13 @@ impl Table {
         })
     }
 
-    /// Adds an exchange to those of a session.
-    fn link(&mut self, index: usize, session: u64) -> Way {
+    /// Adds an exchange to those of a session, to be found in this way if there
+    /// is room.
+    fn link(&mut self, index: usize, session: u64, way: Way) -> Way {
         let known = self.sessions.entry(session).or_default();
-        let way = match known.searched < SEARCHED {
-            true => Way::Searched,
-            false => Way::Indexed,
+        let way = match way {
+            Way::Searched if known.searched < SEARCHED => Way::Searched,
+            _ => Way::Indexed,
         };
         known.searched += usize::from(way == Way::Searched);
         let older = known.newest[way as usize].replace(index);
@@ -314,20 +321,16 @@ impl Table {
         way
     }
 
-    /// Removes an exchange from those of its session.
-    fn unlink(&mut self, index: usize) {
-        let Some(open) = self.exchanges.get_mut(index) else {
-            return;
-        };
-        let Some(Place {
+    /// Removes an exchange from those of its session, if it has one, and returns
+    /// that.
+    fn unlink(&mut self, index: usize) -> Option<u64> {
+        let open = self.exchanges.get_mut(index)?;
+        let Place {
             session,
             way,
             newer,
             older,
-        }) = open.place.take()
-        else {
-            return;
-        };
+        } = open.place.take()?;
         for request in open.requests.drain(..) {
             self.by_request.remove(&(session, request, open.number));
         }
@@ -339,7 +342,7 @@ impl Table {
             place.older = older;
         }
         let Entry::Occupied(mut entry) = self.sessions.entry(session) else {
-            return;
+            return Some(session);
         };
         let known = entry.get_mut();
         known.awaiting -= usize::from(awaited);
@@ -350,6 +353,7 @@ impl Table {
         if known.newest == [None; 2] {
             entry.remove();
         }
+        Some(session)
     }
 
     fn place(&mut self, index: usize) -> Option<&mut Place> {

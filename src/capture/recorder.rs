@@ -79,8 +79,8 @@ impl Recorder {
     }
 
     /// Makes the requests of an exchange easy to find.
-    pub(super) fn index(&self, slot: Slot, calls: &Calls) {
-        if slot.is_indexed() {
+    pub(super) fn index(&self, slot: &mut Slot, calls: &Calls) {
+        if slot.needs_index(calls.len()) {
             let ids = calls.iter().flatten().filter_map(|call| call.id);
             self.open.index(slot, ids.map(|id| self.sessions.hash(id)));
         }

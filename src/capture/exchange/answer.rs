@@ -72,7 +72,7 @@ impl Exchange {
                 id,
                 by_query: false,
             });
-            recorder.index(*slot, calls);
+            recorder.index(slot, calls);
         }
     }
 

@@ -43,6 +43,7 @@ impl Exchange {
             open,
             response,
             session_over,
+            slot,
             ..
         } = &mut *state;
         let response = response.as_ref();
@@ -73,7 +74,7 @@ impl Exchange {
         // Only what waits is kept.
         calls.retain(|call| call.is_some());
         calls.shrink_to_fit();
-        recorder.index(state.slot, &state.calls);
+        recorder.index(slot, calls);
         state.memory = Memory::default();
         let (slot, bytes) = (state.slot, self.bytes(&state));
         state.phase = Phase::Detached(ending);

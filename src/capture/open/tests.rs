@@ -34,9 +34,9 @@ impl Exchanges {
     fn open(&self, table: &OpenExchanges, request: u64) -> (Arc<Exchange>, Slot) {
         let (head, ()) = Request::post("/mcp").body(()).unwrap().into_parts();
         let exchange = Exchange::begin(&self.recorder, &head, &Headers::of(&head.headers));
-        let slot = table.insert(Some(SESSION), Arc::downgrade(&exchange));
-        if slot.is_indexed() {
-            table.index(slot, [request].into_iter());
+        let mut slot = table.insert(Some(SESSION), Arc::downgrade(&exchange));
+        if slot.needs_index(1) {
+            table.index(&mut slot, [request].into_iter());
         }
         (exchange, slot)
     }
@@ -93,16 +93,38 @@ fn a_place_that_is_free_again_is_taken_by_an_exchange_that_is_searched() {
     let mut open: Vec<_> = (0..SEARCHED as u64 + 2)
         .map(|request| exchanges.open(&table, request))
         .collect();
-    assert!(open[SEARCHED].1.is_indexed());
+    assert!(open[SEARCHED].1.needs_index(1));
     table.remove(open.remove(3).1);
     open.push(exchanges.open(&table, 99));
-    assert!(!open[open.len() - 1].1.is_indexed());
+    assert!(!open[open.len() - 1].1.needs_index(1));
     for request in [0, SEARCHED as u64, SEARCHED as u64 + 1, 99] {
         assert!(!table.of_request(SESSION, request).is_empty());
     }
     for (exchange, _) in &open {
         assert!(place_of(exchange, &table.of_session(SESSION)).is_some());
     }
+}
+
+#[test]
+fn a_large_batch_is_found_by_its_requests_alone() {
+    let exchanges = Exchanges::new();
+    let table = OpenExchanges::default();
+    let (batch, mut slot) = exchanges.open(&table, 0);
+    assert!(!slot.needs_index(SEARCHED) && slot.needs_index(SEARCHED + 1));
+    table.index(&mut slot, 100..200);
+    assert!(slot.needs_index(1));
+    for request in 100..200 {
+        let found = table.of_request(SESSION, request);
+        assert_eq!(place_of(&batch, &found), Some(0));
+    }
+    assert!(table.of_request(SESSION, 200).is_empty());
+
+    // Most of them are answered.
+    table.index(&mut slot, 150..151);
+    assert!(table.of_request(SESSION, 100).is_empty());
+    assert_eq!(table.of_request(SESSION, 150).len(), 1);
+    table.remove(slot);
+    assert!(table.lock().by_request.is_empty());
 }
 
 #[test]
