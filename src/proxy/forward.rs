@@ -117,9 +117,9 @@ impl Forward {
 
     /// Sets the scheme by which clients reach this server.
     ///
-    /// The upstream is told it in `X-Forwarded-Proto` where a request's URI has no scheme, as
-    /// in most of HTTP/1.1. Without this setting the field is absent then: the service cannot
-    /// know whether TLS was terminated in front of it.
+    /// `X-Forwarded-Proto` carries it where a request's URI has no scheme, as is usual in
+    /// HTTP/1.1. Without this setting that field is absent then: the service cannot know
+    /// whether another server terminates TLS in front of it.
     pub fn client_scheme(mut self, scheme: Scheme) -> Self {
         self.scheme = Some(scheme);
         self
@@ -143,7 +143,7 @@ impl Forward {
             client: parts.extensions.get::<SocketAddr>().copied(),
             scheme: self.scheme.as_ref(),
             to_http2: self.speaks_http2.load(Relaxed),
-            // The HTTP client drops such a body of a GET unless it is told this.
+            // Without this field the HTTP client drops the body of a GET.
             chunked: length_is_unknown && !has_length,
         };
         prepare_request(&mut parts.headers, hop);
@@ -162,7 +162,7 @@ impl Forward {
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let origin = || self.upstream.origin();
-        // Nobody asked for another protocol: `Upgrade` is not forwarded.
+        // No client can have asked for it: `Upgrade` is not forwarded.
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let text = format!("{} switched protocols without being asked to", origin());
             return refusal(StatusCode::BAD_GATEWAY, text);
@@ -269,7 +269,7 @@ fn not_received(failure: RequestFailure) -> Response<ForwardBody> {
             let text = format!("the request's body is not valid: {causes}");
             refusal(StatusCode::BAD_REQUEST, text)
         }
-        // Nobody reads it. That the body fails tells a layer that this is no refusal.
+        // The client does not read it. A layer sees by the failing body that this is no refusal.
         RequestFailure::ClientGone => {
             let mut response = Response::new(ForwardBody::broken());
             *response.status_mut() = StatusCode::BAD_REQUEST;

@@ -41,7 +41,7 @@ pub(super) struct Request<'a> {
     /// The URI that the client asked for.
     pub(super) uri: Option<&'a Uri>,
     pub(super) client: Option<SocketAddr>,
-    /// The scheme by which clients connect, if the server's owner has told it.
+    /// The scheme by which clients connect, if it is set.
     pub(super) scheme: Option<&'a Scheme>,
     /// The upstream is known to speak HTTP/2.
     pub(super) to_http2: bool,
@@ -116,8 +116,8 @@ pub(super) fn prepare_response(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
 }
 
-/// Makes one value of a length that is told several times (RFC 9110, section 8.6), and none
-/// of lengths that differ, which a receiver could read as it likes.
+/// Merges equal lengths into one (RFC 9110, section 8.6), and removes lengths that differ: two
+/// receivers could choose different ones.
 fn join_lengths(headers: &mut HeaderMap) {
     let lengths = || list(headers, CONTENT_LENGTH);
     let (Some(first), Some(_)) = (lengths().next(), lengths().nth(1)) else {
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_told_several_times_is_one_length() {
+    fn equal_lengths_become_one_and_different_ones_none() {
         for (lengths, expected) in [
             (&["4"][..], Some("4")),
             (&["4, 4"], Some("4")),
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scheme_is_told_only_where_it_is_known() {
+    fn a_scheme_is_sent_only_where_it_is_known() {
         let uri: Uri = "/mcp".parse().unwrap();
         let unknown = Request {
             uri: Some(&uri),

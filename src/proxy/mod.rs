@@ -44,15 +44,15 @@
 //!
 //! * The hop-by-hop fields of RFC 9110, section 7.6.1, are removed in both
 //!   directions: `Connection` and what it names, `Keep-Alive`, `TE`, `Transfer-Encoding`,
-//!   `Upgrade` and the `Proxy-*` fields of authentication. A client's `TE: trailers` is told
-//!   to the upstream again, in HTTP/1.1 with `Connection: te`. The first request to an
+//!   `Upgrade` and the `Proxy-*` fields of authentication. A client's `TE: trailers` is sent
+//!   to the upstream, in HTTP/1.1 with `Connection: te`. The first request to an
 //!   HTTP/2 upstream goes without it.
 //! * A `Content-Length` beside a `Transfer-Encoding` is removed, as the coding overrides it
 //!   (RFC 9112, section 6.3). Equal lengths become one.
 //! * Several `Cookie` fields, as HTTP/2 clients may send them, become one (RFC 9113, section
 //!   8.2.3).
-//! * `Host` names the upstream. It does not tell the upstream any more where a web page
-//!   has rebound its name to this machine, so a proxy on loopback needs [`AllowedHosts`].
+//! * `Host` names the upstream, which then cannot see that a web page has rebound its name to
+//!   this machine. So a proxy on loopback needs [`AllowedHosts`].
 //!   `X-Forwarded-Host` and `X-Forwarded-Proto` tell what the client asked for, unless a
 //!   proxy in front has told it already; the latter only if the request's URI has a scheme
 //!   or [`Forward::client_scheme`] is set.

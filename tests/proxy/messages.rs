@@ -38,7 +38,7 @@ async fn a_length_beside_chunks_does_not_cut_the_answer() {
 }
 
 #[tokio::test]
-async fn a_length_told_twice_does_not_cut_the_answer() {
+async fn a_repeated_length_does_not_cut_the_answer() {
     for length in [
         "content-length: 4, 4\r\n",
         "content-length: 4\r\ncontent-length: 4\r\n",
@@ -141,7 +141,7 @@ async fn an_answer_of_several_hundred_fields_passes() {
 }
 
 #[tokio::test]
-async fn the_scheme_of_clients_is_told_once_it_is_set() {
+async fn the_scheme_of_clients_is_sent_once_it_is_set() {
     let upstream = Upstream::bind().await;
     let forward = Forward::new(&upstream.url("/mcp")).unwrap();
     let forward = forward.client_scheme(Scheme::HTTPS);

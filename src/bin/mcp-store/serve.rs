@@ -56,7 +56,7 @@ pub(crate) async fn serve(listener: TcpListener, app: Router) {
         never = server.accept(listener) => match never {},
         () = interrupted() => {}
     }
-    // Not a panic where nobody reads it: the streams are to end in order.
+    // `eprintln!` would panic if standard error is closed, and the streams have to end in order.
     let _ = writeln!(io::stderr(), "stopping; once more to stop at once");
     tokio::spawn(async {
         interrupted().await;
@@ -120,11 +120,11 @@ impl Server {
         let head = self.head;
         async move {
             let mut connection = pin!(connection);
-            // hyper's own limit begins once the first bytes have told the version, and there
-            // is none in HTTP/2.
+            // hyper's own limit begins after the first bytes, which show the HTTP version, and
+            // does not apply to HTTP/2.
             let ended = tokio::time::timeout(head, &mut connection).await.is_ok();
             if !ended && has_begun.load(Relaxed) {
-                // A client that breaks the protocol off is no failure of the server.
+                // An error here is the client's, and only this connection ends.
                 let _ = connection.await;
             }
         }

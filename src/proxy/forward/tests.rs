@@ -40,7 +40,7 @@ async fn get(forward: &mut Forward) -> Response<ForwardBody> {
     forward.call(request).await.unwrap()
 }
 
-/// The system accepts the connection, and nobody shakes hands.
+/// The system accepts the connection, and no handshake follows.
 #[tokio::test]
 async fn a_stuck_handshake_is_a_504_after_the_connect_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
