@@ -1,10 +1,9 @@
 //! Sessions.
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
 
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Row, params_from_iter};
 
 use super::Reader;
 use super::filter::Filter;
@@ -12,6 +11,7 @@ use super::found::Found;
 use super::reader::Source;
 use super::row::{number, optional_number, optional_text, text};
 use super::window::Window;
+use crate::db::newest_open;
 use crate::error::QueryError;
 use crate::event::bounded_id;
 
@@ -141,7 +141,16 @@ fn sessions(
     limit: usize,
 ) -> rusqlite::Result<Vec<Session>> {
     if filter.active && filter.client.is_none() && source.has_outcomes() {
-        return open_sessions(source, filter, limit);
+        let Window { since, until } = filter.window;
+        let (columns, proxy) = (Session::columns(source), filter.proxy.as_deref());
+        return newest_open(
+            source.conn,
+            columns,
+            since..until,
+            proxy,
+            limit,
+            Session::from_row,
+        );
     }
     let time = if filter.active {
         "last_seen_at"
@@ -173,50 +182,6 @@ fn sessions(
         .prepare_cached(&sql)?
         .query_map(params_from_iter(values), Session::from_row)?
         .collect()
-}
-
-/// The open sessions of all clients. Their index is by client, so the latest of
-/// each client compete.
-fn open_sessions(
-    source: &Source<'_>,
-    filter: &SessionFilter,
-    limit: usize,
-) -> rusqlite::Result<Vec<Session>> {
-    let mut of_client = source.conn.prepare_cached(&format!(
-        "SELECT {} FROM sessions
-         WHERE ended_at IS NULL AND client_name IS ?1 AND last_seen_at >= ?2 AND last_seen_at < ?3
-             AND (?4 IS NULL OR +proxy = ?4)
-         ORDER BY last_seen_at DESC LIMIT ?5",
-        Session::columns(source)
-    ))?;
-    let mut next_client = source.conn.prepare_cached(
-        "SELECT client_name FROM sessions WHERE ended_at IS NULL AND client_name > ?1
-         ORDER BY client_name LIMIT 1",
-    )?;
-    let mut first_client = source.conn.prepare_cached(
-        "SELECT client_name FROM sessions WHERE ended_at IS NULL AND client_name IS NOT NULL
-         ORDER BY client_name LIMIT 1",
-    )?;
-    let Window { mut since, until } = filter.window;
-    let mut found: Vec<Session> = Vec::new();
-    let mut client = Some(Value::Null);
-    while let Some(name) = client {
-        let values = params![name, since, until, filter.proxy, limit as i64];
-        for session in of_client.query_map(values, Session::from_row)? {
-            found.push(session?);
-        }
-        found.sort_by_key(|session| Reverse(session.last_seen_at));
-        found.truncate(limit);
-        if let Some(last) = found.last().filter(|_| found.len() == limit) {
-            since = since.max(last.last_seen_at);
-        }
-        client = match name {
-            Value::Null => first_client.query_row([], |row| row.get(0)),
-            name => next_client.query_row([name], |row| row.get(0)),
-        }
-        .optional()?;
-    }
-    Ok(found)
 }
 
 impl Session {
