@@ -88,7 +88,9 @@ impl RequestFailure {
         if causes(error.as_ref()).any(|cause| cause.is::<LengthLimitError>()) {
             return Self::TooLarge;
         }
-        let causes: Vec<String> = causes(error.as_ref()).map(ToString::to_string).collect();
+        let mut causes: Vec<String> = causes(error.as_ref()).map(ToString::to_string).collect();
+        // Wrappers of an error that have no text of their own repeat its text.
+        causes.dedup();
         Self::Invalid(causes.join(": "))
     }
 }
