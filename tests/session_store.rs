@@ -319,29 +319,37 @@ fn errors_tell_what_failed() {
     }
 }
 
-#[tokio::test]
-async fn records_over_their_limit_go_oldest_first() {
-    let (_dir, path) = fresh();
-    let store = Store::open(&path).unwrap();
+/// Adds records to a store that may take 10,000 bytes; those that are kept.
+async fn kept(sessions: &impl SessionStore) -> Vec<usize> {
     // A record takes 64 bytes beside its texts.
     let data = "x".repeat(1000 - 64 - "sdk".len() - "000".len());
-    let sessions = store.session_store().max_bytes(10_000);
-    let record = |id: usize| {
-        let life = Duration::from_secs(3600 + id as u64);
-        SessionRecord::new("sdk", format!("{id:03}"), &*data, life)
-    };
     for id in 0..100 {
+        let life = Duration::from_secs(3600 + id);
+        let record = SessionRecord::new("sdk", format!("{id:03}"), &*data, life);
         match id % 2 {
-            0 => sessions.save(&record(id)).await.unwrap(),
-            _ => assert!(sessions.create(&record(id)).await.unwrap()),
+            0 => sessions.save(&record).await.unwrap(),
+            _ => assert!(sessions.create(&record).await.unwrap()),
         }
     }
+    let mut kept = Vec::new();
+    for id in 0..100 {
+        let record = sessions.load("sdk", &format!("{id:03}")).await.unwrap();
+        kept.extend(record.map(|_| id));
+    }
+    kept
+}
+
+#[tokio::test]
+async fn records_over_their_limit_go_oldest_first() {
+    let newest: Vec<usize> = (90..100).collect();
+    let memory = MemorySessionStore::new().max_bytes(10_000);
+    assert_eq!(kept(&memory).await, newest);
+
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    let sessions = store.session_store().max_bytes(10_000);
+    assert_eq!(kept(&sessions).await, newest);
     let conn = connect(&path);
-    let kept = || -> String {
-        let ids = "SELECT group_concat(session_id) FROM (SELECT * FROM sdk_sessions ORDER BY 1)";
-        value(&conn, ids)
-    };
-    assert_eq!(kept(), "090,091,092,093,094,095,096,097,098,099");
     let sum = "SELECT (SELECT session_bytes FROM sse_totals) =
         (SELECT sum(64 + length(session_id || sdk || data)) FROM sdk_sessions)";
     assert!(value::<bool>(&conn, sum));
@@ -350,9 +358,24 @@ async fn records_over_their_limit_go_oldest_first() {
     sessions.save(&shorter).await.unwrap();
     sessions.delete("sdk", "090").await.unwrap();
     assert!(value::<bool>(&conn, sum));
-    // One that alone is too long, and expires before all others.
-    let long = SessionRecord::new("sdk", "long", "x".repeat(20_000), Duration::from_secs(60));
-    sessions.save(&long).await.unwrap();
-    assert_eq!(kept(), "long");
-    assert!(value::<bool>(&conn, sum));
+}
+
+#[tokio::test]
+async fn a_record_that_is_too_long_stays_until_another_comes() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    let memory = MemorySessionStore::new().max_bytes(10_000);
+    let sqlite = store.session_store().max_bytes(10_000);
+    let stores: [&dyn SessionStore; 2] = [&memory, &sqlite];
+    for sessions in stores {
+        sessions.save(&record("short", "")).await.unwrap();
+        let mut long = record("long", &"x".repeat(20_000));
+        // Before all others.
+        long.expires_at -= HOUR / 2;
+        sessions.save(&long).await.unwrap();
+        let is_kept = async |id| sessions.load("sdk", id).await.unwrap().is_some();
+        assert!(is_kept("long").await && !is_kept("short").await);
+        sessions.save(&record("short", "")).await.unwrap();
+        assert!(!is_kept("long").await && is_kept("short").await);
+    }
 }

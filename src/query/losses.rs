@@ -20,7 +20,7 @@ pub struct Loss {
     pub to_ts: i64,
     /// How many; `None` where nobody can know, as after a kill.
     pub dropped: Option<i64>,
-    /// Why: `queue_full`, `write_failed`, `shutdown`, `unclean_shutdown`.
+    /// Why: `queue_full`, `write_failed`, `shutdown`, `unclean_shutdown`, `not_counted`.
     pub reason: String,
 }
 

@@ -1,88 +1,152 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 
-use super::{Result, SessionRecord, SessionStore};
+use super::{DEFAULT_MAX_BYTES, RECORD_OVERHEAD, Result, SessionRecord, SessionStore};
 
 /// Keeps records in memory.
 ///
-/// Clones share what they keep.
-#[derive(Clone, Default)]
+/// All records together take at most 64 MiB, which [`max_bytes`](Self::max_bytes)
+/// sets: each client that initializes a session adds one. Clones share what they
+/// keep.
+#[derive(Clone)]
 pub struct MemorySessionStore {
-    records: Arc<Mutex<HashMap<(String, String), SessionRecord>>>,
+    records: Arc<Mutex<Records>>,
+    max_bytes: u64,
+}
+
+/// SDK and id.
+type Key = (String, String);
+
+#[derive(Default)]
+struct Records {
+    by_key: HashMap<Key, SessionRecord>,
+    /// The same in the order in which they expire.
+    by_end: BTreeSet<(SystemTime, Key)>,
+    bytes: u64,
 }
 
 impl MemorySessionStore {
     /// A store without a record.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            records: Arc::default(),
+            max_bytes: DEFAULT_MAX_BYTES,
+        }
+    }
+
+    /// Sets how much the records take at most, in bytes of their texts and 64 for
+    /// each; 64 MiB by default. Those that would expire first go first. The newest
+    /// one stays, whatever its size.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
+        self
     }
 
     /// How many records are kept that have not expired.
     pub async fn session_count(&self) -> usize {
         let records = self.records();
-        records.values().filter(|kept| !kept.is_expired()).count()
+        let kept = records.by_key.values();
+        kept.filter(|kept| !kept.is_expired()).count()
     }
 
     /// Removes the records that have expired, and gives their number. Adding
-    /// one does it now and then.
+    /// one does it too.
     pub async fn remove_expired(&self) -> usize {
-        let mut records = self.records();
-        let before = records.len();
-        records.retain(|_, record| !record.is_expired());
-        before - records.len()
+        self.records().remove_expired()
     }
 
-    fn records(&self) -> MutexGuard<'_, HashMap<(String, String), SessionRecord>> {
+    fn records(&self) -> MutexGuard<'_, Records> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Adds a record; where that would make the map larger, those that have expired
-/// make room.
-fn insert(records: &mut HashMap<(String, String), SessionRecord>, record: &SessionRecord) {
-    if records.len() == records.capacity() {
-        records.retain(|_, record| !record.is_expired());
+impl Default for MemorySessionStore {
+    fn default() -> Self {
+        Self::new()
     }
-    records.insert(key(&record.sdk, &record.id), record.clone());
 }
 
-fn key(sdk: &str, id: &str) -> (String, String) {
+impl Records {
+    fn get(&self, sdk: &str, id: &str) -> Option<&SessionRecord> {
+        let known = self.by_key.get(&key(sdk, id));
+        known.filter(|known| !known.is_expired())
+    }
+
+    /// Adds a record, for which those make room that have expired, or would first.
+    fn insert(&mut self, record: &SessionRecord, max_bytes: u64) {
+        self.remove_expired();
+        let key = key(&record.sdk, &record.id);
+        self.remove(&key);
+        let bytes = size(record);
+        while self.bytes.saturating_add(bytes) > max_bytes {
+            let Some((_, first)) = self.by_end.pop_first() else {
+                break;
+            };
+            self.remove(&first);
+        }
+        self.bytes += bytes;
+        self.by_end.insert((record.expires_at, key.clone()));
+        self.by_key.insert(key, record.clone());
+    }
+
+    fn remove(&mut self, key: &Key) {
+        if let Some(record) = self.by_key.remove(key) {
+            self.bytes -= size(&record);
+            self.by_end.remove(&(record.expires_at, key.clone()));
+        }
+    }
+
+    fn remove_expired(&mut self) -> usize {
+        let before = self.by_key.len();
+        while let Some((_, key)) = self.by_end.first().cloned()
+            && self.get(&key.0, &key.1).is_none()
+        {
+            self.remove(&key);
+        }
+        before - self.by_key.len()
+    }
+}
+
+fn key(sdk: &str, id: &str) -> Key {
     (sdk.to_owned(), id.to_owned())
+}
+
+fn size(record: &SessionRecord) -> u64 {
+    let texts = record.sdk.len() + record.id.len() + record.data.len();
+    RECORD_OVERHEAD + texts as u64
 }
 
 #[async_trait]
 impl SessionStore for MemorySessionStore {
     async fn create(&self, record: &SessionRecord) -> Result<bool> {
         let mut records = self.records();
-        let known = records.get(&key(&record.sdk, &record.id));
-        if known.is_some_and(|known| !known.is_expired()) {
-            return Ok(false);
+        let is_new = records.get(&record.sdk, &record.id).is_none();
+        if is_new {
+            records.insert(record, self.max_bytes);
         }
-        insert(&mut records, record);
-        Ok(true)
+        Ok(is_new)
     }
 
     async fn save(&self, record: &SessionRecord) -> Result<()> {
-        insert(&mut self.records(), record);
+        self.records().insert(record, self.max_bytes);
         Ok(())
     }
 
     async fn load(&self, sdk: &str, id: &str) -> Result<Option<SessionRecord>> {
-        let records = self.records();
-        let known = records.get(&key(sdk, id));
-        Ok(known.filter(|record| !record.is_expired()).cloned())
+        Ok(self.records().get(sdk, id).cloned())
     }
 
     async fn prolong(&self, record: &SessionRecord) -> Result<bool> {
         let mut records = self.records();
-        let known = records.get_mut(&key(&record.sdk, &record.id));
-        let Some(known) = known.filter(|known| !known.is_expired()) else {
+        let Some(mut known) = records.get(&record.sdk, &record.id).cloned() else {
             return Ok(false);
         };
         known.expires_at = known.expires_at.max(record.expires_at);
+        records.insert(&known, self.max_bytes);
         Ok(true)
     }
 
@@ -96,7 +160,7 @@ impl SessionStore for MemorySessionStore {
 impl fmt::Debug for MemorySessionStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemorySessionStore")
-            .field("records", &self.records().len())
+            .field("records", &self.records().by_key.len())
             .finish()
     }
 }

@@ -52,6 +52,12 @@ use async_trait::async_trait;
 /// How long a record lives whose SDK gives it no end of its own: seven days.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// How much the records of a store take, in bytes, unless it is set.
+const DEFAULT_MAX_BYTES: u64 = 64 << 20;
+
+/// What a record counts beside its texts, in bytes; the tables count the same.
+const RECORD_OVERHEAD: u64 = 64;
+
 /// Keeps the records of sessions by SDK and id.
 ///
 /// A record that has expired is never given out, and is removed at some time.

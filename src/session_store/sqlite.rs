@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{DEFAULT_TTL, Result, SessionRecord, SessionStore, SessionStoreError};
+use super::{
+    DEFAULT_MAX_BYTES, DEFAULT_TTL, Result, SessionRecord, SessionStore, SessionStoreError,
+};
 use crate::clock;
 use crate::db::{Durable, SessionRow, Synchronous, WriteError};
 use crate::store::{Action, Refusal, Store};
@@ -40,7 +42,7 @@ impl Store {
             timeout: Duration::from_secs(5),
             synchronous: Synchronous::Normal,
             default_ttl: DEFAULT_TTL,
-            max_bytes: 64 << 20,
+            max_bytes: DEFAULT_MAX_BYTES,
         }
     }
 }

@@ -20,6 +20,11 @@ impl Deadline {
         self.0.is_some_and(|at| at <= Instant::now())
     }
 
+    /// Whether it has passed for so long.
+    pub(super) fn is_past_by(self, time: Duration) -> bool {
+        self.0.is_some_and(|at| at.elapsed() >= time)
+    }
+
     /// How long it is until then.
     pub(super) fn left(self) -> Duration {
         self.0.map_or(Duration::MAX, |at| {

@@ -32,6 +32,9 @@ const SHARE: f64 = 0.2;
 const SHARE_OF_EXCESS: f64 = 3.0;
 const LARGEST_SHARE: f64 = 0.95;
 
+/// How long a slice gives way, at most, to those who wait for the writer.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
 /// How long it goes on at once, at most, for a file that is too large.
 const LONGEST_TURN: Duration = Duration::from_millis(250);
 
@@ -171,6 +174,12 @@ impl Upkeep {
     /// When the next slice is due.
     pub(super) fn due(&self) -> Deadline {
         self.next
+    }
+
+    /// Whether a slice is due that should not wait for those who wait for the
+    /// writer, because the file is too large or they never cease to come.
+    pub(super) fn is_pressing(&self) -> bool {
+        self.is_urgent() || self.next.is_past_by(LONGEST_WAIT)
     }
 
     /// Whether the file is too large, and there may be something to remove.
@@ -493,4 +502,43 @@ impl Upkeep {
 fn ago(age: Duration) -> i64 {
     let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
     clock::unix_ms().saturating_sub(age)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slice_that_gave_way_for_a_second_is_pressing() {
+        let mut upkeep = Upkeep::new(None);
+        let now = Instant::now();
+        for (due, is_pressing) in [
+            (Deadline::at(now), false),
+            (Deadline::NEVER, false),
+            (Deadline::at(now - LONGEST_WAIT), true),
+        ] {
+            upkeep.next = due;
+            assert_eq!(upkeep.is_pressing(), is_pressing, "{due:?}");
+        }
+    }
+
+    #[test]
+    fn share_of_time_grows_with_the_excess_up_to_nearly_all() {
+        let mut upkeep = Upkeep::new(None);
+        let mut before = upkeep.share();
+        assert!((before - SHARE).abs() < 1e-9);
+        for excess in [0.05, 0.1, 0.2] {
+            upkeep.excess = excess;
+            assert!(upkeep.share() > before, "{excess}");
+            before = upkeep.share();
+        }
+        upkeep.excess = 10.0;
+        assert!((upkeep.share() - LARGEST_SHARE).abs() < 1e-9);
+        upkeep.rested_since = Instant::now() - Duration::from_secs(60);
+        assert_eq!(upkeep.turn(), LONGEST_TURN);
+        // What cannot be mended takes no more time than anything else.
+        upkeep.is_stuck = true;
+        assert!((upkeep.share() - SHARE).abs() < 1e-9);
+        assert_eq!(upkeep.turn(), Duration::ZERO);
+    }
 }

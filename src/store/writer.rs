@@ -231,8 +231,8 @@ impl Writer {
             // Under full load, or where the flush interval is shorter than a
             // transaction, the queue never says that it is time.
             let has_commands = self.shared.queue.has_commands();
-            let is_urgent = self.upkeep.is_urgent();
-            if (is_urgent || !has_commands) && self.upkeep.due().has_passed() {
+            let is_pressing = self.upkeep.is_pressing();
+            if (is_pressing || !has_commands) && self.upkeep.due().has_passed() {
                 self.keep_up();
             }
             if !has_commands && !chunks.is_empty() {
