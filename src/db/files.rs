@@ -238,3 +238,116 @@ impl OpenFiles {
         Identity::of(&self.shm).ok()
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A database of three files in a directory.
+    fn database() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let real = fs::canonicalize(dir.path()).unwrap().join("db");
+        for suffix in ["", "-wal", "-shm"] {
+            fs::write(sidecar(&real, suffix), "").unwrap();
+        }
+        (dir, real)
+    }
+
+    fn open(path: &Path, real: &Path) -> OpenFiles {
+        OpenFiles::new(path, real, Files::at(real).unwrap())
+    }
+
+    #[test]
+    fn place_tells_which_of_the_names_lead_elsewhere() {
+        type Change = fn(&Path);
+        let cases: [(Change, Place); 8] = [
+            (|_| {}, Place::Here),
+            (|real| fs::remove_file(real).unwrap(), Place::Moved),
+            (
+                |real| {
+                    fs::write(sidecar(real, "-new"), "").unwrap();
+                    fs::rename(sidecar(real, "-new"), real).unwrap();
+                },
+                Place::Moved,
+            ),
+            (
+                |real| fs::remove_file(sidecar(real, "-wal")).unwrap(),
+                Place::Stripped,
+            ),
+            (
+                |real| fs::remove_file(sidecar(real, "-shm")).unwrap(),
+                Place::Stripped,
+            ),
+            (
+                |real| {
+                    fs::write(sidecar(real, "-new"), "").unwrap();
+                    fs::rename(sidecar(real, "-new"), sidecar(real, "-wal")).unwrap();
+                },
+                Place::Rebuilt,
+            ),
+            (
+                |real| {
+                    fs::write(sidecar(real, "-new"), "").unwrap();
+                    fs::rename(sidecar(real, "-new"), sidecar(real, "-shm")).unwrap();
+                },
+                Place::Rebuilt,
+            ),
+            (
+                |real| {
+                    fs::rename(real, sidecar(real, "-away")).unwrap();
+                    fs::rename(sidecar(real, "-away"), real).unwrap();
+                },
+                Place::Here,
+            ),
+        ];
+        for (number, (change, place)) in cases.into_iter().enumerate() {
+            let (_dir, real) = database();
+            let files = open(&real, &real);
+            change(&real);
+            assert_eq!(files.place(), place, "case {number}");
+        }
+    }
+
+    #[test]
+    fn place_tells_a_changed_link_from_a_moved_file() {
+        let (dir, real) = database();
+        let link = dir.path().join("link");
+        symlink(&real, &link).unwrap();
+        let files = open(&link, &real);
+        assert_eq!(files.place(), Place::Here);
+        fs::remove_file(&link).unwrap();
+        assert_eq!(files.place(), Place::Unlinked);
+        symlink(dir.path(), &link).unwrap();
+        assert_eq!(files.place(), Place::Unlinked);
+        fs::remove_file(&real).unwrap();
+        assert_eq!(files.place(), Place::Moved);
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_are_not_those_of_the_open_files() {
+        let (_dir, real) = database();
+        let files = open(&real, &real);
+        assert!(files.own_wal().is_some() && files.own_shm().is_some());
+        let (wal, shm) = (sidecar(&real, "-wal"), sidecar(&real, "-shm"));
+        fs::rename(&shm, &wal).unwrap();
+        assert_eq!((files.own_wal(), files.own_shm()), (None, None));
+    }
+
+    #[test]
+    fn file_is_open_otherwise_until_the_last_connection_with_other_side_files_is_closed() {
+        let (_dir, real) = database();
+        let files = open(&real, &real);
+        let copy = files.clone();
+        assert!(!Files::at(&real).unwrap().open_otherwise());
+        for suffix in ["-wal", "-shm"] {
+            fs::remove_file(sidecar(&real, suffix)).unwrap();
+        }
+        assert!(Files::at(&real).unwrap().open_otherwise());
+        drop(files);
+        assert!(Files::at(&real).unwrap().open_otherwise());
+        drop(copy);
+        assert!(!Files::at(&real).unwrap().open_otherwise());
+    }
+}

@@ -194,3 +194,115 @@ fn if_any(done: io::Result<()>) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::thread;
+
+    use uuid::Uuid;
+
+    use super::super::writer_lock::WriterLock;
+    use super::*;
+
+    /// A database of which one writer has noted the files.
+    fn database() -> (tempfile::TempDir, PathBuf, WriterLock) {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().join("db");
+        for suffix in ["", "-wal", "-shm"] {
+            fs::write(sidecar(&real, suffix), "some bytes").unwrap();
+        }
+        let lock = WriterLock::acquire(&real, Uuid::now_v7(), Duration::ZERO).unwrap();
+        let files = Files::at(&real).unwrap();
+        lock.note(&note(&real, files).unwrap()).unwrap();
+        (dir, real, lock)
+    }
+
+    fn replace(real: &Path) {
+        fs::write(sidecar(real, ".new"), "other bytes").unwrap();
+        fs::rename(sidecar(real, ".new"), real).unwrap();
+    }
+
+    fn orphans(real: &Path) -> usize {
+        let names = fs::read_dir(real.parent().unwrap()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains("-wal.orphan-")).count()
+    }
+
+    #[test]
+    fn side_files_are_foreign_once_the_main_file_is_another() {
+        let (_dir, real, lock) = database();
+        assert!(!are_foreign(&real));
+        replace(&real);
+        assert!(are_foreign(&real));
+        // Also those of a writer that was killed.
+        drop(lock);
+        assert!(are_foreign(&real));
+        // Files that nothing is noted of are taken for what they seem.
+        for suffix in ["-wal", "-shm"] {
+            replace(&sidecar(&real, suffix));
+        }
+        assert!(!are_foreign(&real));
+    }
+
+    #[test]
+    fn side_files_beside_an_empty_or_missing_file_are_foreign() {
+        let (_dir, real, lock) = database();
+        lock.remove();
+        assert!(!are_foreign(&real));
+        fs::write(&real, "").unwrap();
+        assert!(are_foreign(&real));
+        fs::remove_file(&real).unwrap();
+        assert!(are_foreign(&real));
+        for suffix in ["-wal", "-shm"] {
+            fs::remove_file(sidecar(&real, suffix)).unwrap();
+        }
+        assert!(!are_foreign(&real));
+    }
+
+    #[test]
+    fn main_file_that_got_the_number_of_a_removed_one_is_another() {
+        let (_dir, real, lock) = database();
+        let files = Files::at(&real).unwrap();
+        let born = Note::main(&real).unwrap().born.to_string();
+        let noted = note(&real, files).unwrap();
+        lock.note(&noted.replace(&born, "7")).unwrap();
+        assert!(are_foreign(&real));
+        lock.note(&noted).unwrap();
+        assert!(!are_foreign(&real));
+    }
+
+    #[test]
+    fn wal_with_bytes_is_renamed_and_an_empty_one_is_removed() {
+        let (_dir, real, _lock) = database();
+        replace(&real);
+        assert!(set_foreign_aside(&real).unwrap().is_some());
+        assert_eq!(orphans(&real), 1);
+        assert!(!sidecar(&real, "-wal").exists() && !sidecar(&real, "-shm").exists());
+        assert!(set_foreign_aside(&real).unwrap().is_none());
+
+        let (_dir, real, _lock) = database();
+        fs::write(sidecar(&real, "-wal"), "").unwrap();
+        replace(&real);
+        assert!(set_foreign_aside(&real).unwrap().is_some());
+        assert_eq!(orphans(&real), 0);
+        assert!(!sidecar(&real, "-wal").exists() && !sidecar(&real, "-shm").exists());
+    }
+
+    #[test]
+    fn opening_waits_for_another_that_sets_files_aside() {
+        let (_dir, real, _lock) = database();
+        fs::write(&real, "").unwrap();
+        let first = set_foreign_aside(&real).unwrap();
+        // The first opening has made the file's WAL, but not its first page.
+        fs::write(sidecar(&real, "-wal"), "its own").unwrap();
+        let path = real.clone();
+        let second = thread::spawn(move || set_foreign_aside(&path).unwrap());
+        thread::sleep(Duration::from_millis(20));
+        assert!(!second.is_finished());
+        fs::write(&real, "a page").unwrap();
+        drop(first);
+        drop(second.join().unwrap());
+        assert_eq!(orphans(&real), 1);
+        assert!(sidecar(&real, "-wal").exists());
+    }
+}

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task;
 
 use super::Store;
-use super::lane::{Refusal, within};
-use crate::db::Reader;
+use super::lane::{Action, Refusal, within};
+use crate::db::{Durable, Reader, Synchronous, WriteError};
 
 /// How many callers read at once.
 const READERS: usize = 4;
@@ -65,7 +66,36 @@ impl Readers {
     }
 }
 
+/// Has the writer compare its files with those at the path, and move on to these.
+struct Look;
+
+impl Action for Look {
+    type Output = ();
+
+    fn apply(&self, _: &mut Durable<'_>) -> Result<(), WriteError> {
+        Ok(())
+    }
+
+    fn size(&self) -> usize {
+        0
+    }
+
+    fn synchronous(&self) -> Synchronous {
+        Synchronous::Normal
+    }
+}
+
 impl Store {
+    /// Opens the file at the path. Where that fails the file may have been moved
+    /// since the last event, so the writer looks first. Blocks the thread.
+    fn open_reader(&self, timeout: Duration) -> Result<Reader, Refusal> {
+        if let Ok(reader) = Reader::open(self.path()) {
+            return Ok(reader);
+        }
+        Handle::current().block_on(self.submit(Look, timeout))?;
+        Reader::open(self.path()).map_err(Refusal::Failed)
+    }
+
     /// Reads on a thread of the runtime's for blocking work.
     pub(crate) async fn read<T, E>(
         &self,
@@ -86,7 +116,7 @@ impl Store {
                 let readers = &store.shared().readers;
                 let reader = match readers.take()?.filter(|reader| !reader.is_displaced()) {
                     Some(reader) => reader,
-                    None => Reader::open(store.path()).map_err(Refusal::Failed)?,
+                    None => store.open_reader(timeout)?,
                 };
                 let result = read(&reader).map_err(|error| Refusal::Failed(error.to_string()))?;
                 readers.give_back(reader);

@@ -308,7 +308,11 @@ impl Writer {
             Err(hindrance) => return Err(hindrance.into()),
         }
         let path = self.shared.path.display();
-        tracing::warn!(%path, "the store's file was moved or removed, opening its path anew");
+        tracing::warn!(
+            %path,
+            "the store's file was moved, removed or replaced; the store goes on with the file at \
+             its path"
+        );
         self.abandon();
         Ok(())
     }

@@ -99,5 +99,38 @@ fn a_file_that_is_removed_under_load_loses_no_event_that_comes_later() {
     let rows = value::<i64>(&connect(&kept), COUNT) + value::<i64>(&connect(&path), COUNT);
     assert_eq!(rows as u64, traffic.recorded);
     let name = path.to_str().unwrap();
-    assert_eq!(logged(Level::WARN, &["moved or removed", name]), 1);
+    assert_eq!(
+        logged(Level::WARN, &["moved, removed or replaced", name]),
+        1
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn stream_is_read_at_the_path_right_after_a_move_and_nothing_keeps_the_old_file_open() {
+    use tower_mcp_store::event_store::{EventRecord, EventStore};
+
+    let (dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    let events = store.event_store();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let append = |id| {
+        let event = EventRecord::new(id, "data".to_owned());
+        runtime.block_on(events.append("session", event)).unwrap();
+    };
+    let replayed = || runtime.block_on(events.replay_after("session", 0)).unwrap();
+    append(1);
+    assert_eq!(replayed().len(), 1);
+    let old = dir.path().join("old.db");
+    fs::rename(&path, &old).unwrap();
+    assert_eq!(replayed().len(), 0);
+    append(2);
+    assert_eq!(replayed().len(), 1);
+    let open = fs::read_dir("/proc/self/fd").unwrap();
+    let open = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    assert!(!open.into_iter().any(|name| name.starts_with(&old)));
+    store.shutdown(LONG).unwrap();
 }

@@ -235,8 +235,10 @@ fn file_that_is_moved_during_maintenance_keeps_its_rows_and_the_work_ends_with_t
     assert!(removed > 0 && left > 0, "{removed} removed, {left} left");
 }
 
-/// At which step of its way to the new file a recorder is killed.
-fn steps(path: &Path) -> Vec<(&'static str, Box<dyn Fn() -> bool>)> {
+/// A step of a recorder on its way to the new file, and whether it is reached.
+type Step = (&'static str, Box<dyn Fn() -> bool>);
+
+fn steps(path: &Path) -> Vec<Step> {
     let side = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
     let length = |path: PathBuf| move || fs::metadata(&path).map_or(0, |file| file.len());
     let (wal, shm) = (side("-wal"), side("-shm"));
