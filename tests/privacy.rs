@@ -10,7 +10,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use http::{Request, Response};
 use proptest::prelude::*;
 use recording::{Recording, Script, answering, event_stream, exchange, json, post_with, response};
@@ -99,7 +99,12 @@ enum Place {
     Uri,
     RefUri,
     McpName {
-        encoded: bool,
+        form: Name,
+    },
+    /// The server names the URI in the text of its error.
+    Echo {
+        status: u16,
+        media: &'static str,
     },
     Authorization,
     ErrorData {
@@ -110,6 +115,15 @@ enum Place {
         media: &'static str,
         form: &'static str,
     },
+}
+
+/// How a header names a URI.
+#[derive(Debug, Clone, Copy)]
+enum Name {
+    Plain,
+    Encoded,
+    /// Not as the protocol has it, but so that some servers read it.
+    EncodedOtherwise(&'static str, &'static str),
 }
 
 /// A secret, and how it is sent.
@@ -147,7 +161,16 @@ fn place() -> impl Strategy<Value = Place> {
     prop_oneof![
         3 => Just(Place::Uri),
         3 => Just(Place::RefUri),
-        3 => any::<bool>().prop_map(|encoded| Place::McpName { encoded }),
+        3 => prop::sample::select(vec![
+            Name::Plain,
+            Name::Encoded,
+            Name::EncodedOtherwise("=?base64?", "=?="),
+            Name::EncodedOtherwise("=?BASE64?", "?="),
+            Name::EncodedOtherwise("=?base64?", "!?="),
+            Name::EncodedOtherwise(" =?base64?", ""),
+        ]).prop_map(|form| Place::McpName { form }),
+        2 => prop::sample::select(vec![(200, "application/json"), (404, "text/plain"), (404, "")])
+            .prop_map(|(status, media)| Place::Echo { status, media }),
         1 => Just(Place::Authorization),
         2 => (media.clone(), prop::sample::select(vec![200u16, 400, 500]))
             .prop_map(|(media, status)| Place::ErrorData { media, status }),
@@ -237,10 +260,14 @@ impl Plant {
                 let complete = call("completion/complete", &params);
                 exchange(layer, post_with(&[], complete), ok).await.unwrap();
             }
-            Place::McpName { encoded } => {
-                let name = match encoded {
-                    true => format!("=?base64?{}?=", STANDARD.encode(self.uri())),
-                    false => self.uri(),
+            Place::McpName { form } => {
+                let name = match form {
+                    Name::Plain => self.uri(),
+                    Name::Encoded => format!("=?base64?{}?=", STANDARD.encode(self.uri())),
+                    Name::EncodedOtherwise(before, after) => {
+                        let unpadded = STANDARD_NO_PAD.encode(self.uri());
+                        format!("{before}{unpadded}{after}")
+                    }
                 };
                 let headers = [("mcp-method", "resources/read"), ("mcp-name", &name)];
                 let service = service_fn(|_: Request<StoreBody<Script>>| async {
@@ -248,6 +275,18 @@ impl Plant {
                 });
                 let service = layer.layer(service);
                 drop(service.oneshot(post_with(&headers, ping)).await.unwrap());
+            }
+            Place::Echo { status: 200, .. } => {
+                let message = self.json(&format!("MCP error: {} not found", self.uri()));
+                let error = format!(
+                    r#"{{"jsonrpc":"2.0","id":1,"error":{{"code":-1,"message":{message}}}}}"#
+                );
+                self.answer(layer, ping, json(self.body(&error))).await;
+            }
+            Place::Echo { status, media } => {
+                let body = self.body(&format!("not found: {}", self.uri()));
+                self.answer(layer, ping, response(*status, media, body))
+                    .await;
             }
             Place::Authorization => {
                 let token = format!("Bearer {}", self.secret);
@@ -289,6 +328,7 @@ impl Plant {
             self.secret.clone(),
             self.json(&self.secret),
             STANDARD.encode(&self.secret),
+            STANDARD.encode(self.uri()),
         ]
     }
 }
@@ -309,9 +349,20 @@ proptest! {
         let rows = recording.rows();
         prop_assert_eq!(rows.len(), plants.len());
         for (row, plant) in rows.iter().zip(&plants) {
-            let is_uri = matches!(plant.place, Place::Uri | Place::RefUri | Place::McpName { .. });
+            let is_uri = matches!(
+                plant.place,
+                Place::Uri
+                    | Place::RefUri
+                    | Place::McpName { form: Name::Plain | Name::Encoded }
+            );
             let target = row.target.as_deref();
             prop_assert!(!is_uri || target.is_some_and(|target| target.ends_with("host/x")), "{:?}", target);
+            let is_echo = matches!(plant.place, Place::Echo { .. });
+            let text = row.error_msg.as_deref();
+            prop_assert!(
+                !is_echo || text.is_some_and(|text| text.contains("host/x")),
+                "{:?} {:?}", plant, row
+            );
             let is_error = matches!(plant.place, Place::ErrorData { status: 400.., .. });
             prop_assert!(!is_error || row.error_code.as_deref() == Some("-1"), "{:?} {:?}", plant, row);
         }

@@ -2,15 +2,13 @@
 
 use serde::de::IgnoredAny;
 
-use super::failure::ERROR_TEXT;
+use super::failure::{ERROR_BYTES, ERROR_TEXT};
 use super::headers::{Media, bounded};
-
-/// Bytes that hold [`ERROR_TEXT`] characters of any kind.
-const BYTES: usize = ERROR_TEXT * 4;
+use crate::wire::uri::Prose;
 
 /// The beginning of an error body that may be plain text.
 pub(super) struct ErrorBody {
-    beginning: Vec<u8>,
+    beginning: Prose,
     media: Media,
 }
 
@@ -18,25 +16,23 @@ impl ErrorBody {
     /// `None` for a body of this media type that is no text.
     pub(super) fn of(media: Media) -> Option<Self> {
         matches!(media, Media::Text | Media::Unnamed).then(|| Self {
-            beginning: Vec::new(),
+            beginning: Prose::new(ERROR_BYTES),
             media,
         })
     }
 
     /// Reads on. Returns whether more is wanted.
     pub(super) fn read(&mut self, data: &[u8]) -> bool {
-        let room = BYTES.saturating_sub(self.beginning.len());
-        let more = &data[..room.min(data.len())];
-        self.beginning.extend_from_slice(more);
-        self.beginning.len() < BYTES
+        self.beginning.read(data)
     }
 
-    /// The text, without data, which is not to be kept.
+    /// The text, without data, which is not to be kept, nor the userinfo of a URI.
+    /// `is_whole` tells whether the body came to its end.
     ///
     /// Servers and proxies send JSON under any media type, or none, and put it
     /// behind words of their own.
-    pub(super) fn text(&self) -> Option<Box<str>> {
-        let text = String::from_utf8_lossy(&self.beginning);
+    pub(super) fn text(&self, is_whole: bool) -> Option<Box<str>> {
+        let text = self.beginning.text(is_whole);
         let is_space = |c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}';
         let text = text.trim_matches(is_space);
         let is_json =
@@ -65,7 +61,7 @@ mod tests {
         for byte in body.chunks(1) {
             read.read(byte);
         }
-        read.text().map(Into::into)
+        read.text(true).map(Into::into)
     }
 
     #[test]
@@ -104,6 +100,18 @@ mod tests {
             let marked = [b"\xfe\xff", &body[..]].concat();
             assert_eq!(text(Media::Text, &marked), None);
         }
+    }
+
+    #[test]
+    fn a_userinfo_in_a_text_is_not_kept_whatever_is_cut() {
+        let long = format!("no https://me:{}@host here", "pw".repeat(2_000));
+        assert_eq!(
+            text(Media::Text, long.as_bytes()).as_deref(),
+            Some("no https://host here")
+        );
+        let mut broken_off = ErrorBody::of(Media::Text).unwrap();
+        assert!(broken_off.read(&long.as_bytes()[..3_000]));
+        assert_eq!(broken_off.text(false).as_deref(), Some("no https://"));
     }
 
     #[test]

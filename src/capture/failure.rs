@@ -7,9 +7,13 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::headers::bounded;
+use crate::wire::uri::Prose;
 
 /// Longest text of an error that is kept, in characters.
 pub(super) const ERROR_TEXT: usize = 512;
+
+/// Bytes that hold so many characters of any kind.
+pub(super) const ERROR_BYTES: usize = 4 * ERROR_TEXT;
 
 /// Errors of a chain of sources that are looked at.
 const SOURCES: usize = 64;
@@ -44,17 +48,18 @@ impl Failure {
             } else {
                 None
             };
-        let mut text = BoundedText::default();
+        let mut text = ErrorText(Prose::new(ERROR_BYTES));
         // A Display that fails or panics halfway has said what it could.
-        let _ = catch_unwind(AssertUnwindSafe(|| {
+        let written = catch_unwind(AssertUnwindSafe(|| {
             fmt::write(&mut text, format_args!("{error}"))
         }));
+        let is_whole = matches!(written, Ok(Ok(())));
         let timed_out = catch_unwind(AssertUnwindSafe(|| {
             let mut chain = std::iter::successors(chain, source).take(SOURCES);
             chain.any(is_time_out)
         }));
         Self {
-            text: text.into_text(),
+            text: text.text(is_whole),
             timed_out: timed_out.unwrap_or(false),
         }
     }
@@ -75,19 +80,19 @@ fn is_time_out(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// Collects the beginning of a text, however long the whole is.
-#[derive(Default)]
-struct BoundedText(String);
+struct ErrorText(Prose);
 
-impl BoundedText {
-    fn into_text(self) -> Option<Box<str>> {
-        (!self.0.is_empty()).then(|| self.0.into_boxed_str())
+impl ErrorText {
+    fn text(&self, is_whole: bool) -> Option<Box<str>> {
+        let text = self.0.text(is_whole);
+        let (text, _) = bounded(&text, ERROR_TEXT);
+        (!text.is_empty()).then(|| text.into())
     }
 }
 
-impl fmt::Write for BoundedText {
+impl fmt::Write for ErrorText {
     fn write_str(&mut self, part: &str) -> fmt::Result {
-        let room = ERROR_TEXT.saturating_sub(self.0.chars().count());
-        self.0.push_str(bounded(part, room).0);
+        self.0.read(part.as_bytes());
         Ok(())
     }
 }
@@ -130,6 +135,15 @@ mod tests {
         assert!(Failure::of(&elapsed).timed_out);
         let boxed: BoxError = Box::new(elapsed);
         assert!(Failure::of(&boxed).timed_out);
+    }
+
+    #[test]
+    fn the_userinfo_of_a_uri_is_not_kept() {
+        let error = format!("no answer (https://me:{}@host/x)", "pw".repeat(2_000));
+        assert_eq!(
+            Failure::of(&error).text.as_deref(),
+            Some("no answer (https://host/x)")
+        );
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, PAD};
 use http::StatusCode;
 use http::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 use uuid::Uuid;
@@ -260,6 +262,12 @@ pub(super) fn text(value: &HeaderValue) -> Cow<'_, str> {
     }
 }
 
+/// Base64 with or without padding: servers take both.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 /// The value of a mirror header (`Mcp-Name`), which is sent as
 /// `=?base64?...?=` where it does not fit into a header as it is.
 pub(super) fn decoded(value: &HeaderValue) -> Cow<'_, str> {
@@ -267,7 +275,7 @@ pub(super) fn decoded(value: &HeaderValue) -> Cow<'_, str> {
         .as_bytes()
         .strip_prefix(b"=?base64?")
         .and_then(|rest| rest.strip_suffix(b"?="));
-    match encoded.and_then(|encoded| STANDARD.decode(encoded).ok()) {
+    match encoded.and_then(|encoded| BASE64.decode(encoded).ok()) {
         Some(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
         None => text(value),
     }
@@ -336,6 +344,8 @@ mod tests {
     fn a_mirror_header_is_decoded_only_in_its_sentinel_form() {
         let value = |text: &'static str| HeaderValue::from_static(text);
         assert_eq!(decoded(&value("=?base64?bcOpdMOpbw==?=")), "météo");
+        assert_eq!(decoded(&value("=?base64?bcOp?=")), "mé");
+        assert_eq!(decoded(&value("=?base64?bQ?=")), "m");
         assert_eq!(decoded(&value("echo")), "echo");
         assert_eq!(decoded(&value("=?base64?!!?=")), "=?base64?!!?=");
         assert_eq!(decoded(&value("=?BASE64?bcOp?=")), "=?BASE64?bcOp?=");

@@ -9,6 +9,9 @@ use crate::wire::{Field, Message, method, uri};
 const METHOD_CHARS: usize = 128;
 const NAME_CHARS: usize = 2048;
 
+/// What a name that is encoded begins with.
+const ENCODED: &[u8] = b"=?base64?";
+
 /// `Mcp-Method` and `Mcp-Name`, without the userinfo of URIs, as bounded copies: all headers of a request lie
 /// in one buffer of the HTTP server, and a `HeaderValue` keeps it whole.
 #[derive(Default)]
@@ -38,8 +41,13 @@ impl Mirror {
         self.method.as_ref().map(Copied::text)
     }
 
+    /// The name, unless it is still encoded: that would show what it has to hide.
     pub(super) fn name(&self) -> Option<&str> {
-        self.name.as_ref().map(Copied::text)
+        let name = self.name.as_ref().map(Copied::text);
+        name.filter(|name| {
+            let mark = name.trim_start().as_bytes().get(..ENCODED.len());
+            !mark.is_some_and(|mark| mark.eq_ignore_ascii_case(ENCODED))
+        })
     }
 
     /// Whether a header says something else than the request that it came with.
@@ -130,6 +138,14 @@ mod tests {
             contradicts(&"n".repeat(3000), &kept),
             "longer than the body's"
         );
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_decoded_is_not_told() {
+        for name in ["=?base64?!?=", "=?BASE64?bcOp?=", " =?base64?bcOp"] {
+            assert_eq!(mirror(name).name(), None);
+            assert!(contradicts(name, "echo"));
+        }
     }
 
     #[test]

@@ -280,7 +280,11 @@ impl ResponseTap {
         if let Form::EventStream(stream) = &mut self.form {
             stream.read(None, &mut self.scanner, &mut self.document, &watched);
         }
-        if let Some(text) = self.error.as_ref().and_then(ErrorBody::text) {
+        if let Some(text) = self
+            .error
+            .as_ref()
+            .and_then(|error| error.text(ending == Ending::Complete))
+        {
             exchange.error_text(text);
         }
         exchange.end(recorder, ending);

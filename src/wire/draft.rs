@@ -25,8 +25,8 @@ pub(super) struct Draft {
 enum Kept {
     /// The bytes up to the limit.
     First { was_cut: bool },
-    /// The same without the userinfo of a URI.
-    Aim(Userinfo),
+    /// The same without the userinfo of URIs.
+    Stripped(Userinfo),
     /// All of it, in a digest once the limit is reached.
     Digest(Option<Box<Sha256>>),
 }
@@ -55,7 +55,15 @@ impl Draft {
     /// The same of a text that may be a URI, without its userinfo.
     pub(super) fn aim(buf: &[u8], chars: u16) -> Self {
         Self {
-            kept: Kept::Aim(Userinfo::default()),
+            kept: Kept::Stripped(Userinfo::default()),
+            ..Self::text(buf, chars)
+        }
+    }
+
+    /// The same of a text that may hold URIs, without their userinfo.
+    pub(super) fn prose(buf: &[u8], chars: u16) -> Self {
+        Self {
+            kept: Kept::Stripped(Userinfo::in_prose()),
             ..Self::text(buf, chars)
         }
     }
@@ -79,7 +87,7 @@ impl Draft {
     }
 
     pub(super) fn push(&mut self, buf: &mut Vec<u8>, mut bytes: &[u8]) {
-        if let Kept::Aim(userinfo) = &mut self.kept {
+        if let Kept::Stripped(userinfo) = &mut self.kept {
             return userinfo.feed(bytes, buf, self.start, self.limit);
         }
         loop {
@@ -113,14 +121,14 @@ impl Draft {
     pub(super) fn overflows(&self) -> bool {
         match &self.kept {
             Kept::First { was_cut } => *was_cut,
-            Kept::Aim(userinfo) => userinfo.exceeds(self.limit),
+            Kept::Stripped(userinfo) => userinfo.exceeds(self.limit),
             Kept::Digest(digest) => digest.is_some(),
         }
     }
 
     /// Whether it had a userinfo, which is not kept.
     pub(super) fn had_userinfo(&self) -> bool {
-        matches!(&self.kept, Kept::Aim(userinfo) if userinfo.found())
+        matches!(&self.kept, Kept::Stripped(userinfo) if userinfo.found())
     }
 
     /// Makes the text valid and at most `chars` characters long. Returns whether it was longer.
@@ -144,7 +152,7 @@ impl Draft {
         make_valid(buf, self.start);
         let digest = match self.kept {
             Kept::Digest(digest) => digest,
-            Kept::First { .. } | Kept::Aim(_) => None,
+            Kept::First { .. } | Kept::Stripped(_) => None,
         };
         token::store(buf, self.start, digest)
     }

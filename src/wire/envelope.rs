@@ -132,7 +132,10 @@ impl Message {
     pub(crate) fn text(&self, field: Field) -> Option<&str> {
         let slot = self.slots.0[field as usize];
         match (field.node().want, slot.shape) {
-            (Want::Text(_) | Want::Aim(_) | Want::TextOrNumber(_), Shape::String)
+            (
+                Want::Text(_) | Want::Aim(_) | Want::Prose(_) | Want::TextOrNumber(_),
+                Shape::String,
+            )
             | (Want::TextOrNumber(_), Shape::Number) => str::from_utf8(self.kept(slot)).ok(),
             _ => None,
         }

@@ -316,6 +316,7 @@ impl Scanner {
                 Some(Draft::text(&self.message.text, chars))
             }
             Some(Want::Aim(chars)) => Some(Draft::aim(&self.message.text, chars)),
+            Some(Want::Prose(chars)) => Some(Draft::prose(&self.message.text, chars)),
             Some(Want::Token) => Some(Draft::token(&self.message.text)),
             Some(Want::Object | Want::Shape) | None => None,
         };
@@ -414,8 +415,10 @@ impl Scanner {
         let most = match (member.node().want, shape) {
             (Want::Text(chars), Shape::String)
             | (Want::TextOrNumber(chars), Shape::String | Shape::Number) => usize::from(chars),
-            (Want::Aim(_), Shape::String) if value.contains(&b'@') => return false,
-            (Want::Aim(chars), Shape::String) => usize::from(chars),
+            (Want::Aim(_) | Want::Prose(_), Shape::String) if value.contains(&b'@') => {
+                return false;
+            }
+            (Want::Aim(chars) | Want::Prose(chars), Shape::String) => usize::from(chars),
             (Want::Token, Shape::String) => token::INLINE,
             (Want::Token, Shape::Number) if token::is_normal(value) => token::INLINE,
             (Want::Token, Shape::Number) => return false,
@@ -440,7 +443,7 @@ impl Scanner {
         let (start, stripped) = (draft.start(), draft.had_userinfo());
         let text = &mut self.message.text;
         let cut = match (member.node().want, shape) {
-            (Want::Text(chars) | Want::Aim(chars), Shape::String)
+            (Want::Text(chars) | Want::Aim(chars) | Want::Prose(chars), Shape::String)
             | (Want::TextOrNumber(chars), Shape::String | Shape::Number) => {
                 draft.finish_text(text, chars)
             }

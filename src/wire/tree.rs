@@ -68,6 +68,8 @@ pub(super) enum Want {
     Text(u16),
     /// The same of a text that may be a URI, without its userinfo.
     Aim(u16),
+    /// The same of a text that may hold URIs.
+    Prose(u16),
     /// A string, up to so many characters, and a number as it was written.
     TextOrNumber(u16),
     /// A string or number to be compared, in full.
@@ -122,7 +124,7 @@ static TREE: [Node; COUNT] = link([
         Want::Text(256),
     ),
     node(2, "requestId", Field::RequestId, Want::Token),
-    node(2, "reason", Field::Reason, Want::Text(256)),
+    node(2, "reason", Field::Reason, Want::Prose(256)),
     node(2, "ref", Field::Ref, Want::Object),
     node(3, "name", Field::RefName, Want::Aim(256)),
     node(3, "uri", Field::RefUri, Want::Aim(2048)),
@@ -170,7 +172,7 @@ static TREE: [Node; COUNT] = link([
     node(4, "version", Field::MetaServerVersion, Want::Text(256)),
     node(1, "error", Field::Error, Want::Object),
     node(2, "code", Field::ErrorCode, Want::TextOrNumber(256)),
-    node(2, "message", Field::ErrorMessage, Want::Text(512)),
+    node(2, "message", Field::ErrorMessage, Want::Prose(512)),
 ]);
 
 /// Length of the longest key, in bytes: a longer one is not watched.
@@ -192,7 +194,10 @@ pub(super) const MOST_KEPT: usize = {
     let mut i = 0;
     while i < COUNT {
         most += match TREE[i].want {
-            Want::Text(chars) | Want::Aim(chars) | Want::TextOrNumber(chars) => 4 * chars as usize,
+            Want::Text(chars)
+            | Want::Aim(chars)
+            | Want::Prose(chars)
+            | Want::TextOrNumber(chars) => 4 * chars as usize,
             Want::Token => token::INLINE,
             Want::Object | Want::Shape => 0,
         };

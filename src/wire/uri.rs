@@ -34,6 +34,8 @@ pub(super) struct Userinfo {
     authority: Authority,
     /// A userinfo was taken out.
     found: bool,
+    /// The text is words, each of which may be a URI.
+    is_prose: bool,
 }
 
 /// Where in a URI the next byte is.
@@ -109,11 +111,19 @@ enum Brackets {
 }
 
 impl Userinfo {
+    /// For a text that is no URI but may hold some.
+    pub(super) fn in_prose() -> Self {
+        Self {
+            is_prose: true,
+            ..Self::default()
+        }
+    }
+
     /// Reads on, and keeps what is no userinfo: at most `limit` bytes from `start`
     /// on in the buffer.
     pub(super) fn feed(&mut self, mut text: &[u8], buf: &mut Vec<u8>, start: usize, limit: usize) {
         // What follows is not kept, and no more of what is kept is a userinfo.
-        if self.exceeds(limit) && self.place == Place::Path(At::Plain) {
+        if self.exceeds(limit) && self.open_authority().is_none_or(|start| start > limit) {
             return;
         }
         while let Some(&first) = text.first() {
@@ -124,6 +134,12 @@ impl Userinfo {
             let (piece, rest) = text.split_at(run.max(1));
             let userinfo = match run {
                 0 => self.delimiter(first),
+                _ if self.is_prose => {
+                    for word in piece.split_inclusive(u8::is_ascii_whitespace) {
+                        self.word(word);
+                    }
+                    None
+                }
                 _ => {
                     self.run(piece);
                     None
@@ -152,6 +168,38 @@ impl Userinfo {
     /// Whether a userinfo was taken out.
     pub(super) fn found(&self) -> bool {
         self.found
+    }
+
+    /// Where an authority began whose userinfo may not have ended yet.
+    fn open_authority(&self) -> Option<usize> {
+        let is_open = match self.place {
+            Place::Start | Place::Scheme | Place::Path(At::Plain) => false,
+            Place::Slashes(_) | Place::Authority | Place::Path(_) => true,
+        };
+        is_open.then_some(self.authority.start)
+    }
+
+    /// A word without a delimiter, and the white space that ends it. That may be
+    /// within a password only where the authority is broken by then.
+    fn word(&mut self, word: &[u8]) {
+        let is_space = u8::is_ascii_whitespace;
+        let (word, space) = match word.split_last() {
+            Some((last, before)) if is_space(last) => (before, Some(last)),
+            _ => (word, None),
+        };
+        if !word.is_empty() {
+            self.run(word);
+        }
+        let is_broken = match self.place {
+            Place::Authority => self.authority.is_certain && self.authority.host.is_broken,
+            Place::Path(at) => at == At::Ends,
+            _ => false,
+        };
+        if space.is_some() && !is_broken {
+            self.place = Place::Start;
+            self.scheme = Scheme::default();
+            self.before = Before::Other;
+        }
     }
 
     /// Bytes without a delimiter.
@@ -266,7 +314,7 @@ impl Userinfo {
 
 impl Scheme {
     fn run(&mut self, run: &[u8]) {
-        for byte in run.iter().filter(|byte| **byte > b' ') {
+        for byte in run.iter().filter(|byte| byte.is_ascii_alphanumeric()) {
             if let Some(place) = self.name.get_mut(usize::from(self.len)) {
                 *place = byte.to_ascii_lowercase();
             }
@@ -320,6 +368,45 @@ pub(crate) fn without_userinfo(text: &str) -> Cow<'_, str> {
     Userinfo::default().feed(text.as_bytes(), &mut kept, 0, text.len());
     // Only ASCII characters are cut beside.
     String::from_utf8(kept).unwrap_or_default().into()
+}
+
+/// The beginning of a text that may hold URIs, without the userinfo of these.
+pub(crate) struct Prose {
+    userinfo: Userinfo,
+    kept: Vec<u8>,
+    /// Bytes that are kept at most.
+    limit: usize,
+}
+
+impl Prose {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            userinfo: Userinfo::in_prose(),
+            kept: Vec::new(),
+            limit,
+        }
+    }
+
+    /// Reads on. Returns whether more is wanted: a userinfo has to be read to its
+    /// end, however long it is.
+    pub(crate) fn read(&mut self, text: &[u8]) -> bool {
+        self.userinfo.feed(text, &mut self.kept, 0, self.limit);
+        let is_full = self.userinfo.exceeds(self.limit);
+        !is_full || self.open_authority().is_some()
+    }
+
+    /// What is kept. If the text broke off, it may be within a userinfo, which is
+    /// left out then.
+    pub(crate) fn text(&self, is_whole: bool) -> Cow<'_, str> {
+        let end = self.open_authority().filter(|_| !is_whole);
+        let kept = &self.kept[..end.unwrap_or(self.kept.len())];
+        String::from_utf8_lossy(kept)
+    }
+
+    fn open_authority(&self) -> Option<usize> {
+        let start = self.userinfo.open_authority();
+        start.filter(|start| *start < self.kept.len())
+    }
 }
 
 /// A URI without its query.

@@ -75,6 +75,75 @@ fn what_is_no_userinfo_stays() {
     assert_eq!(strip(scope), "https://host/@scope/pkg");
 }
 
+fn strip_prose(text: &str) -> String {
+    let mut prose = Prose::new(text.len());
+    prose.read(text.as_bytes());
+    prose.text(true).into_owned()
+}
+
+#[test]
+fn a_userinfo_in_words_is_taken_out() {
+    for (text, kept) in [
+        (
+            "Resource https://me:pw@host/x not found",
+            "Resource https://host/x not found",
+        ),
+        (
+            "MCP error -32602: Resource x://me:pw@h not found",
+            "MCP error -32602: Resource x://h not found",
+        ),
+        ("unknown: 'https:token@host'", "unknown: 'https:host'"),
+        ("unknown: \"postgres:me:pw@db\"", "unknown: \"postgres:db\""),
+        ("(url: https://me:my pw@host)", "(url: https://host)"),
+        (
+            "a https://me:pa/ss@b c https://me:pw@d",
+            "a https://b c https://d",
+        ),
+        (
+            "{\"url\":\"https://me:pw@host\"}",
+            "{\"url\":\"https://host\"}",
+        ),
+    ] {
+        assert_eq!(strip_prose(text), kept);
+    }
+    for text in [
+        "invalid: address: me@host.com",
+        "https://host: connection refused (me@host)",
+        "https://host/x or me@host",
+        "no // comment: a@b",
+        "time: 12:30 by: me@host",
+        "http: no answer: me@host",
+    ] {
+        assert_eq!(strip_prose(text), text);
+    }
+}
+
+#[test]
+fn a_userinfo_that_breaks_off_is_left_out() {
+    for (text, kept) in [
+        ("no https://me:pw", "no https://"),
+        ("no https://me:pa/ss", "no https://"),
+        ("no https://host/x", "no https://host/x"),
+        ("no answer", "no answer"),
+    ] {
+        let mut prose = Prose::new(100);
+        assert!(prose.read(text.as_bytes()));
+        assert_eq!(prose.text(false), kept);
+    }
+}
+
+#[test]
+fn a_userinfo_is_read_to_its_end_however_long_it_is() {
+    let mut prose = Prose::new(20);
+    assert!(prose.read(b"https://me:"));
+    for _ in 0..100 {
+        assert!(prose.read(b"password"));
+    }
+    assert!(prose.read(b"@host "));
+    assert!(!prose.read(b"and more words"));
+    assert_eq!(prose.text(true), "https://host and mor");
+}
+
 #[test]
 fn a_query_is_taken_out() {
     for (uri, kept) in [
@@ -148,6 +217,12 @@ proptest! {
         let leak = windows(&kept).find(|window| secrets.contains(window));
         prop_assert!(leak.is_none(), "{uri} {kept}");
         prop_assert!(kept.ends_with(after), "{uri} {kept}");
+
+        // A server names the URI in the text of its error.
+        let quoted = strip_prose(&format!("Error: resource {uri} not found"));
+        let is_plain = !secret.contains(|c: char| c.is_ascii_whitespace());
+        let leak = windows(&quoted).find(|window| secrets.contains(window));
+        prop_assert!(leak.is_none() || !is_plain, "{uri} {quoted}");
     }
 
     #[test]
@@ -155,14 +230,17 @@ proptest! {
         text in "[a:/@?#.\\\\\\[\\]1 é\t]{0,60}",
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
         limit in 0..80usize,
+        is_prose in any::<bool>(),
     ) {
+        let strip = if is_prose { strip_prose } else { strip };
         let whole = strip(&text);
         prop_assert_eq!(strip(&whole), &whole[..], "{}", text);
 
         let mut places: Vec<_> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
         places.push(text.len());
         places.sort_unstable();
-        let (mut userinfo, mut kept, mut start) = (Userinfo::default(), b"before".to_vec(), 0);
+        let (mut kept, mut start) = (b"before".to_vec(), 0);
+        let mut userinfo = Userinfo { is_prose, ..Userinfo::default() };
         for place in places {
             userinfo.feed(&text.as_bytes()[start..place], &mut kept, 6, limit);
             start = place;

@@ -157,6 +157,7 @@ fn expected(message: &Value, span: std::ops::Range<u64>) -> Facts {
                     Field::Name | Field::Uri | Field::RefName | Field::RefUri => {
                         uri::without_userinfo(text)
                     }
+                    Field::Reason | Field::ErrorMessage => stripped_prose(text).into(),
                     _ => text.into(),
                 };
                 Some((
@@ -174,6 +175,12 @@ fn expected(message: &Value, span: std::ops::Range<u64>) -> Facts {
         has_task: at(&["result", "task"]).is_some_and(Value::is_object),
         span,
     }
+}
+
+fn stripped_prose(text: &str) -> String {
+    let mut prose = uri::Prose::new(text.len());
+    prose.read(text.as_bytes());
+    prose.text(true).into_owned()
 }
 
 /// A token by way of the number's value rather than its text. Exact for the
@@ -315,7 +322,7 @@ fn message() -> impl Strategy<Value = String> {
         3 => (params, object(value())).prop_map(|(key, value)| format!("{key}:{value}")),
         1 => (key(), value()).prop_map(|(key, value)| format!("{key}:{value}")),
         1 => with_userinfo().prop_map(|uri| {
-            format!(r#""params":{{"name":{uri},"uri":{uri},"taskId":{uri},"ref":{{"uri":{uri}}}}}"#)
+            format!(r#""params":{{"name":{uri},"uri":{uri},"taskId":{uri},"reason":{uri},"ref":{{"uri":{uri}}}}}"#)
         }),
     ];
     (prop::collection::vec(member, 0..10), space(), space())
