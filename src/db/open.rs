@@ -179,9 +179,6 @@ impl Db {
     /// Begins a transaction, holding the write lock.
     pub(crate) fn group<'e>(&mut self) -> Result<Group<'_, 'e>, WriteError> {
         self.synchronize(Synchronous::Normal)?;
-        if let Some(run) = &mut self.run {
-            run.tend(&self.conn);
-        }
         let run = self.run.as_ref().and_then(Run::name);
         let tx = self.begin(WRITE_PATIENCE)?;
         Group::begin(tx, &self.conn, &self.session_ids, run).map_err(WriteError::Store)
@@ -216,6 +213,13 @@ impl Db {
     pub(crate) fn keep_wal_short(&self) {
         if let Some(checkpoints) = &self.checkpoints {
             checkpoints.borrow_mut().go_on(&self.conn);
+        }
+    }
+
+    /// Keeps the table `writers` right, when nobody waits for the writer.
+    pub(crate) fn tend_run(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.tend(&self.conn);
         }
     }
 

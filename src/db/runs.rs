@@ -77,18 +77,23 @@ impl Run {
     /// is not entered, because others would take it for killed;
     /// [`tend`](Self::tend) then tries again.
     pub(super) fn enter(&mut self, conn: &Connection, patience: Duration) -> Result<()> {
-        self.due = Instant::now() + RETRY;
+        self.acquire(patience);
+        let is_written = self.write(conn)?;
+        self.is_entered |= is_written && self.lock.is_some();
+        self.rest();
+        Ok(())
+    }
+
+    fn rest(&mut self) {
+        self.due = Instant::now() + if self.is_entered { LOOK } else { RETRY };
+    }
+
+    fn acquire(&mut self, patience: Duration) {
         if self.lock.is_none() {
             self.lock = WriterLock::acquire(self.files.real(), self.id, patience)
                 .inspect_err(|error| tracing::debug!(%error, "the run is not entered yet"))
                 .ok();
         }
-        let is_written = self.write(conn)?;
-        self.is_entered |= is_written && self.lock.is_some();
-        if self.is_entered {
-            self.due = Instant::now() + LOOK;
-        }
-        Ok(())
     }
 
     /// Enters this run, if its lock is held, and the ends of killed ones. Returns
@@ -129,9 +134,12 @@ impl Run {
         if Instant::now() < self.due {
             return;
         }
-        self.due = Instant::now() + LOOK;
-        let is_due = !self.is_entered || self.killed(conn).is_ok_and(|ids| !ids.is_empty());
-        if is_due && let Err(error) = self.enter(conn, Duration::ZERO) {
+        self.due = Instant::now() + RETRY;
+        self.acquire(Duration::ZERO);
+        let is_missing = self.lock.is_some() && !self.is_entered;
+        if !is_missing && self.killed(conn).is_ok_and(|ids| ids.is_empty()) {
+            self.rest();
+        } else if let Err(error) = self.enter(conn, Duration::ZERO) {
             tracing::debug!(%error, "the runs of killed writers are not ended yet");
         }
     }

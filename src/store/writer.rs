@@ -264,9 +264,10 @@ impl Writer {
     }
 
     /// Between two transactions.
-    fn keep_wal_short(&self) {
-        if let Some(db) = &self.db {
+    fn keep_wal_short(&mut self) {
+        if let Some(db) = &mut self.db {
             db.keep_wal_short();
+            db.tend_run();
         }
     }
 
