@@ -56,11 +56,6 @@ impl ResponseHead {
     pub(super) fn is_error(&self) -> bool {
         self.status.is_client_error() || self.status.is_server_error()
     }
-
-    /// Whether the server says that it did not take the request.
-    pub(super) fn refuses(&self) -> bool {
-        self.is_error() || self.status.is_redirection() || self.refusal.is_some()
-    }
 }
 
 /// The outcome of a request without a response, but for its latency.

@@ -189,7 +189,9 @@ impl Exchange {
     fn may_hold_requests(&self, ending: &Ending, state: &State) -> bool {
         let may = match (ending, &state.response) {
             // The server read it and found no JSON either.
-            (_, Some(response)) if response.refuses() => state.unread != Unread::Unclosed,
+            (_, Some(response)) if response.is_error() || response.status.is_redirection() => {
+                state.unread != Unread::Unclosed
+            }
             (_, Some(_)) => state.unread != Unread::Broken,
             (Ending::ServiceFailed(_) | Ending::Panicked, None) => state.unread != Unread::Unclosed,
             // The caller left, or was made to, while it was still sending.
