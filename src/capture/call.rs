@@ -78,6 +78,12 @@ pub(super) enum BytesOut {
 }
 
 impl Outcome {
+    /// The bytes that it holds elsewhere.
+    pub(super) fn heap(&self) -> usize {
+        let texts = [&self.error_code, &self.error_msg].into_iter().flatten();
+        texts.map(|text| text.len()).sum()
+    }
+
     pub(super) fn new(status: RequestStatus, end_reason: Option<EndReason>) -> Self {
         Self {
             status,
@@ -205,14 +211,9 @@ impl Call {
 
     /// The bytes that it holds elsewhere; its session is not its own.
     pub(super) fn heap(&self) -> usize {
-        let outcome = self.outcome.as_ref();
-        let texts = [
-            self.tool.as_ref(),
-            self.target.as_ref(),
-            self.cancelled.as_ref(),
-            outcome.and_then(|outcome| outcome.error_code.as_ref()),
-            outcome.and_then(|outcome| outcome.error_msg.as_ref()),
-        ];
+        let outcome = self.outcome.as_ref().map_or(0, Outcome::heap);
+        let copy = self.copy.as_ref().map_or(0, |copy| copy.size());
+        let texts = [&self.tool, &self.target, &self.cancelled];
         let texts = texts.into_iter().flatten().map(|text| text.len());
         let names = [Some(&self.method), self.protocol_version.as_ref()];
         let names = names.into_iter().map(owned_bytes);
@@ -221,7 +222,7 @@ impl Call {
             .listing
             .as_ref()
             .map_or(0, |_| size_of::<ListingCall>());
-        texts.chain(names).sum::<usize>() + client + listing
+        texts.chain(names).sum::<usize>() + outcome + copy + client + listing
     }
 
     /// Whether it is one that an answer on another stream may be for.
@@ -262,14 +263,10 @@ pub(super) struct AnswerCopy {
 }
 
 impl AnswerCopy {
-    /// About the bytes of memory that it holds.
+    /// The bytes of memory that it takes.
     pub(super) fn size(&self) -> usize {
-        let text = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
-        let server = self.server.as_ref().map_or(0, |server| {
-            size_of::<ServerInfo>() + text(&server.name) + text(&server.version)
-        });
-        let outcome = text(&self.outcome.error_code) + text(&self.outcome.error_msg);
-        size_of::<Self>() + server + outcome
+        let server = self.server.as_ref().map_or(0, |server| server.size());
+        size_of::<Self>() + self.outcome.heap() + server
     }
 }
 
@@ -313,6 +310,13 @@ pub(super) struct ServerInfo {
 }
 
 impl ServerInfo {
+    /// The bytes of memory that it takes.
+    fn size(&self) -> usize {
+        let texts = [&self.name, &self.version].into_iter().flatten();
+        let texts = texts.map(|text| text.len()).sum::<usize>();
+        size_of::<Self>() + texts + owned_bytes(self.protocol_version.as_ref())
+    }
+
     fn of(message: &Message) -> Self {
         let revision = Field::ResultProtocolVersion;
         let mut cut = usize::from(message.was_cut(revision));
@@ -328,6 +332,12 @@ impl ServerInfo {
 }
 
 impl Answer {
+    /// The bytes of memory that it takes, but for where a listing lies.
+    pub(super) fn size(&self) -> usize {
+        let server = self.server.as_ref().map_or(0, |server| server.size());
+        size_of::<Self>() + self.outcome.heap() + server
+    }
+
     /// `None` for whatever is no response: a notification, a request of the server's.
     ///
     /// What it says of the server is read only where that is wanted, and a

@@ -19,6 +19,7 @@ mod failure;
 mod future;
 mod head;
 mod headers;
+mod held;
 mod layer;
 mod listing;
 mod mirror;

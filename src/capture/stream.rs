@@ -11,9 +11,9 @@ use super::call::Answer;
 use super::content::Content;
 use super::head::{self, NamedSession};
 use super::headers::{Headers, Media};
+use super::held::HeldAnswers;
 use super::listing::{Document, Stale};
 use super::recorder::Recorder;
-use super::tap::ANSWERS;
 use crate::wire::{EventKind, Scanner, SseDecoder, SseItem};
 
 /// Longest URI of an `endpoint` event that is looked at, in bytes: of a part of an
@@ -94,7 +94,7 @@ pub(super) struct StreamTap {
 /// What the current event held so far; its type may come last.
 #[derive(Default)]
 struct EventUnderWay {
-    answers: Vec<Answer>,
+    answers: HeldAnswers,
     /// What it says has changed.
     stale: Stale,
     /// Its data, where it may be a listing.
@@ -150,7 +150,7 @@ impl StreamTap {
                 let document = event.document.as_ref();
                 scanner.feed(data, &mut |message| {
                     event.stale.notice(message);
-                    if event.answers.len() < ANSWERS
+                    if event.answers.has_room()
                         && let Some(answer) = Answer::of(message, true)
                     {
                         event.answers.push(answer.with_listing(message, document));
@@ -158,9 +158,10 @@ impl StreamTap {
                 });
             }
             SseItem::End(end) => {
+                let answers = event.answers.take();
                 match (&session, end.kind) {
                     (Some(session), EventKind::Message) => {
-                        for answer in &event.answers {
+                        for answer in &answers {
                             recorder.answered_elsewhere(
                                 &session.id,
                                 answer,
@@ -182,7 +183,6 @@ impl StreamTap {
                 if end.kind == EventKind::Message {
                     recorder.stale(stale);
                 }
-                event.answers.clear();
                 event.endpoint.clear();
                 event.document = None;
                 scanner.reset();

@@ -16,6 +16,7 @@ use super::content::{Content, Undecodable};
 use super::error_body::ErrorBody;
 use super::exchange::{Calls, Ending, Measure, Unread, Watched};
 use super::headers::{Headers, Media};
+use super::held::HeldAnswers;
 use super::listing::{Document, Stale};
 use crate::wire::{EventKind, Kind, Memory, ScanState, Scanner, SseDecoder, SseItem};
 
@@ -26,9 +27,6 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// Notifications of one body that are looked at: each may be a cancellation,
 /// which has to be found.
 const NOTIFICATIONS: usize = 32;
-
-/// Answers that one event may hold; more are not looked at.
-pub(super) const ANSWERS: usize = 4096;
 
 /// Reads the JSON-RPC requests out of a request body.
 pub(super) struct RequestTap {
@@ -161,8 +159,7 @@ enum Form {
 #[derive(Default)]
 struct EventStream {
     decoder: SseDecoder,
-    /// Answers of the event under way: its type may come after its data.
-    held: Vec<Answer>,
+    held: HeldAnswers,
     /// What it says has changed, likewise.
     stale: Stale,
     /// Where the event of the last answer ended.
@@ -328,7 +325,7 @@ impl EventStream {
                 scanner.feed(data, &mut |message| {
                     stale.notice(message);
                     if let Some(answer) = Answer::of(message, exchange.begins_session())
-                        && held.len() < ANSWERS
+                        && held.has_room()
                         && exchange.awaits(&answer)
                     {
                         held.push(answer.with_listing(message, document.as_ref()));
@@ -339,8 +336,10 @@ impl EventStream {
                 if event.id.is_some() && !std::mem::replace(resumable, true) {
                     exchange.resumable();
                 }
-                let several = held.len() > 1;
-                for answer in held.drain(..).filter(|_| event.kind == EventKind::Message) {
+                let answers = held.take();
+                let several = answers.len() > 1;
+                let count = event.kind == EventKind::Message;
+                for answer in answers.into_iter().filter(|_| count) {
                     let measure = Measure::Event {
                         len: event.end - *answered_to,
                         several,
