@@ -335,6 +335,11 @@ async fn a_session_that_negotiated_the_stateless_revision_keeps_its_requests() {
         assert_eq!(row.session_id.as_deref(), Some("s-1"), "{row:?}");
         assert_eq!(row.protocol_version.as_deref(), Some("2026-07-28"));
     }
+    // There it may say that the method is unknown.
+    exchange(&layer, post_with(&[session], LIST), response(404, "", ""))
+        .await
+        .unwrap();
+    assert!(!recording.sessions()[0].ended);
     let mut delete = verb("DELETE", "s-1");
     let headers = delete.headers_mut();
     headers.insert(version.0, version.1.parse().unwrap());
@@ -343,7 +348,7 @@ async fn a_session_that_negotiated_the_stateless_revision_keeps_its_requests() {
         .unwrap();
     let sessions = recording.sessions();
     assert_eq!(sessions.len(), 1);
-    assert_eq!((sessions[0].total_calls, sessions[0].ended), (4, true));
+    assert_eq!((sessions[0].total_calls, sessions[0].ended), (5, true));
 }
 
 #[tokio::test]

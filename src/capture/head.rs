@@ -63,7 +63,7 @@ impl Era {
         }
     }
 
-    /// Whether a request is of such a revision. The header says nothing of an
+    /// Returns whether a request is of such a revision. The header says nothing of an
     /// `initialize`.
     pub(super) fn is_modern(self, body_says_so: bool, initialize: bool) -> bool {
         match self {
@@ -123,7 +123,7 @@ impl RequestHead {
     }
 }
 
-/// The session of `Mcp-Session-Id`. An empty header names none.
+/// Returns the session of `Mcp-Session-Id`. An empty header names none.
 pub(super) fn session_in_header(recorder: &Recorder, headers: &Headers<'_>) -> Option<Known> {
     let value = headers.session_id?;
     let value = (!value.as_bytes().trim_ascii().is_empty()).then_some(value)?;
@@ -134,17 +134,20 @@ pub(super) fn session_in_header(recorder: &Recorder, headers: &Headers<'_>) -> O
 /// The session that a GET stream announced for this URI (2024-11-05).
 fn session_in_query(recorder: &Recorder, uri: &Uri) -> Option<Known> {
     let id = session_of_endpoint(uri.query()?)?;
-    recorder.sessions.announced(&kept(recorder, id))
+    let kept = bounded_id(id);
+    let known = recorder.sessions.announced(&kept)?;
+    recorder.count_truncated(matches!(kept, Cow::Owned(_)).into());
+    Some(known)
 }
 
-/// A session id as it is kept.
+/// Returns a session id as it is kept.
 pub(super) fn kept<'a>(recorder: &Recorder, id: &'a str) -> Cow<'a, str> {
     let kept = bounded_id(id);
     recorder.count_truncated(matches!(kept, Cow::Owned(_)).into());
     kept
 }
 
-/// The revision of `MCP-Protocol-Version`.
+/// Returns the revision of `MCP-Protocol-Version`.
 fn version_in_header(recorder: &Recorder, headers: &Headers<'_>) -> Option<Cow<'static, str>> {
     let text = headers::text(headers.protocol_version?);
     let (version, cut) = headers::bounded(&text, NAME_CHARS);
@@ -152,7 +155,7 @@ fn version_in_header(recorder: &Recorder, headers: &Headers<'_>) -> Option<Cow<'
     Some(session::protocol_version(version))
 }
 
-/// Whether the head of what is no POST speaks of a revision without sessions.
+/// Returns whether the head of what is no POST speaks of a revision without sessions.
 pub(super) fn is_modern(headers: &Headers<'_>, session: Option<&Known>) -> bool {
     let version = headers.protocol_version.map(headers::text);
     Era::of(version.as_deref(), session) == Era::Modern

@@ -144,7 +144,7 @@ impl Recorder {
         }
     }
 
-    /// A request of the session was answered on its own stream, in this event.
+    /// Notes that a request of the session was answered on its own stream, in this event.
     pub(super) fn answered_in(&self, session: &str, request: Token, event: EventId) {
         let passed = self.sessions.hash((session, request, event));
         self.replays.note(passed);
@@ -189,8 +189,8 @@ impl Recorder {
         });
     }
 
-    /// What is known of the session with this id, which a header names. It may have
-    /// begun before this process.
+    /// Returns what is known of the session with this id, which a header names. It may
+    /// have begun before this process.
     pub(super) fn named_session(&self, id: &str) -> Known {
         if let Some(known) = self.sessions.named(id) {
             return known;

@@ -29,7 +29,7 @@ impl Replays {
         }
     }
 
-    /// Whether an answer has settled a call.
+    /// Returns whether an answer has settled a call.
     pub(super) fn contain(&self, answer: u64) -> bool {
         let place = self.seen.get().and_then(|seen| seen.get(place(answer)));
         place.is_some_and(|place| place.load(Relaxed) == answer)

@@ -83,9 +83,7 @@ impl ClientInfo {
             cut,
         }
     }
-}
 
-impl ClientInfo {
     /// The bytes of memory that it takes.
     pub(super) fn bytes(&self) -> usize {
         let texts = [&self.name, &self.version].into_iter().flatten();
@@ -217,12 +215,12 @@ impl Sessions {
         self.fast_hasher.hash_one(uri.path())
     }
 
-    /// What is known of the session with this id, which a header names.
+    /// Returns what is known of the session with this id, which a header names.
     pub(super) fn named(&self, id: &str) -> Option<Known> {
         self.lock().get(id).map(|named| named.known())
     }
 
-    /// A session was found in the file, where it is open.
+    /// Remembers a session that is open in the file.
     pub(super) fn found(&self, id: &str, protocol_version: Negotiated) -> Known {
         let id: Arc<str> = id.into();
         let mut named = self.lock();
@@ -280,8 +278,8 @@ impl Sessions {
         self.lock().insert(id, known);
     }
 
-    /// Whether a session is known that began on this path, or of whose path nothing
-    /// is known.
+    /// Returns whether a session is known that began on this path, or of whose path
+    /// nothing is known.
     pub(super) fn may_have_begun_on(&self, id: &str, path: u64) -> bool {
         let is_here = |known: &Named| known.path.is_none_or(|known| known == path);
         self.lock().peek(id).is_some_and(is_here)

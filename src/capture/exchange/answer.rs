@@ -9,7 +9,7 @@ use super::super::call::{
     Answer, AnswerCopy, BytesOut, Call, CallSession, Outcome, Refusal, ServerInfo,
 };
 use super::super::ending::{self, ResponseHead};
-use super::super::head::{self, NamedSession};
+use super::super::head::{self, Era, NamedSession};
 use super::super::headers::{Headers, Media};
 use super::super::listing::Document;
 use super::super::recorder::Recorder;
@@ -49,11 +49,11 @@ impl Exchange {
         std::mem::take(&mut state.memory)
     }
 
-    /// A 404 ends the session that a request names, unless it is of a revision
-    /// without sessions, where it says that there is no such method.
+    /// A 404 ends the session that a request names. Where the request or the session
+    /// is of a revision without sessions, it may say that there is no such method.
     fn not_found(&self, recorder: &Recorder) {
-        let modern =
-            self.head.is_modern() || self.state().calls.iter().flatten().any(|call| call.modern);
+        let modern = self.head.era != Era::Unsaid
+            || self.state().calls.iter().flatten().any(|call| call.modern);
         if let (Some(session), false) = (&self.head.session, modern) {
             recorder.session_not_found(&session.id, self.head.path);
         }
