@@ -48,7 +48,7 @@ pub enum OpenErrorKind {
     /// A program was killed while it wrote to the file, and its rollback journal has to
     /// be rolled back first, which reading cannot do.
     HotJournal,
-    /// The `-wal` file was removed while a program had the file open.
+    /// The `-wal` or `-shm` file was removed while a program had the file open.
     WalMissing,
     /// Another program held a lock for as long as the opening waited.
     Locked,

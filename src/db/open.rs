@@ -339,6 +339,11 @@ impl Opened {
     fn at(path: &Path, real: &Path) -> Result<Self, OpenError> {
         let unreachable = |error| unwritable(path, error);
         let _guard = side_files::set_foreign_aside(real).map_err(unreachable)?;
+        if side_files::are_split(real) {
+            let detail = "a side file of it was removed while a store has it open; it can be \
+                          opened again once that store records an event or ends";
+            return Err(OpenError::new(OpenErrorKind::WalMissing, path, detail));
+        }
         refuse_untouched(path, real)?;
         // SQLite opens the main file now and its side files later, each by name.
         // So what the names lead to is taken before and, with the write lock,

@@ -63,13 +63,30 @@ pub(super) fn are_foreign(real: &Path) -> bool {
     let Some(main) = Note::main(real) else {
         return false;
     };
-    writer_lock::notes(real)
-        .iter()
-        .filter_map(|text| Note::parse(text))
-        .any(|note| {
-            let is_of_note = |named: Option<_>, noted| named.is_some() && named == noted;
-            note.main != main && (is_of_note(wal, note.wal) || is_of_note(shm, note.shm))
-        })
+    let notes = writer_lock::notes(real).into_iter();
+    notes
+        .filter_map(|(_, text)| Note::parse(&text))
+        .any(|note| note.main != main && note.has(wal, shm) != (false, false))
+}
+
+/// Whether one of the two side files that a living writer has open was removed,
+/// or given to another name. Who opens the file now would use the other one
+/// together with a new one.
+pub(super) fn are_split(real: &Path) -> bool {
+    let wal = Identity::of(&sidecar(real, "-wal")).ok();
+    let shm = Identity::of(&sidecar(real, "-shm")).ok();
+    if wal.is_some() == shm.is_some() {
+        return false;
+    }
+    let Some(main) = Note::main(real) else {
+        return false;
+    };
+    let notes = writer_lock::notes(real).into_iter();
+    notes.into_iter().any(|(run, text)| {
+        let note = Note::parse(&text);
+        let is_half = |note: Note| note.main == main && note.has(wal, shm) != (false, false);
+        note.is_some_and(is_half) && !writer_lock::is_free(real, run)
+    })
 }
 
 /// Renames a WAL so that nothing applies it to another file or removes it.
@@ -135,6 +152,12 @@ struct Main {
 }
 
 impl Note {
+    /// Which of these are the side files of the note.
+    fn has(&self, wal: Option<Identity>, shm: Option<Identity>) -> (bool, bool) {
+        let is_noted = |named: Option<_>, noted| named.is_some() && named == noted;
+        (is_noted(wal, self.wal), is_noted(shm, self.shm))
+    }
+
     fn main(real: &Path) -> Option<Main> {
         let born = fs::metadata(real).ok()?.created().ok();
         let born = born.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
@@ -260,12 +283,25 @@ mod tests {
     }
 
     #[test]
+    fn side_files_are_split_while_a_writer_that_has_both_is_alive() {
+        for suffix in ["-wal", "-shm"] {
+            let (_dir, real, lock) = database();
+            assert!(!are_split(&real));
+            fs::remove_file(sidecar(&real, suffix)).unwrap();
+            assert!(are_split(&real));
+            drop(lock);
+            assert!(!are_split(&real));
+        }
+    }
+
+    #[test]
     fn main_file_that_got_the_number_of_a_removed_one_is_another() {
         let (_dir, real, lock) = database();
         let files = Files::at(&real).unwrap();
-        let born = Note::main(&real).unwrap().born.to_string();
         let noted = note(&real, files).unwrap();
-        lock.note(&noted.replace(&born, "7")).unwrap();
+        let mut words: Vec<&str> = noted.split_whitespace().collect();
+        words[2] = "7";
+        lock.note(&words.join(" ")).unwrap();
         assert!(are_foreign(&real));
         lock.note(&noted).unwrap();
         assert!(!are_foreign(&real));

@@ -102,11 +102,11 @@ pub(super) fn sweep(database: &Path) -> Vec<(Uuid, i64)> {
     dead.collect()
 }
 
-/// Returns what all writers have noted, killed ones included.
-pub(super) fn notes(database: &Path) -> Vec<String> {
+/// Returns what all runs have noted, killed ones included.
+pub(super) fn notes(database: &Path) -> Vec<(Uuid, String)> {
     let notes = of_all_runs(database).into_iter();
     notes
-        .filter_map(|(_, path)| fs::read_to_string(path).ok())
+        .filter_map(|(run, path)| Some((run, fs::read_to_string(path).ok()?)))
         .collect()
 }
 

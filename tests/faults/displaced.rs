@@ -28,10 +28,13 @@ enum Fate {
     FolderRenamed,
     LinkChanged,
     HardLinkKept,
+    WalRemoved,
+    ShmRemoved,
+    SideFilesRemoved,
 }
 
 impl Fate {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 13] = [
         Self::Moved,
         Self::Removed,
         Self::ReplacedBySmaller,
@@ -42,11 +45,23 @@ impl Fate {
         Self::FolderRenamed,
         Self::LinkChanged,
         Self::HardLinkKept,
+        Self::WalRemoved,
+        Self::ShmRemoved,
+        Self::SideFilesRemoved,
     ];
 
-    /// Whether a program that opens the path afterwards finds another database.
-    fn is_replaced(self) -> bool {
-        matches!(self, Self::ReplacedBySmaller | Self::ReplacedByLarger)
+    /// Whether a program that opens the path afterwards finds side files that are
+    /// not all of the database there.
+    fn is_mixed(self) -> bool {
+        matches!(self, Self::ReplacedBySmaller | Self::ReplacedByLarger) || self.is_stripped()
+    }
+
+    /// Whether the database itself stays in its place.
+    fn is_stripped(self) -> bool {
+        matches!(
+            self,
+            Self::WalRemoved | Self::ShmRemoved | Self::SideFilesRemoved
+        )
     }
 }
 
@@ -162,6 +177,12 @@ impl Scene {
                 symlink(ready, &path).unwrap();
                 self.old = Some(self.at("folder/mcp.db"));
             }
+            Fate::WalRemoved => fs::remove_file(side(&path, "-wal")).unwrap(),
+            Fate::ShmRemoved => fs::remove_file(side(&path, "-shm")).unwrap(),
+            Fate::SideFilesRemoved => {
+                fs::remove_file(side(&path, "-wal")).unwrap();
+                fs::remove_file(side(&path, "-shm")).unwrap();
+            }
             Fate::HardLinkKept => {
                 fs::hard_link(&path, &old).unwrap();
                 fs::remove_file(&path).unwrap();
@@ -272,7 +293,7 @@ fn check(company: Company, fate: Fate) {
     record_requests(&store, 50);
     store.flush(LONG).unwrap();
     before += 50;
-    if company == Company::NewShell && fate.is_replaced() {
+    if company == Company::NewShell && fate.is_mixed() {
         // With rows in the WAL this program would write them into the wrong file.
         let conn = connect(&path);
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
@@ -282,13 +303,16 @@ fn check(company: Company, fate: Fate) {
     let mut there = scene.happen();
     let opens_new = !matches!(fate, Fate::ReplacedByText | Fate::FolderRenamed);
     if company == Company::NewShell && opens_new {
-        holder = Some(match fate.is_replaced() {
+        holder = Some(match fate.is_mixed() {
             // It finds the side files of the other file.
             true => Holder::in_vain(&path, "SELECT count(*) FROM sqlite_schema"),
             false => Holder::of(&path, "SELECT count(*) FROM sqlite_schema"),
         });
     }
-    if company == Company::NewRecorder && fate != Fate::ReplacedByText {
+    if fate.is_stripped() {
+        there = before;
+    }
+    if company == Company::NewRecorder && fate != Fate::ReplacedByText && !fate.is_stripped() {
         let mut new = Recorder::of(&path);
         new.record(70);
         after += 70;
@@ -338,6 +362,10 @@ fn check(company: Company, fate: Fate) {
             // Which lets go of the side files that it had.
             rows_seen(reader).unwrap();
         }
+    }
+    if let (Some(reader), true) = (&reader, fate.is_stripped()) {
+        wait_until(|| !side(&path, "-wal").exists() && !side(&path, "-shm").exists());
+        rows_seen(reader).unwrap();
     }
     if fate == Fate::ReplacedByText {
         if company != Company::Snapshot {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tower_mcp_store::{Store, StoreState};
+use tower_mcp_store::{OpenErrorKind, Store, StoreState};
 use tracing::Level;
 
 use crate::load::Load;
@@ -103,6 +103,29 @@ fn a_file_that_is_removed_under_load_loses_no_event_that_comes_later() {
         logged(Level::WARN, &["moved, removed or replaced", name]),
         1
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn file_that_lacks_one_side_file_of_a_store_is_opened_once_that_store_records() {
+    for suffix in ["-wal", "-shm"] {
+        let (dir, path) = fresh();
+        let store = Store::open(&path).unwrap();
+        record_requests(&store, 100);
+        store.flush(LONG).unwrap();
+        fs::remove_file(dir.path().join(format!("mcp.db{suffix}"))).unwrap();
+        let error = Store::open(&path).unwrap_err();
+        assert_eq!(error.kind(), OpenErrorKind::WalMissing, "{error}");
+        record_requests(&store, 1);
+        store.flush(LONG).unwrap();
+        let other = Store::open(&path).unwrap();
+        record_requests(&other, 1);
+        other.shutdown(LONG).unwrap();
+        store.shutdown(LONG).unwrap();
+        let conn = connect(&path);
+        assert_eq!(value::<String>(&conn, "PRAGMA integrity_check"), "ok");
+        assert_eq!(value::<i64>(&conn, COUNT), 102);
+    }
 }
 
 #[cfg(target_os = "linux")]
