@@ -3,6 +3,7 @@
 //! Everything is done in slices of a few milliseconds, each in a transaction of
 //! its own, so that whoever else writes waits for no more than one of them.
 
+mod accounts;
 mod events;
 mod inherited;
 mod kinds;
@@ -32,16 +33,6 @@ const BATCH: i64 = 64;
 /// By how many of its oldest rows a file that is too large is made smaller before
 /// it is measured again.
 const STEP: i64 = 256;
-
-/// How many losses, and how many runs of writers, a file keeps that is too large.
-const KEPT_ACCOUNTS: i64 = 1024;
-
-const OLD_LOSSES: &str = "DELETE FROM losses WHERE id IN (
-        SELECT id FROM losses WHERE id <= (SELECT max(id) FROM losses) - ?2
-        ORDER BY id LIMIT ?1)";
-/// Their ids begin with the time.
-const OLD_RUNS: &str = "DELETE FROM writers WHERE id IN (
-        SELECT id FROM writers WHERE ended_at IS NOT NULL ORDER BY id DESC LIMIT ?1 OFFSET ?2)";
 
 /// A stretch of time, in unix milliseconds, that is to be pruned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,33 +108,13 @@ impl Db {
         })
     }
 
-    /// Deletes the oldest losses and runs of writers, of which a file that is too
-    /// large keeps the newest thousand. They tell of what is missing, so they
-    /// do not go with the requests of their time.
+    /// Deletes the oldest losses and runs of writers beyond the newest thousand.
     pub(crate) fn shorten_accounts(
         &self,
         patience: Duration,
         until: Instant,
     ) -> Result<Slice, WriteError> {
-        self.slice(patience, |conn| {
-            let mut count = 0;
-            for sql in [OLD_LOSSES, OLD_RUNS] {
-                let mut delete = conn.prepare_cached(sql)?;
-                loop {
-                    let rows = delete.execute([BATCH, KEPT_ACCOUNTS])? as u64;
-                    count += rows;
-                    if rows == 0 {
-                        break;
-                    }
-                    if Instant::now() >= until {
-                        let is_last = false;
-                        return Ok(Slice { count, is_last });
-                    }
-                }
-            }
-            let is_last = true;
-            Ok(Slice { count, is_last })
-        })
+        self.slice(patience, |conn| accounts::shorten(conn, until))
     }
 
     /// How large the file is, as far as that counts.

@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::time::Instant;
 
-use rusqlite::types::ValueRef;
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use sha2::{Digest, Sha256};
 
@@ -70,8 +70,8 @@ const ADD: &str = "INSERT INTO request_rollups (width, start, proxy, method, too
         latencies = excluded.latencies";
 const IS_NAMED: &str = "SELECT 1 FROM request_rollups
      WHERE width = ?1 AND start = ?2 AND proxy = ?3 AND method = ?4 AND tool = ?5 LIMIT 1";
-const OLDEST: &str = "SELECT min(start) FROM request_rollups
-     WHERE width = ?1 AND start >= ?2 AND start < ?3";
+const OLDEST: &str = "SELECT start, CAST(start AS INTEGER) FROM request_rollups
+     WHERE width = ?1 AND start >= ?2 AND start < ?3 ORDER BY start LIMIT 1";
 const DELETE: &str = "DELETE FROM request_rollups
      WHERE (width, start, proxy, method, tool, status) IN (
         SELECT width, start, proxy, method, tool, status FROM request_rollups
@@ -204,13 +204,16 @@ pub(super) fn prune(conn: &Connection, width: Width, span: Span, until: Instant)
 
 /// Deletes some of the oldest cells of that time; how many.
 pub(super) fn remove_oldest(conn: &Connection, width: Width, span: Span) -> Result<u64> {
-    let start: Option<i64> = conn
+    let oldest: Option<(Value, i64)> = conn
         .prepare_cached(OLDEST)?
-        .query_row([width.ms(), span.from, span.before], |row| row.get(0))?;
-    let Some(start) = start else { return Ok(0) };
-    Pruned::Cells(width).raise(conn, start.saturating_add(width.ms()))?;
+        .query_row([width.ms(), span.from, span.before], |row| row.try_into())
+        .optional()?;
+    let Some((start, time)) = oldest else {
+        return Ok(0);
+    };
+    Pruned::Cells(width).raise(conn, time.saturating_add(width.ms()))?;
     let mut delete = conn.prepare_cached(DELETE)?;
-    Ok(delete.execute([width.ms(), start, BATCH])? as u64)
+    Ok(delete.execute(params![width.ms(), start, BATCH])? as u64)
 }
 
 /// Requests of one hour that are counted together.

@@ -299,7 +299,13 @@ fn times_that_are_no_whole_numbers_do_not_switch_the_limit_off() {
         "UPDATE requests SET ts = ts + 0.5 WHERE id % 2 = 0;
          UPDATE requests SET ts = 'yesterday' WHERE id % 1000 = 1;
          INSERT INTO sessions (session_id, proxy, started_at, last_seen_at)
-             VALUES ('real', 'p', 0.5, 1.5), ('text', 'p', 1, 'now'), ('both', 'p', 'x', 'x')",
+             VALUES ('real', 'p', 0.5, 1.5), ('text', 'p', 1, 'now'), ('both', 'p', 'x', 'x');
+         INSERT INTO schema_changes (upstream_url, method, change_type, detected_at)
+             VALUES ('', 'tools/list', 'initial', 0.5), ('', 'tools/list', 'stale', 'x');
+         INSERT INTO listing_views (proxy, upstream_url, method, protocol_version, content_hash,
+                 seen_at)
+             VALUES ('p', '', 'tools/list', '', x'00', 0.5);
+         INSERT INTO listing_payloads (content_hash, bytes, payload) VALUES ('h', 1e7 + 0.5, '')",
     )
     .unwrap();
     let limit = value::<i64>(&conn, USED) / 2;

@@ -13,20 +13,23 @@ use super::super::retention::Slice;
 /// What a row of `schema_changes` or `listing_views` takes, in bytes.
 const ROW: i64 = 256;
 
-/// How many bytes there are from the time ?1 on.
-const SIZE: &str = "SELECT (SELECT coalesce(sum(bytes), 0) FROM listing_payloads)
+/// How many bytes there are from the time ?1 on. Here as below another program
+/// may have written what is no whole number.
+const SIZE: &str = "SELECT CAST((SELECT coalesce(sum(bytes), 0) FROM listing_payloads) AS INTEGER)
      + ?2 * ((SELECT count(*) FROM listing_views)
          + (SELECT count(*) FROM schema_changes WHERE detected_at >= ?1))";
-const OLDEST_VIEW: &str = "SELECT seen_at, id FROM listing_views ORDER BY id LIMIT 1";
-const OLDEST_CHANGE: &str = "SELECT detected_at, id FROM schema_changes
+const OLDEST_VIEW: &str =
+    "SELECT CAST(seen_at AS INTEGER), id FROM listing_views ORDER BY id LIMIT 1";
+const OLDEST_CHANGE: &str = "SELECT CAST(detected_at AS INTEGER), id FROM schema_changes
      WHERE detected_at >= ?1 ORDER BY detected_at, id LIMIT 1";
-const REMOVE_VIEW: &str = "DELETE FROM listing_views WHERE id = ?1 RETURNING content_hash";
+const REMOVE_VIEW: &str = "DELETE FROM listing_views WHERE id = ?1
+     RETURNING CAST(content_hash AS TEXT)";
 const REMOVE_CHANGE: &str = "DELETE FROM schema_changes WHERE id = ?1";
 /// Unless somebody saw it since, or it is what the listing is now.
 const REMOVE_PAYLOAD: &str = "DELETE FROM listing_payloads WHERE content_hash = ?1
      AND NOT EXISTS (SELECT 1 FROM listing_views WHERE content_hash = ?1)
      AND NOT EXISTS (SELECT 1 FROM server_schema WHERE schema_hash = ?1)
-     RETURNING bytes";
+     RETURNING CAST(bytes AS INTEGER)";
 
 /// Removes the oldest changes, and contents that nobody has seen since, until
 /// the history takes `max_bytes` or it is `until`. Changes from before `from`

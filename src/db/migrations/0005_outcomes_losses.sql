@@ -314,15 +314,15 @@ CREATE INDEX idx_sdk_sessions_expires ON sdk_sessions (expires_at);
 
 -- Their sum, whoever writes; 64 bytes stand for what a record takes beside its
 -- texts.
-CREATE TRIGGER sdk_session_added AFTER INSERT ON sdk_sessions BEGIN
+CREATE TRIGGER IF NOT EXISTS sdk_session_added AFTER INSERT ON sdk_sessions BEGIN
     UPDATE sse_totals SET session_bytes = session_bytes + 64
         + length(CAST(new.session_id || new.sdk || new.data AS BLOB));
 END;
-CREATE TRIGGER sdk_session_removed AFTER DELETE ON sdk_sessions BEGIN
+CREATE TRIGGER IF NOT EXISTS sdk_session_removed AFTER DELETE ON sdk_sessions BEGIN
     UPDATE sse_totals SET session_bytes = session_bytes - 64
         - length(CAST(old.session_id || old.sdk || old.data AS BLOB));
 END;
-CREATE TRIGGER sdk_session_changed AFTER UPDATE OF data ON sdk_sessions BEGIN
+CREATE TRIGGER IF NOT EXISTS sdk_session_changed AFTER UPDATE OF data ON sdk_sessions BEGIN
     UPDATE sse_totals SET session_bytes = session_bytes
         + length(CAST(new.data AS BLOB)) - length(CAST(old.data AS BLOB));
 END;

@@ -1,0 +1,184 @@
+//! What one slice does.
+
+use std::time::{Duration, Instant};
+
+use super::{Stage, Upkeep};
+use crate::clock;
+use crate::db::{Db, Kinds, Slice, Span, Width, WriteError};
+
+/// What part of the file's limit the history of listings may take, and the cells
+/// of the statistics.
+const HISTORY_PART: u64 = 4;
+const CELLS_PART: u64 = 4;
+
+/// Free pages stay in the file up to this part of it, and this number: to give
+/// them back and ask for them again would cost more than they are worth.
+const FREE_PART: u64 = 8;
+const FREE_PAGES: u64 = 256;
+
+const NOTHING: Slice = Slice {
+    count: 0,
+    is_last: true,
+};
+
+impl Upkeep {
+    /// Does what the round is at.
+    pub(super) fn round(&mut self, db: &Db, until: Instant) -> Result<Slice, WriteError> {
+        let (patience, from) = (self.patience(), self.from());
+        match self.stage {
+            Stage::Age => {
+                // What says itself when it expires goes in any case.
+                let before = self.retention.max_age.map_or(i64::MIN, ago);
+                let slice = db.prune(Kinds::All, Span { from, before }, patience, until)?;
+                if slice.is_last && self.to_fold > 0 && !self.cannot_fold {
+                    self.stage = Stage::Fold;
+                    return Ok(Slice {
+                        is_last: false,
+                        ..slice
+                    });
+                }
+                Ok(slice)
+            }
+            Stage::Fold => {
+                if self.fold(db, until)? {
+                    self.to_fold = 0;
+                }
+                Ok(NOTHING)
+            }
+            Stage::History => self.shorten_history(db, until),
+            Stage::Cells(width) => {
+                let age = match width {
+                    Width::Hour => self.retention.hourly,
+                    Width::Day => self.retention.daily,
+                };
+                match age.map(ago) {
+                    Some(before) => db.prune_cells(width, Span { from, before }, patience, until),
+                    None => Ok(NOTHING),
+                }
+            }
+            Stage::CellBytes => self.shorten_cells(db, until),
+            Stage::Shrink => {
+                let keep = (db.space()?.pages / FREE_PART).max(FREE_PAGES);
+                let slice = db.give_back(keep, patience, until)?;
+                self.shrunk |= slice.count > 0;
+                if slice.is_last && self.shrunk {
+                    // The file itself becomes shorter only now.
+                    db.checkpoint()?;
+                }
+                Ok(slice)
+            }
+            Stage::Rest => Ok(NOTHING),
+        }
+    }
+
+    /// Folds some requests; whether there are no more, or none can be folded.
+    fn fold(&mut self, db: &Db, until: Instant) -> Result<bool, WriteError> {
+        match db.fold(self.patience(), until) {
+            Ok(slice) => {
+                self.to_fold = self.to_fold.saturating_sub(slice.count);
+                Ok(slice.is_last)
+            }
+            Err(error) if error.is_busy() => Err(error),
+            Err(WriteError::Displaced) => Err(WriteError::Displaced),
+            Err(error) => {
+                // Where there is no room for more cells, what is folded can still
+                // be removed.
+                self.tell_failure(&error);
+                self.cannot_fold = true;
+                Ok(true)
+            }
+        }
+    }
+
+    fn shorten_history(&mut self, db: &Db, until: Instant) -> Result<Slice, WriteError> {
+        let Some(max_bytes) = self.retention.max_bytes else {
+            return Ok(NOTHING);
+        };
+        let (from, patience) = (self.from(), self.patience());
+        let slice = db.shorten_history(from, max_bytes / HISTORY_PART, patience, until)?;
+        self.history_fits |= slice.is_last;
+        Ok(slice)
+    }
+
+    fn shorten_cells(&mut self, db: &Db, until: Instant) -> Result<Slice, WriteError> {
+        match self.retention.max_bytes {
+            Some(max_bytes) => db.shorten_cells(max_bytes / CELLS_PART, self.patience(), until),
+            None => Ok(NOTHING),
+        }
+    }
+
+    /// Makes a file smaller that is too large: first what has a bound of its own
+    /// within the limit, then the oldest rows.
+    pub(super) fn shorten(&mut self, db: &Db, until: Instant) -> Result<(), WriteError> {
+        let Some(max_bytes) = self.retention.max_bytes else {
+            return Ok(());
+        };
+        if db.size()?.cells > max_bytes / CELLS_PART && self.shorten_cells(db, until)?.count > 0 {
+            return Ok(());
+        }
+        let (from, patience) = (self.from(), self.patience());
+        if !self.history_fits {
+            if db.shorten_accounts(patience, until)?.is_last {
+                self.shorten_history(db, until)?;
+            }
+            return Ok(());
+        }
+        let Some(before) = db.next_horizon(from)? else {
+            self.tell_excess(db.size()?.used, max_bytes);
+            return Ok(());
+        };
+        let span = Span { from, before };
+        if db.prune(Kinds::Traffic, span, patience, until)?.count > 0 {
+            return Ok(());
+        }
+        // Nothing that is folded; then more is.
+        if !self.cannot_fold && !self.fold(db, until)? {
+            return Ok(());
+        }
+        let kinds = match self.cannot_fold {
+            true => Kinds::Uncounted,
+            false => Kinds::Traffic,
+        };
+        let removed = db.prune(kinds, span, patience, until)?.count;
+        match (removed, kinds) {
+            (0, _) => self.tell_excess(db.size()?.used, max_bytes),
+            (_, Kinds::Uncounted) => self.tell_uncounted(removed),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn tell_failure(&mut self, error: &WriteError) {
+        if self.failures.happened(1, Instant::now()).is_some() {
+            tracing::warn!("the store's file cannot be kept to its limits: {error}");
+        }
+        self.failed = true;
+    }
+
+    /// Tells that nothing more can be removed.
+    fn tell_excess(&mut self, used: u64, max_bytes: u64) {
+        self.is_stuck = true;
+        if self.excesses.happened(1, Instant::now()).is_some() {
+            tracing::warn!(
+                "the store's file has {used} bytes in use, over its limit of {max_bytes}, \
+                 and nothing more to remove"
+            );
+        }
+    }
+
+    /// Tells that so many rows are in no statistic, as `losses` does.
+    fn tell_uncounted(&mut self, rows: u64) {
+        if let Some(rows) = self.losses.happened(rows, Instant::now()) {
+            tracing::warn!(
+                "the store's file is over its limit and its statistics cannot be written, \
+                 {rows} rows removed so far, of which requests are missing in the statistics"
+            );
+        }
+    }
+}
+
+/// The time so long before now, in unix milliseconds.
+fn ago(age: Duration) -> i64 {
+    let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    clock::unix_ms().saturating_sub(age)
+}
