@@ -200,12 +200,18 @@ async fn unread_call_of_a_get_stream_is_not_waited_for() {
     let mut stream = stream.oneshot(opening).await.unwrap().into_body();
     stream.frame().await.unwrap().unwrap();
 
-    let mut request = post_with(&MIRRORED, utf_16(CALL));
-    *request.uri_mut() = "/messages?sessionId=s".parse().unwrap();
-    exchange(&layer, request, response(202, "", ""))
-        .await
-        .unwrap();
+    for headers in [&MIRRORED[..], &[]] {
+        let mut request = post_with(headers, utf_16(CALL));
+        *request.uri_mut() = "/messages?sessionId=s".parse().unwrap();
+        // The session says that it is MCP.
+        let text = "text/plain".parse().unwrap();
+        request.headers_mut().insert("content-type", text);
+        exchange(&layer, request, response(202, "", ""))
+            .await
+            .unwrap();
+    }
     assert_eq!(recording.row().outcome(), "ok opaque");
+    assert_eq!(recording.store.stats().unidentified, 1);
 }
 
 #[tokio::test]

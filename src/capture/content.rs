@@ -19,7 +19,7 @@ pub(super) enum Content {
     /// Its headers name a coding, and its first byte tells whether it is in it.
     /// Most servers ignore the header and read the JSON.
     Claimed(Result<Box<Content>, Undecodable>),
-    /// Its characters are written as others.
+    /// It is in an encoding whose bytes look like other JSON.
     Unreadable,
 }
 

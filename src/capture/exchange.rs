@@ -85,7 +85,7 @@ struct State {
     /// What the copies of answers take that are remembered, in bytes.
     copied: usize,
     known_by: KnownBy,
-    /// How far the request body was read while nothing is known by it.
+    /// Why nothing is known by the request body, while that is so.
     unread: Unread,
     /// The request body ended in an error.
     request_failed: bool,
@@ -123,7 +123,7 @@ pub(super) enum Unread {
     Undecodable,
     /// It ended, and no JSON value was closed in it.
     Unclosed,
-    /// It failed: nobody received it whole.
+    /// It failed before its end.
     Broken,
 }
 

@@ -37,7 +37,7 @@ pub(super) struct RequestHead {
     /// Tells paths apart; see [`Sessions::hash_path`](super::session::Sessions::hash_path).
     pub(super) path: u64,
     pub(super) mirror: Mirror,
-    /// Whether the body may be JSON, going by the headers.
+    /// Whether the body may be JSON, going by the headers and the session.
     pub(super) may_be_json: bool,
 }
 
@@ -91,6 +91,7 @@ impl RequestHead {
             }) => (Some(NamedSession { id, by_query }), protocol_version),
             None => (None, None),
         };
+        let may_be_json = headers.may_be_json() || headers.speak_of_mcp() || session.is_some();
         Self {
             ts: clock::unix_ms(),
             session,
@@ -106,7 +107,7 @@ impl RequestHead {
                 .and_then(|value| TraceId::from_traceparent(value.as_bytes())),
             path: sessions.hash_path(&head.uri),
             mirror: Mirror::of(headers),
-            may_be_json: headers.may_be_json() || headers.speak_of_mcp(),
+            may_be_json,
         }
     }
 

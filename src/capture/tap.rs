@@ -124,7 +124,7 @@ impl RequestTap {
         }
     }
 
-    /// The body failed: what came of it is no request, unless its value was closed.
+    /// The body failed: the server has no request, unless its value was closed before.
     pub(super) fn fail(&mut self) {
         self.watched.exchange.request_failed();
         if self.content.take().is_some() {

@@ -14,7 +14,7 @@ pub(crate) fn begins_json(first: u8) -> bool {
 /// The characters before a document that are no white space of JSON.
 ///
 /// Body decoders strip a byte order mark, and tower-mcp all white space of
-/// Unicode. None does so between tokens.
+/// Unicode. Between tokens no server skips them.
 #[derive(Default)]
 pub(super) struct Preamble {
     /// The bytes of a character that is not complete, and how many there are.
