@@ -156,8 +156,11 @@ impl Exchange {
         });
         // Locked, so that who finds it there finds it with its slot.
         let mut state = exchange.state();
-        state.session_over = exchange.head.session_is_over;
         state.slot = recorder.remember(&exchange);
+        // Only now: a session ends first and then looks for its exchanges, so either
+        // that finds this one, or this one sees that it is over.
+        let session = exchange.head.session.as_ref();
+        state.session_over = session.is_some_and(|session| recorder.sessions.is_over(session));
         drop(state);
         exchange
     }

@@ -25,8 +25,6 @@ pub(super) struct RequestHead {
     /// When it was received, in unix milliseconds.
     pub(super) ts: i64,
     pub(super) session: Option<NamedSession>,
-    /// That session is over: no stream is left on which an answer could come.
-    pub(super) session_is_over: bool,
     pub(super) era: Era,
     /// From the header, else what the session negotiated.
     pub(super) protocol_version: Option<Cow<'static, str>>,
@@ -82,12 +80,10 @@ impl RequestHead {
         let known = by_header.or_else(|| session_in_query(recorder, &head.uri));
         let version = version_in_header(recorder, headers);
         let era = Era::of(version.as_deref(), known.as_ref());
-        let session_is_over = known.as_ref().is_some_and(|known| known.is_over);
         let (session, negotiated) = match known {
             Some(Known {
                 id,
                 protocol_version,
-                ..
             }) => (Some(NamedSession { id, by_query }), protocol_version),
             None => (None, None),
         };
@@ -95,7 +91,6 @@ impl RequestHead {
         Self {
             ts: clock::unix_ms(),
             session,
-            session_is_over,
             era,
             protocol_version: version.or(negotiated),
             principal: head.extensions.get::<Principal>().map(Principal::name),

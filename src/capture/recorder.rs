@@ -203,7 +203,6 @@ impl Recorder {
             None => Known {
                 id: id.into(),
                 protocol_version: None,
-                is_over: false,
             },
         }
     }

@@ -139,8 +139,6 @@ pub(super) struct Known {
     pub(super) id: Arc<str>,
     /// The revision that was negotiated for it.
     pub(super) protocol_version: Option<Cow<'static, str>>,
-    /// Its GET stream has ended, on which its answers came (2024-11-05).
-    pub(super) is_over: bool,
 }
 
 impl Known {
@@ -164,7 +162,6 @@ impl Named {
         Known {
             id: self.id.clone(),
             protocol_version: self.protocol_version.clone(),
-            is_over: false,
         }
     }
 }
@@ -236,15 +233,20 @@ impl Sessions {
     pub(super) fn announced(&self, id: &str) -> Option<Known> {
         let mut announced = self.lock_announced();
         let Announced { live, ended } = &mut *announced;
-        let (is_over, (id, protocol_version)) = match live.get_key_value(id) {
-            Some(known) => (false, known),
-            None => (true, ended.get(id).map(|(id, version)| (id, version))?),
+        let (id, protocol_version) = match live.get_key_value(id) {
+            Some(known) => known,
+            None => ended.get(id).map(|(id, version)| (id, version))?,
         };
         Some(Known {
             id: id.clone(),
             protocol_version: protocol_version.clone(),
-            is_over,
         })
+    }
+
+    /// Returns whether the GET stream of a session has ended, on which its answers
+    /// came (2024-11-05).
+    pub(super) fn is_over(&self, session: &NamedSession) -> bool {
+        session.by_query && !self.lock_announced().live.contains_key(&session.id)
     }
 
     /// A GET stream announces a session.
