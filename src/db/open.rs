@@ -80,6 +80,8 @@ pub(crate) struct Db {
     pub(super) event_logs: EventLogs,
     /// What folding remembers from one slice to the next.
     pub(super) name_counts: RefCell<NameCounts>,
+    /// Up to where sessions were last looked at for pruning.
+    pub(super) session_cursor: Cell<i64>,
 }
 
 impl Db {
@@ -137,6 +139,7 @@ impl Db {
                 synchronous: is_wal.then(|| Cell::new(Synchronous::Normal)),
                 event_logs: EventLogs::default(),
                 name_counts: RefCell::default(),
+                session_cursor: Cell::new(i64::MIN),
             })
         })
     }
@@ -172,6 +175,7 @@ impl Db {
                 synchronous: is_wal.then(|| Cell::new(Synchronous::Normal)),
                 event_logs: EventLogs::default(),
                 name_counts: RefCell::default(),
+                session_cursor: Cell::new(i64::MIN),
             })
         })
     }

@@ -9,7 +9,9 @@ mod inherited;
 mod kinds;
 pub(super) mod pages;
 mod requests;
+mod sessions;
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Result};
@@ -88,7 +90,8 @@ impl Db {
         patience: Duration,
         until: Instant,
     ) -> Result<Slice, WriteError> {
-        let slice = self.slice(patience, |conn| prune(conn, kinds, span, until));
+        let cursor = &self.session_cursor;
+        let slice = self.slice(patience, |conn| prune(conn, kinds, span, cursor, until));
         self.event_logs.mistrust();
         slice
     }
@@ -334,9 +337,20 @@ fn count(conn: &Connection, sql: &str, value: i64) -> Result<u64> {
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-fn prune(conn: &Connection, kinds: Kinds, span: Span, until: Instant) -> Result<Slice> {
+fn prune(
+    conn: &Connection,
+    kinds: Kinds,
+    span: Span,
+    cursor: &Cell<i64>,
+    until: Instant,
+) -> Result<Slice> {
     let mut count = 0;
     for kind in KINDS.iter().filter(|kind| kinds.has(kind)) {
+        if matches!(kind.removal, Removal::Sessions) && kinds != Kinds::All && count > 0 {
+            // There will be another slice.
+            count += sessions::remove_next(conn, span, cursor)?;
+            continue;
+        }
         loop {
             let batch = match kind.is_for_resumption() {
                 true => Part::Resumption.counted(conn, || remove(conn, kind, kinds, span)),
@@ -363,6 +377,10 @@ fn remove(conn: &Connection, kind: &Kind, kinds: Kinds, span: Span) -> Result<Sl
             let count = requests::remove(conn, span, kinds == Kinds::Uncounted)?;
             // Of the oldest some may not have been in their cells.
             (count, count == 0)
+        }
+        Removal::Sessions => {
+            let count = sessions::remove(conn, span)?;
+            (count, count < BATCH as u64)
         }
         Removal::Batch(sql) => {
             let mut delete = conn.prepare_cached(sql)?;

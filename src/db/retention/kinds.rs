@@ -18,6 +18,8 @@ pub(super) struct Kind {
 pub(super) enum Removal {
     /// Of requests, which go once they are in the cells that outlive them.
     Requests,
+    /// Of sessions.
+    Sessions,
     /// By a statement that deletes ?3 rows at most.
     Batch(&'static str),
     /// Of events of streams, with what their totals and logs say of them.
@@ -90,13 +92,7 @@ pub(super) const KINDS: [Kind; 6] = [
     },
     Kind {
         table: "sessions",
-        // By when they were last seen: many sessions are never closed.
-        removal: Removal::Batch(
-            "DELETE FROM sessions WHERE rowid IN (
-                SELECT rowid FROM sessions
-                WHERE started_at >= ?1 AND started_at < ?2 AND last_seen_at < ?2
-                ORDER BY started_at LIMIT ?3)",
-        ),
+        removal: Removal::Sessions,
         count: "SELECT count(*) FROM sessions WHERE started_at < ?1 AND last_seen_at < ?1",
         oldest: Some(
             "SELECT CAST(max(max(started_at, last_seen_at)) AS INTEGER) FROM (
