@@ -219,6 +219,41 @@ fn columns_indexes_views_and_triggers_of_the_user_survive_every_step() {
 }
 
 #[test]
+fn column_of_the_user_keeps_its_default_in_a_table_that_is_made_again() {
+    let (_dir, path) = fixture(2);
+    connect(&path)
+        .execute_batch(
+            "ALTER TABLE server_schema ADD COLUMN team TEXT NOT NULL DEFAULT 'no ''one';
+             ALTER TABLE server_schema ADD COLUMN weight REAL DEFAULT -1.5;
+             ALTER TABLE server_schema ADD COLUMN note DEFAULT NULL;",
+        )
+        .unwrap();
+    let columns =
+        "SELECT name, type, \"notnull\", dflt_value FROM pragma_table_info('server_schema')
+        WHERE name IN ('team', 'weight', 'note')";
+    let before = rows(&connect(&path), columns);
+    assert_eq!(before.len(), 3);
+    open(&path).unwrap();
+    assert_eq!(rows(&connect(&path), columns), before);
+}
+
+#[test]
+fn generated_column_that_would_be_lost_is_refused_and_the_error_says_what_to_do() {
+    let (_dir, path) = fixture(2);
+    connect(&path)
+        .execute_batch("ALTER TABLE server_schema ADD COLUMN bytes AS (length(payload))")
+        .unwrap();
+    let mending = mending(&path, "bytes");
+    connect(&path).execute_batch(&mending).unwrap();
+    open(&path).unwrap();
+    let (_dir, path) = fixture(3);
+    let add = "ALTER TABLE server_schema ADD COLUMN bytes AS (length(payload))";
+    connect(&path).execute_batch(add).unwrap();
+    open(&path).unwrap();
+    value::<i64>(&connect(&path), "SELECT count(bytes) FROM server_schema");
+}
+
+#[test]
 fn stores_that_open_a_file_at_once_migrate_it_once() {
     for version in [0, 1, 4] {
         let (_dir, path) = if version == 0 {

@@ -24,8 +24,8 @@ pub(crate) fn version(conn: &Connection, path: &Path) -> Result<i64, OpenError> 
                 OpenErrorKind::MigrationFailed,
                 path,
                 format!(
-                    "its tables are of version {version}, and version {SCHEMA_VERSION} needs a \
-                     name that is taken: {found}; the file is as it was"
+                    "its tables are of version {version}, and version {SCHEMA_VERSION} does not \
+                     go with what was added: {found}; the file is as it was"
                 ),
             )),
         },

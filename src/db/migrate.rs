@@ -34,13 +34,21 @@ pub(super) fn migrate(conn: &Connection, from: i64, to: i64) -> Result<()> {
     Ok(())
 }
 
+/// The user's columns and their definitions. A column of a table with rows takes
+/// only a constant default, and is not NULL only with one.
+const KEPT_COLUMNS: &str = "SELECT name, type || CASE
+        WHEN dflt_value IS NULL OR dflt_value LIKE '%(%' OR dflt_value LIKE 'CURRENT_%' THEN ''
+        ELSE iif(\"notnull\" AND upper(dflt_value) <> 'NULL', ' NOT NULL', '')
+            || ' DEFAULT ' || dflt_value
+    END FROM temp.kept_schema_columns";
+
 /// Gives the rebuilt `server_schema` back the columns, indexes and triggers
 /// that were no part of its version.
 fn restore_additions(conn: &Connection) -> Result<()> {
-    for (name, kind) in rows(conn, "SELECT name, type FROM temp.kept_schema_columns")? {
+    for (name, definition) in rows(conn, KEPT_COLUMNS)? {
         let name = quoted(&name);
         conn.execute_batch(&format!(
-            "ALTER TABLE main.server_schema ADD COLUMN {name} {kind};
+            "ALTER TABLE main.server_schema ADD COLUMN {name} {definition};
              UPDATE main.server_schema SET {name} =
                  (SELECT kept.{name} FROM temp.kept_schema kept WHERE kept.id = server_schema.id);"
         ))?;

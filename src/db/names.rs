@@ -9,6 +9,10 @@ use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::migrate;
 
+/// The next version makes `server_schema` again. SQLite does not tell how a
+/// generated column was defined, so the column would be lost.
+const LAST_WITHOUT_PROXY: i64 = 2;
+
 /// The names that our indexes and views take in one file instead of their own.
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -96,6 +100,14 @@ pub(super) fn in_the_way(conn: &Connection, from: i64, to: i64) -> Result<Option
             }
         }
     }
+    if from <= LAST_WITHOUT_PROXY {
+        for column in generated(conn, "server_schema")? {
+            found.push(format!(
+                "generated column `{column}` of table `server_schema`, to drop with `ALTER TABLE \
+                 server_schema DROP COLUMN {column}` and to add again afterwards"
+            ));
+        }
+    }
     Ok((!found.is_empty()).then(|| found.join("; ")))
 }
 
@@ -170,6 +182,12 @@ fn shape(conn: &Connection, index: &str) -> Result<Option<String>> {
 /// The columns of a table, generated ones included.
 fn columns(conn: &Connection, table: &str) -> Result<Vec<String>> {
     conn.prepare("SELECT name FROM pragma_table_xinfo(?1)")?
+        .query_map([table], |row| row.get(0))?
+        .collect()
+}
+
+fn generated(conn: &Connection, table: &str) -> Result<Vec<String>> {
+    conn.prepare("SELECT name FROM pragma_table_xinfo(?1) WHERE hidden IN (2, 3)")?
         .query_map([table], |row| row.get(0))?
         .collect()
 }

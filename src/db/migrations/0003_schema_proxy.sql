@@ -10,7 +10,7 @@ CREATE TEMP TABLE kept_schema_sql AS
     WHERE tbl_name = 'server_schema' AND type IN ('index', 'trigger')
       AND sql IS NOT NULL AND name <> 'idx_schema_upstream';
 CREATE TEMP TABLE kept_schema_columns AS
-    SELECT name, type FROM pragma_table_info('server_schema')
+    SELECT name, type, "notnull", dflt_value FROM pragma_table_info('server_schema')
     WHERE name NOT IN ('id', 'upstream_url', 'method', 'payload', 'captured_at', 'schema_hash');
 CREATE TEMP TABLE kept_schema_seq AS
     SELECT seq FROM main.sqlite_sequence WHERE name = 'server_schema';
