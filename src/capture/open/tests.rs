@@ -21,7 +21,7 @@ impl Exchanges {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path().join("mcp.db")).unwrap();
         let config = Config {
-            skipped_methods: vec!["ping".into()].into(),
+            skipped_methods: vec!["ping".into()],
             ..Config::default()
         };
         Self {
