@@ -99,6 +99,21 @@ await step("no/such/method", { status: "error", error_code: "-32601" }, () =>
   client.request({ method: "no/such/method" }, EmptyResultSchema),
 );
 
+// After an error this client takes its stream up again, and the server replays all that came
+// since, also answers that are about to come on streams of their own.
+const many = [];
+for (let n = 0; n < 100; n += 1) {
+  many.push(
+    n % 4 === 3
+      ? step("resources/read", { target: nothing, status: "error", error_code: "-32602" }, () =>
+          client.readResource({ uri: nothing }),
+        )
+      : tool("echo", { message: `again ${n}` }),
+  );
+  if (n % 3 === 0) await many.at(-1);
+}
+await Promise.all(many);
+
 const sessionId = transport.sessionId;
 assert.ok(sessionId);
 await transport.terminateSession();
