@@ -7,6 +7,15 @@ pub(crate) fn unix_ms() -> i64 {
     to_unix_ms(SystemTime::now())
 }
 
+/// How far ahead of the clock a time may lie, in milliseconds: the clock may be
+/// set back a little. What is later was dated by a clock that was ahead.
+pub(crate) const TOLERANCE_MS: i64 = 60_000;
+
+/// The latest time that a row may have, if the clock was right.
+pub(crate) fn latest_ms() -> i64 {
+    unix_ms().saturating_add(TOLERANCE_MS)
+}
+
 /// The millisecond that `time` is in; 0 for one before the epoch.
 pub(crate) fn to_unix_ms(time: SystemTime) -> i64 {
     time.duration_since(UNIX_EPOCH).map_or(0, to_ms)

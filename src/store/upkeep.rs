@@ -10,7 +10,8 @@
 //! for a round, and the share of the writer's time grows with what is too much,
 //! up to nearly all of it: where events come faster than rows can be removed they
 //! wait in the queue, and are dropped and counted, before the file outgrows its
-//! limit. Requests go once they are counted in the statistics, which is done a
+//! limit. At one and a half times the limit no event is written before something
+//! is removed. Requests go once they are counted in the statistics, which is done a
 //! slice at a time as they are about to go. Where that fails they go uncounted,
 //! and the log and the file's `losses` tell of it.
 
@@ -36,8 +37,15 @@ const LARGEST_SHARE: f64 = 0.95;
 /// How long a slice gives way, at most, to those who wait for the writer.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// How long it goes on at once, at most, for a file that is too large.
+/// How long it goes on at once, at most, for a file that is too large, unless that
+/// is at its ceiling.
 const LONGEST_TURN: Duration = Duration::from_millis(250);
+
+/// Beyond its limit and this part of it, a file must not grow. One that was
+/// larger when it was opened, or its limit set, may grow by the other part: it has
+/// to become smaller, but not at once.
+const CEILING_PART: u64 = 2;
+const GROWTH_PART: u64 = 8;
 
 /// Of so many slices for a file that is too large, one is for the round, so that
 /// what it bounds stays bounded.
@@ -82,6 +90,10 @@ pub(super) struct Upkeep {
     to_fold: u64,
     /// What the file has too much, as a part of its limit; 0 where it fits.
     excess: f64,
+    /// How much of the file was in use when it was smallest.
+    smallest: u64,
+    /// The file must not grow any more.
+    is_at_ceiling: bool,
     /// Nothing can be removed of it.
     is_stuck: bool,
     /// The history was seen to be within its bound in this round.
@@ -144,6 +156,8 @@ impl Upkeep {
             written_bytes: 0,
             to_fold: 0,
             excess: 0.0,
+            smallest: u64::MAX,
+            is_at_ceiling: false,
             is_stuck: false,
             history_fits: false,
             cannot_fold: false,
@@ -171,6 +185,11 @@ impl Upkeep {
     /// Whether the file is too large, and there may be something to remove.
     pub(super) fn is_urgent(&self) -> bool {
         self.excess > 0.0 && !self.is_stuck
+    }
+
+    /// Whether no event is to be written before something is removed.
+    pub(super) fn is_at_ceiling(&self) -> bool {
+        self.is_urgent() && self.is_at_ceiling
     }
 
     /// How much memory the events of one transaction take at most.
@@ -219,12 +238,15 @@ impl Upkeep {
         share.min(LARGEST_SHARE)
     }
 
-    /// Does one slice.
-    pub(super) fn step(&mut self, db: &Db) {
+    /// Does one slice; whether another may follow at once.
+    pub(super) fn step(&mut self, db: &Db) -> bool {
         let start = Instant::now();
         self.slices = self.slices.wrapping_add(1);
         match self.work(db, start + SLICE) {
-            Ok(()) => self.schedule(start),
+            Ok(()) => {
+                self.schedule(start);
+                return true;
+            }
             Err(error) if error.is_busy() => {
                 let put_off = if self.is_urgent() {
                     PUT_OFF_SHORT
@@ -237,10 +259,15 @@ impl Upkeep {
             Err(error) => {
                 self.tell_failure(&error);
                 self.is_stuck = true;
-                self.stage = Stage::Rest;
+                // What cannot be removed can still be counted.
+                self.stage = match self.stage {
+                    Stage::Age if self.to_fold > 0 && !self.cannot_fold => Stage::Fold,
+                    _ => Stage::Rest,
+                };
                 self.schedule(start);
             }
         }
+        false
     }
 
     fn work(&mut self, db: &Db, until: Instant) -> Result<(), WriteError> {
@@ -301,6 +328,7 @@ impl Upkeep {
     pub(super) fn put_off(&mut self) {
         self.stage = Stage::Rest;
         self.excess = 0.0;
+        self.smallest = u64::MAX;
         self.next_round = Deadline::after(ROUND);
         self.next = self.next_round;
     }
@@ -316,6 +344,10 @@ impl Upkeep {
             limit = limit.saturating_add(inherited);
         }
         self.excess = used.saturating_sub(limit) as f64 / limit.max(1) as f64;
+        self.smallest = self.smallest.min(used);
+        let ceiling = limit.saturating_add(limit / CEILING_PART);
+        let growth = self.smallest.saturating_add(limit / GROWTH_PART);
+        self.is_at_ceiling = used > ceiling.max(growth);
         Ok(())
     }
 
@@ -368,5 +400,29 @@ mod tests {
         upkeep.is_stuck = true;
         assert!((upkeep.share() - SHARE).abs() < 1e-9);
         assert_eq!(upkeep.turn(), Duration::ZERO);
+    }
+
+    #[test]
+    fn file_that_was_small_stops_growing_and_one_that_was_large_goes_on_shrinking() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mcp.db");
+        crate::Store::open(&path)
+            .unwrap()
+            .shutdown(Duration::from_secs(30))
+            .unwrap();
+        let db = Db::open_to_maintain(&path).unwrap();
+        let used = db.size().unwrap().used;
+        let limit = |bytes| Retention::default().max_bytes(bytes);
+        for (max_bytes, was, is_at_ceiling) in [
+            (used, 0, false),
+            (used * 5 / 8, 0, true),
+            (used / 2, used - 1, false),
+            (used / 2, used / 2, true),
+        ] {
+            let mut upkeep = Upkeep::new(Some(limit(max_bytes)));
+            upkeep.smallest = was;
+            upkeep.measure(&db).unwrap();
+            assert_eq!(upkeep.is_at_ceiling(), is_at_ceiling, "{max_bytes}, {was}");
+        }
     }
 }

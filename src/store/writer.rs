@@ -248,12 +248,16 @@ impl Writer {
     fn keep_up(&mut self) {
         let end = Instant::now() + self.upkeep.turn();
         loop {
-            match self.db.as_ref().filter(|db| !db.is_displaced()) {
+            let done = match self.db.as_ref().filter(|db| !db.is_displaced()) {
                 Some(db) => self.upkeep.step(db),
-                None => self.upkeep.put_off(),
-            }
+                None => {
+                    self.upkeep.put_off();
+                    false
+                }
+            };
             self.keep_wal_short();
-            let goes_on = self.upkeep.is_urgent() && Instant::now() < end;
+            let has_time = Instant::now() < end || self.upkeep.is_at_ceiling();
+            let goes_on = done && has_time && self.upkeep.is_urgent();
             if !goes_on || self.shared.queue.is_overdue() {
                 break;
             }

@@ -239,3 +239,40 @@ async fn events_of_a_clock_that_was_ahead_are_dated_as_of_now() {
     await_value(&conn, "SELECT count(*) FROM sse_events", 0);
     end(&store);
 }
+
+#[test]
+fn rows_of_a_clock_that_was_ahead_go_with_those_that_came_later() {
+    let (_dir, path) = fresh();
+    let conn = file(&path);
+    let ahead = now() + 365 * DAY_MS;
+    insert(&conn, 100, ahead, 50);
+    insert(&conn, 10, now() - 40 * DAY_MS, 50);
+    insert(&conn, 10, now() - DAY_MS, 50);
+    insert(&conn, 5, ahead + DAY_MS, 50);
+    let sql = "INSERT INTO sessions (session_id, proxy, started_at, last_seen_at)
+        VALUES (?1, 'p', ?2, ?3)";
+    for (id, days) in [("old", 40), ("new", 1)] {
+        conn.execute(sql, params![id, now() - days * DAY_MS, ahead])
+            .unwrap();
+    }
+    let store = Store::open(&path).unwrap();
+    await_value(&conn, "SELECT count(*) FROM requests", 10 + 5);
+    await_value(&conn, "SELECT count(*) FROM sessions", 1);
+    end(&store);
+    assert_eq!(value::<i64>(&conn, CALLS), 125);
+}
+
+#[test]
+fn requests_that_cannot_be_removed_are_counted() {
+    let (_dir, path) = fresh();
+    let conn = file(&path);
+    insert(&conn, 10_000, now() - 40 * DAY_MS, 50);
+    conn.execute_batch(
+        "CREATE TRIGGER keep BEFORE DELETE ON requests BEGIN SELECT raise(ABORT, 'keep'); END",
+    )
+    .unwrap();
+    let store = Store::open(&path).unwrap();
+    await_value(&conn, CALLS, 10_000);
+    end(&store);
+    assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM requests"), 10_000);
+}

@@ -6,10 +6,6 @@ use super::kinds::{DUE_EVENTS, REMOVE_EVENT};
 use super::{BATCH, Span};
 use crate::clock;
 
-/// How far ahead of the clock an event may be dated, in microseconds. The clock
-/// may be set back a little, and a burst may have more events than microseconds.
-const TOLERANCE: i64 = 60_000_000;
-
 /// Events that are dated later than ?1, at most ?2.
 const AHEAD: &str = "SELECT n FROM sse_events WHERE n > ?1 ORDER BY n LIMIT ?2";
 const NEWEST: &str = "SELECT coalesce(max(n), 0) FROM sse_events WHERE n <= ?1";
@@ -19,7 +15,7 @@ const REDATE: &str = "UPDATE sse_events SET n = ?2 WHERE n = ?1";
 /// reach them, nor those that came after them. Gives how many were dated.
 pub(super) fn redate(conn: &Connection) -> Result<u64> {
     let now = clock::unix_ms().saturating_mul(1000);
-    let latest = now.saturating_add(TOLERANCE);
+    let latest = clock::latest_ms().saturating_mul(1000);
     let ahead = keys(conn, AHEAD, [latest, BATCH])?;
     if ahead.is_empty() {
         return Ok(0);

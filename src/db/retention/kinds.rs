@@ -93,7 +93,12 @@ pub(super) const KINDS: [Kind; 6] = [
     Kind {
         table: "sessions",
         removal: Removal::Sessions,
-        count: "SELECT count(*) FROM sessions WHERE started_at < ?1 AND last_seen_at < ?1",
+        count: concat!(
+            "SELECT count(*) FROM sessions WHERE started_at < ?1
+                AND (last_seen_at < ?1 OR last_seen_at > 60000 + ",
+            now!(),
+            ")"
+        ),
         oldest: Some(
             "SELECT CAST(max(max(started_at, last_seen_at)) AS INTEGER) FROM (
                 SELECT started_at, last_seen_at FROM sessions

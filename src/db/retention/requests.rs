@@ -1,50 +1,101 @@
 //! Pruning of requests, which the statistics outlive.
 
-use rusqlite::{Connection, Result, params};
+use rusqlite::{Connection, Params, Result, params};
 
 use super::super::losses;
 use super::super::pruned::Pruned;
 use super::super::rollup;
 use super::{BATCH, Span, inherited};
+use crate::clock;
 
-/// Of the oldest rows those that may go, with their times: which those are, ids
-/// tell, and what is in the way is passed over.
+/// Of the oldest rows those that may go: which those are, ids tell, and what is
+/// in the way is passed over.
 const DELETE: &str = "DELETE FROM requests WHERE id IN (
         SELECT id FROM (
             SELECT id FROM requests WHERE ts >= ?1 AND ts < ?2 ORDER BY ts LIMIT ?3)
         WHERE id <= ?4)
      RETURNING id, CAST(ts AS INTEGER)";
+/// The last of them.
+const NEWEST: &str = "SELECT max(id) FROM (
+        SELECT id FROM requests WHERE ts >= ?1 AND ts < ?2 ORDER BY ts LIMIT ?3)
+     WHERE id <= ?4";
+
+/// Rows that a clock dated which was ahead, and those of them that were written
+/// before the row ?2.
+const ANY_AHEAD: &str = "SELECT 1 FROM requests WHERE ts > ?1 LIMIT 1";
+const DELETE_AHEAD: &str = "DELETE FROM requests WHERE id IN (
+        SELECT id FROM requests WHERE ts > ?1 AND id < ?2 ORDER BY ts LIMIT ?3)
+     RETURNING id, CAST(ts AS INTEGER)";
 
 /// Deletes some of the oldest requests of the time of `span`; how many. Those
 /// that are in no cell yet stay, unless `uncounted` is set: then `losses` tells
 /// of them.
+///
+/// Requests of a clock that was ahead go before those that were written later:
+/// their own time would keep them for ever.
 pub(super) fn remove(conn: &Connection, span: Span, uncounted: bool) -> Result<u64> {
     let folded_to = rollup::folded_to(conn)?;
     let to = if uncounted { i64::MAX } else { folded_to };
-    let mut delete = conn.prepare_cached(DELETE)?;
-    let mut rows = delete.query(params![span.from, span.before, BATCH, to])?;
-    let (mut removed, mut inherited, mut latest) = (0, 0, i64::MIN);
-    let end = match inherited::inherited(conn)? {
-        Some(file) if span.from < file.before => file.before,
-        _ => i64::MIN,
-    };
-    let mut missing: Option<(i64, i64, u64)> = None;
-    while let Some(row) = rows.next()? {
-        let (id, ts): (i64, i64) = (row.get(0)?, row.get(1)?);
-        removed += 1;
-        inherited += u64::from(ts < end);
-        latest = latest.max(ts);
-        if id > folded_to {
-            let (from, to, count) = missing.unwrap_or((ts, ts, 0));
-            missing = Some((from.min(ts), to.max(ts), count + 1));
-        }
+    let mut removed = Removed::default();
+    let latest = clock::latest_ms();
+    if conn.prepare_cached(ANY_AHEAD)?.exists([latest])? {
+        let newest: Option<i64> = conn
+            .prepare_cached(NEWEST)?
+            .query_row([span.from, span.before, BATCH, to], |row| row.get(0))?;
+        let ahead = params![latest, newest, BATCH];
+        removed.delete(conn, DELETE_AHEAD, ahead, folded_to)?;
     }
-    if removed > 0 {
-        Pruned::Requests.raise(conn, latest.saturating_add(1))?;
+    if removed.count < BATCH as u64 {
+        let oldest = params![span.from, span.before, BATCH, to];
+        removed.delete(conn, DELETE, oldest, folded_to)?;
     }
-    inherited::shrink(conn, inherited)?;
-    if let Some((from_ts, to_ts, count)) = missing {
+    if removed.count > 0 {
+        Pruned::Requests.raise(conn, removed.latest.saturating_add(1))?;
+    }
+    inherited::shrink(conn, removed.inherited)?;
+    if let Some((from_ts, to_ts, count)) = removed.uncounted {
         losses::not_counted(conn, from_ts, to_ts, count)?;
     }
-    Ok(removed)
+    Ok(removed.count)
+}
+
+/// Rows that were deleted.
+#[derive(Debug, Default)]
+struct Removed {
+    count: u64,
+    /// Those that an older version wrote.
+    inherited: u64,
+    /// The latest time of all.
+    latest: i64,
+    /// From when to when, and how many are in no cell.
+    uncounted: Option<(i64, i64, u64)>,
+}
+
+impl Removed {
+    fn delete(
+        &mut self,
+        conn: &Connection,
+        sql: &str,
+        values: impl Params,
+        folded_to: i64,
+    ) -> Result<()> {
+        let inherited = inherited::inherited(conn)?;
+        let end = inherited.map_or(i64::MIN, |file| file.before);
+        let mut delete = conn.prepare_cached(sql)?;
+        let mut rows = delete.query(values)?;
+        while let Some(row) = rows.next()? {
+            let (id, ts): (i64, i64) = (row.get(0)?, row.get(1)?);
+            self.latest = match self.count {
+                0 => ts,
+                _ => self.latest.max(ts),
+            };
+            self.count += 1;
+            self.inherited += u64::from(ts < end);
+            if id > folded_to {
+                let (from, to, count) = self.uncounted.unwrap_or((ts, ts, 0));
+                self.uncounted = Some((from.min(ts), to.max(ts), count + 1));
+            }
+        }
+        Ok(())
+    }
 }

@@ -5,14 +5,18 @@ use std::cell::Cell;
 use rusqlite::{Connection, Result};
 
 use super::{BATCH, Span};
+use crate::clock;
 
+/// Where the clock was ahead when they were last seen, that tells nothing.
 const DELETE: &str = "DELETE FROM sessions WHERE rowid IN (
         SELECT rowid FROM sessions
-        WHERE started_at >= ?1 AND started_at < ?2 AND last_seen_at < ?2
+        WHERE started_at >= ?1 AND started_at < ?2 AND (last_seen_at < ?2 OR last_seen_at > ?4)
         ORDER BY started_at LIMIT ?3)";
 
 /// Some sessions in the order in which they started; whether they may go.
-const NEXT: &str = "SELECT rowid, CAST(started_at AS INTEGER), last_seen_at < ?2 FROM sessions
+const NEXT: &str = "SELECT rowid, CAST(started_at AS INTEGER),
+        last_seen_at < ?2 OR last_seen_at > ?5
+     FROM sessions
      WHERE started_at >= max(?1, ?3) AND started_at < ?2 ORDER BY started_at LIMIT ?4";
 const DELETE_ONE: &str = "DELETE FROM sessions WHERE rowid = ?1";
 
@@ -22,7 +26,7 @@ const LOOKED_AT: i64 = 256;
 /// Deletes some of the oldest sessions of the time of `span`; how many.
 pub(super) fn remove(conn: &Connection, span: Span) -> Result<u64> {
     let mut delete = conn.prepare_cached(DELETE)?;
-    Ok(delete.execute([span.from, span.before, BATCH])? as u64)
+    Ok(delete.execute([span.from, span.before, BATCH, clock::latest_ms()])? as u64)
 }
 
 /// Deletes those that are due among the next few; how many.
@@ -31,7 +35,8 @@ pub(super) fn remove(conn: &Connection, span: Span) -> Result<u64> {
 /// are older go on. To pass over all of them each time would take longer than to
 /// delete the requests. So this goes on at `cursor`, where it last stopped.
 pub(super) fn remove_next(conn: &Connection, span: Span, cursor: &Cell<i64>) -> Result<u64> {
-    let values = [span.from, span.before, cursor.get(), LOOKED_AT];
+    let (from, latest) = (cursor.get(), clock::latest_ms());
+    let values = [span.from, span.before, from, LOOKED_AT, latest];
     let next: Vec<(i64, i64, bool)> = conn
         .prepare_cached(NEXT)?
         .query_map(values, |row| row.try_into())?

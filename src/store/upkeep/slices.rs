@@ -123,11 +123,22 @@ impl Upkeep {
             }
             return Ok(());
         }
-        let Some(before) = db.next_horizon(from)? else {
+        // What a clock dated that was ahead was written before all else.
+        let ahead = clock::latest_ms().max(from);
+        let span = match db.next_horizon(ahead)? {
+            Some(before) => Some(Span {
+                from: ahead,
+                before,
+            }),
+            None => {
+                let before = db.next_horizon(from)?;
+                before.map(|before| Span { from, before })
+            }
+        };
+        let Some(span) = span else {
             self.tell_excess(db.size()?.used, max_bytes);
             return Ok(());
         };
-        let span = Span { from, before };
         if db.prune(Kinds::Traffic, span, patience, until)?.count > 0 {
             return Ok(());
         }
