@@ -231,6 +231,23 @@ async fn an_initialize_that_only_a_copy_answers_begins_its_session() {
 }
 
 #[tokio::test]
+async fn a_cancelled_call_that_only_a_copy_answers_is_cancelled() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let (_events, answer) = open_call(&layer, CALL).await;
+    let request = post_with(&SESSION, cancel("3", ""));
+    exchange(&layer, request, response(202, "", ""))
+        .await
+        .unwrap();
+    let copy = answer_event(r#""error":{"code":-32800,"message":"Request cancelled"}"#);
+    exchange(&layer, get("/mcp", &SESSION), event_stream(copy))
+        .await
+        .unwrap();
+    drop(answer);
+    assert_eq!(recording.row().outcome(), "error cancelled");
+}
+
+#[tokio::test]
 async fn of_two_calls_with_one_id_each_has_its_own_answer() {
     // The older waits for its answer elsewhere, the newer is open.
     let recording = Recording::start();

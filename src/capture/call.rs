@@ -254,8 +254,8 @@ pub(super) struct Answer {
     pub(super) found: Option<Box<Found>>,
 }
 
-/// What is remembered of a copy of an answer. The listing that it may hold is not:
-/// that would be much to keep for a case so rare.
+/// What is remembered of a copy of an answer. A listing in it is not kept: it can be
+/// large, and the case is rare.
 #[derive(Debug)]
 pub(super) struct AnswerCopy {
     pub(super) outcome: Outcome,

@@ -170,3 +170,12 @@ pub(super) fn answered(call: &Call, mut outcome: Outcome) -> Outcome {
         _ => outcome,
     }
 }
+
+/// Returns the outcome of a request whose answer came on another stream than its own.
+/// Of a cancelled one it is more to know that it was cancelled.
+pub(super) fn resumed(mut outcome: Outcome) -> Outcome {
+    if outcome.end_reason != Some(EndReason::Cancelled) {
+        outcome.end_reason = Some(EndReason::Resumed);
+    }
+    outcome
+}

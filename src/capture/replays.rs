@@ -6,8 +6,8 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// How many answers are remembered at most, of all sessions together. One that is
-/// forgotten costs no more than what is told of a call whose id came twice.
+/// How many answers are remembered at most, of all sessions together. A forgotten one
+/// matters only if the id of its request comes again and the server replays it.
 const REMEMBERED: usize = 8192;
 
 /// The last answers that came with an event's id.

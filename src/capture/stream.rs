@@ -16,8 +16,8 @@ use super::listing::{Document, Stale};
 use super::recorder::Recorder;
 use crate::wire::{EventKind, Scanner, SseDecoder, SseItem};
 
-/// Longest URI of an `endpoint` event that is looked at, in bytes: of a part of an
-/// id nothing can be known.
+/// Longest URI of an `endpoint` event that is looked at, in bytes. A part of an id
+/// names no session.
 const ENDPOINT_BYTES: usize = 8 * 1024;
 
 /// An exchange without requests, before its response head: a DELETE ends the

@@ -15,7 +15,7 @@ use super::super::listing::Document;
 use super::super::recorder::Recorder;
 use super::super::session::{ClientInfo, Known};
 use super::{Elsewhere, Exchange, KnownBy, Measure, Phase, State, add};
-use crate::event::{EndReason, RequestStatus, SessionSource, StoreEvent};
+use crate::event::{RequestStatus, SessionSource, StoreEvent};
 use crate::wire::{EventId, Memory};
 
 /// How much of the copies of answers one exchange remembers, in bytes.
@@ -240,9 +240,8 @@ impl Exchange {
             let bytes_out = BytesOut::Exactly(event_len);
             self.outcome(recorder, &mut call, answer, document, bytes_out)
         } else {
-            let mut outcome = self.outcome(recorder, &mut call, answer, document, BytesOut::None);
-            outcome.end_reason = Some(EndReason::Resumed);
-            outcome
+            let outcome = self.outcome(recorder, &mut call, answer, document, BytesOut::None);
+            ending::resumed(outcome)
         };
         if response.is_none() {
             // The row waits for the HTTP status, so that the winner of this
@@ -294,8 +293,7 @@ impl Exchange {
         // The copy may have overtaken the head.
         let ttfb_us = response.map_or(0, |response| response.ttfb_us);
         outcome.latency_us = outcome.latency_us.max(ttfb_us);
-        let mut outcome = ending::answered(call, outcome);
-        outcome.end_reason = Some(EndReason::Resumed);
+        let outcome = ending::resumed(ending::answered(call, outcome));
         self.begin_session(recorder, call, &outcome, server.as_deref());
         outcome
     }
