@@ -27,8 +27,10 @@
 //! sqlite3 mcp-store.db "SELECT method, tool, status, latency_us FROM requests"
 //! ```
 //!
-//! or a [`query::Reader`], or the command `mcp-store`, which comes with the
-//! feature `cli`.
+//! or a [`query::Reader`], or the command `mcp-store`, which is a crate of its own.
+//!
+//! A server in another language is recorded through the streaming reverse proxy of the crate
+//! `mcp-forward`, with this layer on it.
 //!
 //! # How it works
 //!
@@ -180,9 +182,7 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `bundled` | compiles SQLite in; without it the system's library is linked | yes |
-//! | `cli` | the command `mcp-store` | no |
 //! | `decompression` | reads gzip, deflate, brotli and zstd bodies, whose rows are `opaque` without it [^limits] | no |
-//! | `proxy` | `proxy::Forward`, a streaming reverse proxy to put the layer on | no |
 //! | `rmcp` | makes the event and session stores those of rmcp 3.9 | no |
 //! | `tower-mcp` | makes the event and session stores those of tower-mcp 0.25 | no |
 //!
@@ -201,9 +201,6 @@ pub mod event;
 pub mod event_store;
 mod histogram;
 pub mod maintenance;
-#[cfg(feature = "proxy")]
-#[cfg_attr(docsrs, doc(cfg(feature = "proxy")))]
-pub mod proxy;
 pub mod query;
 pub mod session_store;
 mod store;

@@ -13,6 +13,6 @@ target=$(cd "$root" && realpath -m "${CARGO_TARGET_DIR:-target}")
 venv=$target/screenshots
 [ -x "$venv/bin/pip" ] || python3 -m venv "$venv"
 "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$root/docs/screenshots/requirements.txt"
-cargo build --quiet --manifest-path "$root/Cargo.toml" --features cli --bin mcp-store
+cargo build --quiet --manifest-path "$root/Cargo.toml" --package mcp-store
 mkdir -p "$root/docs/images"
 "$venv/bin/python" -B "$root/docs/screenshots/shots.py" "$target/debug/mcp-store" "$root/docs/images"

@@ -23,8 +23,12 @@ pub(crate) fn fresh() -> (TempDir, PathBuf) {
 /// A copy of the file that was made by `version`.
 pub(crate) fn fixture(version: i64) -> (TempDir, PathBuf) {
     let (dir, path) = fresh();
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let bytes = std::fs::read(fixtures.join(format!("store-v{version}.db"))).unwrap();
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .find(|dir| dir.join("tests/fixtures").is_dir())
+        .unwrap();
+    let fixture = workspace.join(format!("tests/fixtures/store-v{version}.db"));
+    let bytes = std::fs::read(fixture).unwrap();
     std::fs::write(&path, bytes).unwrap();
     (dir, path)
 }

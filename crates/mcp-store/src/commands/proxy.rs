@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use axum::Router;
 use axum::http::uri::Scheme;
+use mcp_forward::{AllowedHosts, Forward};
 use tokio::net::TcpListener;
 use tower_mcp_store::Store;
-use tower_mcp_store::proxy::{AllowedHosts, Forward};
 
 use crate::args::Proxy;
 use crate::failure::Failure;

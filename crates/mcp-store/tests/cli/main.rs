@@ -1,6 +1,6 @@
 //! The command as its user meets it: the real program, its output and its exit codes.
 
-#[path = "../support/mod.rs"]
+#[path = "../../../../tests/support/mod.rs"]
 mod support;
 
 mod answers;

@@ -5,7 +5,7 @@ mod filters;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as Arguments, ColorChoice, Parser, Subcommand};
-use tower_mcp_store::proxy::HostName;
+use mcp_forward::HostName;
 use tower_mcp_store::query::Window;
 
 use crate::failure::Failure;

@@ -1,20 +1,19 @@
-//! A streaming reverse proxy, to record a server that cannot carry the layer itself.
+//! A streaming reverse proxy for MCP servers over HTTP, as a [tower](https://docs.rs/tower)
+//! service.
 //!
-//! [`Forward`] is a tower service that sends each request to an upstream MCP
-//! server and hands the answer back as it arrives. Put the layer on it and any
-//! server that speaks HTTP is recorded, in whatever language it is written:
+//! [`Forward`] sends each request to an upstream MCP server and hands the answer back as it
+//! arrives. Put any tower layer on it, such as one that records or one that authenticates, and
+//! it works for servers in every language:
 //!
 //! ```no_run
 //! use axum::Router;
-//! use tower_mcp_store::StoreLayer;
-//! use tower_mcp_store::proxy::{AllowedHosts, Forward};
+//! use mcp_forward::{AllowedHosts, Forward};
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let forward = Forward::new("https://mcp.example.com/mcp")?;
-//! let layer = StoreLayer::new("mcp-store.db").upstream_url(forward.endpoint().to_string());
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
 //! let hosts = AllowedHosts::new(listener.local_addr()?, []);
-//! let app: Router = Router::new().fallback_service(forward).layer(hosts).layer(layer);
+//! let app: Router = Router::new().fallback_service(forward).layer(hosts);
 //! axum::serve(listener, app).await?;
 //! # Ok(())
 //! # }
@@ -97,6 +96,8 @@
 //! [`Forward::new`] is given an `https` URL. To trust another authority as well, point
 //! `SSL_CERT_FILE` or `SSL_CERT_DIR` to its certificates.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 use std::error::Error;
 
 mod body;
@@ -104,12 +105,21 @@ mod connect;
 mod forward;
 mod headers;
 mod host;
+#[cfg(feature = "server")]
+mod server;
 mod upstream;
 
 pub use body::ForwardBody;
 pub use forward::Forward;
 pub use host::{AllowedHosts, HostCheck, HostCheckFuture, HostName, InvalidHostName};
+#[cfg(feature = "server")]
+#[cfg_attr(docsrs, doc(cfg(feature = "server")))]
+pub use server::serve;
 pub use upstream::UpstreamError;
+
+/// How many fields the head of an HTTP/1.1 message may have. hyper's own limit is 100, which is
+/// less than servers admit.
+const MAX_FIELDS: usize = 512;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 

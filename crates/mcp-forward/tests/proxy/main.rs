@@ -1,10 +1,8 @@
 //! What the forwarding service promises, over real loopback sockets: both ends
 //! speak HTTP byte by byte, so that a test sees what is on the wire and when.
 
-mod broken_requests;
 mod hosts;
 mod messages;
-mod recorded;
 mod support;
 mod tls;
 
@@ -12,8 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use support::{Peer, Upstream, closed_port, proxy};
+use axum::Router;
+use mcp_forward::Forward;
+use support::{Peer, Upstream, closed_port, proxy, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tower_http::limit::RequestBodyLimitLayer;
 
 const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
      transfer-encoding: chunked\r\n\r\n";
@@ -378,4 +379,24 @@ async fn a_large_request_is_not_read_faster_than_the_upstream_reads_it() {
     let held = held_back(client, server).await;
 
     assert!(held < LARGE / 2, "{held}");
+}
+
+#[tokio::test]
+async fn a_body_that_a_layer_finds_too_large_is_a_413() {
+    let upstream = Upstream::bind().await;
+    let forward = Forward::new(&upstream.url("/mcp")).unwrap();
+    let app = Router::new()
+        .fallback_service(forward)
+        .layer(RequestBodyLimitLayer::new(8));
+    let mut client = Peer::connect(serve(app).await).await;
+    let body = chunk("more than eight bytes");
+
+    client
+        .write(&format!(
+            "POST /mcp HTTP/1.1\r\nhost: proxy\r\ntransfer-encoding: chunked\r\n\r\n{body}"
+        ))
+        .await;
+
+    let response = client.read_until("too large").await;
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
 }

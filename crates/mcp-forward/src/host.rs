@@ -35,7 +35,7 @@ use super::forward::refusal;
 ///
 /// ```
 /// use axum::Router;
-/// use tower_mcp_store::proxy::{AllowedHosts, Forward};
+/// use mcp_forward::{AllowedHosts, Forward};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use http::uri::Scheme;
-use tower_mcp_store::proxy::Forward;
+use mcp_forward::Forward;
 
 use super::support::{H2_PREFACE, Peer, Upstream, h2_headers, proxy, serve};
 use super::{STREAM_HEAD, chunk};

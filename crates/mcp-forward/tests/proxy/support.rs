@@ -1,12 +1,15 @@
+//! Both ends of a connection, byte by byte.
+#![allow(dead_code)] // Each test binary uses its own part.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use axum::middleware::map_request;
+use mcp_forward::Forward;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tower_mcp_store::proxy::Forward;
 
 /// No step of a test takes this long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);

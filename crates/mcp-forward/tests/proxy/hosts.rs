@@ -3,11 +3,9 @@
 use std::net::SocketAddr;
 
 use axum::Router;
-use tokio::sync::mpsc;
-use tower_mcp_store::proxy::{AllowedHosts, Forward};
-use tower_mcp_store::{RequestEvent, RequestStatus, Store};
+use mcp_forward::{AllowedHosts, Forward};
 
-use super::support::{H2_PREFACE, Peer, Upstream, h2_headers, serve, within};
+use super::support::{H2_PREFACE, Peer, Upstream, h2_headers, serve};
 
 const ANSWER: &str = "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
 
@@ -86,33 +84,4 @@ async fn the_authority_of_http_2_counts_as_host() {
     let mut server = upstream.accept().await;
     let head = server.read_until("\r\n\r\n").await;
     assert!(head.contains("\r\nx-forwarded-host: localhost:3000\r\n"));
-}
-
-#[tokio::test]
-async fn a_refused_host_is_a_row_where_a_header_names_the_method() {
-    let upstream = Upstream::bind().await;
-    let dir = tempfile::tempdir().unwrap();
-    let (recorded, mut rows) = mpsc::unbounded_channel::<RequestEvent>();
-    let store = Store::builder(dir.path().join("mcp.db"))
-        .on_recorded(move |row| drop(recorded.send(row.clone())))
-        .open()
-        .unwrap();
-    let hosts = AllowedHosts::new("127.0.0.1:3000".parse().unwrap(), []);
-    let forward = Forward::new(&upstream.url("/mcp")).unwrap();
-    let app = Router::new().fallback_service(forward);
-    let mut client = Peer::connect(serve(app.layer(hosts).layer(store.layer())).await).await;
-
-    client
-        .write(
-            "POST /mcp HTTP/1.1\r\nhost: evil.example\r\nmcp-method: tools/call\r\n\
-             content-type: application/json\r\ncontent-length: 2\r\n\r\n{}",
-        )
-        .await;
-
-    let row = within(rows.recv()).await.unwrap();
-    assert_eq!(row.method, "tools/call");
-    assert_eq!(row.status, RequestStatus::Error);
-    assert_eq!(row.http_status, Some(403));
-    let text = row.error_msg.unwrap();
-    assert!(text.contains("--allow-host evil.example"), "{text}");
 }

@@ -3,17 +3,19 @@
 use std::net::SocketAddr;
 
 use axum::Router;
+use mcp_forward::Forward;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
-use tower_http::limit::RequestBodyLimitLayer;
-use tower_mcp_store::proxy::Forward;
 use tower_mcp_store::{EndReason, RequestEvent, RequestStatus, Store};
 
-use super::chunk;
 use super::support::{H2_PREFACE, Peer, Upstream, h2_frame, h2_post, serve, within};
 
 const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}"#;
 const HEAD: &str = "POST /mcp HTTP/1.1\r\nhost: proxy\r\ncontent-type: application/json\r\n";
+
+fn chunk(text: &str) -> String {
+    format!("{:x}\r\n{text}\r\n", text.len())
+}
 
 struct Recorded {
     upstream: Upstream,
@@ -180,22 +182,4 @@ async fn a_client_that_resets_its_http_2_stream_within_its_request_is_gone() {
         assert_eq!(row.end_reason, Some(EndReason::ClientGone));
         assert!(!server.read_to_end().await.ends_with("0\r\n\r\n"));
     }
-}
-
-#[tokio::test]
-async fn a_body_that_a_layer_finds_too_large_is_a_413() {
-    let upstream = Upstream::bind().await;
-    let forward = Forward::new(&upstream.url("/mcp")).unwrap();
-    let app = Router::new()
-        .fallback_service(forward)
-        .layer(RequestBodyLimitLayer::new(8));
-    let mut client = Peer::connect(serve(app).await).await;
-    let body = chunk("more than eight bytes");
-
-    client
-        .write(&format!("{HEAD}transfer-encoding: chunked\r\n\r\n{body}"))
-        .await;
-
-    let response = client.read_until("too large").await;
-    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
 }

@@ -1,11 +1,10 @@
 //! How a forwarded request that fails is recorded.
 
 use axum::Router;
+use mcp_forward::{AllowedHosts, Forward};
 use tokio::sync::mpsc;
-use tower_mcp_store::proxy::Forward;
 use tower_mcp_store::{EndReason, RequestEvent, RequestStatus, Store};
 
-use super::STREAM_HEAD;
 use super::support::{Peer, Upstream, closed_port, serve, within};
 
 /// A tool call through a recording proxy.
@@ -72,7 +71,12 @@ async fn an_answer_that_breaks_off_is_a_row_that_says_so() {
     let mut call = Call::start(&upstream.url("/mcp")).await;
     let mut server = upstream.accept().await;
     server.read_until("}}").await;
-    server.write(STREAM_HEAD).await;
+    server
+        .write(
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+                 transfer-encoding: chunked\r\n\r\n",
+        )
+        .await;
     call.client.read_until("\r\n\r\n").await;
     drop(server);
 
@@ -81,4 +85,33 @@ async fn an_answer_that_breaks_off_is_a_row_that_says_so() {
     assert_eq!(row.status, RequestStatus::Error);
     assert_eq!(row.http_status, Some(200));
     assert_eq!(row.end_reason, Some(EndReason::BodyError));
+}
+
+#[tokio::test]
+async fn a_refused_host_is_a_row_where_a_header_names_the_method() {
+    let upstream = Upstream::bind().await;
+    let dir = tempfile::tempdir().unwrap();
+    let (recorded, mut rows) = mpsc::unbounded_channel::<RequestEvent>();
+    let store = Store::builder(dir.path().join("mcp.db"))
+        .on_recorded(move |row| drop(recorded.send(row.clone())))
+        .open()
+        .unwrap();
+    let hosts = AllowedHosts::new("127.0.0.1:3000".parse().unwrap(), []);
+    let forward = Forward::new(&upstream.url("/mcp")).unwrap();
+    let app = Router::new().fallback_service(forward);
+    let mut client = Peer::connect(serve(app.layer(hosts).layer(store.layer())).await).await;
+
+    client
+        .write(
+            "POST /mcp HTTP/1.1\r\nhost: evil.example\r\nmcp-method: tools/call\r\n\
+             content-type: application/json\r\ncontent-length: 2\r\n\r\n{}",
+        )
+        .await;
+
+    let row = within(rows.recv()).await.unwrap();
+    assert_eq!(row.method, "tools/call");
+    assert_eq!(row.status, RequestStatus::Error);
+    assert_eq!(row.http_status, Some(403));
+    let text = row.error_msg.unwrap();
+    assert!(text.contains("--allow-host evil.example"), "{text}");
 }

@@ -23,11 +23,9 @@ use super::body::{RequestBody, RequestFailure};
 use super::connect::{self, Connector};
 use super::headers::{self, has_foreign_coding, prepare_request, prepare_response};
 use super::upstream::Upstream;
-use super::{BoxError, ForwardBody, UpstreamError, causes};
+use super::{BoxError, ForwardBody, MAX_FIELDS, UpstreamError, causes};
 
-/// How many fields an answer in HTTP/1.1 may have, and how many bytes the fields of one in
-/// HTTP/2. hyper's own limits are 100 and 16 KiB.
-const MAX_FIELDS: usize = 512;
+/// How many bytes the fields of an answer in HTTP/2 may have. hyper's own limit is 16 KiB.
 const MAX_FIELD_BYTES: u32 = 400 * 1024;
 
 /// How long an idle connection is kept. Node's servers close theirs after 5
@@ -55,18 +53,18 @@ const LIMITS: Limits = Limits {
 /// Sends every request to an upstream server and streams the answer back.
 ///
 /// A clone shares the connections. It has to be called within a tokio runtime.
-/// The [module's documentation](super) tells where a request goes, what is changed on the way
+/// The [crate's documentation](crate) tells where a request goes, what is changed on the way
 /// and how failures look.
 ///
 /// ```
-/// use tower_mcp_store::proxy::Forward;
+/// use mcp_forward::Forward;
 ///
 /// let forward = Forward::new("http://127.0.0.1:9000/mcp?key=secret")?;
 /// assert_eq!(forward.endpoint(), "http://127.0.0.1:9000/mcp");
 ///
 /// let error = Forward::new("127.0.0.1:9000").unwrap_err();
 /// assert_eq!(error.to_string(), "the upstream's URL has to start with http:// or https://");
-/// # Ok::<(), tower_mcp_store::proxy::UpstreamError>(())
+/// # Ok::<(), mcp_forward::UpstreamError>(())
 /// ```
 #[derive(Clone)]
 pub struct Forward {

@@ -1,0 +1,265 @@
+//! An HTTP server for the service: like `axum::serve`, with limits of time.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tower_service::Service;
+
+use super::{BoxError, MAX_FIELDS};
+
+/// How long a client may take to send the head of a request, and how long its connection may
+/// be idle.
+const HEAD_TIME: Duration = Duration::from_secs(30);
+
+/// How long open exchanges may delay the end: an MCP client may keep a stream open for hours.
+const DRAIN_TIME: Duration = Duration::from_secs(3);
+
+/// The pause after a failure to accept, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Serves HTTP/1.1 and HTTP/2 until `shutdown` is ready.
+///
+/// Then it accepts no further connection, closes idle ones, and waits at most 3 seconds for
+/// the exchanges under way.
+///
+/// Unlike `axum::serve`, this closes a connection whose client takes more than 30 seconds to
+/// send the head of a request, or sends none for so long. It admits 512 header fields in a
+/// request, and puts the client's [`SocketAddr`] into the request's extensions, from which
+/// [`Forward`](crate::Forward) extends `X-Forwarded-For`.
+///
+/// ```no_run
+/// use axum::Router;
+/// use mcp_forward::{Forward, serve};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let app: Router = Router::new().fallback_service(Forward::new("http://127.0.0.1:9000/mcp")?);
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+/// serve(listener, app, async { drop(tokio::signal::ctrl_c().await) }).await;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn serve<S, B>(listener: TcpListener, service: S, shutdown: impl Future<Output = ()>)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    let server = Server::new(service, HEAD_TIME);
+    tokio::select! {
+        never = server.accept(&listener) => match never {},
+        () = shutdown => {}
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(DRAIN_TIME, server.connections.shutdown()).await;
+}
+
+struct Server<S> {
+    service: S,
+    head_time: Duration,
+    http: auto::Builder<TokioExecutor>,
+    connections: GracefulShutdown,
+}
+
+impl<S, B> Server<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    fn new(service: S, head_time: Duration) -> Self {
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        http.http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(head_time)
+            .max_headers(MAX_FIELDS);
+        Self {
+            service,
+            head_time,
+            http,
+            connections: GracefulShutdown::new(),
+        }
+    }
+
+    async fn accept(&self, listener: &TcpListener) -> Infallible {
+        loop {
+            match listener.accept().await {
+                Ok((stream, client)) => drop(tokio::spawn(self.connection(stream, client))),
+                Err(error) if is_of_connection(&error) => {}
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            }
+        }
+    }
+
+    fn connection(
+        &self,
+        stream: TcpStream,
+        client: SocketAddr,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        // Small messages must not wait for one another.
+        let _ = stream.set_nodelay(true);
+        let has_begun = Arc::new(AtomicBool::new(false));
+        let service = TowerToHyperService::new(FromClient {
+            service: self.service.clone(),
+            client,
+            has_begun: Arc::clone(&has_begun),
+        });
+        let connection = self.http.serve_connection(TokioIo::new(stream), service);
+        let connection = self.connections.watch(connection.into_owned());
+        let head_time = self.head_time;
+        async move {
+            let mut connection = pin!(connection);
+            // hyper's own limit begins after the first bytes, which show the HTTP version, and
+            // does not apply to HTTP/2.
+            let ended = tokio::time::timeout(head_time, &mut connection).await;
+            if ended.is_err() && has_begun.load(Relaxed) {
+                // An error here is the client's, and only this connection ends.
+                let _ = connection.await;
+            }
+        }
+    }
+}
+
+/// Whether an error of accepting concerns one connection, and not the listener.
+fn is_of_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// The service on one connection.
+#[derive(Clone)]
+struct FromClient<S> {
+    service: S,
+    client: SocketAddr,
+    /// Whether the head of a request has arrived.
+    has_begun: Arc<AtomicBool>,
+}
+
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for FromClient<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Incoming>) -> S::Future {
+        self.has_begun.store(true, Relaxed);
+        request.extensions_mut().insert(self.client);
+        self.service.call(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::Router;
+    use axum::routing::any;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::watch;
+
+    use super::Server;
+
+    const LIMIT: Duration = Duration::from_millis(100);
+
+    /// No step takes this long unless it hangs.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    async fn connect(app: Router) -> impl AsyncFn(&str) -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        tokio::spawn(async move { Server::new(app, LIMIT).accept(&listener).await });
+        async move |request: &str| {
+            let mut client = TcpStream::connect(addr).await.unwrap();
+            client.write_all(request.as_bytes()).await.unwrap();
+            client
+        }
+    }
+
+    /// Everything until the server closes the connection.
+    async fn rest(mut client: TcpStream) -> String {
+        let mut rest = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, client.read_to_end(&mut rest)).await;
+        read.expect("the connection stays open").unwrap();
+        String::from_utf8_lossy(&rest).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_arrive_in_time_ends_the_connection() {
+        let connect = connect(Router::new().fallback(any(async || "answered"))).await;
+        for head in [
+            "",
+            "G",
+            "PRI * HTTP/2",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: proxy\r\n",
+        ] {
+            assert!(!rest(connect(head).await).await.contains("answered"));
+        }
+        for second in ["", "GET / HTTP/1.1\r\nhost: pro"] {
+            let head = format!("GET / HTTP/1.1\r\nhost: proxy\r\n\r\n{second}");
+            let answers = rest(connect(&head).await).await;
+            assert!(answers.ends_with("\r\n\r\nanswered"), "{answers}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_of_several_hundred_fields_is_served() {
+        let connect = connect(Router::new().fallback(any(async || "answered"))).await;
+        let fields: String = (0..500).map(|i| format!("x-{i}: {i}\r\n")).collect();
+        let head = format!("GET / HTTP/1.1\r\nhost: proxy\r\n{fields}\r\n");
+        let answers = rest(connect(&head).await).await;
+        assert!(answers.ends_with("\r\n\r\nanswered"), "{answers}");
+    }
+
+    #[tokio::test]
+    async fn an_exchange_under_way_has_no_time_limit() {
+        let (release, released) = watch::channel(false);
+        let app = Router::new().fallback(any(async move |body: String| {
+            released
+                .clone()
+                .wait_for(|released| *released)
+                .await
+                .unwrap();
+            body
+        }));
+        let connect = connect(app).await;
+        let head =
+            "POST / HTTP/1.1\r\nhost: proxy\r\nconnection: close\r\ncontent-length: 4\r\n\r\n";
+        let sent = connect(&format!("{head}sent")).await;
+        let mut sending = connect(&format!("{head}st")).await;
+
+        // The limit is over once it has ended a connection of the same age.
+        rest(connect("").await).await;
+        sending.write_all(b"il").await.unwrap();
+        release.send(true).unwrap();
+
+        assert!(rest(sent).await.ends_with("\r\n\r\nsent"));
+        assert!(rest(sending).await.ends_with("\r\n\r\nstil"));
+    }
+}
