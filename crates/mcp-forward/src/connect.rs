@@ -12,12 +12,12 @@ use hyper_util::client::legacy::connect::{Connection as _, HttpConnector};
 use rustls::{ClientConfig, RootCertStore};
 use tower_service::Service;
 
-use super::{BoxError, UpstreamError};
+use super::{BoxError, UpstreamError, UpstreamErrorKind};
 
 /// Opens connections, TLS handshake included, within a time limit.
 ///
-/// `HttpConnector` has a limit of its own, but it covers neither the look-up of
-/// the name nor the handshake, and a server that is stuck accepts connections.
+/// `HttpConnector` has a limit of its own. It covers neither the look-up of the name nor the
+/// handshake, and a hanging server still accepts connections.
 #[derive(Clone)]
 pub(super) struct Connector {
     https: HttpsConnector<HttpConnector>,
@@ -29,7 +29,7 @@ impl Connector {
     pub(super) fn new(tls: ClientConfig, limit: Duration) -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
-        // Small messages are the rule; they must not wait for one another.
+        // Most messages are small. They must not wait for one another.
         http.set_nodelay(true);
         let https = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
@@ -43,26 +43,25 @@ impl Connector {
         }
     }
 
-    /// Returns whether the newest connection is one of HTTP/2, as a server chooses it in the
-    /// TLS handshake.
+    /// Returns a flag that tells whether the newest connection speaks HTTP/2. The server
+    /// chooses that in the TLS handshake.
     pub(super) fn speaks_http2(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.speaks_http2)
     }
 }
 
-/// What an upstream's certificate is checked against. A machine without root
-/// certificates can still forward to an `http` upstream.
+/// Returns a configuration that verifies certificates by the platform's roots. An `http`
+/// upstream needs none, so that forwarding to it works on a machine without root certificates.
 pub(super) fn tls_config(is_https: bool) -> Result<ClientConfig, UpstreamError> {
-    let failed = |error| UpstreamError::RootCertificates(io::Error::other(error));
-    // Named, because the process may hold another provider as well.
+    // Named, because the process may hold a second provider.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(failed)?;
+        .map_err(|error| UpstreamError::new(UpstreamErrorKind::RootCertificates, error))?;
     let config = if is_https {
         config
             .with_native_roots()
-            .map_err(UpstreamError::RootCertificates)?
+            .map_err(|error| UpstreamError::new(UpstreamErrorKind::RootCertificates, error))?
     } else {
         config.with_root_certificates(RootCertStore::empty())
     };

@@ -115,7 +115,7 @@ pub use host::{AllowedHosts, HostCheck, HostCheckFuture, HostName, InvalidHostNa
 #[cfg(feature = "server")]
 #[cfg_attr(docsrs, doc(cfg(feature = "server")))]
 pub use server::serve;
-pub use upstream::UpstreamError;
+pub use upstream::{UpstreamError, UpstreamErrorKind};
 
 /// How many fields the head of an HTTP/1.1 message may have. hyper's own limit is 100, which is
 /// less than servers admit.

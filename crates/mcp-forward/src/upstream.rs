@@ -1,47 +1,49 @@
 use std::error::Error;
-use std::{fmt, io};
+use std::fmt;
 
 use http::Uri;
-use http::uri::{InvalidUri, PathAndQuery};
+use http::uri::PathAndQuery;
 
+use super::BoxError;
 use super::host::has_valid_port;
 
-/// The server that requests are sent to.
+/// The server to which requests are sent.
 #[derive(Clone)]
 pub(super) struct Upstream {
     /// Scheme, host and path of the MCP endpoint, without a query.
     endpoint: Uri,
-    /// The query of the endpoint. It may hold a key, so it is shown nowhere.
+    /// The query of the endpoint. It may hold a key, so it is never shown.
     query: Option<Box<str>>,
 }
 
 impl Upstream {
     pub(super) fn parse(url: &str) -> Result<Self, UpstreamError> {
-        let uri: Uri = url.parse().map_err(UpstreamError::Invalid)?;
+        let invalid = |error| UpstreamError::new(UpstreamErrorKind::InvalidUrl, error);
+        let uri: Uri = url.parse().map_err(invalid)?;
         let authority = match (uri.scheme_str(), uri.authority()) {
             (Some("http" | "https"), Some(authority)) => authority,
-            _ => return Err(UpstreamError::Scheme),
+            _ => return Err(UpstreamErrorKind::Scheme.into()),
         };
         if authority.as_str().contains('@') {
-            return Err(UpstreamError::Credentials);
+            return Err(UpstreamErrorKind::Credentials.into());
         }
         if authority.host().is_empty() {
-            return Err(UpstreamError::Host);
+            return Err(UpstreamErrorKind::Host.into());
         }
         if !has_valid_port(authority) {
-            return Err(UpstreamError::Port);
+            return Err(UpstreamErrorKind::Port.into());
         }
         let query = uri.query().map(Box::from);
         let mut parts = uri.into_parts();
         if let (Some(path), true) = (&parts.path_and_query, query.is_some()) {
-            let path = PathAndQuery::try_from(path.path()).map_err(UpstreamError::Invalid)?;
+            let path = PathAndQuery::try_from(path.path()).map_err(invalid)?;
             parts.path_and_query = Some(path);
         }
-        let endpoint = Uri::from_parts(parts).map_err(|_| UpstreamError::Scheme)?;
+        let endpoint = Uri::from_parts(parts).map_err(|_| UpstreamErrorKind::Scheme)?;
         Ok(Self { endpoint, query })
     }
 
-    /// The URL of the MCP endpoint without its query: fit to be shown and stored.
+    /// Returns the URL of the MCP endpoint without its query, which may be shown and stored.
     pub(super) fn endpoint(&self) -> &Uri {
         &self.endpoint
     }
@@ -50,14 +52,14 @@ impl Upstream {
         self.endpoint.scheme_str() == Some("https")
     }
 
-    /// Scheme and host, as a failure names the server.
+    /// Returns scheme and host, by which error messages name the server.
     pub(super) fn origin(&self) -> String {
         let scheme = self.endpoint.scheme_str().unwrap_or_default();
         let host = self.endpoint.authority().map_or("", |host| host.as_str());
         format!("{scheme}://{host}")
     }
 
-    /// Where a request for `uri` goes: see the module's documentation for the rule.
+    /// Returns where a request for `uri` goes. The crate's documentation has the rule.
     pub(super) fn target(&self, uri: &Uri) -> Result<Uri, http::Error> {
         let is_endpoint = matches!(uri.path(), "/" | "") || uri.path() == self.endpoint.path();
         let path = if is_endpoint {
@@ -79,38 +81,70 @@ impl Upstream {
     }
 }
 
-/// Why a URL cannot be an upstream.
+/// The error of [`Forward::new`](crate::Forward::new).
+///
+/// [`source`](Error::source) returns the underlying error, if there is one. Its type may change.
 #[derive(Debug)]
+pub struct UpstreamError {
+    kind: UpstreamErrorKind,
+    source: Option<BoxError>,
+}
+
+/// Why a URL cannot be an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum UpstreamError {
-    /// It is not a URL.
-    Invalid(InvalidUri),
-    /// It does not start with `http://` or `https://`.
+pub enum UpstreamErrorKind {
+    /// The text is not a URL.
+    InvalidUrl,
+    /// The URL does not start with `http://` or `https://`.
     Scheme,
-    /// It names no host.
+    /// The URL names no host.
     Host,
-    /// Its port is not a number from 0 to 65535.
+    /// The port is not a number from 0 to 65535.
     Port,
-    /// It holds a user name or a password, which would not be sent.
+    /// The URL holds a user name or a password, which would not be sent.
     Credentials,
-    /// It is an `https` URL and the platform's root certificates cannot be read.
-    RootCertificates(io::Error),
+    /// The URL is an `https` one, and the platform's root certificates cannot be read.
+    RootCertificates,
+}
+
+impl UpstreamError {
+    pub(super) fn new(kind: UpstreamErrorKind, source: impl Into<BoxError>) -> Self {
+        let source = Some(source.into());
+        Self { kind, source }
+    }
+
+    /// Returns what is wrong with the upstream.
+    pub fn kind(&self) -> UpstreamErrorKind {
+        self.kind
+    }
+}
+
+impl From<UpstreamErrorKind> for UpstreamError {
+    fn from(kind: UpstreamErrorKind) -> Self {
+        let source = None;
+        Self { kind, source }
+    }
 }
 
 impl fmt::Display for UpstreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Invalid(_) => "the upstream is not a URL such as http://127.0.0.1:9000/mcp",
-            Self::Scheme => "the upstream's URL has to start with http:// or https://",
-            Self::Host => "the upstream's URL names no host",
-            Self::Port => "the port in the upstream's URL is not one from 0 to 65535",
-            Self::Credentials => {
+        f.write_str(match self.kind {
+            UpstreamErrorKind::InvalidUrl => {
+                "the upstream is not a URL such as http://127.0.0.1:9000/mcp"
+            }
+            UpstreamErrorKind::Scheme => "the upstream's URL has to start with http:// or https://",
+            UpstreamErrorKind::Host => "the upstream's URL names no host",
+            UpstreamErrorKind::Port => {
+                "the port in the upstream's URL is not a number from 0 to 65535"
+            }
+            UpstreamErrorKind::Credentials => {
                 "the upstream's URL holds a user name or a password: \
                  let the client send an Authorization header instead"
             }
-            Self::RootCertificates(_) => {
-                "no root certificates to check the upstream's with: \
-                 install them (package ca-certificates) or set SSL_CERT_FILE"
+            UpstreamErrorKind::RootCertificates => {
+                "cannot read root certificates to verify the upstream's certificate: \
+                 install the package ca-certificates or set SSL_CERT_FILE"
             }
         })
     }
@@ -118,17 +152,13 @@ impl fmt::Display for UpstreamError {
 
 impl Error for UpstreamError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Invalid(error) => Some(error),
-            Self::RootCertificates(error) => Some(error),
-            _ => None,
-        }
+        self.source.as_deref().map(|source| source as _)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Upstream, UpstreamError};
+    use super::{Upstream, UpstreamError, UpstreamErrorKind};
 
     fn target(upstream: &str, request: &str) -> String {
         let upstream = Upstream::parse(upstream).unwrap();
@@ -139,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_goes_to_the_upstreams_host_as_it_is() {
+    fn path_is_sent_to_the_upstream_unchanged() {
         for (upstream, request, expected) in [
             ("http://h:9000/mcp", "/mcp", "http://h:9000/mcp"),
             ("http://h:9000/mcp", "/mcp?a=1", "http://h:9000/mcp?a=1"),
@@ -172,14 +202,14 @@ mod tests {
     }
 
     #[test]
-    fn the_root_path_goes_to_the_endpoint() {
+    fn root_path_is_sent_to_the_endpoint() {
         assert_eq!(target("http://h/v1/mcp", "/"), "http://h/v1/mcp");
         assert_eq!(target("http://h/v1/mcp", "/?a=1"), "http://h/v1/mcp?a=1");
         assert_eq!(target("http://h", "/"), "http://h/");
     }
 
     #[test]
-    fn the_upstreams_query_goes_to_the_endpoint_alone() {
+    fn query_of_the_upstream_is_sent_to_the_endpoint_only() {
         let upstream = "https://h/mcp?key=k";
         assert_eq!(target(upstream, "/mcp"), "https://h/mcp?key=k");
         assert_eq!(target(upstream, "/mcp?a=1"), "https://h/mcp?key=k&a=1");
@@ -188,49 +218,58 @@ mod tests {
     }
 
     #[test]
-    fn the_upstreams_query_is_not_shown() {
+    fn query_of_the_upstream_is_not_shown() {
         let upstream = Upstream::parse("https://h:1/mcp?key=k").unwrap();
         assert_eq!(upstream.endpoint().to_string(), "https://h:1/mcp");
         assert_eq!(upstream.origin(), "https://h:1");
     }
 
     #[test]
-    fn what_cannot_be_an_upstream_is_refused_by_its_kind() {
-        use UpstreamError::{Credentials, Host, Invalid, Port, Scheme};
+    fn url_that_cannot_be_an_upstream_is_refused_by_its_kind() {
+        use UpstreamErrorKind::{Credentials, Host, InvalidUrl, Port, Scheme};
 
         let refusal = |url| Upstream::parse(url).map(|_| ()).unwrap_err();
-        for url in [
-            "",
-            "http://",
-            "http:///mcp",
-            "not a url",
-            "http://a b/",
-            "localhost:9/mcp",
+        for (kind, urls) in [
+            (
+                InvalidUrl,
+                &[
+                    "",
+                    "http://",
+                    "http:///mcp",
+                    "not a url",
+                    "http://a b/",
+                    "localhost:9/mcp",
+                ][..],
+            ),
+            (
+                Scheme,
+                &[
+                    "/mcp",
+                    "localhost",
+                    "localhost:9000",
+                    "ftp://h/mcp",
+                    "ws://h",
+                ],
+            ),
+            (
+                Port,
+                &["http://h:99999", "http://h:x/mcp", "http://[::1]:70000"],
+            ),
+            (Host, &["http://:80/mcp"]),
+            (Credentials, &["http://user:password@h/mcp"]),
         ] {
-            assert!(
-                matches!(refusal(url), Invalid(_)),
-                "{url}: {:?}",
-                refusal(url)
-            );
+            for url in urls {
+                assert_eq!(refusal(url).kind(), kind, "{url}");
+            }
         }
-        for url in [
-            "/mcp",
-            "localhost",
-            "localhost:9000",
-            "ftp://h/mcp",
-            "ws://h",
-        ] {
-            assert!(matches!(refusal(url), Scheme), "{url}: {:?}", refusal(url));
-        }
-        for url in ["http://h:99999", "http://h:x/mcp", "http://[::1]:70000"] {
-            assert!(matches!(refusal(url), Port), "{url}: {:?}", refusal(url));
-        }
-        assert!(matches!(refusal("http://:80/mcp"), Host));
-        assert!(matches!(refusal("http://user:password@h/mcp"), Credentials));
-        assert!(
-            !refusal("http://user:password@h/mcp")
-                .to_string()
-                .contains("word@")
-        );
+        let error = refusal("http://user:password@h/mcp");
+        assert!(!error.to_string().contains("word@"));
+    }
+
+    #[test]
+    fn error_of_an_invalid_url_has_a_source() {
+        let error = Upstream::parse("not a url").map(|_| ()).unwrap_err();
+        assert!(std::error::Error::source(&error).is_some());
+        assert!(std::error::Error::source(&UpstreamError::from(UpstreamErrorKind::Host)).is_none());
     }
 }

@@ -8,7 +8,7 @@ use clap::{ArgGroup, Args as Arguments, ColorChoice, Parser, Subcommand};
 use mcp_forward::HostName;
 use tower_mcp_store::query::Window;
 
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::time;
 pub(crate) use filters::{Calls, Filters, WindowArgs};
 use filters::{id, window};
@@ -55,7 +55,7 @@ pub(crate) enum Command {
     /// One session and its requests
     Session(Session),
     /// Everything about one request
-    Request(One),
+    Request(RequestArgs),
     /// Who called: clients by name and platform
     Clients(Clients),
     /// What servers offer: their tools, resources and prompts, and how these changed
@@ -156,7 +156,7 @@ pub(crate) struct Session {
 }
 
 #[derive(Debug, Arguments)]
-pub(crate) struct One {
+pub(crate) struct RequestArgs {
     /// The beginning of its id
     #[arg(value_parser = id)]
     pub(crate) id: String,
@@ -258,7 +258,7 @@ pub(crate) struct Man {
 }
 
 impl Stats {
-    pub(crate) fn window(&self) -> Result<Window, Failure> {
+    pub(crate) fn window(&self) -> Result<Window, CliError> {
         let end = self.until.unwrap_or_else(time::now);
         window(self.since.unwrap_or(end.saturating_sub(DAY_MS)), self.until)
     }

@@ -3,7 +3,7 @@
 mod args;
 mod background;
 mod commands;
-mod failure;
+mod error;
 mod interrupt;
 mod output;
 mod sanitize;
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Args, Command};
-use failure::Failure;
+use error::CliError;
 use output::Output;
 
 fn main() -> ExitCode {
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: Args, output: &mut Output) -> Result<(), Failure> {
+fn run(args: Args, output: &mut Output) -> Result<(), CliError> {
     let db = args.db;
     match args.command {
         Command::Logs(args) => commands::logs::run(&db, args, output),
@@ -45,7 +45,7 @@ fn run(args: Args, output: &mut Output) -> Result<(), Failure> {
         Command::Prune(args) => commands::maintain::prune(&db, &args, output),
         Command::Vacuum => commands::maintain::vacuum(&db, output),
         Command::Sql(args) => commands::sql::run(&db, &args, output),
-        Command::Completions(args) => commands::manual::completions(&args, output),
-        Command::Man(args) => commands::manual::man(&args, output),
+        Command::Completions(args) => commands::completions::completions(&args, output),
+        Command::Man(args) => commands::completions::man(&args, output),
     }
 }

@@ -4,16 +4,16 @@ use std::borrow::Cow;
 
 /// `text` without what could command a terminal or hide itself in it: control
 /// characters, and those that turn the direction of the text or have no width.
-pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
-    if text.contains(is_harmful) {
-        text.replace(is_harmful, "\u{fffd}").into()
+pub(crate) fn escape_control(text: &str) -> Cow<'_, str> {
+    if text.contains(must_escape) {
+        text.replace(must_escape, "\u{fffd}").into()
     } else {
         text.into()
     }
 }
 
 /// Whether a character could do so.
-pub(crate) fn is_harmful(c: char) -> bool {
+pub(crate) fn must_escape(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
@@ -40,12 +40,12 @@ pub(crate) fn is_harmful(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::harmless;
+    use super::escape_control;
 
     #[test]
     fn ordinary_text_of_any_script_stays_as_it_is() {
         for text in ["search", "méthode ✗", "検索", "ابحث", "חיפוש", "🔧", ""] {
-            assert_eq!(harmless(text), text);
+            assert_eq!(escape_control(text), text);
         }
     }
 
@@ -72,7 +72,7 @@ mod tests {
             '\u{2028}',
         ] {
             let text = format!("a{harmful}b");
-            assert_eq!(harmless(&text), "a\u{fffd}b", "{harmful:?}");
+            assert_eq!(escape_control(&text), "a\u{fffd}b", "{harmful:?}");
         }
     }
 }

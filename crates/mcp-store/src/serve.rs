@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tower_mcp_store::RequestEvent;
 
 use crate::interrupt::interrupted;
-use crate::sanitize::harmless;
+use crate::sanitize::escape_control;
 
 /// How long the last rows may take to reach the file.
 pub(crate) const CLOSE: Duration = Duration::from_secs(5);
@@ -163,5 +163,5 @@ fn line(row: &RequestEvent) -> String {
 }
 
 fn shown(text: &str) -> String {
-    harmless(text).chars().take(SHOWN).collect()
+    escape_control(text).chars().take(SHOWN).collect()
 }

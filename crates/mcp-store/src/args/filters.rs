@@ -5,7 +5,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tower_mcp_store::query::{Filter, Window};
 use tower_mcp_store::{EndReason, RequestStatus};
 
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::output;
 use crate::time;
 
@@ -65,16 +65,16 @@ pub(crate) struct WindowArgs {
 }
 
 impl WindowArgs {
-    pub(crate) fn window(self) -> Result<Window, Failure> {
+    pub(crate) fn window(self) -> Result<Window, CliError> {
         window(self.since.unwrap_or(Window::ALL.since), self.until)
     }
 }
 
 /// The time that was asked for, if it is one.
-pub(crate) fn window(since: i64, until: Option<i64>) -> Result<Window, Failure> {
+pub(crate) fn window(since: i64, until: Option<i64>) -> Result<Window, CliError> {
     let until = until.unwrap_or(Window::ALL.until);
     if since >= until {
-        return Err(Failure::Told(
+        return Err(CliError::Message(
             "--since has to be earlier than --until".to_owned(),
         ));
     }
@@ -83,7 +83,7 @@ pub(crate) fn window(since: i64, until: Option<i64>) -> Result<Window, Failure> 
 
 impl Filters {
     /// All of it but the session, of which only the beginning is known.
-    pub(crate) fn filter(self) -> Result<Filter, Failure> {
+    pub(crate) fn filter(self) -> Result<Filter, CliError> {
         let mut filter = Filter::default();
         filter.window = self.window.window()?;
         filter.proxy = self.calls.proxy;

@@ -5,7 +5,7 @@ use std::path::Path;
 use tower_mcp_store::query::Client;
 
 use crate::args::Clients;
-use crate::failure::{self, Failure};
+use crate::error::{self, CliError};
 use crate::output::{self, Align, Cell, Column, Output, Tone};
 
 const COLUMNS: [Column; 9] = [
@@ -20,8 +20,8 @@ const COLUMNS: [Column; 9] = [
     Column::new("LAST SEEN", Align::Moment),
 ];
 
-pub(crate) fn run(db: &Path, args: Clients, output: &mut Output) -> Result<(), Failure> {
-    let reader = failure::open(db)?;
+pub(crate) fn run(db: &Path, args: Clients, output: &mut Output) -> Result<(), CliError> {
+    let reader = error::open(db)?;
     let rows = reader.clients(args.window.window()?, args.proxy.as_deref())?;
     Ok(output.list(&rows, "clients", &COLUMNS, cells)?)
 }

@@ -5,19 +5,19 @@ use std::path::Path;
 use tower_mcp_store::query::{Info, Window};
 
 use super::stats;
-use crate::failure::{self, Failure};
+use crate::error::{self, CliError};
 use crate::output::{self, Fields, Output};
 use crate::time;
 
-pub(crate) fn run(db: &Path, output: &mut Output) -> Result<(), Failure> {
-    let reader = failure::open(db)?;
+pub(crate) fn run(db: &Path, output: &mut Output) -> Result<(), CliError> {
+    let reader = error::open(db)?;
     let info = reader.info()?;
     if output.is_json() {
         return Ok(output.json(&info)?);
     }
     fields(&info).write(output)?;
     for loss in reader.losses(Window::ALL)? {
-        output.line(&stats::told(&loss))?;
+        output.line(&stats::format_loss(&loss))?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use tower_mcp_store::RequestStatus;
 use tower_mcp_store::query::Request;
 
 use crate::args::Logs;
-use crate::failure::{self, Failure};
+use crate::error::{self, CliError};
 use crate::output::{self, Align, Cell, Column, Output, Table, Tone};
 use crate::time;
 
@@ -30,8 +30,8 @@ const COLUMNS: [Column; 11] = [
     Column::new("REQUEST", Align::Left).from(160),
 ];
 
-pub(crate) fn run(db: &Path, args: Logs, output: &mut Output) -> Result<(), Failure> {
-    let reader = failure::open(db)?;
+pub(crate) fn run(db: &Path, args: Logs, output: &mut Output) -> Result<(), CliError> {
+    let reader = error::open(db)?;
     let filter = super::filter(&reader, args.filters)?;
     if !args.follow {
         let mut rows = reader.logs(&filter, args.tail, None)?;
@@ -62,12 +62,12 @@ pub(crate) fn run(db: &Path, args: Logs, output: &mut Output) -> Result<(), Fail
 }
 
 /// Writes requests in this order, and nothing after them.
-pub(crate) fn write(output: &mut Output, rows: &[Request]) -> Result<(), Failure> {
+pub(crate) fn write(output: &mut Output, rows: &[Request]) -> Result<(), CliError> {
     Ok(output.list(rows, "requests", &COLUMNS, cells)?)
 }
 
 /// Writes more requests under those that were written before.
-fn write_on(table: &mut Table, output: &mut Output, rows: &[Request]) -> Result<(), Failure> {
+fn write_on(table: &mut Table, output: &mut Output, rows: &[Request]) -> Result<(), CliError> {
     if output.is_json() {
         rows.iter().try_for_each(|row| output.json(row))?;
     } else if !rows.is_empty() {

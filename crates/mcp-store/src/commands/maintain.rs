@@ -13,7 +13,7 @@ use tower_mcp_store::maintenance::{Maintenance, Outcome, Preview, Progress, Step
 
 use crate::args::Prune;
 use crate::background;
-use crate::failure::{self, Failure};
+use crate::error::{self, CliError};
 use crate::interrupt::interrupted;
 use crate::output::{self, Align, Cell, Column, Output, Table};
 use crate::time;
@@ -34,9 +34,9 @@ enum Line {
     Outcome(Outcome),
 }
 
-pub(crate) fn prune(db: &Path, args: &Prune, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn prune(db: &Path, args: &Prune, output: &mut Output) -> Result<(), CliError> {
     if args.dry_run {
-        let preview = Preview::open(db).map_err(|error| failure::not_opened(db, error))?;
+        let preview = Preview::open(db).map_err(|error| error::not_opened(db, error))?;
         write_rows(&preview.rows_before(args.before)?, output)?;
         if !output.is_json() {
             let before = time::local_second(args.before);
@@ -70,7 +70,7 @@ pub(crate) fn prune(db: &Path, args: &Prune, output: &mut Output) -> Result<(), 
     whole(outcome, output)
 }
 
-pub(crate) fn vacuum(db: &Path, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn vacuum(db: &Path, output: &mut Output) -> Result<(), CliError> {
     let maintenance = open(db)?;
     let mut work = Work::begin()?;
     let outcome = maintenance.vacuum(|progress| work.show(progress))?;
@@ -79,11 +79,11 @@ pub(crate) fn vacuum(db: &Path, output: &mut Output) -> Result<(), Failure> {
     whole(outcome, output)
 }
 
-fn open(db: &Path) -> Result<Maintenance, Failure> {
-    Maintenance::open(db).map_err(|error| failure::not_opened(db, error))
+fn open(db: &Path) -> Result<Maintenance, CliError> {
+    Maintenance::open(db).map_err(|error| error::not_opened(db, error))
 }
 
-fn write_rows(rows: &[(&'static str, u64)], output: &mut Output) -> Result<(), Failure> {
+fn write_rows(rows: &[(&'static str, u64)], output: &mut Output) -> Result<(), CliError> {
     if output.is_json() {
         let mut lines = rows
             .iter()
@@ -97,7 +97,7 @@ fn write_rows(rows: &[(&'static str, u64)], output: &mut Output) -> Result<(), F
     Ok(Table::new(&COLUMNS, output).write(output, &cells)?)
 }
 
-fn conclude(outcome: Outcome, output: &mut Output) -> Result<(), Failure> {
+fn conclude(outcome: Outcome, output: &mut Output) -> Result<(), CliError> {
     if output.is_json() {
         return Ok(output.json(&Line::Outcome(outcome))?);
     }
@@ -112,12 +112,12 @@ fn conclude(outcome: Outcome, output: &mut Output) -> Result<(), Failure> {
 }
 
 /// An error where the work was broken off.
-fn whole(outcome: Outcome, output: &mut Output) -> Result<(), Failure> {
+fn whole(outcome: Outcome, output: &mut Output) -> Result<(), CliError> {
     if outcome.is_complete {
         return Ok(());
     }
     std::io::Write::flush(output)?;
-    Err(Failure::Told(
+    Err(CliError::Message(
         "stopped before all was done; the file is whole, and the same command goes on".to_owned(),
     ))
 }
@@ -134,7 +134,7 @@ struct Work {
 }
 
 impl Work {
-    fn begin() -> Result<Self, Failure> {
+    fn begin() -> Result<Self, CliError> {
         // Draws nothing where standard error is no terminal.
         let bar = ProgressBar::new(0);
         let template = "{msg:<26} {wide_bar} {human_pos} of {human_len}, {elapsed}";

@@ -9,24 +9,24 @@ use tokio::net::TcpListener;
 use tower_mcp_store::Store;
 
 use crate::args::Proxy;
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::serve::{self, Printer};
 
-pub(crate) fn run(db: PathBuf, args: Proxy) -> Result<(), Failure> {
+pub(crate) fn run(db: PathBuf, args: Proxy) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     runtime.block_on(record(db, args))
 }
 
-async fn record(db: PathBuf, args: Proxy) -> Result<(), Failure> {
+async fn record(db: PathBuf, args: Proxy) -> Result<(), CliError> {
     let forward = Forward::new(&args.upstream)?;
     let listener = TcpListener::bind(&args.listen)
         .await
-        .map_err(|error| Failure::Told(serve::cannot_listen(&args.listen, &error)))?;
+        .map_err(|error| CliError::Message(serve::cannot_listen(&args.listen, &error)))?;
     let listening = listener.local_addr()?;
     let endpoint = forward.endpoint().clone();
-    serve::check_upstream(&endpoint, listening).map_err(Failure::Told)?;
+    serve::check_upstream(&endpoint, listening).map_err(CliError::Message)?;
     let (printer, print) = Printer::start()?;
     let store = Store::builder(&db).on_recorded(print).open()?;
     let layer = store

@@ -5,15 +5,15 @@ use std::path::Path;
 use tower_mcp_store::query::Request;
 
 use super::logs;
-use crate::args::One;
-use crate::failure::{self, Failure};
+use crate::args::RequestArgs;
+use crate::error::{self, CliError};
 use crate::output::{self, Fields, Output};
 use crate::time;
 
-pub(crate) fn run(db: &Path, args: &One, output: &mut Output) -> Result<(), Failure> {
-    let found = failure::open(db)?.find_request(&args.id)?;
+pub(crate) fn run(db: &Path, args: &RequestArgs, output: &mut Output) -> Result<(), CliError> {
+    let found = error::open(db)?.find_request(&args.id)?;
     let hint = "`mcp-store logs --json` shows ids";
-    let request = super::the_one("request", &args.id, found, hint)?;
+    let request = super::require_one("request", &args.id, found, hint)?;
     if output.is_json() {
         return Ok(output.json(&request)?);
     }

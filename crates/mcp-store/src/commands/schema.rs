@@ -10,11 +10,11 @@ use std::path::Path;
 use tower_mcp_store::query::SchemaFilter;
 
 use crate::args::Schema;
-use crate::failure::{self, Failure};
+use crate::error::{self, CliError};
 use crate::output::{Cell, Output};
 
-pub(crate) fn run(db: &Path, args: Schema, output: &mut Output) -> Result<(), Failure> {
-    let reader = failure::open(db)?;
+pub(crate) fn run(db: &Path, args: Schema, output: &mut Output) -> Result<(), CliError> {
+    let reader = error::open(db)?;
     let window = args.window.window()?;
     let mut filter = SchemaFilter::default();
     filter.proxy = args.proxy;

@@ -7,7 +7,7 @@ use tower_mcp_store::query::{Filter, Request, Session};
 
 use super::{logs, sessions};
 use crate::args;
-use crate::failure::{self, Failure};
+use crate::error::{self, CliError};
 use crate::output::{self, Fields, Output};
 use crate::time;
 
@@ -29,11 +29,11 @@ enum Known<'a> {
     },
 }
 
-pub(crate) fn run(db: &Path, args: &args::Session, output: &mut Output) -> Result<(), Failure> {
-    let reader = failure::open(db)?;
+pub(crate) fn run(db: &Path, args: &args::Session, output: &mut Output) -> Result<(), CliError> {
+    let reader = error::open(db)?;
     let found = reader.find_session_id(&args.id)?;
     let hint = "`mcp-store sessions` lists them";
-    let id = super::the_one("session", &args.id, found, hint)?;
+    let id = super::require_one("session", &args.id, found, hint)?;
     let session = reader.find_session(&id)?.one();
     // Not another whose id begins with this one.
     let session = session.filter(|session| session.session_id == id);

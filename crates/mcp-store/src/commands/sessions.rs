@@ -5,7 +5,7 @@ use std::path::Path;
 use tower_mcp_store::query::{Session, SessionFilter};
 
 use crate::args::Sessions;
-use crate::failure::{self, Failure};
+use crate::error::{self, CliError};
 use crate::output::{self, Align, Cell, Column, Output, Tone};
 use crate::time;
 
@@ -22,8 +22,8 @@ const COLUMNS: [Column; 10] = [
     Column::new("SESSION", Align::Cut),
 ];
 
-pub(crate) fn run(db: &Path, args: Sessions, output: &mut Output) -> Result<(), Failure> {
-    let reader = failure::open(db)?;
+pub(crate) fn run(db: &Path, args: Sessions, output: &mut Output) -> Result<(), CliError> {
+    let reader = error::open(db)?;
     let mut filter = SessionFilter::default();
     filter.window = args.window.window()?;
     filter.proxy = args.proxy;

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use super::logs;
 use crate::args::Slow;
-use crate::failure::{self, Failure};
+use crate::error::{self, CliError};
 use crate::output::Output;
 
-pub(crate) fn run(db: &Path, args: Slow, output: &mut Output) -> Result<(), Failure> {
-    let reader = failure::open(db)?;
+pub(crate) fn run(db: &Path, args: Slow, output: &mut Output) -> Result<(), CliError> {
+    let reader = error::open(db)?;
     let filter = super::filter(&reader, args.filters)?;
     let rows = reader.slow(&filter, args.threshold, args.limit)?;
     logs::write(output, &rows)

@@ -7,15 +7,15 @@ use serde::{Serialize, Serializer};
 use tower_mcp_store::query::Value;
 
 use crate::args::Sql;
-use crate::failure::{self, Failure};
+use crate::error::{self, CliError};
 use crate::output::{Cell, Column, Output, Table};
 
 /// How many rows share the widths of their columns, and in how many bytes.
 const BATCH: usize = 500;
 const BATCH_BYTES: usize = 1 << 20;
 
-pub(crate) fn run(db: &Path, args: &Sql, output: &mut Output) -> Result<(), Failure> {
-    let reader = failure::open(db)?;
+pub(crate) fn run(db: &Path, args: &Sql, output: &mut Output) -> Result<(), CliError> {
+    let reader = error::open(db)?;
     let mut table = None;
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     let mut bytes = 0;

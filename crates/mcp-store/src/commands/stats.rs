@@ -8,9 +8,9 @@ use tower_mcp_store::query::{
 };
 
 use crate::args;
-use crate::failure::{self, Failure};
+use crate::error::{self, CliError};
 use crate::output::{self, Align, Cell, Column, Output, Table, Tone};
-use crate::sanitize::harmless;
+use crate::sanitize::escape_control;
 use crate::time;
 
 const COLUMNS: [Column; 12] = [
@@ -44,8 +44,8 @@ enum Line<'a> {
     Loss(&'a Loss),
 }
 
-pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(), Failure> {
-    let reader = failure::open(db)?;
+pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(), CliError> {
+    let reader = error::open(db)?;
     let mut filter = StatsFilter::default();
     filter.window = args.window()?;
     filter.proxy = args.calls.proxy;
@@ -74,7 +74,7 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
         ))?;
     }
     for loss in &stats.losses {
-        output.line(&told(loss))?;
+        output.line(&format_loss(loss))?;
     }
     let newest = match stats.total.calls {
         0 => reader.logs(&Filter::default(), 1, None)?.pop(),
@@ -89,7 +89,7 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
     Ok(())
 }
 
-fn write_json(stats: &Stats, output: &mut Output) -> Result<(), Failure> {
+fn write_json(stats: &Stats, output: &mut Output) -> Result<(), CliError> {
     for group in &stats.groups {
         output.json(&Line::Group(group))?;
     }
@@ -156,7 +156,7 @@ fn percentiles(percentiles: Percentiles) -> String {
 }
 
 /// A loss in one line.
-pub(crate) fn told(loss: &Loss) -> String {
+pub(crate) fn format_loss(loss: &Loss) -> String {
     let (from, to) = (
         time::local_second(loss.from_ts),
         time::local_second(loss.to_ts),
@@ -166,6 +166,6 @@ pub(crate) fn told(loss: &Loss) -> String {
         .map_or("an unknown number of".to_owned(), output::count);
     format!(
         "missing from {from} to {to}: {how_many} events ({})",
-        harmless(&loss.reason)
+        escape_control(&loss.reason)
     )
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::Output;
-use crate::sanitize::harmless;
+use crate::sanitize::escape_control;
 
 /// The fields of one thing: those that have a value, as a whole.
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ pub(crate) struct Fields {
 
 impl Fields {
     pub(crate) fn field(mut self, name: &'static str, value: impl AsRef<str>) -> Self {
-        let value = harmless(value.as_ref()).into_owned();
+        let value = escape_control(value.as_ref()).into_owned();
         self.fields.push((name, value));
         self
     }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
-use crate::sanitize::is_harmful;
+use crate::sanitize::must_escape;
 
 /// Writes what could command a terminal as an escape, which is the same text to
 /// whoever reads the JSON. By itself the library escapes the first 32 characters.
@@ -20,7 +20,7 @@ impl Formatter for Escaping {
     where
         W: ?Sized + Write,
     {
-        while let Some((at, harmful)) = text.char_indices().find(|(_, char)| is_harmful(*char)) {
+        while let Some((at, harmful)) = text.char_indices().find(|(_, char)| must_escape(*char)) {
             let (before, rest) = text.split_at(at);
             writer.write_all(before.as_bytes())?;
             for unit in harmful.encode_utf16(&mut [0; 2]) {

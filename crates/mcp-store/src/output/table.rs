@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use unicode_width::UnicodeWidthChar as _;
 
 use super::Output;
-use crate::sanitize::harmless;
+use crate::sanitize::escape_control;
 use crate::time;
 
 /// Stands where a text was cut.
@@ -56,7 +56,7 @@ impl Column {
     /// One of a table whose columns somebody else has named.
     pub(crate) fn named(title: &str) -> Self {
         Self {
-            title: harmless(title).into_owned().into(),
+            title: escape_control(title).into_owned().into(),
             align: Align::Cut,
             from: 0,
         }
@@ -94,7 +94,7 @@ impl Cell {
 
     pub(crate) fn toned(text: impl AsRef<str>, tone: Tone) -> Self {
         Self {
-            text: harmless(text.as_ref()).into_owned(),
+            text: escape_control(text.as_ref()).into_owned(),
             brief: None,
             tone,
         }

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tempfile::TempDir;
 use tower_mcp_store::query::Reader;
 
@@ -16,8 +18,7 @@ const REQUESTS: i64 = 800;
 
 struct Proxy {
     child: Child,
-    /// Open, as a proxy whose output is closed has nothing to wait for.
-    _output: BufReader<ChildStdout>,
+    output: BufReader<ChildStdout>,
     address: String,
 }
 
@@ -36,7 +37,7 @@ impl Proxy {
         let address = address.split('/').next().unwrap().to_owned();
         Self {
             child,
-            _output: output,
+            output: output,
             address,
         }
     }
@@ -47,6 +48,55 @@ impl Drop for Proxy {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+#[test]
+fn compressed_answer_of_a_failing_tool_is_recorded_as_a_tool_error() {
+    let dir = TempDir::new().unwrap();
+    let db = dir.path().join("mcp.db");
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/mcp", upstream.local_addr().unwrap());
+    let mut proxy = Proxy::start(&db, &["--upstream", &url]);
+    let mut client = TcpStream::connect(&proxy.address).unwrap();
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search"}}"#;
+    let length = call.len();
+    let request = format!(
+        "POST /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\naccept-encoding: gzip\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n{call}"
+    );
+    client.write_all(request.as_bytes()).unwrap();
+    let (mut server, _) = upstream.accept().unwrap();
+    let mut received = Vec::new();
+    while !received.ends_with(call.as_bytes()) {
+        let mut buffer = [0; 1024];
+        let count = server.read(&mut buffer).unwrap();
+        assert_ne!(count, 0);
+        received.extend_from_slice(&buffer[..count]);
+    }
+
+    let result = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[],"isError":true}}"#;
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(result.as_bytes()).unwrap();
+    let body = gzip.finish().unwrap();
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip";
+    let head = format!("{head}\r\ncontent-length: {}\r\n\r\n", body.len());
+    server
+        .write_all(&[head.as_bytes(), &body].concat())
+        .unwrap();
+    let mut response = Vec::new();
+    client.read_to_end(&mut response).unwrap();
+
+    assert!(response.ends_with(&body));
+    // The proxy prints a line for each row that is in the file.
+    let mut line = String::new();
+    while !line.contains("tools/call search") {
+        line.clear();
+        assert_ne!(proxy.output.read_line(&mut line).unwrap(), 0);
+    }
+    assert!(line.contains("tool error"), "{line}");
+    let rows = json(&db, &["logs"]);
+    assert_eq!(rows[0]["status"], "ok");
+    assert_eq!(rows[0]["tool_error"], true);
 }
 
 #[test]
@@ -154,7 +204,7 @@ fn an_allowed_host_with_a_port_is_an_error_of_usage() {
 }
 
 #[test]
-fn an_output_that_nobody_reads_does_not_hold_up_the_recording() {
+fn anoutput_that_nobody_reads_does_not_hold_up_the_recording() {
     let dir = TempDir::new().unwrap();
     let db = dir.path().join("mcp.db");
     // Nobody listens there any more: each request is answered at once.

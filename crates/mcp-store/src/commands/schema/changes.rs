@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tower_mcp_store::query::{Effect, Figures, Reader, SchemaChange, SchemaFilter, Window};
 
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::output::{self, Align, Cell, Column, Output, Tone};
 use crate::time;
 
@@ -40,7 +40,7 @@ pub(super) fn run(
     window: Window,
     tail: usize,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let mut rows = reader.schema_changes(filter, window, tail)?;
     rows.reverse();
     let effects = effects(reader, filter, window, &rows)?;
@@ -66,7 +66,7 @@ fn effects(
     filter: &SchemaFilter,
     window: Window,
     changes: &[SchemaChange],
-) -> Result<HashMap<i64, Effect>, Failure> {
+) -> Result<HashMap<i64, Effect>, CliError> {
     let of_tools =
         |change: &SchemaChange| change.method == "tools/list" && change.item_name.is_some();
     let count = changes.iter().filter(|change| of_tools(change)).count();

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tower_mcp_store::query::{Comparison, Difference, Reader, SchemaFilter, Severity};
 
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::output::{Align, Cell, Column, Output, Tone};
 
 /// The first version whose files keep what listings were before.
@@ -37,14 +37,14 @@ pub(super) fn run(
     filter: &SchemaFilter,
     (from, to): (i64, i64),
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     if from > to {
-        return Err(Failure::Told(
+        return Err(CliError::Message(
             "the earlier of the two times comes first, as in --diff 7d 0s".to_owned(),
         ));
     }
     if reader.version() < HISTORY_SINCE {
-        return Err(Failure::Told(format!(
+        return Err(CliError::Message(format!(
             "a file of version {} does not keep what listings were before; \
              once it was opened for recording, it does from then on",
             reader.version()

@@ -4,7 +4,7 @@ use serde::Serialize;
 use tower_mcp_store::query::{Reader, SchemaFilter, Snapshot};
 
 use super::number;
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::output::{self, Align, Cell, Column, Output, Tone};
 
 const COLUMNS: [Column; 8] = [
@@ -34,7 +34,7 @@ pub(super) fn run(
     reader: &Reader,
     filter: &SchemaFilter,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let snapshots = reader.snapshots(filter)?;
     let lines: Vec<Line<'_>> = snapshots.iter().map(line).collect();
     Ok(output.list(&lines, "listings", &COLUMNS, cells)?)

@@ -4,7 +4,7 @@ use serde::Serialize;
 use tower_mcp_store::query::{Reader, SchemaFilter, Tool, Usage, Window};
 
 use super::number;
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::output::{self, Align, Cell, Column, Output, Table, Tone};
 
 const COLUMNS: [Column; 6] = [
@@ -46,7 +46,7 @@ pub(super) fn run(
     window: Window,
     which: Which,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let mut tools = reader.tools(filter, window)?;
     let is_unknown = |tool: &&Tool| tool.usage == Usage::Unknown;
     let unknown = tools.iter().filter(is_unknown).count();
@@ -80,7 +80,7 @@ pub(super) fn run(
 }
 
 /// Tells of tools of which nobody knows whether they were called.
-fn tell(unknown: usize, output: &mut Output) -> Result<(), Failure> {
+fn tell(unknown: usize, output: &mut Output) -> Result<(), CliError> {
     if unknown > 0 {
         output.line(&format!(
             "tools that may be among calls of which only (other) is known: {}",

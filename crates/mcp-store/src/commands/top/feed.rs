@@ -8,8 +8,8 @@ use tower_mcp_store::query::{
 };
 use tower_mcp_store::{QueryError, RequestStatus};
 
-use super::pulse;
-use super::state::{self, Range};
+use super::range::Range;
+use super::timeline;
 
 /// How many of the newest requests the sparklines may begin with.
 const RECENT: usize = 10_000;
@@ -18,12 +18,15 @@ const RECENT: usize = 10_000;
 /// look goes on with the rest.
 const PATIENCE: Duration = Duration::from_millis(250);
 
+/// How many failed requests are kept.
+pub(crate) const FAILURES: usize = 100;
+
 /// How many sessions are asked for at most.
 pub(crate) const SESSIONS: usize = 100;
 
-/// What the file tells at one moment.
+/// What the file tells at one snapshot.
 #[derive(Debug)]
-pub(crate) struct Moment {
+pub(crate) struct Snapshot {
     /// When it was asked, in unix milliseconds.
     pub(crate) now: i64,
     /// What has been written since the moment before, oldest first.
@@ -40,7 +43,7 @@ pub(crate) struct Feed<'r> {
     reader: &'r Reader,
     proxy: Option<String>,
     follow: Follow<'r>,
-    /// Written before the first moment.
+    /// Written before the first snapshot.
     before: Vec<Request>,
 }
 
@@ -57,11 +60,11 @@ impl<'r> Feed<'r> {
         // Begun first, so that nothing is written between the questions.
         let follow = reader.follow(all.clone())?;
         let mut recent = all.clone();
-        recent.window = Window::since(now.saturating_sub(pulse::SPAN_MS));
+        recent.window = Window::since(now.saturating_sub(timeline::SPAN_MS));
         let mut before = reader.logs(&recent, RECENT, None)?;
         let oldest = before.last().map(Request::position);
         for failed in failures(&all) {
-            before.extend(reader.logs(&failed, state::FAILURES, oldest)?);
+            before.extend(reader.logs(&failed, FAILURES, oldest)?);
         }
         before.retain(|row| row.id <= follow.last_id());
         before.sort_unstable_by_key(|row| row.id);
@@ -73,7 +76,7 @@ impl<'r> Feed<'r> {
         })
     }
 
-    pub(crate) fn ask(&mut self, range: Range, now: i64) -> Result<Moment, QueryError> {
+    pub(crate) fn ask(&mut self, range: Range, now: i64) -> Result<Snapshot, QueryError> {
         let mut written = mem::take(&mut self.before);
         let begun = Instant::now();
         loop {
@@ -94,7 +97,7 @@ impl<'r> Feed<'r> {
         open.window = window;
         open.proxy.clone_from(&self.proxy);
         open.active = true;
-        Ok(Moment {
+        Ok(Snapshot {
             now,
             written,
             stats: self.reader.stats(&figures)?,

@@ -2,12 +2,14 @@
 
 mod feed;
 mod keys;
-mod pulse;
+mod outcome;
+mod range;
 #[cfg(test)]
 mod sample;
 mod signals;
 mod state;
 mod table;
+mod timeline;
 mod view;
 
 use std::io::{self, IsTerminal as _};
@@ -20,7 +22,7 @@ use ratatui::crossterm::event::{self, Event};
 use ratatui::crossterm::style;
 
 use crate::args::Top;
-use crate::failure::{self, Failure};
+use crate::error::{self, CliError};
 use crate::output::Output;
 use crate::time;
 use feed::Feed;
@@ -36,15 +38,15 @@ const REFRESH: Duration = Duration::from_secs(1);
 /// that keys are answered also where a look takes long.
 const REST: u32 = 4;
 
-pub(crate) fn run(db: &Path, args: Top, output: &Output) -> Result<(), Failure> {
+pub(crate) fn run(db: &Path, args: Top, output: &Output) -> Result<(), CliError> {
     if output.is_json() || !io::stdout().is_terminal() {
-        return Err(Failure::Told(
+        return Err(CliError::Message(
             "`mcp-store top` draws on a terminal and has no --json; \
              `mcp-store stats` and `mcp-store logs --follow` write to anything"
                 .to_owned(),
         ));
     }
-    let reader = failure::open(db)?;
+    let reader = error::open(db)?;
     let feed = Feed::begin(&reader, args.proxy, time::now())?;
     let view = View {
         db: db.display().to_string(),
@@ -55,10 +57,10 @@ pub(crate) fn run(db: &Path, args: Top, output: &Output) -> Result<(), Failure> 
     // Whether to colour is decided already, NO_COLOR included.
     style::force_color_output(view.theme.colored);
     let shown = ratatui::try_init()
-        .map_err(Failure::from)
+        .map_err(CliError::from)
         .and_then(|terminal| {
             let terminal = Arc::new(Mutex::new(terminal));
-            signals::end_when_told(&terminal)?;
+            signals::end_on_signal(&terminal)?;
             show(&terminal, feed, &view)
         });
     // A panic restores it as well, before it is told.
@@ -68,7 +70,11 @@ pub(crate) fn run(db: &Path, args: Top, output: &Output) -> Result<(), Failure> 
 }
 
 /// Shows what is written until the user has seen enough.
-fn show(terminal: &Mutex<DefaultTerminal>, mut feed: Feed<'_>, view: &View) -> Result<(), Failure> {
+fn show(
+    terminal: &Mutex<DefaultTerminal>,
+    mut feed: Feed<'_>,
+    view: &View,
+) -> Result<(), CliError> {
     let mut state = State::default();
     let mut due = Instant::now();
     loop {

@@ -12,10 +12,10 @@ use crate::background;
 ///
 /// Whoever draws owns the terminal, so that its end shows the cursor again, also
 /// in a panic.
-pub(crate) fn end_when_told(terminal: &Arc<Mutex<DefaultTerminal>>) -> io::Result<()> {
+pub(crate) fn end_on_signal(terminal: &Arc<Mutex<DefaultTerminal>>) -> io::Result<()> {
     let terminal = Arc::downgrade(terminal);
     background::spawn("signals", async move {
-        let signal = told().await;
+        let signal = ending_signal().await;
         let terminal = terminal.upgrade();
         // Held to the end, so that nothing is drawn over what comes after.
         let mut drawing = terminal.as_deref().map(super::lock);
@@ -48,7 +48,7 @@ pub(crate) fn stop(_: &mut DefaultTerminal) -> io::Result<()> {
 
 /// The number of the next signal that ends a program.
 #[cfg(unix)]
-async fn told() -> i32 {
+async fn ending_signal() -> i32 {
     use tokio::signal::unix::{SignalKind, signal};
     let next = async |kind: SignalKind| {
         match signal(kind) {
@@ -65,6 +65,6 @@ async fn told() -> i32 {
 }
 
 #[cfg(not(unix))]
-async fn told() -> i32 {
+async fn ending_signal() -> i32 {
     std::future::pending().await
 }

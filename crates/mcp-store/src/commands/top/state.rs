@@ -3,16 +3,14 @@
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 
-use tower_mcp_store::RequestStatus;
 use tower_mcp_store::query::{Group, Request, Session, Stats};
 
-use super::feed::Moment;
+use super::feed::{self, Snapshot};
 use super::keys::Change;
-use super::pulse::Pulse;
+use super::outcome::{failed, has_failed};
+use super::range::Range;
+use super::timeline::Timeline;
 use crate::commands::logs;
-
-/// How many failed requests are kept.
-pub(crate) const FAILURES: usize = 100;
 
 /// How many characters a filter has at most.
 const LONGEST_FILTER: usize = 64;
@@ -27,16 +25,6 @@ pub(crate) enum Sort {
     Name,
 }
 
-/// How far back the figures go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Range {
-    Minute,
-    #[default]
-    QuarterHour,
-    Hour,
-    Day,
-}
-
 /// All that the view draws.
 #[derive(Debug, Default)]
 pub(crate) struct State {
@@ -46,7 +34,7 @@ pub(crate) struct State {
     filter: String,
     typing: bool,
     now: i64,
-    pulse: Pulse,
+    timeline: Timeline,
     stats: Option<Stats>,
     sessions: Vec<Session>,
     /// The newest first.
@@ -66,43 +54,20 @@ impl Sort {
     }
 }
 
-impl Range {
-    const ALL: [Self; 4] = [Self::Minute, Self::QuarterHour, Self::Hour, Self::Day];
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Minute => "1 min",
-            Self::QuarterHour => "15 min",
-            Self::Hour => "1 h",
-            Self::Day => "24 h",
-        }
-    }
-
-    pub(crate) fn ms(self) -> i64 {
-        let minutes = match self {
-            Self::Minute => 1,
-            Self::QuarterHour => 15,
-            Self::Hour => 60,
-            Self::Day => 24 * 60,
-        };
-        minutes * 60_000
-    }
-}
-
 impl State {
     /// Takes in what the file tells now.
-    pub(crate) fn update(&mut self, moment: Moment) {
-        self.now = moment.now;
-        self.pulse.forget(moment.now);
-        for row in moment.written {
-            self.pulse.add(&row, moment.now);
+    pub(crate) fn update(&mut self, snapshot: Snapshot) {
+        self.now = snapshot.now;
+        self.timeline.forget(snapshot.now);
+        for row in snapshot.written {
+            self.timeline.add(&row, snapshot.now);
             if has_failed(&row) {
                 self.failures.push_front(row);
             }
         }
-        self.failures.truncate(FAILURES);
-        self.stats = Some(moment.stats);
-        self.sessions = moment.sessions;
+        self.failures.truncate(feed::FAILURES);
+        self.stats = Some(snapshot.stats);
+        self.sessions = snapshot.sessions;
     }
 
     pub(crate) fn change(&mut self, change: Change) {
@@ -151,8 +116,8 @@ impl State {
         self.now
     }
 
-    pub(crate) fn pulse(&self) -> &Pulse {
-        &self.pulse
+    pub(crate) fn timeline(&self) -> &Timeline {
+        &self.timeline
     }
 
     pub(crate) fn stats(&self) -> Option<&Stats> {
@@ -211,22 +176,6 @@ fn next<T: Copy + PartialEq>(all: &[T], this: T) -> T {
 /// A tool by its name, anything else by its method.
 pub(crate) fn name(group: &Group) -> &str {
     group.tool.as_deref().unwrap_or(&group.method)
-}
-
-/// How many calls did not do what they were to.
-pub(crate) fn failed(group: &Group) -> i64 {
-    let figures = &group.figures;
-    figures.errors.saturating_add(figures.tool_errors)
-}
-
-/// Whether a call did not do what it was to.
-pub(crate) fn has_failed(row: &Request) -> bool {
-    row.status != RequestStatus::Ok || row.tool_error
-}
-
-/// When a request ended, in unix milliseconds.
-pub(crate) fn ended(row: &Request) -> i64 {
-    row.ts.saturating_add(row.latency_us / 1_000)
 }
 
 #[cfg(test)]

@@ -8,11 +8,12 @@ use ratatui::widgets::{RenderDirection, Sparkline, SparklineBar};
 use tower_mcp_store::query::{Group, Request, Session};
 
 use super::feed;
+use super::outcome;
 use super::state::{self, State};
 use super::table::{self, Theme};
 use crate::commands::{logs, sessions};
 use crate::output::{self, Align, Cell, Column, Tone};
-use crate::sanitize::harmless;
+use crate::sanitize::escape_control;
 use crate::time;
 
 /// How wide the terminal has to be for sessions and failures to stand side by side.
@@ -58,7 +59,7 @@ impl View {
     pub(crate) fn draw(&self, frame: &mut Frame<'_>, state: &State) {
         let is_wide = frame.area().width >= WIDE;
         let lists = if is_wide { 2 } else { 4 };
-        let [head, totals, pulse, tools, below, keys] = Layout::vertical([
+        let [head, totals, timeline, tools, below, keys] = Layout::vertical([
             Constraint::Length(1),
             Constraint::Length(1),
             Constraint::Length(4),
@@ -75,7 +76,7 @@ impl View {
         };
         self.head(frame, head, state);
         self.totals(frame, totals, state);
-        self.pulse(frame, pulse, state);
+        self.timeline(frame, timeline, state);
         self.tools(frame, tools, state);
         self.sessions(frame, left, state);
         self.failures(frame, right, state);
@@ -90,7 +91,7 @@ impl View {
         ])
         .spacing(2)
         .areas(area);
-        let db = harmless(&self.db).into_owned();
+        let db = escape_control(&self.db).into_owned();
         frame.render_widget(Line::from(vec!["mcp-store top  ".bold(), db.into()]), left);
         frame.render_widget(range, right);
     }
@@ -136,13 +137,13 @@ impl View {
     }
 
     /// Calls and latencies, second by second, the newest on the right.
-    fn pulse(&self, frame: &mut Frame<'_>, area: Rect, state: &State) {
+    fn timeline(&self, frame: &mut Frame<'_>, area: Rect, state: &State) {
         let [calls, latencies] = Layout::horizontal([Constraint::Fill(1); 2])
             .spacing(2)
             .areas(area);
         let seconds = || {
             state
-                .pulse()
+                .timeline()
                 .last(calls.width.max(latencies.width), state.now())
         };
 
@@ -156,7 +157,7 @@ impl View {
             .rev()
             .collect();
         let most = seconds().flatten().map(|second| second.calls).max();
-        let title = format!("calls/s {:.1}", state.pulse().rate(state.now()));
+        let title = format!("calls/s {:.1}", state.timeline().rate(state.now()));
         let highest = most.map(|most| output::count(to_i64(most)));
         sparkline(frame, calls, highest_of(title, highest), per_second);
 
@@ -206,7 +207,7 @@ impl View {
 
     /// What the keys do, or the filter while it is typed.
     fn keys(&self, frame: &mut Frame<'_>, area: Rect, state: &State) {
-        let filter = harmless(state.filter());
+        let filter = escape_control(state.filter());
         if state.is_typing() {
             let line = format!("filter: {filter}_  Enter keep  Esc drop");
             frame.render_widget(line, area);
@@ -267,7 +268,7 @@ fn session(row: &Session, now: i64) -> Vec<Cell> {
 fn failure(row: &Request, now: i64) -> Vec<Cell> {
     let (status, tone) = logs::status(row);
     vec![
-        Cell::new(ago(state::ended(row), now)),
+        Cell::new(ago(outcome::ended(row), now)),
         Cell::new(row.tool.as_ref().unwrap_or(&row.method)),
         Cell::toned(status, tone),
         Cell::new(time::latency(row.latency_us)),

@@ -89,10 +89,10 @@ fn a_filter_can_be_corrected_and_does_not_grow_without_end() {
 
 #[test]
 fn errors_come_newest_first_and_only_so_many_are_kept() {
-    let many = (0..FAILURES + 20).map(|i| error("broken", 400, 1_000, &i.to_string()));
+    let many = (0..feed::FAILURES + 20).map(|i| error("broken", 400, 1_000, &i.to_string()));
     let state = state(many.collect());
     let failures = state.failures();
-    assert_eq!(failures.len(), FAILURES);
+    assert_eq!(failures.len(), feed::FAILURES);
     assert_eq!(failures[0].error_msg.as_deref(), Some("119"));
     assert!(failures.is_sorted_by_key(|row| Reverse(row.id)));
 }
@@ -115,25 +115,25 @@ fn errors_of_long_ago_and_of_late_are_each_there_once() {
 fn rates_count_the_seconds_that_are_over_by_when_calls_ended() {
     let state = three_tools();
     let calls: Vec<u64> = state
-        .pulse()
+        .timeline()
         .last(8, NOW)
         .map(|second| second.map_or(0, |second| second.calls))
         .collect();
     assert_eq!(calls, [1, 0, 0, 0, 1, 1, 2, 2]);
-    assert_eq!(state.pulse().rate(NOW), 6.0 / 5.0);
-    let slow = state.pulse().last(4, NOW).next().flatten().unwrap();
+    assert_eq!(state.timeline().rate(NOW), 6.0 / 5.0);
+    let slow = state.timeline().last(4, NOW).next().flatten().unwrap();
     assert!(slow.p95_us().unwrap().abs_diff(900_000) < 9_000);
-    assert_eq!(state.pulse().rate(NOW + 3_600_000), 0.0);
+    assert_eq!(state.timeline().rate(NOW + 3_600_000), 0.0);
 }
 
 #[test]
 fn what_ends_in_this_second_is_counted_in_the_next_and_forgotten_in_the_end() {
     let mut state = state(vec![call("now", 0, 1_000), call("ahead", -3_600, 1_000)]);
-    let count = |state: &State, now| state.pulse().last(300, now).flatten().count();
+    let count = |state: &State, now| state.timeline().last(300, now).flatten().count();
     assert_eq!(count(&state, NOW), 0);
     assert_eq!(
         state
-            .pulse()
+            .timeline()
             .last(1, NOW + 1_000)
             .flatten()
             .next()
@@ -141,6 +141,6 @@ fn what_ends_in_this_second_is_counted_in_the_next_and_forgotten_in_the_end() {
             .calls,
         2
     );
-    state.pulse.forget(NOW + 302_000);
+    state.timeline.forget(NOW + 302_000);
     assert_eq!(count(&state, NOW + 1_000), 0);
 }

@@ -66,7 +66,7 @@ fn hostile_names_are_made_harmless() {
     for (name, size) in [("hostile-80x24", (80, 24)), ("hostile-200x50", (200, 50))] {
         let screen = drawn(&state, size, true);
         for cell in screen.buffer().content() {
-            assert_eq!(harmless(cell.symbol()), cell.symbol());
+            assert_eq!(escape_control(cell.symbol()), cell.symbol());
         }
         insta::assert_snapshot!(name, screen);
     }

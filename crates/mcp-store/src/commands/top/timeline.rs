@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use tower_mcp_store::query::Request;
 
-use super::state;
+use super::outcome;
 
 /// How far back it goes, in seconds; that many columns a sparkline has at most.
 const SPAN: i64 = 300;
@@ -19,7 +19,7 @@ const RATE: i64 = 5;
 /// Requests by the second in which they ended, as rows come in late. The second
 /// that has not ended yet is not told.
 #[derive(Debug, Default)]
-pub(crate) struct Pulse {
+pub(crate) struct Timeline {
     seconds: BTreeMap<i64, Second>,
 }
 
@@ -49,17 +49,17 @@ impl Second {
     }
 }
 
-impl Pulse {
+impl Timeline {
     /// Takes a request in, unless it ended too long ago.
     pub(crate) fn add(&mut self, row: &Request, now: i64) {
         // Clocks differ: what ends later than now has ended just now.
-        let second = state::ended(row).min(now).div_euclid(1_000);
+        let second = outcome::ended(row).min(now).div_euclid(1_000);
         if second < first(now) {
             return;
         }
         let second = self.seconds.entry(second).or_default();
         second.calls += 1;
-        second.failed += u64::from(state::has_failed(row));
+        second.failed += u64::from(outcome::has_failed(row));
         // The latency of a stream tells how long somebody listened.
         if row.end_reason.as_deref() != Some("stream_end") {
             // Fails only where the counts of a histogram cannot be addressed.

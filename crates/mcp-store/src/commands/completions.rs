@@ -5,17 +5,17 @@ use std::io::Write as _;
 use clap::CommandFactory as _;
 
 use crate::args::{Args, Completions, Man};
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::output::Output;
 
-pub(crate) fn completions(args: &Completions, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn completions(args: &Completions, output: &mut Output) -> Result<(), CliError> {
     // Into memory first: the generator panics where it cannot write.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Args::command(), "mcp-store", &mut script);
     Ok(output.write_all(&script)?)
 }
 
-pub(crate) fn man(args: &Man, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn man(args: &Man, output: &mut Output) -> Result<(), CliError> {
     let mut command = Args::command().disable_help_subcommand(true);
     // Names commands by their whole names and gives them the options of all.
     command.build();
@@ -23,6 +23,6 @@ pub(crate) fn man(args: &Man, output: &mut Output) -> Result<(), Failure> {
         None => Some(&command),
         Some(name) => command.find_subcommand(name),
     };
-    let of = of.ok_or_else(|| Failure::Told("there is no such command".to_owned()))?;
+    let of = of.ok_or_else(|| CliError::Message("there is no such command".to_owned()))?;
     Ok(clap_mangen::Man::new(of.clone()).render(output)?)
 }

@@ -1,0 +1,20 @@
+//! Which calls count as failed, and when a call ended.
+
+use tower_mcp_store::RequestStatus;
+use tower_mcp_store::query::{Group, Request};
+
+/// Returns how many calls of a group failed: with an error, or in the tool.
+pub(crate) fn failed(group: &Group) -> i64 {
+    let figures = &group.figures;
+    figures.errors.saturating_add(figures.tool_errors)
+}
+
+/// Returns whether a call failed: with an error, by a timeout, or in the tool.
+pub(crate) fn has_failed(row: &Request) -> bool {
+    row.status != RequestStatus::Ok || row.tool_error
+}
+
+/// Returns when a request ended, in unix milliseconds.
+pub(crate) fn ended(row: &Request) -> i64 {
+    row.ts.saturating_add(row.latency_us / 1_000)
+}
