@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use tower_mcp_store::event_store::{EventRecord, EventStore};
 use tower_mcp_store::maintenance::Maintenance;
 use tower_mcp_store::query::{Filter, Reader};
 use tower_mcp_store::{Store, StoreState};
@@ -74,6 +75,35 @@ fn moved_file_stays_open_while_a_reader_keeps_its_wal_and_the_reason_is_told_onc
     assert_whole(&old, 150);
     assert_whole(&path, 60);
     assert_eq!(store.shutdown(LONG).unwrap().dropped, 0);
+}
+
+#[test]
+fn append_is_refused_with_the_reason_while_a_reader_keeps_the_wal_of_a_moved_file() {
+    let (dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    let events = store.event_store().timeout(LONG);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let append = |id| {
+        let event = EventRecord::new(id, "data".to_owned());
+        runtime.block_on(events.append("session", event))
+    };
+    append(1).unwrap();
+    let reader = Holder::of(&path, "BEGIN; SELECT count(*) FROM sse_events");
+    append(2).unwrap();
+    fs::rename(&path, dir.path().join("old.db")).unwrap();
+    let start = Instant::now();
+    let error = append(3).unwrap_err().to_string();
+    assert!(error.contains("open transaction"), "{error}");
+    assert!(start.elapsed() < LONG / 2);
+    drop(reader);
+    append(4).unwrap();
+    let kept = "SELECT count(*) FROM sse_events";
+    assert_eq!(value::<i64>(&connect(&path), kept), 1);
+    store.shutdown(LONG).unwrap();
+    assert_eq!(value::<i64>(&connect(&dir.path().join("old.db")), kept), 2);
 }
 
 #[test]
