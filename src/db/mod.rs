@@ -9,6 +9,7 @@
 //! same process.
 
 mod checkpoint;
+mod create;
 mod departure;
 mod durable;
 mod event_rows;

@@ -8,9 +8,7 @@
 //!    reading decides; step 2 only spares a refused file from being written to.
 
 use std::cell::{Cell, RefCell};
-use std::fs::{self, OpenOptions};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
@@ -18,6 +16,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
 use super::checkpoint::{self, Checkpoints};
+use super::create::{create, unwritable};
 use super::durable::{self, Durable, Synchronous};
 use super::event_rows::EventLogs;
 use super::files::{Files, OpenFiles, Place};
@@ -401,42 +400,6 @@ fn begin<'c>(
     }
 }
 
-/// Makes what is missing of `path`; gives the name that SQLite and the side
-/// files go by, with links resolved.
-fn create(path: &Path) -> Result<PathBuf, OpenError> {
-    let create = || {
-        // An absolute path, so that `:memory:` and `file:` are plain names.
-        let path = std::path::absolute(path)?;
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        match options.open(&path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => fs::canonicalize(path),
-        }
-    };
-    let real = create().map_err(|error| unwritable(path, error))?;
-    if !real.is_file() {
-        let found = if real.is_dir() {
-            "a directory"
-        } else {
-            "no regular file"
-        };
-        let detail = format!("it is {found}; give the path of a file");
-        return Err(OpenError::new(OpenErrorKind::NotAFile, path, detail));
-    }
-    Ok(real)
-}
-
-fn unwritable(path: &Path, error: io::Error) -> OpenError {
-    let detail = "the file cannot be created or reached; check its directory";
-    OpenError::new(OpenErrorKind::Unwritable, path, detail).with_source(error)
-}
-
 /// Step 2: an error if the file is one to refuse.
 ///
 /// A read-only connection to a database in WAL mode makes the `-wal` and
@@ -469,7 +432,7 @@ fn is_empty(real: &Path) -> bool {
     real.metadata().is_ok_and(|file| file.len() == 0)
 }
 
-fn connect(real: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn connect(real: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(
         real,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -488,7 +451,7 @@ fn connect(real: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// Step 3, and what the connection is to be like after it.
-fn make_ready(
+pub(super) fn make_ready(
     conn: &Connection,
     path: &Path,
     real: &Path,

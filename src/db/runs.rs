@@ -163,6 +163,10 @@ impl Run {
 
     /// Returns the lock, for the writer to go on in another file.
     pub(super) fn into_lock(self) -> Option<WriterLock> {
+        // The numbers of its files may be given to others now.
+        if let Some(Err(error)) = self.lock.as_ref().map(|lock| lock.note("")) {
+            tracing::debug!(%error, "the files that belonged together stay noted");
+        }
         self.lock
     }
 

@@ -49,8 +49,7 @@ pub(super) fn set_foreign_aside(real: &Path) -> io::Result<Option<File>> {
 
 /// Whether the side files at the names of `real` are those of another file.
 pub(super) fn are_foreign(real: &Path) -> bool {
-    let wal = Identity::of(&sidecar(real, "-wal")).ok();
-    let shm = Identity::of(&sidecar(real, "-shm")).ok();
+    let [wal, shm] = side_files(real);
     if wal.is_none() && shm.is_none() {
         return false;
     }
@@ -60,33 +59,35 @@ pub(super) fn are_foreign(real: &Path) -> bool {
     if main.len() == 0 {
         return true;
     }
-    let Some(main) = Note::main(real) else {
+    let Some(main) = Known::at(real) else {
         return false;
     };
     let notes = writer_lock::notes(real).into_iter();
     notes
         .filter_map(|(_, text)| Note::parse(&text))
-        .any(|note| note.main != main && note.has(wal, shm) != (false, false))
+        .any(|note| note.main != main && note.has_any(wal, shm))
 }
 
 /// Whether one of the two side files that a living writer has open was removed,
 /// or given to another name. Who opens the file now would use the other one
 /// together with a new one.
 pub(super) fn are_split(real: &Path) -> bool {
-    let wal = Identity::of(&sidecar(real, "-wal")).ok();
-    let shm = Identity::of(&sidecar(real, "-shm")).ok();
+    let [wal, shm] = side_files(real);
     if wal.is_some() == shm.is_some() {
         return false;
     }
-    let Some(main) = Note::main(real) else {
+    let Some(main) = Known::at(real) else {
         return false;
     };
-    let notes = writer_lock::notes(real).into_iter();
-    notes.into_iter().any(|(run, text)| {
+    writer_lock::notes(real).into_iter().any(|(run, text)| {
         let note = Note::parse(&text);
-        let is_half = |note: Note| note.main == main && note.has(wal, shm) != (false, false);
+        let is_half = |note: Note| note.main == main && note.has_any(wal, shm);
         note.is_some_and(is_half) && !writer_lock::is_free(real, run)
     })
+}
+
+fn side_files(real: &Path) -> [Option<Known>; 2] {
+    ["-wal", "-shm"].map(|suffix| Known::at(&sidecar(real, suffix)))
 }
 
 /// Renames a WAL so that nothing applies it to another file or removes it.
@@ -121,50 +122,58 @@ pub(super) fn set_wal_aside_unless_empty(wal: &Path) {
     }
 }
 
-/// Returns what a writer notes of the files that it has open.
-#[cfg_attr(not(unix), allow(unused_variables))]
+/// Returns what a writer notes of the files that it has open; nothing if the
+/// names lead elsewhere by now.
 pub(super) fn note(real: &Path, files: Files) -> Option<String> {
-    #[cfg(unix)]
-    {
-        let (main, wal, shm) = (Note::main(real)?, files.wal?, files.shm?);
-        let text = |it: Identity| format!("{} {}", it.device, it.inode);
-        let (born, main) = (main.born, text(main.identity));
-        Some(format!("{main} {born} {} {}\n", text(wal), text(shm)))
-    }
-    #[cfg(not(unix))]
-    None
+    let known = ["", "-wal", "-shm"].map(|suffix| Known::at(&sidecar(real, suffix)));
+    let [Some(main), Some(wal), Some(shm)] = known else {
+        return None;
+    };
+    let named = Files {
+        main: main.identity,
+        wal: Some(wal.identity),
+        shm: Some(shm.identity),
+    };
+    (named == files).then(|| Note { main, wal, shm }.to_text())
 }
 
-/// Which main file two side files belong to.
-#[derive(Debug)]
+/// Which three files belong together.
+#[derive(Debug, Clone, Copy)]
 struct Note {
-    main: Main,
-    wal: Option<Identity>,
-    shm: Option<Identity>,
+    main: Known,
+    wal: Known,
+    shm: Known,
 }
 
-/// A main file, also after it was removed: another file may get its number.
-#[derive(Debug, PartialEq)]
-struct Main {
+/// A file that is known also after it was removed: another one may get its number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Known {
     identity: Identity,
     /// When it was created, in nanoseconds; 0 where the file system does not tell.
     born: u128,
 }
 
-impl Note {
-    /// Which of these are the side files of the note.
-    fn has(&self, wal: Option<Identity>, shm: Option<Identity>) -> (bool, bool) {
-        let is_noted = |named: Option<_>, noted| named.is_some() && named == noted;
-        (is_noted(wal, self.wal), is_noted(shm, self.shm))
-    }
-
-    fn main(real: &Path) -> Option<Main> {
-        let born = fs::metadata(real).ok()?.created().ok();
+impl Known {
+    fn at(path: &Path) -> Option<Self> {
+        let born = fs::metadata(path).ok()?.created().ok();
         let born = born.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-        Some(Main {
-            identity: Identity::of(real).ok()?,
+        Some(Self {
+            identity: Identity::of(path).ok()?,
             born: born.map_or(0, |at| at.as_nanos()),
         })
+    }
+}
+
+impl Note {
+    fn has_any(self, wal: Option<Known>, shm: Option<Known>) -> bool {
+        wal == Some(self.wal) || shm == Some(self.shm)
+    }
+
+    #[cfg(unix)]
+    fn to_text(self) -> String {
+        let text = |it: Known| format!("{} {} {}", it.identity.device, it.identity.inode, it.born);
+        let Self { main, wal, shm } = self;
+        format!("{} {} {}\n", text(main), text(wal), text(shm))
     }
 
     #[cfg(unix)]
@@ -173,23 +182,26 @@ impl Note {
             .split_whitespace()
             .map(|number| number.parse().ok())
             .collect::<Option<_>>()?;
-        let [main_device, main, born, wal_device, wal, shm_device, shm] = numbers[..] else {
-            return None;
-        };
-        let identity = |device: u128, inode: u128| {
-            Some(Identity {
-                device: device.try_into().ok()?,
-                inode: inode.try_into().ok()?,
+        let known = |at: usize| {
+            Some(Known {
+                identity: Identity {
+                    device: (*numbers.get(at)?).try_into().ok()?,
+                    inode: (*numbers.get(at + 1)?).try_into().ok()?,
+                },
+                born: *numbers.get(at + 2)?,
             })
         };
         Some(Self {
-            main: Main {
-                identity: identity(main_device, main)?,
-                born,
-            },
-            wal: identity(wal_device, wal),
-            shm: identity(shm_device, shm),
+            main: known(0)?,
+            wal: known(3)?,
+            shm: known(6)?,
         })
+    }
+
+    // Elsewhere an open file can be neither moved nor removed.
+    #[cfg(not(unix))]
+    fn to_text(self) -> String {
+        String::new()
     }
 
     #[cfg(not(unix))]
@@ -295,15 +307,26 @@ mod tests {
     }
 
     #[test]
-    fn main_file_that_got_the_number_of_a_removed_one_is_another() {
+    fn file_that_got_the_number_of_a_removed_one_is_another() {
         let (_dir, real, lock) = database();
-        let files = Files::at(&real).unwrap();
-        let noted = note(&real, files).unwrap();
-        let mut words: Vec<&str> = noted.split_whitespace().collect();
-        words[2] = "7";
-        lock.note(&words.join(" ")).unwrap();
+        let noted = note(&real, Files::at(&real).unwrap()).unwrap();
+        let with = |place: usize| {
+            let mut words: Vec<&str> = noted.split_whitespace().collect();
+            words[place] = "7";
+            words.join(" ")
+        };
+        // When the main file was created.
+        lock.note(&with(2)).unwrap();
         assert!(are_foreign(&real));
         lock.note(&noted).unwrap();
+        assert!(!are_foreign(&real));
+        // Side files of a file that is gone, whose numbers others got.
+        replace(&real);
+        lock.note(&with(5)).unwrap();
+        assert!(are_foreign(&real), "the -shm is known");
+        let mut words: Vec<&str> = noted.split_whitespace().collect();
+        (words[5], words[8]) = ("7", "7");
+        lock.note(&words.join(" ")).unwrap();
         assert!(!are_foreign(&real));
     }
 

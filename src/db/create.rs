@@ -1,0 +1,115 @@
+//! Creating a database where there is none.
+//!
+//! A database is made under another name and gets its own one when it is
+//! complete. At its own name it would be made in a rollback journal, which
+//! SQLite binds to the file by name: where the file is moved at that moment,
+//! the next connection to the next file of this name would take the journal for
+//! one of this file, and roll the file back with it.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use super::files::Files;
+use super::open::{connect, keep_wal_on_close, make_ready};
+use super::read_only::sidecar;
+use super::{inspect, side_files};
+use crate::error::{OpenError, OpenErrorKind};
+
+/// Makes what is missing of `path`; gives the name that SQLite and the side
+/// files go by, with links resolved.
+pub(super) fn create(path: &Path) -> Result<PathBuf, OpenError> {
+    let failed = |error| unwritable(path, error);
+    // An absolute path, so that `:memory:` and `file:` are plain names.
+    let absolute = std::path::absolute(path).map_err(failed)?;
+    if let Some(parent) = absolute.parent() {
+        fs::create_dir_all(parent).map_err(failed)?;
+    }
+    if !exists(&absolute).map_err(failed)? {
+        let draft = Draft::at(&absolute).map_err(failed)?;
+        draft.build(path)?;
+        draft.publish(&absolute).map_err(failed)?;
+    }
+    let real = fs::canonicalize(&absolute).map_err(failed)?;
+    if !real.is_file() {
+        let found = if real.is_dir() {
+            "a directory"
+        } else {
+            "no regular file"
+        };
+        let detail = format!("it is {found}; give the path of a file");
+        return Err(OpenError::new(OpenErrorKind::NotAFile, path, detail));
+    }
+    Ok(real)
+}
+
+pub(super) fn unwritable(path: &Path, error: io::Error) -> OpenError {
+    let detail = "the file cannot be created or reached; check its directory";
+    OpenError::new(OpenErrorKind::Unwritable, path, detail).with_source(error)
+}
+
+/// Whether there is anything of that name, such as a link that leads nowhere.
+fn exists(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn create_empty(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+/// A database that does not have its own name yet. Its file is removed when
+/// this is dropped.
+struct Draft(PathBuf);
+
+impl Draft {
+    fn at(path: &Path) -> io::Result<Self> {
+        let draft = sidecar(path, &format!(".new-{}", Uuid::new_v4().simple()));
+        create_empty(&draft)?;
+        Ok(Self(draft))
+    }
+
+    fn build(&self, path: &Path) -> Result<(), OpenError> {
+        let failed = |error| inspect::sqlite(path, "it cannot be created", error);
+        let files = Files::at(&self.0).map_err(|error| unwritable(path, error))?;
+        let conn = connect(&self.0).map_err(failed)?;
+        make_ready(&conn, path, &self.0, files)?;
+        keep_wal_on_close(&conn, false).map_err(failed)?;
+        conn.close().map_err(|(_, error)| failed(error))
+    }
+
+    /// Gives it its name, unless another file has come to have that.
+    fn publish(&self, path: &Path) -> io::Result<()> {
+        let directory = fs::canonicalize(path.parent().unwrap_or(path))?;
+        let real = directory.join(path.file_name().unwrap_or_default());
+        // A WAL that lies there is not the one of this file.
+        let _guard = side_files::set_foreign_aside(&real)?;
+        match fs::hard_link(&self.0, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            // Not every file system has hard links.
+            Err(_) => match create_empty(path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                _ => Ok(()),
+            },
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        for suffix in ["", "-journal", "-wal", "-shm"] {
+            // What is not there need not be removed.
+            let _ = fs::remove_file(sidecar(&self.0, suffix));
+        }
+    }
+}
