@@ -74,9 +74,11 @@ impl Retention {
     /// How much of the file is in use at most, in bytes; 1 GiB by default,
     /// `None` for any size. The oldest rows go first.
     ///
-    /// Free pages do not count: some stay in the file, an eighth of it or 1 MiB,
-    /// to be used again. The WAL beside the file does not count either; it is
-    /// some 16 MiB long.
+    /// Under a load that no removing keeps up with there is more, up to half as
+    /// much again; then events are dropped and counted. Free pages do not count:
+    /// some stay in the file, an eighth of it or 1 MiB, to be used again. So the
+    /// file stays below twice this size, where that is some MiB or more. The WAL
+    /// beside the file does not count either; it is some 16 MiB long.
     #[must_use]
     pub fn max_bytes(mut self, bytes: impl Into<Option<u64>>) -> Self {
         self.max_bytes = bytes.into();

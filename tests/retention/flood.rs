@@ -44,7 +44,7 @@ fn flood(limit_mib: u64, rate: u64, name_bytes: usize) {
         std::thread::sleep(Duration::from_millis(1));
     }
     let asked = Instant::now();
-    store.flush(LONG).unwrap();
+    store.flush(4 * LONG).unwrap();
     largest = largest.max(fs::metadata(&path).unwrap().len());
     let stats = store.stats();
     println!(
