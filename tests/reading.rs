@@ -200,3 +200,23 @@ fn a_file_that_took_the_place_of_another_is_followed_from_its_beginning() {
     assert_eq!(follow.poll().unwrap().len(), 2);
     assert!(follow.poll().unwrap().is_empty());
 }
+
+#[test]
+fn version_4_file_has_the_columns_and_tables_of_the_current_version() {
+    let (_dir, path) = fixture(4);
+    let reader = Reader::open(&path).unwrap();
+    let mut answers = Vec::new();
+    for sql in [
+        "SELECT count(*) > 0, count(target), total(tool_error) FROM requests",
+        "SELECT count(*) > 0, count(source), 0 FROM sessions",
+        "SELECT count(*), 0, 0 FROM losses",
+    ] {
+        reader
+            .sql(sql, |_, values| {
+                answers.push(serde_json::to_string(&values).unwrap());
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+    }
+    assert_eq!(answers, ["[1,0,0.0]", "[1,0,0]", "[0,0,0]"]);
+}

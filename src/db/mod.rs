@@ -9,6 +9,7 @@
 //! same process.
 
 mod checkpoint;
+pub(crate) mod columns;
 mod create;
 mod departure;
 mod durable;
@@ -30,6 +31,7 @@ pub(crate) mod read_only;
 mod reader;
 mod retention;
 pub(crate) mod rollup;
+pub(crate) mod row;
 mod runs;
 pub(crate) mod session_ids;
 mod session_rows;

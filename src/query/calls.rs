@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row};
 
 use super::filter::{Filter, Rarity};
 use super::reader::Source;
-use super::row::{number, text};
+use crate::db::row::{number, text};
 
 /// The requests of one session.
 #[derive(Debug)]
@@ -137,18 +137,14 @@ impl Calls {
 
     /// The condition by which a session's requests are found in the index, in
     /// each part of it.
-    pub(super) fn seek(has_outcomes: bool, session: &str) -> String {
-        if has_outcomes {
-            format!(
-                "id / 65536 IN (
-                     WITH RECURSIVE part (n) AS (
-                         SELECT min(id) / 65536 FROM requests UNION ALL
-                         SELECT n + 1 FROM part WHERE n < (SELECT max(id) / 65536 FROM requests))
-                     SELECT n FROM part)
-                 AND substr(session_id, -6) = substr({session}, -6) AND session_id = {session}"
-            )
-        } else {
-            format!("session_id = {session}")
-        }
+    pub(super) fn seek(session: &str) -> String {
+        format!(
+            "id / 65536 IN (
+                 WITH RECURSIVE part (n) AS (
+                     SELECT min(id) / 65536 FROM requests UNION ALL
+                     SELECT n + 1 FROM part WHERE n < (SELECT max(id) / 65536 FROM requests))
+                 SELECT n FROM part)
+             AND substr(session_id, -6) = substr({session}, -6) AND session_id = {session}"
+        )
     }
 }

@@ -4,8 +4,8 @@ use rusqlite::params;
 
 use super::Reader;
 use super::reader::Source;
-use super::row::{number, optional_text};
 use super::window::Window;
+use crate::db::row::{number, optional_text};
 use crate::error::QueryError;
 
 /// All sessions of clients that go by one name, on one platform.

@@ -32,15 +32,7 @@ pub(super) struct Parts {
 }
 
 impl Coverage {
-    /// A file of version 4 has no cells, and nobody prunes it.
     pub(super) fn of(source: &Source<'_>) -> rusqlite::Result<Self> {
-        if !source.has_outcomes() {
-            return Ok(Self {
-                rows: i64::MIN,
-                hours: i64::MIN,
-                days: i64::MIN,
-            });
-        }
         let cells_to = |width: Width| {
             let to = Pruned::Cells(width).to(source.conn)?;
             Ok::<_, rusqlite::Error>(width.next_start(to))

@@ -3,8 +3,8 @@
 use rusqlite::types::Value;
 
 use super::reader::Source;
-use super::row::number;
 use super::window::Window;
+use crate::db::row::number;
 use crate::event::{DEFAULT_PROXY, EndReason, RequestStatus};
 
 /// The method whose requests have a tool.
@@ -120,102 +120,94 @@ impl Conditions {
             conditions: Vec::new(),
             values: vec![filter.window.since.into(), filter.window.until.into()],
         };
-        this.add_all(filter, source.has_outcomes());
+        this.add_all(filter, source.has_all_indexes());
         this
     }
 
     /// The conditions that usually leave the fewest rows come first.
-    fn add_all(&mut self, filter: &Filter, has_outcomes: bool) {
+    fn add_all(&mut self, filter: &Filter, has_all_indexes: bool) {
         if filter.tool_error {
-            self.add_outcome(has_outcomes, "tool_error <> 0", "+tool_error <> 0");
+            self.add_seek("tool_error <> 0", "+tool_error <> 0");
         }
         if let Some(reason) = filter.end_reason {
             let value = self.bind(reason.as_str().to_owned());
-            let seek = format!("end_reason = {value}");
-            self.add_outcome(has_outcomes, &seek, &format!("+{seek}"));
+            self.add_seek(
+                &format!("end_reason = {value}"),
+                &format!("+end_reason = {value}"),
+            );
         }
         if let Some(code) = &filter.error_code {
             let value = self.bind(code.as_str().to_owned());
-            let seek = format!("error_code = {value}");
-            self.add(has_outcomes.then_some(&seek), &format!("+{seek}"));
+            let check = format!("+error_code = {value}");
+            match has_all_indexes {
+                true => self.add_seek(&format!("error_code = {value}"), &check),
+                false => self.add(&check),
+            }
         }
         if let Some(status) = filter.status {
             let value = self.bind(status.as_str().to_owned());
-            let rare = status != RequestStatus::Ok;
-            // A partial index is used where its condition is in the question.
-            let seek = match (has_outcomes, rare) {
-                (true, true) => Some(format!("status = {value} AND status <> 'ok'")),
-                (true, false) => None,
-                (false, _) => Some(format!("status = {value}")),
-            };
-            self.add(seek.as_ref(), &format!("+status = {value}"));
+            let check = format!("+status = {value}");
+            // A partial index is used where its condition is in the statement.
+            match status {
+                RequestStatus::Ok => self.add(&check),
+                _ => self.add_seek(&format!("status = {value} AND status <> 'ok'"), &check),
+            }
         }
         if let Some(tool) = &filter.tool {
             let value = self.bind(tool.as_str().to_owned());
-            let seek = format!("tool = {value}");
-            self.add(Some(&seek), &format!("+{seek}"));
+            self.add_seek(&format!("tool = {value}"), &format!("+tool = {value}"));
         }
         if let Some(method) = &filter.method {
             let value = self.bind(method.as_str().to_owned());
-            let check = format!("+method = {value}");
-            if method == TOOLS_CALL {
-                self.add(None, &check);
-            } else {
-                let seek = format!("method = {value} AND tool IS NULL");
-                self.add(
-                    has_outcomes.then_some(&seek),
-                    &format!("{check} AND +tool IS NULL"),
-                );
+            let mut check = format!("+method = {value}");
+            if method != TOOLS_CALL {
+                check.push_str(" AND +tool IS NULL");
+            }
+            match has_all_indexes && method != TOOLS_CALL {
+                true => self.add_seek(&format!("method = {value} AND tool IS NULL"), &check),
+                false => self.add(&check),
             }
         }
         if let Some(proxy) = &filter.proxy {
             let value = self.bind(proxy.as_str().to_owned());
-            let seek = match has_outcomes {
-                true if proxy == DEFAULT_PROXY => None,
-                true => Some(format!("proxy = {value} AND proxy <> '{DEFAULT_PROXY}'")),
-                false => Some(format!("proxy = {value}")),
-            };
-            self.add(seek.as_ref(), &format!("+proxy = {value}"));
+            let check = format!("+proxy = {value}");
+            match proxy == DEFAULT_PROXY {
+                true => self.add(&check),
+                false => self.add_seek(
+                    &format!("proxy = {value} AND proxy <> '{DEFAULT_PROXY}'"),
+                    &check,
+                ),
+            }
         }
         if let Some(target) = &filter.target {
             let value = self.bind(target.as_str().to_owned());
-            self.add_outcome_check(has_outcomes, &format!("+target = {value}"));
+            self.add(&format!("+target = {value}"));
         }
         if let Some(session) = &filter.session {
             let value = self.bind(session.as_str().to_owned());
-            self.add(None, &format!("+session_id = {value}"));
+            self.add(&format!("+session_id = {value}"));
         }
         if let Some(client) = &filter.client {
             let value = self.bind(client.as_str().to_owned());
-            self.add(
-                None,
-                &format!(
-                    "EXISTS (SELECT 1 FROM sessions AS s
-                        WHERE s.session_id = requests.session_id AND +s.client_name = {value})"
-                ),
-            );
+            self.add(&format!(
+                "EXISTS (SELECT 1 FROM sessions AS s
+                    WHERE s.session_id = requests.session_id AND +s.client_name = {value})"
+            ));
         }
     }
 
-    fn add(&mut self, seek: Option<&String>, check: &str) {
+    fn add(&mut self, check: &str) {
         self.conditions.push(Condition {
-            seek: seek.cloned(),
+            seek: None,
             check: check.to_owned(),
         });
     }
 
-    /// A condition on a column that version 4 does not have, so that none of
-    /// its rows meets it.
-    fn add_outcome(&mut self, has_outcomes: bool, seek: &str, check: &str) {
-        if has_outcomes {
-            self.add(Some(&seek.to_owned()), check);
-        } else {
-            self.add_outcome_check(has_outcomes, check);
-        }
-    }
-
-    fn add_outcome_check(&mut self, has_outcomes: bool, check: &str) {
-        self.add(None, if has_outcomes { check } else { "0" });
+    fn add_seek(&mut self, seek: &str, check: &str) {
+        self.conditions.push(Condition {
+            seek: Some(seek.to_owned()),
+            check: check.to_owned(),
+        });
     }
 
     /// Binds a value; gives the parameter that stands for it.

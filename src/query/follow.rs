@@ -96,7 +96,7 @@ fn written_after(
     let mut conditions = Conditions::new(filter, source);
     let checks = conditions.checks();
     let (after, to) = (conditions.bind(last), conditions.bind(newest));
-    let columns = Request::columns(source.has_outcomes());
+    let columns = Request::COLUMNS;
     let rows = select(
         source,
         &conditions,

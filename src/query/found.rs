@@ -68,7 +68,7 @@ impl Reader {
     pub fn find_request(&self, id: &str) -> Result<Found<Request>, QueryError> {
         let find = |id: &str| {
             self.read(|source| {
-                let columns = Request::columns(source.has_outcomes());
+                let columns = Request::COLUMNS;
                 let place = ("requests", "request_id", columns);
                 Found::by_prefix(source, place, id, Request::from_row, |request| {
                     &request.request_id

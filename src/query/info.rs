@@ -7,8 +7,8 @@ use rusqlite::{OptionalExtension, Row};
 
 use super::Reader;
 use super::reader::Source;
-use super::row::{number, optional_number, optional_text};
 use crate::db::read_only::sidecar;
+use crate::db::row::{number, optional_number, optional_text};
 use crate::error::QueryError;
 
 /// What a file is and how much is in it.
@@ -61,12 +61,9 @@ impl Reader {
                 .query_row(sql, [key], |row| optional_text(row, 0));
             value.optional().map(Option::flatten)
         };
-        let (losses, dropped) = if source.has_outcomes() {
-            let sql = "SELECT count(*), total(dropped) FROM losses";
-            ask(source, sql, |row| Ok((number(row, 0)?, number(row, 1)?)))?
-        } else {
-            (0, 0)
-        };
+        let losses = "SELECT count(*), total(dropped) FROM losses";
+        let counts = |row: &Row<'_>| Ok((number(row, 0)?, number(row, 1)?));
+        let (losses, dropped) = ask(source, losses, counts)?;
         let free = one("PRAGMA freelist_count")?.saturating_mul(one("PRAGMA page_size")?);
         let size = |path| fs::metadata(path).map_or(0, |file| file.len());
         Ok(Info {

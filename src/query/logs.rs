@@ -77,7 +77,7 @@ fn logs(
             return of_sessions(source, &mut conditions, &bound, limit, sessions);
         }
     };
-    let columns = Request::columns(source.has_outcomes());
+    let columns = Request::COLUMNS;
     let limit = conditions.bind(limit as i64);
     let found = conditions.by(path);
     select(
@@ -148,11 +148,11 @@ fn of_sessions(
     limit: usize,
     sessions: Sessions<'_>,
 ) -> rusqlite::Result<Vec<Request>> {
-    let columns = Request::columns(source.has_outcomes());
+    let columns = Request::COLUMNS;
     let checks = conditions.checks();
     let count = conditions.bind(limit as i64);
     let session = conditions.bind(String::new());
-    let seek = Calls::seek(source.has_outcomes(), &session);
+    let seek = Calls::seek(&session);
     let sql = format!(
         "SELECT {columns} FROM requests WHERE {seek} AND {checks}{bound}
          ORDER BY ts DESC, id DESC LIMIT {count}"

@@ -4,24 +4,26 @@ use rusqlite::params;
 
 use super::Reader;
 use super::reader::Source;
-use super::row::{number, optional_number, text};
+use super::record::record;
 use super::window::Window;
 use crate::error::QueryError;
 
-/// One stretch of time in which requests were lost: one row of `losses`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[non_exhaustive]
-pub struct Loss {
-    /// The row's number.
-    pub id: i64,
-    /// When the first was lost, in unix milliseconds.
-    pub from_ts: i64,
-    /// When the last was lost, in unix milliseconds.
-    pub to_ts: i64,
-    /// How many; `None` where nobody can know, as after a kill.
-    pub dropped: Option<i64>,
-    /// Why: `queue_full`, `write_failed`, `shutdown`, `unclean_shutdown`, `not_counted`.
-    pub reason: String,
+record! {
+    /// One stretch of time in which requests were lost: one row of `losses`.
+    #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+    #[non_exhaustive]
+    pub struct Loss {
+        /// The row's number.
+        pub id: i64,
+        /// When the first was lost, in unix milliseconds.
+        pub from_ts: i64,
+        /// When the last was lost, in unix milliseconds.
+        pub to_ts: i64,
+        /// How many; `None` where nobody can know, as after a kill.
+        pub dropped: Option<i64>,
+        /// Why: `queue_full`, `write_failed`, `shutdown`, `unclean_shutdown`, `not_counted`.
+        pub reason: String,
+    }
 }
 
 impl Reader {
@@ -32,23 +34,13 @@ impl Reader {
 }
 
 pub(super) fn losses(source: &Source<'_>, window: Window) -> rusqlite::Result<Vec<Loss>> {
-    if !source.has_outcomes() {
-        return Ok(Vec::new());
-    }
     source
         .conn
-        .prepare_cached(
-            "SELECT id, from_ts, to_ts, dropped, reason FROM losses
+        .prepare_cached(&format!(
+            "SELECT {} FROM losses
              WHERE to_ts >= ?1 AND from_ts < ?2 ORDER BY from_ts, id",
-        )?
-        .query_map(params![window.since, window.until], |row| {
-            Ok(Loss {
-                id: number(row, 0)?,
-                from_ts: number(row, 1)?,
-                to_ts: number(row, 2)?,
-                dropped: optional_number(row, 3)?,
-                reason: text(row, 4)?,
-            })
-        })?
+            Loss::COLUMNS
+        ))?
+        .query_map(params![window.since, window.until], Loss::from_row)?
         .collect()
 }

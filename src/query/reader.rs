@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
+use super::older;
 use crate::db::read_only::{self, Access};
 use crate::db::session_ids::SessionIds;
 use crate::db::{Files, Registration, brief, inspect};
@@ -25,8 +26,8 @@ const CACHE_KIB: i64 = 16 << 10;
 /// writes to is read without leaving a trace; beside a writer, SQLite keeps its
 /// `-shm` file.
 ///
-/// Files of version 4 are read as well: what they do not have is `None`, and
-/// some questions take longer for want of an index.
+/// Files of version 4 are read as well. What they do not have is `None`, also for
+/// [`sql`](Self::sql). Some questions take longer there for want of an index.
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
@@ -222,8 +223,9 @@ impl Source<'_> {
         self.version
     }
 
-    /// Whether the file has what version 5 added.
-    pub(crate) fn has_outcomes(&self) -> bool {
+    /// Whether the file has the indexes of the current version. Version 4 has none of
+    /// methods, error codes and classes of latency, and its open sessions are by server.
+    pub(super) fn has_all_indexes(&self) -> bool {
         self.version > inspect::LAST_SHARED_VERSION
     }
 }
@@ -277,6 +279,9 @@ impl Link {
                  which brings them up to date"
             );
             return Err(OpenError::new(OpenErrorKind::OlderVersion, path, detail));
+        }
+        if version == inspect::LAST_SHARED_VERSION {
+            older::add_views(&conn, version).map_err(unreadable)?;
         }
         // By now SQLite has opened the side files.
         let files = Files::at(real).map_err(unreachable)?;

@@ -8,14 +8,15 @@ pub use compare::{Comparison, Difference, Severity};
 pub use effect::Effect;
 pub use usage::{Tool, Usage};
 
+use rusqlite::params_from_iter;
 use rusqlite::types::Value;
-use rusqlite::{Row, params_from_iter};
 
 use super::Reader;
 use super::filter::equalities;
 use super::reader::Source;
-use super::row::{number, optional_number, optional_text, text};
+use super::record::record;
 use super::window::Window;
+use crate::db::row::{number, optional_number, text};
 use crate::error::QueryError;
 use crate::wire::Discovery;
 use crate::wire::listing::Page;
@@ -53,28 +54,30 @@ pub struct Snapshot {
     pub stale_since: Option<i64>,
 }
 
-/// One thing that changed: one row of `schema_changes`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[non_exhaustive]
-pub struct SchemaChange {
-    /// The row's number.
-    pub id: i64,
-    /// The recording point that saw it.
-    pub proxy: String,
-    /// The server's URL; empty for one in the recorder's own process.
-    pub upstream_url: String,
-    /// The discovery method, such as `tools/list`.
-    pub method: String,
-    /// `initial`, `updated`, `stale`, or `tool_added` and the like.
-    pub change_type: String,
-    /// Name or URI of the item that it is about.
-    pub item_name: Option<String>,
-    /// Hash of the listing before.
-    pub old_hash: Option<String>,
-    /// Hash of the listing after.
-    pub new_hash: Option<String>,
-    /// When it was noticed, in unix milliseconds.
-    pub detected_at: i64,
+record! {
+    /// One thing that changed: one row of `schema_changes`.
+    #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+    #[non_exhaustive]
+    pub struct SchemaChange {
+        /// The row's number.
+        pub id: i64,
+        /// The recording point that saw it.
+        pub proxy: String,
+        /// The server's URL; empty for one in the recorder's own process.
+        pub upstream_url: String,
+        /// The discovery method, such as `tools/list`.
+        pub method: String,
+        /// `initial`, `updated`, `stale`, or `tool_added` and the like.
+        pub change_type: String,
+        /// Name or URI of the item that it is about.
+        pub item_name: Option<String>,
+        /// Hash of the listing before.
+        pub old_hash: Option<String>,
+        /// Hash of the listing after.
+        pub new_hash: Option<String>,
+        /// When it was noticed, in unix milliseconds.
+        pub detected_at: i64,
+    }
 }
 
 impl SchemaFilter {
@@ -145,8 +148,9 @@ fn changes(
 ) -> rusqlite::Result<Vec<SchemaChange>> {
     // By time, which the other indexes do not go by.
     let (conditions, values) = filter.conditions("+", 4);
+    let columns = SchemaChange::COLUMNS;
     let sql = format!(
-        "SELECT {COLUMNS} FROM schema_changes
+        "SELECT {columns} FROM schema_changes
          WHERE detected_at >= ?1 AND detected_at < ?2{conditions}{condition}
          ORDER BY detected_at DESC, id DESC LIMIT ?3"
     );
@@ -160,25 +164,6 @@ fn changes(
             SchemaChange::from_row,
         )?
         .collect()
-}
-
-const COLUMNS: &str = "id, proxy, upstream_url, method, change_type, item_name, old_hash, \
-    new_hash, detected_at";
-
-impl SchemaChange {
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            id: number(row, 0)?,
-            proxy: text(row, 1)?,
-            upstream_url: text(row, 2)?,
-            method: text(row, 3)?,
-            change_type: text(row, 4)?,
-            item_name: optional_text(row, 5)?,
-            old_hash: optional_text(row, 6)?,
-            new_hash: optional_text(row, 7)?,
-            detected_at: number(row, 8)?,
-        })
-    }
 }
 
 fn snapshots(source: &Source<'_>, filter: &SchemaFilter) -> rusqlite::Result<Vec<Snapshot>> {

@@ -2,53 +2,55 @@
 
 use std::borrow::Cow;
 
+use rusqlite::params_from_iter;
 use rusqlite::types::Value;
-use rusqlite::{Row, params_from_iter};
 
 use super::Reader;
 use super::filter::Filter;
 use super::found::Found;
 use super::reader::Source;
-use super::row::{number, optional_number, optional_text, text};
+use super::record::record;
 use super::window::Window;
 use crate::db::newest_open;
 use crate::error::QueryError;
 use crate::event::bounded_id;
 
-/// One session: one row of `sessions`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[non_exhaustive]
-pub struct Session {
-    /// Its id; `derived:` and more where the client sends none.
-    pub session_id: String,
-    /// The recording point that saw it begin.
-    pub proxy: String,
-    /// When it began, in unix milliseconds.
-    pub started_at: i64,
-    /// When its last request came, in unix milliseconds.
-    pub last_seen_at: i64,
-    /// When it ended, in unix milliseconds; `None` while it is open, which it
-    /// remains where a client just stays away.
-    pub ended_at: Option<i64>,
-    /// What the client calls itself.
-    pub client_name: Option<String>,
-    /// The client's version.
-    pub client_version: Option<String>,
-    /// The product behind the client's name.
-    pub client_platform: Option<String>,
-    /// How many requests it made.
-    pub total_calls: i64,
-    /// How many of them ended in an error or a time-out.
-    pub total_errors: i64,
-    /// Where the id comes from, in the words of
-    /// [`SessionSource`](crate::SessionSource) or of a later release.
-    pub source: Option<String>,
-    /// The MCP revision that was agreed on.
-    pub protocol_version: Option<String>,
-    /// What the server calls itself.
-    pub server_name: Option<String>,
-    /// The server's version.
-    pub server_version: Option<String>,
+record! {
+    /// One session: one row of `sessions`.
+    #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+    #[non_exhaustive]
+    pub struct Session {
+        /// Its id; `derived:` and more where the client sends none.
+        pub session_id: String,
+        /// The recording point that saw it begin.
+        pub proxy: String,
+        /// When it began, in unix milliseconds.
+        pub started_at: i64,
+        /// When its last request came, in unix milliseconds.
+        pub last_seen_at: i64,
+        /// When it ended, in unix milliseconds; `None` while it is open, which it
+        /// remains where a client just stays away.
+        pub ended_at: Option<i64>,
+        /// What the client calls itself.
+        pub client_name: Option<String>,
+        /// The client's version.
+        pub client_version: Option<String>,
+        /// The product behind the client's name.
+        pub client_platform: Option<String>,
+        /// How many requests it made.
+        pub total_calls: i64,
+        /// How many of them ended in an error or a time-out.
+        pub total_errors: i64,
+        /// Where the id comes from, in the words of
+        /// [`SessionSource`](crate::SessionSource) or of a later release.
+        pub source: Option<String>,
+        /// The MCP revision that was agreed on.
+        pub protocol_version: Option<String>,
+        /// What the server calls itself.
+        pub server_name: Option<String>,
+        /// The server's version.
+        pub server_version: Option<String>,
+    }
 }
 
 /// Which sessions are asked for: those that everything that is set applies to.
@@ -64,13 +66,6 @@ pub struct SessionFilter {
     /// Only those that have not ended.
     pub active: bool,
 }
-
-const COLUMNS: &str = "session_id, proxy, started_at, last_seen_at, ended_at, client_name, \
-    client_version, client_platform, total_calls, total_errors, source, protocol_version, \
-    server_name, server_version";
-
-const COLUMNS_OF_4: &str = "session_id, proxy, started_at, last_seen_at, ended_at, client_name, \
-    client_version, client_platform, total_calls, total_errors, NULL, NULL, NULL, NULL";
 
 impl Reader {
     /// The latest `limit` sessions that the filter takes, latest first: by
@@ -91,7 +86,7 @@ impl Reader {
     pub fn find_session(&self, id: &str) -> Result<Found<Session>, QueryError> {
         let id = &*bounded_id(id);
         self.read(|source| {
-            let place = ("sessions", "session_id", Session::columns(source));
+            let place = ("sessions", "session_id", Session::COLUMNS);
             let find = |id: &str| {
                 Found::by_prefix(source, place, id, Session::from_row, |session| {
                     &session.session_id
@@ -140,9 +135,9 @@ fn sessions(
     filter: &SessionFilter,
     limit: usize,
 ) -> rusqlite::Result<Vec<Session>> {
-    if filter.active && filter.client.is_none() && source.has_outcomes() {
+    if filter.active && filter.client.is_none() && source.has_all_indexes() {
         let Window { since, until } = filter.window;
-        let (columns, proxy) = (Session::columns(source), filter.proxy.as_deref());
+        let (columns, proxy) = (Session::COLUMNS, filter.proxy.as_deref());
         return newest_open(
             source.conn,
             columns,
@@ -159,7 +154,7 @@ fn sessions(
     };
     let mut sql = format!(
         "SELECT {} FROM sessions WHERE {time} >= ?1 AND {time} < ?2",
-        Session::columns(source)
+        Session::COLUMNS
     );
     let Window { since, until } = filter.window;
     let mut values: Vec<Value> = vec![since.into(), until.into(), (limit as i64).into()];
@@ -182,33 +177,4 @@ fn sessions(
         .prepare_cached(&sql)?
         .query_map(params_from_iter(values), Session::from_row)?
         .collect()
-}
-
-impl Session {
-    fn columns(source: &Source<'_>) -> &'static str {
-        if source.has_outcomes() {
-            COLUMNS
-        } else {
-            COLUMNS_OF_4
-        }
-    }
-
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            session_id: text(row, 0)?,
-            proxy: text(row, 1)?,
-            started_at: number(row, 2)?,
-            last_seen_at: number(row, 3)?,
-            ended_at: optional_number(row, 4)?,
-            client_name: optional_text(row, 5)?,
-            client_version: optional_text(row, 6)?,
-            client_platform: optional_text(row, 7)?,
-            total_calls: number(row, 8)?,
-            total_errors: number(row, 9)?,
-            source: optional_text(row, 10)?,
-            protocol_version: optional_text(row, 11)?,
-            server_name: optional_text(row, 12)?,
-            server_version: optional_text(row, 13)?,
-        })
-    }
 }

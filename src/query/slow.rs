@@ -60,13 +60,10 @@ fn slow(
         false => FEW_ROWS,
     };
     let (rarity, path) = conditions.rarest(source, few)?;
-    let columns = Request::columns(source.has_outcomes());
+    let columns = Request::COLUMNS;
     let threshold = conditions.bind(threshold_us);
     let left = conditions.bind(limit as i64);
-    let mut rest = format!("+latency_us >= {threshold}");
-    if source.has_outcomes() {
-        rest.push_str(" AND end_reason IS NOT 'stream_end'");
-    }
+    let rest = format!("+latency_us >= {threshold} AND end_reason IS NOT 'stream_end'");
     let order = format!("ORDER BY latency_us DESC, id DESC LIMIT {left}");
     let statement = |found: String| format!("SELECT {columns} FROM {found} AND {rest} {order}");
 
@@ -79,7 +76,7 @@ fn slow(
             return by_session(source, &mut conditions, statement, latest.sessions, limit);
         }
     }
-    if source.has_outcomes() {
+    if source.has_all_indexes() {
         return by_class(source, &mut conditions, statement, threshold_us, limit);
     }
     let found = if let Some(proxy) = &filter.proxy {
@@ -101,7 +98,7 @@ fn by_session(
     limit: usize,
 ) -> rusqlite::Result<Vec<Request>> {
     let session = conditions.bind(String::new());
-    let seek = Calls::seek(source.has_outcomes(), &session);
+    let seek = Calls::seek(&session);
     let sql = statement(format!("requests WHERE {seek} AND {}", conditions.checks()));
     let mut found: Vec<Request> = Vec::new();
     for calls in sessions {

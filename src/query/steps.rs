@@ -4,6 +4,7 @@
 //! `MCP_STORE_TEST_ROWS=10000000` sets the size of the large file.
 
 mod data;
+mod version_4;
 
 use std::time::Duration;
 

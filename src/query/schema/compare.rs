@@ -9,10 +9,10 @@ use rusqlite::{OptionalExtension, params_from_iter};
 use serde_json::{Map, Value};
 
 use super::SchemaFilter;
+use crate::db::row::{optional_number, text};
 use crate::error::QueryError;
 use crate::query::Reader;
 use crate::query::reader::Source;
-use crate::query::row::{optional_number, text};
 use crate::wire::Discovery;
 use crate::wire::listing::Page;
 
@@ -114,9 +114,6 @@ fn compare(
     from: i64,
     to: i64,
 ) -> rusqlite::Result<Vec<Comparison>> {
-    if !source.has_outcomes() {
-        return Ok(Vec::new());
-    }
     let mut listings: BTreeMap<Key, Vec<Seen>> = BTreeMap::new();
     // The classes out of the index, and from the newest view of each back to
     // the two moments: what was seen before them is not looked at.

@@ -6,10 +6,10 @@ use rusqlite::params;
 
 use super::{SchemaFilter, Snapshot, snapshots};
 use crate::db::rollup::{OTHER, cell_name};
+use crate::db::row::text;
 use crate::error::QueryError;
 use crate::query::coverage::Coverage;
 use crate::query::reader::Source;
-use crate::query::row::text;
 use crate::query::{Reader, Window};
 use crate::wire::Discovery;
 use crate::wire::listing::Page;
@@ -118,9 +118,6 @@ impl Calls {
             named: HashSet::new(),
             unnamed: HashSet::new(),
         };
-        if !source.has_outcomes() {
-            return Ok(this);
-        }
         let mut cells = source.conn.prepare_cached(
             "SELECT DISTINCT proxy, tool FROM request_rollups
              WHERE width = ?1 AND start >= ?2 AND start < ?3 AND tool <> ''",

@@ -8,11 +8,11 @@ use rusqlite::types::{Value, ValueRef};
 use super::super::coverage::Parts;
 use super::super::filter::TOOLS_CALL;
 use super::super::reader::Source;
-use super::super::row::number;
 use super::super::window::Window;
 use super::StatsFilter;
 use super::tally::Tallies;
 use crate::db::rollup::{OTHER, Width, cell_name};
+use crate::db::row::number;
 
 /// Adds some cells. Gives how many more calls they count that may be among those
 /// asked for: cells that tell all but the name of their method or tool.

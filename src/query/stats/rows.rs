@@ -3,16 +3,16 @@
 use rusqlite::{Row, params, params_from_iter};
 
 use super::super::reader::Source;
-use super::super::row::number;
 use super::super::window::Window;
 use super::StatsFilter;
 use super::tally::Tallies;
 use crate::db::rollup;
+use crate::db::row::number;
 
 /// Whether a window holds no more than `limit` requests; true as well where
 /// there is nothing else to count.
 pub(super) fn are_few(source: &Source<'_>, window: Window, limit: i64) -> rusqlite::Result<bool> {
-    if !source.has_outcomes() {
+    if rollup::folded_to(source.conn)? == 0 {
         return Ok(true);
     }
     let count: i64 = source
@@ -58,14 +58,10 @@ fn add_where(
     (found, sign): (&str, &str),
     tallies: &mut Tallies,
 ) -> rusqlite::Result<()> {
-    let outcome = if source.has_outcomes() {
-        "tool_error, end_reason IS 'stream_end'"
-    } else {
-        "0, 0"
-    };
     let (conditions, values) = filter.conditions(sign, 3);
     let sql = format!(
-        "SELECT method, tool, status, latency_us, bytes_in, bytes_out, {outcome}
+        "SELECT method, tool, status, latency_us, bytes_in, bytes_out, tool_error,
+             end_reason IS 'stream_end'
          FROM requests WHERE {found}{conditions}"
     );
     let mut statement = source.conn.prepare_cached(&sql)?;

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
-use super::super::row::{optional_text, text};
 use super::{Figures, Group};
 use crate::db::rollup::{NAME_BYTES, cell_name};
+use crate::db::row::{optional_text, text};
 use crate::histogram::Histogram;
 
 /// What was counted so far, by method and tool.

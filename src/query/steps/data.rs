@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
-use crate::db::rollup;
+use crate::db::{SCHEMA_VERSION, rollup};
 use crate::query::Reader;
 use crate::{Retention, Store};
 
@@ -18,6 +18,14 @@ pub(super) const START: i64 = 1_795_046_400_000;
 /// What is rare is in the first rows, so that whoever walks from the newest row
 /// down passes all others before it.
 const RARE: i64 = 5;
+
+const VERSION_4: [&str; 5] = [
+    include_str!("../../db/migrations/0001_requests_sessions.sql"),
+    include_str!("../../db/migrations/0002_schema_listings.sql"),
+    include_str!("../../db/migrations/0003_schema_proxy.sql"),
+    include_str!("../../db/migrations/0004_latency_us.sql"),
+    "INSERT INTO meta VALUES ('schema_version', '4')",
+];
 
 /// A file with so many requests, and a session and a change for every fifty of them.
 struct Made {
@@ -30,22 +38,38 @@ impl Made {
         self.dir.path().join("mcp.db")
     }
 
-    fn with(rows: i64) -> Self {
+    /// Creates a file of version 4 or of the current one.
+    fn with(rows: i64, version: i64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let made = Self { dir, rows };
-        let store = Store::builder(made.path()).retention(Retention::unlimited());
-        let store = store.open().unwrap();
-        store.shutdown(Duration::from_secs(30)).unwrap();
+        if version == SCHEMA_VERSION {
+            let store = Store::builder(made.path()).retention(Retention::unlimited());
+            let store = store.open().unwrap();
+            store.shutdown(Duration::from_secs(30)).unwrap();
+        }
         let conn = Connection::open(made.path()).unwrap();
+        if version == 4 {
+            VERSION_4
+                .iter()
+                .for_each(|step| conn.execute_batch(step).unwrap());
+        }
         conn.execute_batch(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -500000",
         )
         .unwrap();
         let fill = conn.unchecked_transaction().unwrap();
+        let (outcomes, values) = match version {
+            4 => ("", ""),
+            _ => (
+                ", end_reason, tool_error, target",
+                ", CASE WHEN i < ?3 THEN 'panic' WHEN i % 8 = 0 THEN 'cancelled' END,
+                 i < ?3, iif(i < ?3, 'review', NULL)",
+            ),
+        };
         fill.execute(
-            "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
+            &format!("WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
              INSERT INTO requests (request_id, ts, proxy, session_id, method, tool, latency_us,
-                 status, error_code, end_reason, tool_error, target, bytes_in, bytes_out)
+                 status, error_code, bytes_in, bytes_out{outcomes})
              SELECT printf('%08x-0000-7000-8000-000000000000', i), ?2 + 1000 * i,
                  iif(i < ?3, 'rare', iif(i % 3 = 0, 'default', 'weather')),
                  printf('%016x-%08x', i / 50, i / 50 * 2654435761 % 4294967296),
@@ -55,9 +79,8 @@ impl Made {
                  (1000 + i % 977) * (i & -i),
                  CASE WHEN i < ?3 THEN 'timeout' WHEN i % 4 = 0 THEN 'error' ELSE 'ok' END,
                  CASE WHEN i < ?3 THEN '-1' WHEN i % 4 = 0 THEN '-32602' END,
-                 CASE WHEN i < ?3 THEN 'panic' WHEN i % 8 = 0 THEN 'cancelled' END,
-                 i < ?3, iif(i < ?3, 'review', NULL), 100, 200
-             FROM n",
+                 100, 200{values}
+             FROM n"),
             params![rows, START, RARE],
         )
         .unwrap();
@@ -93,6 +116,10 @@ impl Made {
             params![START, tools],
         )
         .unwrap();
+        if version == 4 {
+            fill.commit().unwrap();
+            return made;
+        }
         fill.execute(
             "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
              INSERT INTO listing_views (proxy, upstream_url, method, protocol_version, principal,
@@ -134,15 +161,26 @@ impl File {
 pub(super) fn files() -> [File; 2] {
     static SHARED: Mutex<Weak<[Made; 2]>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    let made = shared.upgrade().unwrap_or_else(|| {
-        let large = std::env::var("MCP_STORE_TEST_ROWS");
-        let large = large.map_or(10 * SMALL, |rows| rows.parse().unwrap());
-        Arc::new([SMALL, large].map(Made::with))
-    });
+    let made = shared.upgrade().unwrap_or_else(|| made(SCHEMA_VERSION));
     *shared = Arc::downgrade(&made);
+    opened(&made)
+}
+
+/// A small and a large file of version 4.
+pub(super) fn files_of_version_4() -> [File; 2] {
+    opened(&made(4))
+}
+
+fn made(version: i64) -> Arc<[Made; 2]> {
+    let large = std::env::var("MCP_STORE_TEST_ROWS");
+    let large = large.map_or(10 * SMALL, |rows| rows.parse().unwrap());
+    Arc::new([SMALL, large].map(|rows| Made::with(rows, version)))
+}
+
+fn opened(made: &Arc<[Made; 2]>) -> [File; 2] {
     made.each_ref().map(|file| File {
         reader: Reader::open(file.path()).unwrap(),
         rows: file.rows,
-        _made: Arc::clone(&made),
+        _made: Arc::clone(made),
     })
 }

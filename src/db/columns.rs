@@ -1,0 +1,103 @@
+//! The columns of `requests` and `sessions`, in the order of their tables.
+//!
+//! To add a column:
+//!
+//! 1. add it to the newest migration, or to a new one (`migrations/`, `migrate.rs`);
+//! 2. add it here, with the version of that migration;
+//! 3. add the field to the event (`event/request.rs` or `event/session.rs`), and bind
+//!    it in `group.rs`;
+//! 4. add the field to the row that is read (`query/request.rs` or
+//!    `query/sessions.rs`), which selects the column and reads it;
+//! 5. document it in `docs/file-format.md`.
+
+/// A column of a table.
+#[derive(Debug)]
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    /// The version of the tables that added it.
+    pub(crate) since: i64,
+    /// The SQL literal that stands for it in files of older versions.
+    pub(crate) default: &'static str,
+}
+
+const fn original(name: &'static str) -> Column {
+    added(name, 1, "NULL")
+}
+
+const fn added(name: &'static str, since: i64, default: &'static str) -> Column {
+    Column {
+        name,
+        since,
+        default,
+    }
+}
+
+/// The columns of `requests`.
+pub(crate) const REQUESTS: &[Column] = &[
+    original("id"),
+    original("request_id"),
+    original("ts"),
+    original("proxy"),
+    original("session_id"),
+    original("method"),
+    original("tool"),
+    // In milliseconds, and under another name, before version 4.
+    added("latency_us", 4, "0"),
+    original("status"),
+    original("error_code"),
+    original("error_msg"),
+    original("bytes_in"),
+    original("bytes_out"),
+    added("target", 5, "NULL"),
+    added("http_status", 5, "NULL"),
+    added("tool_error", 5, "0"),
+    added("end_reason", 5, "NULL"),
+    added("ttfb_us", 5, "NULL"),
+    added("protocol_version", 5, "NULL"),
+    added("principal", 5, "NULL"),
+    added("trace_id", 5, "NULL"),
+];
+
+/// The columns of `sessions`.
+pub(crate) const SESSIONS: &[Column] = &[
+    original("session_id"),
+    original("proxy"),
+    original("started_at"),
+    original("last_seen_at"),
+    original("ended_at"),
+    original("client_name"),
+    original("client_version"),
+    original("client_platform"),
+    original("total_calls"),
+    original("total_errors"),
+    added("source", 5, "NULL"),
+    added("protocol_version", 5, "NULL"),
+    added("server_name", 5, "NULL"),
+    added("server_version", 5, "NULL"),
+];
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::db::{SCHEMA_VERSION, migrate};
+
+    #[test]
+    fn each_version_has_the_columns_that_it_is_said_to_have() {
+        for version in 4..=SCHEMA_VERSION {
+            let conn = Connection::open_in_memory().unwrap();
+            migrate::migrate(&conn, 0, version).unwrap();
+            for (table, columns) in [("requests", REQUESTS), ("sessions", SESSIONS)] {
+                let mut found = conn
+                    .prepare("SELECT name FROM pragma_table_info(?1)")
+                    .unwrap();
+                let found = found.query_map([table], |row| row.get(0)).unwrap();
+                let found: Vec<String> = found.map(Result::unwrap).collect();
+                let expected = columns.iter().filter(|column| column.since <= version);
+                let expected: Vec<&str> = expected.map(|column| column.name).collect();
+                assert_eq!(found, expected, "{table} of version {version}");
+            }
+        }
+    }
+}

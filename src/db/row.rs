@@ -1,0 +1,83 @@
+//! Values of rows that any program may have written.
+//!
+//! SQLite lets a column hold a value of any type. One odd value must not hide the
+//! rows beside it, so each reads as something.
+
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
+
+/// A type that any value of a column can be read as.
+pub(crate) trait Lenient: Sized {
+    fn read(value: ValueRef<'_>) -> Self;
+}
+
+/// Returns text; `None` for NULL. Invalid UTF-8 becomes U+FFFD.
+impl Lenient for Option<String> {
+    fn read(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Null => None,
+            ValueRef::Integer(value) => Some(value.to_string()),
+            ValueRef::Real(value) => Some(value.to_string()),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(match str::from_utf8(bytes) {
+                Ok(text) => text.to_owned(),
+                Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+            }),
+        }
+    }
+}
+
+/// Returns text; the empty text for NULL.
+impl Lenient for String {
+    fn read(value: ValueRef<'_>) -> Self {
+        Option::read(value).unwrap_or_default()
+    }
+}
+
+/// Returns a number; `None` for anything else.
+impl Lenient for Option<i64> {
+    fn read(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Integer(value) => Some(value),
+            ValueRef::Real(value) => Some(value as i64),
+            _ => None,
+        }
+    }
+}
+
+/// Returns a number; 0 for anything else.
+impl Lenient for i64 {
+    fn read(value: ValueRef<'_>) -> Self {
+        Option::read(value).unwrap_or_default()
+    }
+}
+
+/// Returns whether the value is a number other than 0.
+impl Lenient for bool {
+    fn read(value: ValueRef<'_>) -> Self {
+        i64::read(value) != 0
+    }
+}
+
+fn read<T: Lenient>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    row.get_ref(column).map(T::read)
+}
+
+/// Returns a value as text; `None` for NULL.
+pub(crate) fn optional_text(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    read(row, column)
+}
+
+/// Returns a value as text; the empty text for NULL.
+pub(crate) fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    read(row, column)
+}
+
+/// Returns a number; `None` for anything else.
+pub(crate) fn optional_number(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
+    read(row, column)
+}
+
+/// Returns a number; 0 for anything else.
+pub(crate) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<i64> {
+    read(row, column)
+}

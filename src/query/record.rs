@@ -1,0 +1,45 @@
+//! Structs whose fields are columns.
+
+/// Defines a struct with a field for each column, of the same name. It gets
+/// `COLUMNS`, the list to select, and `from_row`, which reads what was selected.
+macro_rules! record {
+    (
+        $(#[$about:meta])*
+        pub struct $name:ident {
+            $(#[$about_first:meta])*
+            pub $first:ident: $first_type:ty,
+            $(
+                $(#[$about_field:meta])*
+                pub $field:ident: $type:ty,
+            )*
+        }
+    ) => {
+        $(#[$about])*
+        pub struct $name {
+            $(#[$about_first])*
+            pub $first: $first_type,
+            $(
+                $(#[$about_field])*
+                pub $field: $type,
+            )*
+        }
+
+        impl $name {
+            /// The columns that `from_row` reads.
+            pub(super) const COLUMNS: &'static str =
+                concat!(stringify!($first) $(, ", ", stringify!($field))*);
+
+            /// Reads a row of these columns.
+            pub(super) fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+                let mut columns = 0..;
+                let mut next = || row.get_ref(columns.next().unwrap_or_default());
+                Ok(Self {
+                    $first: crate::db::row::Lenient::read(next()?),
+                    $($field: crate::db::row::Lenient::read(next()?),)*
+                })
+            }
+        }
+    };
+}
+
+pub(super) use record;
