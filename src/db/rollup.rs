@@ -17,13 +17,14 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::time::Instant;
 
-use rusqlite::types::{Value, ValueRef};
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use sha2::{Digest, Sha256};
 
 use super::meta;
 use super::pruned::Pruned;
 use super::retention::{Slice, Span};
+use super::row::{number, text};
 use crate::histogram::Histogram;
 
 /// The key in `meta` of the last request that is in its cells.
@@ -387,26 +388,6 @@ fn name(row: &Row<'_>, column: usize) -> Result<String> {
     Ok(match cell_name(&name) {
         Cow::Borrowed(_) => name,
         Cow::Owned(cut) => cut,
-    })
-}
-
-/// A text of whatever type the file has it in: other programs write to it too,
-/// and one odd row is not to stop the statistics. NULL is no text.
-fn text(row: &Row<'_>, column: usize) -> Result<String> {
-    Ok(match row.get_ref(column)? {
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-            String::from_utf8_lossy(bytes).into_owned()
-        }
-        _ => String::new(),
-    })
-}
-
-/// A number, likewise; 0 for what is none.
-fn number(row: &Row<'_>, column: usize) -> Result<i64> {
-    Ok(match row.get_ref(column)? {
-        ValueRef::Integer(number) => number,
-        ValueRef::Real(number) => number as i64,
-        _ => 0,
     })
 }
 

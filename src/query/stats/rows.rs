@@ -1,6 +1,6 @@
 //! Statistics out of the requests themselves.
 
-use rusqlite::{Row, params, params_from_iter};
+use rusqlite::{params, params_from_iter};
 
 use super::super::reader::Source;
 use super::super::window::Window;
@@ -76,13 +76,10 @@ fn add_where(
             number(row, 4)?,
             number(row, 5)?,
         )?;
-        if !measures_a_stay(row)? {
+        let measures_a_stay = number(row, 7)? != 0;
+        if !measures_a_stay {
             tally.latency(number(row, 3)?);
         }
     }
     Ok(())
-}
-
-fn measures_a_stay(row: &Row<'_>) -> rusqlite::Result<bool> {
-    Ok(number(row, 7)? != 0)
 }
