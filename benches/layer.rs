@@ -47,11 +47,11 @@ fn main() {
             store.layer().layer(service(response.clone())),
         ),
         Variant::new(
-            "StoreLayer, no request id extension",
+            "StoreLayer, request id extension",
             &request,
             store
                 .layer()
-                .request_id_extension(false)
+                .request_id_extension(true)
                 .layer(service(response.clone())),
         ),
         Variant::new(

@@ -262,30 +262,28 @@ async fn no_exchange_is_forgotten() {
 }
 
 #[tokio::test]
-async fn the_handler_sees_the_id_that_the_row_gets() {
-    let recording = Recording::start();
-    let service =
-        recording
-            .layer()
-            .layer(service_fn(|request: Request<StoreBody<Script>>| async {
-                let id = request
-                    .extensions()
-                    .get::<tower_mcp_store::RequestId>()
-                    .unwrap()
-                    .to_string();
-                read(request).await;
-                Ok::<_, Infallible>(response(500, "text/plain", id))
-            }));
-    service
-        .oneshot(post_with(&[], PING))
-        .await
-        .unwrap()
-        .into_body()
-        .collect()
-        .await
-        .unwrap();
-    let row = recording.row();
-    assert_eq!(row.error_msg.as_ref(), Some(&row.request_id));
+async fn request_carries_the_id_of_its_row_only_if_the_layer_is_told_so() {
+    for carries in [false, true] {
+        let recording = Recording::start();
+        let layer = match carries {
+            false => recording.layer(),
+            true => recording.layer().request_id_extension(true),
+        };
+        let handler = |request: Request<StoreBody<Script>>| async {
+            let id = request.extensions().get::<tower_mcp_store::RequestId>();
+            let id = id.map(ToString::to_string).unwrap_or_default();
+            read(request).await;
+            Ok::<_, Infallible>(response(500, "text/plain", id))
+        };
+        let answer = layer
+            .layer(service_fn(handler))
+            .oneshot(post_with(&[], PING))
+            .await;
+        answer.unwrap().into_body().collect().await.unwrap();
+        let row = recording.row();
+        let told = row.error_msg.as_ref() == Some(&row.request_id);
+        assert_eq!(told, carries);
+    }
 }
 
 #[tokio::test]

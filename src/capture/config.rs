@@ -23,7 +23,7 @@ impl Default for Config {
             upstream_url: "".into(),
             error_text: true,
             target_query: true,
-            request_id_extension: true,
+            request_id_extension: false,
             skipped_methods: Vec::new(),
             resume_grace: Duration::from_secs(5 * 60),
             listing_bytes: 4 << 20,

@@ -122,12 +122,18 @@ impl<'a> Headers<'a> {
 }
 
 /// The key of the row that a request will get, as an extension of the HTTP
-/// request, so that a handler can log it.
+/// request, so that a handler can log it. In a batch it is the key of the first
+/// request.
 ///
-/// In a batch it is that of the first request.
+/// A request carries it only if the layer is told to add it, with
+/// [`StoreLayer::request_id_extension`](crate::StoreLayer::request_id_extension).
 ///
 /// ```
-/// use tower_mcp_store::RequestId;
+/// use tower_mcp_store::{RequestId, Store};
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("mcp.db");
+///
+/// let layer = Store::open(path)?.layer().request_id_extension(true);
 ///
 /// fn handler(request: http::Request<()>) {
 ///     if let Some(id) = request.extensions().get::<RequestId>() {
@@ -135,6 +141,8 @@ impl<'a> Headers<'a> {
 ///     }
 /// }
 /// # handler(http::Request::new(()));
+/// # drop(layer);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestId(Uuid);

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tower_layer::Layer;
@@ -15,8 +15,9 @@ use crate::{OpenError, Store};
 ///
 /// It goes on the HTTP side of a server: on an axum `Router`, on tower-mcp's
 /// `HttpTransport::into_router()`, around rmcp's `StreamableHttpService`, or in
-/// a `ServiceBuilder`. One layer stands for one MCP server; its clones share
-/// the sessions that it knows, and every setter starts anew.
+/// a `ServiceBuilder`. One layer stands for one MCP server: its clones, and the
+/// services that they make, share the sessions that they have seen. A setter
+/// returns a layer that shares nothing with the one it was called on.
 ///
 /// ```
 /// use axum::{Router, routing::post};
@@ -32,7 +33,10 @@ use crate::{OpenError, Store};
 #[derive(Clone)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct StoreLayer {
-    recorder: Arc<Recorder>,
+    store: Store,
+    config: Config,
+    /// Made by the first call of [`layer`](Layer::layer), for all clones.
+    recorder: Arc<OnceLock<Arc<Recorder>>>,
 }
 
 impl StoreLayer {
@@ -56,19 +60,18 @@ impl StoreLayer {
     }
 
     pub(crate) fn of(store: Store) -> Self {
-        Self::configured(store, Config::default())
-    }
-
-    fn configured(store: Store, config: Config) -> Self {
         Self {
-            recorder: Recorder::new(store, config),
+            store,
+            config: Config::default(),
+            recorder: Arc::default(),
         }
     }
 
-    fn with(self, change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = self.recorder.config.clone();
-        change(&mut config);
-        Self::configured(self.recorder.store.clone(), config)
+    fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        // Clones of the layer keep the recorder of the settings before.
+        self.recorder = Arc::default();
+        self
     }
 
     /// Names this recording point, so that one file can hold several servers
@@ -122,14 +125,15 @@ impl StoreLayer {
     }
 
     /// Whether each request carries its [`RequestId`](super::RequestId) as an
-    /// extension, so that a handler can log it (default `true`).
+    /// extension, so that a handler can log it (default `false`: the extension
+    /// costs up to four allocations for each request).
     pub fn request_id_extension(self, insert: bool) -> Self {
         self.with(|config| config.request_id_extension = insert)
     }
 
     /// The store that this layer records into.
     pub fn store(&self) -> &Store {
-        &self.recorder.store
+        &self.store
     }
 }
 
@@ -153,15 +157,41 @@ impl<S> Layer<S> for StoreLayer {
     type Service = StoreService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        StoreService::new(inner, self.recorder.clone())
+        let recorder = || Recorder::new(self.store.clone(), self.config.clone());
+        StoreService::new(inner, self.recorder.get_or_init(recorder).clone())
     }
 }
 
 impl fmt::Debug for StoreLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoreLayer")
-            .field("store", &self.recorder.store)
-            .field("config", &self.recorder.config)
-            .finish()
+            .field("store", &self.store)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorder(layer: &StoreLayer) -> Arc<Recorder> {
+        layer.layer(());
+        layer.recorder.get().expect("made by `layer`").clone()
+    }
+
+    #[test]
+    fn configured_layer_and_its_clones_share_one_recorder() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path().join("mcp.db")).unwrap();
+        let layer = store.layer().proxy("weather").skip_methods(["ping"]);
+        let clone = layer.clone();
+        assert!(layer.recorder.get().is_none(), "no service was made yet");
+        assert!(Arc::ptr_eq(&recorder(&layer), &recorder(&clone)));
+
+        let changed = clone.proxy("other");
+        assert!(!Arc::ptr_eq(&recorder(&layer), &recorder(&changed)));
+        assert_eq!(&*recorder(&layer).config.proxy, "weather");
+        assert_eq!(&*recorder(&changed).config.proxy, "other");
     }
 }
