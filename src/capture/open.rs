@@ -331,8 +331,10 @@ impl Table {
             newer,
             older,
         } = open.place.take()?;
-        for request in open.requests.drain(..) {
-            self.by_request.remove(&(session, request, open.number));
+        if way == Way::Indexed {
+            for request in open.requests.drain(..) {
+                self.by_request.remove(&(session, request, open.number));
+            }
         }
         let awaited = open.awaits_listing;
         if let Some(place) = older.and_then(|older| self.place(older)) {

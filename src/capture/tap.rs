@@ -143,7 +143,7 @@ pub(super) struct ResponseTap {
     scanner: Scanner,
     /// What was read since the scanner began, where it may be a listing.
     document: Option<Document>,
-    error: Option<ErrorBody>,
+    error: Option<Box<ErrorBody>>,
     /// Bytes of the body that are still to pass, where its length is known.
     left: Option<u64>,
     in_step: bool,
@@ -191,7 +191,10 @@ impl ResponseTap {
             form,
             scanner: Scanner::reusing(memory),
             document: None,
-            error: ErrorBody::of(media).filter(|_| is_error),
+            error: is_error
+                .then(|| ErrorBody::of(media))
+                .flatten()
+                .map(Box::new),
             left: headers.body_length(head.status),
             in_step: false,
         }
