@@ -124,7 +124,8 @@ impl Db {
         if self.files.place() != Place::Moved {
             return Ok(None);
         }
-        let orphan = self.files.own_wal().map(side_files::set_wal_aside);
+        let wal = self.files.own_wal();
+        let orphan = wal.map(|_| side_files::set_aside(self.files.real(), "-wal"));
         let orphan = orphan.transpose()?;
         self.files.own_shm().map_or(Ok(()), fs::remove_file)?;
         Ok(orphan)

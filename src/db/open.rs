@@ -294,10 +294,8 @@ impl Db {
         drop(checkpoints);
         let closed = conn.close();
         // SQLite leaves the WAL of a file that was moved where it is.
-        if files.place() == Place::Moved
-            && let Some(wal) = files.own_wal()
-        {
-            side_files::set_wal_aside_unless_empty(wal);
+        if files.place() == Place::Moved && files.own_wal().is_some() {
+            side_files::set_wal_aside_unless_empty(files.real());
         }
         closed.map_err(|(_, error)| WriteError::Store(error))
     }

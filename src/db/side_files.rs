@@ -35,13 +35,11 @@ pub(super) fn set_foreign_aside(real: &Path) -> io::Result<Option<File>> {
     let lock = lock_directory(real);
     // Another opening may have done it meanwhile.
     if are_foreign(real) {
-        let shm = sidecar(real, "-shm");
-        let wal = sidecar(real, "-wal");
-        if_any(fs::remove_file(shm))?;
-        match fs::metadata(&wal) {
-            Ok(file) if file.len() == 0 => if_any(fs::remove_file(&wal))?,
-            Ok(_) => drop(set_wal_aside(&wal)?),
-            Err(_) => {}
+        if_any(fs::remove_file(sidecar(real, "-shm")))?;
+        set_aside_or_remove(real, "-wal")?;
+        // Beside a file that is there, SQLite knows which journal is its own.
+        if !real.exists() {
+            set_aside_or_remove(real, "-journal")?;
         }
     }
     Ok(lock)
@@ -50,12 +48,12 @@ pub(super) fn set_foreign_aside(real: &Path) -> io::Result<Option<File>> {
 /// Whether the side files at the names of `real` are those of another file.
 pub(super) fn are_foreign(real: &Path) -> bool {
     let [wal, shm] = side_files(real);
+    let Ok(main) = fs::metadata(real) else {
+        return wal.is_some() || shm.is_some() || sidecar(real, "-journal").exists();
+    };
     if wal.is_none() && shm.is_none() {
         return false;
     }
-    let Ok(main) = fs::metadata(real) else {
-        return true;
-    };
     if main.len() == 0 {
         return true;
     }
@@ -90,35 +88,43 @@ fn side_files(real: &Path) -> [Option<Known>; 2] {
     ["-wal", "-shm"].map(|suffix| Known::at(&sidecar(real, suffix)))
 }
 
-/// Renames a WAL so that nothing applies it to another file or removes it.
-/// Returns its new name.
-pub(super) fn set_wal_aside(wal: &Path) -> io::Result<PathBuf> {
+fn set_aside_or_remove(real: &Path, suffix: &str) -> io::Result<()> {
+    let name = sidecar(real, suffix);
+    match fs::metadata(&name) {
+        Ok(file) if file.len() == 0 => if_any(fs::remove_file(&name)),
+        Ok(_) => set_aside(real, suffix).map(drop),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Renames the WAL or the journal beside `real`, so that nothing applies it to
+/// another file or removes it. Returns its new name.
+pub(super) fn set_aside(real: &Path, suffix: &str) -> io::Result<PathBuf> {
+    let name = sidecar(real, suffix);
     let mut now = clock::unix_ms();
     let orphan = loop {
-        let orphan = sidecar(wal, &format!(".orphan-{now}"));
+        let orphan = sidecar(&name, &format!(".orphan-{now}"));
         if !orphan.exists() {
             break orphan;
         }
         now += 1;
     };
-    fs::rename(wal, &orphan)?;
+    fs::rename(&name, &orphan)?;
     tracing::warn!(
-        wal = %wal.display(),
+        path = %real.display(),
         orphan = %orphan.display(),
-        "the database file of this WAL was moved, removed or replaced, so the WAL is renamed; \
-         unless the orphan is empty it holds committed rows that the moved file lacks; to restore \
-         them, rename the orphan to the name of the moved file followed by `-wal` before any \
-         program opens that file, then open it with sqlite3"
+        "the database file of `{suffix}` was moved, removed or replaced, so `{suffix}` is renamed; \
+         unless the orphan is empty the moved file is incomplete without it; to restore its rows, \
+         rename the orphan to the name of the moved file followed by `{suffix}` before any program \
+         opens that file, then open it with sqlite3"
     );
     Ok(orphan)
 }
 
 /// The same, for a file that is being closed: there is no other attempt.
-pub(super) fn set_wal_aside_unless_empty(wal: &Path) {
-    if fs::metadata(wal).is_ok_and(|file| file.len() > 0)
-        && let Err(error) = set_wal_aside(wal)
-    {
-        tracing::warn!(wal = %wal.display(), "the WAL of a moved file cannot be renamed: {error}");
+pub(super) fn set_wal_aside_unless_empty(real: &Path) {
+    if let Err(error) = set_aside_or_remove(real, "-wal") {
+        tracing::warn!(path = %real.display(), "the WAL of a moved file cannot be renamed: {error}");
     }
 }
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use rusqlite::Connection;
 use tower_mcp_store::event_store::{EventRecord, EventStore};
 use tower_mcp_store::maintenance::Maintenance;
 use tower_mcp_store::query::{Filter, Reader};
@@ -127,7 +128,7 @@ fn shutdown_beside_a_reader_of_a_moved_file_leaves_an_orphan_that_can_be_restore
     let [orphan] = &orphans(&path)[..] else {
         panic!("{:?}", orphans(&path));
     };
-    let words = [orphan.to_str().unwrap(), "to restore them, rename"];
+    let words = [orphan.to_str().unwrap(), "to restore its rows, rename"];
     assert_eq!(logged(Level::WARN, &words), 1);
     restore(orphan, &old);
     assert_whole(&old, 150);
@@ -185,6 +186,39 @@ fn wal_beside_an_empty_file_becomes_an_orphan_that_can_be_restored() {
     assert_whole(&path, 10);
     restore(&orphans(&path)[0], &old);
     assert_whole(&old, 100);
+}
+
+#[test]
+fn journal_beside_a_missing_file_becomes_an_orphan_that_can_be_restored() {
+    let (dir, path) = fresh();
+    let (old, journal) = (dir.path().join("old.db"), dir.path().join("mcp.db-journal"));
+    // What a program leaves that is killed while it writes without a WAL.
+    let (_other, writing) = fresh();
+    let conn = Connection::open(&writing).unwrap();
+    conn.execute_batch(
+        "PRAGMA cache_size = 1; CREATE TABLE t (a);
+         INSERT INTO t VALUES (zeroblob(1000000));
+         BEGIN; UPDATE t SET a = randomblob(1000000);",
+    )
+    .unwrap();
+    fs::copy(&writing, &old).unwrap();
+    fs::copy(format!("{}-journal", writing.display()), &journal).unwrap();
+    drop(conn);
+
+    let store = Store::open(&path).unwrap();
+    record_requests(&store, 10);
+    store.shutdown(LONG).unwrap();
+    assert_whole(&path, 10);
+    let names = fs::read_dir(dir.path()).unwrap();
+    let names = names.map(|entry| entry.unwrap().path());
+    let orphan = names
+        .into_iter()
+        .find(|name| name.to_str().unwrap().contains("-journal.orphan-"))
+        .unwrap();
+    fs::rename(orphan, format!("{}-journal", old.display())).unwrap();
+    let conn = connect(&old);
+    let is_as_before = "SELECT count(*) FROM t WHERE a = zeroblob(1000000)";
+    assert_eq!(value::<i64>(&conn, is_as_before), 1);
 }
 
 /// A file of 500 rows in the place of one whose writer was killed; where the
