@@ -29,9 +29,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use super::read_only::sidecar;
+
+/// How long a connection may be registered after it was closed.
+const CLOSING: Duration = Duration::from_millis(500);
 
 /// Which file a name leads to. Unique while the file exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,9 +114,19 @@ fn open_here() -> MutexGuard<'static, Vec<Files>> {
 impl Files {
     /// Whether this process has the main file open with other side files than
     /// those that the names lead to.
+    ///
+    /// A connection that is closed is registered a moment longer. If its file is
+    /// gone by then, another file can have the inode: so this waits a little for it.
     pub(crate) fn open_otherwise(self) -> bool {
         let is_other = |open: &Self| open.main == self.main && *open != self;
-        open_here().iter().any(is_other)
+        let start = Instant::now();
+        loop {
+            let is_open = open_here().iter().any(is_other);
+            if !is_open || start.elapsed() >= CLOSING {
+                return is_open;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
@@ -349,5 +363,18 @@ mod tests {
         assert!(Files::at(&real).unwrap().open_otherwise());
         drop(copy);
         assert!(!Files::at(&real).unwrap().open_otherwise());
+    }
+
+    #[test]
+    fn opening_waits_for_a_connection_that_is_being_closed() {
+        let (_dir, real) = database();
+        let files = open(&real, &real);
+        for suffix in ["-wal", "-shm"] {
+            fs::remove_file(sidecar(&real, suffix)).unwrap();
+        }
+        let found = Files::at(&real).unwrap();
+        let closing = std::thread::spawn(move || drop(files));
+        assert!(!found.open_otherwise());
+        closing.join().unwrap();
     }
 }
