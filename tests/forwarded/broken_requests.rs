@@ -1,4 +1,4 @@
-//! A request that its client breaks: the upstream is innocent.
+//! Requests that the client breaks off or frames badly. The upstream is not to blame.
 
 use std::net::SocketAddr;
 
@@ -60,7 +60,7 @@ impl Recorded {
 }
 
 #[tokio::test]
-async fn bad_framing_is_a_400_and_the_row_of_a_refusal() {
+async fn bad_framing_is_answered_with_400_and_recorded_as_refusal() {
     let mut recorded = Recorded::start().await;
     for garbage in [
         "no size\r\n",
@@ -93,7 +93,7 @@ async fn bad_framing_is_a_400_and_the_row_of_a_refusal() {
 }
 
 #[tokio::test]
-async fn bad_framing_before_the_message_is_whole_is_a_row_by_its_headers() {
+async fn bad_framing_within_the_message_is_recorded_by_its_headers() {
     let mut recorded = Recorded::start().await;
     let start = chunk(r#"{"jsonrpc":"2.0","id":1,"params":{"name":"echo"#);
     let request = format!(
@@ -114,7 +114,7 @@ async fn bad_framing_before_the_message_is_whole_is_a_row_by_its_headers() {
 }
 
 #[tokio::test]
-async fn a_client_that_ends_within_its_request_is_gone() {
+async fn client_that_disconnects_within_its_request_is_recorded_as_gone() {
     let mut recorded = Recorded::start().await;
     let length = CALL.len() + 1;
     for request in [
@@ -145,7 +145,7 @@ async fn a_client_that_ends_within_its_request_is_gone() {
 }
 
 #[tokio::test]
-async fn a_modern_client_that_ends_before_its_message_is_whole_has_cancelled_it() {
+async fn client_of_2026_that_disconnects_within_its_message_cancels_it() {
     let mut recorded = Recorded::start().await;
     let start = chunk(r#"{"jsonrpc":"2.0","id":1,"params":{"name":"echo"#);
     let request = format!(
@@ -162,7 +162,7 @@ async fn a_modern_client_that_ends_before_its_message_is_whole_has_cancelled_it(
 
 /// On two threads, so that the proxy may answer before or after it learns of the reset.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_resets_its_http_2_stream_within_its_request_is_gone() {
+async fn client_that_resets_its_http_2_stream_is_recorded_as_gone() {
     let mut recorded = Recorded::start().await;
     let mut client = Peer::connect(recorded.proxy).await;
     client.write_bytes(H2_PREFACE).await;

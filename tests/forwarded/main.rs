@@ -1,4 +1,4 @@
-//! What the rows say of requests that the proxy forwards and that fail.
+//! Rows of failing requests through the proxy.
 
 mod broken_requests;
 mod recorded;

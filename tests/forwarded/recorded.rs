@@ -1,4 +1,4 @@
-//! How a forwarded request that fails is recorded.
+//! Rows of requests that the upstream or the proxy fails.
 
 use axum::Router;
 use mcp_forward::{AllowedHosts, Forward};
@@ -49,7 +49,7 @@ impl Call {
 }
 
 #[tokio::test]
-async fn an_unreachable_upstream_is_a_row_with_the_cause() {
+async fn unreachable_upstream_is_recorded_with_the_cause() {
     let url = format!("http://{}", closed_port().await);
     let call = Call::start(&url).await;
 
@@ -66,7 +66,7 @@ async fn an_unreachable_upstream_is_a_row_with_the_cause() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_a_row_that_says_so() {
+async fn broken_answer_is_recorded_as_body_error() {
     let upstream = Upstream::bind().await;
     let mut call = Call::start(&upstream.url("/mcp")).await;
     let mut server = upstream.accept().await;
@@ -88,7 +88,7 @@ async fn an_answer_that_breaks_off_is_a_row_that_says_so() {
 }
 
 #[tokio::test]
-async fn a_refused_host_is_a_row_where_a_header_names_the_method() {
+async fn refused_host_is_recorded_if_a_header_names_the_method() {
     let upstream = Upstream::bind().await;
     let dir = tempfile::tempdir().unwrap();
     let (recorded, mut rows) = mpsc::unbounded_channel::<RequestEvent>();

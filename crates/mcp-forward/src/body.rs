@@ -13,18 +13,18 @@ use http_body_util::{BodyExt, Full, LengthLimitError};
 
 use super::{BoxError, causes};
 
-/// How much of a request is read for the record alone, and how long.
+/// How many bytes of an unforwarded request the service reads, and for how long.
 const DRAIN_BYTES: usize = 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// The body of a request, shared with the HTTP client that sends it.
 ///
-/// A client that makes no connection drops the request with its body unread.
-/// A layer around the service then has not seen what was asked, so a body of
-/// ordinary size is read here before the failure is answered.
+/// If the HTTP client cannot connect, it drops the request without reading its body. A layer
+/// around the service would not see the request then. So the service reads a body of ordinary
+/// size before it answers with the failure.
 ///
-/// The HTTP client reports an error of this body like one of the upstream. So the body
-/// remembers its own error.
+/// The HTTP client reports an error of this body like an error of the upstream. To tell the two
+/// apart, the body remembers its own error.
 #[derive(Clone)]
 pub(super) struct RequestBody(Arc<Mutex<Shared>>);
 
@@ -33,14 +33,14 @@ struct Shared {
     failure: Option<RequestFailure>,
 }
 
-/// Why a request's body ended before its end.
+/// Why a request's body is incomplete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RequestFailure {
     /// The client closed its connection, or reset its HTTP/2 stream.
     ClientGone,
     /// The body is larger than a layer around the service admits.
     TooLarge,
-    /// The body is not valid, with the causes.
+    /// The body is not valid. Holds the causes.
     Invalid(String),
 }
 
@@ -55,7 +55,7 @@ impl RequestBody {
         })))
     }
 
-    /// Reads what nobody has read yet, as far as that is worth waiting for.
+    /// Reads the unread rest, within bounds of size and time.
     pub(super) async fn drain(mut self) {
         let mut room = DRAIN_BYTES;
         let read = async {
@@ -66,7 +66,7 @@ impl RequestBody {
                 }
             }
         };
-        // Whoever sends slower than this is answered all the same.
+        // A slower client is answered nevertheless.
         let _ = tokio::time::timeout(DRAIN_TIME, read).await;
     }
 
@@ -89,7 +89,7 @@ impl RequestFailure {
             return Self::TooLarge;
         }
         let mut causes: Vec<String> = causes(error.as_ref()).map(ToString::to_string).collect();
-        // Wrappers of an error that have no text of their own repeat its text.
+        // A wrapper without a text of its own repeats the text of its source.
         causes.dedup();
         Self::Invalid(causes.join(": "))
     }
@@ -106,7 +106,7 @@ fn is_end_of_client(cause: &(dyn Error + 'static)) -> bool {
         NotConnected,
         UnexpectedEof,
     ];
-    // Without its stream an HTTP/2 client gets no answer, whatever ended it.
+    // An HTTP/2 client without its stream cannot get an answer, whatever the cause.
     cause.is::<h2::Error>()
         || cause
             .downcast_ref::<io::Error>()
@@ -138,11 +138,11 @@ impl Body for RequestBody {
     }
 }
 
-/// The body of a forwarded answer: the upstream's frames as they arrive,
-/// trailers included, or the text of a failure.
+/// The body of a forwarded answer.
 ///
-/// It ends with an error where the upstream's answer breaks off. Dropping it ends the
-/// exchange with the upstream.
+/// It yields the upstream's frames as they arrive, trailers included, or the text of a failure.
+/// It returns an error if the upstream's answer breaks off. Dropping it ends the exchange with
+/// the upstream.
 pub struct ForwardBody(UnsyncBoxBody<Bytes, BoxError>);
 
 impl ForwardBody {
@@ -191,7 +191,7 @@ impl fmt::Debug for ForwardBody {
     }
 }
 
-/// The body of an answer to a client that is gone.
+/// The body of an answer to a client that has closed its connection.
 struct Broken;
 
 impl Body for Broken {

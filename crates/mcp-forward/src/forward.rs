@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::CONTENT_LENGTH;
 use http::uri::Scheme;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
@@ -22,24 +22,24 @@ use tower_service::Service;
 use super::body::{RequestBody, RequestFailure};
 use super::connect::{self, Connector};
 use super::headers::{self, has_foreign_coding, prepare_request, prepare_response};
+use super::refusal::refusal;
 use super::upstream::Upstream;
 use super::{BoxError, ForwardBody, MAX_FIELDS, UpstreamError, causes};
 
-/// How many bytes the fields of an answer in HTTP/2 may have. hyper's own limit is 16 KiB.
+/// The limit, in bytes, of the fields of an HTTP/2 answer. hyper's default is 16 KiB.
 const MAX_FIELD_BYTES: u32 = 400 * 1024;
 
-/// How long an idle connection is kept. Node's servers close theirs after 5
-/// seconds; a request that meets the close on its way fails and, being a POST,
-/// cannot be repeated.
+/// How long an idle connection is kept. Servers on Node close theirs after 5 seconds. A request
+/// that is sent while the server closes fails, and a POST cannot be retried.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long things may take that have an end.
+/// Time limits.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    /// Name look-up, TCP and TLS together.
+    /// For name look-up, TCP and TLS together.
     connect: Duration,
-    /// Silence on an HTTP/2 connection with open streams, after which the upstream is pinged,
-    /// and how long it may take to answer. HTTP/1.1 has no pings.
+    /// How long an HTTP/2 connection with open streams may be silent before a ping, and how long
+    /// the upstream may take to answer it. HTTP/1.1 has no pings.
     ping_interval: Duration,
     ping_timeout: Duration,
 }
@@ -52,8 +52,8 @@ const LIMITS: Limits = Limits {
 
 /// Sends every request to an upstream server and streams the answer back.
 ///
-/// A clone shares the connections. It has to be called within a tokio runtime.
-/// The [crate's documentation](crate) tells where a request goes, what is changed on the way
+/// Clones share connections. Calls need a tokio runtime.
+/// The [crate's documentation](crate) describes where a request goes, what changes on the way,
 /// and how failures look.
 ///
 /// ```
@@ -70,23 +70,24 @@ const LIMITS: Limits = Limits {
 pub struct Forward {
     client: Client<Connector, RequestBody>,
     upstream: Upstream,
-    /// The scheme by which clients connect, if it was set.
+    /// The scheme by which clients connect, if set.
     scheme: Option<Scheme>,
     /// Whether the upstream is known to speak HTTP/2.
     speaks_http2: Arc<AtomicBool>,
 }
 
 impl Forward {
-    /// How long a connection may take to be made: name look-up, TCP and TLS together.
+    /// How long connecting may take: name look-up, TCP and TLS together.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// A service that forwards to the server of this `http` or `https` URL.
+    /// Returns a service that forwards to the server at an `http` or `https` URL.
     ///
-    /// No connection is made yet.
+    /// The service connects at the first request.
     ///
     /// # Errors
     ///
-    /// The text is no such URL, or an `https` one on a machine without root certificates.
+    /// Fails if the text is not such a URL, or if it is an `https` one and the machine has no
+    /// root certificates.
     pub fn new(upstream: &str) -> Result<Self, UpstreamError> {
         let upstream = Upstream::parse(upstream)?;
         let tls = connect::tls_config(upstream.is_https())?;
@@ -115,20 +116,20 @@ impl Forward {
 
     /// Sets the scheme by which clients reach this server.
     ///
-    /// `X-Forwarded-Proto` carries it where a request's URI has no scheme, as is usual in
-    /// HTTP/1.1. Without this setting that field is absent then: the service cannot know
-    /// whether another server terminates TLS in front of it.
+    /// `X-Forwarded-Proto` carries it if the request's URI has no scheme, as is usual in
+    /// HTTP/1.1. Without this setting the field is then absent, because another server may
+    /// terminate TLS in front of this one.
     pub fn client_scheme(mut self, scheme: Scheme) -> Self {
         self.scheme = Some(scheme);
         self
     }
 
-    /// The upstream's URL without its query, which may hold a key.
+    /// Returns the upstream's URL without its query, which may hold a key.
     pub fn endpoint(&self) -> &Uri {
         self.upstream.endpoint()
     }
 
-    /// The request as the upstream gets it.
+    /// Converts a request into the one for the upstream.
     fn prepare<B>(&self, request: Request<B>) -> Result<Request<RequestBody>, http::Error>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
@@ -145,8 +146,8 @@ impl Forward {
             chunked: length_is_unknown && !has_length,
         };
         prepare_request(&mut parts.headers, hop);
-        // The version is a matter of each connection, and the extensions are
-        // those of the server that we run in.
+        // Each connection has its own version. The extensions belong to the server that calls
+        // this service.
         let mut forwarded = Request::new(RequestBody::new(body));
         *forwarded.uri_mut() = self.upstream.target(&parts.uri)?;
         *forwarded.method_mut() = parts.method;
@@ -154,13 +155,13 @@ impl Forward {
         Ok(forwarded)
     }
 
-    /// The upstream's answer as the client gets it.
+    /// Converts the upstream's answer into the one for the client.
     fn answer<B>(&self, mut response: Response<B>) -> Response<ForwardBody>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let origin = || self.upstream.origin();
-        // No client can have asked for it: `Upgrade` is not forwarded.
+        // No client can have requested it: `Upgrade` is not forwarded.
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let text = format!("{} switched protocols without being asked to", origin());
             return refusal(StatusCode::BAD_GATEWAY, text);
@@ -177,7 +178,7 @@ impl Forward {
         response.map(ForwardBody::stream)
     }
 
-    /// The answer to a request that got none.
+    /// Returns the answer to a request that the upstream did not answer.
     fn failure(&self, error: &legacy::Error) -> Response<ForwardBody> {
         let timed_out = causes(error).any(|cause| {
             let io = cause.downcast_ref::<io::Error>();
@@ -189,7 +190,7 @@ impl Forward {
             (false, _) => (StatusCode::BAD_GATEWAY, "no valid answer from"),
         };
         let mut text = format!("{what} {}", self.upstream.origin());
-        // The outermost error says no more than that the client failed.
+        // The outermost error says only that the client failed.
         for cause in causes(error).skip(1) {
             let _ = write!(text, ": {cause}");
         }
@@ -247,16 +248,7 @@ impl fmt::Debug for Forward {
     }
 }
 
-/// Makes the answer to a request that is not forwarded.
-pub(super) fn refusal<B: From<String>>(status: StatusCode, text: String) -> Response<B> {
-    let mut response = Response::new(B::from(text));
-    *response.status_mut() = status;
-    let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, text);
-    response
-}
-
-/// The answer to a request whose body did not arrive whole.
+/// Returns the answer to a request whose body is incomplete.
 fn not_received(failure: RequestFailure) -> Response<ForwardBody> {
     match failure {
         RequestFailure::TooLarge => {
@@ -267,7 +259,7 @@ fn not_received(failure: RequestFailure) -> Response<ForwardBody> {
             let text = format!("the request's body is not valid: {causes}");
             refusal(StatusCode::BAD_REQUEST, text)
         }
-        // The client does not read it. A layer sees by the failing body that this is no refusal.
+        // The client does not read it. The failing body shows to a layer that this is no refusal.
         RequestFailure::ClientGone => {
             let mut response = Response::new(ForwardBody::broken());
             *response.status_mut() = StatusCode::BAD_REQUEST;

@@ -7,8 +7,8 @@ use http::header::{
 };
 use http::uri::Scheme;
 
-/// What belongs to one connection and not to the message (RFC 9110, section
-/// 7.6.1, with the proxy authentication of sections 11.7.1 to 11.7.3).
+/// Fields that belong to one connection and not to the message (RFC 9110, section 7.6.1, and
+/// sections 11.7.1 to 11.7.3 for proxy authentication).
 const HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -25,7 +25,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Removes the hop-by-hop fields, those that `Connection` names included.
+/// Removes the hop-by-hop fields, including those that `Connection` names.
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = list(headers, CONNECTION)
         .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
@@ -35,29 +35,29 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// What a request's headers are made from, apart from themselves.
+/// Facts about a request, beside its headers, that determine the forwarded headers.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Request<'a> {
-    /// The URI that the client asked for.
+    /// The URI of the request.
     pub(super) uri: Option<&'a Uri>,
     pub(super) client: Option<SocketAddr>,
-    /// The scheme by which clients connect, if it is set.
+    /// The scheme by which clients connect, if set.
     pub(super) scheme: Option<&'a Scheme>,
-    /// The upstream is known to speak HTTP/2.
+    /// Whether the upstream is known to speak HTTP/2.
     pub(super) to_http2: bool,
-    /// The body has to be sent in chunks although its method usually has none.
+    /// Whether the body must be sent in chunks although the method usually has no body.
     pub(super) chunked: bool,
 }
 
-/// Turns the headers that a client sent into those for the upstream. The HTTP
-/// client adds the new `Host`.
+/// Converts a client's headers into those for the upstream. The HTTP client adds the new
+/// `Host`.
 pub(super) fn prepare_request(headers: &mut HeaderMap, request: Request<'_>) {
     let takes_trailers = list(headers, TE).any(|coding| coding.eq_ignore_ascii_case("trailers"));
     strip_hop_by_hop(headers);
     if takes_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
-        // RFC 9110, section 10.1.4. HTTP/2 has no `Connection`; where the version is not
-        // known yet, the HTTP client removes both from an HTTP/2 request.
+        // RFC 9110, section 10.1.4. HTTP/2 has no `Connection`. While the version is unknown,
+        // the HTTP client removes both fields from an HTTP/2 request.
         if !request.to_http2 {
             headers.insert(CONNECTION, HeaderValue::from_static("te"));
         }
@@ -68,7 +68,7 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, request: Request<'_>) {
     join_cookies(headers);
     join_lengths(headers);
 
-    // In HTTP/2 the authority of the URI stands for `Host`.
+    // In HTTP/2 the authority of the URI replaces `Host`.
     let authority = request
         .uri
         .and_then(Uri::authority)
@@ -83,13 +83,13 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, request: Request<'_>) {
     if let Some(client) = request.client
         && let Ok(client) = client.ip().to_string().parse()
     {
-        // One more line of a list is one more element of it (RFC 9110, section 5.3).
+        // A further line of a list field adds an element to the list (RFC 9110, section 5.3).
         headers.append(FORWARDED_FOR, client);
     }
 }
 
 /// Joins the cookies that an HTTP/2 client may send in several fields (RFC 9113, section
-/// 8.2.3): `Cookie` is no list, so an HTTP/1.1 server may heed one line of it only.
+/// 8.2.3). `Cookie` is not a list field, so an HTTP/1.1 server may read only one of its lines.
 fn join_cookies(headers: &mut HeaderMap) {
     let mut lines = headers.get_all(COOKIE).into_iter();
     let (Some(first), Some(second)) = (lines.next(), lines.next()) else {
@@ -105,10 +105,10 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Turns the headers of an upstream's answer into those for the client.
+/// Converts the headers of an upstream's answer into those for the client.
 pub(super) fn prepare_response(headers: &mut HeaderMap) {
-    // The transfer coding overrides the length (RFC 9112, section 6.3), and it is a matter of
-    // the connection with the upstream. The length left alone would be taken for the body's.
+    // The transfer coding overrides the length (RFC 9112, section 6.3) and is removed with the
+    // hop-by-hop fields. The client would take a remaining length for that of the body.
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }
@@ -116,8 +116,8 @@ pub(super) fn prepare_response(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
 }
 
-/// Merges equal lengths into one (RFC 9110, section 8.6), and removes lengths that differ: two
-/// receivers could choose different ones.
+/// Merges equal lengths into one (RFC 9110, section 8.6), and removes lengths that differ, of
+/// which two receivers could choose different ones.
 fn join_lengths(headers: &mut HeaderMap) {
     let lengths = || list(headers, CONTENT_LENGTH);
     let (Some(first), Some(_)) = (lengths().next(), lengths().nth(1)) else {
@@ -131,8 +131,8 @@ fn join_lengths(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether the body has a transfer coding other than `chunked`, which HTTP/1.1 servers and
-/// clients of hyper hand on without decoding it.
+/// Returns whether the body has a transfer coding other than `chunked`. hyper does not decode
+/// such a body.
 pub(super) fn has_foreign_coding(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(TRANSFER_ENCODING).into_iter();
     match (lines.next(), lines.next()) {
@@ -142,7 +142,7 @@ pub(super) fn has_foreign_coding(headers: &HeaderMap) -> bool {
     }
 }
 
-/// The elements of a list field, over all its lines.
+/// Returns the elements of a list field, over all its lines.
 fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     headers
         .get_all(name)
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_connection_names_is_removed_over_all_its_lines() {
+    fn fields_named_by_any_line_of_connection_are_removed() {
         let mut sent = headers(&[
             ("connection", "close, X-One"),
             ("x-one", "1"),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hop_by_hop_fields_are_removed_without_being_named() {
+    fn hop_by_hop_fields_are_removed_without_connection() {
         let mut sent = headers(&[
             ("keep-alive", "timeout=5"),
             ("proxy-authenticate", "Basic"),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn te_is_trailers_alone_and_named_by_connection_in_http_1() {
+    fn te_keeps_only_trailers_and_connection_names_it_in_http_1() {
         let http1 = Request::default();
         let http2 = Request {
             to_http2: true,
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unusual_body_is_chunked_in_http_1_only() {
+    fn body_of_unusual_method_is_chunked_in_http_1_only() {
         let http1 = Request {
             chunked: true,
             ..Request::default()
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn cookies_are_one_field() {
+    fn several_cookie_fields_become_one() {
         let mut sent = headers(&[("cookie", "a=1; b=2")]);
         sent.append("cookie", HeaderValue::from_bytes(b"c=\xff").unwrap());
         sent.append("cookie", "d=4".parse().unwrap());
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_beside_a_transfer_coding_is_removed() {
+    fn length_beside_transfer_coding_is_removed() {
         let mut sent = headers(&[("content-length", "5"), ("transfer-encoding", "chunked")]);
         prepare_response(&mut sent);
         assert_eq!(sent, HeaderMap::new());
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_lengths_become_one_and_different_ones_none() {
+    fn equal_lengths_become_one_and_different_ones_are_removed() {
         for (lengths, expected) in [
             (&["4"][..], Some("4")),
             (&["4, 4"], Some("4")),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transfer_coding_is_foreign_unless_it_is_chunked_alone() {
+    fn only_chunked_alone_is_a_known_transfer_coding() {
         let of = |value| has_foreign_coding(&headers(&[("transfer-encoding", value)]));
         assert!(!of("chunked"));
         assert!(!of("Chunked"));
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn the_upstream_is_told_what_the_client_asked_for() {
+    fn forwarded_fields_carry_host_scheme_and_address_of_the_client() {
         let uri: Uri = "/mcp".parse().unwrap();
         let request = Request {
             uri: Some(&uri),
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scheme_is_sent_only_where_it_is_known() {
+    fn scheme_is_sent_only_if_known() {
         let uri: Uri = "/mcp".parse().unwrap();
         let unknown = Request {
             uri: Some(&uri),
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_proxy_in_front_told_is_kept() {
+    fn fields_of_an_earlier_proxy_are_kept() {
         let told = [
             ("x-forwarded-host", "public.example"),
             ("x-forwarded-proto", "https"),

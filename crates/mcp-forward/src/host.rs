@@ -1,4 +1,4 @@
-//! Which hosts a proxy on loopback answers for.
+//! Refuses requests for hosts that the proxy does not serve.
 
 use std::error::Error;
 use std::fmt;
@@ -16,22 +16,22 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::forward::refusal;
+use super::refusal::refusal;
 
-/// A layer that refuses requests for other hosts, against DNS rebinding.
+/// A layer that refuses requests for foreign hosts, against DNS rebinding.
 ///
 /// A web page can make its own name resolve to 127.0.0.1 and then reach servers on the
 /// user's machine. Its requests still carry that name in `Host`. [`Forward`](super::Forward)
-/// replaces `Host`, so the upstream cannot refuse them and the proxy has to.
+/// replaces `Host`, so the upstream cannot refuse such requests. This layer does.
 ///
 /// On a loopback address the layer admits loopback names, the address itself and the hosts
 /// that [`AllowedHosts::new`] is given, each with any port. On any other address it admits
 /// all hosts, unless it is given some. Every host that a request names must be admitted:
-/// that of its URI (`:authority` in HTTP/2) and that of its `Host` field. A request that
-/// names none is refused.
+/// the host of its URI (`:authority` in HTTP/2) and that of its `Host` field. A request that
+/// names no host is refused.
 ///
 /// A refusal is a 403 whose `text/plain` body names the host and the option `--allow-host` of
-/// `mcp-store proxy`. The request's body is left unread.
+/// `mcp-store proxy`. The layer does not read the request's body.
 ///
 /// ```
 /// use axum::Router;
@@ -47,7 +47,7 @@ use super::forward::refusal;
 /// ```
 #[derive(Debug, Clone)]
 pub struct AllowedHosts {
-    /// None admits every host.
+    /// `None` admits every host.
     hosts: Option<Arc<[HostName]>>,
 }
 
@@ -102,7 +102,8 @@ fn is_loopback(ip: IpAddr) -> bool {
 
 /// Returns the host, without the brackets of an IPv6 address and the dot of the DNS root.
 ///
-/// A `Host` has no user name, and its port is a number.
+/// Returns `None` if the authority has a user name or an invalid port, which a `Host` cannot
+/// have.
 fn host_of(authority: &Authority) -> Option<&str> {
     if authority.as_str().contains('@') || !has_valid_port(authority) {
         return None;
@@ -113,8 +114,8 @@ fn host_of(authority: &Authority) -> Option<&str> {
     (!bare.is_empty()).then_some(bare)
 }
 
-/// Whether the port, if there is one, is from 0 to 65535: `http` checks it only on request.
-/// The authority must hold no user name.
+/// Returns whether the port, if there is one, is from 0 to 65535. Parsing an [`Authority`] does
+/// not check that. The authority must have no user name.
 pub(super) fn has_valid_port(authority: &Authority) -> bool {
     let port = authority.as_str().get(authority.host().len()..);
     port.is_none_or(|port| port.len() <= 1) || authority.port_u16().is_some()
@@ -165,7 +166,7 @@ impl FromStr for HostName {
     }
 }
 
-/// The text is no [`HostName`].
+/// The error of parsing a [`HostName`].
 #[derive(Debug)]
 pub struct InvalidHostName(());
 

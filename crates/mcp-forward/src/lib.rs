@@ -21,15 +21,14 @@
 //!
 //! # Where a request goes
 //!
-//! Always to the upstream's host. **Its path stays as it is**, so that
-//! everything in which a server names its own paths keeps working: OAuth
-//! metadata under `/.well-known/`, redirects, cookies, and the `endpoint` event
-//! of the 2024-11-05 transport (`/sse`, then `/messages?sessionId=...`). One path
-//! is special, that of the upstream's URL, the MCP endpoint:
+//! Every request goes to the upstream's host, and **its path does not change**. A server may
+//! name its own paths in OAuth metadata under `/.well-known/`, in redirects, in cookies, and in
+//! the `endpoint` event of the 2024-11-05 transport (`/sse`, then `/messages?sessionId=...`).
+//! All of these keep working. The path of the upstream's URL, the MCP endpoint, has two rules:
 //!
-//! * a request for `/` goes to the endpoint;
-//! * a query in the upstream's URL (some hosts take a key there) is put in front
-//!   of the request's own, on requests for the endpoint and on no other.
+//! * A request for `/` goes to the endpoint.
+//! * The upstream's URL may have a query, such as a key. It precedes the query of a request for
+//!   the endpoint. Other requests do not get it.
 //!
 //! | upstream | request | goes to |
 //! |---|---|---|
@@ -41,60 +40,69 @@
 //!
 //! # What is changed on the way
 //!
-//! * The hop-by-hop fields of RFC 9110, section 7.6.1, are removed in both
-//!   directions: `Connection` and what it names, `Keep-Alive`, `TE`, `Transfer-Encoding`,
-//!   `Upgrade` and the `Proxy-*` fields of authentication. A client's `TE: trailers` is sent
-//!   to the upstream, in HTTP/1.1 with `Connection: te`. The first request to an
-//!   HTTP/2 upstream goes without it.
-//! * A `Content-Length` beside a `Transfer-Encoding` is removed, as the coding overrides it
-//!   (RFC 9112, section 6.3). Equal lengths become one.
-//! * Several `Cookie` fields, as HTTP/2 clients may send them, become one (RFC 9113, section
+//! * Hop-by-hop fields (RFC 9110, section 7.6.1) are removed in both directions: `Connection`
+//!   and the fields it names, `Keep-Alive`, `TE`, `Transfer-Encoding`, `Upgrade` and the
+//!   `Proxy-*` fields of authentication. `TE: trailers` of a client reaches the upstream, in
+//!   HTTP/1.1 with `Connection: te`. The first request to an HTTP/2 upstream lacks it.
+//! * A `Content-Length` beside a `Transfer-Encoding` is removed, because the coding overrides it
+//!   (RFC 9112, section 6.3). Several equal lengths become one.
+//! * Several `Cookie` fields, which HTTP/2 clients may send, become one (RFC 9113, section
 //!   8.2.3).
-//! * `Host` names the upstream, which then cannot see that a web page has rebound its name to
-//!   this machine. So a proxy on loopback needs [`AllowedHosts`].
-//!   `X-Forwarded-Host` and `X-Forwarded-Proto` tell what the client asked for, unless a
-//!   proxy in front has told it already; the latter only if the request's URI has a scheme
-//!   or [`Forward::client_scheme`] is set.
-//!   `X-Forwarded-For` is extended where the server puts the client's
+//! * `Host` names the upstream. The upstream then cannot see that a web page has rebound its
+//!   name to this machine, so a proxy on loopback needs [`AllowedHosts`].
+//! * `X-Forwarded-Host` and `X-Forwarded-Proto` carry the client's host and scheme, unless an
+//!   earlier proxy has set them. The scheme is known if the request's URI has one or
+//!   [`Forward::client_scheme`] is set.
+//! * `X-Forwarded-For` gets the client's address if the server puts the client's
 //!   [`SocketAddr`](std::net::SocketAddr) into the request's extensions.
 //!
-//! Everything else passes untouched: bodies frame by frame and trailers, methods,
+//! Everything else passes unchanged: bodies frame by frame and trailers, methods,
 //! statuses, `Authorization`, `Cookie`, `Mcp-*`, `Last-Event-ID`, `Accept-Encoding`.
-//! Redirects are not followed and compressed bodies are not decoded. A body whose length is
-//! known keeps its `Content-Length`.
+//! The service follows no redirects and decodes no compressed bodies. A body of known length
+//! keeps its `Content-Length`.
 //!
 //! # When the upstream fails
 //!
-//! The service itself never fails. A server that cannot be reached, or that
-//! answers with something that is not HTTP, becomes a 502 whose `text/plain` body
-//! names the cause; one to which no connection is made within
-//! [10 seconds](Forward::CONNECT_TIMEOUT) becomes a 504. Before either is answered, the rest of
-//! the request is read, so that a layer knows what was asked. An answer that breaks
-//! off is an error of the response body, so that the client sees that it is incomplete.
-//! A request that is dropped, or whose response body is, ends the exchange with the upstream too.
-//! An HTTP/2 upstream is pinged after 30 seconds of silence on open streams, which break off
-//! if it does not answer within 20 more.
-//! There is no other time limit: an MCP stream may be silent for hours.
+//! The service itself never fails. If the upstream cannot be reached, or answers with something
+//! other than HTTP, the client gets a 502 whose `text/plain` body names the cause. If connecting
+//! takes longer than [10 seconds](Forward::CONNECT_TIMEOUT), the client gets a 504. Before it
+//! answers either, the service reads the rest of the request, so that a layer sees all of it.
+//!
+//! If an answer breaks off, the response body returns an error, so that the client sees that it
+//! is incomplete. Dropping the response future or the response body ends the exchange with the
+//! upstream.
+//!
+//! The service pings an HTTP/2 upstream after 30 seconds of silence on open streams, and ends
+//! them if no answer comes within 20 more. There is no other time limit: an MCP stream may be
+//! silent for hours.
 //!
 //! # When the client fails
 //!
-//! A request whose body is not valid, such as one with broken chunks, becomes a 400 that names
-//! the cause, and one that a layer finds too large a 413. A client that ends its connection
-//! within its request gets no answer: the body of the response fails.
+//! A request with an invalid body, such as broken chunks, is answered with a 400 that names the
+//! cause. If a layer finds the body too large, the answer is a 413. If the client closes its
+//! connection within its request, the response body returns an error at once.
 //!
 //! # What is not forwarded
 //!
-//! Upgrades (WebSocket): the `Upgrade` field is hop-by-hop, so the upstream sees an ordinary
-//! request. `CONNECT` is answered with 501, and so is a request in a transfer coding other than
-//! `chunked`. An answer in such a coding becomes a 502, and so does one with more than 512
-//! fields (in HTTP/2 with more than 400 KiB of them). HTTP/2 is spoken to `https` upstreams
-//! that offer it, not to `http` ones. Environment variables such as `HTTPS_PROXY` are not read.
+//! * Upgrades, such as to WebSocket: the `Upgrade` field is hop-by-hop, so the upstream sees an
+//!   ordinary request.
+//! * `CONNECT`, and requests in a transfer coding other than `chunked`: the answer is a 501.
+//! * Answers in such a coding, or with more than 512 fields (in HTTP/2: more than 400 KiB of
+//!   fields): the client gets a 502.
+//!
+//! The service speaks HTTP/2 to `https` upstreams that offer it, and HTTP/1.1 to `http`
+//! upstreams. It does not read environment variables such as `HTTPS_PROXY`.
 //!
 //! # TLS
 //!
-//! Certificates are checked against the platform's roots, which are read when
-//! [`Forward::new`] is given an `https` URL. To trust another authority as well, point
-//! `SSL_CERT_FILE` or `SSL_CERT_DIR` to its certificates.
+//! Certificates are verified by the platform's roots. [`Forward::new`] reads them if its URL is
+//! an `https` one. To trust another authority, point `SSL_CERT_FILE` or `SSL_CERT_DIR` to its
+//! certificates.
+//!
+//! # Modules
+//!
+//! Imports run one way: `refusal` < `host` < `upstream` < `connect` < `forward`, which also
+//! uses `body` and `headers`. `server` uses no other module.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -105,6 +113,7 @@ mod connect;
 mod forward;
 mod headers;
 mod host;
+mod refusal;
 #[cfg(feature = "server")]
 mod server;
 mod upstream;
@@ -127,3 +136,8 @@ type BoxError = Box<dyn Error + Send + Sync>;
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| (*error).source())
 }
+
+/// Compiles the example of the README.
+#[cfg(all(doctest, feature = "server"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

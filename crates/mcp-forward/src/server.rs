@@ -1,4 +1,4 @@
-//! An HTTP server for the service: like `axum::serve`, with limits of time.
+//! An HTTP server with time limits for request heads and for shutdown.
 
 use std::convert::Infallible;
 use std::io;
@@ -22,11 +22,12 @@ use tower_service::Service;
 
 use super::{BoxError, MAX_FIELDS};
 
-/// How long a client may take to send the head of a request, and how long its connection may
-/// be idle.
+/// How long a client may take to send the head of a request. The limit of an idle connection,
+/// too.
 const HEAD_TIME: Duration = Duration::from_secs(30);
 
-/// How long open exchanges may delay the end: an MCP client may keep a stream open for hours.
+/// How long open exchanges may delay the shutdown. An MCP client may keep a stream open for
+/// hours.
 const DRAIN_TIME: Duration = Duration::from_secs(3);
 
 /// The pause after a failure to accept, such as too many open files.
@@ -35,12 +36,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// Serves HTTP/1.1 and HTTP/2 until `shutdown` is ready.
 ///
 /// Then it accepts no further connection, closes idle ones, and waits at most 3 seconds for
-/// the exchanges under way.
+/// open exchanges. It returns when they have ended or the time is over.
 ///
-/// Unlike `axum::serve`, this closes a connection whose client takes more than 30 seconds to
-/// send the head of a request, or sends none for so long. It admits 512 header fields in a
-/// request, and puts the client's [`SocketAddr`] into the request's extensions, from which
-/// [`Forward`](crate::Forward) extends `X-Forwarded-For`.
+/// There are three differences to `axum::serve`:
+///
+/// * A client has 30 seconds to send the head of a request. Then the connection is closed.
+/// * A request may have 512 header fields.
+/// * The request's extensions hold the client's [`SocketAddr`], from which
+///   [`Forward`](crate::Forward) extends `X-Forwarded-For`.
+///
+/// Errors of a connection end that connection only.
 ///
 /// ```no_run
 /// use axum::Router;
@@ -114,7 +119,7 @@ where
         stream: TcpStream,
         client: SocketAddr,
     ) -> impl Future<Output = ()> + Send + 'static {
-        // Small messages must not wait for one another.
+        // Most messages are small. They must not wait for one another.
         let _ = stream.set_nodelay(true);
         let has_begun = Arc::new(AtomicBool::new(false));
         let service = TowerToHyperService::new(FromClient {
@@ -127,18 +132,18 @@ where
         let head_time = self.head_time;
         async move {
             let mut connection = pin!(connection);
-            // hyper's own limit begins after the first bytes, which show the HTTP version, and
-            // does not apply to HTTP/2.
+            // hyper's own limit starts after the first bytes, which show the HTTP version. It does
+            // not apply to HTTP/2.
             let ended = tokio::time::timeout(head_time, &mut connection).await;
             if ended.is_err() && has_begun.load(Relaxed) {
-                // An error here is the client's, and only this connection ends.
+                // An error ends this connection only.
                 let _ = connection.await;
             }
         }
     }
 }
 
-/// Whether an error of accepting concerns one connection, and not the listener.
+/// Returns whether an error of accepting concerns one connection and not the listener.
 fn is_of_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -148,7 +153,7 @@ fn is_of_connection(error: &io::Error) -> bool {
     )
 }
 
-/// The service on one connection.
+/// The service for one connection.
 #[derive(Clone)]
 struct FromClient<S> {
     service: S,
@@ -201,7 +206,7 @@ mod tests {
         }
     }
 
-    /// Everything until the server closes the connection.
+    /// Reads until the server closes the connection.
     async fn rest(mut client: TcpStream) -> String {
         let mut rest = Vec::new();
         let read = tokio::time::timeout(PATIENCE, client.read_to_end(&mut rest)).await;
@@ -210,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_that_does_not_arrive_in_time_ends_the_connection() {
+    async fn late_request_head_closes_the_connection() {
         let connect = connect(Router::new().fallback(any(async || "answered"))).await;
         for head in [
             "",
@@ -229,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_of_several_hundred_fields_is_served() {
+    async fn request_with_several_hundred_fields_is_served() {
         let connect = connect(Router::new().fallback(any(async || "answered"))).await;
         let fields: String = (0..500).map(|i| format!("x-{i}: {i}\r\n")).collect();
         let head = format!("GET / HTTP/1.1\r\nhost: proxy\r\n{fields}\r\n");
@@ -238,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_exchange_under_way_has_no_time_limit() {
+    async fn open_exchange_has_no_time_limit() {
         let (release, released) = watch::channel(false);
         let app = Router::new().fallback(any(async move |body: String| {
             released
@@ -254,7 +259,7 @@ mod tests {
         let sent = connect(&format!("{head}sent")).await;
         let mut sending = connect(&format!("{head}st")).await;
 
-        // The limit is over once it has ended a connection of the same age.
+        // The limit has passed once the server closes a connection of the same age.
         rest(connect("").await).await;
         sending.write_all(b"il").await.unwrap();
         release.send(true).unwrap();

@@ -1,4 +1,4 @@
-//! What can be asked for, as the user types it.
+//! The command line.
 
 mod filters;
 
@@ -13,28 +13,28 @@ use crate::time;
 pub(crate) use filters::{Calls, Filters, WindowArgs};
 use filters::{id, window};
 
-/// Over the options that every command has.
+/// The heading of the options that every command has.
 const EVERYWHERE: &str = "Options of every command";
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
-/// Ask what an MCP server was asked: who called which tool, when, how long it took, how it ended
+/// Record and query the traffic of MCP servers: who called which tool, when, and how it ended
 #[derive(Debug, Parser)]
 #[command(name = "mcp-store", version, max_term_width = 100)]
 #[command(
-    after_help = "Times are a span back from now (30m, 2h, 7d) or a moment \
-    (2026-11-20, 2026-11-20T10:00, local time; 2026-11-20T10:00Z).\n\
-    Exit codes: 0; 1 where the one thing that was asked for is not there; 2 for errors."
+    after_help = "A TIME is a span before now (30m, 2h, 7d), a local time \
+    (2026-11-20, 2026-11-20T10:00) or a time in UTC (2026-11-20T10:00Z).\n\
+    Exit codes: 0 on success, 1 if a named request or session does not exist, 2 on errors."
 )]
 pub(crate) struct Args {
-    /// The file that was recorded into
+    /// The SQLite file that holds the records
     #[arg(long, global = true, value_name = "PATH", env = "MCP_STORE_DB")]
     #[arg(default_value = "./mcp-store.db", help_heading = EVERYWHERE)]
     pub(crate) db: PathBuf,
-    /// One JSON object per line, its fields named like the columns, times in UTC
+    /// Write one JSON object per line, with the column names as fields and times in UTC
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
-    /// Whether to colour tables; `auto` does on a terminal unless NO_COLOR is set
+    /// When to colour tables; `auto` does on a terminal unless NO_COLOR is set
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     #[arg(help_heading = EVERYWHERE)]
     pub(crate) color: ColorChoice,
@@ -44,59 +44,59 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Requests by time, newest last
+    /// Show requests by time, newest last
     Logs(Logs),
-    /// The slowest requests, slowest first
+    /// Show the slowest requests, slowest first
     Slow(Slow),
-    /// Calls, errors and latencies of each tool and method
+    /// Show calls, errors and latencies of each tool and method
     Stats(Stats),
-    /// Sessions by their beginning, newest last
+    /// Show sessions by their start, newest last
     Sessions(Sessions),
-    /// One session and its requests
+    /// Show one session and its requests
     Session(Session),
-    /// Everything about one request
+    /// Show all fields of one request
     Request(RequestArgs),
-    /// Who called: clients by name and platform
+    /// Show clients by name and platform
     Clients(Clients),
-    /// What servers offer: their tools, resources and prompts, and how these changed
+    /// Show the tools, resources and prompts of servers, and how they changed
     Schema(Schema),
-    /// What the file is and how much is in it
+    /// Show what the file holds and how large it is
     Info,
-    /// Watch the traffic: rates, latencies, tools, sessions and errors as they come
+    /// Watch the traffic live: rates, latencies, tools, sessions and errors
     Top(Top),
-    /// Record a server in whatever language, by standing in front of it
+    /// Record a server in any language, as a proxy in front of it
     ///
-    /// HTTP is recorded, that is the transports Streamable HTTP and HTTP+SSE; stdio and
-    /// WebSocket are not.
+    /// Records the HTTP transports of MCP: Streamable HTTP and HTTP+SSE. Does not record stdio
+    /// and WebSocket.
     Proxy(Proxy),
-    /// Remove what is old, also beside a running writer
+    /// Remove old rows; safe while a server or proxy writes to the file
     ///
-    /// Requests, sessions that were not seen since, losses and runs of writers are removed
-    /// and their space is given back; statistics and the history of listings are kept. A file
-    /// of an older version is brought to the tables of today.
+    /// Removes requests, sessions without later requests, losses and accounts of writers, and
+    /// returns their space to the file system. Statistics and the history of listings stay. A
+    /// file of an older version is migrated first.
     Prune(Prune),
-    /// Make the file as small as it can be, also beside a running writer
+    /// Shrink the file; safe while a server or proxy writes to it
     ///
-    /// A file that an older version made is written anew once, which takes twice its size of
-    /// space on the disk for as long.
+    /// A file from an older version is rewritten once. That needs free disk space of twice its
+    /// size.
     Vacuum,
-    /// Ask in SQL, read-only
+    /// Run a read-only SQL query
     ///
-    /// The views calls, tool_stats, hourly_stats and client_stats are made to be asked, the
-    /// tables requests, sessions, losses and schema_changes are what they are made of.
+    /// Query the views calls, tool_stats, hourly_stats and client_stats, or the tables requests,
+    /// sessions, losses and schema_changes.
     Sql(Sql),
-    /// A completion script for a shell, to standard output
+    /// Write a completion script for a shell
     Completions(Completions),
-    /// The manual page, or that of a command, to standard output
+    /// Write the manual page of mcp-store or of one of its commands
     Man(Man),
 }
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Logs {
-    /// Go on showing requests as they are written
+    /// Keep showing requests as they are written
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// How many of the newest to show
+    /// Show at most this many, the newest
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     pub(crate) tail: usize,
     #[command(flatten)]
@@ -105,10 +105,10 @@ pub(crate) struct Logs {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Slow {
-    /// That took at least so long: 500ms, 2s
+    /// Only requests that took at least this long: 500ms, 2s
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = time::microseconds)]
     pub(crate) threshold: i64,
-    /// How many to show
+    /// Show at most this many
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     pub(crate) limit: usize,
     #[command(flatten)]
@@ -117,10 +117,10 @@ pub(crate) struct Slow {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Stats {
-    /// From this time on [default: 24h before --until, or before now]
+    /// Only requests from this time on [default: 24h before --until, or before now]
     #[arg(long, value_name = "TIME", value_parser = time::moment)]
     pub(crate) since: Option<i64>,
-    /// Before this time
+    /// Only requests before this time
     #[arg(long, value_name = "TIME", value_parser = time::moment)]
     pub(crate) until: Option<i64>,
     #[command(flatten)]
@@ -129,16 +129,16 @@ pub(crate) struct Stats {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Sessions {
-    /// Only those that have not ended, by their last request
+    /// Only open sessions, sorted by their last request
     #[arg(long)]
     pub(crate) active: bool,
-    /// Of clients of this name
+    /// Only sessions of clients with this name
     #[arg(long, value_name = "NAME")]
     pub(crate) client: Option<String>,
-    /// Of this recording point
+    /// Only the server with this name, as given to `mcp-store proxy --name`
     #[arg(long, value_name = "NAME")]
     pub(crate) proxy: Option<String>,
-    /// How many of the newest to show
+    /// Show at most this many, the newest
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     pub(crate) tail: usize,
     #[command(flatten)]
@@ -147,24 +147,24 @@ pub(crate) struct Sessions {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Session {
-    /// The beginning of its id
+    /// The id of the session, or its first characters
     #[arg(value_parser = id)]
     pub(crate) id: String,
-    /// How many of its newest requests to show
+    /// Show at most this many of its requests, the newest
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     pub(crate) tail: usize,
 }
 
 #[derive(Debug, Arguments)]
 pub(crate) struct RequestArgs {
-    /// The beginning of its id
+    /// The id of the request, or its first characters
     #[arg(value_parser = id)]
     pub(crate) id: String,
 }
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Clients {
-    /// Of this recording point
+    /// Only the server with this name, as given to `mcp-store proxy --name`
     #[arg(long, value_name = "NAME")]
     pub(crate) proxy: Option<String>,
     #[command(flatten)]
@@ -173,7 +173,7 @@ pub(crate) struct Clients {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Top {
-    /// Of this recording point
+    /// Only the server with this name, as given to `mcp-store proxy --name`
     #[arg(long, value_name = "NAME")]
     pub(crate) proxy: Option<String>,
 }
@@ -183,26 +183,26 @@ pub(crate) struct Top {
 #[command(group(ArgGroup::new("limits").args(["since", "until"]).multiple(true)
     .requires("timed").conflicts_with("diff")))]
 pub(crate) struct Schema {
-    /// Each item that was added, removed or modified, newest last, and how the calls of a
-    /// tool went in the 7 days before and after
+    /// Show each added, removed and modified item, newest last, with the error rate and latency
+    /// of a tool in the 7 days before and after
     #[arg(long, conflicts_with = "diff")]
     pub(crate) changes: bool,
-    /// What differs between two times, member by member, what breaks clients first
+    /// Show the differences between two times, those that break clients first
     #[arg(long, num_args = 2, value_names = ["T1", "T2"], value_parser = time::moment)]
     pub(crate) diff: Option<Vec<i64>>,
-    /// Tools that are listed and that nobody called
+    /// Show listed tools without calls
     #[arg(long, conflicts_with = "diff")]
     pub(crate) unused: bool,
-    /// How much of a model's context each tool takes, heaviest first
+    /// Show how much of a model's context each tool takes, largest first
     #[arg(long, conflicts_with = "diff")]
     pub(crate) weight: bool,
-    /// Of this recording point
+    /// Only the server with this name, as given to `mcp-store proxy --name`
     #[arg(long, value_name = "NAME")]
     pub(crate) proxy: Option<String>,
-    /// Of this method, such as tools/list
+    /// Only listings of this method, such as tools/list
     #[arg(long)]
     pub(crate) method: Option<String>,
-    /// How many of the newest changes to show
+    /// Show at most this many changes, the newest
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     pub(crate) tail: usize,
     #[command(flatten)]
@@ -214,46 +214,46 @@ pub(crate) struct Proxy {
     /// The server to record, as http://... or https://...
     #[arg(long, value_name = "URL")]
     pub(crate) upstream: String,
-    /// Where clients connect
+    /// The address at which clients connect
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
     pub(crate) listen: String,
-    /// Answer for this host, too; give it once for each
+    /// Also accept requests for this host; may be repeated
     ///
-    /// A proxy that listens on loopback refuses a request whose Host is neither its own
-    /// address nor a loopback name, as web pages can send such requests by DNS rebinding. On
-    /// another address it answers for every host, unless this option names some.
+    /// A proxy that listens on loopback refuses a request whose Host is neither its own address
+    /// nor a loopback name. Web pages can send such requests by DNS rebinding. A proxy on another
+    /// address accepts every host, unless this option names some.
     #[arg(long, value_name = "HOST")]
     pub(crate) allow_host: Vec<HostName>,
-    /// The name of this recording point; one file may hold several
+    /// The name of the server in the file, which may hold several servers
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) name: String,
 }
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Prune {
-    /// What is from before this time: 30d, 2026-11-20
+    /// Remove rows from before this time: 30d, 2026-11-20
     #[arg(long, value_name = "TIME", value_parser = time::moment)]
     pub(crate) before: i64,
-    /// Only tell what would go
+    /// Show what would be removed, and remove nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Sql {
-    /// One statement that only reads, such as "SELECT * FROM calls LIMIT 5"
+    /// A statement that only reads, such as "SELECT * FROM calls LIMIT 5"
     pub(crate) statement: String,
 }
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Completions {
-    /// For which shell
+    /// The shell
     pub(crate) shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Man {
-    /// Of which command
+    /// The command; mcp-store itself by default
     pub(crate) command: Option<String>,
 }
 
@@ -269,7 +269,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     #[test]
-    fn the_arguments_do_not_contradict_each_other() {
+    fn definition_of_the_arguments_is_consistent() {
         super::Args::command().debug_assert();
     }
 }

@@ -1,9 +1,9 @@
-//! Waiting beside what the command does.
+//! Background threads that wait.
 
 use std::io;
 use std::thread;
 
-/// Waits on a thread of its own, which ends with the program.
+/// Waits on its own thread, which ends with the program.
 pub(crate) fn spawn(
     name: &str,
     waiting: impl Future<Output = ()> + Send + 'static,

@@ -1,6 +1,6 @@
 //! Ctrl-C and SIGTERM.
 
-/// Ends at the next Ctrl-C or SIGTERM.
+/// Returns at the next Ctrl-C or SIGTERM.
 pub(crate) async fn interrupted() {
     #[cfg(unix)]
     let terminated = async {

@@ -1,4 +1,7 @@
-//! `mcp-store`: asks what was recorded, and records what passes through a proxy.
+//! `mcp-store`: records the traffic of MCP servers through a proxy, and shows what was recorded.
+//!
+//! Imports run one way: `sanitize`, `time`, `interrupt` and `background` < `error` < `output` <
+//! `args` < `serve` < `commands`.
 
 mod args;
 mod background;

@@ -1,9 +1,9 @@
-//! Text from the wire, made harmless to a terminal.
+//! Text from the wire, made safe for a terminal.
 
 use std::borrow::Cow;
 
-/// `text` without what could command a terminal or hide itself in it: control
-/// characters, and those that turn the direction of the text or have no width.
+/// Replaces characters that could control a terminal or be invisible on it: control
+/// characters, characters that change the direction of text, and those without width.
 pub(crate) fn escape_control(text: &str) -> Cow<'_, str> {
     if text.contains(must_escape) {
         text.replace(must_escape, "\u{fffd}").into()
@@ -12,7 +12,7 @@ pub(crate) fn escape_control(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a character could do so.
+/// Returns whether [`escape_control`] replaces a character.
 pub(crate) fn must_escape(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -43,14 +43,14 @@ mod tests {
     use super::escape_control;
 
     #[test]
-    fn ordinary_text_of_any_script_stays_as_it_is() {
+    fn ordinary_text_of_any_script_is_unchanged() {
         for text in ["search", "méthode ✗", "検索", "ابحث", "חיפוש", "🔧", ""] {
             assert_eq!(escape_control(text), text);
         }
     }
 
     #[test]
-    fn what_commands_a_terminal_or_hides_in_it_is_replaced() {
+    fn control_and_invisible_characters_are_replaced() {
         for harmful in [
             '\0',
             '\u{1b}',

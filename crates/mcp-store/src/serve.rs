@@ -1,4 +1,4 @@
-//! The server side of recording what passes through a proxy.
+//! What `mcp-store proxy` prints, and its shutdown.
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,25 +15,24 @@ use tower_mcp_store::RequestEvent;
 use crate::interrupt::interrupted;
 use crate::sanitize::escape_control;
 
-/// How long the last rows may take to reach the file.
+/// How long writing the last rows may take.
 pub(crate) const CLOSE: Duration = Duration::from_secs(5);
 
-/// How many lines may wait for an output that is stopped, and how long the last
-/// of them at the end.
+/// How many lines may wait for a stopped output, and how long the last of them may take at the
+/// end.
 const LINES: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How many characters of a text from the wire are shown.
+/// How many characters of a text from the wire are printed.
 const SHOWN: usize = 80;
 
-/// Serves until Ctrl-C or SIGTERM, and then until the open exchanges have ended, for a
-/// bounded time.
+/// Serves until Ctrl-C or SIGTERM, and then until open exchanges have ended, for at most 3
+/// seconds. A second signal ends the program.
 pub(crate) async fn serve(listener: TcpListener, app: Router) {
     mcp_forward::serve(listener, app, async {
         interrupted().await;
-        // `eprintln!` would panic if standard error is closed, and the streams have to end in
-        // order.
-        let _ = writeln!(io::stderr(), "stopping; once more to stop at once");
+        // `eprintln!` would panic if standard error is closed, and end the streams.
+        let _ = writeln!(io::stderr(), "stopping; press Ctrl-C again to stop at once");
         tokio::spawn(async {
             interrupted().await;
             std::process::exit(130);
@@ -54,8 +53,7 @@ pub(crate) fn cannot_listen(addr: &str, error: &io::Error) -> String {
     }
 }
 
-/// Why the upstream cannot be recorded: what is sent to it would come back here
-/// for ever.
+/// Returns an error if the upstream is this proxy itself, to which it would forward for ever.
 pub(crate) fn check_upstream(upstream: &Uri, listening: SocketAddr) -> Result<(), String> {
     let host = upstream.host().unwrap_or_default();
     let is_here = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
@@ -65,8 +63,8 @@ pub(crate) fn check_upstream(upstream: &Uri, listening: SocketAddr) -> Result<()
     };
     if is_here && upstream.port_u16() == Some(listening.port()) {
         return Err(format!(
-            "{upstream} is where this proxy listens; give --upstream the address of \
-             the server, or --listen another one, such as 127.0.0.1:3001"
+            "{upstream} is the address of this proxy; pass the address of the server as --upstream, \
+             or another address as --listen, such as 127.0.0.1:3001"
         ));
     }
     Ok(())
@@ -81,21 +79,22 @@ pub(crate) fn print_welcome(server: &str, db: &Path, mut listening: SocketAddr, 
     println!("point an MCP client at {url}, or paste this into its configuration:");
     println!(r#"  {{"mcpServers": {{"recorded": {{"type": "http", "url": "{url}"}}}}}}"#);
     if path == "/" {
-        println!("followed by the server's own path, such as /mcp, where it has one");
+        println!("add the server's path to it if there is one, such as /mcp");
     }
     println!("stop with Ctrl-C; times are UTC\n");
 }
 
-/// Prints a line for each row that is in the file.
+/// Prints a line for each row that was written to the file.
 pub(crate) struct Printer {
-    /// Tells, by its end, that of the thread which prints.
+    /// Disconnects when the printing thread ends.
     ended: Receiver<()>,
 }
 
 impl Printer {
-    /// A printer, and what to call with each row. That runs on the thread which
-    /// writes the file, and an output that is stopped (by Ctrl-S, or a pager) or
-    /// closed must not hold that up: so another thread prints.
+    /// Starts the thread that prints, and returns the function to call with each row.
+    ///
+    /// The writer thread of the store calls that function. A stopped output (Ctrl-S, a pager)
+    /// must not block the writer, so another thread prints.
     pub(crate) fn start() -> io::Result<(Self, impl FnMut(&RequestEvent) + Send + 'static)> {
         let (lines, waiting) = mpsc::sync_channel::<String>(LINES);
         let (end, ended) = mpsc::channel();
@@ -103,7 +102,7 @@ impl Printer {
             .name("printer".to_owned())
             .spawn(move || {
                 let _end = end;
-                // Goes on taking lines after the output was closed.
+                // Keeps taking lines after the output was closed.
                 waiting
                     .iter()
                     .for_each(|line| drop(writeln!(io::stdout(), "{line}")));
@@ -112,7 +111,7 @@ impl Printer {
         let print = move |row: &RequestEvent| {
             let mut text = line(row);
             if left_out > 0 {
-                text = format!("... {left_out} more are in the file\n{text}");
+                text = format!("... {left_out} more rows are in the file\n{text}");
             }
             left_out = match lines.try_send(text) {
                 Ok(()) => 0,
@@ -122,8 +121,8 @@ impl Printer {
         Ok((Self { ended }, print))
     }
 
-    /// Prints what is left once the store is shut down, and then this line;
-    /// nothing where the output is stopped.
+    /// Prints the remaining lines, and then `last`. Call it after the store is shut down. Gives up
+    /// after a second if the output is stopped.
     pub(crate) fn finish(self, last: &str) {
         if let Err(RecvTimeoutError::Disconnected) = self.ended.recv_timeout(PATIENCE) {
             let _ = writeln!(io::stdout(), "{last}");

@@ -1,15 +1,15 @@
-//! Times and spans as people write and read them.
+//! Parses and formats times and spans.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp, Zoned};
 
-/// This moment, in unix milliseconds.
+/// Returns the current time in unix milliseconds.
 pub(crate) fn now() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
-/// A moment in unix milliseconds: a span back from now, or a time.
+/// Parses a time into unix milliseconds: a span before now, or a date.
 pub(crate) fn moment(text: &str) -> Result<i64, String> {
     parse(text, &Zoned::now()).ok_or_else(|| {
         "expected a span back from now, such as 30m, 2h or 7d, \
@@ -25,7 +25,7 @@ fn parse(text: &str, now: &Zoned) -> Option<i64> {
     } else if let Ok(moment) = text.parse::<Timestamp>() {
         moment
     } else if text.contains('[') {
-        // With the name of a zone.
+        // With the name of a time zone.
         text.parse::<Zoned>().ok()?.timestamp()
     } else {
         let local = text.parse::<DateTime>().ok()?;
@@ -34,7 +34,7 @@ fn parse(text: &str, now: &Zoned) -> Option<i64> {
     Some(moment.as_millisecond())
 }
 
-/// A duration in microseconds.
+/// Parses a duration into microseconds.
 pub(crate) fn microseconds(text: &str) -> Result<i64, String> {
     text.parse::<SignedDuration>()
         .ok()
@@ -43,22 +43,22 @@ pub(crate) fn microseconds(text: &str) -> Result<i64, String> {
         .ok_or_else(|| "expected a duration, such as 500ms, 2s or 1m 30s".to_owned())
 }
 
-/// A moment in local time, to the millisecond.
+/// Formats a time in the local zone, to the millisecond.
 pub(crate) fn local(ms: i64) -> String {
     show(ms, "%Y-%m-%d %H:%M:%S%.3f")
 }
 
-/// A moment in local time, to the second.
+/// Formats a time in the local zone, to the second.
 pub(crate) fn local_second(ms: i64) -> String {
     show(ms, "%Y-%m-%d %H:%M:%S")
 }
 
-/// The time of day of a moment to the millisecond, if that is today.
+/// Formats the time of day, to the millisecond, if it is today.
 pub(crate) fn today(ms: i64) -> Option<String> {
     of_today(ms, "%H:%M:%S%.3f")
 }
 
-/// The time of day of a moment to the second, if that is today.
+/// Formats the time of day, to the second, if it is today.
 pub(crate) fn today_second(ms: i64) -> Option<String> {
     of_today(ms, "%H:%M:%S")
 }
@@ -76,12 +76,12 @@ fn show(ms: i64, format: &str) -> String {
             let zoned = moment.to_zoned(TimeZone::system());
             zoned.strftime(format).to_string()
         }
-        // No calendar goes that far.
+        // Outside of the range of the calendar.
         Err(_) => format!("{ms} ms"),
     }
 }
 
-/// A latency in microseconds, to three digits.
+/// Formats a latency of microseconds with three digits.
 pub(crate) fn latency(us: i64) -> String {
     let value = us as f64;
     let (value, unit) = match us {
@@ -98,7 +98,7 @@ pub(crate) fn latency(us: i64) -> String {
     format!("{value:.decimals$} {unit}")
 }
 
-/// A span of so many milliseconds, in its two highest units.
+/// Formats a span of milliseconds in its two largest units.
 pub(crate) fn span(ms: i64) -> String {
     let seconds = ms / 1_000;
     let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
@@ -118,7 +118,7 @@ mod tests {
     use super::{latency, microseconds, parse, span};
 
     #[test]
-    fn spans_go_back_from_now_and_times_are_local() {
+    fn spans_are_subtracted_from_now_and_times_are_local() {
         let now: Zoned = "2026-11-21T12:00[Europe/Berlin]".parse().unwrap();
         let hour = 3_600_000;
         let ms = now.timestamp().as_millisecond();

@@ -30,7 +30,7 @@ const CONTINUATION: u8 = 9;
 const STATUS_200: u8 = 0x88;
 
 #[test]
-fn the_service_and_its_future_can_be_sent_and_cloned() {
+fn service_is_clone_and_its_future_is_send() {
     fn service<S: Service<Request<Empty<Bytes>>, Future: Send> + Clone + Send + Sync>() {}
     service::<Forward>();
 }

@@ -69,7 +69,7 @@ fn loopback_refuses_every_other_host() {
 }
 
 #[test]
-fn hosts_given_are_admitted_by_their_whole_name() {
+fn given_hosts_are_admitted_by_their_whole_name() {
     let others = ["MCP.example.com.", "10.0.0.7", "[2001:db8::1]"];
     for host in [
         "mcp.example.com",
@@ -122,7 +122,7 @@ fn every_host_that_a_request_names_must_be_admitted() {
 }
 
 #[test]
-fn a_host_name_has_no_port_and_no_user() {
+fn host_name_with_port_or_user_is_refused() {
     for text in [
         "",
         "a.example:80",

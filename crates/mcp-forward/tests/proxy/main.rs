@@ -1,5 +1,5 @@
-//! What the forwarding service promises, over real loopback sockets: both ends
-//! speak HTTP byte by byte, so that a test sees what is on the wire and when.
+//! The promises of the forwarding service, over loopback sockets. Both ends speak HTTP byte by
+//! byte, so that a test sees what is on the wire and when.
 
 mod hosts;
 mod messages;
@@ -91,7 +91,7 @@ async fn a_known_length_is_kept_in_both_directions() {
 }
 
 #[tokio::test]
-async fn the_upstream_gets_the_clients_headers_but_the_hop_by_hop_ones() {
+async fn upstream_gets_all_client_headers_except_hop_by_hop_fields() {
     let upstream = Upstream::bind().await;
     let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
 
@@ -138,7 +138,7 @@ async fn the_upstream_gets_the_clients_headers_but_the_hop_by_hop_ones() {
 }
 
 #[tokio::test]
-async fn the_client_gets_the_upstreams_headers_but_the_hop_by_hop_ones() {
+async fn client_gets_all_upstream_headers_except_hop_by_hop_fields() {
     let upstream = Upstream::bind().await;
     let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
 
@@ -186,7 +186,7 @@ async fn the_client_gets_the_upstreams_headers_but_the_hop_by_hop_ones() {
 }
 
 #[tokio::test]
-async fn a_path_reaches_the_upstreams_host_and_the_root_its_endpoint() {
+async fn path_is_sent_unchanged_and_root_goes_to_the_endpoint() {
     let upstream = Upstream::bind().await;
     let mut client = Peer::connect(proxy(&upstream.url("/mcp?key=k")).await).await;
     let mut server = None;
@@ -271,7 +271,7 @@ async fn an_upstream_that_does_not_answer_in_http_is_a_502() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_does_not_look_complete_to_the_client() {
+async fn broken_answer_is_incomplete_for_the_client() {
     for head in [STREAM_HEAD, "HTTP/1.1 200 OK\r\ncontent-length: 90\r\n\r\n"] {
         let upstream = Upstream::bind().await;
         let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
@@ -292,7 +292,7 @@ async fn an_answer_that_breaks_off_does_not_look_complete_to_the_client() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_ends_the_exchange_with_the_upstream() {
+async fn client_that_disconnects_ends_the_exchange_with_the_upstream() {
     for answer in ["", STREAM_HEAD] {
         let upstream = Upstream::bind().await;
         let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
@@ -382,7 +382,7 @@ async fn a_large_request_is_not_read_faster_than_the_upstream_reads_it() {
 }
 
 #[tokio::test]
-async fn a_body_that_a_layer_finds_too_large_is_a_413() {
+async fn body_that_a_layer_finds_too_large_is_answered_with_413() {
     let upstream = Upstream::bind().await;
     let forward = Forward::new(&upstream.url("/mcp")).unwrap();
     let app = Router::new()

@@ -53,7 +53,7 @@ async fn a_repeated_length_does_not_cut_the_answer() {
 }
 
 #[tokio::test]
-async fn a_transfer_coding_that_would_be_lost_is_not_forwarded() {
+async fn unknown_transfer_coding_is_not_forwarded() {
     let answer = format!(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n{}0\r\n\r\n",
         chunk("gzipped")
@@ -72,7 +72,7 @@ async fn a_transfer_coding_that_would_be_lost_is_not_forwarded() {
 }
 
 #[tokio::test]
-async fn a_body_of_unknown_length_is_forwarded_whatever_the_method() {
+async fn body_of_unknown_length_is_forwarded_for_every_method() {
     for method in ["GET", "HEAD", "OPTIONS", "DELETE", "POST"] {
         let body = format!("{}0\r\n\r\n", chunk("asked"));
         let request = format!(
@@ -102,7 +102,7 @@ async fn a_length_beside_chunks_does_not_reach_the_upstream() {
 }
 
 #[tokio::test]
-async fn a_get_without_a_body_stays_without_one() {
+async fn get_without_body_is_forwarded_without_body() {
     let (request, _) = exchange(GET, "\r\n\r\n", ACCEPTED, "\r\n\r\n").await;
     assert!(!request.contains("transfer-encoding"), "{request}");
     assert!(!request.contains("content-length"), "{request}");
@@ -141,7 +141,7 @@ async fn an_answer_of_several_hundred_fields_passes() {
 }
 
 #[tokio::test]
-async fn the_scheme_of_clients_is_sent_once_it_is_set() {
+async fn client_scheme_is_sent_if_set() {
     let upstream = Upstream::bind().await;
     let forward = Forward::new(&upstream.url("/mcp")).unwrap();
     let forward = forward.client_scheme(Scheme::HTTPS);
@@ -175,7 +175,7 @@ async fn the_scheme_of_clients_is_sent_once_it_is_set() {
 }
 
 #[tokio::test]
-async fn trailers_pass() {
+async fn trailers_reach_the_client() {
     let answer = format!("{}{}0\r\nx-sum: 9\r\n\r\n", trailed(), chunk("body"));
     let request = "GET /mcp HTTP/1.1\r\nhost: proxy\r\nte: trailers\r\n\r\n";
     let end = "\r\n0\r\nx-sum: 9\r\n\r\n";

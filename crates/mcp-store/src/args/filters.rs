@@ -1,4 +1,4 @@
-//! Which requests, as the user types it.
+//! Options that choose requests.
 
 use clap::Args as Arguments;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -9,57 +9,57 @@ use crate::error::CliError;
 use crate::output;
 use crate::time;
 
-/// Which requests.
+/// The conditions that requests meet.
 #[derive(Debug, Arguments)]
 pub(crate) struct Filters {
     #[command(flatten)]
     pub(crate) window: WindowArgs,
     #[command(flatten)]
     pub(crate) calls: Calls,
-    /// That aim at this URI, prompt or task
+    /// Only requests for this resource URI, prompt or task
     #[arg(long)]
     pub(crate) target: Option<String>,
-    /// Of the session whose id begins like this
+    /// Only requests of the session with this id, or with these first characters
     #[arg(long, value_name = "ID", value_parser = id)]
     pub(crate) session: Option<String>,
-    /// Of clients of this name
+    /// Only requests of clients with this name
     #[arg(long, value_name = "NAME")]
     pub(crate) client: Option<String>,
-    /// That ended like this
+    /// Only requests with this status
     #[arg(long, value_parser = named(&RequestStatus::ALL, RequestStatus::as_str))]
     pub(crate) status: Option<RequestStatus>,
-    /// Whose tool failed although the call succeeded
+    /// Only calls that succeeded with a result that says the tool failed
     #[arg(long)]
     pub(crate) tool_error: bool,
-    /// That failed with this JSON-RPC error code
+    /// Only requests with this JSON-RPC error code
     #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
     pub(crate) error_code: Option<String>,
-    /// Without an ordinary answer, for this reason
+    /// Only requests without an ordinary answer, for this reason
     #[arg(long, value_name = "REASON", value_parser = named(EndReason::ALL, EndReason::as_str))]
     pub(crate) end_reason: Option<EndReason>,
 }
 
-/// Calls of what.
+/// The server, method and tool that were called.
 #[derive(Debug, Arguments)]
 pub(crate) struct Calls {
-    /// Of this recording point
+    /// Only the server with this name, as given to `mcp-store proxy --name`
     #[arg(long, value_name = "NAME")]
     pub(crate) proxy: Option<String>,
-    /// Of this JSON-RPC method
+    /// Only this JSON-RPC method
     #[arg(long)]
     pub(crate) method: Option<String>,
-    /// That call this tool
+    /// Only calls of this tool
     #[arg(long)]
     pub(crate) tool: Option<String>,
 }
 
-/// When.
+/// A range of time.
 #[derive(Debug, Clone, Copy, Arguments)]
 pub(crate) struct WindowArgs {
-    /// From this time on
+    /// Only from this time on
     #[arg(long, value_name = "TIME", value_parser = time::moment)]
     pub(crate) since: Option<i64>,
-    /// Before this time
+    /// Only before this time
     #[arg(long, value_name = "TIME", value_parser = time::moment)]
     pub(crate) until: Option<i64>,
 }
@@ -70,19 +70,19 @@ impl WindowArgs {
     }
 }
 
-/// The time that was asked for, if it is one.
+/// Returns the window, or an error if it is empty.
 pub(crate) fn window(since: i64, until: Option<i64>) -> Result<Window, CliError> {
     let until = until.unwrap_or(Window::ALL.until);
     if since >= until {
         return Err(CliError::Message(
-            "--since has to be earlier than --until".to_owned(),
+            "--since must be earlier than --until".to_owned(),
         ));
     }
     Ok(Window { since, until })
 }
 
 impl Filters {
-    /// All of it but the session, of which only the beginning is known.
+    /// Returns the filter without the session, whose whole id is looked up in the file.
     pub(crate) fn filter(self) -> Result<Filter, CliError> {
         let mut filter = Filter::default();
         filter.window = self.window.window()?;
@@ -99,15 +99,15 @@ impl Filters {
     }
 }
 
-/// The beginning of an id, which may be copied from a table that has cut it.
+/// Parses an id or its first characters. Removes the mark of a table that has cut the id.
 pub(super) fn id(text: &str) -> Result<String, &'static str> {
     match text.trim_end_matches(output::CUT) {
-        "" => Err("expected the beginning of an id"),
+        "" => Err("expected an id or its first characters"),
         id => Ok(id.to_owned()),
     }
 }
 
-/// One of these, by its name.
+/// Parses the name of one of the values.
 fn named<T: Copy + Send + Sync + 'static>(
     all: &'static [T],
     name: fn(T) -> &'static str,
@@ -115,6 +115,6 @@ fn named<T: Copy + Send + Sync + 'static>(
     let names = all.iter().map(|one| name(*one));
     PossibleValuesParser::new(names).try_map(move |text| {
         let found = all.iter().find(|one| name(**one) == text);
-        found.copied().ok_or("there is no such name")
+        found.copied().ok_or("unknown name")
     })
 }

@@ -13,7 +13,7 @@ use crate::error::{self, CliError};
 use crate::output::{self, Align, Cell, Column, Output, Table, Tone};
 use crate::time;
 
-/// How often to look for what was written; it costs some microseconds.
+/// How often to look for new rows. A look takes some microseconds.
 const POLL: Duration = Duration::from_millis(50);
 
 const COLUMNS: [Column; 11] = [
@@ -39,14 +39,14 @@ pub(crate) fn run(db: &Path, args: Logs, output: &mut Output) -> Result<(), CliE
         return write(output, &rows);
     }
     let mut table = Table::new(&COLUMNS, output);
-    // Begun first, so that nothing is written between the two questions; what
-    // is in the answers to both is shown by the second.
+    // Follows first, so that no row is missed between the two queries. A row in both answers is
+    // shown by `follow`.
     let mut follow = reader.follow(filter.clone())?;
     let mut rows = reader.logs(&filter, args.tail, None)?;
     rows.retain(|row| row.id <= follow.last_id());
     rows.reverse();
     if rows.is_empty() {
-        // Not where the answer goes, which is empty so far.
+        // On standard error, because the answer is empty.
         eprintln!("no requests yet");
     }
     write_on(&mut table, output, &rows)?;
@@ -61,12 +61,12 @@ pub(crate) fn run(db: &Path, args: Logs, output: &mut Output) -> Result<(), CliE
     }
 }
 
-/// Writes requests in this order, and nothing after them.
+/// Writes all requests, in this order.
 pub(crate) fn write(output: &mut Output, rows: &[Request]) -> Result<(), CliError> {
     Ok(output.list(rows, "requests", &COLUMNS, cells)?)
 }
 
-/// Writes more requests under those that were written before.
+/// Writes more requests to a table.
 fn write_on(table: &mut Table, output: &mut Output, rows: &[Request]) -> Result<(), CliError> {
     if output.is_json() {
         rows.iter().try_for_each(|row| output.json(row))?;
@@ -94,7 +94,7 @@ fn cells(row: &Request) -> Vec<Cell> {
     ]
 }
 
-/// How a request ended, in one word.
+/// Returns how a request ended, in one word.
 pub(crate) fn status(row: &Request) -> (&'static str, Tone) {
     match row.status {
         RequestStatus::Ok if row.tool_error => ("tool_error", Tone::Doubtful),
@@ -103,7 +103,7 @@ pub(crate) fn status(row: &Request) -> (&'static str, Tone) {
     }
 }
 
-/// Why it is not as usual.
+/// Returns the end reason, error code and error text.
 pub(crate) fn note(row: &Request) -> String {
     let parts = [&row.end_reason, &row.error_code, &row.error_msg];
     let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();

@@ -23,7 +23,7 @@ const COLUMNS: [Column; 2] = [
     Column::new("ROWS", Align::Right),
 ];
 
-/// How often the bar shows that something is going on.
+/// How often the bar moves while no progress is reported.
 const TICK: Duration = Duration::from_millis(200);
 
 /// One line of JSON.
@@ -41,7 +41,7 @@ pub(crate) fn prune(db: &Path, args: &Prune, output: &mut Output) -> Result<(), 
         if !output.is_json() {
             let before = time::local_second(args.before);
             output.line(&format!(
-                "\nthese are from before {before} and would go; nothing was removed"
+                "\nprune would remove these rows from before {before}; nothing was removed"
             ))?;
         }
         return Ok(());
@@ -65,7 +65,7 @@ pub(crate) fn prune(db: &Path, args: &Prune, output: &mut Output) -> Result<(), 
     }
     conclude(outcome, output)?;
     if !output.is_json() && outcome.rows > 0 && outcome.bytes_after >= outcome.bytes_before {
-        output.line("`mcp-store vacuum` makes a file smaller that an older version has made")?;
+        output.line("the file was made by an older version; `mcp-store vacuum` shrinks it")?;
     }
     whole(outcome, output)
 }
@@ -111,14 +111,14 @@ fn conclude(outcome: Outcome, output: &mut Output) -> Result<(), CliError> {
     ))?)
 }
 
-/// An error where the work was broken off.
+/// Returns an error if the work was interrupted.
 fn whole(outcome: Outcome, output: &mut Output) -> Result<(), CliError> {
     if outcome.is_complete {
         return Ok(());
     }
     std::io::Write::flush(output)?;
     Err(CliError::Message(
-        "stopped before all was done; the file is whole, and the same command goes on".to_owned(),
+        "stopped early; the file is intact, and the same command continues the work".to_owned(),
     ))
 }
 
@@ -126,7 +126,7 @@ fn number(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Work under way: its bar, on a terminal, and whether to go on.
+/// Running work, with a progress bar and a flag that stops it.
 struct Work {
     bar: ProgressBar,
     stop: Arc<AtomicBool>,
@@ -135,7 +135,7 @@ struct Work {
 
 impl Work {
     fn begin() -> Result<Self, CliError> {
-        // Draws nothing where standard error is no terminal.
+        // Draws nothing if standard error is not a terminal.
         let bar = ProgressBar::new(0);
         let template = "{msg:<26} {wide_bar} {human_pos} of {human_len}, {elapsed}";
         if let Ok(style) = ProgressStyle::with_template(template) {
@@ -143,7 +143,7 @@ impl Work {
         }
         let shown = bar.clone();
         let stop = flag(move || {
-            shown.suspend(|| eprintln!("stopping; once more to stop at once"));
+            shown.suspend(|| eprintln!("stopping; press Ctrl-C again to stop at once"));
         })?;
         Ok(Self {
             bar,
@@ -155,7 +155,7 @@ impl Work {
     fn show(&mut self, progress: Progress) -> ControlFlow<()> {
         if self.step != Some(progress.step) {
             if self.step.is_none() {
-                // Before this it would show nothing as all of nothing.
+                // Without a total the bar would look complete.
                 self.bar.enable_steady_tick(TICK);
             }
             self.step = Some(progress.step);
@@ -163,12 +163,12 @@ impl Work {
             self.bar.set_message(match progress.step {
                 Step::Fold => "counting requests",
                 Step::Remove => "removing rows",
-                Step::Shrink => "giving pages back",
-                Step::Rewrite => "writing the file anew",
+                Step::Shrink => "returning space",
+                Step::Rewrite => "rewriting the file",
                 _ => "working",
             });
         }
-        // A writer may have added some since they were counted.
+        // A writer may have added rows since they were counted.
         self.bar.set_length(progress.total.max(progress.done));
         self.bar.set_position(progress.done);
         if self.stop.load(Ordering::Relaxed) {
@@ -183,8 +183,8 @@ impl Work {
     }
 }
 
-/// A flag that the first Ctrl-C or SIGTERM sets, for work that looks at it now
-/// and then; `tell` is called then. The second one ends the program.
+/// Returns a flag that the first Ctrl-C or SIGTERM sets, for work that checks it. Then `tell` is
+/// called. The second signal ends the program.
 fn flag(tell: impl FnOnce() + Send + 'static) -> io::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&flag);

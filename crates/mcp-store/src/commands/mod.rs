@@ -1,4 +1,4 @@
-//! One command each: what it asks, and which columns it shows.
+//! The commands: the query and the columns of each.
 
 pub(crate) mod clients;
 pub(crate) mod completions;
@@ -20,7 +20,7 @@ use tower_mcp_store::query::{Filter, Found, Reader};
 use crate::args::Filters;
 use crate::error::CliError;
 
-/// The filter that was typed, with the session's beginning made a whole id.
+/// Returns the filter from the command line, with the whole id of its session.
 fn filter(reader: &Reader, mut filters: Filters) -> Result<Filter, CliError> {
     let session = filters.session.take();
     let mut filter = filters.filter()?;
@@ -31,19 +31,19 @@ fn filter(reader: &Reader, mut filters: Filters) -> Result<Filter, CliError> {
     Ok(filter)
 }
 
-/// What was found, unless it could be one of several.
+/// Returns the record that was found, or an error if several ids begin like this.
 fn at_most_one<T>(what: &str, id: &str, found: Found<T>) -> Result<Option<T>, CliError> {
     match found {
         Found::One(found) => Ok(Some(found)),
         Found::Nothing => Ok(None),
         Found::Several(ids) => Err(CliError::Message(format!(
-            "more than one {what} begins with {id}; give more of its id: {}",
+            "the id of more than one {what} begins with {id}; type more of it: {}",
             ids.join(", ")
         ))),
     }
 }
 
-/// What was found, if it is one.
+/// Returns the record that was found, or an error if there is none.
 fn require_one<T>(what: &str, id: &str, found: Found<T>, hint: &str) -> Result<T, CliError> {
     at_most_one(what, id, found)?
         .ok_or_else(|| CliError::NotFound(format!("no {what} whose id begins with {id}; {hint}")))

@@ -28,7 +28,7 @@ pub(crate) fn run(db: &Path, args: Schema, output: &mut Output) -> Result<(), Cl
     }
 }
 
-/// A dash for a server in the recorder's own process.
+/// Returns a dash for a server without an upstream, which records itself.
 fn upstream(url: &str) -> Cell {
     Cell::of(Some(url).filter(|url| !url.is_empty()), str::to_owned)
 }

@@ -18,12 +18,12 @@ struct Whole<'a> {
     requests: &'a [Request],
 }
 
-/// What is known of the session.
+/// The data about the session.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Known<'a> {
     All(&'a Session),
-    /// Only that requests name it.
+    /// No row of its own: only requests name it.
     Id {
         session_id: &'a str,
     },
@@ -35,7 +35,7 @@ pub(crate) fn run(db: &Path, args: &args::Session, output: &mut Output) -> Resul
     let hint = "`mcp-store sessions` lists them";
     let id = super::require_one("session", &args.id, found, hint)?;
     let session = reader.find_session(&id)?.one();
-    // Not another whose id begins with this one.
+    // Not of another session whose id begins with this one.
     let session = session.filter(|session| session.session_id == id);
     let known = match &session {
         Some(session) => Known::All(session),

@@ -58,7 +58,7 @@ fn cells(row: &Session) -> Vec<Cell> {
     ]
 }
 
-/// The client's name and version.
+/// Returns the client's name and version.
 pub(crate) fn client(row: &Session) -> Option<String> {
     let name = row.client_name.as_ref()?;
     Some(match &row.client_version {

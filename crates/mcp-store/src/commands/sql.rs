@@ -10,7 +10,7 @@ use crate::args::Sql;
 use crate::error::{self, CliError};
 use crate::output::{Cell, Column, Output, Table};
 
-/// How many rows share the widths of their columns, and in how many bytes.
+/// The bounds, in rows and in bytes, of a block of rows with common column widths.
 const BATCH: usize = 500;
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -49,7 +49,7 @@ pub(crate) fn run(db: &Path, args: &Sql, output: &mut Output) -> Result<(), CliE
     Ok(())
 }
 
-/// A row as an object, in the order of its columns.
+/// Serialises a row as an object, in the order of its columns.
 struct Object<'a>(&'a [String], &'a [Value]);
 
 impl Serialize for Object<'_> {

@@ -70,7 +70,7 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
     if stats.other_calls > 0 {
         let calls = output::count(stats.other_calls);
         output.line(&format!(
-            "up to {calls} calls more, of which only (other) is known"
+            "up to {calls} more calls are counted only as (other), without their tool"
         ))?;
     }
     for loss in &stats.losses {
@@ -83,7 +83,7 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
     if let Some(newest) = newest.filter(|newest| newest.ts < filter.window.since) {
         let newest = time::local_second(newest.ts);
         output.line(&format!(
-            "the newest request is from {newest}; --since says from when on"
+            "the newest request is from {newest}; use --since to look further back"
         ))?;
     }
     Ok(())
@@ -135,12 +135,12 @@ fn window(window: Window) -> String {
     }
 }
 
-/// Why it is not the window that was asked for.
+/// Returns why the window differs from the requested one.
 fn widened(window: Window) -> &'static str {
     if window.since < window.until {
-        "requests of that time are gone: these are counts of whole hours and days (UTC)"
+        "the requests of that time were removed; these are counts of whole hours and days (UTC)"
     } else {
-        "nothing is known of that time any more"
+        "all records of that time were removed"
     }
 }
 
@@ -155,7 +155,7 @@ fn percentiles(percentiles: Percentiles) -> String {
     }
 }
 
-/// A loss in one line.
+/// Returns a loss as one line.
 pub(crate) fn format_loss(loss: &Loss) -> String {
     let (from, to) = (
         time::local_second(loss.from_ts),

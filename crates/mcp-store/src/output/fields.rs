@@ -1,11 +1,11 @@
-//! One thing, field by field.
+//! One record, one line per field.
 
 use std::io;
 
 use super::Output;
 use crate::sanitize::escape_control;
 
-/// The fields of one thing: those that have a value, as a whole.
+/// The fields of one record that have a value, never cut.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     fields: Vec<(&'static str, String)>,

@@ -1,4 +1,4 @@
-//! JSON that may be looked at on a terminal.
+//! JSON that is safe on a terminal.
 
 use std::io::{self, Write};
 
@@ -7,8 +7,8 @@ use serde_json::ser::Formatter;
 
 use crate::sanitize::must_escape;
 
-/// Writes what could command a terminal as an escape, which is the same text to
-/// whoever reads the JSON. By itself the library escapes the first 32 characters.
+/// Escapes characters that could control a terminal. A JSON parser reads the same text. The
+/// library by itself escapes only the first 32 characters.
 pub(super) struct Escaping;
 
 pub(super) fn serializer<W: Write>(writer: W) -> Serializer<W, Escaping> {
@@ -39,7 +39,7 @@ mod tests {
     use super::serializer;
 
     #[test]
-    fn what_commands_a_terminal_is_escaped_and_the_text_stays_the_same() {
+    fn control_characters_are_escaped_and_the_text_stays_the_same() {
         for (text, expected) in [
             ("search \u{e9} \"q\"", "\"search \u{e9} \\\"q\\\"\""),
             ("a\u{9b}31m\u{202e}b", "\"a\\u009b31m\\u202eb\""),

@@ -1,4 +1,4 @@
-//! What is written to standard output, and how.
+//! Standard output: tables, fields and JSON.
 
 mod fields;
 mod json;
@@ -15,7 +15,7 @@ pub(crate) use fields::Fields;
 pub(crate) use numbers::{bytes, count, percent};
 pub(crate) use table::{Align, CUT, Cell, Column, Table, Tone};
 
-/// Standard output, and what its reader can make of it.
+/// Standard output, with its format and width.
 #[derive(Debug)]
 pub(crate) struct Output {
     stdout: BufWriter<Stdout>,
@@ -39,7 +39,7 @@ impl Output {
         }
     }
 
-    /// Whether a program reads it and not a person.
+    /// Returns whether the output is JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.json
     }
@@ -58,7 +58,7 @@ impl Output {
         writeln!(self.stdout, "{text}")
     }
 
-    /// Writes what was found, each as an object or as a row of a table.
+    /// Writes records, each as an object or as a row of a table.
     pub(crate) fn list<T: Serialize>(
         &mut self,
         found: &[T],
@@ -73,7 +73,7 @@ impl Output {
         self.table(columns, &rows, things)
     }
 
-    /// Writes a table, or tells a person that there is nothing to write.
+    /// Writes a table, or a message to standard error if it would be empty.
     pub(crate) fn table(
         &mut self,
         columns: &[Column],
@@ -81,15 +81,15 @@ impl Output {
         things: &str,
     ) -> io::Result<()> {
         if rows.is_empty() {
-            // Not where the answer goes, which is empty.
+            // On standard error, because the answer is empty.
             eprintln!("no {things} found");
             return Ok(());
         }
         Table::new(columns, self).write(self, rows)
     }
 
-    /// How many characters a line holds: those of the terminal, or as many as
-    /// `COLUMNS` says; elsewhere there is no end.
+    /// Returns how many characters a line holds: the value of `COLUMNS`, or the width of the
+    /// terminal. Lines of other outputs are unbounded.
     pub(crate) fn width(&self) -> Option<u16> {
         let terminal = || Some(terminal::size().ok()?.0);
         let told = || std::env::var("COLUMNS").ok()?.parse().ok();

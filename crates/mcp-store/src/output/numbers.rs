@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Formats numbers.
 
-/// A count, with its thousands apart.
+/// Formats a count with separated thousands.
 pub(crate) fn count(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::new();
@@ -16,7 +16,7 @@ pub(crate) fn count(number: i64) -> String {
     text
 }
 
-/// A size in bytes, to three digits.
+/// Formats a size in bytes with three digits.
 pub(crate) fn bytes(size: i64) -> String {
     let mut value = size as f64;
     let mut unit = "B";
@@ -36,7 +36,7 @@ pub(crate) fn bytes(size: i64) -> String {
     format!("{value:.decimals$} {unit}")
 }
 
-/// A part of a whole.
+/// Formats a part of a whole as a percentage.
 pub(crate) fn percent(part: i64, whole: i64) -> String {
     if part == 0 || whole == 0 {
         return "0 %".to_owned();

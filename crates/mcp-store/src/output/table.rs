@@ -1,4 +1,4 @@
-//! Tables that fit their terminal.
+//! Tables that fit the terminal.
 
 use std::borrow::Cow;
 use std::io::{self, Write as _};
@@ -9,17 +9,17 @@ use super::Output;
 use crate::sanitize::escape_control;
 use crate::time;
 
-/// Stands where a text was cut.
+/// Marks the end of a cut text.
 pub(crate) const CUT: &str = "…";
 
-/// What is left of a column that is cut, also where that is too much for the line.
+/// The minimal width of a cut column, even if the line is too narrow.
 const NARROWEST: usize = 7;
 
-/// Between two columns.
+/// Separates two columns.
 const GAP: usize = 2;
 
-/// Where lines have no end, a longer value pushes the rest of its line to the
-/// right rather than that of every line.
+/// The maximal column width on unbounded lines. A longer value shifts the rest of its own line
+/// only.
 const WIDEST: usize = 512;
 
 const BOLD: &str = "\x1b[1m";
@@ -30,7 +30,7 @@ const RESET: &str = "\x1b[0m";
 pub(crate) struct Column {
     pub(crate) title: Cow<'static, str>,
     pub(crate) align: Align,
-    /// How wide a line has to be for this column to be worth its room.
+    /// The minimal line width at which this column is shown.
     pub(crate) from: u16,
 }
 
@@ -38,9 +38,9 @@ pub(crate) struct Column {
 pub(crate) enum Align {
     Left,
     Right,
-    /// To the right, under a title to the left: days stand in a column of their own.
+    /// To the right, under a title to the left, so that dates form a column.
     Moment,
-    /// To the left, and cut where there is no room: for text from the wire.
+    /// To the left, and cut if there is no room. For text from the wire.
     Cut,
 }
 
@@ -53,7 +53,7 @@ impl Column {
         }
     }
 
-    /// One of a table whose columns somebody else has named.
+    /// A column of an SQL query, with its name.
     pub(crate) fn named(title: &str) -> Self {
         Self {
             title: escape_control(title).into_owned().into(),
@@ -62,14 +62,14 @@ impl Column {
         }
     }
 
-    /// Only on lines of so many characters.
+    /// Shows the column only on lines with at least this many characters.
     pub(crate) const fn from(mut self, from: u16) -> Self {
         self.from = from;
         self
     }
 }
 
-/// What a value says about how it went.
+/// How a value is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     Plain,
@@ -78,11 +78,11 @@ pub(crate) enum Tone {
     Bad,
 }
 
-/// One value, harmless whatever it was made of.
+/// One value, with control characters replaced.
 #[derive(Debug)]
 pub(crate) struct Cell {
     text: String,
-    /// What is as good where there is little room.
+    /// A shorter form for narrow lines.
     brief: Option<String>,
     tone: Tone,
 }
@@ -100,7 +100,7 @@ impl Cell {
         }
     }
 
-    /// A moment to the millisecond.
+    /// A time to the millisecond.
     pub(crate) fn moment(ms: i64) -> Self {
         Self {
             brief: time::today(ms),
@@ -108,7 +108,7 @@ impl Cell {
         }
     }
 
-    /// A moment to the second.
+    /// A time to the second.
     pub(crate) fn second(ms: i64) -> Self {
         Self {
             brief: time::today_second(ms),
@@ -124,22 +124,21 @@ impl Cell {
         self.tone
     }
 
-    /// A dash where there is nothing.
+    /// A value, or a dash if there is none.
     pub(crate) fn of<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> Self {
         Self::new(value.map_or(Cow::from("-"), |value| show(value).into()))
     }
 }
 
-/// Rows under a header. What is written later keeps the columns of what was
-/// written before.
+/// Rows under a header. Later rows keep the columns of earlier ones.
 ///
-/// A line with an end is never longer than that: columns of text are cut first,
-/// then the line itself. Only as much of a value is looked at as a line holds.
+/// A bounded line is never longer than its bound: columns of text are cut first, then the line
+/// itself. Of each value only as much is read as a line holds.
 #[derive(Debug)]
 pub(crate) struct Table {
     columns: Vec<(usize, Column)>,
     line: Option<usize>,
-    /// How wide each column has been so far; empty before anything was written.
+    /// The width of each column so far. Empty before the first rows.
     widths: Vec<usize>,
 }
 
@@ -154,7 +153,7 @@ impl Table {
         }
     }
 
-    /// Writes rows, under a header if they are the first.
+    /// Writes rows, after a header if they are the first.
     pub(crate) fn write(&mut self, output: &mut Output, rows: &[Vec<Cell>]) -> io::Result<()> {
         let is_first = self.widths.is_empty();
         self.measure(rows);
@@ -178,7 +177,7 @@ impl Table {
         Ok(())
     }
 
-    /// What a row has in the columns that are shown.
+    /// Returns the cells of a row in the shown columns.
     fn shown<'r>(&self, row: &'r [Cell]) -> impl Iterator<Item = (Align, &'r str, Tone)> {
         self.columns.iter().filter_map(|(i, column)| {
             let cell = row.get(*i)?;
@@ -191,7 +190,7 @@ impl Table {
         })
     }
 
-    /// Makes each column as wide as its widest value.
+    /// Widens each column to its widest value.
     fn measure(&mut self, rows: &[Vec<Cell>]) {
         let most = self.line.unwrap_or(WIDEST);
         let titles = self.columns.iter().map(|(_, c)| start(&c.title, most).1);
@@ -207,8 +206,8 @@ impl Table {
         self.widths = widths;
     }
 
-    /// How wide each column may be: as wide as what is in it, but those that
-    /// can be cut share what the others leave of the line.
+    /// Returns the width of each column: that of its content, but columns that can be cut share
+    /// the rest of the line.
     fn fitting(&self) -> Vec<usize> {
         let mut widths = self.widths.clone();
         let Some(line) = self.line else {
@@ -224,7 +223,7 @@ impl Table {
             .map(|i| widths[i])
             .sum();
         let mut room = line.saturating_sub(gaps).saturating_sub(fixed);
-        // The narrowest first: what one does not need is left to the others.
+        // The narrowest first, so that the others get the width that it does not need.
         let mut order: Vec<usize> = (0..widths.len()).filter(is_cut).collect();
         order.sort_by_key(|i| widths[*i]);
         let mut left = order.len();
@@ -236,7 +235,7 @@ impl Table {
         widths
     }
 
-    /// Writes one line, without blanks at its end.
+    /// Writes one line without trailing spaces.
     fn line<'p>(
         &self,
         output: &mut Output,
@@ -280,7 +279,7 @@ impl Table {
     }
 }
 
-/// What stands in one column of a line.
+/// The text in one column of a line.
 struct Part<'p> {
     text: &'p str,
     to_right: bool,
@@ -298,7 +297,7 @@ impl Tone {
     }
 }
 
-/// As much of `text` as is `most` wide, how wide that is, and whether it is all.
+/// Returns the start of `text` that is at most `most` wide, its width, and whether it is all.
 fn start(text: &str, most: usize) -> (&str, usize, bool) {
     let mut width = 0;
     for (at, c) in text.char_indices() {

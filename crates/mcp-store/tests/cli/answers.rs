@@ -67,7 +67,7 @@ fn logs_take_every_filter() {
 }
 
 #[test]
-fn statistics_tell_each_tool_the_total_and_what_is_missing() {
+fn statistics_show_each_tool_the_total_and_losses() {
     let (_dir, path) = fixture(4);
     Store::open(&path).unwrap().shutdown(LONG).unwrap();
     connect(&path)
@@ -100,7 +100,7 @@ fn statistics_tell_each_tool_the_total_and_what_is_missing() {
 }
 
 #[test]
-fn statistics_of_no_call_tell_when_the_newest_was() {
+fn statistics_without_calls_show_the_time_of_the_newest_request() {
     let (_dir, path) = fixture(4);
     let table = stdout(&path, &["stats"]);
     assert!(
@@ -112,7 +112,7 @@ fn statistics_of_no_call_tell_when_the_newest_was() {
 }
 
 #[test]
-fn statistics_are_those_of_the_day_before_their_end_unless_told_otherwise() {
+fn statistics_cover_the_day_before_until_by_default() {
     let (_dir, path) = fixture(4);
     // All of them came in the last minutes of March.
     let calls = |options: &[&str]| {
@@ -131,7 +131,7 @@ fn statistics_are_those_of_the_day_before_their_end_unless_told_otherwise() {
 }
 
 #[test]
-fn statistics_of_requests_that_are_gone_say_of_what_time_they_are_and_what_is_not_known() {
+fn statistics_of_removed_requests_show_their_window_and_what_is_missing() {
     let (_dir, path) = fixture(4);
     Store::open(&path).unwrap().shutdown(LONG).unwrap();
     stdout(&path, &["prune", "--before", "2026-05-01"]);
@@ -168,11 +168,14 @@ fn statistics_of_requests_that_are_gone_say_of_what_time_they_are_and_what_is_no
     }
     let before = ["stats", "--since", "2025-01-01", "--until", "2025-02-01"];
     let table = stdout(&path, &before);
-    assert!(table.contains("nothing is known of that time"), "{table}");
+    assert!(
+        table.contains("all records of that time were removed"),
+        "{table}"
+    );
 }
 
 #[test]
-fn a_file_without_rows_has_empty_answers() {
+fn file_without_rows_has_empty_answers() {
     let (_dir, path) = fresh();
     Store::open(&path).unwrap().shutdown(LONG).unwrap();
     for args in ["logs", "slow", "sessions", "clients"] {
@@ -187,7 +190,7 @@ fn a_file_without_rows_has_empty_answers() {
 }
 
 #[test]
-fn a_file_is_described_while_its_writer_runs() {
+fn info_works_while_a_writer_runs() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     record_requests(&store, 3);
@@ -201,7 +204,7 @@ fn a_file_is_described_while_its_writer_runs() {
 }
 
 #[test]
-fn sql_is_answered_if_it_only_reads() {
+fn only_reading_sql_is_answered() {
     let (dir, path) = fixture(4);
     let sql = "SELECT method, count(*) AS n, NULL AS empty FROM requests GROUP BY method";
     let lines = stdout(&path, &["sql", sql, "--json"]);
@@ -229,7 +232,7 @@ fn sql_is_answered_if_it_only_reads() {
 }
 
 #[test]
-fn scripts_and_a_manual_are_written() {
+fn completions_and_manual_pages_are_written() {
     let (_dir, path) = fresh();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         assert!(stdout(&path, &["completions", shell]).contains("mcp-store"));
@@ -238,11 +241,11 @@ fn scripts_and_a_manual_are_written() {
     assert!(manual.contains(".TH mcp-store 1"), "{manual}");
     let manual = stdout(&path, &["man", "logs"]);
     assert!(manual.contains(".TH mcp-store-logs 1"), "{manual}");
-    assert!(manual.contains("follow") && manual.contains("The file that was recorded into"));
+    assert!(manual.contains("follow") && manual.contains("The SQLite file that holds the records"));
 }
 
 #[test]
-fn a_session_is_found_by_the_id_of_its_client_where_ids_are_hashed() {
+fn session_with_hashed_id_is_found_by_the_original_id() {
     let (_dir, path) = fresh();
     let store = Store::builder(&path).hash_session_ids(true).open().unwrap();
     let id = "1868a90c-5f4e-4d4b-9a1c-7fe0a3b2c1d0";
@@ -262,7 +265,7 @@ fn a_session_is_found_by_the_id_of_its_client_where_ids_are_hashed() {
 }
 
 #[test]
-fn a_session_of_which_there_are_only_requests_is_found_by_its_id() {
+fn session_without_a_row_of_its_own_is_found_by_its_id() {
     let id = "1868a90c-5f4e-4d4b-9a1c-7fe0a3b2c1d0";
     for hashed in [false, true] {
         let (_dir, path) = fresh();

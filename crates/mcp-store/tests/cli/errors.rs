@@ -5,7 +5,7 @@ use crate::run::{command, failed};
 use crate::support::{connect, fixture, fresh};
 
 #[test]
-fn a_missing_file_is_told_with_what_to_do() {
+fn error_of_a_missing_file_says_what_to_do() {
     let (dir, path) = fresh();
     let error = failed(2, &path, &["logs"]);
     assert!(
@@ -28,7 +28,7 @@ fn a_missing_file_is_told_with_what_to_do() {
 }
 
 #[test]
-fn what_is_not_there_has_exit_code_1() {
+fn missing_record_has_exit_code_1() {
     let (_dir, path) = fixture(4);
     for args in [["session", "nobody"], ["request", "nothing"]] {
         let error = failed(1, &path, &args);
@@ -37,7 +37,7 @@ fn what_is_not_there_has_exit_code_1() {
 }
 
 #[test]
-fn what_is_not_understood_has_exit_code_2() {
+fn wrong_usage_has_exit_code_2() {
     let (_dir, path) = fixture(4);
     for args in [
         &["session", "s"][..],
@@ -59,7 +59,7 @@ fn what_is_not_understood_has_exit_code_2() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_it_quietly() {
+fn closed_pipe_ends_the_command_without_an_error() {
     let (_dir, path) = fixture(4);
     let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";
     let mut child = command(&path, &["sql", sql, "--json"])
@@ -78,7 +78,7 @@ fn a_reader_that_goes_away_ends_it_quietly() {
 }
 
 #[test]
-fn statement_of_ours_that_fails_is_named_by_its_reason_alone() {
+fn error_of_an_internal_query_shows_no_sql() {
     let without_column = "ALTER TABLE requests DROP COLUMN bytes_in";
     for (change, args, reason) in [
         (without_column, &["logs"][..], "no such column: bytes_in"),

@@ -39,7 +39,7 @@ impl Drop for Following {
 }
 
 #[test]
-fn following_misses_nothing_of_two_writers_at_10_000_rows_a_second() {
+fn follow_misses_no_row_of_two_writers_at_10_000_rows_a_second() {
     const EACH: u64 = 10_000;
     let (_dir, path) = fresh();
     let stores = [Store::open(&path).unwrap(), Store::open(&path).unwrap()];
@@ -77,7 +77,7 @@ fn following_misses_nothing_of_two_writers_at_10_000_rows_a_second() {
 }
 
 #[test]
-fn following_begins_with_the_newest_rows_and_keeps_to_its_filter() {
+fn follow_starts_with_the_newest_rows_and_applies_its_filter() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     record_requests(&store, 5);

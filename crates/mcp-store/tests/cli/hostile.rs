@@ -7,7 +7,7 @@ use crate::support::{LONG, fresh, request};
 const HOSTILE: &str = "\x1b[2J\u{9b}31m\u{202e}evil\u{200b}\r\n\u{7}";
 
 #[test]
-fn hostile_names_reach_no_terminal() {
+fn control_characters_in_names_reach_no_terminal() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let mut session = SessionEvent::new(HOSTILE);

@@ -10,7 +10,7 @@ use tower_mcp_store::{Retention, Store};
 use crate::run::{command, failed, json, stdout};
 use crate::support::{LONG, connect, contents, fixture, fresh, record_requests, value};
 
-/// A file with so many requests at 1, 2, ... milliseconds.
+/// A file with `count` requests at 1, 2, ... milliseconds.
 fn file(count: i64) -> (TempDir, PathBuf) {
     let (dir, path) = fresh();
     Store::open(&path).unwrap().shutdown(LONG).unwrap();
@@ -43,7 +43,7 @@ fn removed(table: &str, line: &str) -> bool {
 const BEFORE: &[&str] = &["prune", "--before", "1970-01-01T00:00:09.001Z"];
 
 #[test]
-fn pruning_tells_what_was_removed_and_how_much_was_returned() {
+fn prune_shows_removed_rows_and_returned_space() {
     let (_dir, path) = file(10_000);
     let would = stdout(&path, &[BEFORE, &["--dry-run"]].concat());
     assert!(removed(&would, "requests 9,000"), "{would}");
@@ -100,7 +100,7 @@ fn empty_file_is_an_error_and_stays_empty() {
 }
 
 #[test]
-fn a_file_of_version_4_is_pruned_and_then_made_smaller() {
+fn file_of_version_4_is_pruned_and_then_shrunk() {
     let (_dir, path) = fixture(4);
     insert(&path, 20_000);
     let done = stdout(&path, &["prune", "--before", "0s"]);
@@ -116,7 +116,7 @@ fn a_file_of_version_4_is_pruned_and_then_made_smaller() {
 }
 
 #[test]
-fn pruning_and_shrinking_lose_nothing_of_a_running_writer() {
+fn prune_and_vacuum_lose_no_row_of_a_running_writer() {
     let (_dir, path) = file(20_000);
     let store = Store::builder(&path).retention(Retention::unlimited());
     let store = store.open().unwrap();
@@ -156,18 +156,18 @@ fn shows_a_bar(path: &Path, args: &[&str], step: &str, done: &str) {
 
 #[cfg(unix)]
 #[test]
-fn a_terminal_shows_how_far_the_work_is() {
+fn terminal_shows_a_progress_bar() {
     let (_dir, path) = file(20_000);
     let bar = "removing rows";
     let prune = ["prune", "--before", "0s"];
     shows_a_bar(&path, &prune, bar, " rows\nreturned ");
     let (_dir, path) = fixture(4);
     insert(&path, 20_000);
-    shows_a_bar(&path, &["vacuum"], "writing the file anew", "returned ");
+    shows_a_bar(&path, &["vacuum"], "rewriting the file", "returned ");
 }
 
 #[test]
-fn a_pipe_gets_no_bar() {
+fn pipe_gets_no_progress_bar() {
     let (_dir, path) = file(20_000);
     for args in [BEFORE, &["vacuum"]] {
         let output = command(&path, args).output().unwrap();
@@ -184,7 +184,7 @@ fn a_pipe_gets_no_bar() {
 
 #[cfg(unix)]
 #[test]
-fn an_interruption_leaves_a_whole_file_and_says_so() {
+fn interrupted_work_leaves_an_intact_file_and_says_so() {
     let (_dir, path) = file(200_000);
     let mut prune = command(&path, &["prune", "--before", "0s", "--json"]);
     let child = prune
@@ -203,7 +203,7 @@ fn an_interruption_leaves_a_whole_file_and_says_so() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.contains("the file is whole"), "{error}");
+    assert!(error.contains("the file is intact"), "{error}");
     let lines = String::from_utf8(output.stdout).unwrap();
     let outcome = lines.lines().last().unwrap();
     let outcome: serde_json::Value = serde_json::from_str(outcome).unwrap();
@@ -217,7 +217,7 @@ fn an_interruption_leaves_a_whole_file_and_says_so() {
 }
 
 #[test]
-fn what_cannot_be_worked_on_is_told() {
+fn file_that_cannot_be_pruned_is_an_error() {
     let (_dir, path) = fresh();
     for args in [BEFORE, &["vacuum"], &["prune"]] {
         assert!(!failed(2, &path, args).is_empty());

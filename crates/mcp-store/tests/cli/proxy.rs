@@ -100,7 +100,7 @@ fn compressed_answer_of_a_failing_tool_is_recorded_as_a_tool_error() {
 }
 
 #[test]
-fn a_proxy_of_itself_is_refused() {
+fn proxy_of_itself_is_refused() {
     let dir = TempDir::new().unwrap();
     let db = dir.path().join("mcp.db");
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
@@ -114,7 +114,7 @@ fn a_proxy_of_itself_is_refused() {
         let upstream = format!("http://{upstream}:{port}/mcp");
         let proxy = ["proxy", "--listen", &listen, "--upstream", &upstream];
         let error = failed(2, &db, &proxy);
-        assert!(error.contains("is where this proxy listens"), "{error}");
+        assert!(error.contains("is the address of this proxy"), "{error}");
     }
     assert!(!db.exists());
 }
@@ -143,7 +143,7 @@ fn allow_host_admits_a_host_that_is_otherwise_refused() {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_lets_an_open_exchange_end_and_closes_idle_connections() {
+fn signal_lets_an_open_exchange_end_and_closes_idle_connections() {
     let dir = TempDir::new().unwrap();
     let db = dir.path().join("mcp.db");
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -189,7 +189,7 @@ fn a_signal_lets_an_open_exchange_end_and_closes_idle_connections() {
 }
 
 #[test]
-fn an_allowed_host_with_a_port_is_an_error_of_usage() {
+fn allowed_host_with_a_port_is_a_usage_error() {
     let dir = TempDir::new().unwrap();
     let db = dir.path().join("mcp.db");
     let arguments = [
@@ -204,10 +204,10 @@ fn an_allowed_host_with_a_port_is_an_error_of_usage() {
 }
 
 #[test]
-fn anoutput_that_nobody_reads_does_not_hold_up_the_recording() {
+fn unread_output_does_not_block_the_recording() {
     let dir = TempDir::new().unwrap();
     let db = dir.path().join("mcp.db");
-    // Nobody listens there any more: each request is answered at once.
+    // Nothing listens there, so the proxy answers each request at once.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
     let upstream = format!("http://{}/mcp", closed.unwrap());
     let proxy = Proxy::start(&db, &["--upstream", &upstream]);

@@ -22,7 +22,7 @@ pub(crate) fn stdout(db: &Path, args: &[&str]) -> String {
     succeeded(&command(db, args).output().unwrap())
 }
 
-/// The same, on lines of so many characters.
+/// Like [`stdout`], on lines of `width` characters.
 #[track_caller]
 pub(crate) fn on_lines_of(width: u16, db: &Path, args: &[&str]) -> String {
     let mut command = command(db, args);

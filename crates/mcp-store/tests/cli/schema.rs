@@ -74,7 +74,7 @@ const TABLES: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn what_a_server_offers_fits_lines_of_80_characters() {
+fn listings_fit_lines_of_80_characters() {
     let (_dir, path) = changed();
     for (name, args) in TABLES {
         let table = on_lines_of(80, &path, args);
@@ -86,7 +86,7 @@ fn what_a_server_offers_fits_lines_of_80_characters() {
 }
 
 #[test]
-fn changes_come_with_the_calls_of_a_tool_before_and_after() {
+fn changes_show_the_calls_of_a_tool_before_and_after() {
     let (_dir, path) = changed();
     let lines = json(&path, &["schema", "--changes"]);
     let modified = lines
@@ -118,7 +118,7 @@ fn changes_come_with_the_calls_of_a_tool_before_and_after() {
 }
 
 #[test]
-fn a_difference_names_its_member_and_what_breaks_comes_first() {
+fn diff_names_each_member_and_sorts_breaking_changes_first() {
     let (_dir, path) = changed();
     let lines = json(&path, DIFF);
     let (first, rest) = lines.split_first().unwrap();
@@ -131,7 +131,7 @@ fn a_difference_names_its_member_and_what_breaks_comes_first() {
 }
 
 #[test]
-fn the_weight_of_tools_is_told_in_sum() {
+fn weight_has_a_total_of_all_tools() {
     let (_dir, path) = changed();
     let lines = json(&path, &["schema", "--weight"]);
     let (total, tools) = lines.split_last().unwrap();
@@ -145,7 +145,7 @@ fn the_weight_of_tools_is_told_in_sum() {
     assert_eq!(total["bytes"], sum("bytes"));
     assert_eq!(total["estimated_tokens"], sum("estimated_tokens"));
     assert_eq!(total["tools"], 2);
-    // In that hour nobody called either.
+    // Neither tool was called in that hour.
     let window = ["--since", "2026-04-01T04:00"];
     assert_eq!(
         json(&path, &[&["schema", "--unused"], &window[..]].concat()).len(),
@@ -156,7 +156,7 @@ fn the_weight_of_tools_is_told_in_sum() {
 }
 
 #[test]
-fn a_file_without_listings_says_so_and_has_exit_code_0() {
+fn file_without_listings_is_reported_with_exit_code_0() {
     let (_dir, path) = recorded([]);
     for (_, args) in TABLES {
         let output = command(&path, args).output().unwrap();
@@ -171,7 +171,7 @@ fn a_file_without_listings_says_so_and_has_exit_code_0() {
 }
 
 #[test]
-fn a_file_of_version_4_shows_its_listings_and_has_no_history_to_compare() {
+fn file_of_version_4_shows_listings_and_refuses_diff() {
     let (_dir, path) = fixture(4);
     let listings = json(&path, &["schema"]);
     assert_eq!(listings.len(), 5);
@@ -187,7 +187,7 @@ fn a_file_of_version_4_shows_its_listings_and_has_no_history_to_compare() {
 }
 
 #[test]
-fn questions_that_contradict_each_other_are_refused() {
+fn contradicting_options_are_refused() {
     let (_dir, path) = changed();
     for args in [
         &["--changes", "--weight"][..],
@@ -201,7 +201,7 @@ fn questions_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn hostile_names_of_items_reach_no_terminal() {
+fn control_characters_in_item_names_reach_no_terminal() {
     let hostile = "\x1b[2J\u{9b}31m\u{202e}evil\u{200b}\r\n\u{7}";
     let tools = |description: &str| {
         let mut tool = value!({"name": hostile, "description": description});
@@ -222,7 +222,7 @@ fn hostile_names_of_items_reach_no_terminal() {
 }
 
 #[test]
-fn tools_that_may_have_been_called_are_told_beside_those_that_nobody_called() {
+fn unused_lists_tools_that_may_have_been_called_separately() {
     let (_dir, path) = changed();
     stdout(&path, &["prune", "--before", "2026-06-01"]);
     connect(&path)
@@ -231,7 +231,7 @@ fn tools_that_may_have_been_called_are_told_beside_those_that_nobody_called() {
     let unused = command(&path, &["schema", "--unused"]).output().unwrap();
     let told = String::from_utf8(unused.stdout).unwrap();
     assert!(
-        unused.status.success() && told.contains("known: 2"),
+        unused.status.success() && told.contains("(other): 2"),
         "{told}"
     );
     let weights = json(&path, &["schema", "--weight"]);

@@ -82,7 +82,7 @@ fn wide_characters_fill_two_places_of_a_line() {
 }
 
 #[test]
-fn nothing_is_cut_where_lines_have_no_end() {
+fn nothing_is_cut_on_unbounded_lines() {
     let (_dir, path) = fixture(4);
     let table = stdout(&path, &["logs"]);
     assert!(!table.contains('…'), "{table}");
@@ -90,7 +90,7 @@ fn nothing_is_cut_where_lines_have_no_end() {
 }
 
 #[test]
-fn tables_are_coloured_on_a_terminal_alone_unless_it_is_asked_for() {
+fn tables_are_coloured_only_on_a_terminal_by_default() {
     let (_dir, path) = fixture(4);
     assert!(!stdout(&path, &["logs"]).contains('\x1b'));
     assert!(stdout(&path, &["logs", "--color", "always"]).contains("\x1b[38;5;1merror"));
@@ -100,7 +100,7 @@ fn tables_are_coloured_on_a_terminal_alone_unless_it_is_asked_for() {
 }
 
 #[test]
-fn the_day_is_left_out_where_it_is_today_and_lines_have_an_end() {
+fn date_of_today_is_omitted_on_bounded_lines() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     record_requests(&store, 1);
@@ -118,7 +118,7 @@ fn the_day_is_left_out_where_it_is_today_and_lines_have_an_end() {
 }
 
 #[test]
-fn an_id_is_understood_as_a_table_has_cut_it() {
+fn id_is_accepted_as_cut_in_a_table() {
     let (_dir, path) = fixture(4);
     let request = "0195e000-0000-7000-8000-0000000000";
     let found = json(&path, &["request", &format!("{request}01…")]);

@@ -76,7 +76,7 @@ impl Terminal {
         let reading = Arc::clone(&pty);
         thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // Linux tells by an error that nobody is left to write.
+            // Linux reports by an error that no process writes any more.
             while let Ok(read @ 1..) = (&*reading).read(&mut bytes) {
                 if sender.send(bytes[..read].to_vec()).is_err() {
                     break;
@@ -131,7 +131,7 @@ impl Terminal {
                 Ok(bytes) => self.take_in(&bytes),
                 Err(RecvTimeoutError::Disconnected) => return self.child.wait().unwrap(),
                 Err(RecvTimeoutError::Timeout) => {
-                    panic!("it goes on: {}", self.screen().contents());
+                    panic!("it still runs: {}", self.screen().contents());
                 }
             }
         }

@@ -29,7 +29,7 @@ fn record(path: &Path) {
     store.shutdown(LONG).unwrap();
 }
 
-/// The command on a file that nobody writes to, shown for the first time.
+/// `top` on a file without a writer, after its first screen.
 fn shown(path: &Path, variables: &[(&str, &str)]) -> Terminal {
     record(path);
     let mut terminal = Terminal::start_in(path, &["top"], variables);
@@ -38,7 +38,7 @@ fn shown(path: &Path, variables: &[(&str, &str)]) -> Terminal {
 }
 
 #[test]
-fn top_shows_what_is_written_while_it_runs_and_leaves_the_terminal_as_it_was() {
+fn top_shows_new_rows_and_restores_the_terminal() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let mut terminal = Terminal::start(&path, &["top"]);
@@ -76,7 +76,7 @@ fn top_ends_on_esc_and_on_ctrl_c() {
 }
 
 #[test]
-fn top_leaves_the_terminal_as_it_was_when_a_signal_ends_it() {
+fn top_restores_the_terminal_when_a_signal_ends_it() {
     for (signal, code) in [("HUP", 129), ("INT", 130), ("TERM", 143)] {
         let (_dir, path) = fresh();
         let mut terminal = shown(&path, &[]);
@@ -87,7 +87,7 @@ fn top_leaves_the_terminal_as_it_was_when_a_signal_ends_it() {
 }
 
 #[test]
-fn top_stops_on_ctrl_z_with_the_terminal_as_it_was_and_goes_on_from_there() {
+fn top_restores_the_terminal_on_ctrl_z_and_resumes() {
     let (_dir, path) = fresh();
     record(&path);
     let mut terminal = Terminal::shell(&path, "mcp-store top; echo stopped; read; fg");
@@ -104,7 +104,7 @@ fn top_stops_on_ctrl_z_with_the_terminal_as_it_was_and_goes_on_from_there() {
 }
 
 #[test]
-fn top_restores_the_terminal_before_it_tells_of_an_error() {
+fn top_restores_the_terminal_before_it_prints_an_error() {
     let (_dir, path) = fresh();
     let mut terminal = shown(&path, &[]);
     connect(&path).execute_batch("DROP TABLE requests").unwrap();
@@ -134,11 +134,11 @@ fn top_needs_a_terminal() {
     let (_dir, path) = fresh();
     Store::open(&path).unwrap().shutdown(LONG).unwrap();
     let error = failed(2, &path, &["top"]);
-    assert!(error.contains("draws on a terminal"), "{error}");
+    assert!(error.contains("needs a terminal"), "{error}");
 }
 
 #[test]
-fn following_ends_on_ctrl_c_without_a_word() {
+fn follow_ends_silently_on_ctrl_c() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     record_requests(&store, 1);
@@ -162,7 +162,7 @@ fn following_ends_on_ctrl_c_without_a_word() {
 }
 
 #[test]
-fn following_says_that_there_is_nothing_yet() {
+fn follow_says_that_there_are_no_requests_yet() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let mut terminal = Terminal::start(&path, &["logs", "--follow"]);

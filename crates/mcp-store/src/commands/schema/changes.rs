@@ -1,4 +1,4 @@
-//! What changed, and how the calls of a tool went before and after.
+//! `mcp-store schema --changes`: changes of listings, and the calls of tools before and after.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::error::CliError;
 use crate::output::{self, Align, Cell, Column, Output, Tone};
 use crate::time;
 
-/// How far before and after a change calls are looked at.
+/// How long before and after a change calls are counted.
 const SPAN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 const COLUMNS: [Column; 9] = [
@@ -60,7 +60,7 @@ pub(super) fn run(
     Ok(output.table(&COLUMNS, &cells, "changes")?)
 }
 
-/// The effects of these changes, the earliest of which comes first.
+/// Returns the effects of changes that are sorted by time.
 fn effects(
     reader: &Reader,
     filter: &SchemaFilter,
@@ -99,7 +99,7 @@ fn cells(row: &SchemaChange, effect: Option<&Effect>) -> Vec<Cell> {
         super::upstream(&row.upstream_url),
         Cell::new(&row.method),
         Cell::new(&row.change_type),
-        // What is told of the listing as a whole is told of no item.
+        // A change of the listing itself concerns no item.
         Cell::new(row.item_name.as_ref().unwrap_or(&row.method)),
         Cell::new(step(effect, calls)),
         Cell::toned(step(effect, failed), tone),
@@ -107,7 +107,7 @@ fn cells(row: &SchemaChange, effect: Option<&Effect>) -> Vec<Cell> {
     ]
 }
 
-/// A figure before and after; nothing where a change has no figures.
+/// Returns a figure before and after, or an empty text if a change has no figures.
 fn step(effect: Option<&Effect>, figure: impl Fn(&Figures) -> Option<String>) -> String {
     let Some(effect) = effect else {
         return String::new();

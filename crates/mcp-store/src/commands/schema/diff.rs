@@ -1,4 +1,4 @@
-//! What differs between two moments.
+//! `mcp-store schema --diff`: differences between two times.
 
 use serde::Serialize;
 use tower_mcp_store::query::{Comparison, Difference, Reader, SchemaFilter, Severity};
@@ -6,7 +6,7 @@ use tower_mcp_store::query::{Comparison, Difference, Reader, SchemaFilter, Sever
 use crate::error::CliError;
 use crate::output::{Align, Cell, Column, Output, Tone};
 
-/// The first version whose files keep what listings were before.
+/// The first schema version that keeps earlier listings.
 const HISTORY_SINCE: i64 = 5;
 
 const COLUMNS: [Column; 8] = [
@@ -40,7 +40,7 @@ pub(super) fn run(
 ) -> Result<(), CliError> {
     if from > to {
         return Err(CliError::Message(
-            "the earlier of the two times comes first, as in --diff 7d 0s".to_owned(),
+            "the earlier time must come first, as in --diff 7d 0s".to_owned(),
         ));
     }
     if reader.version() < HISTORY_SINCE {

@@ -1,4 +1,4 @@
-//! What servers offer now.
+//! `mcp-store schema`: the current listings.
 
 use serde::Serialize;
 use tower_mcp_store::query::{Reader, SchemaFilter, Snapshot};
@@ -18,7 +18,7 @@ const COLUMNS: [Column; 8] = [
     Column::new("HASH", Align::Left),
 ];
 
-/// How much of a hash tells it from others.
+/// How many characters of a hash are shown.
 const HASH: usize = 8;
 
 /// One line of JSON.

@@ -1,4 +1,4 @@
-//! What the definitions of tools weigh, and which of them nobody calls.
+//! `mcp-store schema --weight` and `--unused`: the size of definitions, and tools without calls.
 
 use serde::Serialize;
 use tower_mcp_store::query::{Reader, SchemaFilter, Tool, Usage, Window};
@@ -16,15 +16,15 @@ const COLUMNS: [Column; 6] = [
     Column::new("USED", Align::Left),
 ];
 
-/// Which tools.
+/// The tools to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Which {
     All,
-    /// Those that nobody called in the window.
+    /// Tools without calls in the window.
     Unused,
 }
 
-/// What several tools weigh together.
+/// The size of several definitions together.
 #[derive(Default, Serialize)]
 struct Total {
     tools: usize,
@@ -79,11 +79,11 @@ pub(super) fn run(
     tell(unknown, output)
 }
 
-/// Tells of tools of which nobody knows whether they were called.
+/// Prints the tools that may have been called: their calls may be counted as (other).
 fn tell(unknown: usize, output: &mut Output) -> Result<(), CliError> {
     if unknown > 0 {
         output.line(&format!(
-            "tools that may be among calls of which only (other) is known: {}",
+            "these tools may have calls that are counted only as (other): {}",
             output::count(number(unknown))
         ))?;
     }

@@ -1,4 +1,4 @@
-//! What is asked of the file, again and again.
+//! Queries the file at each refresh.
 
 use std::mem;
 use std::time::{Duration, Instant};
@@ -11,45 +11,44 @@ use tower_mcp_store::{QueryError, RequestStatus};
 use super::range::Range;
 use super::timeline;
 
-/// How many of the newest requests the sparklines may begin with.
+/// How many of the newest requests the sparklines start with at most.
 const RECENT: usize = 10_000;
 
-/// How long to take in rows before what is known of them is shown; the next
-/// look goes on with the rest.
+/// How long to read new rows before the screen is drawn. The next refresh continues with the
+/// rest.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// How many failed requests are kept.
 pub(crate) const FAILURES: usize = 100;
 
-/// How many sessions are asked for at most.
+/// How many sessions are read at most.
 pub(crate) const SESSIONS: usize = 100;
 
-/// What the file tells at one snapshot.
+/// What the file holds at one moment.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    /// When it was asked, in unix milliseconds.
+    /// When the file was read, in unix milliseconds.
     pub(crate) now: i64,
-    /// What has been written since the moment before, oldest first.
+    /// Requests written since the last snapshot, oldest first.
     pub(crate) written: Vec<Request>,
-    /// The figures of the range that was asked for.
+    /// The statistics of the chosen range.
     pub(crate) stats: Stats,
-    /// The sessions that are open and had a request in it, latest first.
+    /// Open sessions with a request in the range, latest first.
     pub(crate) sessions: Vec<Session>,
 }
 
-/// A file that is watched.
+/// A watched file.
 #[derive(Debug)]
 pub(crate) struct Feed<'r> {
     reader: &'r Reader,
     proxy: Option<String>,
     follow: Follow<'r>,
-    /// Written before the first snapshot.
+    /// Requests written before the first snapshot.
     before: Vec<Request>,
 }
 
 impl<'r> Feed<'r> {
-    /// Begins with the newest requests, and the newest failed ones, of a
-    /// recording point or of all.
+    /// Starts with the newest requests and the newest failed ones, of one server or of all.
     pub(crate) fn begin(
         reader: &'r Reader,
         proxy: Option<String>,
@@ -57,7 +56,7 @@ impl<'r> Feed<'r> {
     ) -> Result<Self, QueryError> {
         let mut all = Filter::default();
         all.proxy.clone_from(&proxy);
-        // Begun first, so that nothing is written between the questions.
+        // Follows first, so that no row is missed between the queries.
         let follow = reader.follow(all.clone())?;
         let mut recent = all.clone();
         recent.window = Window::since(now.saturating_sub(timeline::SPAN_MS));
@@ -106,7 +105,7 @@ impl<'r> Feed<'r> {
     }
 }
 
-/// The three ways to fail.
+/// Returns a filter for each way to fail.
 fn failures(all: &Filter) -> [Filter; 3] {
     let [mut error, mut timeout, mut tool_error] = [all.clone(), all.clone(), all.clone()];
     error.status = Some(RequestStatus::Error);

@@ -1,11 +1,11 @@
-//! What a key asks for.
+//! The meaning of keys.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     Quit,
-    /// Stop until the shell goes on with it.
+    /// Suspend until the shell resumes the program.
     Stop,
     Change(Change),
 }
@@ -17,21 +17,21 @@ pub(crate) enum Change {
     Sort,
     /// Look at the next range of time.
     Range,
-    /// Show what fails alone, or all again.
+    /// Show only what fails, or everything again.
     Failing,
     /// Begin to type a filter.
     Type,
-    /// One more character of it.
+    /// Add a character to the filter.
     Add(char),
-    /// One less.
+    /// Remove its last character.
     Erase,
-    /// That is the filter.
+    /// Finish typing.
     Keep,
-    /// No filter.
+    /// Remove the filter.
     Drop,
 }
 
-/// What a key asks for, while a filter is typed or else.
+/// Returns the action of a key, which differs while a filter is typed.
 pub(crate) fn action(key: KeyEvent, is_typing: bool) -> Option<Action> {
     if key.kind == KeyEventKind::Release {
         return None;
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_are_a_filter_while_one_is_typed() {
+    fn letters_are_added_to_a_filter_while_it_is_typed() {
         for (code, change) in [
             (KeyCode::Char('q'), Change::Add('q')),
             (KeyCode::Char('/'), Change::Add('/')),
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_let_go_and_one_without_a_meaning_do_nothing() {
+    fn released_keys_and_unknown_keys_do_nothing() {
         let mut key = pressed(KeyCode::Char('q'));
         key.kind = KeyEventKind::Release;
         assert_eq!(action(key, false), None);

@@ -1,4 +1,7 @@
 //! `mcp-store top`.
+//!
+//! Imports run one way: `outcome`, `range`, `keys` < `timeline` < `feed` < `state` < `table` <
+//! `view`.
 
 mod feed;
 mod keys;
@@ -14,7 +17,7 @@ mod view;
 
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
@@ -31,18 +34,18 @@ use state::State;
 use table::Theme;
 use view::View;
 
-/// How often to look at the file.
+/// How often to read the file.
 const REFRESH: Duration = Duration::from_secs(1);
 
-/// How many times as long as the last look took to leave the file alone, so
-/// that keys are answered also where a look takes long.
+/// The pause before the next read, as a multiple of the time that the last one took. So keys
+/// work even if a read takes long.
 const REST: u32 = 4;
 
 pub(crate) fn run(db: &Path, args: Top, output: &Output) -> Result<(), CliError> {
     if output.is_json() || !io::stdout().is_terminal() {
         return Err(CliError::Message(
-            "`mcp-store top` draws on a terminal and has no --json; \
-             `mcp-store stats` and `mcp-store logs --follow` write to anything"
+            "`mcp-store top` needs a terminal and has no --json; \
+             use `mcp-store stats` or `mcp-store logs --follow` for other outputs"
                 .to_owned(),
         ));
     }
@@ -54,7 +57,7 @@ pub(crate) fn run(db: &Path, args: Top, output: &Output) -> Result<(), CliError>
             colored: output.is_colored(),
         },
     };
-    // Whether to colour is decided already, NO_COLOR included.
+    // `Output` has decided about colours, by NO_COLOR too.
     style::force_color_output(view.theme.colored);
     let shown = ratatui::try_init()
         .map_err(CliError::from)
@@ -63,13 +66,13 @@ pub(crate) fn run(db: &Path, args: Top, output: &Output) -> Result<(), CliError>
             signals::end_on_signal(&terminal)?;
             show(&terminal, feed, &view)
         });
-    // A panic restores it as well, before it is told.
+    // A panic restores the terminal before it prints its message.
     let restored = ratatui::try_restore();
     shown?;
     Ok(restored?)
 }
 
-/// Shows what is written until the user has seen enough.
+/// Draws the screen until the user quits.
 fn show(
     terminal: &Mutex<DefaultTerminal>,
     mut feed: Feed<'_>,
@@ -83,7 +86,7 @@ fn show(
             state.update(feed.ask(state.range(), time::now())?);
             due = Instant::now() + REFRESH.max(begun.elapsed() * REST);
         }
-        lock(terminal).draw(|frame| view.draw(frame, &state))?;
+        signals::lock(terminal).draw(|frame| view.draw(frame, &state))?;
         if !event::poll(due.saturating_duration_since(Instant::now()))? {
             continue;
         }
@@ -92,7 +95,7 @@ fn show(
         };
         match keys::action(key, state.is_typing()) {
             Some(Action::Quit) => return Ok(()),
-            Some(Action::Stop) => signals::stop(&mut lock(terminal))?,
+            Some(Action::Stop) => signals::stop(&mut signals::lock(terminal))?,
             Some(Action::Change(change)) => {
                 let range = state.range();
                 state.change(change);
@@ -103,8 +106,4 @@ fn show(
             None => {}
         }
     }
-}
-
-fn lock(terminal: &Mutex<DefaultTerminal>) -> MutexGuard<'_, DefaultTerminal> {
-    terminal.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,19 +11,19 @@ use super::state::State;
 /// When the tests look at their files.
 pub(crate) const NOW: i64 = 1_790_000_000_500;
 
-/// A call of a tool that ended so many seconds ago.
+/// A call of a tool that ended this many seconds before [`NOW`].
 pub(crate) fn call(tool: &str, seconds: i64, latency_us: u64) -> StoreEvent {
     StoreEvent::Request(request(tool, seconds, latency_us))
 }
 
-/// The same, and the tool failed.
+/// Like [`call`], but the tool failed.
 pub(crate) fn tool_error(tool: &str, seconds: i64, latency_us: u64) -> StoreEvent {
     let mut event = request(tool, seconds, latency_us);
     event.tool_error = true;
     StoreEvent::Request(event)
 }
 
-/// The same, and the call failed.
+/// Like [`call`], but the call failed.
 pub(crate) fn error(tool: &str, seconds: i64, latency_us: u64, text: &str) -> StoreEvent {
     let mut event = request(tool, seconds, latency_us);
     event.status = RequestStatus::Error;
@@ -32,7 +32,7 @@ pub(crate) fn error(tool: &str, seconds: i64, latency_us: u64, text: &str) -> St
     StoreEvent::Request(event)
 }
 
-/// A session of a client that began so many seconds ago.
+/// A session of a client that began this many seconds before [`NOW`].
 pub(crate) fn session(id: &str, client: &str, seconds: i64) -> StoreEvent {
     let mut event = SessionEvent::new(id);
     event.started_at = NOW - seconds * 1_000;
@@ -41,7 +41,7 @@ pub(crate) fn session(id: &str, client: &str, seconds: i64) -> StoreEvent {
     StoreEvent::Session(event)
 }
 
-/// What is known of a file that holds this.
+/// The state of `top` on a file that holds these events.
 pub(crate) fn state(events: Vec<StoreEvent>) -> State {
     state_after(events, "")
 }
@@ -50,7 +50,7 @@ pub(crate) fn state(events: Vec<StoreEvent>) -> State {
 pub(crate) fn state_after(events: Vec<StoreEvent>, sql: &str) -> State {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mcp-store.db");
-    // What is told here is long ago.
+    // The rows are old.
     let store = Store::builder(&path).retention(Retention::unlimited());
     let store = store.open().unwrap();
     events.into_iter().for_each(|event| store.record(event));

@@ -1,52 +1,54 @@
-//! Signals that end the program or stop it for a while.
+//! Signals that end or suspend the program.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ratatui::DefaultTerminal;
 
 use crate::background;
 
-/// Restores the terminal and ends the program when a signal tells it to, also
-/// while the file is asked.
+/// Restores the terminal and ends the program at a signal, also during a query.
 ///
-/// Whoever draws owns the terminal, so that its end shows the cursor again, also
-/// in a panic.
+/// The thread that draws owns the terminal. So the cursor is shown again when that thread ends,
+/// also by a panic.
 pub(crate) fn end_on_signal(terminal: &Arc<Mutex<DefaultTerminal>>) -> io::Result<()> {
     let terminal = Arc::downgrade(terminal);
     background::spawn("signals", async move {
         let signal = ending_signal().await;
         let terminal = terminal.upgrade();
-        // Held to the end, so that nothing is drawn over what comes after.
-        let mut drawing = terminal.as_deref().map(super::lock);
-        // Both fail where somebody hung up, and there is nothing to be restored.
+        // Locked until the end, so that nothing is drawn after the terminal is restored.
+        let mut drawing = terminal.as_deref().map(lock);
+        // Both fail if the terminal is gone. Then there is nothing to restore.
         let _ = drawing.as_mut().map(|terminal| terminal.show_cursor());
         let _ = ratatui::try_restore();
-        // As a shell tells of a program that died of it.
+        // The exit code by which shells report a signal.
         std::process::exit(128 + signal);
     })
 }
 
-/// Stops the program with its terminal restored, as Ctrl-Z does where it is no
-/// key, until the shell lets it go on.
+pub(crate) fn lock(terminal: &Mutex<DefaultTerminal>) -> MutexGuard<'_, DefaultTerminal> {
+    terminal.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Restores the terminal and suspends the program, as Ctrl-Z does, until the shell resumes it.
 #[cfg(unix)]
 pub(crate) fn stop(terminal: &mut DefaultTerminal) -> io::Result<()> {
     terminal.show_cursor()?;
     ratatui::try_restore()?;
     rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)?;
-    // Here it goes on. A new one, which knows of nothing drawn yet: to clear this
-    // one would ask the terminal where its cursor is.
+    // Resumed. A new terminal draws everything. Clearing the old one would ask the terminal for
+    // the position of its cursor.
     *terminal = ratatui::try_init()?;
     Ok(())
 }
 
-/// There is no shell that could let it go on.
+/// Does nothing: no shell could resume the program.
 #[cfg(not(unix))]
 pub(crate) fn stop(_: &mut DefaultTerminal) -> io::Result<()> {
     Ok(())
 }
 
-/// The number of the next signal that ends a program.
+/// Returns the number of the next signal that ends a program.
 #[cfg(unix)]
 async fn ending_signal() -> i32 {
     use tokio::signal::unix::{SignalKind, signal};

@@ -1,4 +1,4 @@
-//! What is known, and what of it the user wants to see.
+//! The data on the screen, and the choices of the user.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -12,10 +12,10 @@ use super::range::Range;
 use super::timeline::Timeline;
 use crate::commands::logs;
 
-/// How many characters a filter has at most.
+/// The maximal length of a filter, in characters.
 const LONGEST_FILTER: usize = 64;
 
-/// By what tools are sorted.
+/// The column by which tools are sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Sort {
     #[default]
@@ -25,7 +25,7 @@ pub(crate) enum Sort {
     Name,
 }
 
-/// All that the view draws.
+/// Everything that the view draws.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     range: Range,
@@ -55,7 +55,7 @@ impl Sort {
 }
 
 impl State {
-    /// Takes in what the file tells now.
+    /// Updates the data from a snapshot.
     pub(crate) fn update(&mut self, snapshot: Snapshot) {
         self.now = snapshot.now;
         self.timeline.forget(snapshot.now);
@@ -97,17 +97,17 @@ impl State {
         self.sort
     }
 
-    /// Whether only what fails is shown.
+    /// Returns whether only failures are shown.
     pub(crate) fn is_failing_only(&self) -> bool {
         self.failing
     }
 
-    /// What a name has to contain.
+    /// Returns the text that shown names contain.
     pub(crate) fn filter(&self) -> &str {
         &self.filter
     }
 
-    /// Whether the filter is being typed.
+    /// Returns whether the filter is being typed.
     pub(crate) fn is_typing(&self) -> bool {
         self.typing
     }
@@ -124,7 +124,7 @@ impl State {
         self.stats.as_ref()
     }
 
-    /// The tools, and the methods that call none, that are to be shown, in order.
+    /// Returns the tools, and the methods without tools, to show, in order.
     pub(crate) fn tools(&self) -> Vec<&Group> {
         let all = self.stats.iter().flat_map(|stats| &stats.groups);
         let mut tools: Vec<&Group> = all
@@ -140,7 +140,7 @@ impl State {
         tools
     }
 
-    /// The open sessions that are to be shown, latest first.
+    /// Returns the open sessions to show, latest first.
     pub(crate) fn sessions(&self) -> Vec<&Session> {
         let all = self.sessions.iter();
         all.filter(|row| !self.failing || row.total_errors > 0)
@@ -148,7 +148,7 @@ impl State {
             .collect()
     }
 
-    /// The failed requests that are to be shown, newest first.
+    /// Returns the failed requests to show, newest first.
     pub(crate) fn failures(&self) -> Vec<&Request> {
         let all = self.failures.iter();
         all.filter(|row| {
@@ -159,7 +159,7 @@ impl State {
         .collect()
     }
 
-    /// Whether one of the names contains the filter, in whatever case.
+    /// Returns whether one of the names contains the filter, ignoring case.
     fn takes<'a>(&self, names: impl IntoIterator<Item = Option<&'a String>>) -> bool {
         let filter = self.filter.to_lowercase();
         let mut names = names.into_iter().flatten();
@@ -167,13 +167,13 @@ impl State {
     }
 }
 
-/// The one after this, and the first after the last.
+/// Returns the next value, or the first after the last.
 fn next<T: Copy + PartialEq>(all: &[T], this: T) -> T {
     let after = all.iter().skip_while(|it| **it != this).nth(1);
     after.or(all.first()).copied().unwrap_or(this)
 }
 
-/// A tool by its name, anything else by its method.
+/// Returns the name of the tool, or else the method.
 pub(crate) fn name(group: &Group) -> &str {
     group.tool.as_deref().unwrap_or(&group.method)
 }

@@ -1,4 +1,4 @@
-//! Lists that fill a part of the screen.
+//! Tables in a part of the screen.
 
 use std::borrow::Cow;
 
@@ -10,16 +10,16 @@ use ratatui::widgets::{Block, Borders, Paragraph, Row, Table};
 
 use crate::output::{Align, Cell, Column, Tone};
 
-/// Between two columns.
+/// Separates two columns.
 const GAP: u16 = 2;
 
-/// A column is at least so wide: numbers that change do not move what is beside them.
+/// The minimal width of a column, so that changing numbers do not move other columns.
 const NARROWEST: u16 = 8;
 
-/// What can be cut claims its room as if it were no wider.
+/// The width that a column of text claims.
 const WIDEST: u16 = 32;
 
-/// What a tone looks like.
+/// The style of each tone.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Theme {
     pub(crate) colored: bool,
@@ -39,7 +39,7 @@ impl Theme {
     }
 }
 
-/// Draws the rows that there is room for, under a title and the columns' names.
+/// Draws as many rows as fit, under a title and the column names.
 pub(crate) fn draw(
     frame: &mut Frame<'_>,
     area: Rect,
@@ -88,7 +88,7 @@ pub(crate) fn draw(
     frame.render_widget(table, area);
 }
 
-/// A line above, with a title in it.
+/// Returns a top border with a title.
 pub(crate) fn block(title: String) -> Block<'static> {
     Block::new()
         .borders(Borders::TOP)
@@ -102,7 +102,7 @@ fn aligned(align: Align, span: Span<'_>) -> Line<'_> {
     }
 }
 
-/// A text, and a sign that there is more of it where there is no room.
+/// Cuts a text to a width, and marks the cut.
 fn cut(text: &str, width: usize) -> Cow<'_, str> {
     let span = Span::raw(text);
     if span.width() <= width {

@@ -1,4 +1,4 @@
-//! The last minutes, second by second.
+//! Counts and latencies of the last minutes, by second.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,18 @@ use tower_mcp_store::query::Request;
 
 use super::outcome;
 
-/// How far back it goes, in seconds; that many columns a sparkline has at most.
+/// How far back the timeline reaches, in seconds. A sparkline has at most as many columns.
 const SPAN: i64 = 300;
 
 /// The same in milliseconds.
 pub(crate) const SPAN_MS: i64 = SPAN * 1_000;
 
-/// Over how many seconds a rate is taken.
+/// How many seconds a rate is averaged over.
 const RATE: i64 = 5;
 
-/// Requests by the second in which they ended, as rows come in late. The second
-/// that has not ended yet is not told.
+/// Requests by the second in which they ended.
+///
+/// Rows are written after their request ended. The current second is incomplete and not shown.
 #[derive(Debug, Default)]
 pub(crate) struct Timeline {
     seconds: BTreeMap<i64, Second>,
@@ -42,7 +43,7 @@ impl Default for Second {
 }
 
 impl Second {
-    /// The latency that 95 of 100 do not exceed, in microseconds, within 1 %.
+    /// Returns the 95th percentile of the latency in microseconds, within 1 %.
     pub(crate) fn p95_us(&self) -> Option<u64> {
         let highest = self.latencies.value_at_quantile(0.95);
         (!self.latencies.is_empty()).then(|| self.latencies.median_equivalent(highest))
@@ -50,9 +51,9 @@ impl Second {
 }
 
 impl Timeline {
-    /// Takes a request in, unless it ended too long ago.
+    /// Adds a request, unless it ended too long ago.
     pub(crate) fn add(&mut self, row: &Request, now: i64) {
-        // Clocks differ: what ends later than now has ended just now.
+        // Clocks differ: a request that ends in the future counts as just ended.
         let second = outcome::ended(row).min(now).div_euclid(1_000);
         if second < first(now) {
             return;
@@ -60,28 +61,28 @@ impl Timeline {
         let second = self.seconds.entry(second).or_default();
         second.calls += 1;
         second.failed += u64::from(outcome::has_failed(row));
-        // The latency of a stream tells how long somebody listened.
+        // The latency of such a stream is the time that its client listened.
         if row.end_reason.as_deref() != Some("stream_end") {
-            // Fails only where the counts of a histogram cannot be addressed.
+            // Fails only if the histogram cannot grow.
             let _ = second
                 .latencies
                 .record(u64::try_from(row.latency_us).unwrap_or(0));
         }
     }
 
-    /// Forgets what is too long ago.
+    /// Removes seconds that are too long ago.
     pub(crate) fn forget(&mut self, now: i64) {
         self.seconds = self.seconds.split_off(&first(now));
     }
 
-    /// Calls a second, of late.
+    /// Returns the current rate in calls per second.
     pub(crate) fn rate(&self, now: i64) -> f64 {
         let now = now.div_euclid(1_000);
         let calls = self.seconds.range(now - RATE..now);
         calls.map(|(_, second)| second.calls).sum::<u64>() as f64 / RATE as f64
     }
 
-    /// The last `count` seconds, oldest first; `None` where nothing ended.
+    /// Returns the last `count` seconds, oldest first. A second without requests is `None`.
     pub(crate) fn last(
         &self,
         count: u16,
@@ -92,7 +93,7 @@ impl Timeline {
     }
 }
 
-/// The first second that is remembered.
+/// Returns the first second that is kept.
 fn first(now: i64) -> i64 {
     now.div_euclid(1_000).saturating_sub(SPAN)
 }

@@ -1,4 +1,4 @@
-//! How it looks.
+//! Draws the screen.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -16,7 +16,7 @@ use crate::output::{self, Align, Cell, Column, Tone};
 use crate::sanitize::escape_control;
 use crate::time;
 
-/// How wide the terminal has to be for sessions and failures to stand side by side.
+/// The minimal width at which sessions and failures are side by side.
 const WIDE: u16 = 120;
 
 const TOOLS: [Column; 7] = [
@@ -45,17 +45,17 @@ const FAILURES: [Column; 5] = [
     Column::new("NOTE", Align::Cut),
 ];
 
-/// What does not change while it is looked at.
+/// The constant part of the screen.
 #[derive(Debug)]
 pub(crate) struct View {
-    /// The file, as the user called it.
+    /// The path of the file, as typed.
     pub(crate) db: String,
     pub(crate) theme: Theme,
 }
 
 impl View {
-    /// Draws everything. Whatever comes from the file passes through [`Cell`],
-    /// which makes it harmless.
+    /// Draws everything. All text from the file passes through [`Cell`], which replaces control
+    /// characters.
     pub(crate) fn draw(&self, frame: &mut Frame<'_>, state: &State) {
         let is_wide = frame.area().width >= WIDE;
         let lists = if is_wide { 2 } else { 4 };
@@ -136,7 +136,7 @@ impl View {
         frame.render_widget(Line::from(spans), area);
     }
 
-    /// Calls and latencies, second by second, the newest on the right.
+    /// Calls and latencies by second, the newest on the right.
     fn timeline(&self, frame: &mut Frame<'_>, area: Rect, state: &State) {
         let [calls, latencies] = Layout::horizontal([Constraint::Fill(1); 2])
             .spacing(2)
@@ -205,7 +205,7 @@ impl View {
         table::draw(frame, area, (title, &FAILURES), rows, self.theme);
     }
 
-    /// What the keys do, or the filter while it is typed.
+    /// The help for the keys, or the filter while it is typed.
     fn keys(&self, frame: &mut Frame<'_>, area: Rect, state: &State) {
         let filter = escape_control(state.filter());
         if state.is_typing() {
@@ -280,7 +280,7 @@ fn if_any(count: i64, tone: Tone) -> Tone {
     if count > 0 { tone } else { Tone::Plain }
 }
 
-/// How long ago; clocks that differ make nothing of the future.
+/// Formats how long ago a time is. A time in the future counts as now, because clocks differ.
 fn ago(then: i64, now: i64) -> String {
     time::span(now.saturating_sub(then).max(0))
 }
@@ -292,7 +292,7 @@ fn highest_of(title: String, highest: Option<String>) -> String {
     }
 }
 
-/// Bars, the newest first and on the right.
+/// Returns bars, the newest first and on the right.
 fn sparkline(frame: &mut Frame<'_>, area: Rect, title: String, bars: Vec<SparklineBar>) {
     let sparkline = Sparkline::default()
         .data(bars)

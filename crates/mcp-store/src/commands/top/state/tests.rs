@@ -30,7 +30,7 @@ fn three_tools() -> State {
 }
 
 #[test]
-fn tools_are_sorted_by_what_the_user_chooses() {
+fn tools_are_sorted_by_the_chosen_column() {
     let mut state = three_tools();
     let mut orders = Vec::new();
     for _ in 0..5 {
@@ -48,7 +48,7 @@ fn tools_are_sorted_by_what_the_user_chooses() {
 }
 
 #[test]
-fn what_does_not_fail_can_be_left_out() {
+fn successes_can_be_hidden() {
     let mut state = three_tools();
     state.change(Change::Failing);
     assert_eq!(names(&state), ["slow", "broken"]);
@@ -62,7 +62,7 @@ fn what_does_not_fail_can_be_left_out() {
 }
 
 #[test]
-fn a_filter_narrows_every_list_in_whatever_case() {
+fn filter_narrows_every_list_and_ignores_case() {
     let mut state = three_tools();
     typed(&mut state, "bro");
     assert_eq!(names(&state), ["broken"]);
@@ -78,7 +78,7 @@ fn a_filter_narrows_every_list_in_whatever_case() {
 }
 
 #[test]
-fn a_filter_can_be_corrected_and_does_not_grow_without_end() {
+fn filter_can_be_corrected_and_has_a_maximal_length() {
     let mut state = State::default();
     typed(&mut state, "sé");
     state.change(Change::Erase);
@@ -88,7 +88,7 @@ fn a_filter_can_be_corrected_and_does_not_grow_without_end() {
 }
 
 #[test]
-fn errors_come_newest_first_and_only_so_many_are_kept() {
+fn errors_are_newest_first_and_bounded() {
     let many = (0..feed::FAILURES + 20).map(|i| error("broken", 400, 1_000, &i.to_string()));
     let state = state(many.collect());
     let failures = state.failures();
@@ -98,7 +98,7 @@ fn errors_come_newest_first_and_only_so_many_are_kept() {
 }
 
 #[test]
-fn errors_of_long_ago_and_of_late_are_each_there_once() {
+fn old_and_recent_errors_are_shown_once_each() {
     let state = state(vec![
         error("old", 86_400, 1_000, "error"),
         tool_error("old", 86_000, 1_000),
@@ -112,7 +112,7 @@ fn errors_of_long_ago_and_of_late_are_each_there_once() {
 }
 
 #[test]
-fn rates_count_the_seconds_that_are_over_by_when_calls_ended() {
+fn rate_counts_complete_seconds_by_the_end_of_calls() {
     let state = three_tools();
     let calls: Vec<u64> = state
         .timeline()
@@ -127,7 +127,7 @@ fn rates_count_the_seconds_that_are_over_by_when_calls_ended() {
 }
 
 #[test]
-fn what_ends_in_this_second_is_counted_in_the_next_and_forgotten_in_the_end() {
+fn call_of_the_current_second_is_counted_later_and_removed_at_the_end() {
     let mut state = state(vec![call("now", 0, 1_000), call("ahead", -3_600, 1_000)]);
     let count = |state: &State, now| state.timeline().last(300, now).flatten().count();
     assert_eq!(count(&state, NOW), 0);

@@ -43,21 +43,21 @@ fn busy() -> State {
 const HOSTILE: &str = "\x1b[2J\u{9b}31m\u{202e}evil\u{200b}\r\n\u{7}検索 🔧";
 
 #[test]
-fn everything_fits_80_by_24_and_grows() {
+fn screen_fits_80_by_24_and_grows() {
     let state = busy();
     insta::assert_snapshot!("busy-80x24", drawn(&state, (80, 24), true));
     insta::assert_snapshot!("busy-200x50", drawn(&state, (200, 50), true));
 }
 
 #[test]
-fn a_file_without_rows_is_shown_as_one() {
+fn file_without_rows_is_shown_as_empty() {
     let state = state(Vec::new());
     insta::assert_snapshot!("empty-80x24", drawn(&state, (80, 24), true));
     insta::assert_snapshot!("empty-200x50", drawn(&state, (200, 50), true));
 }
 
 #[test]
-fn hostile_names_are_made_harmless() {
+fn control_characters_in_names_are_replaced() {
     let state = state(vec![
         session(HOSTILE, HOSTILE, 30),
         call(HOSTILE, 2, 1_000),
@@ -73,7 +73,7 @@ fn hostile_names_are_made_harmless() {
 }
 
 #[test]
-fn without_colours_nothing_has_one() {
+fn nothing_is_coloured_without_colours() {
     let state = busy();
     let colours = |colored| {
         let screen = drawn(&state, (80, 24), colored);
@@ -95,7 +95,7 @@ fn no_terminal_is_too_small() {
 }
 
 #[test]
-fn what_is_missing_is_told_first() {
+fn losses_are_shown_first() {
     let loss = |dropped| {
         format!(
             "INSERT INTO losses (from_ts, to_ts, dropped, reason)
@@ -114,7 +114,7 @@ fn what_is_missing_is_told_first() {
 }
 
 #[test]
-fn the_help_line_tells_what_is_chosen() {
+fn help_line_shows_the_choices() {
     let mut state = busy();
     let last_line = |state: &State| {
         let screen = drawn(state, (80, 24), true).to_string();
