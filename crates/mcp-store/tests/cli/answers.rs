@@ -162,7 +162,7 @@ fn statistics_of_removed_requests_show_their_window_and_what_is_missing() {
         "from 2026-03-31 10:00:00 to 2026-07-01 00:00:00",
         "counts of whole hours and days",
         "percentiles are estimated",
-        "up to 5 calls more",
+        "up to 5 more calls",
     ] {
         assert!(table.contains(told), "{table}");
     }
