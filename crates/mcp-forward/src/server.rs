@@ -186,9 +186,9 @@ mod tests {
     use axum::routing::any;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
-    use tokio::sync::watch;
+    use tokio::sync::{oneshot, watch};
 
-    use super::Server;
+    use super::{Server, serve};
 
     const LIMIT: Duration = Duration::from_millis(100);
 
@@ -266,5 +266,35 @@ mod tests {
 
         assert!(rest(sent).await.ends_with("\r\n\r\nsent"));
         assert!(rest(sending).await.ends_with("\r\n\r\nstil"));
+    }
+
+    #[tokio::test]
+    async fn shutdown_closes_idle_connections_and_lets_an_open_exchange_end() {
+        let (begun, mut begins) = watch::channel(false);
+        let (release, released) = watch::channel(false);
+        let app = Router::new().fallback(any(async move || {
+            begun.send_replace(true);
+            let mut released = released.clone();
+            released.wait_for(|released| *released).await.unwrap();
+            "answered"
+        }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = tokio::spawn(serve(listener, app, async { drop(stopped.await) }));
+        let idle = TcpStream::connect(addr).await.unwrap();
+        let mut client = TcpStream::connect(addr).await.unwrap();
+        let request = b"GET / HTTP/1.1\r\nhost: proxy\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        begins.wait_for(|begun| *begun).await.unwrap();
+
+        stop.send(()).unwrap();
+        rest(idle).await;
+        assert!(TcpStream::connect(addr).await.is_err());
+        release.send(true).unwrap();
+
+        assert!(rest(client).await.ends_with("\r\n\r\nanswered"));
+        let served = tokio::time::timeout(PATIENCE, served).await;
+        served.expect("the server does not return").unwrap();
     }
 }

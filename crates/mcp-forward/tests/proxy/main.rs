@@ -315,7 +315,7 @@ async fn client_that_disconnects_ends_the_exchange_with_the_upstream() {
 /// More than the socket buffers of both hops can hold.
 const LARGE: usize = 64 << 20;
 
-/// Writes `LARGE` bytes while nobody reads, until nothing more fits. Then reads
+/// Writes `LARGE` bytes that are not read, until nothing more fits. Then reads
 /// all of them. The amount that fitted is what the proxy and the system held.
 async fn held_back(mut from: Peer, mut to: Peer) -> usize {
     let written = Arc::new(AtomicUsize::new(0));
@@ -379,6 +379,22 @@ async fn a_large_request_is_not_read_faster_than_the_upstream_reads_it() {
     let held = held_back(client, server).await;
 
     assert!(held < LARGE / 2, "{held}");
+}
+
+#[tokio::test]
+async fn request_with_broken_chunks_is_answered_with_400() {
+    let upstream = Upstream::bind().await;
+    let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
+    let head = "POST /mcp HTTP/1.1\r\nhost: proxy\r\ntransfer-encoding: chunked\r\n\r\n";
+    client.write(&format!("{head}{}", chunk("first"))).await;
+    let mut server = upstream.accept().await;
+    server.read_until("first").await;
+
+    client.write("no size\r\n").await;
+
+    let response = client.read_until("the request's body is not valid: ").await;
+    assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+    assert!(!server.read_to_end().await.ends_with("0\r\n\r\n"));
 }
 
 #[tokio::test]

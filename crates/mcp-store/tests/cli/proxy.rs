@@ -37,7 +37,7 @@ impl Proxy {
         let address = address.split('/').next().unwrap().to_owned();
         Self {
             child,
-            output: output,
+            output,
             address,
         }
     }
