@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::store::Stats;
 
-type Source = Box<dyn Error + Send + Sync + 'static>;
+pub(crate) type Source = Box<dyn Error + Send + Sync + 'static>;
 
 /// Why [`Store::open`](crate::Store::open) or [`Reader::open`](crate::query::Reader::open)
 /// did not open a file.
@@ -102,47 +102,6 @@ impl fmt::Display for OpenError {
 impl Error for OpenError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_ref().map(|source| &**source as _)
-    }
-}
-
-/// A question to a file that SQLite could not answer, such as one that is damaged.
-///
-/// [`source`](Error::source) holds SQLite's error.
-#[derive(Debug)]
-pub struct QueryError {
-    detail: String,
-    source: Option<Source>,
-}
-
-impl QueryError {
-    pub(crate) fn new(detail: impl Into<String>) -> Self {
-        Self {
-            detail: detail.into(),
-            source: None,
-        }
-    }
-
-    pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
-        self.source = Some(source.into());
-        self
-    }
-}
-
-impl fmt::Display for QueryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.detail)
-    }
-}
-
-impl Error for QueryError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_ref().map(|source| &**source as _)
-    }
-}
-
-impl From<OpenError> for QueryError {
-    fn from(error: OpenError) -> Self {
-        Self::new("the store can no longer be opened").with_source(error)
     }
 }
 

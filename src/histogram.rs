@@ -32,7 +32,7 @@ impl Default for Histogram {
 
 impl Histogram {
     pub(crate) fn record(&mut self, value: u64) {
-        self.add(value, 1);
+        self.record_many(value, 1);
     }
 
     /// Adds what [`encode`](Self::encode) gave. Of a damaged blob that counts
@@ -44,7 +44,7 @@ impl Histogram {
                 return;
             };
             value = next;
-            self.add(value, count);
+            self.record_many(value, count);
         }
     }
 
@@ -73,7 +73,14 @@ impl Histogram {
         (!self.0.is_empty()).then(|| self.0.median_equivalent(highest))
     }
 
-    fn add(&mut self, value: u64, count: u64) {
+    /// Adds the values of another histogram.
+    pub(crate) fn add(&mut self, other: &Self) {
+        // Growing, up to 58 KiB, fails only if memory cannot be addressed.
+        let added = self.0.add(&other.0);
+        debug_assert!(added.is_ok());
+    }
+
+    fn record_many(&mut self, value: u64, count: u64) {
         // Growing, up to 58 KiB, fails only where memory cannot be addressed.
         let added = self.0.record_n(value, count);
         debug_assert!(added.is_ok());
@@ -173,6 +180,9 @@ mod tests {
                 merged.merge(&of(part).encode());
             }
             let all = parts.concat();
+            let mut added = Histogram::default();
+            parts.iter().for_each(|part| added.add(&of(part)));
+            prop_assert_eq!(&added, &merged);
             prop_assert_eq!(merged.count(), all.len() as u64);
             prop_assert_eq!(merged, of(&all));
         }

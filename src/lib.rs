@@ -209,11 +209,10 @@ mod wire;
 
 pub use capture::{Principal, RequestId, ResponseFuture, StoreBody, StoreLayer, StoreService};
 pub use db::SCHEMA_VERSION;
-pub use error::{
-    FlushError, MaintenanceError, OpenError, OpenErrorKind, QueryError, ShutdownError,
-};
+pub use error::{FlushError, MaintenanceError, OpenError, OpenErrorKind, ShutdownError};
 pub use event::{
     EndReason, RequestEvent, RequestStatus, SchemaVersionEvent, SessionEvent, SessionSource,
     StoreEvent, TraceId,
 };
+pub use query::QueryError;
 pub use store::{Retention, Stats, Store, StoreBuilder, StoreState};

@@ -3,10 +3,10 @@
 use rusqlite::params;
 
 use super::Reader;
+use super::error::QueryError;
 use super::reader::Source;
 use super::window::Window;
 use crate::db::row::{number, optional_text};
-use crate::error::QueryError;
 
 /// All sessions of clients that go by one name, on one platform.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

@@ -22,13 +22,25 @@ pub(super) struct Coverage {
     days: i64,
 }
 
-/// What a window is counted by.
+/// What the statistics of a window are counted from.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Parts {
-    /// The part of it that is counted by cells, none of which is split.
-    pub(super) whole: Window,
-    /// Which cells these are.
+pub(super) enum Plan {
+    /// Each request of the window, which makes percentiles exact.
+    Requests(Window),
+    /// Cells, and requests where there are none.
+    Cells(Cells),
+}
+
+/// A window that is counted by cells as far as they fit.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Cells {
+    /// The cells to add. None of them is split.
     pub(super) cells: Vec<(Width, Window)>,
+    /// The part of the window that they cover. Its requests that are not rolled up yet
+    /// are added.
+    pub(super) whole: Window,
+    /// The parts before and after, whose requests are added.
+    pub(super) edges: [Window; 2],
 }
 
 impl Coverage {
@@ -84,14 +96,34 @@ impl Coverage {
         self.widened(window(since, self.rows.min(until).max(since)))
     }
 
-    /// The whole cells that fit into a widened window, without a gap between
-    /// them. Before and after them its requests are there.
-    pub(super) fn parts(&self, widened: Window) -> Parts {
+    /// Returns how to count a widened window: by cells up to `cells_until`, and by
+    /// requests from then on.
+    pub(super) fn plan(&self, widened: Window, cells_until: i64) -> Plan {
+        let Window { since, until } = widened;
+        if cells_until <= since {
+            return Plan::Requests(widened);
+        }
+        let cells = self.cells(window(since, cells_until));
+        // Cells have no gaps between them.
+        let whole = match (cells.first(), cells.last()) {
+            (Some((_, first)), Some((_, last))) => window(first.since, last.until),
+            _ => window(until, until),
+        };
+        Plan::Cells(Cells {
+            cells,
+            whole,
+            edges: [window(since, whole.since), window(whole.until, until)],
+        })
+    }
+
+    /// Returns the whole cells that fit into a widened window. There are no gaps between
+    /// them. The requests before and after them are in the file.
+    pub(super) fn cells(&self, widened: Window) -> Vec<(Width, Window)> {
         let hours = whole(Width::Hour, widened);
         let mut days = whole(Width::Day, hours);
         days.since = days.since.max(self.days);
         let mut cells = Vec::with_capacity(3);
-        let whole = if days.since < days.until {
+        if days.since < days.until {
             let since = hours.since.max(self.hours.min(days.since));
             let until = match days.until < self.hours {
                 true => days.until,
@@ -100,14 +132,14 @@ impl Coverage {
             cells.push((Width::Hour, window(since, days.since)));
             cells.push((Width::Day, days));
             cells.push((Width::Hour, window(days.until, until)));
-            window(since, until)
         } else {
-            let hours = window(hours.since.max(self.hours), hours.until);
-            cells.push((Width::Hour, hours));
-            hours
-        };
+            cells.push((
+                Width::Hour,
+                window(hours.since.max(self.hours), hours.until),
+            ));
+        }
         cells.retain(|(_, part)| part.since < part.until);
-        Parts { whole, cells }
+        cells
     }
 }
 
@@ -122,7 +154,7 @@ fn window(since: i64, until: i64) -> Window {
 
 #[cfg(test)]
 mod tests {
-    use super::{Coverage, Parts, Width, Window, whole, window};
+    use super::{Cells, Coverage, Plan, Width, Window, whole, window};
 
     const HOUR: i64 = Width::Hour.ms();
     const DAY: i64 = Width::Day.ms();
@@ -189,9 +221,8 @@ mod tests {
     #[test]
     fn no_cells_are_asked_of_a_time_in_which_they_are_gone() {
         let asked = window(9 * DAY, 30 * DAY + HOUR);
-        let days = SOME.parts(SOME.widened(asked));
         assert_eq!(
-            days.cells,
+            SOME.cells(SOME.widened(asked)),
             [
                 (Width::Day, window(10 * DAY, 30 * DAY)),
                 (Width::Hour, window(30 * DAY, 30 * DAY + HOUR)),
@@ -202,9 +233,8 @@ mod tests {
             hours: 5 * DAY + HOUR,
             ..SOME
         };
-        let hours = long.parts(long.widened(asked));
         assert_eq!(
-            hours.cells,
+            long.cells(long.widened(asked)),
             [
                 (Width::Hour, window(9 * DAY, 10 * DAY)),
                 (Width::Day, window(10 * DAY, 30 * DAY)),
@@ -212,8 +242,7 @@ mod tests {
             ]
         );
         assert_eq!(long.widened(Window::ALL).since, long.hours);
-        let nothing = SOME.parts(SOME.widened(window(0, DAY)));
-        assert_eq!(nothing.cells, []);
+        assert_eq!(SOME.cells(SOME.widened(window(0, DAY))), []);
     }
 
     #[test]
@@ -229,6 +258,27 @@ mod tests {
     }
 
     #[test]
+    fn plan_covers_the_window_with_cells_between_two_edges() {
+        let asked = window(25 * DAY, 31 * DAY + 1);
+        assert_eq!(
+            SOME.plan(asked, asked.until),
+            Plan::Cells(Cells {
+                cells: vec![(Width::Day, window(25 * DAY, 31 * DAY))],
+                whole: window(25 * DAY, 31 * DAY),
+                edges: [window(25 * DAY, 25 * DAY), window(31 * DAY, 31 * DAY + 1)],
+            })
+        );
+        assert_eq!(SOME.plan(asked, asked.since), Plan::Requests(asked));
+        // No whole cell fits.
+        let short = window(31 * DAY + 1, 31 * DAY + 9);
+        let Plan::Cells(short_plan) = SOME.plan(short, short.until) else {
+            panic!("each request");
+        };
+        assert_eq!(short_plan.cells, []);
+        assert_eq!(short_plan.edges, [short, window(short.until, short.until)]);
+    }
+
+    #[test]
     fn nothing_is_widened_in_a_file_of_which_nothing_was_pruned() {
         let all = Coverage {
             rows: i64::MIN,
@@ -238,12 +288,6 @@ mod tests {
         for asked in [Window::ALL, window(1, 2), window(2, 1)] {
             assert_eq!(all.widened(asked), asked);
         }
-        assert_eq!(
-            all.parts(window(1, 2)),
-            Parts {
-                whole: window(HOUR, 0),
-                cells: Vec::new(),
-            }
-        );
+        assert_eq!(all.cells(window(1, 2)), []);
     }
 }

@@ -1,45 +1,48 @@
 //! Requests as they are written.
 
 use super::Reader;
-use super::filter::{Conditions, Filter};
-use super::logs::select;
+use super::conditions::Conditions;
+use super::error::QueryError;
+use super::filter::Filter;
 use super::reader::Source;
 use super::request::Request;
-use crate::error::QueryError;
+use super::requests::select;
 
-/// How many rows one [`poll`](Follow::poll) gives at most.
+/// The most rows that one [`poll`](Follower::poll) returns.
 const BATCH: i64 = 1_000;
 
-/// What is written from now on, by whichever writer; see [`Reader::follow`].
+/// Reads requests as they are written, by any writer; see [`Reader::follow`].
 #[derive(Debug)]
-pub struct Follow<'r> {
-    reader: &'r Reader,
+pub struct Follower {
+    reader: Reader,
     filter: Filter,
-    /// The number of the last row that was looked at. Rows are numbered in the
-    /// order in which they become visible, and no number is given out twice, so
-    /// none can be missed and none come again.
+    /// The number of the last row that was examined. Rows are numbered in the order in
+    /// which they become visible, and no number is used twice, so no row is missed and
+    /// none comes twice.
     last: i64,
-    /// Which file that row is in, as each has numbers of its own.
+    /// The file of that row: each file has numbers of its own.
     replaced: u64,
 }
 
 impl Reader {
-    /// Begins after the row that is the newest now.
-    pub fn follow(&self, filter: Filter) -> Result<Follow<'_>, QueryError> {
+    /// Follows requests that are written after the newest one.
+    ///
+    /// The follower can move to another thread: it has a clone of this reader.
+    pub fn follow(&self, filter: Filter) -> Result<Follower, QueryError> {
         let (last, replaced) = self.read(|source| Ok((newest(source)?, source.replaced)))?;
-        Ok(Follow {
-            reader: self,
+        Ok(Follower {
+            reader: self.clone(),
             filter,
             last,
             replaced,
         })
     }
 
-    /// Begins after the row of that number, such as the highest of a page of
-    /// [`logs`](Self::logs) that was shown before.
-    pub fn follow_after(&self, filter: Filter, id: i64) -> Follow<'_> {
-        Follow {
-            reader: self,
+    /// Follows requests after the row with the number `id`, such as the highest of a page
+    /// of [`requests`](Self::requests) that was shown before.
+    pub fn follow_after(&self, filter: Filter, id: i64) -> Follower {
+        Follower {
+            reader: self.clone(),
             filter,
             last: id,
             replaced: self.replaced(),
@@ -47,21 +50,21 @@ impl Reader {
     }
 }
 
-impl Follow<'_> {
-    /// The number of the last row that was looked at.
+impl Follower {
+    /// Returns the number of the last row that was examined.
     pub fn last_id(&self) -> i64 {
         self.last
     }
 
-    /// What has been written since the last call, in the order in which it was
-    /// written. A row is written when its outcome is known, so its `ts` may be
-    /// earlier than that of a row before it.
+    /// Returns what has been written since the last call, in the order of writing. A row
+    /// is written when its outcome is known, so its `ts` may be earlier than that of the
+    /// row before it.
     ///
-    /// When another file has taken the place of the one that was followed, all
-    /// that is in it is new.
+    /// If another file has taken the place of the followed one, all its rows are new.
     ///
-    /// At most some thousand rows; the next call gives the rest. With nothing
-    /// new it costs some ten microseconds, so that it may be called often.
+    /// Returns at most 1,000 rows; the next call returns the rest. A call without new
+    /// rows takes about ten microseconds, so it may be frequent. It blocks like the
+    /// methods of [`Reader`].
     pub fn poll(&mut self) -> Result<Vec<Request>, QueryError> {
         let ((rows, last), replaced) = self.reader.read(|source| {
             let last = match source.replaced == self.replaced {
@@ -83,7 +86,7 @@ fn newest(source: &Source<'_>) -> rusqlite::Result<i64> {
         .query_row([], |row| row.get(0))
 }
 
-/// The next rows, and the number of the last row that was looked at.
+/// Returns the next rows, and the number of the last row that was examined.
 fn written_after(
     source: &Source<'_>,
     filter: &Filter,

@@ -3,9 +3,9 @@
 use rusqlite::Row;
 
 use super::Reader;
+use super::error::QueryError;
 use super::reader::Source;
 use super::request::Request;
-use crate::error::QueryError;
 
 /// How many ids are named where several things are meant.
 const NAMED: usize = 5;

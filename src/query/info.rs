@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use rusqlite::{OptionalExtension, Row};
 
 use super::Reader;
+use super::error::QueryError;
 use super::reader::Source;
 use crate::db::read_only::sidecar;
 use crate::db::row::{number, optional_number, optional_text};
-use crate::error::QueryError;
 
 /// What a file is and how much is in it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

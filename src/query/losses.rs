@@ -3,10 +3,10 @@
 use rusqlite::params;
 
 use super::Reader;
+use super::error::QueryError;
 use super::reader::Source;
 use super::record::record;
 use super::window::Window;
-use crate::error::QueryError;
 
 record! {
     /// One stretch of time in which requests were lost: one row of `losses`.

@@ -59,37 +59,41 @@
 //! Every answer can be serialised with serde; its fields are named like the
 //! columns of the file.
 
-mod calls;
 mod clients;
+mod conditions;
 mod coverage;
+mod error;
 mod filter;
 mod follow;
 mod found;
 mod info;
-mod logs;
 mod losses;
 mod older;
+mod plan;
+#[cfg(test)]
+mod query_cost;
 mod reader;
 mod record;
 mod request;
+mod requests;
 mod schema;
+mod session_requests;
 mod sessions;
 mod slow;
 mod sql;
 mod stats;
-#[cfg(test)]
-mod steps;
 mod window;
 
 pub use clients::Client;
+pub use error::{QueryError, QueryErrorKind};
 pub use filter::Filter;
-pub use follow::Follow;
+pub use follow::Follower;
 pub use found::Found;
 pub use info::Info;
-pub use logs::Position;
 pub use losses::Loss;
 pub use reader::Reader;
 pub use request::Request;
+pub use requests::Position;
 pub use schema::{
     Comparison, Difference, Effect, SchemaChange, SchemaFilter, Severity, Snapshot, Tool, Usage,
 };

@@ -1,43 +1,92 @@
-//! The connection that everything here asks through.
+//! The connections that queries use.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
+use super::error::{QueryError, QueryErrorKind};
 use super::older;
 use crate::db::read_only::{self, Access};
 use crate::db::session_ids::SessionIds;
 use crate::db::{Files, Registration, brief, inspect};
-use crate::error::{OpenError, OpenErrorKind, QueryError};
+use crate::error::{OpenError, OpenErrorKind};
 
-/// How many pages of the file a connection holds, in KiB.
+/// The cache of a connection, in KiB.
 const CACHE_KIB: i64 = 16 << 10;
 
-/// A file that is read, and never created, written to or migrated.
+/// How many connections are kept for the next questions.
+const IDLE: usize = 4;
+
+/// Reads a file, and never creates, writes or migrates one.
 ///
-/// It may be read while it is written, by this process or another, and after
-/// its writer was killed. Each answer is of one moment. A file that nobody
-/// writes to is read without leaving a trace; beside a writer, SQLite keeps its
-/// `-shm` file.
+/// A file may be read while it is written, by this process or another, and after its
+/// writer was killed. Each answer is of one moment. Reading a file without a writer
+/// leaves no trace. Beside a writer, SQLite keeps its `-shm` file.
 ///
 /// Files of version 4 are read as well. What they do not have is `None`, also for
 /// [`sql`](Self::sql). Some questions take longer there for want of an index.
+///
+/// # Threads and async servers
+///
+/// A reader is cheap to clone, and all clones share its connections: threads that ask
+/// at the same time use one each, and up to four are kept, each with a cache of at most
+/// 16 MiB. **Every method blocks its thread** while SQLite reads. An async server asks
+/// within `spawn_blocking`:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use axum::extract::State;
+/// use axum::http::StatusCode;
+/// use axum::routing::get;
+/// use axum::{Json, Router};
+/// use tower_mcp_store::query::{Reader, Request, RequestFilter};
+///
+/// async fn slowest(State(reader): State<Reader>) -> Result<Json<Vec<Request>>, StatusCode> {
+///     let filter = RequestFilter::new().tool("search");
+///     let ask = move || reader.slow(&filter, Duration::from_secs(1), 20);
+///     match tokio::task::spawn_blocking(ask).await {
+///         Ok(Ok(requests)) => Ok(Json(requests)),
+///         _ => Err(StatusCode::INTERNAL_SERVER_ERROR),
+///     }
+/// }
+///
+/// # fn app() -> Result<(), Box<dyn std::error::Error>> {
+/// let reader = Reader::open("mcp.db")?;
+/// let app: Router = Router::new().route("/slowest", get(slowest)).with_state(reader);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Reader(Arc<Shared>);
+
 #[derive(Debug)]
-pub struct Reader {
+struct Shared {
     path: PathBuf,
-    /// With links resolved, as the writer names it.
+    /// The path with links resolved, as the writer names it.
     real: PathBuf,
     /// The oldest version that is read.
     oldest: i64,
-    link: RefCell<Link>,
+    links: Mutex<Links>,
 }
 
+#[derive(Debug)]
+struct Links {
+    idle: Vec<Link>,
+    /// The file of the link that was opened last.
+    files: Files,
+    version: i64,
+    /// How many other files have stood at the path since the first.
+    replaced: u64,
+}
+
+/// A connection.
 #[derive(Debug)]
 struct Link {
     conn: Connection,
@@ -46,11 +95,11 @@ struct Link {
     access: Access,
     /// What the file looked like when it was opened.
     stamp: Stamp,
-    /// How many other files have stood at the path since the first.
+    /// As [`Links::replaced`] when it was opened.
     replaced: u64,
 }
 
-/// By what a file shows that it was written to.
+/// What shows that a file was written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     length: u64,
@@ -58,7 +107,7 @@ struct Stamp {
     files: Files,
 }
 
-/// How often to connect again because the file is replaced meanwhile.
+/// How often to connect again if the file is replaced during opening.
 const ATTEMPTS: usize = 5;
 
 impl Reader {
@@ -75,26 +124,32 @@ impl Reader {
     pub(crate) fn of_version(path: &Path, oldest: i64) -> Result<Self, OpenError> {
         let real = read_only::locate(path)?;
         let link = Link::new(path, &real, oldest)?;
-        Ok(Self {
+        Ok(Self(Arc::new(Shared {
             path: path.to_owned(),
             real,
             oldest,
-            link: RefCell::new(link),
-        })
+            links: Mutex::new(Links {
+                files: link.stamp.files,
+                version: link.version,
+                replaced: 0,
+                idle: vec![link],
+            }),
+        })))
     }
 
-    /// The path as it was given to [`open`](Self::open).
+    /// Returns the path as it was given to [`open`](Self::open).
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.0.path
     }
 
     pub(super) fn real(&self) -> &Path {
-        &self.real
+        &self.0.real
     }
 
-    /// The version of the file's tables: 4, or [`SCHEMA_VERSION`](crate::SCHEMA_VERSION).
+    /// Returns the version of the file's tables: 4, or
+    /// [`SCHEMA_VERSION`](crate::SCHEMA_VERSION).
     pub fn version(&self) -> i64 {
-        self.link.borrow().version
+        self.links().version
     }
 
     /// Asks one question, whose statements all see the same moment.
@@ -102,79 +157,107 @@ impl Reader {
         &self,
         ask: impl Fn(&Source<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, QueryError> {
+        let mut link = self.take()?;
         loop {
-            {
-                let link = self.link.borrow();
-                let source = Source {
-                    conn: &link.conn,
-                    version: link.version,
-                    replaced: link.replaced,
-                };
-                let answer = link
-                    .conn
-                    .unchecked_transaction()
-                    .and_then(|_moment| ask(&source));
-                // Otherwise a writer has changed what was being read, before
-                // or meanwhile, and the answer is worth nothing.
-                if link.is_current(&self.real) {
-                    return answer.map_err(|error| self.failed(error));
-                }
+            let source = Source {
+                conn: &link.conn,
+                version: link.version,
+                replaced: link.replaced,
+            };
+            let answer = link
+                .conn
+                .unchecked_transaction()
+                .and_then(|_moment| ask(&source));
+            // Otherwise a writer has changed what was being read, before the question or
+            // during it, and the answer is worthless.
+            if link.is_current(self.real()) {
+                self.put_back(link);
+                return answer.map_err(|error| self.failed(error));
             }
-            self.relink()?;
+            link = self.renew(link)?;
         }
     }
 
-    /// Asks a statement of somebody else's once; tells whether the answer can be relied on,
-    /// as no writer came meanwhile.
+    /// Runs a statement of the caller's once. The second value is whether its answer is
+    /// of one moment: no writer came to a file that was at rest.
     pub(super) fn read_once<T>(
         &self,
         ask: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<(T, bool), QueryError> {
-        if !self.link.borrow().is_current(&self.real) {
-            self.relink()?;
+        let mut link = self.take()?;
+        if !link.is_current(self.real()) {
+            link = self.renew(link)?;
         }
-        let link = self.link.borrow();
         let answer = ask(&link.conn);
-        // A BEGIN or SAVEPOINT only reads, but what it began would hold this
-        // moment for all questions to come, and its place in the WAL.
+        // A BEGIN or SAVEPOINT only reads, but the transaction would hold this moment,
+        // and its place in the WAL, for all later questions.
         let ended = match link.conn.is_autocommit() {
             true => Ok(()),
             false => link.conn.execute_batch("ROLLBACK"),
         };
-        let answer = answer
-            .and_then(|answer| ended.map(|()| answer))
-            .map_err(|error| {
-                QueryError::new("the statement cannot be answered").with_source(brief(error))
-            })?;
-        Ok((answer, link.is_current(&self.real)))
+        let is_current = link.is_current(self.real());
+        if ended.is_ok() {
+            self.put_back(link);
+        }
+        let answer = answer.and_then(|answer| ended.map(|()| answer));
+        let answer = answer.map_err(|error| {
+            let detail = "the statement cannot be answered";
+            QueryError::new(QueryErrorKind::Statement, detail).with_source(brief(error))
+        })?;
+        Ok((answer, is_current))
     }
 
-    /// Makes a connection that is right to use now.
-    fn relink(&self) -> Result<(), QueryError> {
-        let mut link = Link::new(&self.path, &self.real, self.oldest)?;
-        match self.link.try_borrow_mut() {
-            Ok(mut current) => {
-                let is_other = link.stamp.files.main != current.stamp.files.main;
-                link.replaced = current.replaced + u64::from(is_other);
-                *current = link;
-                Ok(())
-            }
-            // Asked out of what handles the rows of another question.
-            Err(_) => Err(QueryError::new(
-                "a writer came while another question was being answered; ask again",
-            )),
+    fn links(&self) -> MutexGuard<'_, Links> {
+        self.0.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the connection that was used last, or a new one where all are in use.
+    fn take(&self) -> Result<Link, QueryError> {
+        let mut links = self.links();
+        match links.idle.pop() {
+            Some(link) => Ok(link),
+            None => self.connect(&mut links),
         }
     }
 
-    /// How many other files have stood at the path since the first that was asked.
-    pub(super) fn replaced(&self) -> u64 {
-        self.link.borrow().replaced
+    fn put_back(&self, link: Link) {
+        let mut links = self.links();
+        if links.idle.len() < IDLE && link.replaced == links.replaced {
+            links.idle.push(link);
+        }
     }
 
-    /// How many steps SQLite's machine makes for what `ask` asks.
+    /// Returns a connection to what is at the path now. It drops the others only
+    /// then: while the old file is open, a new one cannot take its inode.
+    fn renew(&self, stale: Link) -> Result<Link, QueryError> {
+        let mut links = self.links();
+        let renewed = self.connect(&mut links);
+        match &renewed {
+            Ok(_) => links.idle.clear(),
+            Err(_) => links.idle.push(stale),
+        }
+        renewed
+    }
+
+    /// Opens under the lock, so that two threads find one replacement of the file.
+    fn connect(&self, links: &mut Links) -> Result<Link, QueryError> {
+        let mut link = Link::new(&self.0.path, &self.0.real, self.0.oldest)?;
+        if link.stamp.files.main != links.files.main {
+            links.replaced += 1;
+        }
+        (links.files, links.version) = (link.stamp.files, link.version);
+        link.replaced = links.replaced;
+        Ok(link)
+    }
+
+    /// Returns how many other files have stood at the path since the first.
+    pub(super) fn replaced(&self) -> u64 {
+        self.links().replaced
+    }
+
+    /// Counts the steps of SQLite's machine for what `ask` asks.
     #[cfg(test)]
     pub(super) fn steps(&self, ask: impl FnOnce(&Self)) -> usize {
-        use std::sync::Arc;
         use std::sync::atomic::{AtomicUsize, Ordering};
 
         let steps = Arc::new(AtomicUsize::new(0));
@@ -183,23 +266,18 @@ impl Reader {
             count.fetch_add(1, Ordering::Relaxed);
             false
         };
-        let set = self
-            .link
-            .borrow_mut()
-            .conn
-            .progress_handler(1, Some(handler));
+        let link = self.take().expect("a connection");
+        let set = link.conn.progress_handler(1, Some(handler));
         set.expect("a handler");
+        self.put_back(link);
         ask(self);
         steps.load(Ordering::Relaxed)
     }
 
     fn failed(&self, error: rusqlite::Error) -> QueryError {
         let reason = inspect::hot_journal(&error).map_or(String::new(), |why| format!(": {why}"));
-        QueryError::new(format!(
-            "cannot read the store {}{reason}",
-            self.path.display()
-        ))
-        .with_source(brief(error))
+        let detail = format!("cannot read the store {}{reason}", self.path().display());
+        QueryError::new(QueryErrorKind::Unreadable, detail).with_source(brief(error))
     }
 }
 
@@ -208,7 +286,7 @@ impl Reader {
 pub(crate) struct Source<'a> {
     pub(crate) conn: &'a Connection,
     version: i64,
-    /// As [`Reader::replaced`].
+    /// Which of the files at the path this is, as [`Reader::replaced`] counts them.
     pub(super) replaced: u64,
 }
 

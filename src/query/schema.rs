@@ -12,12 +12,12 @@ use rusqlite::params_from_iter;
 use rusqlite::types::Value;
 
 use super::Reader;
-use super::filter::equalities;
+use super::conditions::equalities;
+use super::error::QueryError;
 use super::reader::Source;
 use super::record::record;
 use super::window::Window;
 use crate::db::row::{number, optional_number, text};
-use crate::error::QueryError;
 use crate::wire::Discovery;
 use crate::wire::listing::Page;
 

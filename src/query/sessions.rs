@@ -6,13 +6,13 @@ use rusqlite::params_from_iter;
 use rusqlite::types::Value;
 
 use super::Reader;
+use super::error::QueryError;
 use super::filter::Filter;
 use super::found::Found;
 use super::reader::Source;
 use super::record::record;
 use super::window::Window;
 use crate::db::newest_open;
-use crate::error::QueryError;
 use crate::event::bounded_id;
 
 record! {

@@ -6,7 +6,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Row, Statement};
 
 use super::Reader;
-use crate::error::QueryError;
+use super::error::{QueryError, QueryErrorKind};
 
 /// A value of any column.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -61,9 +61,11 @@ impl Reader {
         match undisturbed {
             (true, true) => Ok(()),
             (false, _) => Err(QueryError::new(
+                QueryErrorKind::StatementWrites,
                 "this statement writes; only those that read are answered",
             )),
             (_, false) => Err(QueryError::new(
+                QueryErrorKind::Interrupted,
                 "a writer came while this was being answered; ask again",
             )),
         }

@@ -7,12 +7,12 @@ mod tally;
 use rusqlite::types::Value;
 
 use super::Reader;
-use super::coverage::Coverage;
-use super::filter::equalities;
+use super::conditions::equalities;
+use super::coverage::{Cells, Coverage, Plan};
+use super::error::QueryError;
 use super::losses::{Loss, losses};
 use super::reader::Source;
 use super::window::Window;
-use crate::error::QueryError;
 use crate::histogram;
 use tally::Tallies;
 
@@ -146,18 +146,18 @@ impl Reader {
 pub(super) fn stats(source: &Source<'_>, filter: &StatsFilter) -> rusqlite::Result<Stats> {
     let coverage = Coverage::of(source)?;
     let window = coverage.widened(filter.window);
-    let looked_at =
-        coverage.has_rows_of(filter.window) && rows::are_few(source, window, LOOKED_AT)?;
-    let mut rows_from = match looked_at {
-        true => window.since,
-        false => window.until,
-    };
-    let (mut tallies, mut other_calls) = count(source, filter, &coverage, window, rows_from)?;
+    let mut plan =
+        if coverage.has_rows_of(filter.window) && rows::are_few(source, window, LOOKED_AT)? {
+            Plan::Requests(window)
+        } else {
+            coverage.plan(window, window.until)
+        };
+    let (mut tallies, mut other_calls) = count(source, filter, &plan)?;
     let pruned = coverage.pruned(window);
-    if other_calls > 0 && pruned.until < rows_from {
-        // Requests that are left tell the names that cells have not.
-        rows_from = pruned.until;
-        (tallies, other_calls) = count(source, filter, &coverage, window, rows_from)?;
+    if other_calls > 0 && pruned.until < window.until {
+        // The requests that are left have the names that cells lack.
+        plan = coverage.plan(window, pruned.until);
+        (tallies, other_calls) = count(source, filter, &plan)?;
     }
     let (total, groups) = tallies.finish();
     Ok(Stats {
@@ -165,9 +165,9 @@ pub(super) fn stats(source: &Source<'_>, filter: &StatsFilter) -> rusqlite::Resu
         total,
         groups,
         other_calls,
-        percentiles: match tells_each(window, rows_from) {
-            true => Percentiles::Exact,
-            false => Percentiles::Estimated {
+        percentiles: match plan {
+            Plan::Requests(_) => Percentiles::Exact,
+            Plan::Cells(_) => Percentiles::Estimated {
                 error: histogram::ERROR,
             },
         },
@@ -175,41 +175,35 @@ pub(super) fn stats(source: &Source<'_>, filter: &StatsFilter) -> rusqlite::Resu
     })
 }
 
-/// Counts by cells, as far as they fit, up to `rows_from`, and by requests from
-/// then on. Gives the number of calls without a name, too.
+/// Counts what the plan says. Also returns the number of calls whose method or tool is
+/// unknown and may be the one of the filter.
 fn count(
     source: &Source<'_>,
     filter: &StatsFilter,
-    coverage: &Coverage,
-    window: Window,
-    rows_from: i64,
+    plan: &Plan,
 ) -> rusqlite::Result<(Tallies, i64)> {
-    let mut tallies = Tallies::new(tells_each(window, rows_from));
-    if tells_each(window, rows_from) {
-        rows::add(source, filter, window, &mut tallies)?;
-        return Ok((tallies, 0));
+    match plan {
+        Plan::Requests(window) => {
+            let mut tallies = Tallies::exact();
+            rows::add(source, filter, *window, &mut tallies)?;
+            Ok((tallies, 0))
+        }
+        Plan::Cells(Cells {
+            cells,
+            whole,
+            edges,
+        }) => {
+            let mut tallies = Tallies::estimated();
+            let other_calls = cells::add(source, filter, cells, &mut tallies)?;
+            if !cells.is_empty() {
+                rows::add_unfolded(source, filter, *whole, &mut tallies)?;
+            }
+            for edge in edges.iter().filter(|edge| edge.since < edge.until) {
+                rows::add(source, filter, *edge, &mut tallies)?;
+            }
+            Ok((tallies, other_calls))
+        }
     }
-    let Window { since, until } = window;
-    let parts = coverage.parts(Window {
-        since,
-        until: rows_from,
-    });
-    let whole = parts.whole;
-    if whole.since >= whole.until {
-        rows::add(source, filter, window, &mut tallies)?;
-        return Ok((tallies, 0));
-    }
-    let other_calls = cells::add(source, filter, &parts, &mut tallies)?;
-    rows::add_unfolded(source, filter, whole, &mut tallies)?;
-    for (since, until) in [(since, whole.since), (whole.until, until)] {
-        rows::add(source, filter, Window { since, until }, &mut tallies)?;
-    }
-    Ok((tallies, other_calls))
-}
-
-/// Whether requests from `rows_from` on are all of the window.
-fn tells_each(window: Window, rows_from: i64) -> bool {
-    rows_from <= window.since
 }
 
 impl StatsFilter {

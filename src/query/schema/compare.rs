@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::SchemaFilter;
 use crate::db::row::{optional_number, text};
-use crate::error::QueryError;
+use crate::query::QueryError;
 use crate::query::Reader;
 use crate::query::reader::Source;
 use crate::wire::Discovery;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use rusqlite::params;
 
 use super::{SchemaChange, SchemaFilter, changes};
-use crate::error::QueryError;
-use crate::query::filter::TOOLS_CALL;
+use crate::query::QueryError;
+use crate::query::conditions::TOOLS_CALL;
 use crate::query::reader::Source;
 use crate::query::stats::stats;
 use crate::query::{Figures, Reader, StatsFilter, Window};

@@ -7,7 +7,7 @@ use rusqlite::params;
 use super::{SchemaFilter, Snapshot, snapshots};
 use crate::db::rollup::{OTHER, cell_name};
 use crate::db::row::text;
-use crate::error::QueryError;
+use crate::query::QueryError;
 use crate::query::coverage::Coverage;
 use crate::query::reader::Source;
 use crate::query::{Reader, Window};
@@ -122,7 +122,7 @@ impl Calls {
             "SELECT DISTINCT proxy, tool FROM request_rollups
              WHERE width = ?1 AND start >= ?2 AND start < ?3 AND tool <> ''",
         )?;
-        for (width, part) in coverage.parts(window).cells {
+        for (width, part) in coverage.cells(window) {
             let mut rows = cells.query([width.ms(), part.since, part.until])?;
             while let Some(row) = rows.next()? {
                 this.named.insert((text(row, 0)?, text(row, 1)?));
@@ -132,7 +132,7 @@ impl Calls {
             "SELECT DISTINCT proxy FROM request_rollups
              WHERE width = ?1 AND start >= ?2 AND start < ?3 AND +tool = ?4",
         )?;
-        for (width, part) in coverage.parts(coverage.pruned(window)).cells {
+        for (width, part) in coverage.cells(coverage.pruned(window)) {
             let mut rows = cells.query(params![width.ms(), part.since, part.until, OTHER])?;
             while let Some(row) = rows.next()? {
                 this.unnamed.insert(text(row, 0)?);

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use rusqlite::params_from_iter;
 use rusqlite::types::{Value, ValueRef};
 
-use super::super::coverage::Parts;
-use super::super::filter::TOOLS_CALL;
+use super::super::conditions::TOOLS_CALL;
 use super::super::reader::Source;
 use super::super::window::Window;
 use super::StatsFilter;
@@ -19,16 +18,13 @@ use crate::db::row::number;
 pub(super) fn add(
     source: &Source<'_>,
     filter: &StatsFilter,
-    parts: &Parts,
+    cells: &[(Width, Window)],
     tallies: &mut Tallies,
 ) -> rusqlite::Result<i64> {
-    parts
-        .cells
-        .iter()
-        .try_fold(0_i64, |unnamed, (width, part)| {
-            let more = add_cells(source, filter, *width, *part, tallies)?;
-            Ok(unnamed.saturating_add(more))
-        })
+    cells.iter().try_fold(0_i64, |unnamed, (width, part)| {
+        let more = add_cells(source, filter, *width, *part, tallies)?;
+        Ok(unnamed.saturating_add(more))
+    })
 }
 
 fn add_cells(

@@ -34,8 +34,17 @@ enum Latencies {
 }
 
 impl Tallies {
-    /// Whether to keep each latency.
-    pub(super) fn new(exact: bool) -> Self {
+    /// Keeps each latency.
+    pub(super) fn exact() -> Self {
+        Self::new(true)
+    }
+
+    /// Keeps histograms of latencies.
+    pub(super) fn estimated() -> Self {
+        Self::new(false)
+    }
+
+    fn new(exact: bool) -> Self {
         Self {
             exact,
             groups: Vec::new(),
@@ -167,7 +176,15 @@ impl Tally {
         sum.bytes_out = sum.bytes_out.saturating_add(more.bytes_out);
         match &other.latencies {
             Latencies::Each(latencies) => latencies.iter().for_each(|us| self.latency(*us)),
-            Latencies::Buckets { histogram, max } => self.latencies(&histogram.encode(), *max),
+            Latencies::Buckets {
+                histogram: more,
+                max: highest,
+            } => {
+                if let Latencies::Buckets { histogram, max } = &mut self.latencies {
+                    histogram.add(more);
+                    *max = (*max).max(*highest);
+                }
+            }
         }
     }
 

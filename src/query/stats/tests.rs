@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 
-use super::{Coverage, Figures, Group, LOOKED_AT, Percentiles, StatsFilter, count};
+use super::{Coverage, Figures, Group, LOOKED_AT, Percentiles, Plan, StatsFilter, count};
 use crate::Store;
 use crate::db::rollup::{self, Width};
 use crate::db::{Db, Kinds, Span};
@@ -69,10 +69,11 @@ fn insert(conn: &Connection, rows: std::ops::Range<i64>) {
 
 fn ask(reader: &Reader, filter: &StatsFilter, exact: bool) -> (Figures, Vec<Group>) {
     let answer = reader.read(|source| {
-        let Window { since, until } = filter.window;
-        let coverage = Coverage::of(source)?;
-        let rows_from = if exact { since } else { until };
-        let (tallies, _) = count(source, filter, &coverage, filter.window, rows_from)?;
+        let plan = match exact {
+            true => Plan::Requests(filter.window),
+            false => Coverage::of(source)?.plan(filter.window, filter.window.until),
+        };
+        let (tallies, _) = count(source, filter, &plan)?;
         Ok(tallies.finish())
     });
     answer.unwrap()

@@ -1,30 +1,30 @@
-//! The requests of sessions, which their index leads to.
+//! The requests of sessions, through the index of session ids.
 
 use std::ops::ControlFlow;
 
 use rusqlite::{OptionalExtension, Row};
 
-use super::filter::{Filter, Rarity};
+use super::filter::Filter;
 use super::reader::Source;
 use crate::db::row::{number, text};
 
 /// The requests of one session.
 #[derive(Debug)]
-pub(super) struct Calls {
+pub(super) struct SessionRequests {
     pub(super) session: String,
     pub(super) count: i64,
     /// None of them is newer.
     pub(super) last_seen: i64,
 }
 
-/// The sessions that a filter names, of which a client may have any number: they
-/// are read one after the other, latest first.
+/// The sessions that a filter names. A client may have any number, so they are read
+/// one after the other, latest first.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Sessions<'f> {
     One(&'f str),
     OfClient {
         client: &'f str,
-        /// Only those that were seen since.
+        /// Only sessions with a request at this time or later.
         since: i64,
     },
 }
@@ -40,19 +40,19 @@ impl<'f> Sessions<'f> {
         }
     }
 
-    /// Gives one after the other to `each`, latest first, until that breaks off.
+    /// Calls `each` with one session after the other, latest first, until it breaks.
     pub(super) fn each(
         self,
         source: &Source<'_>,
-        mut each: impl FnMut(Calls) -> rusqlite::Result<ControlFlow<()>>,
+        mut each: impl FnMut(SessionRequests) -> rusqlite::Result<ControlFlow<()>>,
     ) -> rusqlite::Result<()> {
         match self {
-            Self::One(session) => each(Calls::of_session(source, session)?).map(drop),
+            Self::One(session) => each(SessionRequests::of_session(source, session)?).map(drop),
             Self::OfClient { client, since } => {
                 let mut statement = source.conn.prepare_cached(OF_CLIENT)?;
                 let mut rows = statement.query((client, since))?;
                 while let Some(row) = rows.next()? {
-                    if each(Calls::from_row(row)?)?.is_break() {
+                    if each(SessionRequests::from_row(row)?)?.is_break() {
                         break;
                     }
                 }
@@ -61,7 +61,7 @@ impl<'f> Sessions<'f> {
         }
     }
 
-    /// The latest of them that have `count` requests together, or all.
+    /// Returns the latest sessions that together have `count` requests, or all.
     pub(super) fn latest(self, source: &Source<'_>, count: i64) -> rusqlite::Result<Latest> {
         let mut latest = Latest {
             sessions: Vec::new(),
@@ -69,7 +69,7 @@ impl<'f> Sessions<'f> {
             is_all: true,
         };
         self.each(source, |calls| {
-            // A session without a request counts, too: there may be any number.
+            // A session without requests counts as one, because there may be any number.
             latest.count = latest.count.saturating_add(calls.count.max(1));
             latest.sessions.push(calls);
             latest.is_all = latest.count < count;
@@ -82,7 +82,7 @@ impl<'f> Sessions<'f> {
     }
 }
 
-/// Both parts come by time from the index, and SQLite merges them.
+/// Each part comes from its index in order of time, and SQLite merges them.
 const OF_CLIENT: &str = "
     SELECT session_id, total_calls, last_seen_at FROM sessions
     WHERE client_name = ?1 AND ended_at IS NULL AND last_seen_at >= ?2
@@ -94,24 +94,14 @@ const OF_CLIENT: &str = "
 /// The latest sessions of a filter.
 #[derive(Debug)]
 pub(super) struct Latest {
-    pub(super) sessions: Vec<Calls>,
-    /// How many requests they have.
-    count: i64,
-    /// Whether there are no more sessions.
+    pub(super) sessions: Vec<SessionRequests>,
+    /// How many requests they have, at least one each.
+    pub(super) count: i64,
+    /// Whether these are all sessions of the filter.
     pub(super) is_all: bool,
 }
 
-impl Latest {
-    /// How rare the requests of these sessions are.
-    pub(super) fn rarity(&self) -> Rarity {
-        match self.sessions.last() {
-            Some(last) if !self.is_all => Rarity::Since(last.last_seen),
-            _ => Rarity::Few(self.count),
-        }
-    }
-}
-
-impl Calls {
+impl SessionRequests {
     fn of_session(source: &Source<'_>, session: &str) -> rusqlite::Result<Self> {
         let found = source
             .conn
@@ -135,8 +125,8 @@ impl Calls {
         })
     }
 
-    /// The condition by which a session's requests are found in the index, in
-    /// each part of it.
+    /// Returns the condition that finds a session's requests in the index. The index has
+    /// a part for every 65,536 rows, and the condition seeks in each.
     pub(super) fn seek(session: &str) -> String {
         format!(
             "id / 65536 IN (

@@ -5,15 +5,13 @@ use std::ops::ControlFlow;
 use rusqlite::params_from_iter;
 
 use super::Reader;
-use super::calls::{Calls, Sessions};
-use super::filter::{Conditions, Filter, PROBE, Path};
+use super::conditions::Conditions;
+use super::error::QueryError;
+use super::filter::Filter;
+use super::plan::{self, AccessPath};
 use super::reader::Source;
 use super::request::Request;
-use crate::error::QueryError;
-
-/// From how many calls on a session is found by time and not by its id, whose
-/// index does not tell which of them are the newest.
-const LONG_SESSION: i64 = 5_000;
+use super::session_requests::{SessionRequests, Sessions};
 
 /// A place in the order of [`Reader::logs`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -71,15 +69,17 @@ fn logs(
         let (ts, id) = (conditions.bind(ts), conditions.bind(id));
         bound = format!(" AND (+ts < {ts} OR +id < {id})");
     }
-    let path = match way(source, &mut conditions, filter)? {
-        Way::Rows(path) => path,
-        Way::Sessions(sessions) => {
+    let found = match plan::newest(source, &mut conditions, filter)? {
+        AccessPath::Sessions(sessions) => {
             return of_sessions(source, &mut conditions, &bound, limit, sessions);
+        }
+        AccessPath::Index(place) => conditions.by_index(place),
+        AccessPath::Time | AccessPath::LatencyClasses | AccessPath::LatencyOfServer => {
+            conditions.by_time()
         }
     };
     let columns = Request::COLUMNS;
     let limit = conditions.bind(limit as i64);
-    let found = conditions.by(path);
     select(
         source,
         &conditions,
@@ -87,44 +87,6 @@ fn logs(
             "SELECT {columns} FROM {found}{bound} ORDER BY hit_ts DESC, hit DESC LIMIT {limit}"
         ),
     )
-}
-
-/// How the newest requests are come to.
-enum Way<'f> {
-    Rows(Path),
-    /// Those of these sessions, latest first.
-    Sessions(Sessions<'f>),
-}
-
-fn way<'f>(
-    source: &Source<'_>,
-    conditions: &mut Conditions,
-    filter: &'f Filter,
-) -> rusqlite::Result<Way<'f>> {
-    let is_of_sessions = filter.session.is_some() || filter.client.is_some();
-    if let Some(path) = conditions.only_index()
-        && !is_of_sessions
-    {
-        return Ok(Way::Rows(path));
-    }
-    let (rarity, path) = conditions.rarest(source, PROBE)?;
-    if rarity.is_few() {
-        return Ok(Way::Rows(path));
-    }
-    let Some(sessions) = Sessions::of(filter) else {
-        return Ok(Way::Rows(path));
-    };
-    let latest = sessions.latest(source, PROBE)?;
-    if let Some(first) = latest.sessions.first()
-        && first.count > LONG_SESSION
-    {
-        conditions.end_at(first.last_seen.saturating_add(1));
-        return Ok(Way::Rows(conditions.rarest(source, PROBE)?.1));
-    }
-    Ok(match rarity < latest.rarity() {
-        true => Way::Rows(path),
-        false => Way::Sessions(sessions),
-    })
 }
 
 /// Runs a statement that selects [`Request::columns`].
@@ -152,17 +114,17 @@ fn of_sessions(
     let checks = conditions.checks();
     let count = conditions.bind(limit as i64);
     let session = conditions.bind(String::new());
-    let seek = Calls::seek(&session);
+    let seek = SessionRequests::seek(&session);
     let sql = format!(
         "SELECT {columns} FROM requests WHERE {seek} AND {checks}{bound}
          ORDER BY ts DESC, id DESC LIMIT {count}"
     );
     let mut found: Vec<Request> = Vec::new();
-    sessions.each(source, |calls| {
-        if found.len() >= limit && found.last().is_some_and(|row| row.ts > calls.last_seen) {
+    sessions.each(source, |session| {
+        if found.len() >= limit && found.last().is_some_and(|row| row.ts > session.last_seen) {
             return Ok(ControlFlow::Break(()));
         }
-        conditions.set_last(calls.session);
+        conditions.set_last(session.session);
         found.extend(select(source, conditions, &sql)?);
         found.sort_unstable_by_key(|row| std::cmp::Reverse(row.position()));
         found.truncate(limit);

@@ -1,0 +1,74 @@
+//! Why a question has no answer.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::error::{OpenError, Source};
+
+/// A question that has no answer.
+///
+/// [`kind`](Self::kind) says why. [`source`](Error::source) holds the cause, such as
+/// SQLite's error. The type of the cause is not part of the API.
+#[derive(Debug)]
+pub struct QueryError {
+    kind: QueryErrorKind,
+    detail: String,
+    source: Option<Source>,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum QueryErrorKind {
+    /// SQLite cannot read the file, for example because it is damaged.
+    Unreadable,
+    /// The file was replaced, and cannot be opened again. The source is an
+    /// [`OpenError`].
+    NotOpened,
+    /// SQLite cannot run the statement that was given to [`Reader::sql`](super::Reader::sql).
+    Statement,
+    /// The statement that was given to [`Reader::sql`](super::Reader::sql) writes.
+    StatementWrites,
+    /// A writer came to a file that was at rest, so the rows may be of several moments.
+    /// Ask again.
+    Interrupted,
+}
+
+impl QueryError {
+    pub(super) fn new(kind: QueryErrorKind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+            source: None,
+        }
+    }
+
+    pub(super) fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Returns why the question has no answer.
+    pub fn kind(&self) -> QueryErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for QueryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl Error for QueryError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as _)
+    }
+}
+
+impl From<OpenError> for QueryError {
+    fn from(error: OpenError) -> Self {
+        let detail = "the store can no longer be opened";
+        Self::new(QueryErrorKind::NotOpened, detail).with_source(error)
+    }
+}
