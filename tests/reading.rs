@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use support::{LONG, connect, contents, fixture, fresh, record_requests};
-use tower_mcp_store::query::{Filter, Reader, Window};
+use tower_mcp_store::query::{Reader, RequestFilter, Window};
 use tower_mcp_store::{OpenErrorKind, Retention, Store};
 
 #[track_caller]
@@ -131,7 +131,9 @@ fn file_with_a_hot_journal_is_refused_and_the_error_says_what_rolls_it_back() {
         .execute_batch("SELECT count(*) FROM sqlite_schema")
         .unwrap();
     let reader = Reader::open(&path).unwrap();
-    let rows = reader.logs(&Filter::default(), 100, None).unwrap();
+    let rows = reader
+        .requests(&RequestFilter::default(), 100, None)
+        .unwrap();
     assert_eq!(rows.len(), 40);
     assert!(rows.iter().all(|row| !row.method.ends_with('x')));
 }
@@ -165,7 +167,9 @@ fn file_whose_wal_was_removed_under_its_writer_is_refused_and_the_error_says_wha
     let wal = path.with_file_name("mcp.db-wal");
     fs::remove_file(&wal).unwrap();
     assert_refused(&path, OpenErrorKind::WalMissing, "`mcp.db-wal` was removed");
-    let rows = opened_before.logs(&Filter::default(), 10, None).unwrap();
+    let rows = opened_before
+        .requests(&RequestFilter::default(), 10, None)
+        .unwrap();
     assert_eq!(rows.len(), 3);
     let error = opened_at_rest.info().unwrap_err();
     let cause = std::error::Error::source(&error).unwrap();
@@ -175,7 +179,7 @@ fn file_whose_wal_was_removed_under_its_writer_is_refused_and_the_error_says_wha
     store.shutdown(LONG).unwrap();
     let rows = Reader::open(&path)
         .unwrap()
-        .logs(&Filter::default(), 10, None);
+        .logs(&RequestFilter::default(), 10, None);
     assert_eq!(rows.unwrap().len(), 3);
 }
 
@@ -187,7 +191,7 @@ fn a_file_that_took_the_place_of_another_is_followed_from_its_beginning() {
     record_requests(&old, 3);
     old.flush(LONG).unwrap();
     let reader = Reader::open(&path).unwrap();
-    let mut follow = reader.follow(Filter::default()).unwrap();
+    let mut follow = reader.follow(RequestFilter::default()).unwrap();
     let (_other, next) = fresh();
     let new = Store::open(&next).unwrap();
     record_requests(&new, 2);

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use support::{LONG, connect, fresh, request, rows, value};
-use tower_mcp_store::query::{Found, Reader};
+use tower_mcp_store::query::{Lookup, Reader};
 use tower_mcp_store::{SessionEvent, Store, StoreEvent};
 
 const SECRET: &str = "1868a90c-5f4e-4d4b-9a1c-credential";
@@ -94,5 +94,5 @@ fn whoever_knows_an_id_finds_its_session_where_ids_are_hashed() {
     assert_eq!(reader.find_session(&stored).unwrap().one(), Some(found));
     // Of a hash the beginning of the id tells nothing.
     let beginning = &SECRET[..SECRET.len() - 1];
-    assert_eq!(reader.find_session(beginning).unwrap(), Found::Nothing);
+    assert_eq!(reader.find_session(beginning).unwrap(), Lookup::Nothing);
 }

@@ -4,7 +4,7 @@ mod support;
 
 use support::{LONG, connect, fixture, record_requests, rows, value};
 use tower_mcp_store::maintenance::Maintenance;
-use tower_mcp_store::query::{Reader, Window};
+use tower_mcp_store::query::{ClientFilter, Reader};
 use tower_mcp_store::{EndReason, RequestStatus, Retention, Store, StoreEvent};
 
 #[test]
@@ -53,7 +53,7 @@ fn the_statistics_of_tools_and_clients_are_those_of_the_query_side() {
     assert_eq!(value::<String>(&conn, tools), "create_order 7 3");
     let clients = Reader::open(&path)
         .unwrap()
-        .clients(Window::ALL, None)
+        .clients(&ClientFilter::new())
         .unwrap();
     let sums = "SELECT count(*) || ' ' || sum(sessions) || ' ' || sum(calls) FROM client_stats";
     let calls: i64 = clients.iter().map(|client| client.total_calls).sum();

@@ -7,7 +7,9 @@ use std::path::Path;
 
 use timing::time;
 use tower_mcp_store::RequestStatus;
-use tower_mcp_store::query::{Filter, Reader, SchemaFilter, SessionFilter, StatsFilter, Window};
+use tower_mcp_store::query::{
+    ClientFilter, Reader, RequestFilter, SchemaFilter, SessionFilter, StatsFilter, Window,
+};
 
 use crate::data::{Files, session_id};
 
@@ -18,16 +20,18 @@ pub(crate) fn measure(path: &Path, files: &Files) {
     for (question, path) in [("", path), (" of version 4", &*files.peers)] {
         time(&format!("open{question}, and the newest log"), || {
             let reader = Reader::open(path).expect("the file opens");
-            reader.logs(&Filter::default(), 1, None).expect("an answer")
+            reader
+                .requests(&RequestFilter::default(), 1, None)
+                .expect("an answer")
         });
     }
     let reader = &Reader::open(path).expect("the file opens");
     let session = session_id(7);
-    let logs = |question: &str, set: fn(&mut Filter)| {
-        let mut filter = Filter::default();
+    let logs = |question: &str, set: fn(&mut RequestFilter)| {
+        let mut filter = RequestFilter::default();
         set(&mut filter);
         time(question, || {
-            reader.logs(&filter, 50, None).expect("an answer")
+            reader.requests(&filter, 50, None).expect("an answer")
         });
     };
     logs("logs", |_| ());
@@ -53,23 +57,25 @@ pub(crate) fn measure(path: &Path, files: &Files) {
     });
     time("logs of a session", || {
         let found = reader.find_session(&session[..12]).expect("an answer");
-        let mut filter = Filter::default();
+        let mut filter = RequestFilter::default();
         filter.session = Some(found.one().expect("one session").session_id);
-        reader.logs(&filter, 50, None).expect("an answer")
+        reader.requests(&filter, 50, None).expect("an answer")
     });
     time("session", || {
         let found = reader.find_session(&session[..12]).expect("an answer");
-        let mut filter = Filter::default();
+        let mut filter = RequestFilter::default();
         filter.session = Some(found.one().expect("one session").session_id);
         reader
-            .logs(&filter, usize::MAX >> 1, None)
+            .requests(&filter, usize::MAX >> 1, None)
             .expect("an answer")
     });
     let slow = |question: &str, tool: Option<&str>, since: i64| {
-        let mut filter = Filter::default();
+        let mut filter = RequestFilter::default();
         filter.window = Window::since(since);
         filter.tool = tool.map(str::to_owned);
-        time(question, || reader.slow(&filter, 0, 20).expect("an answer"));
+        time(question, || {
+            reader.slow(&filter, Duration::ZERO, 20).expect("an answer")
+        });
     };
     slow("slow, 30 d", None, i64::MIN);
     slow("slow, 1 h", None, files.end - HOUR);
@@ -93,11 +99,11 @@ pub(crate) fn measure(path: &Path, files: &Files) {
     sessions("sessions", false);
     sessions("sessions, active", true);
     time("clients", || {
-        reader.clients(Window::ALL, None).expect("an answer")
+        reader.clients(&ClientFilter::new()).expect("an answer")
     });
     time("unused tools", || {
         let listings = SchemaFilter::default();
-        reader.tools(&listings, Window::ALL).expect("an answer")
+        reader.tools(&listings).expect("an answer")
     });
     time("info", || reader.info().expect("an answer"));
 }

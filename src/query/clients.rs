@@ -4,8 +4,8 @@ use rusqlite::params;
 
 use super::Reader;
 use super::error::QueryError;
+use super::filter::ClientFilter;
 use super::reader::Source;
-use super::window::Window;
 use crate::db::row::{number, optional_text};
 
 /// All sessions of clients that go by one name, on one platform.
@@ -33,18 +33,15 @@ pub struct Client {
 }
 
 impl Reader {
-    /// The clients that were there during a window, at one recording point or
-    /// at all of them, busiest first. What is counted are their whole sessions.
-    pub fn clients(&self, window: Window, proxy: Option<&str>) -> Result<Vec<Client>, QueryError> {
-        self.read(|source| clients(source, window, proxy))
+    /// Returns the clients that had a session open during the window of the filter,
+    /// busiest first. Their sessions are counted as a whole.
+    pub fn clients(&self, filter: &ClientFilter) -> Result<Vec<Client>, QueryError> {
+        self.read(|source| clients(source, filter))
     }
 }
 
-fn clients(
-    source: &Source<'_>,
-    window: Window,
-    proxy: Option<&str>,
-) -> rusqlite::Result<Vec<Client>> {
+fn clients(source: &Source<'_>, filter: &ClientFilter) -> rusqlite::Result<Vec<Client>> {
+    let ClientFilter { window, proxy } = filter;
     let of_proxy = match proxy {
         Some(_) => "AND proxy = ?3",
         None => "AND ?3 IS NULL",

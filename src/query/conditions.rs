@@ -2,7 +2,7 @@
 
 use rusqlite::types::Value;
 
-use super::filter::Filter;
+use super::filter::RequestFilter;
 use super::reader::Source;
 use super::window::Window;
 use crate::event::{DEFAULT_PROXY, RequestStatus};
@@ -49,7 +49,7 @@ pub(super) fn equalities<'a>(
 }
 
 impl Conditions {
-    pub(super) fn new(filter: &Filter, source: &Source<'_>) -> Self {
+    pub(super) fn new(filter: &RequestFilter, source: &Source<'_>) -> Self {
         let mut this = Self {
             window: filter.window,
             conditions: Vec::new(),
@@ -60,7 +60,7 @@ impl Conditions {
     }
 
     /// The conditions that usually leave the fewest rows come first.
-    fn add_all(&mut self, filter: &Filter, has_all_indexes: bool) {
+    fn add_all(&mut self, filter: &RequestFilter, has_all_indexes: bool) {
         if filter.tool_error {
             self.add_seek("tool_error <> 0", "+tool_error <> 0");
         }

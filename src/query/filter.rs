@@ -1,42 +1,155 @@
-//! Which requests are asked for.
+//! Which rows a question is about.
 
 use super::window::Window;
 use crate::event::{EndReason, RequestStatus};
 
-/// Which requests are asked for: those that everything that is set applies to.
-///
-/// ```
-/// use tower_mcp_store::RequestStatus;
-/// use tower_mcp_store::query::Filter;
-///
-/// let mut filter = Filter::default();
-/// filter.tool = Some("search".into());
-/// filter.status = Some(RequestStatus::Timeout);
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Filter {
-    /// When they came.
-    pub window: Window,
-    /// The recording point.
-    pub proxy: Option<String>,
-    /// The JSON-RPC method. Any but `tools/call` excludes requests that have a tool.
-    pub method: Option<String>,
-    /// The tool that was called.
-    pub tool: Option<String>,
-    /// What was aimed at.
-    pub target: Option<String>,
-    /// The whole id of the session; [`Reader::find_session`](super::Reader::find_session)
-    /// makes one of its beginning.
-    pub session: Option<String>,
-    /// The name of the session's client.
-    pub client: Option<String>,
-    /// How they ended.
-    pub status: Option<RequestStatus>,
-    /// Only calls that succeeded and whose tool did not.
-    pub tool_error: bool,
-    /// The JSON-RPC error code.
-    pub error_code: Option<String>,
-    /// Why there was no ordinary answer.
-    pub end_reason: Option<EndReason>,
+/// Defines a filter: a struct of conditions, `new`, and a setter for each condition.
+macro_rules! filters {
+    ($(
+        $(#[$about:meta])*
+        pub struct $name:ident {
+            $($(#[$condition:meta])* $field:ident: $kind:tt,)*
+        }
+    )*) => {$(
+        $(#[$about])*
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct $name {
+            $($(#[$condition])* pub $field: filters!(@type $kind),)*
+        }
+
+        impl $name {
+            /// Returns a filter that takes everything.
+            pub fn new() -> Self {
+                Self::default()
+            }
+
+            $(filters!(@setter [$(#[$condition])*] $field $kind);)*
+        }
+    )*};
+    (@type Window) => { Window };
+    (@type bool) => { bool };
+    (@type String) => { Option<String> };
+    (@type $type:tt) => { Option<$type> };
+    (@setter [$($condition:tt)*] $field:ident bool) => {
+        $($condition)*
+        #[must_use]
+        pub fn $field(mut self) -> Self {
+            self.$field = true;
+            self
+        }
+    };
+    (@setter [$($condition:tt)*] $field:ident Window) => {
+        $($condition)*
+        #[must_use]
+        pub fn $field(mut self, $field: Window) -> Self {
+            self.$field = $field;
+            self
+        }
+    };
+    (@setter [$($condition:tt)*] $field:ident String) => {
+        $($condition)*
+        #[must_use]
+        pub fn $field(mut self, $field: impl Into<String>) -> Self {
+            self.$field = Some($field.into());
+            self
+        }
+    };
+    (@setter [$($condition:tt)*] $field:ident $type:tt) => {
+        $($condition)*
+        #[must_use]
+        pub fn $field(mut self, $field: $type) -> Self {
+            self.$field = Some($field);
+            self
+        }
+    };
+}
+
+filters! {
+    /// Requests that meet all conditions that are set.
+    ///
+    /// ```
+    /// use tower_mcp_store::RequestStatus;
+    /// use tower_mcp_store::query::{RequestFilter, Window};
+    ///
+    /// let filter = RequestFilter::new()
+    ///     .window(Window::since(1_795_046_400_000))
+    ///     .tool("search")
+    ///     .status(RequestStatus::Timeout);
+    /// assert_eq!(filter.tool.as_deref(), Some("search"));
+    /// ```
+    pub struct RequestFilter {
+        /// Requests that came in this window.
+        window: Window,
+        /// Requests of this recording point.
+        proxy: String,
+        /// Requests of this JSON-RPC method. Any but `tools/call` excludes requests that
+        /// have a tool.
+        method: String,
+        /// Calls of this tool.
+        tool: String,
+        /// Requests that aim at this URI, prompt or task.
+        target: String,
+        /// Requests of the session with this whole id.
+        /// [`Reader::find_session_id`](super::Reader::find_session_id) completes the
+        /// beginning of one.
+        session: String,
+        /// Requests of sessions whose client has this name.
+        client: String,
+        /// Requests that ended like this.
+        status: RequestStatus,
+        /// Calls that succeeded, but whose tool failed.
+        tool_error: bool,
+        /// Requests with this JSON-RPC error code.
+        error_code: String,
+        /// Requests that have no ordinary answer for this reason.
+        end_reason: EndReason,
+    }
+
+    /// Sessions that meet all conditions that are set.
+    pub struct SessionFilter {
+        /// Sessions that began in this window. If only `active` ones are asked for,
+        /// sessions whose last request came in it.
+        window: Window,
+        /// Sessions that this recording point saw begin.
+        proxy: String,
+        /// Sessions whose client has this name.
+        client: String,
+        /// Sessions that have not ended.
+        active: bool,
+    }
+
+    /// Clients that meet all conditions that are set.
+    pub struct ClientFilter {
+        /// Clients with a session that was open during this window.
+        window: Window,
+        /// Clients with sessions at this recording point.
+        proxy: String,
+    }
+
+    /// Requests to count that meet all conditions that are set.
+    pub struct StatsFilter {
+        /// Requests that came in this window.
+        window: Window,
+        /// Requests of this recording point.
+        proxy: String,
+        /// Requests of this JSON-RPC method.
+        method: String,
+        /// Calls of this tool.
+        tool: String,
+    }
+
+    /// Listings, and their changes, that meet all conditions that are set.
+    pub struct SchemaFilter {
+        /// Changes that were noticed, and calls that came, in this window. The newest
+        /// content of a listing has none.
+        window: Window,
+        /// Listings that this recording point saw.
+        proxy: String,
+        /// Listings of the server with this URL, which is empty for a server in the
+        /// recorder's own process.
+        upstream_url: String,
+        /// Listings of this discovery method, such as `tools/list`.
+        method: String,
+    }
 }

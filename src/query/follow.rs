@@ -3,7 +3,7 @@
 use super::Reader;
 use super::conditions::Conditions;
 use super::error::QueryError;
-use super::filter::Filter;
+use super::filter::RequestFilter;
 use super::reader::Source;
 use super::request::Request;
 use super::requests::select;
@@ -15,7 +15,7 @@ const BATCH: i64 = 1_000;
 #[derive(Debug)]
 pub struct Follower {
     reader: Reader,
-    filter: Filter,
+    filter: RequestFilter,
     /// The number of the last row that was examined. Rows are numbered in the order in
     /// which they become visible, and no number is used twice, so no row is missed and
     /// none comes twice.
@@ -28,7 +28,7 @@ impl Reader {
     /// Follows requests that are written after the newest one.
     ///
     /// The follower can move to another thread: it has a clone of this reader.
-    pub fn follow(&self, filter: Filter) -> Result<Follower, QueryError> {
+    pub fn follow(&self, filter: RequestFilter) -> Result<Follower, QueryError> {
         let (last, replaced) = self.read(|source| Ok((newest(source)?, source.replaced)))?;
         Ok(Follower {
             reader: self.clone(),
@@ -40,7 +40,7 @@ impl Reader {
 
     /// Follows requests after the row with the number `id`, such as the highest of a page
     /// of [`requests`](Self::requests) that was shown before.
-    pub fn follow_after(&self, filter: Filter, id: i64) -> Follower {
+    pub fn follow_after(&self, filter: RequestFilter, id: i64) -> Follower {
         Follower {
             reader: self.clone(),
             filter,
@@ -89,7 +89,7 @@ fn newest(source: &Source<'_>) -> rusqlite::Result<i64> {
 /// Returns the next rows, and the number of the last row that was examined.
 fn written_after(
     source: &Source<'_>,
-    filter: &Filter,
+    filter: &RequestFilter,
     last: i64,
 ) -> rusqlite::Result<(Vec<Request>, i64)> {
     let newest = newest(source)?;

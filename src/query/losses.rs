@@ -6,6 +6,7 @@ use super::Reader;
 use super::error::QueryError;
 use super::reader::Source;
 use super::record::record;
+use super::recorded::{LossReason, Recorded};
 use super::window::Window;
 
 record! {
@@ -21,8 +22,8 @@ record! {
         pub to_ts: i64,
         /// How many; `None` where nobody can know, as after a kill.
         pub dropped: Option<i64>,
-        /// Why: `queue_full`, `write_failed`, `shutdown`, `unclean_shutdown`, `not_counted`.
-        pub reason: String,
+        /// Why they are missing.
+        pub reason: Recorded<LossReason>,
     }
 }
 

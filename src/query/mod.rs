@@ -65,8 +65,8 @@ mod coverage;
 mod error;
 mod filter;
 mod follow;
-mod found;
 mod info;
+mod lookup;
 mod losses;
 mod older;
 mod plan;
@@ -74,6 +74,7 @@ mod plan;
 mod query_cost;
 mod reader;
 mod record;
+mod recorded;
 mod request;
 mod requests;
 mod schema;
@@ -86,18 +87,19 @@ mod window;
 
 pub use clients::Client;
 pub use error::{QueryError, QueryErrorKind};
-pub use filter::Filter;
+pub use filter::{ClientFilter, RequestFilter, SchemaFilter, SessionFilter, StatsFilter};
 pub use follow::Follower;
-pub use found::Found;
 pub use info::Info;
+pub use lookup::Lookup;
 pub use losses::Loss;
 pub use reader::Reader;
+pub use recorded::{ChangeType, LossReason, Recorded, Word};
 pub use request::Request;
 pub use requests::Position;
 pub use schema::{
-    Comparison, Difference, Effect, SchemaChange, SchemaFilter, Severity, Snapshot, Tool, Usage,
+    ChangeImpact, Comparison, Difference, SchemaChange, Severity, Snapshot, Tool, Usage,
 };
-pub use sessions::{Session, SessionFilter};
+pub use sessions::Session;
 pub use sql::Value;
-pub use stats::{Figures, Group, Percentiles, Stats, StatsFilter};
+pub use stats::{CallStats, Group, Percentiles, StatsReport};
 pub use window::Window;

@@ -3,7 +3,7 @@
 //! `docs/queries.md` describes the paths and what they cost.
 
 use super::conditions::Conditions;
-use super::filter::Filter;
+use super::filter::RequestFilter;
 use super::reader::Source;
 use super::session_requests::{Latest, Sessions};
 use crate::db::row::number;
@@ -60,7 +60,7 @@ impl Selectivity {
 pub(super) fn newest<'f>(
     source: &Source<'_>,
     conditions: &mut Conditions,
-    filter: &'f Filter,
+    filter: &'f RequestFilter,
 ) -> rusqlite::Result<AccessPath<'f>> {
     let sessions = Sessions::of(filter);
     let mut indexes = conditions.indexes();
@@ -89,7 +89,7 @@ pub(super) fn newest<'f>(
 pub(super) fn slowest<'f>(
     source: &Source<'_>,
     conditions: &Conditions,
-    filter: &'f Filter,
+    filter: &'f RequestFilter,
 ) -> rusqlite::Result<AccessPath<'f>> {
     let sessions = Sessions::of(filter);
     let has_several = conditions.indexes().nth(1).is_some();

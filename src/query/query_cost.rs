@@ -9,7 +9,8 @@ mod version_4;
 use std::time::Duration;
 
 use super::{
-    Filter, Found, Position, Reader, SchemaFilter, SessionFilter, StatsFilter, Usage, Window,
+    Lookup, Position, Reader, RequestFilter, SchemaFilter, SessionFilter, StatsFilter, Usage,
+    Window,
 };
 use crate::{EndReason, RequestStatus};
 use data::{File, START, files};
@@ -30,7 +31,7 @@ fn assert_steady(files: &[File; 2], what: &str, ask: impl Fn(&Reader, &File)) {
 
 #[test]
 fn logs_cost_the_same_in_a_file_of_any_size() {
-    type Set = fn(&mut Filter, &File);
+    type Set = fn(&mut RequestFilter, &File);
     let filters: &[(&str, usize, Set)] = &[
         ("all", 50, |_, _| ()),
         ("since", 20, |it, file| {
@@ -90,9 +91,9 @@ fn logs_cost_the_same_in_a_file_of_any_size() {
     let files = files();
     for (what, count, set) in filters {
         assert_steady(&files, what, |reader, file| {
-            let mut filter = Filter::default();
+            let mut filter = RequestFilter::default();
             set(&mut filter, file);
-            let rows = reader.logs(&filter, 50, None).unwrap();
+            let rows = reader.requests(&filter, 50, None).unwrap();
             assert_eq!(rows.len(), *count, "{what}");
         });
     }
@@ -101,21 +102,23 @@ fn logs_cost_the_same_in_a_file_of_any_size() {
             ts: file.back(5_000),
             id: file.rows - 5_000,
         });
-        let rows = reader.logs(&Filter::default(), 50, before).unwrap();
+        let rows = reader
+            .requests(&RequestFilter::default(), 50, before)
+            .unwrap();
         assert_eq!(rows.len(), 50);
     });
     assert_steady(&files, "a request", |reader, _| {
         let found = reader.find_request("0000002a-").unwrap();
         assert!(found.one().is_some());
         let found = reader.find_request("0000").unwrap();
-        assert!(matches!(found, Found::Several(_)));
+        assert!(matches!(found, Lookup::Several(_)));
     });
     assert_steady(&files, "a session", |reader, _| {
         let found = reader.find_session("0000000000000007-").unwrap();
         assert!(found.one().is_some());
     });
     assert_steady(&files, "following", |reader, file| {
-        let mut follow = reader.follow_after(Filter::default(), file.rows - 30);
+        let mut follow = reader.follow_after(RequestFilter::default(), file.rows - 30);
         assert_eq!(follow.poll().unwrap().len(), 30);
     });
     assert_steady(&files, "sessions", |reader, file| {
@@ -155,19 +158,19 @@ fn logs_cost_the_same_in_a_file_of_any_size() {
 #[test]
 fn requests_that_several_filters_take_cost_what_the_rarest_of_them_leads_to() {
     let [_, large] = files();
-    let filter = Filter {
+    let filter = RequestFilter {
         // Of whose calls none fails.
         tool: Some("tool-7".into()),
         status: Some(RequestStatus::Error),
-        ..Filter::default()
+        ..RequestFilter::default()
     };
     let steps = large.reader.steps(|reader| {
-        assert!(reader.logs(&filter, 50, None).unwrap().is_empty());
+        assert!(reader.requests(&filter, 50, None).unwrap().is_empty());
     });
     let calls = large.rows as usize / 20;
     assert!(steps < 25_000 + 20 * calls, "{steps} steps, {calls} calls");
     let steps = large.reader.steps(|reader| {
-        assert!(reader.slow(&filter, 0, 20).unwrap().is_empty());
+        assert!(reader.slow(&filter, Duration::ZERO, 20).unwrap().is_empty());
     });
     let entries = large.rows as usize;
     assert!(
@@ -199,14 +202,14 @@ fn what_servers_offer_costs_the_same_after_any_number_of_changes() {
             (of("weather"), Window::ALL, 50),
             (of("rare"), Window::ALL, 5),
         ] {
-            let changes = reader.schema_changes(&filter, window, 50).unwrap();
+            let changes = reader.schema_changes(&filter.window(window), 50).unwrap();
             assert_eq!(changes.len(), count, "{filter:?}");
         }
     });
     assert_steady(&files, "effects", |reader, _| {
         let hour = Duration::from_secs(3_600);
         let effects = reader
-            .effects(&SchemaFilter::default(), Window::ALL, hour, 20)
+            .change_impacts(&SchemaFilter::new(), hour, 20)
             .unwrap();
         assert_eq!(effects.len(), 20);
         // Two of the twenty tools are never called.
@@ -225,7 +228,7 @@ fn what_servers_offer_costs_the_same_after_any_number_of_changes() {
     }
     assert_steady(&files, "tools", |reader, file| {
         let window = Window::since(file.back(3_600));
-        let tools = reader.tools(&SchemaFilter::default(), window).unwrap();
+        let tools = reader.tools(&SchemaFilter::new().window(window)).unwrap();
         assert_eq!(tools.len(), 20);
         assert!(tools.iter().any(|tool| tool.usage == Usage::Called));
     });
@@ -236,18 +239,18 @@ fn the_slowest_and_the_statistics_of_a_window_cost_what_it_holds() {
     let files = files();
     for file in &files {
         for since in [i64::MIN, file.back(3_600)] {
-            let filter = Filter {
+            let filter = RequestFilter {
                 window: Window::since(since),
-                ..Filter::default()
+                ..RequestFilter::default()
             };
             let steps = file.reader.steps(|reader| {
-                assert_eq!(reader.slow(&filter, 0, 20).unwrap().len(), 20);
+                assert_eq!(reader.slow(&filter, Duration::ZERO, 20).unwrap().len(), 20);
             });
             // Some hundred rows share the class of the twentieth at most.
             assert!(steps < 20_000, "{steps} steps, {} rows", file.rows);
         }
     }
-    type Set = fn(&mut Filter);
+    type Set = fn(&mut RequestFilter);
     let rare: [(&str, Set); 3] = [
         ("the slowest of a rare tool", |it| {
             it.tool = Some("rare".into())
@@ -261,9 +264,12 @@ fn the_slowest_and_the_statistics_of_a_window_cost_what_it_holds() {
     ];
     for (what, set) in rare {
         assert_steady(&files, what, |reader, _| {
-            let mut filter = Filter::default();
+            let mut filter = RequestFilter::default();
             set(&mut filter);
-            assert!(!reader.slow(&filter, 0, 20).unwrap().is_empty(), "{what}");
+            assert!(
+                !reader.slow(&filter, Duration::ZERO, 20).unwrap().is_empty(),
+                "{what}"
+            );
         });
     }
     assert_steady(&files, "the last hour", |reader, file| {

@@ -266,7 +266,7 @@ impl Reader {
             count.fetch_add(1, Ordering::Relaxed);
             false
         };
-        let link = self.take().expect("a connection");
+        let mut link = self.take().expect("a connection");
         let set = link.conn.progress_handler(1, Some(handler));
         set.expect("a handler");
         self.put_back(link);

@@ -3,8 +3,9 @@
 use rusqlite::types::ValueRef;
 
 use super::record::record;
+use super::recorded::Recorded;
 use crate::db::row::Lenient;
-use crate::event::RequestStatus;
+use crate::event::{EndReason, RequestStatus};
 
 record! {
     /// One JSON-RPC request and its outcome: one row of `requests`.
@@ -46,9 +47,8 @@ record! {
         pub http_status: Option<i64>,
         /// The call succeeded, the tool did not.
         pub tool_error: bool,
-        /// Why there is no ordinary answer, in the words of
-        /// [`EndReason`](crate::EndReason) or of a later release.
-        pub end_reason: Option<String>,
+        /// Why there is no ordinary answer.
+        pub end_reason: Option<Recorded<EndReason>>,
         /// Until the response head, in microseconds.
         pub ttfb_us: Option<i64>,
         /// The MCP revision that it was made under.

@@ -7,13 +7,13 @@ use rusqlite::params_from_iter;
 use super::Reader;
 use super::conditions::Conditions;
 use super::error::QueryError;
-use super::filter::Filter;
+use super::filter::RequestFilter;
 use super::plan::{self, AccessPath};
 use super::reader::Source;
 use super::request::Request;
 use super::session_requests::{SessionRequests, Sessions};
 
-/// A place in the order of [`Reader::logs`].
+/// A place in the order of [`Reader::requests`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct Position {
     /// When the request came.
@@ -23,7 +23,7 @@ pub struct Position {
 }
 
 impl Request {
-    /// Where it stands in the order of [`Reader::logs`].
+    /// Where it stands in the order of [`Reader::requests`].
     pub fn position(&self) -> Position {
         Position {
             ts: self.ts,
@@ -38,27 +38,27 @@ impl Reader {
     /// [`position`](Request::position) of the last row of a page leads to the next.
     ///
     /// ```
-    /// use tower_mcp_store::query::{Filter, Reader};
+    /// use tower_mcp_store::query::{RequestFilter, Reader};
     ///
     /// # fn pages(reader: &Reader) -> Result<(), Box<dyn std::error::Error>> {
-    /// let first = reader.logs(&Filter::default(), 50, None)?;
-    /// let second = reader.logs(&Filter::default(), 50, first.last().map(|row| row.position()))?;
+    /// let first = reader.requests(&RequestFilter::default(), 50, None)?;
+    /// let second = reader.requests(&RequestFilter::default(), 50, first.last().map(|row| row.position()))?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn logs(
+    pub fn requests(
         &self,
-        filter: &Filter,
+        filter: &RequestFilter,
         limit: usize,
         before: Option<Position>,
     ) -> Result<Vec<Request>, QueryError> {
-        self.read(|source| logs(source, filter, limit, before))
+        self.read(|source| requests(source, filter, limit, before))
     }
 }
 
-fn logs(
+fn requests(
     source: &Source<'_>,
-    filter: &Filter,
+    filter: &RequestFilter,
     limit: usize,
     before: Option<Position>,
 ) -> rusqlite::Result<Vec<Request>> {

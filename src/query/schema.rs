@@ -1,11 +1,11 @@
 //! What servers offer, and when that changed.
 
 mod compare;
-mod effect;
+mod impact;
 mod usage;
 
 pub use compare::{Comparison, Difference, Severity};
-pub use effect::Effect;
+pub use impact::ChangeImpact;
 pub use usage::{Tool, Usage};
 
 use rusqlite::params_from_iter;
@@ -14,24 +14,14 @@ use rusqlite::types::Value;
 use super::Reader;
 use super::conditions::equalities;
 use super::error::QueryError;
+use super::filter::SchemaFilter;
 use super::reader::Source;
 use super::record::record;
+use super::recorded::{ChangeType, Recorded};
 use super::window::Window;
 use crate::db::row::{number, optional_number, text};
 use crate::wire::Discovery;
 use crate::wire::listing::Page;
-
-/// Which listings are asked for: those that everything that is set applies to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SchemaFilter {
-    /// The recording point.
-    pub proxy: Option<String>,
-    /// The server's URL; empty for one in the recorder's own process.
-    pub upstream_url: Option<String>,
-    /// The discovery method, such as `tools/list`.
-    pub method: Option<String>,
-}
 
 /// The newest content of one listing: one row of `server_schema`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -67,8 +57,8 @@ record! {
         pub upstream_url: String,
         /// The discovery method, such as `tools/list`.
         pub method: String,
-        /// `initial`, `updated`, `stale`, or `tool_added` and the like.
-        pub change_type: String,
+        /// What happened.
+        pub change_type: Recorded<ChangeType>,
         /// Name or URI of the item that it is about.
         pub item_name: Option<String>,
         /// Hash of the listing before.
@@ -116,9 +106,8 @@ impl Reader {
     /// # Store::open(&path)?.shutdown(std::time::Duration::from_secs(5))?;
     ///
     /// let reader = Reader::open(&path)?;
-    /// let mut filter = SchemaFilter::default();
-    /// filter.method = Some("tools/list".to_owned());
-    /// for snapshot in reader.snapshots(&filter)? {
+    /// let tools = SchemaFilter::new().method("tools/list");
+    /// for snapshot in reader.snapshots(&tools)? {
     ///     println!("{}: {}", snapshot.proxy, snapshot.payload);
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -127,14 +116,13 @@ impl Reader {
         self.read(|source| snapshots(source, filter))
     }
 
-    /// The latest `limit` changes of a window, latest first.
+    /// Returns the latest `limit` changes that the filter takes, latest first.
     pub fn schema_changes(
         &self,
         filter: &SchemaFilter,
-        window: Window,
         limit: usize,
     ) -> Result<Vec<SchemaChange>, QueryError> {
-        self.read(|source| changes(source, filter, window, limit, ""))
+        self.read(|source| changes(source, filter, limit, ""))
     }
 }
 
@@ -142,7 +130,6 @@ impl Reader {
 fn changes(
     source: &Source<'_>,
     filter: &SchemaFilter,
-    window: Window,
     limit: usize,
     condition: &str,
 ) -> rusqlite::Result<Vec<SchemaChange>> {
@@ -155,7 +142,8 @@ fn changes(
          ORDER BY detected_at DESC, id DESC LIMIT ?3"
     );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let place: [Value; 3] = [window.since.into(), window.until.into(), limit.into()];
+    let Window { since, until } = filter.window;
+    let place: [Value; 3] = [since.into(), until.into(), limit.into()];
     source
         .conn
         .prepare_cached(&sql)?

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use rusqlite::{OptionalExtension, Row};
 
-use super::filter::Filter;
+use super::filter::RequestFilter;
 use super::reader::Source;
 use crate::db::row::{number, text};
 
@@ -31,7 +31,7 @@ pub(super) enum Sessions<'f> {
 
 impl<'f> Sessions<'f> {
     /// `None` where the filter names none.
-    pub(super) fn of(filter: &'f Filter) -> Option<Self> {
+    pub(super) fn of(filter: &'f RequestFilter) -> Option<Self> {
         let since = filter.window.since;
         match (&filter.session, &filter.client) {
             (Some(session), _) => Some(Self::One(session)),

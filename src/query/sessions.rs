@@ -7,13 +7,14 @@ use rusqlite::types::Value;
 
 use super::Reader;
 use super::error::QueryError;
-use super::filter::Filter;
-use super::found::Found;
+use super::filter::{RequestFilter, SessionFilter};
+use super::lookup::Lookup;
 use super::reader::Source;
 use super::record::record;
+use super::recorded::Recorded;
 use super::window::Window;
 use crate::db::newest_open;
-use crate::event::bounded_id;
+use crate::event::{SessionSource, bounded_id};
 
 record! {
     /// One session: one row of `sessions`.
@@ -41,9 +42,8 @@ record! {
         pub total_calls: i64,
         /// How many of them ended in an error or a time-out.
         pub total_errors: i64,
-        /// Where the id comes from, in the words of
-        /// [`SessionSource`](crate::SessionSource) or of a later release.
-        pub source: Option<String>,
+        /// Where the id comes from.
+        pub source: Option<Recorded<SessionSource>>,
         /// The MCP revision that was agreed on.
         pub protocol_version: Option<String>,
         /// What the server calls itself.
@@ -51,20 +51,6 @@ record! {
         /// The server's version.
         pub server_version: Option<String>,
     }
-}
-
-/// Which sessions are asked for: those that everything that is set applies to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SessionFilter {
-    /// When they began; where only `active` ones are asked for, when they were last seen.
-    pub window: Window,
-    /// The recording point that saw them begin.
-    pub proxy: Option<String>,
-    /// The name of the client.
-    pub client: Option<String>,
-    /// Only those that have not ended.
-    pub active: bool,
 }
 
 impl Reader {
@@ -83,19 +69,19 @@ impl Reader {
     /// stored or, where that is [hashed](crate::StoreBuilder::hash_session_ids),
     /// the whole of the id that the client sends. So it is with an id that is
     /// longer than what is stored, 256 characters.
-    pub fn find_session(&self, id: &str) -> Result<Found<Session>, QueryError> {
+    pub fn find_session(&self, id: &str) -> Result<Lookup<Session>, QueryError> {
         let id = &*bounded_id(id);
         self.read(|source| {
             let place = ("sessions", "session_id", Session::COLUMNS);
             let find = |id: &str| {
-                Found::by_prefix(source, place, id, Session::from_row, |session| {
+                Lookup::by_prefix(source, place, id, Session::from_row, |session| {
                     &session.session_id
                 })
             };
             match find(id)? {
-                Found::One(session) if session.session_id == id => Ok(Found::One(session)),
+                Lookup::One(session) if session.session_id == id => Ok(Lookup::One(session)),
                 begins => Ok(match find(&source.hashed(id)?)? {
-                    Found::Nothing => begins,
+                    Lookup::Nothing => begins,
                     hashed => hashed,
                 }),
             }
@@ -105,25 +91,25 @@ impl Reader {
     /// The whole id, as it is stored, of the session that
     /// [`find_session`](Self::find_session) finds; where there is none, of the one
     /// whose whole id this is and of which nothing is known but its requests.
-    pub fn find_session_id(&self, id: &str) -> Result<Found<String>, QueryError> {
+    pub fn find_session_id(&self, id: &str) -> Result<Lookup<String>, QueryError> {
         let id = &*bounded_id(id);
         let found = match self.find_session(id)? {
-            Found::One(session) if session.session_id == id => {
-                return Ok(Found::One(id.to_owned()));
+            Lookup::One(session) if session.session_id == id => {
+                return Ok(Lookup::One(id.to_owned()));
             }
-            Found::One(session) => Found::One(session.session_id),
-            Found::Several(ids) => Found::Several(ids),
-            Found::Nothing => Found::Nothing,
+            Lookup::One(session) => Lookup::One(session.session_id),
+            Lookup::Several(ids) => Lookup::Several(ids),
+            Lookup::Nothing => Lookup::Nothing,
         };
         // A whole id is worth more than the beginning of another one.
         let hashed = self.read(|source| source.hashed(id).map(Cow::into_owned))?;
         for id in [id.to_owned(), hashed] {
-            let filter = Filter {
+            let filter = RequestFilter {
                 session: Some(id.clone()),
-                ..Filter::default()
+                ..RequestFilter::default()
             };
-            if !self.logs(&filter, 1, None)?.is_empty() {
-                return Ok(Found::One(id));
+            if !self.requests(&filter, 1, None)?.is_empty() {
+                return Ok(Lookup::One(id));
             }
         }
         Ok(found)

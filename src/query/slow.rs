@@ -2,13 +2,14 @@
 
 use std::cmp::Reverse;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use rusqlite::OptionalExtension;
 
 use super::Reader;
 use super::conditions::Conditions;
 use super::error::QueryError;
-use super::filter::Filter;
+use super::filter::RequestFilter;
 use super::plan::{self, AccessPath};
 use super::reader::Source;
 use super::request::Request;
@@ -24,24 +25,24 @@ const CLASS: &str = "CASE WHEN latency_us < 1000 THEN latency_us / 100 - 10
          ELSE 40 + latency_us / 10000000 END";
 
 impl Reader {
-    /// The slowest `limit` requests that the filter takes and that took at
-    /// least `threshold_us`, slowest first.
+    /// Returns the slowest `limit` requests that the filter takes and that took
+    /// `threshold` or longer, slowest first.
     ///
-    /// Streams that are open for as long as somebody listens (`stream_end`) are
-    /// not slow, and left out.
+    /// Streams that stay open as long as the client listens (`stream_end`) are left out.
     pub fn slow(
         &self,
-        filter: &Filter,
-        threshold_us: i64,
+        filter: &RequestFilter,
+        threshold: Duration,
         limit: usize,
     ) -> Result<Vec<Request>, QueryError> {
+        let threshold_us = i64::try_from(threshold.as_micros()).unwrap_or(i64::MAX);
         self.read(|source| slow(source, filter, threshold_us, limit))
     }
 }
 
 fn slow(
     source: &Source<'_>,
-    filter: &Filter,
+    filter: &RequestFilter,
     threshold_us: i64,
     limit: usize,
 ) -> rusqlite::Result<Vec<Request>> {

@@ -8,7 +8,7 @@ use rusqlite::{Row, Statement};
 use super::Reader;
 use super::error::{QueryError, QueryErrorKind};
 
-/// A value of any column.
+/// A value of one of the five types that SQLite has.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[serde(untagged)]
 pub enum Value {

@@ -10,6 +10,7 @@ use super::Reader;
 use super::conditions::equalities;
 use super::coverage::{Cells, Coverage, Plan};
 use super::error::QueryError;
+use super::filter::StatsFilter;
 use super::losses::{Loss, losses};
 use super::reader::Source;
 use super::window::Window;
@@ -20,29 +21,15 @@ use tally::Tallies;
 /// exact, where there are cells that tell the same faster.
 const LOOKED_AT: i64 = 50_000;
 
-/// What statistics are asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StatsFilter {
-    /// When the requests came.
-    pub window: Window,
-    /// The recording point.
-    pub proxy: Option<String>,
-    /// The JSON-RPC method.
-    pub method: Option<String>,
-    /// The tool that was called.
-    pub tool: Option<String>,
-}
-
 /// The statistics of a window.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
-pub struct Stats {
+pub struct StatsReport {
     /// From when to when this is: the window that was asked for, or a wider one
     /// where requests are no longer in the file.
     pub window: Window,
     /// All requests together.
-    pub total: Figures,
+    pub total: CallStats,
     /// The requests of each method, and of each tool, most frequent first.
     pub groups: Vec<Group>,
     /// How many calls more there may be of the method or tool that was asked
@@ -66,7 +53,7 @@ pub struct Group {
     pub tool: Option<String>,
     /// Its statistics.
     #[serde(flatten)]
-    pub figures: Figures,
+    pub figures: CallStats,
 }
 
 /// The statistics of some requests.
@@ -75,7 +62,7 @@ pub struct Group {
 /// calls without a latency.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 #[non_exhaustive]
-pub struct Figures {
+pub struct CallStats {
     /// How many there are.
     pub calls: i64,
     /// How many of them ended in an error or a time-out.
@@ -122,7 +109,7 @@ impl Reader {
     ///
     /// A count cannot be split: where a window begins or ends in a time whose
     /// requests are gone, it is widened to the whole hour, and where there is no
-    /// count of the hour any more, to the whole day, in UTC. [`Stats::window`]
+    /// count of the hour any more, to the whole day, in UTC. [`StatsReport::window`]
     /// says from when to when the answer is; all numbers in it are those of that
     /// time. What is older than the oldest count is left out.
     ///
@@ -130,20 +117,20 @@ impl Reader {
     /// use tower_mcp_store::query::{Reader, StatsFilter, Window};
     ///
     /// # fn search(reader: &Reader) -> Result<(), Box<dyn std::error::Error>> {
-    /// let mut filter = StatsFilter::default();
-    /// filter.window = Window::since(1_795_046_400_000);
-    /// filter.tool = Some("search".to_owned());
+    /// let filter = StatsFilter::new()
+    ///     .window(Window::since(1_795_046_400_000))
+    ///     .tool("search");
     /// let stats = reader.stats(&filter)?;
     /// println!("{} calls since {}", stats.total.calls, stats.window.since);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn stats(&self, filter: &StatsFilter) -> Result<Stats, QueryError> {
+    pub fn stats(&self, filter: &StatsFilter) -> Result<StatsReport, QueryError> {
         self.read(|source| stats(source, filter))
     }
 }
 
-pub(super) fn stats(source: &Source<'_>, filter: &StatsFilter) -> rusqlite::Result<Stats> {
+pub(super) fn stats(source: &Source<'_>, filter: &StatsFilter) -> rusqlite::Result<StatsReport> {
     let coverage = Coverage::of(source)?;
     let window = coverage.widened(filter.window);
     let mut plan =
@@ -160,7 +147,7 @@ pub(super) fn stats(source: &Source<'_>, filter: &StatsFilter) -> rusqlite::Resu
         (tallies, other_calls) = count(source, filter, &plan)?;
     }
     let (total, groups) = tallies.finish();
-    Ok(Stats {
+    Ok(StatsReport {
         window,
         total,
         groups,

@@ -20,9 +20,15 @@ impl Window {
         until: i64::MAX,
     };
 
-    /// From a moment on.
+    /// Returns the window from `since` on.
     pub const fn since(since: i64) -> Self {
         Self { since, ..Self::ALL }
+    }
+
+    /// Returns this window with another end.
+    #[must_use]
+    pub const fn until(self, until: i64) -> Self {
+        Self { until, ..self }
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tower_mcp_store::event_store::{EventRecord, EventStore};
-use tower_mcp_store::query::{Filter, Reader};
+use tower_mcp_store::query::{Reader, RequestFilter};
 use tower_mcp_store::{Store, StoreState};
 
 use crate::other::{Holder, Recorder};
@@ -276,7 +276,7 @@ fn check(company: Company, fate: Fate) {
         before += 100;
     }
     let reader = (company == Company::Reader).then(|| Reader::open(&path).unwrap());
-    let rows_seen = |reader: &Reader| reader.logs(&Filter::default(), 100_000, None);
+    let rows_seen = |reader: &Reader| reader.requests(&RequestFilter::default(), 100_000, None);
     if let Some(reader) = &reader {
         assert_eq!(rows_seen(reader).unwrap().len(), 200);
     }

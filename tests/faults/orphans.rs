@@ -10,7 +10,7 @@ use std::time::Instant;
 use rusqlite::Connection;
 use tower_mcp_store::event_store::{EventRecord, EventStore};
 use tower_mcp_store::maintenance::Maintenance;
-use tower_mcp_store::query::{Filter, Reader};
+use tower_mcp_store::query::{Reader, RequestFilter};
 use tower_mcp_store::{Store, StoreState};
 use tracing::Level;
 
@@ -251,7 +251,12 @@ fn wal_of_a_killed_writer_is_not_read_into_the_file_that_replaced_its_own() {
     let (dir, path) = fresh();
     let old = replaced(dir.path(), &path);
     let reader = Reader::open(&path).unwrap();
-    let rows = |reader: &Reader| reader.logs(&Filter::default(), 1_000, None).unwrap().len();
+    let rows = |reader: &Reader| {
+        reader
+            .requests(&RequestFilter::default(), 1_000, None)
+            .unwrap()
+            .len()
+    };
     assert_eq!((rows(&reader), rows(&reader)), (500, 500));
     assert!(orphans(&path).is_empty(), "a reader changes nothing");
     let maintenance = Maintenance::open(&path).unwrap();

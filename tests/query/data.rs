@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rusqlite::params;
 use tempfile::TempDir;
-use tower_mcp_store::query::{Filter, Reader, Request};
+use tower_mcp_store::query::{Reader, Recorded, Request, RequestFilter};
 use tower_mcp_store::{EndReason, RequestStatus, Store};
 
 use crate::support::{LONG, connect, fixture, fresh};
@@ -114,7 +114,7 @@ impl Data {
         conn.close().unwrap();
         let reader = Reader::open(&path).unwrap();
         assert_eq!(reader.version(), version);
-        let mut rows = reader.follow_after(Filter::default(), 0);
+        let mut rows = reader.follow_after(RequestFilter::default(), 0);
         let mut all = Vec::new();
         loop {
             let batch = rows.poll().unwrap();
@@ -140,11 +140,11 @@ impl Data {
     }
 
     /// Whether a filter takes a row.
-    pub(crate) fn takes(&self, filter: &Filter, row: &Request) -> bool {
+    pub(crate) fn takes(&self, filter: &RequestFilter, row: &Request) -> bool {
         fn is<T: PartialEq>(asked: &Option<T>, found: Option<&T>) -> bool {
             asked.is_none() || asked.as_ref() == found
         }
-        let reason = filter.end_reason.map(|reason| reason.as_str().to_owned());
+        let reason = filter.end_reason.map(Recorded::Known);
         (filter.window.since..filter.window.until).contains(&row.ts)
             && is(&filter.proxy, Some(&row.proxy))
             && is(&filter.method, Some(&row.method))
@@ -172,8 +172,8 @@ pub(crate) fn session_id(number: u64) -> String {
 
 /// Every filter of one condition and of two, each with values that few and many
 /// rows have.
-pub(crate) fn filters() -> Vec<Filter> {
-    type Set = fn(&mut Filter, usize);
+pub(crate) fn filters() -> Vec<RequestFilter> {
+    type Set = fn(&mut RequestFilter, usize);
     let conditions: [Set; 11] = [
         |filter, i| filter.window.since = START + [100, 3_900][i],
         |filter, i| filter.window.until = START + [4_000, 20][i],
@@ -187,10 +187,10 @@ pub(crate) fn filters() -> Vec<Filter> {
         |filter, i| filter.end_reason = Some([EndReason::Cancelled, EndReason::Task][i]),
         |filter, i| filter.error_code = Some(["-1", "-9"][i].into()),
     ];
-    let mut filters = vec![Filter::default()];
+    let mut filters = vec![RequestFilter::default()];
     for (a, first) in conditions.iter().enumerate() {
         for i in 0..2 {
-            let mut one = Filter::default();
+            let mut one = RequestFilter::default();
             first(&mut one, i);
             for second in &conditions[a + 1..] {
                 for j in 0..2 {

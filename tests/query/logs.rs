@@ -1,6 +1,6 @@
 use std::cmp::Reverse;
 
-use tower_mcp_store::query::{Filter, Found, Request};
+use tower_mcp_store::query::{Lookup, Request, RequestFilter};
 
 use crate::data::{Data, START, filters, session_id};
 use crate::support::connect;
@@ -25,7 +25,7 @@ fn logs_are_the_newest_rows_that_a_filter_takes_on_every_page() {
             let mut found = Vec::new();
             for limit in [10, 65] {
                 let last = found.last().map(Request::position);
-                let page = data.reader.logs(&filter, limit, last).unwrap();
+                let page = data.reader.requests(&filter, limit, last).unwrap();
                 let is_full = page.len() == limit;
                 found.extend(page);
                 if !is_full {
@@ -55,7 +55,7 @@ fn following_finds_what_a_filter_takes_of_what_is_written() {
             let expected: Vec<i64> = data.rows.iter().filter(takes).map(|row| row.id).collect();
             assert_eq!(ids(&found), expected, "version {version}, {filter:?}");
         }
-        let mut follow = data.reader.follow(Filter::default()).unwrap();
+        let mut follow = data.reader.follow(RequestFilter::default()).unwrap();
         assert!(follow.poll().unwrap().is_empty());
     }
 }
@@ -67,7 +67,7 @@ fn a_long_session_is_found_as_well_as_a_short_one() {
     connect(&data.path)
         .execute_batch("UPDATE sessions SET total_calls = 1000000")
         .unwrap();
-    let mut filter = Filter::default();
+    let mut filter = RequestFilter::default();
     filter.session = Some(session_id(9));
     let mut expected: Vec<_> = data
         .rows
@@ -76,7 +76,10 @@ fn a_long_session_is_found_as_well_as_a_short_one() {
         .collect();
     expected.sort_by_key(|row| Reverse(row.position()));
     let expected: Vec<i64> = expected.iter().map(|row| row.id).take(20).collect();
-    assert_eq!(ids(&data.reader.logs(&filter, 20, None).unwrap()), expected);
+    assert_eq!(
+        ids(&data.reader.requests(&filter, 20, None).unwrap()),
+        expected
+    );
 }
 
 #[test]
@@ -84,15 +87,15 @@ fn a_request_is_found_by_the_beginning_of_its_id() {
     let data = Data::of_version(5);
     let find = |id: &str| data.reader.find_request(id).unwrap();
     let row = &data.rows[0x2a];
-    assert_eq!(find(&row.request_id), Found::One(row.clone()));
-    assert_eq!(find("0000002A-"), Found::One(row.clone()));
-    let Found::Several(ids) = find("000000") else {
+    assert_eq!(find(&row.request_id), Lookup::One(row.clone()));
+    assert_eq!(find("0000002A-"), Lookup::One(row.clone()));
+    let Lookup::Several(ids) = find("000000") else {
         panic!("one of many");
     };
     assert_eq!(ids.len(), 5);
     assert!(ids.iter().all(|id| id.starts_with("000000")));
     for nothing in ["", "f", "%", "0000002a%", "'"] {
-        assert_eq!(find(nothing), Found::Nothing, "{nothing:?}");
+        assert_eq!(find(nothing), Lookup::Nothing, "{nothing:?}");
     }
 }
 
@@ -105,9 +108,9 @@ fn an_odd_value_hides_no_row() {
                  http_status = x'00', error_msg = CAST(x'61ff' AS TEXT) WHERE id = 1",
         )
         .unwrap();
-    let mut filter = Filter::default();
+    let mut filter = RequestFilter::default();
     filter.window.until = START + 60;
-    let rows = data.reader.logs(&filter, 1_000, None).unwrap();
+    let rows = data.reader.requests(&filter, 1_000, None).unwrap();
     let odd = rows.iter().find(|row| row.id == 1).unwrap();
     assert_eq!(odd.error_msg.as_deref(), Some("a\u{fffd}"));
     assert_eq!(odd.bytes_in, None);

@@ -92,7 +92,7 @@ fn changes_come_latest_first_and_within_their_window() {
     ]);
     let changes = |window, limit| -> Vec<String> {
         let found = of
-            .schema_changes(&SchemaFilter::default(), window, limit)
+            .schema_changes(&SchemaFilter::new().window(window), limit)
             .unwrap();
         let line = |one: &tower_mcp_store::query::SchemaChange| {
             format!(
@@ -190,7 +190,7 @@ fn tools_are_weighed_and_those_that_nobody_calls_are_named() {
         call(20, "light", RequestStatus::Ok, 1),
     ]);
     let found = |window| -> Vec<_> {
-        let tools = of.tools(&SchemaFilter::default(), window).unwrap();
+        let tools = of.tools(&SchemaFilter::new().window(window)).unwrap();
         let line = |one: tower_mcp_store::query::Tool| {
             (one.name, one.bytes, one.estimated_tokens, one.usage)
         };
@@ -230,7 +230,7 @@ fn no_tool_is_called_unused_that_may_be_among_calls_without_a_name() {
     events.push(call(day, "made up", Error, 1));
     let (dir, of) = reader(events);
     let usage = |window| -> Vec<_> {
-        let mut tools = of.tools(&SchemaFilter::default(), window).unwrap();
+        let mut tools = of.tools(&SchemaFilter::new().window(window)).unwrap();
         tools.sort_by(|a, b| a.name.cmp(&b.name));
         tools.iter().map(|one| one.usage).collect()
     };
@@ -268,13 +268,11 @@ fn a_change_of_a_tool_is_joined_with_its_calls_before_and_after() {
         call(5 * day, "a", Ok, 7),
     ]);
     let span = Duration::from_secs(7 * 24 * 60 * 60);
-    let effects = of
-        .effects(&SchemaFilter::default(), Window::ALL, span, 10)
-        .unwrap();
+    let effects = of.change_impacts(&SchemaFilter::new(), span, 10).unwrap();
     let lines: Vec<_> = effects
         .iter()
         .map(|one| {
-            let figures = |of: &tower_mcp_store::query::Figures| (of.calls, of.errors, of.p95_us);
+            let figures = |of: &tower_mcp_store::query::CallStats| (of.calls, of.errors, of.p95_us);
             (
                 one.change.change_type.as_str(),
                 figures(&one.before),
@@ -291,17 +289,10 @@ fn a_change_of_a_tool_is_joined_with_its_calls_before_and_after() {
     );
     assert_eq!(effects[1].failure_rate_delta(), Some(0.5));
     let short = of
-        .effects(
-            &SchemaFilter::default(),
-            Window::ALL,
-            Duration::from_millis(1),
-            10,
-        )
+        .change_impacts(&SchemaFilter::new(), Duration::from_millis(1), 10)
         .unwrap();
     assert_eq!((short[1].before.calls, short[1].after.calls), (0, 1));
     assert_eq!(short[1].failure_rate_delta(), None);
-    let latest = of
-        .effects(&SchemaFilter::default(), Window::ALL, span, 1)
-        .unwrap();
+    let latest = of.change_impacts(&SchemaFilter::new(), span, 1).unwrap();
     assert_eq!(latest, effects[..1]);
 }

@@ -1,6 +1,8 @@
 use std::cmp::Reverse;
+use std::time::Duration;
 
-use tower_mcp_store::query::Filter;
+use tower_mcp_store::EndReason;
+use tower_mcp_store::query::{Recorded, RequestFilter};
 
 use crate::data::{Data, filters};
 use crate::support::{connect, value};
@@ -16,12 +18,15 @@ fn the_slowest_rows_come_first_above_the_threshold_and_without_streams() {
                 let expected: Vec<i64> = slowest_first
                     .iter()
                     .filter(|row| data.takes(&filter, row))
-                    .filter(|row| row.end_reason.as_deref() != Some("stream_end"))
-                    .filter(|row| row.latency_us >= threshold)
+                    .filter(|row| row.end_reason != Some(Recorded::Known(EndReason::StreamEnd)))
+                    .filter(|row| row.latency_us >= threshold as i64)
                     .map(|row| row.id)
                     .take(30)
                     .collect();
-                let found = data.reader.slow(&filter, threshold, 30).unwrap();
+                let found = data
+                    .reader
+                    .slow(&filter, Duration::from_micros(threshold), 30)
+                    .unwrap();
                 let found: Vec<i64> = found.iter().map(|row| row.id).collect();
                 assert_eq!(
                     found, expected,
@@ -42,12 +47,18 @@ fn latencies_that_are_no_whole_numbers_are_found_in_their_order() {
         let sql = "UPDATE requests SET latency_us = ?1, end_reason = NULL WHERE id = ?2";
         conn.execute(sql, (latency, id as i64 + 1)).unwrap();
     }
-    let all = data.reader.slow(&Filter::default(), 0, 10_000).unwrap();
+    let all = data
+        .reader
+        .slow(&RequestFilter::default(), Duration::ZERO, 10_000)
+        .unwrap();
     let told: Vec<i64> = all.iter().map(|row| row.latency_us).collect();
     assert!(told.is_sorted_by(|a, b| a >= b), "{told:?}");
     let expected = "SELECT count(*) FROM requests WHERE end_reason IS NOT 'stream_end'";
     assert_eq!(all.len() as i64, value::<i64>(&conn, expected));
-    let some = data.reader.slow(&Filter::default(), 3_000, 30).unwrap();
+    let some = data
+        .reader
+        .slow(&RequestFilter::new(), Duration::from_millis(3), 30)
+        .unwrap();
     let some: Vec<i64> = some.iter().map(|row| row.latency_us).collect();
     assert_eq!(some, told[..30]);
 }

@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 
-use tower_mcp_store::RequestStatus;
-use tower_mcp_store::query::{Figures, Request, StatsFilter};
+use tower_mcp_store::query::{CallStats, Recorded, Request, StatsFilter};
+use tower_mcp_store::{EndReason, RequestStatus};
 
 use crate::data::{Data, START};
 
 /// Asserts that `figures` are those of `rows`.
 #[track_caller]
-fn assert_figures(figures: &Figures, rows: &[&Request]) {
+fn assert_figures(figures: &CallStats, rows: &[&Request]) {
     let count = |of: fn(&Request) -> bool| rows.iter().filter(|row| of(row)).count() as i64;
     assert_eq!(figures.calls, rows.len() as i64);
     assert_eq!(figures.errors, count(|row| row.status != RequestStatus::Ok));
@@ -21,7 +21,7 @@ fn assert_figures(figures: &Figures, rows: &[&Request]) {
     assert_eq!(figures.bytes_out, sum(|row| row.bytes_out));
     let mut latencies: Vec<i64> = rows
         .iter()
-        .filter(|row| row.end_reason.as_deref() != Some("stream_end"))
+        .filter(|row| row.end_reason != Some(Recorded::Known(EndReason::StreamEnd)))
         .map(|row| row.latency_us)
         .collect();
     latencies.sort_unstable();

@@ -1,4 +1,4 @@
-use tower_mcp_store::query::{Found, SessionFilter, Window};
+use tower_mcp_store::query::{ClientFilter, Lookup, SessionFilter, Window};
 
 use crate::data::{Data, START, session_id};
 
@@ -53,8 +53,8 @@ fn a_session_is_found_by_the_beginning_of_its_id() {
     let whole = find(&session_id(12)).one().unwrap();
     assert_eq!(whole.session_id, session_id(12));
     assert_eq!(find("session-0012").one(), Some(whole));
-    assert!(matches!(find("session-00"), Found::Several(ids) if ids.len() == 5));
-    assert_eq!(find("session_"), Found::Nothing);
+    assert!(matches!(find("session-00"), Lookup::Several(ids) if ids.len() == 5));
+    assert_eq!(find("session_"), Lookup::Nothing);
 }
 
 #[test]
@@ -67,9 +67,9 @@ fn a_whole_id_that_only_requests_have_is_not_taken_for_the_beginning_of_another(
     )
     .unwrap();
     let find = |id: &str| data.reader.find_session_id(id).unwrap();
-    let whole = Found::One("session-001".to_owned());
+    let whole = Lookup::One("session-001".to_owned());
     assert_eq!(find("session-001"), whole);
-    assert_eq!(find("session-0012"), Found::One(session_id(12)));
+    assert_eq!(find("session-0012"), Lookup::One(session_id(12)));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_request_is_found_by_an_id_in_either_case() {
 fn clients_are_counted_by_name_and_platform() {
     for version in [4, 5] {
         let data = Data::of_version(version);
-        let clients = data.reader.clients(Window::ALL, None).unwrap();
+        let clients = data.reader.clients(&ClientFilter::new()).unwrap();
         assert_eq!(clients.len(), 5, "four names, and those without one");
         assert!(clients.is_sorted_by_key(|client| -client.total_calls));
         for client in &clients {
@@ -101,8 +101,16 @@ fn clients_are_counted_by_name_and_platform() {
             assert_eq!(client.sessions, 8);
         }
         let later = Window::since(START + 1_000_000);
-        assert!(data.reader.clients(later, None).unwrap().is_empty());
-        let of_one = data.reader.clients(Window::ALL, Some("weather")).unwrap();
+        assert!(
+            data.reader
+                .clients(&ClientFilter::new().window(later))
+                .unwrap()
+                .is_empty()
+        );
+        let of_one = data
+            .reader
+            .clients(&ClientFilter::new().proxy("weather"))
+            .unwrap();
         let sessions: i64 = of_one.iter().map(|client| client.sessions).sum();
         assert_eq!(sessions, 13);
     }

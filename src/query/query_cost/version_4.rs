@@ -3,22 +3,22 @@
 use std::time::Duration;
 
 use super::data::{File, files_of_version_4};
-use crate::query::{Filter, Reader, SchemaFilter, SessionFilter, StatsFilter, Window};
+use crate::query::{Reader, RequestFilter, SchemaFilter, SessionFilter, StatsFilter, Window};
 use crate::{EndReason, RequestStatus};
 
 /// The bounds are a number of steps, and steps for each row of the file.
 #[test]
 fn queries_of_version_4_use_its_indexes() {
     type Ask = fn(&Reader, &File);
-    fn logs(reader: &Reader, set: impl FnOnce(&mut Filter)) {
-        let mut filter = Filter::default();
+    fn logs(reader: &Reader, set: impl FnOnce(&mut RequestFilter)) {
+        let mut filter = RequestFilter::default();
         set(&mut filter);
-        reader.logs(&filter, 50, None).unwrap();
+        reader.requests(&filter, 50, None).unwrap();
     }
-    fn slow(reader: &Reader, set: impl FnOnce(&mut Filter)) {
-        let mut filter = Filter::default();
+    fn slow(reader: &Reader, set: impl FnOnce(&mut RequestFilter)) {
+        let mut filter = RequestFilter::default();
         set(&mut filter);
-        reader.slow(&filter, 0, 20).unwrap();
+        reader.slow(&filter, Duration::ZERO, 20).unwrap();
     }
     fn sessions(reader: &Reader, active: bool, client: Option<&str>, proxy: Option<&str>) {
         let filter = SessionFilter {
@@ -169,7 +169,7 @@ fn queries_of_version_4_use_its_indexes() {
         }),
         ("follow", 1_400, 0.0, |it, file| {
             drop(
-                it.follow_after(Filter::default(), file.rows - 30)
+                it.follow_after(RequestFilter::default(), file.rows - 30)
                     .poll()
                     .unwrap(),
             )
@@ -217,20 +217,12 @@ fn queries_of_version_4_use_its_indexes() {
             drop(it.snapshots(&SchemaFilter::default()).unwrap())
         }),
         ("changes", 480, 0.47, |it, _| {
-            drop(
-                it.schema_changes(&SchemaFilter::default(), Window::ALL, 50)
-                    .unwrap(),
-            )
+            drop(it.schema_changes(&SchemaFilter::new(), 50).unwrap())
         }),
         ("effects", 24_000, 8.74, |it, _| {
             drop(
-                it.effects(
-                    &SchemaFilter::default(),
-                    Window::ALL,
-                    Duration::from_secs(3_600),
-                    20,
-                )
-                .unwrap(),
+                it.change_impacts(&SchemaFilter::new(), Duration::from_secs(3_600), 20)
+                    .unwrap(),
             )
         }),
         ("compare", 50, 0.0, |it, file| {
@@ -241,12 +233,12 @@ fn queries_of_version_4_use_its_indexes() {
         }),
         ("tools", 550, 0.42, |it, file| {
             drop(
-                it.tools(&SchemaFilter::default(), Window::since(file.back(3_600)))
+                it.tools(&SchemaFilter::new().window(Window::since(file.back(3_600))))
                     .unwrap(),
             )
         }),
         ("clients", 190, 0.7, |it, _| {
-            drop(it.clients(Window::ALL, None).unwrap())
+            drop(it.clients(&ClientFilter::new()).unwrap())
         }),
         ("losses", 40, 0.0, |it, _| {
             drop(it.losses(Window::ALL).unwrap())

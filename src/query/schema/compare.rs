@@ -19,6 +19,7 @@ use crate::wire::listing::Page;
 /// What a difference means for clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Severity {
     /// Only words for people and models differ: titles, descriptions, icons.
     Cosmetic,

@@ -43,24 +43,26 @@ pub struct Tool {
 /// Whether a tool was called in the window that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Usage {
-    /// It was.
+    /// The tool was called.
     Called,
-    /// It was listed and never called.
+    /// The tool was not called.
     Uncalled,
-    /// Nothing tells: there were calls whose requests are gone and whose tool
-    /// was not counted by its name, because too many others were called that day.
+    /// The file does not tell. The window has calls whose requests are gone and whose
+    /// tool was not counted by its name, because too many others were called that day.
     Unknown,
 }
 
 impl Reader {
-    /// The tools that are listed now, heaviest first, and whether each was
-    /// called in a window, which is widened as by [`stats`](Reader::stats).
-    pub fn tools(&self, filter: &SchemaFilter, window: Window) -> Result<Vec<Tool>, QueryError> {
+    /// Returns the tools that are listed now, largest first, and whether each was called
+    /// in the window of the filter, which is widened like that of
+    /// [`stats`](Reader::stats).
+    pub fn tools(&self, filter: &SchemaFilter) -> Result<Vec<Tool>, QueryError> {
         let mut filter = filter.clone();
         filter.method = Some(Discovery::Tools.method().to_owned());
         self.read(|source| {
-            let calls = Calls::of(source, window)?;
+            let calls = Calls::of(source, filter.window)?;
             let mut tools = Vec::new();
             for snapshot in snapshots(source, &filter)? {
                 add_tools(source, snapshot, &calls, &mut tools)?;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
-use super::{Figures, Group};
+use super::{CallStats, Group};
 use crate::db::rollup::{NAME_BYTES, cell_name};
 use crate::db::row::{optional_text, text};
 use crate::histogram::Histogram;
@@ -23,7 +23,7 @@ pub(super) struct Tallies {
 
 #[derive(Debug, Clone)]
 pub(super) struct Tally {
-    figures: Figures,
+    figures: CallStats,
     latencies: Latencies,
 }
 
@@ -87,7 +87,7 @@ impl Tallies {
     }
 
     /// All together, and each group, most frequent first.
-    pub(super) fn finish(self) -> (Figures, Vec<Group>) {
+    pub(super) fn finish(self) -> (CallStats, Vec<Group>) {
         let mut total = Tally::new(self.exact);
         let mut groups = Vec::with_capacity(self.groups.len());
         for (method, tool, tally) in self.groups {
@@ -118,7 +118,7 @@ impl Tally {
             }
         };
         Self {
-            figures: Figures::default(),
+            figures: CallStats::default(),
             latencies,
         }
     }
@@ -188,7 +188,7 @@ impl Tally {
         }
     }
 
-    fn finish(self) -> Figures {
+    fn finish(self) -> CallStats {
         let [p50_us, p95_us, p99_us, max_us] = match self.latencies {
             Latencies::Each(latencies) => ranks(latencies),
             Latencies::Buckets { histogram, max } => [0.5, 0.95, 0.99, 1.0].map(|part| {
@@ -198,7 +198,7 @@ impl Tally {
                 Some(if part < 1.0 { found } else { max })
             }),
         };
-        Figures {
+        CallStats {
             p50_us,
             p95_us,
             p99_us,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 
-use super::{Coverage, Figures, Group, LOOKED_AT, Percentiles, Plan, StatsFilter, count};
+use super::{CallStats, Coverage, Group, LOOKED_AT, Percentiles, Plan, StatsFilter, count};
 use crate::Store;
 use crate::db::rollup::{self, Width};
 use crate::db::{Db, Kinds, Span};
@@ -67,7 +67,7 @@ fn insert(conn: &Connection, rows: std::ops::Range<i64>) {
     tx.commit().unwrap();
 }
 
-fn ask(reader: &Reader, filter: &StatsFilter, exact: bool) -> (Figures, Vec<Group>) {
+fn ask(reader: &Reader, filter: &StatsFilter, exact: bool) -> (CallStats, Vec<Group>) {
     let answer = reader.read(|source| {
         let plan = match exact {
             true => Plan::Requests(filter.window),
@@ -96,7 +96,7 @@ fn deadline() -> Instant {
 
 /// Asserts that nothing but the percentiles differs, and they by the bound.
 #[track_caller]
-fn assert_close(estimated: &Figures, exact: &Figures) {
+fn assert_close(estimated: &CallStats, exact: &CallStats) {
     for (found, expected) in [
         (estimated.p50_us, exact.p50_us),
         (estimated.p95_us, exact.p95_us),
@@ -106,7 +106,7 @@ fn assert_close(estimated: &Figures, exact: &Figures) {
         let bound = expected * crate::histogram::ERROR + 1.0;
         assert!((found - expected).abs() <= bound, "{found} for {expected}");
     }
-    let comparable = |figures: &Figures| Figures {
+    let comparable = |figures: &CallStats| CallStats {
         p50_us: None,
         p95_us: None,
         p99_us: None,
@@ -276,7 +276,7 @@ fn counts_that_no_number_holds_are_told_as_the_highest() {
     )
     .unwrap();
     let (total, groups) = ask(&reader, &StatsFilter::default(), false);
-    let counts = |figures: &Figures| {
+    let counts = |figures: &CallStats| {
         [
             figures.calls,
             figures.errors,

@@ -2,7 +2,7 @@
 
 use clap::Args as Arguments;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use tower_mcp_store::query::{Filter, Window};
+use tower_mcp_store::query::{RequestFilter, Window};
 use tower_mcp_store::{EndReason, RequestStatus};
 
 use crate::error::CliError;
@@ -83,8 +83,8 @@ pub(crate) fn window(since: i64, until: Option<i64>) -> Result<Window, CliError>
 
 impl Filters {
     /// Returns the filter without the session, whose whole id is looked up in the file.
-    pub(crate) fn filter(self) -> Result<Filter, CliError> {
-        let mut filter = Filter::default();
+    pub(crate) fn filter(self) -> Result<RequestFilter, CliError> {
+        let mut filter = RequestFilter::default();
         filter.window = self.window.window()?;
         filter.proxy = self.calls.proxy;
         filter.method = self.calls.method;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tower_mcp_store::query::Client;
+use tower_mcp_store::query::{Client, ClientFilter};
 
 use crate::args::Clients;
 use crate::error::{self, CliError};
@@ -22,7 +22,9 @@ const COLUMNS: [Column; 9] = [
 
 pub(crate) fn run(db: &Path, args: Clients, output: &mut Output) -> Result<(), CliError> {
     let reader = error::open(db)?;
-    let rows = reader.clients(args.window.window()?, args.proxy.as_deref())?;
+    let mut filter = ClientFilter::new().window(args.window.window()?);
+    filter.proxy = args.proxy;
+    let rows = reader.clients(&filter)?;
     Ok(output.list(&rows, "clients", &COLUMNS, cells)?)
 }
 

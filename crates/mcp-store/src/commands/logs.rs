@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use tower_mcp_store::RequestStatus;
-use tower_mcp_store::query::Request;
+use tower_mcp_store::query::{Recorded, Request};
 
 use crate::args::Logs;
 use crate::error::{self, CliError};
@@ -34,7 +34,7 @@ pub(crate) fn run(db: &Path, args: Logs, output: &mut Output) -> Result<(), CliE
     let reader = error::open(db)?;
     let filter = super::filter(&reader, args.filters)?;
     if !args.follow {
-        let mut rows = reader.logs(&filter, args.tail, None)?;
+        let mut rows = reader.requests(&filter, args.tail, None)?;
         rows.reverse();
         return write(output, &rows);
     }
@@ -42,7 +42,7 @@ pub(crate) fn run(db: &Path, args: Logs, output: &mut Output) -> Result<(), CliE
     // Follows first, so that no row is missed between the two queries. A row in both answers is
     // shown by `follow`.
     let mut follow = reader.follow(filter.clone())?;
-    let mut rows = reader.logs(&filter, args.tail, None)?;
+    let mut rows = reader.requests(&filter, args.tail, None)?;
     rows.retain(|row| row.id <= follow.last_id());
     rows.reverse();
     if rows.is_empty() {
@@ -105,7 +105,11 @@ pub(crate) fn status(row: &Request) -> (&'static str, Tone) {
 
 /// Returns the end reason, error code and error text.
 pub(crate) fn note(row: &Request) -> String {
-    let parts = [&row.end_reason, &row.error_code, &row.error_msg];
-    let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+    let parts = [
+        row.end_reason.as_ref().map(Recorded::as_str),
+        row.error_code.as_deref(),
+        row.error_msg.as_deref(),
+    ];
+    let parts: Vec<&str> = parts.into_iter().flatten().collect();
     parts.join(" ")
 }

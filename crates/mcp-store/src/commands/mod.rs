@@ -15,13 +15,13 @@ pub(crate) mod sql;
 pub(crate) mod stats;
 pub(crate) mod top;
 
-use tower_mcp_store::query::{Filter, Found, Reader};
+use tower_mcp_store::query::{Lookup, Reader, RequestFilter};
 
 use crate::args::Filters;
 use crate::error::CliError;
 
 /// Returns the filter from the command line, with the whole id of its session.
-fn filter(reader: &Reader, mut filters: Filters) -> Result<Filter, CliError> {
+fn filter(reader: &Reader, mut filters: Filters) -> Result<RequestFilter, CliError> {
     let session = filters.session.take();
     let mut filter = filters.filter()?;
     if let Some(id) = session {
@@ -32,19 +32,18 @@ fn filter(reader: &Reader, mut filters: Filters) -> Result<Filter, CliError> {
 }
 
 /// Returns the record that was found, or an error if several ids begin like this.
-fn at_most_one<T>(what: &str, id: &str, found: Found<T>) -> Result<Option<T>, CliError> {
+fn at_most_one<T>(what: &str, id: &str, found: Lookup<T>) -> Result<Option<T>, CliError> {
     match found {
-        Found::One(found) => Ok(Some(found)),
-        Found::Nothing => Ok(None),
-        Found::Several(ids) => Err(CliError::Message(format!(
+        Lookup::Several(ids) => Err(CliError::Message(format!(
             "the id of more than one {what} begins with {id}; type more of it: {}",
             ids.join(", ")
         ))),
+        found => Ok(found.one()),
     }
 }
 
 /// Returns the record that was found, or an error if there is none.
-fn require_one<T>(what: &str, id: &str, found: Found<T>, hint: &str) -> Result<T, CliError> {
+fn require_one<T>(what: &str, id: &str, found: Lookup<T>, hint: &str) -> Result<T, CliError> {
     at_most_one(what, id, found)?
         .ok_or_else(|| CliError::NotFound(format!("no {what} whose id begins with {id}; {hint}")))
 }

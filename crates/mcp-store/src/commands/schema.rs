@@ -15,15 +15,14 @@ use crate::output::{Cell, Output};
 
 pub(crate) fn run(db: &Path, args: Schema, output: &mut Output) -> Result<(), CliError> {
     let reader = error::open(db)?;
-    let window = args.window.window()?;
-    let mut filter = SchemaFilter::default();
+    let mut filter = SchemaFilter::new().window(args.window.window()?);
     filter.proxy = args.proxy;
     filter.method = args.method;
     match args.diff.as_deref() {
         Some([from, to]) => diff::run(&reader, &filter, (*from, *to), output),
-        _ if args.changes => changes::run(&reader, &filter, window, args.tail, output),
-        _ if args.unused => tools::run(&reader, &filter, window, tools::Which::Unused, output),
-        _ if args.weight => tools::run(&reader, &filter, window, tools::Which::All, output),
+        _ if args.changes => changes::run(&reader, &filter, args.tail, output),
+        _ if args.unused => tools::run(&reader, &filter, tools::Which::Unused, output),
+        _ if args.weight => tools::run(&reader, &filter, tools::Which::All, output),
         _ => listings::run(&reader, &filter, output),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
-use tower_mcp_store::query::{Filter, Request, Session};
+use tower_mcp_store::query::{Request, RequestFilter, Session};
 
 use super::{logs, sessions};
 use crate::args;
@@ -41,9 +41,9 @@ pub(crate) fn run(db: &Path, args: &args::Session, output: &mut Output) -> Resul
         Some(session) => Known::All(session),
         None => Known::Id { session_id: &id },
     };
-    let mut filter = Filter::default();
+    let mut filter = RequestFilter::default();
     filter.session = Some(id.clone());
-    let mut requests = reader.logs(&filter, args.tail, None)?;
+    let mut requests = reader.requests(&filter, args.tail, None)?;
     requests.reverse();
     if output.is_json() {
         let requests = &requests;

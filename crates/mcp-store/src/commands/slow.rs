@@ -1,6 +1,7 @@
 //! `mcp-store slow`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::logs;
 use crate::args::Slow;
@@ -10,6 +11,7 @@ use crate::output::Output;
 pub(crate) fn run(db: &Path, args: Slow, output: &mut Output) -> Result<(), CliError> {
     let reader = error::open(db)?;
     let filter = super::filter(&reader, args.filters)?;
-    let rows = reader.slow(&filter, args.threshold, args.limit)?;
+    let threshold = Duration::from_micros(args.threshold.unsigned_abs());
+    let rows = reader.slow(&filter, threshold, args.limit)?;
     logs::write(output, &rows)
 }

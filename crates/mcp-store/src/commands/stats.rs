@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use tower_mcp_store::query::{
-    Figures, Filter, Group, Loss, Percentiles, Stats, StatsFilter, Window,
+    CallStats, Group, Loss, Percentiles, RequestFilter, StatsFilter, StatsReport, Window,
 };
 
 use crate::args;
@@ -39,7 +39,7 @@ enum Line<'a> {
         percentiles: Percentiles,
         other_calls: i64,
         #[serde(flatten)]
-        figures: &'a Figures,
+        figures: &'a CallStats,
     },
     Loss(&'a Loss),
 }
@@ -77,7 +77,7 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
         output.line(&format_loss(loss))?;
     }
     let newest = match stats.total.calls {
-        0 => reader.logs(&Filter::default(), 1, None)?.pop(),
+        0 => reader.requests(&RequestFilter::default(), 1, None)?.pop(),
         _ => None,
     };
     if let Some(newest) = newest.filter(|newest| newest.ts < filter.window.since) {
@@ -89,7 +89,7 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
     Ok(())
 }
 
-fn write_json(stats: &Stats, output: &mut Output) -> Result<(), CliError> {
+fn write_json(stats: &StatsReport, output: &mut Output) -> Result<(), CliError> {
     for group in &stats.groups {
         output.json(&Line::Group(group))?;
     }
@@ -105,7 +105,7 @@ fn write_json(stats: &Stats, output: &mut Output) -> Result<(), CliError> {
     Ok(())
 }
 
-fn cells(method: &str, tool: &str, figures: &Figures) -> Vec<Cell> {
+fn cells(method: &str, tool: &str, figures: &CallStats) -> Vec<Cell> {
     let part = |count, tone| {
         let tone = if count > 0 { tone } else { Tone::Plain };
         Cell::toned(output::percent(count, figures.calls), tone)
@@ -166,6 +166,6 @@ pub(crate) fn format_loss(loss: &Loss) -> String {
         .map_or("an unknown number of".to_owned(), output::count);
     format!(
         "missing from {from} to {to}: {how_many} events ({})",
-        escape_control(&loss.reason)
+        escape_control(loss.reason.as_str())
     )
 }

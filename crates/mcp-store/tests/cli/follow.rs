@@ -4,7 +4,7 @@ use std::process::{Child, ChildStdout, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tower_mcp_store::query::{Filter, Reader};
+use tower_mcp_store::query::{Reader, RequestFilter};
 use tower_mcp_store::{Store, StoreEvent};
 
 use crate::run::command;
@@ -84,7 +84,7 @@ fn follow_starts_with_the_newest_rows_and_applies_its_filter() {
     store.flush(LONG).unwrap();
     let newest = Reader::open(&path)
         .unwrap()
-        .logs(&Filter::default(), 2, None)
+        .requests(&RequestFilter::default(), 2, None)
         .unwrap();
     let mut following = Following::start(&path, &["--tail", "2", "--tool", "search"]);
     assert_eq!(following.next_id(), newest[1].request_id);

@@ -13,7 +13,7 @@ use super::{DAYS, LONG, START, ask, assert_close, deadline};
 use crate::Store;
 use crate::db::pruned::Pruned;
 use crate::db::{Db, Kinds, Span, Width};
-use crate::query::{Figures, Percentiles, Reader, StatsFilter, Window};
+use crate::query::{CallStats, Percentiles, Reader, StatsFilter, Window};
 
 /// A file without requests.
 static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -120,7 +120,7 @@ fn happen(path: &Path, steps: &[Step]) -> Connection {
 }
 
 /// The figures of the rows that were recorded in a window, by plain means.
-fn plainly(truth: &Connection, filter: &StatsFilter) -> Figures {
+fn plainly(truth: &Connection, filter: &StatsFilter) -> CallStats {
     let mut statement = truth
         .prepare(
             "SELECT latency_us, status <> 'ok', bytes_in FROM requests
@@ -138,7 +138,7 @@ fn plainly(truth: &Connection, filter: &StatsFilter) -> Figures {
         let rank = (rows.len() * percent).div_ceil(100).max(1);
         rows.get(rank - 1).map(|row| row.0)
     };
-    Figures {
+    CallStats {
         calls: rows.len() as i64,
         errors: rows.iter().map(|row| row.1).sum(),
         bytes_in: rows.iter().map(|row| row.2).sum(),
@@ -146,7 +146,7 @@ fn plainly(truth: &Connection, filter: &StatsFilter) -> Figures {
         p95_us: rank(95),
         p99_us: rank(99),
         max_us: rank(100),
-        ..Figures::default()
+        ..CallStats::default()
     }
 }
 

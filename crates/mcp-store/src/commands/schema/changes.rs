@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::Serialize;
-use tower_mcp_store::query::{Effect, Figures, Reader, SchemaChange, SchemaFilter, Window};
+use tower_mcp_store::query::{CallStats, ChangeImpact, Reader, SchemaChange, SchemaFilter};
 
 use crate::error::CliError;
 use crate::output::{self, Align, Cell, Column, Output, Tone};
@@ -30,65 +30,63 @@ const COLUMNS: [Column; 9] = [
 struct Line<'a> {
     #[serde(flatten)]
     change: &'a SchemaChange,
-    before: Option<&'a Figures>,
-    after: Option<&'a Figures>,
+    before: Option<&'a CallStats>,
+    after: Option<&'a CallStats>,
 }
 
 pub(super) fn run(
     reader: &Reader,
     filter: &SchemaFilter,
-    window: Window,
     tail: usize,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let mut rows = reader.schema_changes(filter, window, tail)?;
+    let mut rows = reader.schema_changes(filter, tail)?;
     rows.reverse();
-    let effects = effects(reader, filter, window, &rows)?;
+    let impacts = impacts(reader, filter, &rows)?;
     if output.is_json() {
         for change in &rows {
-            let effect = effects.get(&change.id);
+            let impact = impacts.get(&change.id);
             output.json(&Line {
                 change,
-                before: effect.map(|effect| &effect.before),
-                after: effect.map(|effect| &effect.after),
+                before: impact.map(|impact| &impact.before),
+                after: impact.map(|impact| &impact.after),
             })?;
         }
         return Ok(());
     }
-    let cells = rows.iter().map(|row| cells(row, effects.get(&row.id)));
+    let cells = rows.iter().map(|row| cells(row, impacts.get(&row.id)));
     let cells: Vec<Vec<Cell>> = cells.collect();
     Ok(output.table(&COLUMNS, &cells, "changes")?)
 }
 
-/// Returns the effects of changes that are sorted by time.
-fn effects(
+/// Returns the impacts of changes that are sorted by time.
+fn impacts(
     reader: &Reader,
     filter: &SchemaFilter,
-    window: Window,
     changes: &[SchemaChange],
-) -> Result<HashMap<i64, Effect>, CliError> {
+) -> Result<HashMap<i64, ChangeImpact>, CliError> {
     let of_tools =
         |change: &SchemaChange| change.method == "tools/list" && change.item_name.is_some();
     let count = changes.iter().filter(|change| of_tools(change)).count();
     if count == 0 {
         return Ok(HashMap::new());
     }
-    let effects = reader.effects(filter, window, SPAN, count)?;
-    Ok(effects
+    let impacts = reader.change_impacts(filter, SPAN, count)?;
+    Ok(impacts
         .into_iter()
-        .filter(|effect| effect.before.calls + effect.after.calls > 0)
-        .map(|effect| (effect.change.id, effect))
+        .filter(|impact| impact.before.calls + impact.after.calls > 0)
+        .map(|impact| (impact.change.id, impact))
         .collect())
 }
 
-fn cells(row: &SchemaChange, effect: Option<&Effect>) -> Vec<Cell> {
-    let failed = |of: &Figures| {
+fn cells(row: &SchemaChange, impact: Option<&ChangeImpact>) -> Vec<Cell> {
+    let failed = |of: &CallStats| {
         let failed = of.errors.saturating_add(of.tool_errors);
         (of.calls > 0).then(|| output::percent(failed, of.calls))
     };
-    let p95 = |of: &Figures| of.p95_us.map(time::latency);
-    let calls = |of: &Figures| Some(output::count(of.calls));
-    let worse = effect.and_then(Effect::failure_rate_delta);
+    let p95 = |of: &CallStats| of.p95_us.map(time::latency);
+    let calls = |of: &CallStats| Some(output::count(of.calls));
+    let worse = impact.and_then(ChangeImpact::failure_rate_delta);
     let tone = match worse {
         Some(delta) if delta > 0.0 => Tone::Bad,
         _ => Tone::Plain,
@@ -101,17 +99,17 @@ fn cells(row: &SchemaChange, effect: Option<&Effect>) -> Vec<Cell> {
         Cell::new(&row.change_type),
         // A change of the listing itself concerns no item.
         Cell::new(row.item_name.as_ref().unwrap_or(&row.method)),
-        Cell::new(step(effect, calls)),
-        Cell::toned(step(effect, failed), tone),
-        Cell::new(step(effect, p95)),
+        Cell::new(step(impact, calls)),
+        Cell::toned(step(impact, failed), tone),
+        Cell::new(step(impact, p95)),
     ]
 }
 
 /// Returns a figure before and after, or an empty text if a change has no figures.
-fn step(effect: Option<&Effect>, figure: impl Fn(&Figures) -> Option<String>) -> String {
-    let Some(effect) = effect else {
+fn step(impact: Option<&ChangeImpact>, figure: impl Fn(&CallStats) -> Option<String>) -> String {
+    let Some(impact) = impact else {
         return String::new();
     };
     let shown = |of| figure(of).unwrap_or_else(|| "-".to_owned());
-    format!("{} → {}", shown(&effect.before), shown(&effect.after))
+    format!("{} → {}", shown(&impact.before), shown(&impact.after))
 }

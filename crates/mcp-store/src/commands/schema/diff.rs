@@ -80,7 +80,7 @@ fn cells(line: &Line<'_>) -> Vec<Cell> {
     let tone = match difference.severity {
         Severity::Breaking => Tone::Bad,
         Severity::Compatible => Tone::Good,
-        Severity::Cosmetic => Tone::Plain,
+        _ => Tone::Plain,
     };
     let path = Some(&difference.path).filter(|path| !path.is_empty());
     vec![

@@ -1,7 +1,7 @@
 //! `mcp-store schema --weight` and `--unused`: the size of definitions, and tools without calls.
 
 use serde::Serialize;
-use tower_mcp_store::query::{Reader, SchemaFilter, Tool, Usage, Window};
+use tower_mcp_store::query::{Reader, SchemaFilter, Tool, Usage};
 
 use super::number;
 use crate::error::CliError;
@@ -43,11 +43,10 @@ enum Line<'a> {
 pub(super) fn run(
     reader: &Reader,
     filter: &SchemaFilter,
-    window: Window,
     which: Which,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let mut tools = reader.tools(filter, window)?;
+    let mut tools = reader.tools(filter)?;
     let is_unknown = |tool: &&Tool| tool.usage == Usage::Unknown;
     let unknown = tools.iter().filter(is_unknown).count();
     tools.retain(|tool| which == Which::All || tool.usage == Usage::Uncalled);
@@ -94,7 +93,7 @@ fn cells(tool: &Tool) -> Vec<Cell> {
     let (used, tone) = match tool.usage {
         Usage::Called => ("yes", Tone::Plain),
         Usage::Uncalled => ("no", Tone::Doubtful),
-        Usage::Unknown => ("?", Tone::Doubtful),
+        _ => ("?", Tone::Doubtful),
     };
     vec![
         Cell::new(&tool.name),

@@ -4,7 +4,8 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use tower_mcp_store::query::{
-    Filter, Follow, Reader, Request, Session, SessionFilter, Stats, StatsFilter, Window,
+    Follower, Reader, Request, RequestFilter, Session, SessionFilter, StatsFilter, StatsReport,
+    Window,
 };
 use tower_mcp_store::{QueryError, RequestStatus};
 
@@ -32,43 +33,43 @@ pub(crate) struct Snapshot {
     /// Requests written since the last snapshot, oldest first.
     pub(crate) written: Vec<Request>,
     /// The statistics of the chosen range.
-    pub(crate) stats: Stats,
+    pub(crate) stats: StatsReport,
     /// Open sessions with a request in the range, latest first.
     pub(crate) sessions: Vec<Session>,
 }
 
 /// A watched file.
 #[derive(Debug)]
-pub(crate) struct Feed<'r> {
-    reader: &'r Reader,
+pub(crate) struct Feed {
+    reader: Reader,
     proxy: Option<String>,
-    follow: Follow<'r>,
+    follow: Follower,
     /// Requests written before the first snapshot.
     before: Vec<Request>,
 }
 
-impl<'r> Feed<'r> {
+impl Feed {
     /// Starts with the newest requests and the newest failed ones, of one server or of all.
     pub(crate) fn begin(
-        reader: &'r Reader,
+        reader: &Reader,
         proxy: Option<String>,
         now: i64,
     ) -> Result<Self, QueryError> {
-        let mut all = Filter::default();
+        let mut all = RequestFilter::default();
         all.proxy.clone_from(&proxy);
         // Follows first, so that no row is missed between the queries.
         let follow = reader.follow(all.clone())?;
         let mut recent = all.clone();
         recent.window = Window::since(now.saturating_sub(timeline::SPAN_MS));
-        let mut before = reader.logs(&recent, RECENT, None)?;
+        let mut before = reader.requests(&recent, RECENT, None)?;
         let oldest = before.last().map(Request::position);
         for failed in failures(&all) {
-            before.extend(reader.logs(&failed, FAILURES, oldest)?);
+            before.extend(reader.requests(&failed, FAILURES, oldest)?);
         }
         before.retain(|row| row.id <= follow.last_id());
         before.sort_unstable_by_key(|row| row.id);
         Ok(Self {
-            reader,
+            reader: reader.clone(),
             proxy,
             follow,
             before,
@@ -106,7 +107,7 @@ impl<'r> Feed<'r> {
 }
 
 /// Returns a filter for each way to fail.
-fn failures(all: &Filter) -> [Filter; 3] {
+fn failures(all: &RequestFilter) -> [RequestFilter; 3] {
     let [mut error, mut timeout, mut tool_error] = [all.clone(), all.clone(), all.clone()];
     error.status = Some(RequestStatus::Error);
     timeout.status = Some(RequestStatus::Timeout);

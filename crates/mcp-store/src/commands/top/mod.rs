@@ -73,11 +73,7 @@ pub(crate) fn run(db: &Path, args: Top, output: &Output) -> Result<(), CliError>
 }
 
 /// Draws the screen until the user quits.
-fn show(
-    terminal: &Mutex<DefaultTerminal>,
-    mut feed: Feed<'_>,
-    view: &View,
-) -> Result<(), CliError> {
+fn show(terminal: &Mutex<DefaultTerminal>, mut feed: Feed, view: &View) -> Result<(), CliError> {
     let mut state = State::default();
     let mut due = Instant::now();
     loop {

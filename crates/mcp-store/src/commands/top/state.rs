@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 
-use tower_mcp_store::query::{Group, Request, Session, Stats};
+use tower_mcp_store::query::{Group, Request, Session, StatsReport};
 
 use super::feed::{self, Snapshot};
 use super::keys::Change;
@@ -35,7 +35,7 @@ pub(crate) struct State {
     typing: bool,
     now: i64,
     timeline: Timeline,
-    stats: Option<Stats>,
+    stats: Option<StatsReport>,
     sessions: Vec<Session>,
     /// The newest first.
     failures: VecDeque<Request>,
@@ -120,7 +120,7 @@ impl State {
         &self.timeline
     }
 
-    pub(crate) fn stats(&self) -> Option<&Stats> {
+    pub(crate) fn stats(&self) -> Option<&StatsReport> {
         self.stats.as_ref()
     }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
-use tower_mcp_store::query::Request;
+use tower_mcp_store::EndReason;
+use tower_mcp_store::query::{Recorded, Request};
 
 use super::outcome;
 
@@ -62,7 +63,7 @@ impl Timeline {
         second.calls += 1;
         second.failed += u64::from(outcome::has_failed(row));
         // The latency of such a stream is the time that its client listened.
-        if row.end_reason.as_deref() != Some("stream_end") {
+        if row.end_reason != Some(Recorded::Known(EndReason::StreamEnd)) {
             // Fails only if the histogram cannot grow.
             let _ = second
                 .latencies

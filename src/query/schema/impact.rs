@@ -10,7 +10,7 @@ use crate::query::QueryError;
 use crate::query::conditions::TOOLS_CALL;
 use crate::query::reader::Source;
 use crate::query::stats::stats;
-use crate::query::{Figures, Reader, StatsFilter, Window};
+use crate::query::{CallStats, Reader, StatsFilter, Window};
 use crate::wire::Discovery;
 
 /// A change of a tool, and how its calls went before and after.
@@ -19,20 +19,20 @@ use crate::wire::Discovery;
 /// in [`stats`](Reader::stats): both sides then have the one of the change.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
-pub struct Effect {
+pub struct ChangeImpact {
     /// The change.
     pub change: SchemaChange,
     /// The calls before it, back to the change before.
-    pub before: Figures,
+    pub before: CallStats,
     /// The calls since, up to the next change.
-    pub after: Figures,
+    pub after: CallStats,
 }
 
-impl Effect {
-    /// How much of 1 of the calls failed more than before, whether the call or
-    /// the tool; `None` without calls on both sides.
+impl ChangeImpact {
+    /// Returns the failure rate after the change minus the rate before it. A call or its
+    /// tool may fail. Returns `None` if there were no calls before or none after.
     pub fn failure_rate_delta(&self) -> Option<f64> {
-        let rate = |figures: &Figures| {
+        let rate = |figures: &CallStats| {
             let failed = (figures.errors + figures.tool_errors) as f64;
             (figures.calls > 0).then(|| failed / figures.calls as f64)
         };
@@ -41,35 +41,27 @@ impl Effect {
 }
 
 impl Reader {
-    /// The latest `limit` changes of tools in a window, latest first, each with
-    /// the calls of that tool for at most so long before and after.
-    pub fn effects(
+    /// Returns the latest `limit` changes of tools that the filter takes, latest first,
+    /// each with the calls of that tool during at most `span` before and after it.
+    pub fn change_impacts(
         &self,
         filter: &SchemaFilter,
-        window: Window,
         span: Duration,
         limit: usize,
-    ) -> Result<Vec<Effect>, QueryError> {
-        self.read(|source| effects(source, filter, window, span, limit))
+    ) -> Result<Vec<ChangeImpact>, QueryError> {
+        self.read(|source| change_impacts(source, filter, span, limit))
     }
 }
 
-fn effects(
+fn change_impacts(
     source: &Source<'_>,
     filter: &SchemaFilter,
-    window: Window,
     span: Duration,
     limit: usize,
-) -> rusqlite::Result<Vec<Effect>> {
+) -> rusqlite::Result<Vec<ChangeImpact>> {
     let mut filter = filter.clone();
     filter.method = Some(Discovery::Tools.method().to_owned());
-    let changes = changes(
-        source,
-        &filter,
-        window,
-        limit,
-        " AND +item_name IS NOT NULL",
-    )?;
+    let changes = changes(source, &filter, limit, " AND +item_name IS NOT NULL")?;
     let span = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     let mut sides = Vec::with_capacity(changes.len());
     for change in &changes {
@@ -86,22 +78,22 @@ fn effects(
         sides.push([before, after]);
     }
     let windows = Windows::of(source, &changes, &sides)?;
-    let effects = changes
+    let impacts = changes
         .iter()
         .zip(&sides)
-        .map(|(change, [before, after])| Effect {
+        .map(|(change, [before, after])| ChangeImpact {
             change: change.clone(),
             before: windows.figures(change, *before),
             after: windows.figures(change, *after),
         });
-    Ok(effects.collect())
+    Ok(impacts.collect())
 }
 
 /// The calls of tools by recording point and window. What changed together has
 /// its windows in common, and a change ends where the next begins: each window
 /// is looked at once.
 #[derive(Debug, Default)]
-struct Windows<'a>(HashMap<(&'a str, Window), HashMap<&'a str, Figures>>);
+struct Windows<'a>(HashMap<(&'a str, Window), HashMap<&'a str, CallStats>>);
 
 impl<'a> Windows<'a> {
     fn of(
@@ -113,7 +105,7 @@ impl<'a> Windows<'a> {
         for (change, windows) in changes.iter().zip(sides) {
             for window in windows {
                 let tools = this.0.entry((&*change.proxy, *window)).or_default();
-                tools.insert(tool(change), Figures::default());
+                tools.insert(tool(change), CallStats::default());
             }
         }
         for ((proxy, window), tools) in &mut this.0 {
@@ -136,7 +128,7 @@ impl<'a> Windows<'a> {
         Ok(this)
     }
 
-    fn figures(&self, change: &SchemaChange, window: Window) -> Figures {
+    fn figures(&self, change: &SchemaChange, window: Window) -> CallStats {
         let tools = self.0.get(&(&*change.proxy, window));
         let figures = tools.and_then(|tools| tools.get(tool(change)));
         figures.cloned().unwrap_or_default()

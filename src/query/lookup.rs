@@ -12,7 +12,8 @@ const NAMED: usize = 5;
 
 /// What an id, or the beginning of one, leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found<T> {
+#[non_exhaustive]
+pub enum Lookup<T> {
     /// Nothing has such an id.
     Nothing,
     /// The one thing whose id this is, or begins like this.
@@ -21,7 +22,7 @@ pub enum Found<T> {
     Several(Vec<String>),
 }
 
-impl<T> Found<T> {
+impl<T> Lookup<T> {
     /// The one thing, if it is one.
     pub fn one(self) -> Option<T> {
         match self {
@@ -65,19 +66,19 @@ impl<T> Found<T> {
 
 impl Reader {
     /// The request whose id is, or begins with, this text.
-    pub fn find_request(&self, id: &str) -> Result<Found<Request>, QueryError> {
+    pub fn find_request(&self, id: &str) -> Result<Lookup<Request>, QueryError> {
         let find = |id: &str| {
             self.read(|source| {
                 let columns = Request::COLUMNS;
                 let place = ("requests", "request_id", columns);
-                Found::by_prefix(source, place, id, Request::from_row, |request| {
+                Lookup::by_prefix(source, place, id, Request::from_row, |request| {
                     &request.request_id
                 })
             })
         };
         // Ids are written in lower case here; another program may do otherwise.
         match find(&id.to_ascii_lowercase())? {
-            Found::Nothing => find(id),
+            Lookup::Nothing => find(id),
             found => Ok(found),
         }
     }
