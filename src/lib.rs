@@ -107,7 +107,7 @@
 //! each item that was added, removed or modified, unless
 //! [`max_listing_bytes(0)`](StoreLayer::max_listing_bytes).
 //! [`Reader::compare`](query::Reader::compare) tells what two moments differ in
-//! and what that means for clients, [`Reader::effects`](query::Reader::effects)
+//! and what that means for clients, [`Reader::change_impacts`](query::Reader::change_impacts)
 //! how the calls of a tool went before and after it changed.
 //!
 //! # Where the layer goes

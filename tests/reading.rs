@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use support::{LONG, connect, contents, fixture, fresh, record_requests};
-use tower_mcp_store::query::{Reader, RequestFilter, Window};
+use tower_mcp_store::query::{QueryErrorKind, Reader, RequestFilter, Window};
 use tower_mcp_store::{OpenErrorKind, Retention, Store};
 
 #[track_caller]
@@ -27,13 +27,13 @@ fn assert_refused(path: &Path, kind: OpenErrorKind, words: &str) {
 }
 
 #[test]
-fn a_missing_file_is_not_made() {
+fn missing_file_is_not_created() {
     let (_dir, path) = fresh();
     assert_refused(&path, OpenErrorKind::NotFound, "no such file");
 }
 
 #[test]
-fn a_file_that_is_no_store_is_refused() {
+fn file_that_is_not_a_store_is_refused() {
     let (_dir, path) = fresh();
     fs::write(&path, b"").unwrap();
     assert_refused(&path, OpenErrorKind::NotAStore, "empty");
@@ -42,7 +42,7 @@ fn a_file_that_is_no_store_is_refused() {
 }
 
 #[test]
-fn a_newer_version_and_those_before_4_are_refused() {
+fn newer_version_and_versions_before_4_are_refused() {
     for version in 1..=3 {
         let (_dir, path) = fixture(version);
         assert_refused(
@@ -63,7 +63,7 @@ fn a_newer_version_and_those_before_4_are_refused() {
 }
 
 #[test]
-fn a_file_at_rest_is_read_without_a_trace() {
+fn reading_a_file_at_rest_leaves_no_trace() {
     let (dir, path) = fixture(4);
     let before = contents(dir.path());
     let reader = Reader::open(&path).unwrap();
@@ -74,7 +74,7 @@ fn a_file_at_rest_is_read_without_a_trace() {
 }
 
 #[test]
-fn a_reader_notices_writers_that_come_and_go() {
+fn reader_notices_writers_that_come_and_go() {
     let (_dir, path) = fixture(4);
     let reader = Reader::open(&path).unwrap();
     assert_eq!(reader.version(), 4);
@@ -92,7 +92,7 @@ fn a_reader_notices_writers_that_come_and_go() {
 }
 
 #[test]
-fn a_statement_that_begins_a_transaction_does_not_hold_its_moment() {
+fn transaction_of_a_statement_ends_with_it() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let reader = Reader::open(&path).unwrap();
@@ -139,7 +139,7 @@ fn file_with_a_hot_journal_is_refused_and_the_error_says_what_rolls_it_back() {
 }
 
 #[test]
-fn journal_that_becomes_hot_under_a_reader_is_named_by_the_next_question() {
+fn journal_that_becomes_hot_under_a_reader_fails_the_next_question() {
     let (dir, path) = fixture(4);
     let reader = Reader::open(&path).unwrap();
     let (killed, _) = killed_in_rollback_mode();
@@ -179,13 +179,13 @@ fn file_whose_wal_was_removed_under_its_writer_is_refused_and_the_error_says_wha
     store.shutdown(LONG).unwrap();
     let rows = Reader::open(&path)
         .unwrap()
-        .logs(&RequestFilter::default(), 10, None);
+        .requests(&RequestFilter::default(), 10, None);
     assert_eq!(rows.unwrap().len(), 3);
 }
 
 #[cfg(unix)]
 #[test]
-fn a_file_that_took_the_place_of_another_is_followed_from_its_beginning() {
+fn replacing_file_is_followed_from_its_beginning() {
     let (_dir, path) = fresh();
     let old = Store::open(&path).unwrap();
     record_requests(&old, 3);
@@ -223,4 +223,49 @@ fn version_4_file_has_the_columns_and_tables_of_the_current_version() {
             .unwrap();
     }
     assert_eq!(answers, ["[1,0,0.0]", "[1,0,0]", "[0,0,0]"]);
+}
+
+#[test]
+fn reader_answers_several_threads_at_once_and_within_its_own_rows() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    record_requests(&store, 10);
+    store.flush(LONG).unwrap();
+    let reader = Reader::open(&path).unwrap();
+    let count = |reader: &Reader| {
+        let rows = reader.requests(&RequestFilter::new(), 100, None);
+        rows.unwrap().len()
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            let reader = reader.clone();
+            scope.spawn(move || (0..20).for_each(|_| assert_eq!(count(&reader), 10)));
+        }
+    });
+    let mut asked = 0;
+    let ask = |_: &[String], _| {
+        asked += count(&reader);
+        ControlFlow::Continue(())
+    };
+    reader.sql("SELECT id FROM requests", ask).unwrap();
+    assert_eq!(asked, 100);
+    // A follower moves to another thread.
+    let mut follow = reader.follow(RequestFilter::new()).unwrap();
+    record_requests(&store, 3);
+    store.flush(LONG).unwrap();
+    let followed = std::thread::spawn(move || follow.poll().unwrap().len());
+    assert_eq!(followed.join().unwrap(), 3);
+    store.shutdown(LONG).unwrap();
+}
+
+#[test]
+fn query_error_says_what_kind_it_is() {
+    let (_dir, path) = fixture(4);
+    let reader = Reader::open(&path).unwrap();
+    let ask = |sql| {
+        let each = |_: &[String], _| ControlFlow::Continue(());
+        reader.sql(sql, each).unwrap_err().kind()
+    };
+    assert_eq!(ask("SELECT nothing"), QueryErrorKind::Statement);
+    assert_eq!(ask("DELETE FROM meta"), QueryErrorKind::StatementWrites);
 }

@@ -1,4 +1,4 @@
-//! Who the sessions belong to.
+//! The clients of sessions.
 
 use rusqlite::params;
 
@@ -8,23 +8,23 @@ use super::filter::ClientFilter;
 use super::reader::Source;
 use crate::db::row::{number, optional_text};
 
-/// All sessions of clients that go by one name, on one platform.
+/// All sessions of clients with one name on one platform.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Client {
-    /// What it calls itself; `None` for those that do not say.
+    /// The name that the client gives; `None` for clients that give none.
     pub client_name: Option<String>,
     /// The product behind the name.
     pub client_platform: Option<String>,
-    /// How many versions of it were seen.
+    /// The number of its versions.
     pub versions: i64,
-    /// How many sessions it began.
+    /// The number of its sessions.
     pub sessions: i64,
-    /// How many of them have not ended.
+    /// The number of sessions that have not ended.
     pub active_sessions: i64,
-    /// How many requests they made.
+    /// The number of requests.
     pub total_calls: i64,
-    /// How many of these ended in an error or a time-out.
+    /// The number of requests that ended in an error or a timeout.
     pub total_errors: i64,
     /// When the first session began, in unix milliseconds.
     pub first_seen_at: i64,

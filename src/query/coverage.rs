@@ -1,17 +1,16 @@
-//! From when on a file holds what, and by what the requests of a window are
-//! counted.
+//! What a file still has of a time, and how the requests of a window are counted.
 //!
-//! Requests are pruned, then the cells of their hours, then those of their days;
-//! where the cells take too much of the file, they may go before their requests.
-//! A cell cannot be split, so a window that begins or ends where no requests are
-//! left is widened to whole ones.
+//! Retention removes requests first, then the cells of their hours, then those of their
+//! days. If cells take too much of the file, they go before their requests. A cell cannot
+//! be split, so a window that begins or ends where requests are gone is widened to whole
+//! cells.
 
 use super::reader::Source;
 use super::window::Window;
 use crate::db::pruned::Pruned;
 use crate::db::rollup::Width;
 
-/// All that was recorded from each of these moments on is there.
+/// The times from which on the file is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Coverage {
     /// As requests.
@@ -56,14 +55,14 @@ impl Coverage {
         })
     }
 
-    /// Whether all requests of a window are in the file.
+    /// Returns whether all requests of a window are in the file.
     pub(super) fn has_rows_of(&self, window: Window) -> bool {
         window.since >= self.rows
     }
 
-    /// The window that is told in place of the one that is asked for: the
-    /// shortest that is known of and does not split a cell whose requests are
-    /// gone. It is empty where nothing is known.
+    /// Returns the window to count in place of `asked`: the shortest that the file covers
+    /// and that splits no cell whose requests are gone. It is empty if the file covers
+    /// nothing of it.
     pub(super) fn widened(&self, asked: Window) -> Window {
         let Window { since, until } = asked;
         if self.has_rows_of(asked) || since >= until {
@@ -90,8 +89,8 @@ impl Coverage {
         window(since, until)
     }
 
-    /// The part of a widened window of which some requests are gone. It ends
-    /// where a cell does; what comes after it is in the file.
+    /// Returns the part of a widened window in which requests are gone. It ends where a
+    /// cell ends. All later requests are in the file.
     pub(super) fn pruned(&self, Window { since, until }: Window) -> Window {
         self.widened(window(since, self.rows.min(until).max(since)))
     }
@@ -143,7 +142,7 @@ impl Coverage {
     }
 }
 
-/// The part of a window that is made of whole cells.
+/// Returns the part of a window that whole cells cover.
 fn whole(width: Width, Window { since, until }: Window) -> Window {
     window(width.next_start(since), width.start(until))
 }
@@ -160,7 +159,7 @@ mod tests {
     const DAY: i64 = Width::Day.ms();
 
     #[test]
-    fn only_cells_that_lie_in_the_window_as_a_whole_are_taken() {
+    fn window_covers_only_whole_cells() {
         for (asked, expected) in [
             (window(0, 2 * HOUR), window(0, 2 * HOUR)),
             (window(1, 2 * HOUR - 1), window(HOUR, HOUR)),
@@ -172,8 +171,8 @@ mod tests {
         assert!(all.since < -i64::MAX / 2 && all.until > i64::MAX / 2);
     }
 
-    /// Requests from noon of day 30 and ten minutes on, hours from six of day 20
-    /// on, days from day 10 on.
+    /// The file has requests from day 30 at 12:10, hours from day 20 at 6:00, and days
+    /// from day 10.
     const SOME: Coverage = Coverage {
         rows: 30 * DAY + 12 * HOUR + 600_000,
         hours: 20 * DAY + 6 * HOUR,
@@ -181,7 +180,7 @@ mod tests {
     };
 
     #[test]
-    fn a_window_is_widened_where_requests_are_gone_and_only_there() {
+    fn window_is_widened_only_where_requests_are_gone() {
         let noon = 12 * HOUR;
         for (asked, expected) in [
             // All are there.
@@ -219,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn no_cells_are_asked_of_a_time_in_which_they_are_gone() {
+    fn removed_cells_are_not_planned() {
         let asked = window(9 * DAY, 30 * DAY + HOUR);
         assert_eq!(
             SOME.cells(SOME.widened(asked)),
@@ -246,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_pruned_part_of_a_window_is_told_by_its_requests() {
+    fn pruned_part_ends_with_a_cell_and_requests_follow() {
         let end = SOME.pruned(window(25 * DAY, 31 * DAY));
         assert_eq!(end, window(25 * DAY, 30 * DAY + 13 * HOUR));
         assert_eq!(
@@ -279,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_widened_in_a_file_of_which_nothing_was_pruned() {
+    fn window_of_an_unpruned_file_is_not_widened() {
         let all = Coverage {
             rows: i64::MIN,
             hours: i64::MIN,

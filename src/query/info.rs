@@ -1,4 +1,4 @@
-//! What a file is, in numbers.
+//! What is in a file.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::reader::Source;
 use crate::db::read_only::sidecar;
 use crate::db::row::{number, optional_number, optional_text};
 
-/// What a file is and how much is in it.
+/// A file and its numbers of rows.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Info {
@@ -19,34 +19,34 @@ pub struct Info {
     pub path: PathBuf,
     /// The version of its tables.
     pub schema_version: i64,
-    /// The release that opened it last for recording; `None` where that was another program.
+    /// The release that opened it last for recording; `None` if another program did.
     pub writer_version: Option<String>,
-    /// When it was made, in unix milliseconds.
+    /// When it was created, in unix milliseconds.
     pub created_at: Option<i64>,
-    /// How many requests there are.
+    /// The number of requests.
     pub requests: i64,
-    /// When the first of them came, in unix milliseconds.
+    /// When the oldest request came, in unix milliseconds.
     pub oldest_ts: Option<i64>,
-    /// When the last of them came, in unix milliseconds.
+    /// When the newest request came, in unix milliseconds.
     pub newest_ts: Option<i64>,
-    /// How many sessions there are.
+    /// The number of sessions.
     pub sessions: i64,
-    /// How many of them have not ended.
+    /// The number of sessions that have not ended.
     pub active_sessions: i64,
-    /// How many stretches of time there are in which requests were lost.
+    /// The number of spans of time in which requests were lost.
     pub losses: i64,
-    /// How many were lost in them, as far as that is known.
+    /// The number of lost requests, as far as it is known.
     pub dropped: i64,
     /// The size of the file in bytes.
     pub file_bytes: u64,
-    /// How much of that is free for rows to come, in bytes.
+    /// The free space in the file, in bytes.
     pub free_bytes: u64,
-    /// The size of the file beside it that holds what was written last, in bytes.
+    /// The size of the write-ahead log, in bytes.
     pub wal_bytes: u64,
 }
 
 impl Reader {
-    /// What the file is and how much is in it.
+    /// Returns what the file is and how much is in it.
     pub fn info(&self) -> Result<Info, QueryError> {
         self.read(|source| self.describe(source))
     }

@@ -1,4 +1,4 @@
-//! One thing that is asked for by the beginning of its id.
+//! Lookup of one row by the beginning of its id.
 
 use rusqlite::Row;
 
@@ -7,23 +7,23 @@ use super::error::QueryError;
 use super::reader::Source;
 use super::request::Request;
 
-/// How many ids are named where several things are meant.
+/// The most ids that are returned if several rows match.
 const NAMED: usize = 5;
 
-/// What an id, or the beginning of one, leads to.
+/// What has a given id, or an id that begins like it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lookup<T> {
     /// Nothing has such an id.
     Nothing,
-    /// The one thing whose id this is, or begins like this.
+    /// One thing has this id or an id that begins like it.
     One(T),
-    /// Several ids begin like this; the first few of them.
+    /// Several ids begin like this. The first few of them.
     Several(Vec<String>),
 }
 
 impl<T> Lookup<T> {
-    /// The one thing, if it is one.
+    /// Returns the one thing, if it is one.
     pub fn one(self) -> Option<T> {
         match self {
             Self::One(found) => Some(found),
@@ -31,7 +31,7 @@ impl<T> Lookup<T> {
         }
     }
 
-    /// Looks `columns` up in a table by the beginning of its `key`.
+    /// Selects `columns` from a table by the beginning of its `key`.
     pub(super) fn by_prefix(
         source: &Source<'_>,
         (table, key, columns): (&str, &str, &str),
@@ -42,7 +42,8 @@ impl<T> Lookup<T> {
         if prefix.is_empty() {
             return Ok(Self::Nothing);
         }
-        // No text that begins with it comes after it and the last character of all.
+        // The prefix followed by the highest character sorts after all texts that begin
+        // with it.
         let sql = format!(
             "SELECT {columns} FROM {table}
              WHERE {key} >= ?1 AND {key} <= ?1 || char(1114111) ORDER BY {key} LIMIT {NAMED}"
@@ -52,7 +53,7 @@ impl<T> Lookup<T> {
             .prepare_cached(&sql)?
             .query_map([prefix], from_row)?
             .collect::<rusqlite::Result<_>>()?;
-        // A whole id is the first of those that begin with it.
+        // A whole id sorts before all longer ones that begin with it.
         let whole = found.first().is_some_and(|first| id(first) == prefix);
         if found.len() > 1 && !whole {
             return Ok(Self::Several(
@@ -65,7 +66,7 @@ impl<T> Lookup<T> {
 }
 
 impl Reader {
-    /// The request whose id is, or begins with, this text.
+    /// Returns the request whose id is, or begins with, `id`.
     pub fn find_request(&self, id: &str) -> Result<Lookup<Request>, QueryError> {
         let find = |id: &str| {
             self.read(|source| {
@@ -76,7 +77,7 @@ impl Reader {
                 })
             })
         };
-        // Ids are written in lower case here; another program may do otherwise.
+        // This crate writes ids in lower case. Another program may not.
         match find(&id.to_ascii_lowercase())? {
             Lookup::Nothing => find(id),
             found => Ok(found),

@@ -1,4 +1,4 @@
-//! Holes in the record.
+//! Requests that are missing.
 
 use rusqlite::params;
 
@@ -10,17 +10,17 @@ use super::recorded::{LossReason, Recorded};
 use super::window::Window;
 
 record! {
-    /// One stretch of time in which requests were lost: one row of `losses`.
+    /// One span of time in which requests were lost: one row of `losses`.
     #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
     #[non_exhaustive]
     pub struct Loss {
         /// The row's number.
         pub id: i64,
-        /// When the first was lost, in unix milliseconds.
+        /// When the first request was lost, in unix milliseconds.
         pub from_ts: i64,
-        /// When the last was lost, in unix milliseconds.
+        /// When the last request was lost, in unix milliseconds.
         pub to_ts: i64,
-        /// How many; `None` where nobody can know, as after a kill.
+        /// The number of lost requests; `None` if it is unknown, as after a kill.
         pub dropped: Option<i64>,
         /// Why they are missing.
         pub reason: Recorded<LossReason>,
@@ -28,7 +28,7 @@ record! {
 }
 
 impl Reader {
-    /// The losses that touch a window, oldest first.
+    /// Returns the losses that overlap a window, oldest first.
     pub fn losses(&self, window: Window) -> Result<Vec<Loss>, QueryError> {
         self.read(|source| losses(source, window))
     }

@@ -1,7 +1,7 @@
-//! Reads what was recorded: typed answers from a file that may be written to meanwhile.
+//! Reads what was recorded, with typed answers.
 //!
-//! A [`Reader`] opens a file without changing it, whether its writer runs, has
-//! ended or was killed. The command `mcp-store` shows what it tells.
+//! A [`Reader`] opens a file without changing it, whether its writer is running, has
+//! ended or was killed. The command `mcp-store` shows the same answers.
 //!
 //! ```
 //! use tower_mcp_store::query::Reader;
@@ -17,47 +17,41 @@
 //!
 //! # What is fast
 //!
-//! In a file of version 5, these take 10 ms at most, and no more in a file of
-//! 10,000,000 requests than in one of 1,000,000:
+//! In a file of version 5, these take 10 ms at most, and as long in a file of
+//! 10,000,000 requests as in one of 1,000,000:
 //!
-//! * [`logs`](Reader::logs) of any time, and of one of these: recording point,
-//!   method, tool, status, error code, end reason, tool error, session;
-//! * `logs` by several of them, where one leads to 10,000 requests of the window
-//!   at most, or where those that all apply to are not rare among the newest.
-//!   What is looked at are the entries of the index that leads to the fewest;
-//! * `logs` of a client: its sessions are looked at from the latest on, until they
-//!   have the requests that are asked for;
-//! * [`slow`](Reader::slow) of any time, unless nearly all latencies begin with
-//!   the same digit; of a session or a client with 1,000 requests at most;
-//!   by one of the conditions, where it leads to 1,000 requests at most or to one
-//!   of a hundred; by several, where one leads to 5,000 requests at most or all
-//!   apply to one of a hundred;
-//! * [`find_request`](Reader::find_request), [`find_session`](Reader::find_session),
-//!   [`sessions`](Reader::sessions) and [`follow`](Reader::follow), but the open
-//!   sessions of all clients take some microseconds for each name of a client, and
-//!   those of one recording point look through all open ones;
-//! * [`snapshots`](Reader::snapshots) and [`schema_changes`](Reader::schema_changes).
+//! | question | fast if | otherwise |
+//! |---|---|---|
+//! | [`requests`](Reader::requests) of any time, or by one condition | always | |
+//! | `requests` with several conditions | one condition matches at most 10,000 requests in the window, or rows matching all of them are common among the newest | up to 1 µs for each entry of the most selective index |
+//! | `requests` of a client | its newest sessions have the requests | grows with the sessions that are read |
+//! | [`slow`](Reader::slow) of any time | nearly always | some ms more, if nearly all latencies begin with the same digit |
+//! | `slow` with one condition | it matches at most 1,000 requests, or one in a hundred | some ms more |
+//! | `slow` with several conditions | one matches at most 5,000 requests, or one in a hundred matches all | up to 1 µs for each entry |
+//! | [`find_request`](Reader::find_request), [`find_session`](Reader::find_session), [`follow`](Reader::follow) | always | |
+//! | [`sessions`](Reader::sessions) | always, except for open ones | open sessions of all clients: some µs for each name of a client; of one recording point: grows with all open ones |
+//! | [`snapshots`](Reader::snapshots), [`schema_changes`](Reader::schema_changes) | always | |
 //!
-//! [`stats`](Reader::stats) takes what up to 50,000 requests take, some
-//! microseconds each at worst, and for longer windows what their days and hours
-//! and the requests of two hours take; of a tool that some day does not count by
-//! its name, what all its requests take. [`tools`](Reader::tools) takes what the
-//! days of its window take. [`effects`](Reader::effects) takes what the
-//! statistics of two windows take for each change, less where changes have
-//! windows in common.
+//! A condition on a target has no index: the rows of the other conditions are read.
 //!
-//! The time of these grows with what they look through: [`clients`](Reader::clients)
-//! with all sessions, [`info`](Reader::info) with all requests (by their smallest
-//! index), [`compare`](Reader::compare) with how often listings changed, and what
-//! a target is asked of with all requests that the other conditions lead to. So
-//! does the time of the others beyond the bounds above: `slow` by one condition
-//! that neither few nor many requests meet takes some milliseconds more, `logs`
-//! and `slow` by several that all lead to many requests and hardly ever to the
-//! same take up to a microsecond for each.
+//! | question | its time grows with |
+//! |---|---|
+//! | [`stats`](Reader::stats) | up to 50,000 requests; for longer windows the days and hours in it, and the requests of two hours; all requests of a tool that some day does not count by its name |
+//! | [`tools`](Reader::tools) | the days of the window |
+//! | [`change_impacts`](Reader::change_impacts) | the statistics of two windows for each change, fewer where changes share windows |
+//! | [`clients`](Reader::clients) | all sessions |
+//! | [`info`](Reader::info) | all requests, through their smallest index |
+//! | [`compare`](Reader::compare) | how often listings changed |
 //!
-//! Times are unix milliseconds in UTC, latencies are microseconds.
-//! Every answer can be serialised with serde; its fields are named like the
-//! columns of the file.
+//! Timestamps are unix milliseconds in UTC, and columns named `*_us` are microseconds.
+//! Every answer can be serialised with serde; its fields have the names of the columns
+//! in the file.
+//!
+//! # Modules
+//!
+//! Imports run one way: `error, window, record, recorded, older < filter, request,
+//! reader < conditions, session_requests < plan < requests < slow, follow, lookup <
+//! sessions, clients, losses, info, sql, coverage < stats < schema`.
 
 mod clients;
 mod conditions;

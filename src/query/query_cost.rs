@@ -1,5 +1,5 @@
-//! What is asked takes as many of SQLite's steps in a large file as in a small
-//! one, where the documentation promises it.
+//! Questions take as many steps of SQLite's machine in a large file as in a small one,
+//! where the documentation promises it.
 //!
 //! `MCP_STORE_TEST_ROWS=10000000` sets the size of the large file.
 
@@ -21,7 +21,7 @@ fn assert_steady(files: &[File; 2], what: &str, ask: impl Fn(&Reader, &File)) {
     let steps = files
         .each_ref()
         .map(|file| file.reader.steps(|reader| ask(reader, file)));
-    // Where indexes are compared, up to 250 entries of each are looked at.
+    // The plan compares up to 250 entries of each index.
     let compared = if what.starts_with("two") { 6_000 } else { 0 };
     // The index of sessions has a part for every 65,536 rows.
     let parts = files[1].rows as usize / 65_536 * 200;
@@ -30,7 +30,7 @@ fn assert_steady(files: &[File; 2], what: &str, ask: impl Fn(&Reader, &File)) {
 }
 
 #[test]
-fn logs_cost_the_same_in_a_file_of_any_size() {
+fn newest_requests_cost_the_same_in_files_of_any_size() {
     type Set = fn(&mut RequestFilter, &File);
     let filters: &[(&str, usize, Set)] = &[
         ("all", 50, |_, _| ()),
@@ -67,7 +67,9 @@ fn logs_cost_the_same_in_a_file_of_any_size() {
         ("session", 50, |it, _| {
             it.session = Some("0000000000000007-538453d7".into())
         }),
-        ("nobody's", 0, |it, _| it.session = Some("nobody".into())),
+        ("unknown session", 0, |it, _| {
+            it.session = Some("unknown".into())
+        }),
         ("client", 50, |it, _| it.client = Some("client-1".into())),
         ("rare client", 50, |it, _| it.client = Some("rare".into())),
         ("client of no request", 0, |it, file| {
@@ -156,7 +158,7 @@ fn logs_cost_the_same_in_a_file_of_any_size() {
 }
 
 #[test]
-fn requests_that_several_filters_take_cost_what_the_rarest_of_them_leads_to() {
+fn several_conditions_cost_what_the_most_selective_index_holds() {
     let [_, large] = files();
     let filter = RequestFilter {
         // Of whose calls none fails.
@@ -180,7 +182,7 @@ fn requests_that_several_filters_take_cost_what_the_rarest_of_them_leads_to() {
 }
 
 #[test]
-fn what_servers_offer_costs_the_same_after_any_number_of_changes() {
+fn listings_cost_the_same_after_any_number_of_changes() {
     let files = files();
     let of = |proxy: &str| SchemaFilter {
         proxy: Some(proxy.to_owned()),
@@ -202,7 +204,9 @@ fn what_servers_offer_costs_the_same_after_any_number_of_changes() {
             (of("weather"), Window::ALL, 50),
             (of("rare"), Window::ALL, 5),
         ] {
-            let changes = reader.schema_changes(&filter.window(window), 50).unwrap();
+            let changes = reader
+                .schema_changes(&filter.clone().window(window), 50)
+                .unwrap();
             assert_eq!(changes.len(), count, "{filter:?}");
         }
     });
@@ -222,7 +226,7 @@ fn what_servers_offer_costs_the_same_after_any_number_of_changes() {
             let comparisons = reader.compare(&SchemaFilter::default(), from, to).unwrap();
             assert_eq!(comparisons.len(), 1);
         });
-        // Through the names of who saw what, which the index has.
+        // The index has the class of callers of each view.
         let views = file.rows as usize / 50;
         assert!(steps < 2_000 + 15 * views, "{steps} steps, {views} views");
     }
@@ -235,7 +239,7 @@ fn what_servers_offer_costs_the_same_after_any_number_of_changes() {
 }
 
 #[test]
-fn the_slowest_and_the_statistics_of_a_window_cost_what_it_holds() {
+fn slowest_requests_and_statistics_cost_what_the_window_holds() {
     let files = files();
     for file in &files {
         for since in [i64::MIN, file.back(3_600)] {
@@ -288,7 +292,7 @@ fn the_slowest_and_the_statistics_of_a_window_cost_what_it_holds() {
         let stats = reader.stats(&filter).unwrap();
         assert_eq!(stats.total.calls, large.rows - 1);
     });
-    // The look at whether there are too many, the cells, and the edges.
+    // Counting up to the bound, the cells, and the edges.
     let days = large.rows / 86_400 + 1;
     assert!(
         steps < 700_000 + days as usize * 40_000,

@@ -115,12 +115,12 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// There is no file, or it is none of a version from 4 on that this release knows.
+    /// There is no file, or it is not a file of version 4 or 5.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::of_version(path.as_ref(), inspect::LAST_SHARED_VERSION)
     }
 
-    /// As [`open`](Self::open), for questions that versions from `oldest` on answer.
+    /// Like [`open`](Self::open), but accepts versions from `oldest` on.
     pub(crate) fn of_version(path: &Path, oldest: i64) -> Result<Self, OpenError> {
         let real = read_only::locate(path)?;
         let link = Link::new(path, &real, oldest)?;
@@ -291,7 +291,7 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// How the whole id of a session stands in the file where ids are hashed.
+    /// Returns the id of a session as it stands in the file, which may hash ids.
     pub(super) fn hashed<'i>(&self, id: &'i str) -> rusqlite::Result<Cow<'i, str>> {
         let ids = SessionIds::recorded(self.conn)?;
         Ok(ids.map_or(Cow::Borrowed(id), |ids| ids.stored(id)))
@@ -309,7 +309,7 @@ impl Source<'_> {
 }
 
 impl Link {
-    /// Connects until the names lead to the same files before and after.
+    /// Connects. It tries again if the file is replaced meanwhile.
     fn new(path: &Path, real: &Path, oldest: i64) -> Result<Self, OpenError> {
         for _ in 0..ATTEMPTS {
             if let Some(link) = Self::attempt(path, real, oldest)? {
@@ -341,12 +341,12 @@ impl Link {
         let conn = read_only::open(real, access).map_err(unreadable)?;
         conn.pragma_update(None, "cache_size", -CACHE_KIB)
             .map_err(unreadable)?;
-        // Else SQLite plans a statement anew for each value that it is asked
-        // with, even for a LIMIT.
+        // Without this, SQLite plans a statement again for each value that is bound, even
+        // for a LIMIT.
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
             .map_err(unreadable)?;
-        // What its tables lack, the questions will tell: to look at each column
-        // of them would take longer than most answers.
+        // The columns are not checked: that would take longer than most answers. A question
+        // fails if one is missing.
         let version = inspect::declared_version(&conn, path)?;
         if version == 0 {
             return Err(inspect::empty(path));
@@ -380,7 +380,7 @@ impl Link {
         }))
     }
 
-    /// Whether nothing has happened that this connection would not notice.
+    /// Returns whether this connection sees everything that happened to the file.
     fn is_current(&self, real: &Path) -> bool {
         let now = Stamp::of(real);
         match self.access {

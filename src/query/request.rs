@@ -10,28 +10,28 @@ use crate::event::{EndReason, RequestStatus};
 record! {
     /// One JSON-RPC request and its outcome: one row of `requests`.
     ///
-    /// What the file does not tell, or does not have because it is of version 4, is `None`.
+    /// What is unknown is `None`, and so is what a file of version 4 does not have.
     #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
     #[non_exhaustive]
     pub struct Request {
-        /// The row's number: rows are numbered as they are written, which is when
+        /// The row's number. Rows are numbered in the order of writing, and written when
         /// their outcome is known.
         pub id: i64,
-        /// The id that was given to the request when it came.
+        /// The id that the layer gave to the request.
         pub request_id: String,
         /// When it came, in unix milliseconds.
         pub ts: i64,
         /// The recording point.
         pub proxy: String,
-        /// The session that it named.
+        /// The session that it belongs to.
         pub session_id: Option<String>,
         /// The JSON-RPC method.
         pub method: String,
         /// The tool that a `tools/call` called.
         pub tool: Option<String>,
-        /// What another request aimed at.
+        /// The URI, prompt or task that another request aims at.
         pub target: Option<String>,
-        /// Until the last byte of the response message, in microseconds.
+        /// The time until the last byte of the response message, in microseconds.
         pub latency_us: i64,
         /// How it ended.
         pub status: RequestStatus,
@@ -45,22 +45,22 @@ record! {
         pub bytes_out: Option<i64>,
         /// The status of the HTTP response.
         pub http_status: Option<i64>,
-        /// The call succeeded, the tool did not.
+        /// Whether the call succeeded, but its tool failed.
         pub tool_error: bool,
         /// Why there is no ordinary answer.
         pub end_reason: Option<Recorded<EndReason>>,
-        /// Until the response head, in microseconds.
+        /// The time until the response head, in microseconds.
         pub ttfb_us: Option<i64>,
-        /// The MCP revision that it was made under.
+        /// Its MCP revision.
         pub protocol_version: Option<String>,
-        /// Who called.
+        /// The authenticated caller.
         pub principal: Option<String>,
         /// The W3C trace that it belongs to.
         pub trace_id: Option<String>,
     }
 }
 
-/// The table itself takes no other text than these three.
+/// The table accepts no other text than these three.
 impl Lenient for RequestStatus {
     fn read(value: ValueRef<'_>) -> Self {
         RequestStatus::ALL

@@ -1,4 +1,4 @@
-//! Requests by time.
+//! The newest requests.
 
 use std::ops::ControlFlow;
 
@@ -18,12 +18,12 @@ use super::session_requests::{SessionRequests, Sessions};
 pub struct Position {
     /// When the request came.
     pub ts: i64,
-    /// The row's number, which orders what came in the same millisecond.
+    /// The row's number, which orders requests of the same millisecond.
     pub id: i64,
 }
 
 impl Request {
-    /// Where it stands in the order of [`Reader::requests`].
+    /// Returns its place in the order of [`Reader::requests`].
     pub fn position(&self) -> Position {
         Position {
             ts: self.ts,
@@ -33,15 +33,16 @@ impl Request {
 }
 
 impl Reader {
-    /// The newest `limit` requests that the filter takes, newest first, of
-    /// those that stand before a position where one is given: the
-    /// [`position`](Request::position) of the last row of a page leads to the next.
+    /// Returns the newest `limit` requests that the filter takes, newest first.
+    ///
+    /// With a position, it returns requests before that position. The
+    /// [`position`](Request::position) of the last row of a page gives the next page.
     ///
     /// ```
     /// use tower_mcp_store::query::{RequestFilter, Reader};
     ///
     /// # fn pages(reader: &Reader) -> Result<(), Box<dyn std::error::Error>> {
-    /// let first = reader.requests(&RequestFilter::default(), 50, None)?;
+    /// let first = reader.requests(&RequestFilter::new(), 50, None)?;
     /// let second = reader.requests(&RequestFilter::default(), 50, first.last().map(|row| row.position()))?;
     /// # Ok(())
     /// # }
@@ -102,7 +103,7 @@ pub(super) fn select(
         .collect()
 }
 
-/// The newest requests of sessions, latest first.
+/// Reads session after session, latest first, until no older one can have a newer row.
 fn of_sessions(
     source: &Source<'_>,
     conditions: &mut Conditions,

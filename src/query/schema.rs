@@ -1,4 +1,4 @@
-//! What servers offer, and when that changed.
+//! Listings of servers, and their changes.
 
 mod compare;
 mod impact;
@@ -39,13 +39,13 @@ pub struct Snapshot {
     pub captured_at: i64,
     /// Hash of the content.
     pub schema_hash: String,
-    /// Since when the server says that it has changed, in unix milliseconds, if
-    /// nobody has asked for it since.
+    /// When the server announced that it has changed, in unix milliseconds. `None` if a
+    /// client has asked for the listing since.
     pub stale_since: Option<i64>,
 }
 
 record! {
-    /// One thing that changed: one row of `schema_changes`.
+    /// One change: one row of `schema_changes`.
     #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
     #[non_exhaustive]
     pub struct SchemaChange {
@@ -59,7 +59,7 @@ record! {
         pub method: String,
         /// What happened.
         pub change_type: Recorded<ChangeType>,
-        /// Name or URI of the item that it is about.
+        /// Name or URI of the item that changed.
         pub item_name: Option<String>,
         /// Hash of the listing before.
         pub old_hash: Option<String>,
@@ -71,8 +71,8 @@ record! {
 }
 
 impl SchemaFilter {
-    /// All conditions, and what to bind for them from `?first` on. `sign` stands
-    /// before the columns that are not to lead SQLite to an index.
+    /// Returns all conditions, and their values, which are bound from `?first` on. A `+` as
+    /// `sign` keeps SQLite from using the index of a column.
     fn conditions(&self, sign: &str, first: usize) -> (String, Vec<Value>) {
         equalities(
             first,
@@ -86,7 +86,8 @@ impl SchemaFilter {
 }
 
 impl Snapshot {
-    /// How many items the listing has; `None` for what a server says of itself.
+    /// Returns the number of items of the listing. Returns `None` for `initialize` and
+    /// `server/discover`, which have none.
     pub fn items(&self) -> Option<usize> {
         match Page::read(Discovery::of(&self.method)?, self.payload.as_bytes()) {
             Ok(Page::Items(_, items)) => Some(items.len()),
@@ -96,7 +97,8 @@ impl Snapshot {
 }
 
 impl Reader {
-    /// The newest content of each listing, by recording point, server and method.
+    /// Returns the newest content of each listing, ordered by recording point, server and
+    /// method.
     ///
     /// ```
     /// use tower_mcp_store::query::{Reader, SchemaFilter};
@@ -126,14 +128,14 @@ impl Reader {
     }
 }
 
-/// The latest changes that meet one more condition as well.
+/// Returns the latest changes that also meet `condition`.
 fn changes(
     source: &Source<'_>,
     filter: &SchemaFilter,
     limit: usize,
     condition: &str,
 ) -> rusqlite::Result<Vec<SchemaChange>> {
-    // By time, which the other indexes do not go by.
+    // The `+` makes SQLite use the index by time, since the others are not ordered by it.
     let (conditions, values) = filter.conditions("+", 4);
     let columns = SchemaChange::COLUMNS;
     let sql = format!(
@@ -155,8 +157,8 @@ fn changes(
 }
 
 fn snapshots(source: &Source<'_>, filter: &SchemaFilter) -> rusqlite::Result<Vec<Snapshot>> {
-    // A listing that was asked for since it changed, and had not changed after
-    // all, is stale no longer.
+    // A listing is no longer stale if a client has asked for it since, even if it had not
+    // changed.
     let (conditions, values) = filter.conditions("", 1);
     let sql = format!(
         "SELECT proxy, upstream_url, method, payload, captured_at, schema_hash, (

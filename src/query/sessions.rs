@@ -21,7 +21,7 @@ record! {
     #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
     #[non_exhaustive]
     pub struct Session {
-        /// Its id; `derived:` and more where the client sends none.
+        /// Its id; it begins with `derived:` if the client sends none.
         pub session_id: String,
         /// The recording point that saw it begin.
         pub proxy: String,
@@ -29,24 +29,24 @@ record! {
         pub started_at: i64,
         /// When its last request came, in unix milliseconds.
         pub last_seen_at: i64,
-        /// When it ended, in unix milliseconds; `None` while it is open, which it
-        /// remains where a client just stays away.
+        /// When it ended, in unix milliseconds; `None` while it is open. It stays open if
+        /// the client leaves without ending it.
         pub ended_at: Option<i64>,
-        /// What the client calls itself.
+        /// The name that the client gives.
         pub client_name: Option<String>,
         /// The client's version.
         pub client_version: Option<String>,
         /// The product behind the client's name.
         pub client_platform: Option<String>,
-        /// How many requests it made.
+        /// The number of its requests.
         pub total_calls: i64,
-        /// How many of them ended in an error or a time-out.
+        /// The number of its requests that ended in an error or a timeout.
         pub total_errors: i64,
         /// Where the id comes from.
         pub source: Option<Recorded<SessionSource>>,
-        /// The MCP revision that was agreed on.
+        /// The negotiated MCP revision.
         pub protocol_version: Option<String>,
-        /// What the server calls itself.
+        /// The name that the server gives.
         pub server_name: Option<String>,
         /// The server's version.
         pub server_version: Option<String>,
@@ -54,9 +54,8 @@ record! {
 }
 
 impl Reader {
-    /// The latest `limit` sessions that the filter takes, latest first: by
-    /// their beginning or, where only active ones are asked for, by their last
-    /// request.
+    /// Returns the latest `limit` sessions that the filter takes, latest first: by their
+    /// beginning, or by their last request if only active ones are asked for.
     pub fn sessions(
         &self,
         filter: &SessionFilter,
@@ -65,10 +64,11 @@ impl Reader {
         self.read(|source| sessions(source, filter, limit))
     }
 
-    /// The session whose id is, or begins with, this text: the id as it is
-    /// stored or, where that is [hashed](crate::StoreBuilder::hash_session_ids),
-    /// the whole of the id that the client sends. So it is with an id that is
-    /// longer than what is stored, 256 characters.
+    /// Returns the session whose stored id is, or begins with, `id`.
+    ///
+    /// If ids are stored [hashed](crate::StoreBuilder::hash_session_ids), the whole id
+    /// that the client sends finds the session too. The same holds for an id of more than
+    /// the 256 characters that are stored.
     pub fn find_session(&self, id: &str) -> Result<Lookup<Session>, QueryError> {
         let id = &*bounded_id(id);
         self.read(|source| {
@@ -88,9 +88,9 @@ impl Reader {
         })
     }
 
-    /// The whole id, as it is stored, of the session that
-    /// [`find_session`](Self::find_session) finds; where there is none, of the one
-    /// whose whole id this is and of which nothing is known but its requests.
+    /// Returns the whole stored id of the session that
+    /// [`find_session`](Self::find_session) finds. If only requests have this id, and no
+    /// row of `sessions` does, it returns the id.
     pub fn find_session_id(&self, id: &str) -> Result<Lookup<String>, QueryError> {
         let id = &*bounded_id(id);
         let found = match self.find_session(id)? {
@@ -101,7 +101,7 @@ impl Reader {
             Lookup::Several(ids) => Lookup::Several(ids),
             Lookup::Nothing => Lookup::Nothing,
         };
-        // A whole id is worth more than the beginning of another one.
+        // A whole id has precedence over the beginning of another one.
         let hashed = self.read(|source| source.hashed(id).map(Cow::into_owned))?;
         for id in [id.to_owned(), hashed] {
             let filter = RequestFilter {
@@ -147,8 +147,8 @@ fn sessions(
     if filter.active {
         sql.push_str(" AND ended_at IS NULL");
     }
-    // One index is enough, and the first of these that applies the best: a
-    // leading `+` keeps SQLite from the others.
+    // One index is enough, and the first of these is the best. A leading `+` keeps
+    // SQLite from using the others.
     let mut sign = "";
     for (column, value) in [("client_name", &filter.client), ("proxy", &filter.proxy)] {
         if let Some(value) = value {

@@ -1,4 +1,4 @@
-//! Requests by latency.
+//! The slowest requests.
 
 use std::cmp::Reverse;
 use std::ops::ControlFlow;
@@ -16,7 +16,7 @@ use super::request::Request;
 use super::requests::select;
 use super::session_requests::{SessionRequests, Sessions};
 
-/// The class of a latency, as in `idx_requests_slow`: its first digit, rising.
+/// The class of a latency, as in `idx_requests_slow`: its magnitude and first digit.
 const CLASS: &str = "CASE WHEN latency_us < 1000 THEN latency_us / 100 - 10
          WHEN latency_us < 10000 THEN latency_us / 1000
          WHEN latency_us < 100000 THEN 10 + latency_us / 10000

@@ -1,4 +1,4 @@
-//! Questions in SQL.
+//! Statements of the user.
 
 use std::ops::ControlFlow;
 
@@ -18,15 +18,15 @@ pub enum Value {
     Integer(i64),
     /// Any other number.
     Real(f64),
-    /// A text; what is not UTF-8 in it has become U+FFFD.
+    /// A text. Invalid UTF-8 has become U+FFFD.
     Text(String),
     /// Bytes.
     Blob(Vec<u8>),
 }
 
 impl Reader {
-    /// Asks one statement that only reads, and gives each row, with the names
-    /// of the columns, to `each` until that breaks off.
+    /// Runs one statement that only reads. Calls `each` with the names of the columns and
+    /// the values of each row, until it breaks.
     ///
     /// ```
     /// use std::ops::ControlFlow;
@@ -43,9 +43,9 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// The text is not one statement, is one that writes, or SQLite cannot
-    /// answer it. After a writer came to a file that was at rest, the rows may
-    /// be those of no one moment, which is an error too.
+    /// The text is not one statement, the statement writes, or SQLite cannot run it. It is
+    /// also an error if a writer came to a file that was at rest, because the rows may then
+    /// be of several moments.
     pub fn sql(
         &self,
         sql: &str,

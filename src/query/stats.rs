@@ -1,4 +1,4 @@
-//! How often, how fast and how well.
+//! Statistics of requests.
 
 mod cells;
 mod rows;
@@ -17,33 +17,32 @@ use super::window::Window;
 use crate::histogram;
 use tally::Tallies;
 
-/// Up to how many requests are looked at one by one, which makes percentiles
-/// exact, where there are cells that tell the same faster.
+/// The most requests of a window that are read one by one, which makes percentiles exact.
+/// Cells are faster for more.
 const LOOKED_AT: i64 = 50_000;
 
 /// The statistics of a window.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct StatsReport {
-    /// From when to when this is: the window that was asked for, or a wider one
-    /// where requests are no longer in the file.
+    /// The window of these statistics: that of the filter, or a wider one if requests
+    /// are no longer in the file.
     pub window: Window,
     /// All requests together.
     pub total: CallStats,
     /// The requests of each method, and of each tool, most frequent first.
     pub groups: Vec<Group>,
-    /// How many calls more there may be of the method or tool that was asked
-    /// for: those whose name is not known any more, because too many others were
-    /// called that day. 0 where no name was asked for; a group `(other)` counts
-    /// them then.
+    /// The number of further calls that may be of the method or tool of the filter. Their
+    /// name is unknown, because too many others were called that day. It is 0 for a filter
+    /// without a name; then a group `(other)` counts them.
     pub other_calls: i64,
     /// Where the percentiles come from.
     pub percentiles: Percentiles,
-    /// The stretches of time of which something is missing.
+    /// The spans of time in which requests are missing.
     pub losses: Vec<Loss>,
 }
 
-/// The statistics of one method or, where a tool is called, of one tool.
+/// The statistics of one method, or of one tool for `tools/call`.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Group {
@@ -51,31 +50,31 @@ pub struct Group {
     pub method: String,
     /// The tool that it called.
     pub tool: Option<String>,
-    /// Its statistics.
+    /// The statistics of its calls.
     #[serde(flatten)]
     pub figures: CallStats,
 }
 
-/// The statistics of some requests.
+/// The statistics of some calls.
 ///
-/// Streams that are open for as long as somebody listens (`stream_end`) are
-/// calls without a latency.
+/// A stream that stays open as long as the client listens (`stream_end`) is a call
+/// without a latency.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct CallStats {
-    /// How many there are.
+    /// The number of calls.
     pub calls: i64,
-    /// How many of them ended in an error or a time-out.
+    /// The number of calls that ended in an error or a timeout.
     pub errors: i64,
-    /// How many of those were time-outs.
+    /// The number of calls that ended in a timeout.
     pub timeouts: i64,
-    /// How many succeeded with a tool that did not.
+    /// The number of calls that succeeded, but whose tool failed.
     pub tool_errors: i64,
-    /// The latency that half of them do not exceed, in microseconds.
+    /// The median latency, in microseconds.
     pub p50_us: Option<i64>,
-    /// The latency that 95 of 100 do not exceed, in microseconds.
+    /// The 95th percentile of latency, in microseconds.
     pub p95_us: Option<i64>,
-    /// The latency that 99 of 100 do not exceed, in microseconds.
+    /// The 99th percentile of latency, in microseconds.
     pub p99_us: Option<i64>,
     /// The highest latency, in microseconds.
     pub max_us: Option<i64>,
@@ -90,28 +89,26 @@ pub struct CallStats {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Percentiles {
-    /// From every single latency: the nearest rank.
+    /// From each latency, by nearest rank.
     Exact,
     /// From histograms of whole hours and days.
     Estimated {
-        /// How far each may be from the exact one, as a part of it.
+        /// The highest relative error.
         error: f64,
     },
 }
 
 impl Reader {
-    /// The statistics of a window: in total, of each method and of each tool.
+    /// Returns the statistics of a window: in total, of each method and of each tool.
     ///
-    /// A window of up to some ten thousand requests that are all in the file is
-    /// told from each of them. The statistics of a longer one, and of requests
-    /// that are no longer in the file, come from the counts that the writer
-    /// keeps for hours and days, and from the requests at its edges.
+    /// If the window has at most 50,000 requests and all are in the file, each is counted.
+    /// Otherwise the statistics come from the counts that the writer keeps for each hour
+    /// and day, and from the requests at the edges of the window.
     ///
-    /// A count cannot be split: where a window begins or ends in a time whose
-    /// requests are gone, it is widened to the whole hour, and where there is no
-    /// count of the hour any more, to the whole day, in UTC. [`StatsReport::window`]
-    /// says from when to when the answer is; all numbers in it are those of that
-    /// time. What is older than the oldest count is left out.
+    /// A count cannot be split. If the window begins or ends at a time whose requests are
+    /// gone, it is widened to the whole hour, or to the whole day (UTC) if the counts of
+    /// hours are gone too. [`StatsReport::window`] is the window that was counted. What is
+    /// older than the oldest count is left out.
     ///
     /// ```
     /// use tower_mcp_store::query::{Reader, StatsFilter, Window};
@@ -194,8 +191,8 @@ fn count(
 }
 
 impl StatsFilter {
-    /// All conditions but the window, `sign` before each column, and what to
-    /// bind for them from `?first` on.
+    /// Returns all conditions but the window, with `sign` before each column, and their
+    /// values, which are bound from `?first` on.
     fn conditions(&self, sign: &str, first: usize) -> (String, Vec<Value>) {
         equalities(
             first,

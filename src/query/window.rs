@@ -1,14 +1,14 @@
-//! A stretch of time.
+//! A span of time.
 
-/// A stretch of time in unix milliseconds: from `since` on, before `until`.
+/// A span of time in unix milliseconds, from `since` (inclusive) to `until` (exclusive).
 ///
-/// An end that is open, as those of [`Window::ALL`], is serialised as `None`.
+/// An open end, as [`Window::ALL`] has two, is serialised as `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct Window {
-    /// The first moment of it.
+    /// The first millisecond.
     #[serde(serialize_with = "unless_open")]
     pub since: i64,
-    /// The first moment after it.
+    /// The first millisecond after it.
     #[serde(serialize_with = "unless_open")]
     pub until: i64,
 }
@@ -32,8 +32,7 @@ impl Window {
     }
 }
 
-/// What many readers of JSON cannot hold, as it is beyond 53 bits, stands for no
-/// moment.
+/// An open end is a number beyond 53 bits, which many readers of JSON cannot hold.
 fn unless_open<S: serde::Serializer>(moment: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     let is_open = [Window::ALL.since, Window::ALL.until].contains(moment);
     serde::Serialize::serialize(&(!is_open).then_some(*moment), serializer)

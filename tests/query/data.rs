@@ -170,8 +170,8 @@ pub(crate) fn session_id(number: u64) -> String {
     )
 }
 
-/// Every filter of one condition and of two, each with values that few and many
-/// rows have.
+/// Returns each filter of one and of two conditions, with values that few and many rows
+/// have.
 pub(crate) fn filters() -> Vec<RequestFilter> {
     type Set = fn(&mut RequestFilter, usize);
     let conditions: [Set; 11] = [
@@ -181,8 +181,8 @@ pub(crate) fn filters() -> Vec<RequestFilter> {
         |filter, i| filter.method = Some(["tools/call", "method-3"][i].into()),
         |filter, i| filter.tool = Some(["tool-0", "tool-25"][i].into()),
         |filter, i| filter.target = Some(["file:///3", "none"][i].into()),
-        |filter, i| filter.session = Some([session_id(7), "nobody".into()][i].clone()),
-        |filter, i| filter.client = Some(["client-2", "nobody"][i].into()),
+        |filter, i| filter.session = Some([session_id(7), "unknown".into()][i].clone()),
+        |filter, i| filter.client = Some(["client-2", "unknown"][i].into()),
         |filter, i| filter.status = Some([RequestStatus::Ok, RequestStatus::Timeout][i]),
         |filter, i| filter.end_reason = Some([EndReason::Cancelled, EndReason::Task][i]),
         |filter, i| filter.error_code = Some(["-1", "-9"][i].into()),

@@ -10,7 +10,7 @@ fn ids(rows: &[Request]) -> Vec<i64> {
 }
 
 #[test]
-fn logs_are_the_newest_rows_that_a_filter_takes_on_every_page() {
+fn pages_are_the_newest_rows_that_a_filter_takes() {
     for version in [4, 5] {
         let data = Data::of_version(version);
         let mut newest_first = data.rows.clone();
@@ -38,7 +38,7 @@ fn logs_are_the_newest_rows_that_a_filter_takes_on_every_page() {
 }
 
 #[test]
-fn following_finds_what_a_filter_takes_of_what_is_written() {
+fn follower_returns_each_written_row_that_the_filter_takes() {
     for version in [4, 5] {
         let data = Data::of_version(version);
         for filter in filters() {
@@ -61,9 +61,9 @@ fn following_finds_what_a_filter_takes_of_what_is_written() {
 }
 
 #[test]
-fn a_long_session_is_found_as_well_as_a_short_one() {
+fn requests_of_a_long_session_are_found_by_time() {
     let data = Data::of_version(5);
-    // From here on the session is looked for by time.
+    // The plan now reads the session by time.
     connect(&data.path)
         .execute_batch("UPDATE sessions SET total_calls = 1000000")
         .unwrap();
@@ -83,7 +83,7 @@ fn a_long_session_is_found_as_well_as_a_short_one() {
 }
 
 #[test]
-fn a_request_is_found_by_the_beginning_of_its_id() {
+fn request_is_found_by_the_beginning_of_its_id() {
     let data = Data::of_version(5);
     let find = |id: &str| data.reader.find_request(id).unwrap();
     let row = &data.rows[0x2a];
@@ -100,7 +100,7 @@ fn a_request_is_found_by_the_beginning_of_its_id() {
 }
 
 #[test]
-fn an_odd_value_hides_no_row() {
+fn odd_value_hides_no_row() {
     let data = Data::of_version(5);
     connect(&data.path)
         .execute_batch(

@@ -43,7 +43,7 @@ fn reader(events: impl IntoIterator<Item = StoreEvent>) -> (tempfile::TempDir, R
 }
 
 #[test]
-fn the_newest_content_is_shown_and_whether_it_is_stale() {
+fn snapshot_is_the_newest_content_and_says_whether_it_is_stale() {
     let (_dir, of) = reader([
         tools(10, json!([{"name": "a"}])),
         tools(20, json!([{"name": "a"}, {"name": "b"}])),
@@ -75,7 +75,7 @@ fn the_newest_content_is_shown_and_whether_it_is_stale() {
     assert_eq!(
         of.snapshots(&SchemaFilter::default()).unwrap()[0].stale_since,
         None,
-        "whoever asked since was told the same"
+        "a client has asked since"
     );
 
     let mut other = SchemaFilter::default();
@@ -121,7 +121,7 @@ fn changes_come_latest_first_and_within_their_window() {
 }
 
 #[test]
-fn any_two_moments_can_be_compared_member_by_member() {
+fn two_moments_are_compared_member_by_member() {
     let schema = |required: &[&str]| json!({"type": "object", "required": required});
     let (_dir, of) = reader([
         tools(10, json!([{"name": "a", "inputSchema": schema(&[])}])),
@@ -167,7 +167,7 @@ fn any_two_moments_can_be_compared_member_by_member() {
     assert_eq!(
         (all.old_hash, all.differences.len()),
         (None, 1),
-        "nobody had seen it before"
+        "no client had seen it before"
     );
     assert_eq!(compare(0, 5), [], "nor then");
     let gone: Vec<_> = compare(20, 30)
@@ -180,7 +180,7 @@ fn any_two_moments_can_be_compared_member_by_member() {
 }
 
 #[test]
-fn tools_are_weighed_and_those_that_nobody_calls_are_named() {
+fn tools_have_sizes_and_uncalled_ones_are_found() {
     let long = "d".repeat(100);
     let (_dir, of) = reader([
         tools(
@@ -217,7 +217,7 @@ fn tools_are_weighed_and_those_that_nobody_calls_are_named() {
 }
 
 #[test]
-fn no_tool_is_called_unused_that_may_be_among_calls_without_a_name() {
+fn tool_that_may_be_among_unnamed_calls_is_not_uncalled() {
     use RequestStatus::{Error, Ok};
     let day = 24 * 60 * 60 * 1000;
     let mut events = vec![tools(
@@ -252,7 +252,7 @@ fn no_tool_is_called_unused_that_may_be_among_calls_without_a_name() {
 }
 
 #[test]
-fn a_change_of_a_tool_is_joined_with_its_calls_before_and_after() {
+fn change_of_a_tool_has_its_calls_before_and_after() {
     use RequestStatus::{Error, Ok};
     let day = 24 * 60 * 60 * 1000;
     let tool = |version: i32| json!([{"name": "a", "v": version}, {"name": "other"}]);

@@ -8,7 +8,7 @@ use crate::data::{Data, filters};
 use crate::support::{connect, value};
 
 #[test]
-fn the_slowest_rows_come_first_above_the_threshold_and_without_streams() {
+fn slowest_rows_above_the_threshold_come_first_without_streams() {
     for version in [4, 5] {
         let data = Data::of_version(version);
         let mut slowest_first = data.rows.clone();
@@ -38,7 +38,7 @@ fn the_slowest_rows_come_first_above_the_threshold_and_without_streams() {
 }
 
 #[test]
-fn latencies_that_are_no_whole_numbers_are_found_in_their_order() {
+fn fractional_latencies_are_found_in_order() {
     let data = Data::of_version(5);
     let conn = connect(&data.path);
     // One in each class, and several in one.

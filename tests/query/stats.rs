@@ -32,7 +32,7 @@ fn assert_figures(figures: &CallStats, rows: &[&Request]) {
         figures.max_us,
     ];
     for (found, percent) in found.into_iter().zip([50, 95, 99, 100]) {
-        // The lowest latency that so many percent do not exceed.
+        // The lowest latency that `percent` of all do not exceed.
         let lowest = latencies
             .iter()
             .enumerate()
@@ -42,7 +42,7 @@ fn assert_figures(figures: &CallStats, rows: &[&Request]) {
 }
 
 #[test]
-fn statistics_count_each_row_of_the_window_once() {
+fn each_row_of_the_window_is_counted_once() {
     for version in [4, 5] {
         let data = Data::of_version(version);
         for (since, until) in [(i64::MIN, i64::MAX), (START + 500, START + 1_500), (1, 2)] {

@@ -12,8 +12,8 @@ fn sessions_come_latest_first_for_every_filter() {
             .unwrap();
         assert_eq!(all.len(), 40);
         assert!(all.is_sorted_by_key(|session| -session.started_at));
-        for proxy in [None, Some("weather"), Some("nobody")] {
-            for client in [None, Some("client-3"), Some("nobody")] {
+        for proxy in [None, Some("weather"), Some("unknown")] {
+            for client in [None, Some("client-3"), Some("unknown")] {
                 for active in [false, true] {
                     for since in [i64::MIN, START + 200, START + 4_000] {
                         let mut filter = SessionFilter::default();
@@ -47,7 +47,7 @@ fn sessions_come_latest_first_for_every_filter() {
 }
 
 #[test]
-fn a_session_is_found_by_the_beginning_of_its_id() {
+fn session_is_found_by_the_beginning_of_its_id() {
     let data = Data::of_version(5);
     let find = |id: &str| data.reader.find_session(id).unwrap();
     let whole = find(&session_id(12)).one().unwrap();
@@ -58,7 +58,7 @@ fn a_session_is_found_by_the_beginning_of_its_id() {
 }
 
 #[test]
-fn a_whole_id_that_only_requests_have_is_not_taken_for_the_beginning_of_another() {
+fn whole_id_that_only_requests_have_precedes_the_beginning_of_another() {
     let data = Data::of_version(5);
     let conn = crate::support::connect(&data.path);
     conn.execute(
@@ -73,7 +73,7 @@ fn a_whole_id_that_only_requests_have_is_not_taken_for_the_beginning_of_another(
 }
 
 #[test]
-fn a_request_is_found_by_an_id_in_either_case() {
+fn request_is_found_by_an_id_in_either_case() {
     let data = Data::of_version(5);
     let conn = crate::support::connect(&data.path);
     let rename = "UPDATE requests SET request_id = ?1 WHERE id = ?2";
@@ -117,7 +117,7 @@ fn clients_are_counted_by_name_and_platform() {
 }
 
 #[test]
-fn a_file_tells_what_it_is() {
+fn info_counts_the_rows_of_the_file() {
     for version in [4, 5] {
         let data = Data::of_version(version);
         let info = data.reader.info().unwrap();

@@ -15,8 +15,8 @@ use crate::{Retention, Store};
 const SMALL: i64 = 10_000;
 pub(super) const START: i64 = 1_795_046_400_000;
 
-/// What is rare is in the first rows, so that whoever walks from the newest row
-/// down passes all others before it.
+/// Rare values are in the first rows, so that a walk from the newest row passes all others
+/// before it.
 const RARE: i64 = 5;
 
 const VERSION_4: [&str; 5] = [
@@ -27,7 +27,7 @@ const VERSION_4: [&str; 5] = [
     "INSERT INTO meta VALUES ('schema_version', '4')",
 ];
 
-/// A file with so many requests, and a session and a change for every fifty of them.
+/// A file with `rows` requests, and a session and a change for every fifty of them.
 struct Made {
     dir: TempDir,
     rows: i64,
@@ -124,7 +124,7 @@ impl Made {
             "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
              INSERT INTO listing_views (proxy, upstream_url, method, protocol_version, principal,
                  content_hash, seen_at)
-             SELECT 'weather', '', 'tools/list', '2025-11-25', iif(i % 2 = 0, NULL, 'somebody'),
+             SELECT 'weather', '', 'tools/list', '2025-11-25', iif(i % 2 = 0, NULL, 'alice'),
                  iif(i % 4 < 2, 'b', 'c'), ?2 + 50000 * i
              FROM n",
             params![rows / 50, START],
@@ -143,7 +143,7 @@ impl Made {
     }
 }
 
-/// One test's way to a file.
+/// A reader of a file.
 pub(super) struct File {
     pub(super) reader: Reader,
     pub(super) rows: i64,
@@ -151,13 +151,13 @@ pub(super) struct File {
 }
 
 impl File {
-    /// The moment so many seconds before the last request.
+    /// Returns the time `seconds` before the last request.
     pub(super) fn back(&self, seconds: i64) -> i64 {
         START + 1000 * (self.rows - seconds)
     }
 }
 
-/// A small and a large file, which tests that run at the same time share.
+/// Returns a small and a large file. Tests that run at the same time share them.
 pub(super) fn files() -> [File; 2] {
     static SHARED: Mutex<Weak<[Made; 2]>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -166,7 +166,7 @@ pub(super) fn files() -> [File; 2] {
     opened(&made)
 }
 
-/// A small and a large file of version 4.
+/// Returns a small and a large file of version 4.
 pub(super) fn files_of_version_4() -> [File; 2] {
     opened(&made(4))
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::data::{File, files_of_version_4};
-use crate::query::{Reader, RequestFilter, SchemaFilter, SessionFilter, StatsFilter, Window};
+use crate::query::{
+    ClientFilter, Reader, RequestFilter, SchemaFilter, SessionFilter, StatsFilter, Window,
+};
 use crate::{EndReason, RequestStatus};
 
 /// The bounds are a number of steps, and steps for each row of the file.

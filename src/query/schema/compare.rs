@@ -67,7 +67,7 @@ pub struct Comparison {
     pub upstream_url: String,
     /// The discovery method, such as `tools/list`.
     pub method: String,
-    /// Hash of the content at the earlier moment; `None` where nobody had seen it.
+    /// Hash of the content at the earlier moment; `None` if no client had seen it.
     pub old_hash: Option<String>,
     /// Hash of the content at the later moment.
     pub new_hash: String,
@@ -76,18 +76,18 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// The most severe of the differences; `None` if there is none.
+    /// Returns the most severe of the differences, if there is one.
     pub fn severity(&self) -> Option<Severity> {
         self.differences.iter().map(|one| one.severity).max()
     }
 }
 
 impl Reader {
-    /// What differs in each listing between two moments, in unix milliseconds.
+    /// Returns what differs in each listing between two moments, in unix milliseconds.
     ///
-    /// Callers may be shown different lists; compared is what one class of
-    /// them, by protocol revision and principal, saw at both moments: the one
-    /// that was shown something new most recently.
+    /// A server may show different lists to different callers. Of the classes of callers,
+    /// by protocol revision and principal, the one that saw new content most recently is
+    /// compared with itself.
     pub fn compare(
         &self,
         filter: &SchemaFilter,

@@ -1,4 +1,4 @@
-//! How a tool fared before and after it changed.
+//! The calls of a tool before and after it changed.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use crate::query::stats::stats;
 use crate::query::{CallStats, Reader, StatsFilter, Window};
 use crate::wire::Discovery;
 
-/// A change of a tool, and how its calls went before and after.
+/// A change of a tool, and the statistics of its calls before and after.
 ///
-/// Where the requests are gone, these are the calls of whole hours or days, as
-/// in [`stats`](Reader::stats): both sides then have the one of the change.
+/// If requests are gone, the calls of whole hours or days are counted, as in
+/// [`stats`](Reader::stats). Both sides then include the hour or day of the change.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct ChangeImpact {
     /// The change.
     pub change: SchemaChange,
-    /// The calls before it, back to the change before.
+    /// The calls before it, from the previous change on.
     pub before: CallStats,
-    /// The calls since, up to the next change.
+    /// The calls after it, up to the next change.
     pub after: CallStats,
 }
 
@@ -89,9 +89,9 @@ fn change_impacts(
     Ok(impacts.collect())
 }
 
-/// The calls of tools by recording point and window. What changed together has
-/// its windows in common, and a change ends where the next begins: each window
-/// is looked at once.
+/// The calls of tools by recording point and window. Changes share windows: those of one
+/// moment have the same, and one change ends where the next begins. Each window is
+/// counted once.
 #[derive(Debug, Default)]
 struct Windows<'a>(HashMap<(&'a str, Window), HashMap<&'a str, CallStats>>);
 
@@ -139,7 +139,7 @@ fn tool(change: &SchemaChange) -> &str {
     change.item_name.as_deref().unwrap_or_default()
 }
 
-/// When the same tool changed before and after.
+/// Returns when the same tool changed before and after this change.
 fn neighbours(
     source: &Source<'_>,
     change: &SchemaChange,

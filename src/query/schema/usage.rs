@@ -1,4 +1,4 @@
-//! What the tools that are listed cost, and which of them are used.
+//! The size of listed tools, and whether they are called.
 
 use std::collections::HashSet;
 
@@ -14,11 +14,11 @@ use crate::query::{Reader, Window};
 use crate::wire::Discovery;
 use crate::wire::listing::Page;
 
-/// One token of a model for so many bytes of JSON: the rule of thumb for
-/// English text. What a tokeniser makes of it may be a third more or less.
+/// Bytes of JSON for each token of a model. This is the rule of thumb for English text;
+/// a tokeniser may find a third more or less.
 const BYTES_PER_TOKEN: usize = 4;
 
-/// What `requests.tool` holds at most, in characters.
+/// The most characters that `requests.tool` holds.
 const TOOL_CHARS: usize = 256;
 
 /// A tool that a server lists.
@@ -33,14 +33,13 @@ pub struct Tool {
     pub name: String,
     /// Size of its definition as JSON without white space and `_meta`.
     pub bytes: usize,
-    /// About how many tokens that takes of a model's context: a quarter of the
-    /// bytes.
+    /// An estimate of its tokens in a model's context: a quarter of the bytes.
     pub estimated_tokens: usize,
     /// Whether it was called.
     pub usage: Usage,
 }
 
-/// Whether a tool was called in the window that was asked for.
+/// Whether a tool was called in the window of the filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -101,13 +100,12 @@ fn add_tools(
     Ok(())
 }
 
-/// What cells know of the calls in a window.
+/// What cells tell about the calls of a window.
 struct Calls {
     window: Window,
     /// The tools that were called, by recording point.
     named: HashSet<(String, String)>,
-    /// The recording points with calls of which neither a cell nor a request
-    /// tells the tool.
+    /// The recording points with calls whose tool neither a cell nor a request tells.
     unnamed: HashSet<String>,
 }
 
@@ -173,7 +171,7 @@ mod tests {
     use crate::db::rollup::Width;
 
     #[test]
-    fn calls_are_known_from_whole_days_and_from_the_hours_beside_them() {
+    fn calls_are_found_in_whole_days_and_the_hours_around_them() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("mcp.db");
         let store = Store::open(&path).unwrap();

@@ -1,4 +1,4 @@
-//! Statistics out of the cells that the writer keeps for hours and days.
+//! Statistics from the cells that the writer keeps for hours and days.
 
 use std::borrow::Cow;
 
@@ -13,8 +13,8 @@ use super::tally::Tallies;
 use crate::db::rollup::{OTHER, Width, cell_name};
 use crate::db::row::number;
 
-/// Adds some cells. Gives how many more calls they count that may be among those
-/// asked for: cells that tell all but the name of their method or tool.
+/// Adds cells. Returns the number of further calls that the filter may take: those in
+/// cells without the name of their method or tool.
 pub(super) fn add(
     source: &Source<'_>,
     filter: &StatsFilter,
@@ -65,9 +65,9 @@ fn add_cells(
 }
 
 impl StatsFilter {
-    /// All conditions but the window, and what to bind for them from `?first`
-    /// on. Cells without the name that is asked for meet them, where the calls
-    /// in them may bear it: a tool call is always known to be one.
+    /// Returns all conditions but the window, and their values, which are bound from
+    /// `?first` on. They also select the `(other)` cells, which may contain the requested
+    /// name. (A `tools/call` is never counted under another method.)
     fn cell_conditions(&self, first: usize) -> (String, Vec<Value>) {
         let mut sql = String::new();
         let mut values: Vec<Value> = Vec::new();

@@ -1,4 +1,4 @@
-//! Statistics out of the requests themselves.
+//! Statistics from requests.
 
 use rusqlite::{params, params_from_iter};
 
@@ -9,8 +9,8 @@ use super::tally::Tallies;
 use crate::db::rollup;
 use crate::db::row::number;
 
-/// Whether a window holds no more than `limit` requests; true as well where
-/// there is nothing else to count.
+/// Returns whether a window has at most `limit` requests, or whether there are no cells to
+/// count instead.
 pub(super) fn are_few(source: &Source<'_>, window: Window, limit: i64) -> rusqlite::Result<bool> {
     if rollup::folded_to(source.conn)? == 0 {
         return Ok(true);
@@ -32,14 +32,14 @@ pub(super) fn add(
     window: Window,
     tallies: &mut Tallies,
 ) -> rusqlite::Result<()> {
-    // Through the index by time, whose rows lie side by side; but the calls of
-    // one tool are few among them.
+    // The index by time reads rows in the order of the file. Only the calls of one tool
+    // are so few that their own index is faster.
     let sign = if filter.tool.is_some() { "" } else { "+" };
     let found = "ts >= ?1 AND ts < ?2";
     add_where(source, filter, window, (found, sign), tallies)
 }
 
-/// Adds the requests of a window that are in no cell yet.
+/// Adds the requests of a window that are not rolled up yet.
 pub(super) fn add_unfolded(
     source: &Source<'_>,
     filter: &StatsFilter,

@@ -1,4 +1,4 @@
-//! What is counted together.
+//! Counts by method and tool.
 
 use std::collections::HashMap;
 
@@ -10,13 +10,13 @@ use crate::db::rollup::{NAME_BYTES, cell_name};
 use crate::db::row::{optional_text, text};
 use crate::histogram::Histogram;
 
-/// What was counted so far, by method and tool.
+/// The counts so far, by method and tool.
 #[derive(Debug)]
 pub(super) struct Tallies {
     exact: bool,
     groups: Vec<(String, Option<String>, Tally)>,
-    /// Where a name stands in `groups`: most rows bear one that is known, which
-    /// is looked up as it stands in the file.
+    /// The place of a name in `groups`. Names are looked up as the bytes of the file,
+    /// because most rows have one that is known.
     places: HashMap<Vec<u8>, usize>,
     key: Vec<u8>,
 }
@@ -53,8 +53,8 @@ impl Tallies {
         }
     }
 
-    /// The tally of a row's method and tool, its first two columns. A long name is
-    /// cut as in the cells, so that requests and cells are counted together.
+    /// Returns the tally of a row's method and tool, its first two columns. A long name is
+    /// cut as in cells, so that requests and cells are counted together.
     pub(super) fn of(&mut self, row: &Row<'_>) -> rusqlite::Result<&mut Tally> {
         self.key.clear();
         for column in [0, 1] {
@@ -67,7 +67,7 @@ impl Tallies {
                     false => self.key.extend_from_slice(name),
                 }
             }
-            // In no UTF-8.
+            // No UTF-8 has this byte, so it separates the names.
             self.key.push(0xff);
         }
         let place = match self.places.get(&self.key) {
@@ -75,7 +75,7 @@ impl Tallies {
             None => {
                 let place = self.groups.len();
                 self.places.insert(self.key.clone(), place);
-                // A cell of no tool has an empty one.
+                // A cell without a tool has an empty name.
                 let tool = optional_text(row, 1)?.filter(|tool| !tool.is_empty());
                 let tool = tool.map(|tool| cell_name(&tool).into_owned());
                 let method = cell_name(&text(row, 0)?).into_owned();
@@ -86,7 +86,7 @@ impl Tallies {
         Ok(&mut self.groups[place].2)
     }
 
-    /// All together, and each group, most frequent first.
+    /// Returns the total and each group, most frequent first.
     pub(super) fn finish(self) -> (CallStats, Vec<Group>) {
         let mut total = Tally::new(self.exact);
         let mut groups = Vec::with_capacity(self.groups.len());
@@ -123,7 +123,7 @@ impl Tally {
         }
     }
 
-    /// Counts calls that ended as the row's third column says.
+    /// Counts calls with the status in the row's third column.
     pub(super) fn count(
         &mut self,
         row: &Row<'_>,
@@ -138,7 +138,7 @@ impl Tally {
             status => (true, status == ValueRef::Text(b"timeout")),
         };
         let of_them = |part| if part { calls } else { 0 };
-        // A cell holds whatever somebody wrote into the file.
+        // Another program may have written any number into a cell.
         figures.calls = figures.calls.saturating_add(calls);
         figures.errors = figures.errors.saturating_add(of_them(failed));
         figures.timeouts = figures.timeouts.saturating_add(of_them(timed_out));
@@ -158,7 +158,7 @@ impl Tally {
         }
     }
 
-    /// Adds those of a cell.
+    /// Adds the latencies of a cell.
     pub(super) fn latencies(&mut self, encoded: &[u8], highest: i64) {
         if let Latencies::Buckets { histogram, max } = &mut self.latencies {
             histogram.merge(encoded);
@@ -193,7 +193,7 @@ impl Tally {
             Latencies::Each(latencies) => ranks(latencies),
             Latencies::Buckets { histogram, max } => [0.5, 0.95, 0.99, 1.0].map(|part| {
                 let found = histogram.quantile(part)?;
-                // The highest is known, and nothing is above it.
+                // No estimate exceeds the highest latency, which is known.
                 let found = i64::try_from(found).unwrap_or(i64::MAX).min(max);
                 Some(if part < 1.0 { found } else { max })
             }),
@@ -208,9 +208,9 @@ impl Tally {
     }
 }
 
-/// The nearest ranks of the percentiles, and the highest.
+/// Returns the nearest ranks of the percentiles, and the highest latency.
 fn ranks(mut latencies: Vec<i64>) -> [Option<i64>; 4] {
-    // Each is looked for above the one before.
+    // Each percentile is among the latencies above the previous one.
     let mut from = 0;
     [0.5, 0.95, 0.99, 1.0].map(|part| {
         let rank = (part * latencies.len() as f64).ceil() as usize;

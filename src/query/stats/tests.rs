@@ -116,7 +116,7 @@ fn assert_close(estimated: &CallStats, exact: &CallStats) {
 }
 
 #[test]
-fn cells_rows_at_the_edges_and_rows_not_yet_folded_make_each_row_count_once() {
+fn cells_edges_and_unfolded_rows_count_each_row_once() {
     let (hour, day) = (Width::Hour.ms(), Width::Day.ms());
     for folded in [0, 2_500, ROWS] {
         let (_dir, _conn, reader) = file(folded);
@@ -156,7 +156,7 @@ fn cells_rows_at_the_edges_and_rows_not_yet_folded_make_each_row_count_once() {
 }
 
 #[test]
-fn requests_that_are_no_longer_in_the_file_still_count() {
+fn removed_requests_still_count() {
     let (dir, _conn, reader) = file(ROWS);
     let mut filter = StatsFilter::default();
     let before = reader.stats(&filter).unwrap();
@@ -178,7 +178,7 @@ fn requests_that_are_no_longer_in_the_file_still_count() {
 }
 
 #[test]
-fn requests_that_were_spared_do_not_hide_that_younger_ones_are_gone() {
+fn kept_old_requests_do_not_hide_that_younger_ones_are_gone() {
     let (dir, conn, reader) = file(ROWS);
     let filter = StatsFilter::default();
     let before = reader.stats(&filter).unwrap();
@@ -230,7 +230,7 @@ fn flooded() -> (tempfile::TempDir, PathBuf) {
 }
 
 #[test]
-fn a_tool_is_counted_whose_name_no_cell_bears_as_far_as_its_requests_are_left() {
+fn tool_without_a_cell_is_counted_from_its_remaining_requests() {
     let (_dir, path) = flooded();
     let reader = Reader::open(&path).unwrap();
     let told = |tool: Option<&str>| {
@@ -268,7 +268,7 @@ fn a_tool_is_counted_whose_name_no_cell_bears_as_far_as_its_requests_are_left() 
 }
 
 #[test]
-fn counts_that_no_number_holds_are_told_as_the_highest() {
+fn overflowing_counts_saturate() {
     let (_dir, conn, reader) = file(ROWS);
     conn.execute(
         "UPDATE request_rollups SET calls = ?1, tool_errors = ?1 WHERE status = 'timeout'",

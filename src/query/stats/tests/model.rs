@@ -154,7 +154,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_is_told_is_what_was_recorded_in_the_window_that_is_told(
+    fn statistics_are_those_of_the_recorded_requests_in_the_reported_window(
         steps in steps(),
         windows in prop::collection::vec((moments(), moments(), any::<bool>()), 8),
     ) {
