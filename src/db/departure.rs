@@ -121,6 +121,7 @@ impl Db {
         // Without the lock another writer of ours may be adding to the WAL. It
         // has checked the names before, and what it commits is in the orphan.
         let _lock = hold(&self.conn).ok();
+        let _guard = side_files::lock_directory(self.files.real());
         if self.files.place() != Place::Moved {
             return Ok(None);
         }
@@ -161,6 +162,7 @@ impl Db {
 
     fn remove_side_files(&self) -> Result<(), Hindrance> {
         let _lock = hold(&self.conn)?;
+        let _guard = side_files::lock_directory(self.files.real());
         if !matches!(self.files.place(), Place::Moved | Place::Stripped) {
             // It came back in this moment. The next attempt sees what to do.
             return Err(Hindrance::InUse);

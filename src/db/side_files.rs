@@ -216,7 +216,9 @@ impl Note {
     }
 }
 
-fn lock_directory(real: &Path) -> Option<File> {
+/// Keeps openings from setting files aside between a look at a name and its
+/// removal. `None` where directories have no locks.
+pub(super) fn lock_directory(real: &Path) -> Option<File> {
     let directory = File::open(real.parent()?).ok()?;
     let start = Instant::now();
     while directory.try_lock().is_err() {
