@@ -216,3 +216,8 @@ pub use event::{
 };
 pub use query::QueryError;
 pub use store::{Retention, Stats, Store, StoreBuilder, StoreState};
+
+/// Compiles the programs in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
