@@ -56,7 +56,10 @@ fn rooms_import_in_one_direction() {
             });
             let text = fs::read_to_string(&source).unwrap();
             // Unit tests may use anything: they stand at the end of a file.
-            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+            let code = text
+                .split("#[cfg(test)]\nmod tests {")
+                .next()
+                .unwrap_or_default();
             if is_test {
                 continue;
             }
