@@ -19,6 +19,10 @@ use crate::clock;
 /// The pause between two attempts at a lock that another process holds.
 const STEP: Duration = Duration::from_millis(10);
 
+/// What a side file begins with once its writer has had the lock. A file without
+/// it belongs to a writer that is about to take the lock, or was killed before.
+const HELD: &str = "held";
+
 /// What the names of side files have between the database's name and the run.
 const SUFFIX: &str = "-lock-";
 
@@ -43,7 +47,11 @@ impl WriterLock {
         loop {
             let file = open(&path, true).map_err(TryLockError::Error)?;
             match file.try_lock() {
-                Ok(()) if leads_to(&path, &file) => return Ok(Self { path, file }),
+                Ok(()) if leads_to(&path, &file) => {
+                    let lock = Self { path, file };
+                    lock.note("").map_err(TryLockError::Error)?;
+                    return Ok(lock);
+                }
                 // Another writer removed the file before this one had the lock.
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) if start.elapsed() < patience => {
@@ -65,7 +73,7 @@ impl WriterLock {
         let mut file = &self.file;
         file.set_len(0)?;
         file.rewind()?;
-        file.write_all(text.as_bytes())
+        file.write_all(format!("{HELD} {text}\n").as_bytes())
     }
 
     /// Releases the lock and removes its file.
@@ -92,12 +100,13 @@ pub(super) fn sweep(database: &Path) -> Vec<(Uuid, i64)> {
         // The lock is held while the file is removed, so that a writer that
         // opens it meanwhile notices in `acquire`.
         let file = open(&path, false).ok()?;
-        let is_dead = file.try_lock().is_ok() && leads_to(&path, &file);
-        is_dead.then(|| {
-            let entered = file.metadata().and_then(|file| file.modified());
-            remove(&path);
-            (run, entered.map_or(0, clock::to_unix_ms))
-        })
+        if file.try_lock().is_err() || !leads_to(&path, &file) {
+            return None;
+        }
+        let entered = file.metadata().and_then(|file| file.modified());
+        let was_held = note_in(&path).is_some();
+        remove(&path);
+        was_held.then(|| (run, entered.map_or(0, clock::to_unix_ms)))
     });
     dead.collect()
 }
@@ -106,8 +115,14 @@ pub(super) fn sweep(database: &Path) -> Vec<(Uuid, i64)> {
 pub(super) fn notes(database: &Path) -> Vec<(Uuid, String)> {
     let notes = of_all_runs(database).into_iter();
     notes
-        .filter_map(|(run, path)| Some((run, fs::read_to_string(path).ok()?)))
+        .filter_map(|(run, path)| Some((run, note_in(&path)?)))
         .collect()
+}
+
+/// Returns what the writer of a side file has noted, if it has had the lock.
+fn note_in(path: &Path) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    text.strip_prefix(HELD).map(str::to_owned)
 }
 
 /// The side files that there are, with their runs.
@@ -203,6 +218,25 @@ mod tests {
         let again = WriterLock::acquire(&database, run, NONE).unwrap();
         again.remove();
         assert_eq!(names(dir.path()), [""; 0]);
+    }
+
+    #[test]
+    fn writer_that_is_about_to_take_its_lock_is_not_dead() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join("mcp.db");
+        let [starting, killed] = [(); 2].map(|()| Uuid::now_v7());
+        let opened = open(&path(&database, starting), true).unwrap();
+        drop(WriterLock::acquire(&database, killed, NONE).unwrap());
+
+        let dead: Vec<_> = sweep(&database).into_iter().map(|(run, _)| run).collect();
+
+        assert_eq!(dead, [killed]);
+        assert_eq!(names(dir.path()), [""; 0]);
+        opened.try_lock().unwrap();
+        assert!(
+            !leads_to(&path(&database, starting), &opened),
+            "it tries again"
+        );
     }
 
     #[test]
