@@ -331,7 +331,7 @@ async fn await_server(addr: SocketAddr) -> Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    Err(format!("nobody listens on {addr}").into())
+    Err(format!("nothing listens on {addr}").into())
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

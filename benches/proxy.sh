@@ -7,7 +7,7 @@
 # mcpr is the binary of the crate mcpr-proxy 0.4.50. Installed as it is, it takes
 # newer releases of its own crates, with which it does not build: in a copy of
 # it, mcpr-core, mcpr-integrations and mcpr-tunnel are set to `=0.4.50`.
-# Its daemon goes on afterwards: `mcpr stop`.
+# Its daemon keeps running afterwards: stop it with `mcpr stop`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes the pictures of the README anew, in `docs/images`: records two minutes of a
-# demonstration (`traffic.py`) and draws what the command shows of it (`shots.py`).
+# Draws the pictures of the README in `docs/images`. It records two minutes of a demonstration
+# (`traffic.py`) and draws the output of the command (`shots.py`).
 #
 #     docs/screenshots/run.sh
 #
-# Needs Python 3 with `venv`; what it takes from PyPI stays under the target directory.
-# The same calls are made each time; how long they take, and when, differs.
+# It needs Python 3 with `venv`. Packages from PyPI stay in the target directory. Each run makes
+# the same calls; their times and latencies differ.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)

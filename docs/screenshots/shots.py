@@ -58,7 +58,7 @@ class Terminal:
                 return self
             try:
                 self.stream.feed(os.read(self.fd, 65536))
-            except OSError:  # Nobody is left to write.
+            except OSError:  # No process writes any more.
                 os.waitpid(self.pid, 0)
                 return self
 

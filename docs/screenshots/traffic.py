@@ -34,7 +34,7 @@ BEFORE = [
 AFTER = [
     tool(
         "search_flights",
-        "Finds flights between two airports for so many passengers",
+        "Finds flights between two airports for a number of passengers",
         ["from", "to", "passengers"],
         **{"from": TEXT, "to": TEXT, "passengers": COUNT},
     ),
@@ -204,7 +204,7 @@ class Agent:
 
 
 def work(agents, seconds, knows):
-    """Has the agents work at once, each of which may know or not."""
+    """Runs all agents at once."""
     stop = threading.Event()
     threads = [threading.Thread(target=agent.work, args=(stop, know)) for agent, know in zip(agents, knows)]
     for thread in threads:
