@@ -6,9 +6,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::exchange::Ending;
-use super::stream::StreamTap;
-use super::tap::{RequestTap, ResponseTap};
+use super::exchange::HttpEnd;
+use super::tap::{GetStreamTap, RequestTap, ResponseTap};
 
 pin_project! {
     /// A body that is looked at while it passes.
@@ -26,7 +25,7 @@ enum Watch {
     Nobody,
     Request(RequestTap),
     Response(ResponseTap),
-    Stream(Box<StreamTap>),
+    Stream(Box<GetStreamTap>),
 }
 
 impl<B> StoreBody<B> {
@@ -39,7 +38,7 @@ impl<B> StoreBody<B> {
     }
 
     /// A body of an exchange without requests, on which answers may come.
-    pub(super) fn stream(inner: B, tap: Option<StreamTap>) -> Self {
+    pub(super) fn stream(inner: B, tap: Option<GetStreamTap>) -> Self {
         Self {
             inner,
             watch: tap.map_or(Watch::Nobody, |tap| Watch::Stream(Box::new(tap))),
@@ -63,7 +62,7 @@ impl<B: Body<Data = Bytes>> StoreBody<B> {
     pub(super) fn response(inner: B, mut tap: ResponseTap) -> Self {
         tap.expect(inner.size_hint().exact());
         if inner.is_end_stream() || tap.is_whole() {
-            tap.end(Ending::Complete);
+            tap.end(HttpEnd::Complete);
         }
         Self {
             inner,
@@ -120,8 +119,8 @@ impl<B: Body<Data = Bytes>> Body for StoreBody<B> {
                     tap.data(data);
                 }
                 match &frame {
-                    Some(Err(_)) => tap.end(Ending::BodyFailed),
-                    _ if ended || tap.is_whole() => tap.end(Ending::Complete),
+                    Some(Err(_)) => tap.end(HttpEnd::BodyFailed),
+                    _ if ended || tap.is_whole() => tap.end(HttpEnd::Complete),
                     _ => {}
                 }
             }

@@ -9,10 +9,10 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::StoreBody;
-use super::exchange::{Ending, Watched};
+use super::exchange::HttpEnd;
 use super::failure::Failure;
-use super::stream::StreamWatch;
-use super::tap::ResponseTap;
+use super::recorder::ExchangeHandle;
+use super::tap::{GetStreamWatch, ResponseTap};
 
 pin_project! {
     /// The response future of [`StoreService`](super::StoreService).
@@ -20,19 +20,19 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,
-        awaited: Option<Awaited>,
+        pending: Option<Pending>,
     }
 }
 
 /// What is waiting for the response head.
-pub(super) enum Awaited {
-    Exchange(AwaitedResponse),
-    Stream(StreamWatch),
+pub(super) enum Pending {
+    Exchange(PendingResponse),
+    Stream(GetStreamWatch),
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, awaited: Option<Awaited>) -> Self {
-        Self { inner, awaited }
+    pub(super) fn new(inner: F, pending: Option<Pending>) -> Self {
+        Self { inner, pending }
     }
 }
 
@@ -46,20 +46,20 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = match this.awaited {
-            Some(Awaited::Exchange(awaited)) => ready!(awaited.step(|| this.inner.poll(cx))),
+        let result = match this.pending {
+            Some(Pending::Exchange(pending)) => ready!(pending.step(|| this.inner.poll(cx))),
             _ => ready!(this.inner.poll(cx)),
         };
-        Poll::Ready(match (result, this.awaited.take()) {
-            (Ok(response), Some(Awaited::Exchange(awaited))) => Ok(awaited.answered(response)),
-            (Err(error), Some(Awaited::Exchange(awaited))) => {
-                awaited.failed(&error);
+        Poll::Ready(match (result, this.pending.take()) {
+            (Ok(response), Some(Pending::Exchange(pending))) => Ok(pending.answered(response)),
+            (Err(error), Some(Pending::Exchange(pending))) => {
+                pending.failed(&error);
                 Err(error)
             }
             (Ok(response), watch) => {
                 let (head, body) = response.into_parts();
                 let tap = match watch {
-                    Some(Awaited::Stream(watch)) => watch.answered(&head),
+                    Some(Pending::Stream(watch)) => watch.answered(&head),
                     _ => None,
                 };
                 Ok(Response::from_parts(head, StoreBody::stream(body, tap)))
@@ -76,15 +76,15 @@ impl<F> fmt::Debug for ResponseFuture<F> {
 }
 
 /// An exchange whose response head has not come; dropping it ends the exchange.
-pub(super) struct AwaitedResponse {
-    watched: Option<Watched>,
+pub(super) struct PendingResponse {
+    handle: Option<ExchangeHandle>,
     in_step: bool,
 }
 
-impl AwaitedResponse {
-    pub(super) fn new(watched: Watched) -> Self {
+impl PendingResponse {
+    pub(super) fn new(handle: ExchangeHandle) -> Self {
         Self {
-            watched: Some(watched),
+            handle: Some(handle),
             in_step: false,
         }
     }
@@ -100,10 +100,10 @@ impl AwaitedResponse {
     }
 
     fn answered<R: Body<Data = Bytes>>(mut self, response: Response<R>) -> Response<StoreBody<R>> {
-        match self.watched.take() {
-            Some(watched) => {
+        match self.handle.take() {
+            Some(handle) => {
                 let (head, body) = response.into_parts();
-                let tap = ResponseTap::new(watched, &head);
+                let tap = ResponseTap::new(handle, &head);
                 Response::from_parts(head, StoreBody::response(body, tap))
             }
             None => response.map(StoreBody::bare),
@@ -111,21 +111,21 @@ impl AwaitedResponse {
     }
 
     fn failed<E: fmt::Display + 'static>(mut self, error: &E) {
-        self.end(Ending::ServiceFailed(Failure::of(error)));
+        self.end(HttpEnd::ServiceFailed(Failure::of(error)));
     }
 
-    fn end(&mut self, ending: Ending) {
-        if let Some(Watched { recorder, exchange }) = self.watched.take() {
-            exchange.end(&recorder, ending);
+    fn end(&mut self, end: HttpEnd) {
+        if let Some(handle) = self.handle.take() {
+            handle.end(end);
         }
     }
 }
 
-impl Drop for AwaitedResponse {
+impl Drop for PendingResponse {
     fn drop(&mut self) {
         self.end(match self.in_step {
-            true => Ending::Panicked,
-            false => Ending::Dropped,
+            true => HttpEnd::Panicked,
+            false => HttpEnd::Dropped,
         });
     }
 }

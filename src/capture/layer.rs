@@ -191,7 +191,7 @@ mod tests {
 
         let changed = clone.proxy("other");
         assert!(!Arc::ptr_eq(&recorder(&layer), &recorder(&changed)));
-        assert_eq!(&*recorder(&layer).config.proxy, "weather");
-        assert_eq!(&*recorder(&changed).config.proxy, "other");
+        assert_eq!(&*recorder(&layer).cx.config.proxy, "weather");
+        assert_eq!(&*recorder(&changed).cx.config.proxy, "other");
     }
 }

@@ -7,17 +7,16 @@
 //! belongs to, was last shown something else, they are handed to the writer,
 //! which reads them.
 
+use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hashlink::LruCache;
 
-use super::call::{Answer, Call, CallSession};
-use super::head::RequestHead;
-use super::recorder::Recorder;
-use super::session;
+use super::context::Context;
+use super::session::{self, CallSession, Caller, Sessions};
 use crate::clock;
 use crate::event::{Charge, ListingPage, Origin, StoreEvent};
 use crate::wire::{Discovery, Field, Kind, Message, Token};
@@ -37,9 +36,9 @@ pub(super) struct ListingCall {
 }
 
 impl ListingCall {
-    pub(super) fn of(message: &Message, recorder: &Recorder) -> Option<Box<Self>> {
+    pub(super) fn of(message: &Message, cx: &Context) -> Option<Box<Self>> {
         let of = Discovery::of(message.text(Field::Method)?)?;
-        let wanted = recorder.config.listing_bytes > 0;
+        let wanted = cx.config.listing_bytes > 0;
         wanted.then(|| {
             Box::new(Self {
                 of,
@@ -59,21 +58,33 @@ pub(super) struct Found {
     protocol_version: Option<Box<str>>,
 }
 
-impl Answer {
-    /// The same, with where its result lies in the document that is copied.
-    pub(super) fn with_listing(mut self, message: &Message, document: Option<&Document>) -> Self {
-        if document.is_some()
-            && let Some(span) = message.result_span()
-        {
-            self.found = Some(Box::new(Found {
-                span,
-                in_batch: message.in_batch(),
-                next: message.token(Field::NextCursor),
-                protocol_version: message.text(Field::ResultProtocolVersion).map(Into::into),
-            }));
-        }
-        self
+impl Found {
+    /// Returns where the result of a message lies in the document that is copied.
+    pub(super) fn of(message: &Message, document: Option<&Document>) -> Option<Box<Self>> {
+        document?;
+        Some(Box::new(Self {
+            span: message.result_span()?,
+            in_batch: message.in_batch(),
+            next: message.token(Field::NextCursor),
+            protocol_version: message.text(Field::ResultProtocolVersion).map(Into::into),
+        }))
     }
+}
+
+/// The answer to a listing request, and who asked.
+#[derive(Debug)]
+pub(super) struct ListingAnswer {
+    pub(super) call: Box<ListingCall>,
+    pub(super) found: Box<Found>,
+    pub(super) session: CallSession,
+    pub(super) protocol_version: Option<Cow<'static, str>>,
+    pub(super) caller: Caller,
+}
+
+/// Under what a listing is remembered.
+pub(super) struct SeenAs {
+    caller: Option<u64>,
+    class: u64,
 }
 
 /// A copy of what passes of a document.
@@ -88,13 +99,13 @@ pub(super) struct Document {
 
 impl Document {
     /// Copies the next bytes of a document, which lie at `offset` in it.
-    pub(super) fn read(copy: &mut Option<Self>, recorder: &Recorder, offset: u64, data: &[u8]) {
+    pub(super) fn read(copy: &mut Option<Self>, cx: &Context, offset: u64, data: &[u8]) {
         let copy = copy.get_or_insert_with(|| Self {
             start: offset,
             bytes: Vec::new(),
             // The envelope around the result is no part of the listing.
-            limit: recorder.config.listing_bytes.saturating_add(1024),
-            charge: Some(Charge::new(&recorder.store.counters().listing_bytes)),
+            limit: cx.config.listing_bytes.saturating_add(1024),
+            charge: Some(Charge::new(&cx.counters().listing_bytes)),
         });
         let Some(charge) = &mut copy.charge else {
             return;
@@ -161,8 +172,6 @@ pub(super) struct Listings {
     /// Listings known to have changed that were not asked for since, as a set:
     /// a server tells each of its clients.
     stale: AtomicU8,
-    /// How many open exchanges wait for one.
-    awaited: AtomicUsize,
     /// One listing was too long: it is told once.
     told: AtomicBool,
 }
@@ -172,29 +181,14 @@ impl Listings {
         Self {
             seen: Mutex::new(LruCache::new(REMEMBERED)),
             stale: AtomicU8::new(0),
-            awaited: AtomicUsize::new(0),
             told: AtomicBool::new(false),
         }
     }
 
-    /// An exchange waits for one from now on.
-    pub(super) fn expect(&self) {
-        self.awaited.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// An exchange that waited does no more.
-    pub(super) fn expect_no_more(&self) {
-        self.awaited.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Whether an exchange waits for one.
-    pub(super) fn are_awaited(&self) -> bool {
-        self.awaited.load(Ordering::Relaxed) > 0
-    }
-
     /// Whether neither the caller nor its class was last shown `content`;
     /// remembers it for those who had not been.
-    fn is_new(&self, caller: Option<u64>, class: u64, content: u64, now: i64) -> bool {
+    fn is_new(&self, seen_as: &SeenAs, content: u64, now: i64) -> bool {
+        let SeenAs { caller, class } = *seen_as;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let trusted = TRUSTED.as_millis() as i64;
         let mut knows = |key: u64| match seen.get(&key) {
@@ -214,115 +208,121 @@ impl Listings {
         !known
     }
 
-    /// What was to be recorded was not.
-    fn forget(&self, caller: Option<u64>, class: u64) {
+    /// Forgets a listing that was not recorded.
+    pub(super) fn forget(&self, seen_as: &SeenAs) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.remove(&class);
-        if let Some(caller) = caller {
+        seen.remove(&seen_as.class);
+        if let Some(caller) = seen_as.caller {
             seen.remove(&caller);
         }
     }
-}
 
-impl Recorder {
-    /// The answer to a discovery request passed.
-    pub(super) fn listed(
+    /// Returns the page in the answer to a listing request, if it is to be recorded.
+    /// If it then is not, call [`forget`](Self::forget).
+    pub(super) fn page(
         &self,
-        head: &RequestHead,
-        call: &Call,
-        listing: &ListingCall,
+        cx: &Context,
+        sessions: &Sessions,
+        answer: &ListingAnswer,
         document: &mut Document,
-        found: &Found,
-    ) {
-        let of = listing.of;
-        self.listings
-            .stale
-            .fetch_and(!(1 << of as u8), Ordering::Relaxed);
+    ) -> Option<(ListingPage, SeenAs)> {
+        let ListingAnswer {
+            call,
+            found,
+            session,
+            protocol_version,
+            caller,
+        } = answer;
+        let ListingCall { of, cursor } = **call;
+        self.stale.fetch_and(!(1 << of as u8), Ordering::Relaxed);
+        let limit = cx.config.listing_bytes;
         let result = document.slice(&found.span);
-        let limit = self.config.listing_bytes;
         let Some(result) = result.filter(|result| result.len() <= limit) else {
-            return self.count_too_long(of);
+            self.count_too_long(cx, of);
+            return None;
         };
 
         let version = found.protocol_version.as_deref();
-        let revision = session::revision(version.or(call.protocol_version.as_deref()));
-        let principal = head.principal.clone();
-        let class = self.sessions.hash((of, revision, &principal));
-        let caller = match &call.session {
-            CallSession::Named(session) => Some(self.sessions.hash(&*session.id)),
-            CallSession::Derived(session) => Some(self.sessions.hash(&*session.id)),
-            CallSession::None if head.authorization.is_none() && principal.is_none() => None,
-            CallSession::None => Some(self.sessions.hash((head.authorization, &principal))),
+        let revision = session::revision(version.or(protocol_version.as_deref()));
+        let principal = caller.principal.clone();
+        let class = sessions.hash((of, revision, &principal));
+        let by_caller = match session.id() {
+            Some(id) => Some(sessions.hash(&**id)),
+            None if caller.is_anonymous() => None,
+            None => Some(sessions.hash((caller.authorization, &principal))),
         };
-        let by_caller = caller.map(|caller| self.sessions.hash((class, caller)));
+        let seen_as = SeenAs {
+            caller: by_caller.map(|caller| sessions.hash((class, caller))),
+            class,
+        };
         let ts = clock::unix_ms();
         // Of a page it is not known what the others hold.
-        let whole = listing.cursor.is_none() && found.next.is_none();
-        if whole
-            && !self
-                .listings
-                .is_new(by_caller, class, self.sessions.hash(result), ts)
-        {
-            return;
+        let whole = cursor.is_none() && found.next.is_none();
+        if whole && !self.is_new(&seen_as, sessions.hash(result), ts) {
+            return None;
         }
-
         let Some((result, charge)) = document.take(found) else {
-            self.listings.forget(by_caller, class);
-            return self.count_too_long(of);
+            self.forget(&seen_as);
+            self.count_too_long(cx, of);
+            return None;
         };
         let page = ListingPage {
             origin: Origin {
                 ts,
-                proxy: self.config.proxy.clone(),
-                upstream_url: self.config.upstream_url.clone(),
+                proxy: cx.config.proxy.clone(),
+                upstream_url: cx.config.upstream_url.clone(),
                 of,
                 revision,
                 principal,
             },
-            caller,
-            cursor: listing.cursor,
+            caller: by_caller,
+            cursor,
             next: found.next,
             result,
             limit,
             charge,
         };
-        if !self.store.try_record(page) {
-            self.listings.forget(by_caller, class);
-        }
+        Some((page, seen_as))
     }
 
-    /// A stream said that these listings have changed.
-    pub(super) fn stale(&self, stale: Stale) {
+    /// A stream said that these listings have changed: hands to `record` each that was
+    /// asked for since the last such notice. `record` returns whether it took the event.
+    pub(super) fn changed(
+        &self,
+        cx: &Context,
+        stale: Stale,
+        mut record: impl FnMut(StoreEvent) -> bool,
+    ) {
         if stale.0 == 0 {
             return;
         }
-        let known = self.listings.stale.fetch_or(stale.0, Ordering::Relaxed);
+        let known = self.stale.fetch_or(stale.0, Ordering::Relaxed);
         for of in Discovery::ALL {
             let bit = 1 << of as u8;
             if stale.0 & !known & bit == 0 {
                 continue;
             }
-            let accepted = self.store.try_record(StoreEvent::SchemaStale {
+            let accepted = record(StoreEvent::SchemaStale {
                 ts: clock::unix_ms(),
-                proxy: self.config.proxy.clone(),
-                upstream_url: self.config.upstream_url.clone(),
+                proxy: cx.config.proxy.clone(),
+                upstream_url: cx.config.upstream_url.clone(),
                 method: of.method().into(),
             });
             if !accepted {
-                self.listings.stale.fetch_and(!bit, Ordering::Relaxed);
+                self.stale.fetch_and(!bit, Ordering::Relaxed);
             }
         }
     }
 
-    fn count_too_long(&self, of: Discovery) {
-        let counters = self.store.counters();
-        counters.listings_too_long.fetch_add(1, Ordering::Relaxed);
-        if !self.listings.told.swap(true, Ordering::Relaxed) {
+    fn count_too_long(&self, cx: &Context, of: Discovery) {
+        let too_long = &cx.counters().listings_too_long;
+        too_long.fetch_add(1, Ordering::Relaxed);
+        if !self.told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "an answer to {} is longer than the {} bytes that are set for listings, or too \
                  many are under way: it is not stored",
                 of.method(),
-                self.config.listing_bytes,
+                cx.config.listing_bytes,
             );
         }
     }
@@ -332,34 +332,41 @@ impl Recorder {
 mod tests {
     use super::*;
 
+    fn seen_as(caller: Option<u64>) -> SeenAs {
+        SeenAs { caller, class: 0 }
+    }
+
     #[test]
     fn the_same_bytes_are_new_once_to_each_caller_and_class() {
         let listings = Listings::new();
-        let (class, now) = (0, 1_000_000_000);
-        assert!(listings.is_new(Some(1), class, 7, now), "the first ever");
-        assert!(!listings.is_new(Some(1), class, 7, now), "again");
+        let now = 1_000_000_000;
+        assert!(listings.is_new(&seen_as(Some(1)), 7, now), "the first ever");
+        assert!(!listings.is_new(&seen_as(Some(1)), 7, now), "again");
         assert!(
-            !listings.is_new(Some(2), class, 7, now),
+            !listings.is_new(&seen_as(Some(2)), 7, now),
             "its class has seen it"
         );
-        assert!(listings.is_new(Some(2), class, 8, now), "something else");
+        assert!(listings.is_new(&seen_as(Some(2)), 8, now), "something else");
         assert!(
-            !listings.is_new(Some(1), class, 7, now),
+            !listings.is_new(&seen_as(Some(1)), 7, now),
             "not to this caller"
         );
-        assert!(!listings.is_new(None, class, 8, now), "not to the class");
-        assert!(listings.is_new(None, class, 7, now), "to the class it is");
+        assert!(!listings.is_new(&seen_as(None), 8, now), "not to the class");
+        assert!(
+            listings.is_new(&seen_as(None), 7, now),
+            "to the class it is"
+        );
     }
 
     #[test]
     fn what_was_not_recorded_or_long_ago_is_new_again() {
         let listings = Listings::new();
-        let (class, now) = (0, 1_000_000_000);
-        assert!(listings.is_new(Some(1), class, 7, now));
-        listings.forget(Some(1), class);
-        assert!(listings.is_new(Some(1), class, 7, now));
+        let now = 1_000_000_000;
+        assert!(listings.is_new(&seen_as(Some(1)), 7, now));
+        listings.forget(&seen_as(Some(1)));
+        assert!(listings.is_new(&seen_as(Some(1)), 7, now));
         let later = now + TRUSTED.as_millis() as i64;
-        assert!(!listings.is_new(Some(1), class, 7, later - 1));
-        assert!(listings.is_new(Some(1), class, 7, later));
+        assert!(!listings.is_new(&seen_as(Some(1)), 7, later - 1));
+        assert!(listings.is_new(&seen_as(Some(1)), 7, later));
     }
 }

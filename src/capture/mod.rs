@@ -7,28 +7,25 @@
 //! leaves as exactly one row, whatever ends first.
 
 mod body;
-mod call;
 mod config;
 mod content;
+mod context;
 #[cfg(feature = "decompression")]
 mod decode;
-mod ending;
 mod error_body;
 mod exchange;
 mod failure;
 mod future;
-mod head;
 mod headers;
-mod held;
 mod layer;
 mod listing;
 mod mirror;
-mod open;
 mod recorder;
+mod registry;
 mod replays;
+mod request_context;
 mod service;
 mod session;
-mod stream;
 mod tap;
 
 pub use body::StoreBody;
@@ -36,3 +33,6 @@ pub use future::ResponseFuture;
 pub use headers::{Principal, RequestId};
 pub use layer::StoreLayer;
 pub use service::StoreService;
+
+#[cfg(test)]
+mod tests;

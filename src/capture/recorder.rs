@@ -1,110 +1,229 @@
-//! What all services of one layer share.
+//! What all services of one layer share, and the one place that carries out what
+//! exchanges ask for.
+//!
+//! The recorder holds no lock of its own. It calls an exchange, which locks itself
+//! and returns [`Effects`], and hands these on after that lock is released.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::call::Answer;
+use http::{request, response};
+
 use super::config::Config;
-use super::exchange::{Calls, Elsewhere, Ending, Exchange};
-use super::listing::{Document, Listings};
-use super::open::{OpenExchanges, Slot};
+use super::context::Context;
+use super::exchange::{Answer, Calls, CopyUse, Effect, Effects, Exchange, HttpEnd};
+use super::headers::Headers;
+use super::listing::{Document, ListingAnswer, Listings, Stale};
+use super::registry::{OpenExchanges, Registered};
 use super::replays::Replays;
-use super::session::{Known, Sessions, protocol_version};
-use crate::event::{SessionEvent, SessionSource, StoreEvent};
+use super::request_context::{self, RequestContext};
+use super::session::{Derived, Known, ServerInfo, Sessions, protocol_version};
+use crate::event::StoreEvent;
 use crate::store::OpenCalls;
-use crate::wire::{EventEnd, EventId, Token, uri};
+use crate::wire::{EventEnd, EventId, Memory, Token};
 use crate::{Store, clock};
+
+/// How long a shutdown waits at most for threads that are about to hand over a row.
+const HAND_OVER: Duration = Duration::from_millis(100);
 
 /// One recorded MCP server: where its rows go, and what is known of it.
 ///
-/// Whoever watches a body holds it, so what is open when it is dropped waits
-/// for an answer that cannot come any more.
+/// Every part of the layer that watches a body holds the recorder. So when it is
+/// dropped, no open request can get its answer any more.
 pub(super) struct Recorder {
     pub(super) store: Store,
-    pub(super) config: Config,
+    pub(super) cx: Context,
     pub(super) sessions: Sessions,
-    pub(super) listings: Listings,
-    pub(super) open: OpenExchanges,
+    listings: Listings,
+    pub(super) open: OpenExchanges<Exchange>,
     replays: Replays,
-    /// The store is shut down: nothing is worth waiting for.
-    closed: AtomicBool,
+}
+
+/// An open exchange, and the recorder that carries out what it asks for. The exchange
+/// does not hold its recorder, which may hold the exchange.
+#[derive(Clone)]
+pub(super) struct ExchangeHandle {
+    pub(super) recorder: Arc<Recorder>,
+    pub(super) registered: Registered<Exchange>,
+}
+
+impl ExchangeHandle {
+    pub(super) fn exchange(&self) -> &Exchange {
+        &self.registered.exchange
+    }
+
+    pub(super) fn cx(&self) -> &Context {
+        &self.recorder.cx
+    }
+
+    pub(super) fn apply(&self, effects: Effects) {
+        self.recorder.apply(&self.registered, effects, None);
+    }
+
+    pub(super) fn end(&self, end: HttpEnd) {
+        self.apply(self.exchange().end(self.cx(), end));
+    }
+
+    /// The request body was read: these are its requests.
+    pub(super) fn requested(&self, calls: Calls, memory: Memory) {
+        let Self {
+            recorder,
+            registered,
+        } = self;
+        let needs_index = registered.slot.needs_index(calls.len());
+        let effects = registered.exchange.requested(&recorder.cx, calls, memory);
+        recorder.apply(registered, effects, None);
+        if needs_index {
+            recorder.index(registered);
+        }
+    }
+
+    /// The response head came. Returns the buffers to read the body with.
+    pub(super) fn answered(
+        &self,
+        head: &response::Parts,
+        headers: &Headers<'_>,
+        opaque: bool,
+    ) -> Memory {
+        let exchange = self.exchange();
+        let initializes =
+            head.status.is_success() && exchange.begins_session() && exchange.initializes();
+        let named = initializes.then(|| self.recorder.session_in_header(headers));
+        let named = named.flatten().map(|known| known.id);
+        let (memory, effects) = exchange.answered(head.status, headers, opaque, named);
+        self.apply(effects);
+        memory
+    }
 }
 
 impl Recorder {
     pub(super) fn new(store: Store, config: Config) -> Arc<Self> {
+        let cx = Context::new(config, store.counters().clone());
         let recorder = Arc::new(Self {
             store,
-            config,
+            cx,
             sessions: Sessions::new(),
             listings: Listings::new(),
             open: OpenExchanges::default(),
             replays: Replays::default(),
-            closed: AtomicBool::new(false),
         });
         let weak: Weak<dyn OpenCalls> = Arc::downgrade(&recorder) as _;
-        recorder.store.register(weak);
+        if !recorder.store.register(weak) {
+            recorder.cx.close();
+        }
         recorder
     }
 
     // ===== exchanges =====
 
-    /// Remembers an exchange until [`forget`](Self::forget).
-    pub(super) fn remember(&self, exchange: &Arc<Exchange>) -> Slot {
-        self.store
-            .counters()
-            .in_flight
-            .fetch_add(1, Ordering::Relaxed);
+    /// Opens an exchange, which stays registered until its effects say that it is over.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        head: &request::Parts,
+        headers: &Headers<'_>,
+    ) -> ExchangeHandle {
+        let named = self.session_in_header(headers);
+        let head = RequestContext::of(&self.cx, &self.sessions, head, headers, named);
+        let exchange = Arc::new(Exchange::new(head));
+        self.cx.exchange_began();
         let session = exchange.head.session.as_ref();
-        let session = session.map(|session| self.sessions.hash(&*session.id));
-        self.open.insert(session, Arc::downgrade(exchange))
-    }
-
-    /// The HTTP part of an exchange is over.
-    pub(super) fn landed(&self) {
-        self.store
-            .counters()
-            .in_flight
-            .fetch_sub(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn forget(&self, slot: Slot) {
-        self.open.remove(slot);
-    }
-
-    /// The exchange belongs to the session that its response names.
-    pub(super) fn session_named(&self, slot: &mut Slot, session: &str) {
-        self.open.set_session(slot, self.sessions.hash(session));
-    }
-
-    /// Makes the requests of an exchange easy to find.
-    pub(super) fn index(&self, slot: &mut Slot, calls: &Calls) {
-        if slot.needs_index(calls.len()) {
-            let ids = calls.iter().flatten().filter_map(|call| call.id);
-            self.open.index(slot, ids.map(|id| self.sessions.hash(id)));
+        let hash = session.map(|session| self.sessions.hash(&*session.id));
+        let registered = self.open.insert(hash, exchange);
+        // Only now: a session ends first and then looks for its exchanges. So either
+        // that finds this one, or this one sees that the session is over.
+        let exchange = &registered.exchange;
+        if let Some(session) = &exchange.head.session
+            && self.sessions.is_over(session)
+        {
+            let effects = exchange.session_over(&self.cx);
+            self.apply(&registered, effects, None);
+        }
+        ExchangeHandle {
+            recorder: self.clone(),
+            registered,
         }
     }
 
-    /// The exchange waits for a listing.
-    pub(super) fn expect_listing(&self, slot: Slot) {
-        self.listings.expect();
-        self.open.set_awaits_listing(slot);
+    /// Carries out what an exchange asks for, in order. No lock is held meanwhile. A
+    /// listing is read from the `document` in which it came.
+    pub(super) fn apply(
+        &self,
+        of: &Registered<Exchange>,
+        effects: Effects,
+        mut document: Option<&mut Document>,
+    ) {
+        if effects.is_empty() {
+            return;
+        }
+        for effect in effects {
+            match effect {
+                Effect::Row { row, session } => {
+                    if let Some(session) = session {
+                        self.announce(&session, None);
+                    }
+                    self.store.record(StoreEvent::Request(row));
+                    of.exchange.row_recorded();
+                }
+                Effect::Announce { session, server } => {
+                    self.announce(&session, server.as_deref());
+                }
+                Effect::Session { session, event } => {
+                    let version = event.protocol_version.clone();
+                    let path = of.exchange.head.path;
+                    self.sessions.opened(&session, path, version);
+                    self.store.record(StoreEvent::Session(event));
+                }
+                Effect::SessionNamed(id) => {
+                    self.open.set_session(of.slot, self.sessions.hash(&*id));
+                    self.index(of);
+                }
+                Effect::SessionNotFound(id) => {
+                    self.session_not_found(id, of.exchange.head.path);
+                }
+                Effect::Listing(answer) => {
+                    if let Some(document) = document.as_deref_mut() {
+                        self.record_listing(&answer, document);
+                    }
+                }
+                Effect::AwaitsListing => self.open.set_awaits_listing(of.slot),
+                Effect::Detach { bytes } => self.detach(of, bytes),
+                Effect::Finished => self.open.remove(of.slot),
+                Effect::Cancel {
+                    session,
+                    request,
+                    reason,
+                } => self.cancelled(&session, request, reason.as_deref()),
+            }
+        }
     }
 
-    /// The exchange's answer may still come on another stream: keeps it for the
-    /// grace time.
-    pub(super) fn detach(&self, slot: Slot, exchange: &Arc<Exchange>, bytes: usize) {
-        let due = Instant::now() + self.config.resume_grace;
-        for given_up in self.open.detach(slot, exchange, due, bytes) {
-            given_up.give_up(self);
+    fn announce(&self, session: &Derived, server: Option<&ServerInfo>) {
+        session.announce(&self.cx, server, |event| {
+            self.store.record(StoreEvent::Session(event));
+        });
+    }
+
+    /// Makes the requests of an exchange easy to find, if they are many.
+    fn index(&self, of: &Registered<Exchange>) {
+        let ids = of.exchange.open_ids().into_iter();
+        self.open
+            .index(of.slot, ids.map(|id| self.sessions.hash(id)));
+    }
+
+    /// Keeps an exchange for the grace time: its answer may still come on another stream.
+    fn detach(&self, of: &Registered<Exchange>, bytes: usize) {
+        self.index(of);
+        let due = Instant::now() + self.cx.config.resume_grace;
+        for given_up in self.open.detach(of, due, bytes) {
+            self.give_up(&given_up);
         }
         self.store.wake_at(due);
     }
 
-    /// Whether the store is shut down.
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+    fn give_up(&self, of: &Registered<Exchange>) {
+        let effects = of.exchange.give_up(&self.cx);
+        self.apply(of, effects, None);
     }
 
     // ===== what one exchange says of another =====
@@ -114,8 +233,8 @@ impl Recorder {
     pub(super) fn answered_elsewhere(
         &self,
         session: &str,
-        answer: &Answer,
-        mut document: Option<&mut Document>,
+        answer: &mut Answer,
+        document: Option<&mut Document>,
         event: &EventEnd,
     ) {
         let Some(id) = answer.id else {
@@ -128,13 +247,15 @@ impl Recorder {
             return;
         }
         let event_len = event.end - event.start;
-        // An id may be in use twice. What is answered nowhere else goes first, and
-        // what has waited longest.
+        // An id may be in use twice. A request that is answered nowhere else goes first,
+        // and of these the one that has waited longest.
         let exchanges = self.of_request(session, id);
-        for way in [Elsewhere::Settled, Elsewhere::Copied] {
-            for exchange in exchanges.iter().rev() {
-                let document = document.as_deref_mut();
-                if exchange.answered_elsewhere(self, answer, way, document, event_len) {
+        for copy_use in [CopyUse::Answer, CopyUse::Remember] {
+            for of in exchanges.iter().rev() {
+                let exchange = &of.exchange;
+                let taken = exchange.answered_elsewhere(&self.cx, answer, copy_use, event_len);
+                if let Some(effects) = taken {
+                    self.apply(of, effects, document);
                     if let Some(passed) = passed {
                         self.replays.note(passed);
                     }
@@ -150,38 +271,38 @@ impl Recorder {
         self.replays.note(passed);
     }
 
-    /// Whether an exchange of the session waits for a listing.
+    /// Returns whether an exchange of the session waits for a listing.
     pub(super) fn awaits_listing(&self, session: &str) -> bool {
         // Asked of every event of a GET stream, and nearly never so.
-        if !self.listings.are_awaited() {
-            return false;
-        }
-        self.open.awaits_listing(self.sessions.hash(session))
+        self.open.any_awaits_listing() && self.open.awaits_listing(self.sessions.hash(session))
     }
 
     /// The client of a session cancelled a request of it.
-    pub(super) fn cancelled(&self, session: &str, request: Token, reason: Option<&str>) {
-        for exchange in self.of_request(session, request) {
-            if exchange.cancelled(self, request, reason) {
-                return;
+    fn cancelled(&self, session: &str, request: Token, reason: Option<&str>) {
+        for of in self.of_request(session, request) {
+            if let Some(effects) = of.exchange.cancelled(&self.cx, request, reason) {
+                return self.apply(&of, effects, None);
             }
         }
     }
 
-    /// The exchanges that may hold this request of the session.
-    fn of_request(&self, session: &str, request: Token) -> Vec<Arc<Exchange>> {
+    /// Returns the exchanges that may hold this request of the session.
+    fn of_request(&self, session: &str, request: Token) -> Vec<Registered<Exchange>> {
         let session = self.sessions.hash(session);
         self.open.of_request(session, self.sessions.hash(request))
     }
 
-    /// The session is over: what waits for its streams waits no longer.
+    // ===== sessions and listings =====
+
+    /// The session is over: its requests no longer wait for its streams.
     pub(super) fn session_closed(&self, session_id: Arc<str>) {
         self.sessions.forget(&session_id);
-        if let Some(open) = self.store.open_session(&session_id, &self.config.proxy) {
+        if let Some(open) = self.store.open_session(&session_id, &self.cx.config.proxy) {
             open.end();
         }
-        for exchange in self.open.of_session(self.sessions.hash(&*session_id)) {
-            exchange.session_over(self);
+        for of in self.open.of_session(self.sessions.hash(&*session_id)) {
+            let effects = of.exchange.session_over(&self.cx);
+            self.apply(&of, effects, None);
         }
         self.store.record(StoreEvent::SessionClosed {
             session_id,
@@ -189,110 +310,70 @@ impl Recorder {
         });
     }
 
-    /// Returns what is known of the session with this id, which a header names. It may
-    /// have begun before this process.
-    pub(super) fn named_session(&self, id: &str) -> Known {
-        if let Some(known) = self.sessions.named(id) {
-            return known;
+    /// Returns what is known of the session that `Mcp-Session-Id` names. It may have
+    /// begun before this process.
+    pub(super) fn session_in_header(&self, headers: &Headers<'_>) -> Option<Known> {
+        let id = request_context::session_id(&self.cx, headers)?;
+        if let Some(known) = self.sessions.named(&id) {
+            return Some(known);
         }
-        match self.store.open_session(id, &self.config.proxy) {
+        Some(match self.store.open_session(&id, &self.cx.config.proxy) {
             Some(open) => {
                 let version = open.protocol_version.as_deref();
-                self.sessions.found(id, version.map(protocol_version))
+                self.sessions.found(&id, version.map(protocol_version))
             }
             None => Known {
                 id: id.into(),
                 protocol_version: None,
             },
-        }
+        })
     }
 
     /// A POST or DELETE that named this session was answered 404: that ends it, if
     /// this layer saw it begin on the same path, or found it open in the file.
-    pub(super) fn session_not_found(&self, session: &Arc<str>, path: u64) {
-        if self.sessions.may_have_begun_on(session, path) {
-            self.session_closed(session.clone());
+    pub(super) fn session_not_found(&self, session: Arc<str>, path: u64) {
+        if self.sessions.may_have_begun_on(&session, path) {
+            self.session_closed(session);
         }
     }
 
-    /// The row of a session that begins at this recording point.
-    pub(super) fn session(
-        &self,
-        id: Arc<str>,
-        started_at: i64,
-        source: SessionSource,
-    ) -> SessionEvent {
-        let mut event = SessionEvent::new(id);
-        event.proxy = self.config.proxy.clone();
-        event.started_at = started_at;
-        event.source = source;
-        event
-    }
-
-    // ===== counters and settings =====
-
-    /// So many texts were longer than their bound.
-    pub(super) fn count_truncated(&self, texts: usize) {
-        if texts > 0 {
-            self.store
-                .counters()
-                .truncated
-                .fetch_add(texts as u64, Ordering::Relaxed);
+    fn record_listing(&self, answer: &ListingAnswer, document: &mut Document) {
+        let page = self
+            .listings
+            .page(&self.cx, &self.sessions, answer, document);
+        if let Some((page, seen_as)) = page
+            && !self.store.try_record(page)
+        {
+            self.listings.forget(&seen_as);
         }
     }
 
-    /// A request passed of which too little is known for a row.
-    pub(super) fn count_unidentified(&self) {
-        self.store
-            .counters()
-            .unidentified
-            .fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// One that was counted is known after all.
-    pub(super) fn uncount_unidentified(&self) {
-        self.store
-            .counters()
-            .unidentified
-            .fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// The mirror headers of a request contradict its body.
-    pub(super) fn count_mismatched(&self) {
-        self.store
-            .counters()
-            .mismatched
-            .fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn skips(&self, method: &str) -> bool {
-        self.config
-            .skipped_methods
-            .iter()
-            .any(|skipped| **skipped == *method)
-    }
-
-    /// A URI as it is stored: without its query where the layer is set so.
-    pub(super) fn uri(&self, uri: &str) -> Box<str> {
-        match self.config.target_query {
-            true => uri.into(),
-            false => uri::without_query(uri).into(),
-        }
+    /// A stream said that these listings have changed.
+    pub(super) fn listings_changed(&self, stale: Stale) {
+        let record = |event| self.store.try_record(event);
+        self.listings.changed(&self.cx, stale, record);
     }
 }
 
 impl OpenCalls for Recorder {
     fn settle(&self) {
-        self.closed.store(true, Ordering::Relaxed);
-        for exchange in self.open.all() {
-            exchange.end(self, Ending::Shutdown);
+        self.cx.close();
+        let open = self.open.all();
+        for of in &open {
+            let effects = of.exchange.end(&self.cx, HttpEnd::Shutdown);
+            self.apply(of, effects, None);
+        }
+        // Another thread may have taken a row from an exchange, and not handed it over.
+        let deadline = Instant::now() + HAND_OVER;
+        while open.iter().any(|of| of.exchange.has_pending_rows()) && Instant::now() < deadline {
+            std::thread::yield_now();
         }
     }
 
     fn settle_overdue(&self, now: Instant) -> Option<Instant> {
         let (overdue, next) = self.open.overdue(now);
-        for exchange in overdue {
-            exchange.give_up(self);
+        for of in &overdue {
+            self.give_up(of);
         }
         next
     }
@@ -308,7 +389,7 @@ impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recorder")
             .field("store", &self.store)
-            .field("config", &self.config)
+            .field("config", &self.cx.config)
             .finish_non_exhaustive()
     }
 }

@@ -8,12 +8,10 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::content::Content;
-use super::exchange::{Exchange, Watched};
-use super::future::{Awaited, AwaitedResponse, ResponseFuture};
+use super::future::{Pending, PendingResponse, ResponseFuture};
 use super::headers::Headers;
 use super::recorder::Recorder;
-use super::stream::StreamWatch;
-use super::tap::RequestTap;
+use super::tap::{GetStreamWatch, RequestTap};
 use super::{RequestId, StoreBody};
 
 /// The service that [`StoreLayer`](super::StoreLayer) makes.
@@ -64,27 +62,23 @@ where
         // MCP requests are POSTs in every revision; of anything else only what
         // it says about sessions and their streams matters.
         if head.method != http::Method::POST {
-            let watch = StreamWatch::of(&self.recorder, &head);
+            let watch = GetStreamWatch::of(&self.recorder, &head);
             let request = Request::from_parts(head, StoreBody::bare(body));
-            return ResponseFuture::new(self.inner.call(request), watch.map(Awaited::Stream));
+            return ResponseFuture::new(self.inner.call(request), watch.map(Pending::Stream));
         }
         let headers = Headers::of(&head.headers);
         let content = Content::of_request(&headers);
-        let exchange = Exchange::begin(&self.recorder, &head, &headers);
-        if self.recorder.config.request_id_extension {
-            head.extensions
-                .insert(RequestId::new(exchange.request_id()));
+        let handle = self.recorder.begin(&head, &headers);
+        if self.recorder.cx.config.request_id_extension {
+            let id = handle.exchange().request_id();
+            head.extensions.insert(RequestId::new(id));
         }
-        let watched = Watched {
-            recorder: self.recorder.clone(),
-            exchange,
-        };
-        let body = StoreBody::request(body, RequestTap::new(watched.clone(), content));
-        // Created before the call and told of each step, so that a panic in it
-        // is told from a caller that went away.
-        let mut awaited = AwaitedResponse::new(watched);
-        let future = awaited.step(|| self.inner.call(Request::from_parts(head, body)));
-        ResponseFuture::new(future, Some(Awaited::Exchange(awaited)))
+        let body = StoreBody::request(body, RequestTap::new(handle.clone(), content));
+        // Made before the call and told of each step, so that it can tell a panic from a
+        // caller that went away.
+        let mut pending = PendingResponse::new(handle);
+        let future = pending.step(|| self.inner.call(Request::from_parts(head, body)));
+        ResponseFuture::new(future, Some(Pending::Exchange(pending)))
     }
 }
 

@@ -10,11 +10,9 @@ use hashlink::{DefaultHashBuilder, LruCache};
 use http::Uri;
 use uuid::Uuid;
 
-use super::call::{self, ServerInfo};
-use super::head::{NamedSession, RequestHead};
-use super::headers;
-use super::recorder::Recorder;
-use crate::event::{SessionSource, StoreEvent};
+use super::context::Context;
+use super::headers::{self, owned_bytes};
+use crate::event::{SessionEvent, SessionSource};
 use crate::wire::{Field, Message};
 
 /// The revisions that are spoken, so that their names cost no allocation.
@@ -78,8 +76,8 @@ impl ClientInfo {
         let name = [Field::ClientName, Field::MetaClientName];
         let version = [Field::ClientVersion, Field::MetaClientVersion];
         Self {
-            name: call::text(message, name, &mut cut),
-            version: call::text(message, version, &mut cut),
+            name: first_text(message, name, &mut cut),
+            version: first_text(message, version, &mut cut),
             cut,
         }
     }
@@ -91,6 +89,118 @@ impl ClientInfo {
     }
 }
 
+/// What a result says of the server, for the session that it begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ServerInfo {
+    pub(super) name: Option<Box<str>>,
+    pub(super) version: Option<Box<str>>,
+    pub(super) protocol_version: Option<Cow<'static, str>>,
+    /// How many of these were cut.
+    pub(super) cut: usize,
+}
+
+impl ServerInfo {
+    pub(super) fn of(message: &Message) -> Self {
+        let revision = Field::ResultProtocolVersion;
+        let mut cut = usize::from(message.was_cut(revision));
+        let name = [Field::ServerName, Field::MetaServerName];
+        let version = [Field::ServerVersion, Field::MetaServerVersion];
+        Self {
+            name: first_text(message, name, &mut cut),
+            version: first_text(message, version, &mut cut),
+            protocol_version: message.text(revision).map(protocol_version),
+            cut,
+        }
+    }
+
+    /// The bytes of memory that it takes.
+    pub(super) fn size(&self) -> usize {
+        let texts = [&self.name, &self.version].into_iter().flatten();
+        let texts = texts.map(|text| text.len()).sum::<usize>();
+        size_of::<Self>() + texts + owned_bytes(self.protocol_version.as_ref())
+    }
+}
+
+/// Returns the first of these fields that is there, and adds to `cut` if it was cut.
+fn first_text<const N: usize>(
+    message: &Message,
+    fields: [Field; N],
+    cut: &mut usize,
+) -> Option<Box<str>> {
+    let (field, text) = fields
+        .into_iter()
+        .find_map(|field| Some((field, message.text(field)?)))?;
+    *cut += usize::from(message.was_cut(field));
+    Some(text.into())
+}
+
+/// A session that a request or response names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NamedSession {
+    pub(super) id: Arc<str>,
+    /// Of the 2024-11-05 transport: named in the query, answered on the GET stream.
+    pub(super) by_query: bool,
+}
+
+/// The session that a request belongs to.
+#[derive(Debug, Clone)]
+pub(super) enum CallSession {
+    None,
+    Named(NamedSession),
+    Derived(Arc<Derived>),
+}
+
+impl CallSession {
+    pub(super) fn id(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::None => None,
+            Self::Named(session) => Some(&session.id),
+            Self::Derived(session) => Some(&session.id),
+        }
+    }
+}
+
+/// Who sends a request, and when: what derived sessions are told apart by.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// When the request was received, in unix milliseconds.
+    pub(super) ts: i64,
+    pub(super) principal: Option<Arc<str>>,
+    /// A hash of the header; see [`Sessions::hash`].
+    pub(super) authorization: Option<u64>,
+}
+
+impl Caller {
+    /// Returns whether nothing tells this caller from others.
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.principal.is_none() && self.authorization.is_none()
+    }
+}
+
+/// Returns the row of a session that begins at this recording point.
+pub(super) fn begun(
+    cx: &Context,
+    id: Arc<str>,
+    started_at: i64,
+    source: SessionSource,
+    client: ClientInfo,
+    server: Option<&ServerInfo>,
+) -> SessionEvent {
+    let mut event = SessionEvent::new(id);
+    event.proxy = cx.config.proxy.clone();
+    event.started_at = started_at;
+    event.source = source;
+    cx.count_truncated(client.cut);
+    event.client_name = client.name;
+    event.client_version = client.version;
+    if let Some(server) = server {
+        cx.count_truncated(server.cut);
+        event.server_name = server.name.clone();
+        event.server_version = server.version.clone();
+    }
+    event
+}
+
 /// A session of a client that names none (2026-07-28).
 #[derive(Debug)]
 pub(super) struct Derived {
@@ -98,14 +208,21 @@ pub(super) struct Derived {
     started_at: i64,
     client: ClientInfo,
     protocol_version: Option<Cow<'static, str>>,
-    /// Whether its row was handed to the store. Held while it is handed over,
-    /// so that no request of the session can come before it.
+    /// Whether its row was handed to the store. Locked while it is handed over.
     announced: Mutex<bool>,
 }
 
 impl Derived {
-    /// Hands the session's row to the store unless that was done.
-    pub(super) fn announce(&self, recorder: &Recorder, server: Option<&ServerInfo>) {
+    /// Hands the session's row to `record`, unless that was done.
+    ///
+    /// The one place where a lock is held while the store's is taken: no request of
+    /// the session may overtake its row.
+    pub(super) fn announce(
+        &self,
+        cx: &Context,
+        server: Option<&ServerInfo>,
+        record: impl FnOnce(SessionEvent),
+    ) {
         let mut announced = self
             .announced
             .lock()
@@ -113,17 +230,17 @@ impl Derived {
         if std::mem::replace(&mut *announced, true) {
             return;
         }
-        let mut event = recorder.session(self.id.clone(), self.started_at, SessionSource::Derived);
-        event.client_name = self.client.name.clone();
-        event.client_version = self.client.version.clone();
+        let (id, client) = (self.id.clone(), self.client.clone());
+        let mut event = begun(
+            cx,
+            id,
+            self.started_at,
+            SessionSource::Derived,
+            client,
+            server,
+        );
         event.protocol_version = self.protocol_version.clone();
-        recorder.count_truncated(self.client.cut);
-        if let Some(server) = server {
-            event.server_name = server.name.clone();
-            event.server_version = server.version.clone();
-            recorder.count_truncated(server.cut);
-        }
-        recorder.store.record(StoreEvent::Session(event));
+        record(event);
     }
 
     pub(super) fn is_announced(&self) -> bool {
@@ -309,36 +426,36 @@ impl Sessions {
     /// The session of a request that names none: the same client name, version
     /// and caller, with less than 30 minutes of silence. `None` where the
     /// request says nothing of who sends it.
-    pub(super) fn derive(&self, head: &RequestHead, message: &Message) -> Option<Arc<Derived>> {
+    pub(super) fn derive(&self, caller: &Caller, message: &Message) -> Option<Arc<Derived>> {
         let name = message.text(Field::MetaClientName);
         let version = message.text(Field::MetaClientVersion);
-        if name.is_none() && head.principal.is_none() && head.authorization.is_none() {
+        if name.is_none() && caller.is_anonymous() {
             return None;
         }
         let mut key = self.hasher.build_hasher();
-        (name, version, &head.principal).hash(&mut key);
-        if head.principal.is_none() {
-            head.authorization.hash(&mut key);
+        (name, version, &caller.principal).hash(&mut key);
+        if caller.principal.is_none() {
+            caller.authorization.hash(&mut key);
         }
         let key = key.finish();
 
         let mut derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((session, last_seen)) = derived.get_mut(&key)
-            && head.ts - *last_seen < SILENCE.as_millis() as i64
+            && caller.ts - *last_seen < SILENCE.as_millis() as i64
         {
-            *last_seen = head.ts.max(*last_seen);
+            *last_seen = caller.ts.max(*last_seen);
             return Some(session.clone());
         }
         let session = Arc::new(Derived {
             id: format!("derived:{}", Uuid::now_v7()).into(),
-            started_at: head.ts,
+            started_at: caller.ts,
             client: ClientInfo::of(message),
             protocol_version: message
                 .text(Field::MetaProtocolVersion)
                 .map(protocol_version),
             announced: Mutex::new(false),
         });
-        derived.insert(key, (session.clone(), head.ts));
+        derived.insert(key, (session.clone(), caller.ts));
         Some(session)
     }
 }

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use super::queue::{Limits, Queue};
 use super::readers::Readers;
 use super::upkeep::Upkeep;
 use super::writer::{Hook, Report, Writer};
-use super::{CaptureCounters, Handle, Retention, Shared, Store, StoreState};
+use super::{Handle, Retention, Shared, Store, StoreState};
 use crate::db::SessionIdForm;
 use crate::error::{OpenError, OpenErrorKind};
 use crate::event::RequestEvent;
@@ -164,7 +165,8 @@ impl StoreBuilder {
             path: std::path::absolute(&self.path).unwrap_or(self.path),
             queue: Queue::new(self.limits),
             readers: Readers::default(),
-            counters: CaptureCounters::default(),
+            counters: Arc::default(),
+            shut_down: AtomicBool::new(false),
             layers: Mutex::new(Vec::new()),
             open_sessions: OnceLock::new(),
         });

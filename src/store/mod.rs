@@ -38,6 +38,7 @@ pub(crate) use stats::CaptureCounters;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -76,8 +77,10 @@ struct Shared {
     path: PathBuf,
     queue: Queue,
     readers: Readers,
-    counters: CaptureCounters,
+    counters: Arc<CaptureCounters>,
     layers: Mutex<Vec<Weak<dyn OpenCalls>>>,
+    /// Set before [`Store::shutdown`] asks the layers to settle.
+    shut_down: AtomicBool,
     /// Set by the writer once the file is open.
     open_sessions: OnceLock<OpenSessions>,
 }
@@ -159,6 +162,7 @@ impl Store {
     /// When events had to be given up because they could not be written in
     /// time; the error holds the statistics too.
     pub fn shutdown(&self, timeout: Duration) -> Result<Stats, ShutdownError> {
+        self.shared().shut_down.store(true, Ordering::Relaxed);
         for layer in self.shared().layers() {
             layer.settle();
         }
@@ -193,7 +197,7 @@ impl Store {
     }
 
     /// Where the layers count what [`stats`](Self::stats) shows.
-    pub(crate) fn counters(&self) -> &CaptureCounters {
+    pub(crate) fn counters(&self) -> &Arc<CaptureCounters> {
         &self.shared().counters
     }
 
@@ -209,12 +213,15 @@ impl Store {
         self.shared().queue.wake_at(Deadline::at(moment));
     }
 
-    /// Has [`shutdown`](Self::shutdown) ask `layer` to record what it has open.
-    pub(crate) fn register(&self, layer: Weak<dyn OpenCalls>) {
+    /// Has [`shutdown`](Self::shutdown) ask `layer` to record what it has open. Returns
+    /// `false` if the shutdown has begun, and may not ask this layer any more.
+    pub(crate) fn register(&self, layer: Weak<dyn OpenCalls>) -> bool {
         let layers = self.shared().layers.lock();
         let mut layers = layers.unwrap_or_else(PoisonError::into_inner);
         layers.retain(|layer| layer.strong_count() > 0);
         layers.push(layer);
+        // Read under the lock: a shutdown that has not seen this layer has set it.
+        !self.shared().shut_down.load(Ordering::Relaxed)
     }
 
     fn shared(&self) -> &Shared {

@@ -1,36 +1,23 @@
-//! What the head of a request says, read once.
+//! What the head of a request says, read once, and what is known of its session.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use http::{Uri, request};
 
+use super::context::Context;
 use super::headers::{self, Headers, Principal, owned_bytes};
 use super::mirror::Mirror;
-use super::recorder::Recorder;
-use super::session::{self, Known, NAME_CHARS};
+use super::session::{self, Caller, Known, NAME_CHARS, NamedSession, Sessions};
 use crate::clock;
 use crate::event::{TraceId, bounded_id};
 
-/// A session that a request or response names.
-#[derive(Debug, Clone)]
-pub(super) struct NamedSession {
-    pub(super) id: Arc<str>,
-    /// Of the 2024-11-05 transport: named in the query, answered on the GET stream.
-    pub(super) by_query: bool,
-}
-
-/// The head of a request, as far as it matters.
-pub(super) struct RequestHead {
-    /// When it was received, in unix milliseconds.
-    pub(super) ts: i64,
+/// What the head of a request says, as far as it matters.
+pub(super) struct RequestContext {
+    pub(super) caller: Caller,
     pub(super) session: Option<NamedSession>,
     pub(super) era: Era,
     /// From the header, else what the session negotiated.
     pub(super) protocol_version: Option<Cow<'static, str>>,
-    pub(super) principal: Option<Arc<str>>,
-    /// Tells callers apart; see [`Sessions::hash`](super::session::Sessions::hash).
-    pub(super) authorization: Option<u64>,
     pub(super) trace_id: Option<TraceId>,
     /// Tells paths apart; see [`Sessions::hash_path`](super::session::Sessions::hash_path).
     pub(super) path: u64,
@@ -72,13 +59,18 @@ impl Era {
     }
 }
 
-impl RequestHead {
-    pub(super) fn of(recorder: &Recorder, head: &request::Parts, headers: &Headers<'_>) -> Self {
-        let sessions = &recorder.sessions;
-        let by_header = session_in_header(recorder, headers);
+impl RequestContext {
+    /// Reads a head whose header names the session `by_header`.
+    pub(super) fn of(
+        cx: &Context,
+        sessions: &Sessions,
+        head: &request::Parts,
+        headers: &Headers<'_>,
+        by_header: Option<Known>,
+    ) -> Self {
         let by_query = by_header.is_none();
-        let known = by_header.or_else(|| session_in_query(recorder, &head.uri));
-        let version = version_in_header(recorder, headers);
+        let known = by_header.or_else(|| session_in_query(cx, sessions, &head.uri));
+        let version = version_in_header(cx, headers);
         let era = Era::of(version.as_deref(), known.as_ref());
         let (session, negotiated) = match known {
             Some(Known {
@@ -89,14 +81,16 @@ impl RequestHead {
         };
         let may_be_json = headers.may_be_json() || headers.speak_of_mcp() || session.is_some();
         Self {
-            ts: clock::unix_ms(),
+            caller: Caller {
+                ts: clock::unix_ms(),
+                principal: head.extensions.get::<Principal>().map(Principal::name),
+                authorization: headers
+                    .authorization
+                    .map(|value| sessions.hash(value.as_bytes())),
+            },
             session,
             era,
             protocol_version: version.or(negotiated),
-            principal: head.extensions.get::<Principal>().map(Principal::name),
-            authorization: headers
-                .authorization
-                .map(|value| sessions.hash(value.as_bytes())),
             trace_id: headers
                 .traceparent
                 .and_then(|value| TraceId::from_traceparent(value.as_bytes())),
@@ -119,35 +113,37 @@ impl RequestHead {
     }
 }
 
-/// Returns the session of `Mcp-Session-Id`. An empty header names none.
-pub(super) fn session_in_header(recorder: &Recorder, headers: &Headers<'_>) -> Option<Known> {
+/// Returns the session id in `Mcp-Session-Id`, as it is kept. An empty header names none.
+pub(super) fn session_id<'a>(cx: &Context, headers: &Headers<'a>) -> Option<Cow<'a, str>> {
     let value = headers.session_id?;
     let value = (!value.as_bytes().trim_ascii().is_empty()).then_some(value)?;
-    let text = headers::text(value);
-    Some(recorder.named_session(&kept(recorder, &text)))
+    Some(match headers::text(value) {
+        Cow::Borrowed(id) => kept(cx, id),
+        Cow::Owned(id) => kept(cx, &id).into_owned().into(),
+    })
 }
 
-/// The session that a GET stream announced for this URI (2024-11-05).
-fn session_in_query(recorder: &Recorder, uri: &Uri) -> Option<Known> {
+/// Returns the session that a GET stream announced for this URI (2024-11-05).
+fn session_in_query(cx: &Context, sessions: &Sessions, uri: &Uri) -> Option<Known> {
     let id = session_of_endpoint(uri.query()?)?;
     let kept = bounded_id(id);
-    let known = recorder.sessions.announced(&kept)?;
-    recorder.count_truncated(matches!(kept, Cow::Owned(_)).into());
+    let known = sessions.announced(&kept)?;
+    cx.count_truncated(matches!(kept, Cow::Owned(_)).into());
     Some(known)
 }
 
 /// Returns a session id as it is kept.
-pub(super) fn kept<'a>(recorder: &Recorder, id: &'a str) -> Cow<'a, str> {
+pub(super) fn kept<'a>(cx: &Context, id: &'a str) -> Cow<'a, str> {
     let kept = bounded_id(id);
-    recorder.count_truncated(matches!(kept, Cow::Owned(_)).into());
+    cx.count_truncated(matches!(kept, Cow::Owned(_)).into());
     kept
 }
 
 /// Returns the revision of `MCP-Protocol-Version`.
-fn version_in_header(recorder: &Recorder, headers: &Headers<'_>) -> Option<Cow<'static, str>> {
+fn version_in_header(cx: &Context, headers: &Headers<'_>) -> Option<Cow<'static, str>> {
     let text = headers::text(headers.protocol_version?);
     let (version, cut) = headers::bounded(&text, NAME_CHARS);
-    recorder.count_truncated(cut.into());
+    cx.count_truncated(cut.into());
     Some(session::protocol_version(version))
 }
 

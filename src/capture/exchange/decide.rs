@@ -7,17 +7,19 @@
 
 use http::StatusCode;
 
-use super::call::{BytesOut, Call, Outcome, Refusal};
-use super::failure::Failure;
+use super::call::{Answer, Call};
+use super::outcome::{BytesOut, Outcome};
+use crate::capture::failure::Failure;
 use crate::event::{EndReason, RequestStatus};
 
 /// The code with which the Python SDK answers a cancelled request, so that its
 /// stream can end.
 const REQUEST_CANCELLED: &str = "-32800";
 
-/// What ended an exchange.
+/// How the HTTP part of an exchange ended. With the response head it decides the
+/// [`Outcome`] of each request without an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(in crate::capture) enum HttpEnd {
     /// The response body came to its end.
     Complete,
     /// The response body failed midway.
@@ -39,27 +41,60 @@ pub(super) enum Ending {
 
 /// The head of a response, as far as it matters.
 #[derive(Debug, Clone)]
-pub(super) struct ResponseHead {
-    pub(super) status: StatusCode,
-    pub(super) ttfb_us: u64,
+pub(in crate::capture) struct ResponseHead {
+    pub(in crate::capture) status: StatusCode,
+    pub(in crate::capture) ttfb_us: u64,
     /// Compressed, and the answer may lie in what was not read.
-    pub(super) opaque: bool,
-    pub(super) event_stream: bool,
+    pub(in crate::capture) opaque: bool,
+    pub(in crate::capture) event_stream: bool,
     /// The stream gave an event an id, so that a client can resume it.
-    pub(super) resumable: bool,
+    pub(in crate::capture) resumable: bool,
     /// The beginning of an error body that is plain text.
-    pub(super) text: Option<Box<str>>,
-    pub(super) refusal: Option<Box<Refusal>>,
+    pub(in crate::capture) text: Option<Box<str>>,
+    pub(in crate::capture) refusal: Option<Box<Refusal>>,
 }
 
 impl ResponseHead {
-    pub(super) fn is_error(&self) -> bool {
+    pub(in crate::capture) fn is_error(&self) -> bool {
         self.status.is_client_error() || self.status.is_server_error()
     }
 }
 
+/// A JSON-RPC error that is the whole body of an HTTP error and names no request of
+/// the exchange, or that is the whole body of any answer and names none at all: it
+/// refuses all of them.
+#[derive(Debug, Clone)]
+pub(in crate::capture) struct Refusal {
+    outcome: Outcome,
+    /// Length of the message itself.
+    len: u64,
+}
+
+impl Refusal {
+    pub(in crate::capture) fn of(answer: &Answer) -> Box<Self> {
+        Box::new(Self {
+            outcome: answer.outcome.clone(),
+            len: answer.len,
+        })
+    }
+
+    /// What it makes of a request, but for the latency.
+    pub(in crate::capture) fn outcome(&self, call: &Call) -> Outcome {
+        let mut outcome = self.outcome.clone();
+        outcome.bytes_out = match call.in_batch {
+            true => BytesOut::Exactly(self.len),
+            false => BytesOut::Body,
+        };
+        outcome
+    }
+}
+
 /// The outcome of a request without a response, but for its latency.
-pub(super) fn outcome(ending: &Ending, response: Option<&ResponseHead>, call: &Call) -> Outcome {
+pub(in crate::capture) fn unanswered(
+    end: &HttpEnd,
+    response: Option<&ResponseHead>,
+    call: &Call,
+) -> Outcome {
     use EndReason as End;
     use RequestStatus::{Error, Ok, Timeout};
 
@@ -70,8 +105,8 @@ pub(super) fn outcome(ending: &Ending, response: Option<&ResponseHead>, call: &C
         return cancelled(reason);
     }
     let broken = matches!(
-        ending,
-        Ending::Panicked | Ending::BodyFailed | Ending::CallerGone
+        end,
+        HttpEnd::Panicked | HttpEnd::BodyFailed | HttpEnd::CallerGone
     );
     if let Some(response) = response.filter(|_| !broken) {
         if response.is_error() {
@@ -81,26 +116,26 @@ pub(super) fn outcome(ending: &Ending, response: Option<&ResponseHead>, call: &C
             return Outcome::new(Error, Some(End::Redirected));
         }
     }
-    match ending {
-        Ending::Panicked => Outcome::new(Error, Some(End::Panic)),
-        Ending::ServiceFailed(failure) => {
+    match end {
+        HttpEnd::Panicked => Outcome::new(Error, Some(End::Panic)),
+        HttpEnd::ServiceFailed(failure) => {
             let status = if failure.timed_out { Timeout } else { Error };
             let mut outcome = Outcome::new(status, Some(End::ServiceError));
             outcome.error_msg = failure.text.clone();
             outcome
         }
-        Ending::BodyFailed => Outcome::new(Error, Some(End::BodyError)),
-        Ending::Shutdown => Outcome::new(Error, Some(End::Shutdown)),
-        Ending::Detached => Outcome::new(Timeout, Some(End::Detached)),
+        HttpEnd::BodyFailed => Outcome::new(Error, Some(End::BodyError)),
+        HttpEnd::Shutdown => Outcome::new(Error, Some(End::Shutdown)),
+        HttpEnd::Detached => Outcome::new(Timeout, Some(End::Detached)),
         // A listen stream has no other way to end than to be closed.
-        Ending::Complete | Ending::Dropped if call.is_listen() && response.is_some() => {
+        HttpEnd::Complete | HttpEnd::Dropped if call.is_listen() && response.is_some() => {
             Outcome::new(Ok, Some(End::StreamEnd))
         }
-        Ending::Dropped | Ending::CallerGone if call.modern => {
+        HttpEnd::Dropped | HttpEnd::CallerGone if call.modern => {
             Outcome::new(Error, Some(End::Cancelled))
         }
-        Ending::Dropped | Ending::CallerGone => Outcome::new(Error, Some(End::ClientGone)),
-        Ending::Complete => match response {
+        HttpEnd::Dropped | HttpEnd::CallerGone => Outcome::new(Error, Some(End::ClientGone)),
+        HttpEnd::Complete => match response {
             Some(response) if response.opaque || call.is_unread() => {
                 let mut outcome = Outcome::new(Ok, Some(End::Opaque));
                 outcome.bytes_out = opaque_bytes(response);
@@ -154,7 +189,7 @@ fn opaque_bytes(response: &ResponseHead) -> BytesOut {
 
 /// The outcome of an answered request: the result of `subscriptions/listen` is
 /// the end of its stream, and an error that says "cancelled" is no failure.
-pub(super) fn answered(call: &Call, mut outcome: Outcome) -> Outcome {
+pub(in crate::capture) fn answered(call: &Call, mut outcome: Outcome) -> Outcome {
     if call.is_listen() && outcome.status == RequestStatus::Ok {
         outcome.end_reason = Some(EndReason::StreamEnd);
     }
@@ -173,7 +208,7 @@ pub(super) fn answered(call: &Call, mut outcome: Outcome) -> Outcome {
 
 /// Returns the outcome of a request whose answer came on another stream than its own.
 /// Of a cancelled one it is more to know that it was cancelled.
-pub(super) fn resumed(mut outcome: Outcome) -> Outcome {
+pub(in crate::capture) fn resumed(mut outcome: Outcome) -> Outcome {
     if outcome.end_reason != Some(EndReason::Cancelled) {
         outcome.end_reason = Some(EndReason::Resumed);
     }

@@ -11,8 +11,8 @@ use http::{Request, Response};
 use http_body::{Body, Frame};
 use tower::Service;
 
-use super::super::super::StoreService;
-use super::Exchanges;
+use super::Recording;
+use crate::capture::StoreService;
 
 const CALLS: usize = 400;
 /// Headers that are not looked at, in bytes.
@@ -93,12 +93,12 @@ impl Read {
 }
 
 /// Sends a call, reads the first event of its answer, and leaves.
-fn abandon(exchanges: &Exchanges, request: &Read, response: &Read) {
+fn abandon(recording: &Recording, request: &Read, response: &Read) {
     let service = tower::service_fn(|request: Request<_>| {
         assert!(poll_frame(request.into_body()));
         std::future::ready(Ok::<_, Infallible>(response.response()))
     });
-    let mut service = StoreService::new(service, exchanges.recorder.clone());
+    let mut service = StoreService::new(service, recording.recorder.clone());
     let answer = pin!(service.call(request.request()));
     let Poll::Ready(Ok(answer)) = answer.poll(&mut Context::from_waker(Waker::noop())) else {
         panic!("the service is ready at once");
@@ -119,7 +119,7 @@ fn call(id: usize, headers: Vec<(&'static str, String)>, params: &str) -> Read {
 /// Abandons calls, and compares what they hold with what is counted for them.
 #[track_caller]
 fn check(each: impl Fn(usize) -> Read, events: &str) {
-    let exchanges = Exchanges::new();
+    let recording = Recording::start();
     let response = Read {
         headers: vec![
             ("content-type", "text/event-stream".to_owned()),
@@ -129,12 +129,12 @@ fn check(each: impl Fn(usize) -> Read, events: &str) {
     };
     let taken = allocation_counter::measure(|| {
         for id in 0..CALLS {
-            abandon(&exchanges, &each(id), &response);
+            abandon(&recording, &each(id), &response);
         }
     });
-    let table = exchanges.recorder.open.lock();
-    assert_eq!(table.detached.len(), CALLS);
-    let (held, counted) = (taken.bytes_current, table.detached_bytes as i64);
+    let (detached, counted) = recording.recorder.open.detached();
+    assert_eq!(detached, CALLS);
+    let (held, counted) = (taken.bytes_current, counted as i64);
     assert!(
         held <= counted && counted < 4 * held,
         "{held} bytes are held, {counted} are counted"

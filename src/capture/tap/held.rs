@@ -1,30 +1,30 @@
-//! The answers of an event under way: its type, which may come after its data, tells
-//! whether they count.
+//! The answers in the event that is being read. Whether they count depends on its type,
+//! which may come after its data.
 
-use super::call::Answer;
+use crate::capture::exchange::Answer;
 
 /// Answers that one event may hold, and their bytes; more are not looked at.
 const MOST: usize = 4096;
 const BYTES: usize = 2 * 1024 * 1024;
 
 #[derive(Default)]
-pub(super) struct HeldAnswers {
+pub(in crate::capture) struct HeldAnswers {
     answers: Vec<Answer>,
     bytes: usize,
 }
 
 impl HeldAnswers {
-    pub(super) fn has_room(&self) -> bool {
+    pub(in crate::capture) fn has_room(&self) -> bool {
         self.answers.len() < MOST && self.bytes < BYTES
     }
 
-    pub(super) fn push(&mut self, answer: Answer) {
+    pub(in crate::capture) fn push(&mut self, answer: Answer) {
         self.bytes += answer.size();
         self.answers.push(answer);
     }
 
     /// The answers, once the event is over.
-    pub(super) fn take(&mut self) -> Vec<Answer> {
+    pub(in crate::capture) fn take(&mut self) -> Vec<Answer> {
         self.bytes = 0;
         std::mem::take(&mut self.answers)
     }

@@ -1,15 +1,15 @@
 //! One JSON-RPC request while it is open, and what a response says of it.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::head::{NamedSession, RequestHead};
-use super::headers::{bounded, owned_bytes};
-use super::listing::{Found, ListingCall};
-use super::recorder::Recorder;
-use super::session::{ClientInfo, Derived, protocol_version};
+use super::outcome::Outcome;
+use crate::capture::context::Context;
+use crate::capture::headers::{bounded, owned_bytes};
+use crate::capture::listing::{Document, Found, ListingCall};
+use crate::capture::request_context::RequestContext;
+use crate::capture::session::{CallSession, ClientInfo, ServerInfo, Sessions, protocol_version};
 use crate::event::{EndReason, RequestStatus, TraceId};
 use crate::wire::method::{self, Aimed, Mirrored};
 use crate::wire::{Field, Kind, Message, Token};
@@ -21,92 +21,108 @@ const TARGET_CHARS: usize = 2048;
 
 /// A request that has no row yet.
 #[derive(Debug)]
-pub(super) struct Call {
-    pub(super) request_id: Uuid,
+pub(in crate::capture) struct Call {
+    pub(in crate::capture) request_id: Uuid,
     /// Absent where only a header names the request.
-    pub(super) id: Option<Token>,
-    pub(super) method: Cow<'static, str>,
-    pub(super) tool: Option<Box<str>>,
-    pub(super) target: Option<Box<str>>,
-    pub(super) session: CallSession,
-    pub(super) protocol_version: Option<Cow<'static, str>>,
-    pub(super) modern: bool,
-    pub(super) trace_id: Option<TraceId>,
+    pub(in crate::capture) id: Option<Token>,
+    pub(in crate::capture) method: Cow<'static, str>,
+    pub(in crate::capture) tool: Option<Box<str>>,
+    pub(in crate::capture) target: Option<Box<str>>,
+    pub(in crate::capture) session: CallSession,
+    pub(in crate::capture) protocol_version: Option<Cow<'static, str>>,
+    pub(in crate::capture) modern: bool,
+    pub(in crate::capture) trace_id: Option<TraceId>,
     /// Length of the message itself, in bytes.
-    pub(super) len: u64,
-    pub(super) in_batch: bool,
+    pub(in crate::capture) len: u64,
+    pub(in crate::capture) in_batch: bool,
     /// Who initializes.
-    pub(super) client: Option<Box<ClientInfo>>,
+    pub(in crate::capture) client: Option<Box<ClientInfo>>,
     /// What it asks the server about itself.
-    pub(super) listing: Option<Box<ListingCall>>,
-    pub(super) outcome: Option<Outcome>,
+    pub(in crate::capture) listing: Option<Box<ListingCall>>,
     /// A copy of the answer, which passed on another stream while the own one was
     /// still open. It counts only if that ends without the answer.
-    pub(super) copy: Option<Box<AnswerCopy>>,
+    pub(in crate::capture) copy: Option<Box<AnswerCopy>>,
     /// The client cancelled it, and said why.
-    pub(super) cancelled: Option<Box<str>>,
+    pub(in crate::capture) cancelled: Option<Box<str>>,
 }
 
-/// The session that a request belongs to.
-#[derive(Debug, Clone)]
-pub(super) enum CallSession {
-    None,
-    Named(NamedSession),
-    Derived(Arc<Derived>),
+/// The life of a request: it waits, is answered, and is done once its row is handed over.
+#[derive(Debug)]
+pub(in crate::capture) enum CallState {
+    /// There is no answer yet.
+    Waiting(Call),
+    /// There is an answer. The row waits for the size of the body, or the HTTP status.
+    Answered(Call, Outcome),
+    /// The row is on its way.
+    Done,
 }
 
-/// How a request ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Outcome {
-    pub(super) status: RequestStatus,
-    pub(super) error_code: Option<Box<str>>,
-    pub(super) error_msg: Option<Box<str>>,
-    pub(super) tool_error: bool,
-    pub(super) end_reason: Option<EndReason>,
-    pub(super) latency_us: u64,
-    pub(super) bytes_out: BytesOut,
-}
-
-/// How the size of a response is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BytesOut {
-    /// There is no response, or its size is not known.
-    None,
-    Exactly(u64),
-    /// The whole body, known when it is over.
-    Body,
-}
-
-impl Outcome {
-    /// The bytes that it holds elsewhere.
-    pub(super) fn heap(&self) -> usize {
-        let texts = [&self.error_code, &self.error_msg].into_iter().flatten();
-        texts.map(|text| text.len()).sum()
+impl CallState {
+    /// Returns the request, unless it is done.
+    pub(in crate::capture) fn call(&self) -> Option<&Call> {
+        match self {
+            Self::Waiting(call) | Self::Answered(call, _) => Some(call),
+            Self::Done => None,
+        }
     }
 
-    pub(super) fn new(status: RequestStatus, end_reason: Option<EndReason>) -> Self {
-        Self {
-            status,
-            error_code: None,
-            error_msg: None,
-            tool_error: false,
-            end_reason,
-            latency_us: 0,
-            bytes_out: BytesOut::None,
+    pub(in crate::capture) fn call_mut(&mut self) -> Option<&mut Call> {
+        match self {
+            Self::Waiting(call) | Self::Answered(call, _) => Some(call),
+            Self::Done => None,
+        }
+    }
+
+    /// Returns the request if it waits for its answer.
+    pub(in crate::capture) fn waiting(&self) -> Option<&Call> {
+        match self {
+            Self::Waiting(call) => Some(call),
+            Self::Answered(..) | Self::Done => None,
+        }
+    }
+
+    pub(in crate::capture) fn waiting_mut(&mut self) -> Option<&mut Call> {
+        match self {
+            Self::Waiting(call) => Some(call),
+            Self::Answered(..) | Self::Done => None,
+        }
+    }
+
+    /// Takes the request if it waits for its answer. It is done then.
+    pub(in crate::capture) fn take_waiting(&mut self) -> Option<Call> {
+        match std::mem::replace(self, Self::Done) {
+            Self::Waiting(call) => Some(call),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+
+    /// Returns the bytes that it holds on the heap.
+    pub(in crate::capture) fn heap(&self) -> usize {
+        match self {
+            Self::Waiting(call) => call.heap(),
+            Self::Answered(call, outcome) => call.heap() + outcome.heap(),
+            Self::Done => 0,
         }
     }
 }
 
 impl Call {
-    pub(super) fn new(message: &Message, recorder: &Recorder, head: &RequestHead) -> Self {
+    pub(in crate::capture) fn new(
+        message: &Message,
+        cx: &Context,
+        sessions: &Sessions,
+        head: &RequestContext,
+    ) -> Self {
         let (name, aim) = method::of(message);
         let initialize = name == method::INITIALIZE;
         let version = message.text(Field::MetaProtocolVersion);
         let modern = head.era.is_modern(version.is_some(), initialize);
         let session = if modern {
-            recorder
-                .sessions
-                .derive(head, message)
+            sessions
+                .derive(&head.caller, message)
                 .map_or(CallSession::None, CallSession::Derived)
         } else {
             // That of an `initialize` is named by the response, or was on the GET stream.
@@ -120,7 +136,7 @@ impl Call {
         match aim.map(|(aimed, field)| (aimed, field, message.text(field))) {
             Some((Aimed::Tool, _, name)) => tool = name.map(Into::into),
             Some((Aimed::Target, Field::Uri | Field::RefUri, uri)) => {
-                target = uri.map(|uri| recorder.uri(uri));
+                target = uri.map(|uri| cx.uri(uri));
             }
             Some((Aimed::Target, _, name)) => target = name.map(Into::into),
             None => {}
@@ -129,7 +145,7 @@ impl Call {
         let cut = [Some(Field::Method), revision, aim.map(|(_, field)| field)];
         let cut = cut.into_iter().flatten();
         let cut = cut.filter(|field| message.was_cut(*field)).count();
-        recorder.count_truncated(cut);
+        cx.count_truncated(cut);
         Self {
             request_id: Uuid::nil(),
             id: message.id(),
@@ -149,20 +165,19 @@ impl Call {
             len: message.span().end - message.span().start,
             in_batch: message.in_batch(),
             client: initialize.then(|| Box::new(ClientInfo::of(message))),
-            listing: ListingCall::of(message, recorder),
-            outcome: None,
+            listing: ListingCall::of(message, cx),
             copy: None,
             cancelled: None,
         }
     }
 
     /// A request that only the mirror headers tell of.
-    pub(super) fn unread(
+    pub(in crate::capture) fn unread(
         request_id: Uuid,
         name: &str,
         aim: Option<&str>,
-        recorder: &Recorder,
-        head: &RequestHead,
+        cx: &Context,
+        head: &RequestContext,
     ) -> Self {
         let (name, name_cut) = bounded(name, METHOD_CHARS);
         let mirrored = method::mirrored(name);
@@ -173,11 +188,11 @@ impl Call {
         let aim = aim.filter(|_| mirrored.is_some());
         let aim = aim.map(|aim| bounded(aim, limit));
         let cut = name_cut || aim.is_some_and(|(_, cut)| cut);
-        recorder.count_truncated(cut.into());
+        cx.count_truncated(cut.into());
         let (mut tool, mut target) = (None, None);
         match (mirrored, aim) {
             (Some(Mirrored::Tool), Some((aim, _))) => tool = Some(aim.into()),
-            (Some(Mirrored::Uri), Some((aim, _))) => target = Some(recorder.uri(aim)),
+            (Some(Mirrored::Uri), Some((aim, _))) => target = Some(cx.uri(aim)),
             (Some(Mirrored::Name), Some((aim, _))) => target = Some(aim.into()),
             _ => {}
         }
@@ -198,20 +213,18 @@ impl Call {
             in_batch: false,
             client: None,
             listing: None,
-            outcome: None,
             copy: None,
             cancelled: None,
         }
     }
 
     /// The bytes of memory that it takes.
-    pub(super) fn size(&self) -> usize {
+    pub(in crate::capture) fn size(&self) -> usize {
         size_of::<Self>() + self.heap()
     }
 
     /// The bytes that it holds elsewhere; its session is not its own.
-    pub(super) fn heap(&self) -> usize {
-        let outcome = self.outcome.as_ref().map_or(0, Outcome::heap);
+    pub(in crate::capture) fn heap(&self) -> usize {
         let copy = self.copy.as_ref().map_or(0, |copy| copy.size());
         let texts = [&self.tool, &self.target, &self.cancelled];
         let texts = texts.into_iter().flatten().map(|text| text.len());
@@ -222,118 +235,57 @@ impl Call {
             .listing
             .as_ref()
             .map_or(0, |_| size_of::<ListingCall>());
-        texts.chain(names).sum::<usize>() + outcome + copy + client + listing
+        texts.chain(names).sum::<usize>() + copy + client + listing
     }
 
     /// Whether it is one that an answer on another stream may be for.
-    pub(super) fn waits_elsewhere(&self, answer: &Answer) -> bool {
+    pub(in crate::capture) fn waits_elsewhere(&self, answer: &Answer) -> bool {
         let has_id = answer.id.is_some() && self.id == answer.id;
-        has_id && self.outcome.is_none() && !self.modern
+        has_id && !self.modern
     }
 
     /// Whether only a header names it: no answer can be matched with it.
-    pub(super) fn is_unread(&self) -> bool {
+    pub(in crate::capture) fn is_unread(&self) -> bool {
         self.id.is_none()
     }
 
-    pub(super) fn is_listen(&self) -> bool {
+    pub(in crate::capture) fn is_listen(&self) -> bool {
         self.method == method::SUBSCRIPTIONS_LISTEN
     }
 }
 
 /// What a JSON-RPC response says.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(in crate::capture) struct Answer {
     /// Absent for an error that names no request.
-    pub(super) id: Option<Token>,
-    pub(super) outcome: Outcome,
+    pub(in crate::capture) id: Option<Token>,
+    pub(in crate::capture) outcome: Outcome,
     /// Length of the message itself.
-    pub(super) len: u64,
-    pub(super) server: Option<Box<ServerInfo>>,
+    pub(in crate::capture) len: u64,
+    pub(in crate::capture) server: Option<Box<ServerInfo>>,
     /// The result, where it may be a listing.
-    pub(super) found: Option<Box<Found>>,
+    pub(in crate::capture) found: Option<Box<Found>>,
 }
 
 /// What is remembered of a copy of an answer. A listing in it is not kept: it can be
 /// large, and the case is rare.
 #[derive(Debug)]
-pub(super) struct AnswerCopy {
-    pub(super) outcome: Outcome,
-    pub(super) server: Option<Box<ServerInfo>>,
+pub(in crate::capture) struct AnswerCopy {
+    pub(in crate::capture) outcome: Outcome,
+    pub(in crate::capture) server: Option<Box<ServerInfo>>,
 }
 
 impl AnswerCopy {
     /// The bytes of memory that it takes.
-    pub(super) fn size(&self) -> usize {
+    pub(in crate::capture) fn size(&self) -> usize {
         let server = self.server.as_ref().map_or(0, |server| server.size());
         size_of::<Self>() + self.outcome.heap() + server
     }
 }
 
-/// A JSON-RPC error that is the whole body of an HTTP error and names no request of
-/// the exchange, or that is the whole body of any answer and names none at all: it
-/// refuses all of them.
-#[derive(Debug, Clone)]
-pub(super) struct Refusal {
-    outcome: Outcome,
-    /// Length of the message itself.
-    len: u64,
-}
-
-impl Refusal {
-    pub(super) fn of(answer: &Answer) -> Box<Self> {
-        Box::new(Self {
-            outcome: answer.outcome.clone(),
-            len: answer.len,
-        })
-    }
-
-    /// What it makes of a request, but for the latency.
-    pub(super) fn outcome(&self, call: &Call) -> Outcome {
-        let mut outcome = self.outcome.clone();
-        outcome.bytes_out = match call.in_batch {
-            true => BytesOut::Exactly(self.len),
-            false => BytesOut::Body,
-        };
-        outcome
-    }
-}
-
-/// What a result says of the server, for the session that it begins.
-#[derive(Debug, Clone)]
-pub(super) struct ServerInfo {
-    pub(super) name: Option<Box<str>>,
-    pub(super) version: Option<Box<str>>,
-    pub(super) protocol_version: Option<Cow<'static, str>>,
-    /// How many of these were cut.
-    pub(super) cut: usize,
-}
-
-impl ServerInfo {
-    /// The bytes of memory that it takes.
-    fn size(&self) -> usize {
-        let texts = [&self.name, &self.version].into_iter().flatten();
-        let texts = texts.map(|text| text.len()).sum::<usize>();
-        size_of::<Self>() + texts + owned_bytes(self.protocol_version.as_ref())
-    }
-
-    fn of(message: &Message) -> Self {
-        let revision = Field::ResultProtocolVersion;
-        let mut cut = usize::from(message.was_cut(revision));
-        let name = [Field::ServerName, Field::MetaServerName];
-        let version = [Field::ServerVersion, Field::MetaServerVersion];
-        Self {
-            name: text(message, name, &mut cut),
-            version: text(message, version, &mut cut),
-            protocol_version: message.text(revision).map(protocol_version),
-            cut,
-        }
-    }
-}
-
 impl Answer {
     /// The bytes of memory that it takes, but for where a listing lies.
-    pub(super) fn size(&self) -> usize {
+    pub(in crate::capture) fn size(&self) -> usize {
         let server = self.server.as_ref().map_or(0, |server| server.size());
         size_of::<Self>() + self.outcome.heap() + server
     }
@@ -342,7 +294,7 @@ impl Answer {
     ///
     /// What it says of the server is read only where that is wanted, and a
     /// listing is added by [`with_listing`](Self::with_listing).
-    pub(super) fn of(message: &Message, with_server: bool) -> Option<Self> {
+    pub(in crate::capture) fn of(message: &Message, with_server: bool) -> Option<Self> {
         let (id, outcome) = match message.kind() {
             Kind::Success => {
                 let end_reason = match message.text(Field::ResultType) {
@@ -376,17 +328,14 @@ impl Answer {
             found: None,
         })
     }
-}
 
-/// The first of these fields that is there; adds to `cut` if it was.
-pub(super) fn text<const N: usize>(
-    message: &Message,
-    fields: [Field; N],
-    cut: &mut usize,
-) -> Option<Box<str>> {
-    let (field, text) = fields
-        .into_iter()
-        .find_map(|field| Some((field, message.text(field)?)))?;
-    *cut += usize::from(message.was_cut(field));
-    Some(text.into())
+    /// Adds where its result lies in the document that is copied, if one is.
+    pub(in crate::capture) fn with_listing(
+        mut self,
+        message: &Message,
+        document: Option<&Document>,
+    ) -> Self {
+        self.found = Found::of(message, document);
+        self
+    }
 }

@@ -1,10 +1,11 @@
 //! The exchanges of one layer that are not over, found by their session.
 //!
-//! One short lock, taken at the beginning and end of each exchange; whoever
-//! holds it asks nothing of an exchange.
+//! One short lock is taken at the beginning and the end of each exchange. The table
+//! calls no method of an exchange: it works for any `T`.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -12,15 +13,13 @@ use hashlink::DefaultHashBuilder;
 use slab::Slab;
 use smallvec::SmallVec;
 
-use super::exchange::Exchange;
-
-/// How much memory may wait for answers that come elsewhere, in bytes; beyond
-/// that whatever has waited longest is given up.
+/// How many bytes may wait for answers that come elsewhere. Beyond that the exchanges
+/// that have waited longest are given up.
 const DETACHED_BYTES: usize = 16 * 1024 * 1024;
 
-/// The bytes that an exchange takes in the table, the room that the table keeps
-/// for others included.
-const PLACE: usize = 3 * (size_of::<Open>() + size_of::<((Instant, usize), Detached)>());
+/// The bytes that an exchange takes in the table, with the room that the table
+/// reserves.
+const PLACE: usize = 3 * (size_of::<Open<()>>() + size_of::<((Instant, usize), Detached<()>)>());
 
 /// Likewise for each request that is indexed.
 const INDEXED: usize = 3 * size_of::<(RequestKey, usize)>();
@@ -32,14 +31,29 @@ const SEARCHED: usize = 16;
 
 /// Open exchanges, and those whose HTTP part is over while their answer may
 /// still come on another stream.
-#[derive(Default)]
-pub(super) struct OpenExchanges {
-    table: Mutex<Table>,
+pub(super) struct OpenExchanges<T> {
+    table: Mutex<Table<T>>,
+    /// How many exchanges wait for a listing.
+    awaiting: AtomicUsize,
 }
 
-#[derive(Default)]
-struct Table {
-    exchanges: Slab<Open>,
+/// An exchange and its place in the table.
+pub(super) struct Registered<T> {
+    pub(super) slot: Slot,
+    pub(super) exchange: Arc<T>,
+}
+
+impl<T> Clone for Registered<T> {
+    fn clone(&self) -> Self {
+        Self {
+            slot: self.slot,
+            exchange: self.exchange.clone(),
+        }
+    }
+}
+
+struct Table<T> {
+    exchanges: Slab<Open<T>>,
     /// By a keyed hash of the session's id.
     sessions: HashMap<u64, Session, DefaultHashBuilder>,
     /// The indexed exchanges.
@@ -47,12 +61,12 @@ struct Table {
     /// The number of the next exchange.
     next: u64,
     /// The detached ones in the order in which their grace time ends.
-    detached: BTreeMap<(Instant, usize), Detached>,
+    detached: BTreeMap<(Instant, usize), Detached<T>>,
     detached_bytes: usize,
 }
 
-struct Open {
-    exchange: Weak<Exchange>,
+struct Open<T> {
+    exchange: Weak<T>,
     /// Grows from exchange to exchange.
     number: u64,
     place: Option<Place>,
@@ -95,32 +109,54 @@ struct Place {
 /// exchange: an id may be in use more than once.
 type RequestKey = (u64, u64, u64);
 
-/// Names an open exchange in the table.
-#[derive(Debug, Clone, Copy, Default)]
+/// The place of an exchange in the table. It means nothing once the exchange is
+/// removed, also if another one takes the place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Slot {
     index: usize,
+    number: u64,
+    /// How the exchange was found when it was inserted.
     way: Way,
 }
 
 impl Slot {
-    /// Whether the table has to know the ids of so many requests.
+    /// Returns whether the table has to know the ids of this many requests of a new
+    /// exchange.
     pub(super) fn needs_index(self, requests: usize) -> bool {
         self.way == Way::Indexed || requests > SEARCHED
     }
 }
 
-struct Detached {
-    exchange: Arc<Exchange>,
+struct Detached<T> {
+    /// Nothing else holds a detached exchange.
+    _kept: Arc<T>,
     bytes: usize,
 }
 
-impl OpenExchanges {
-    pub(super) fn insert(&self, session: Option<u64>, exchange: Weak<Exchange>) -> Slot {
+impl<T> Default for OpenExchanges<T> {
+    fn default() -> Self {
+        Self {
+            table: Mutex::new(Table {
+                exchanges: Slab::new(),
+                sessions: HashMap::default(),
+                by_request: BTreeMap::new(),
+                next: 0,
+                detached: BTreeMap::new(),
+                detached_bytes: 0,
+            }),
+            awaiting: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl<T> OpenExchanges<T> {
+    /// Adds an exchange of this session, if it names one.
+    pub(super) fn insert(&self, session: Option<u64>, exchange: Arc<T>) -> Registered<T> {
         let mut table = self.lock();
         let number = table.next;
         table.next += 1;
         let index = table.exchanges.insert(Open {
-            exchange,
+            exchange: Arc::downgrade(&exchange),
             number,
             place: None,
             requests: SmallVec::new(),
@@ -128,43 +164,51 @@ impl OpenExchanges {
             due: None,
         });
         let way = session.map(|session| table.link(index, session, Way::Searched));
-        Slot {
+        let slot = Slot {
             index,
+            number,
             way: way.unwrap_or_default(),
+        };
+        Registered { slot, exchange }
+    }
+
+    /// Moves an exchange to the session that its response names. Its requests are to be
+    /// given to [`index`](Self::index) again.
+    pub(super) fn set_session(&self, slot: Slot, session: u64) {
+        let mut table = self.lock();
+        if table.open(slot).is_some() {
+            table.unlink(slot.index);
+            table.link(slot.index, session, Way::Searched);
         }
     }
 
-    /// The response named the session.
-    pub(super) fn set_session(&self, slot: &mut Slot, session: u64) {
+    /// Indexes these requests of an exchange, and no other, by keyed hashes of their
+    /// ids, if they are too many to be searched or the exchange is indexed already.
+    pub(super) fn index(&self, slot: Slot, requests: impl ExactSizeIterator<Item = u64>) {
         let mut table = self.lock();
-        table.unlink(slot.index);
-        slot.way = table.link(slot.index, session, Way::Searched);
-    }
-
-    /// Indexes these requests of an exchange, and no other, by keyed hashes of
-    /// their ids.
-    pub(super) fn index(&self, slot: &mut Slot, requests: impl Iterator<Item = u64>) {
-        let mut table = self.lock();
-        if slot.way == Way::Searched {
-            let Some(session) = table.unlink(slot.index) else {
+        let Some(place) = table.open(slot).and_then(|open| open.place.as_ref()) else {
+            return;
+        };
+        let session = place.session;
+        if place.way == Way::Searched {
+            if requests.len() <= SEARCHED {
                 return;
-            };
-            slot.way = table.link(slot.index, session, Way::Indexed);
+            }
+            table.unlink(slot.index);
+            table.link(slot.index, session, Way::Indexed);
         }
         let Table {
             exchanges,
             by_request,
             ..
         } = &mut *table;
-        if let Some(open) = exchanges.get_mut(slot.index)
-            && let Some(place) = &open.place
-        {
+        if let Some(open) = exchanges.get_mut(slot.index) {
             for request in open.requests.drain(..) {
-                by_request.remove(&(place.session, request, open.number));
+                by_request.remove(&(session, request, open.number));
             }
             open.requests = requests.collect();
             for &request in &open.requests {
-                by_request.insert((place.session, request, open.number), slot.index);
+                by_request.insert((session, request, open.number), slot.index);
             }
         }
     }
@@ -172,22 +216,23 @@ impl OpenExchanges {
     /// Notes that the exchange waits for a listing.
     pub(super) fn set_awaits_listing(&self, slot: Slot) {
         let mut table = self.lock();
-        let Table {
-            exchanges,
-            sessions,
-            ..
-        } = &mut *table;
-        let Some(open) = exchanges.get_mut(slot.index) else {
+        let Some(open) = table.open(slot).filter(|open| !open.awaits_listing) else {
             return;
         };
         open.awaits_listing = true;
-        let place = open.place.as_ref();
-        if let Some(session) = place.and_then(|place| sessions.get_mut(&place.session)) {
+        self.awaiting.fetch_add(1, Ordering::Relaxed);
+        let session = open.place.as_ref().map(|place| place.session);
+        if let Some(session) = session.and_then(|session| table.sessions.get_mut(&session)) {
             session.awaiting += 1;
         }
     }
 
-    /// Whether an exchange of the session waits for a listing.
+    /// Returns whether any exchange waits for a listing. Takes no lock.
+    pub(super) fn any_awaits_listing(&self) -> bool {
+        self.awaiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Returns whether an exchange of the session waits for a listing.
     pub(super) fn awaits_listing(&self, session: u64) -> bool {
         let table = self.lock();
         let session = table.sessions.get(&session);
@@ -196,103 +241,134 @@ impl OpenExchanges {
 
     pub(super) fn remove(&self, slot: Slot) {
         let mut table = self.lock();
+        if table.open(slot).is_none() {
+            return;
+        }
         table.unlink(slot.index);
-        let Some(open) = table.exchanges.try_remove(slot.index) else {
+        let open = table.exchanges.remove(slot.index);
+        if open.awaits_listing {
+            self.awaiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        let Some(due) = open.due else {
             return;
         };
-        if let Some(due) = open.due {
-            let detached = table.detached.remove(&(due, slot.index));
-            table.detached_bytes -= detached.map_or(0, |detached| detached.bytes);
-        }
+        let detached = table.detached.remove(&(due, slot.index));
+        table.detached_bytes -= detached.as_ref().map_or(0, |detached| detached.bytes);
+        // The last reference to an exchange is not dropped under the lock.
+        drop(table);
+        drop(detached);
     }
 
-    /// Keeps an exchange of so many bytes until `due`, unless it is over by now.
-    /// Returns those that have to go for it.
+    /// Keeps an exchange of this many bytes until `due`, unless it is removed by now.
+    /// Returns those that have to be given up for it.
     pub(super) fn detach(
         &self,
-        slot: Slot,
-        exchange: &Arc<Exchange>,
+        kept: &Registered<T>,
         due: Instant,
         bytes: usize,
-    ) -> Vec<Arc<Exchange>> {
+    ) -> Vec<Registered<T>> {
+        let Registered { slot, exchange } = kept;
         let mut table = self.lock();
         let table = &mut *table;
-        let open = table.exchanges.get_mut(slot.index);
-        let Some(open) = open.filter(|open| open.exchange.as_ptr() == Arc::as_ptr(exchange)) else {
+        let Some(open) = table.open(*slot) else {
             return Vec::new();
         };
         open.due = Some(due);
-        let exchange = exchange.clone();
         let bytes = bytes + PLACE + open.requests.len() * INDEXED;
-        table
-            .detached
-            .insert((due, slot.index), Detached { exchange, bytes });
+        let detached = Detached {
+            _kept: exchange.clone(),
+            bytes,
+        };
+        table.detached.insert((due, slot.index), detached);
         table.detached_bytes += bytes;
         let mut excess = table.detached_bytes.saturating_sub(DETACHED_BYTES);
-        let longest = table.detached.values().take_while(|detached| {
+        let longest = table.detached.iter().take_while(|(_, detached)| {
             let goes = excess > 0;
             excess = excess.saturating_sub(detached.bytes);
             goes
         });
-        longest.map(|detached| detached.exchange.clone()).collect()
+        let longest = longest.map(|((_, index), _)| *index);
+        longest
+            .filter_map(|index| table.registered(index))
+            .collect()
     }
 
-    /// The exchanges whose grace time is over, and when the next one's is.
-    pub(super) fn overdue(&self, now: Instant) -> (Vec<Arc<Exchange>>, Option<Instant>) {
+    /// Returns the exchanges whose grace time is over, and when that of the next one is.
+    pub(super) fn overdue(&self, now: Instant) -> (Vec<Registered<T>>, Option<Instant>) {
         let table = self.lock();
         let overdue = table.detached.range(..=(now, usize::MAX));
-        let overdue = overdue
-            .map(|(_, detached)| detached.exchange.clone())
-            .collect();
+        let overdue = overdue.filter_map(|((_, index), _)| table.registered(*index));
         let next = table.detached.keys().find(|(due, _)| *due > now);
-        (overdue, next.map(|(due, _)| *due))
+        (overdue.collect(), next.map(|(due, _)| *due))
     }
 
-    /// The exchanges of a session.
-    pub(super) fn of_session(&self, session: u64) -> Vec<Arc<Exchange>> {
+    /// Returns the exchanges of a session.
+    pub(super) fn of_session(&self, session: u64) -> Vec<Registered<T>> {
         let table = self.lock();
         let ways = [Way::Indexed, Way::Searched];
         let open = ways.iter().flat_map(|way| table.list(session, *way));
-        open.filter_map(|open| open.exchange.upgrade()).collect()
+        open.filter_map(|index| table.registered(index)).collect()
     }
 
-    /// The exchanges of a session that may hold the request whose id has this
-    /// keyed hash, the newest first. However many the session has, few are
-    /// looked at: of those that are indexed under the id, the newest.
-    pub(super) fn of_request(&self, session: u64, request: u64) -> Vec<Arc<Exchange>> {
+    /// Returns the exchanges of a session that may hold the request whose id has this
+    /// keyed hash, the newest first. However many the session has, few are returned:
+    /// of those that are indexed under the id, the newest.
+    pub(super) fn of_request(&self, session: u64, request: u64) -> Vec<Registered<T>> {
         let table = self.lock();
         let key = |number| (session, request, number);
         let indexed = table.by_request.range(key(0)..=key(u64::MAX)).rev();
         let indexed = indexed.take(SEARCHED).map(|(_, index)| *index);
-        let indexed = indexed.filter_map(|index| table.exchanges.get(index));
-        let mut open: SmallVec<[&Open; SEARCHED]> =
-            indexed.chain(table.list(session, Way::Searched)).collect();
-        open.sort_unstable_by_key(|open| std::cmp::Reverse(open.number));
-        let exchanges = open.iter().filter_map(|open| open.exchange.upgrade());
-        exchanges.collect()
+        let found = indexed.chain(table.list(session, Way::Searched));
+        let mut found: Vec<_> = found.filter_map(|index| table.registered(index)).collect();
+        found.sort_unstable_by_key(|found| std::cmp::Reverse(found.slot.number));
+        found
     }
 
-    pub(super) fn all(&self) -> Vec<Arc<Exchange>> {
+    pub(super) fn all(&self) -> Vec<Registered<T>> {
         let table = self.lock();
         let open = table.exchanges.iter();
-        open.filter_map(|(_, open)| open.exchange.upgrade())
+        open.filter_map(|(index, _)| table.registered(index))
             .collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    /// Returns how many exchanges are detached, and the bytes counted for them.
+    #[cfg(test)]
+    pub(super) fn detached(&self) -> (usize, usize) {
+        let table = self.lock();
+        (table.detached.len(), table.detached_bytes)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table<T>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Table {
-    /// The exchanges of a session that are found in this way, the newest first.
-    fn list(&self, session: u64, way: Way) -> impl Iterator<Item = &Open> {
+impl<T> Table<T> {
+    /// Returns the entry of an exchange, unless it is removed.
+    fn open(&mut self, slot: Slot) -> Option<&mut Open<T>> {
+        let open = self.exchanges.get_mut(slot.index);
+        open.filter(|open| open.number == slot.number)
+    }
+
+    /// Returns the exchange in a place, unless it is dropped.
+    fn registered(&self, index: usize) -> Option<Registered<T>> {
+        let open = self.exchanges.get(index)?;
+        Some(Registered {
+            slot: Slot {
+                index,
+                number: open.number,
+                way: open.place.as_ref().map_or(Way::Searched, |place| place.way),
+            },
+            exchange: open.exchange.upgrade()?,
+        })
+    }
+
+    /// Returns the exchanges of a session that are found in this way, the newest first.
+    fn list(&self, session: u64, way: Way) -> impl Iterator<Item = usize> {
         let newest = self.sessions.get(&session);
         let newest = newest.and_then(|session| session.newest[way as usize]);
-        let newest = newest.and_then(|newest| self.exchanges.get(newest));
-        std::iter::successors(newest, |open| {
-            let older = open.place.as_ref()?.older?;
-            self.exchanges.get(older)
+        std::iter::successors(newest, |index| {
+            self.exchanges.get(*index)?.place.as_ref()?.older
         })
     }
 

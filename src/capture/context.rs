@@ -1,0 +1,93 @@
+//! The bottom of the room: the settings of a layer, its counters, and whether its
+//! store still records.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use super::config::Config;
+use crate::store::CaptureCounters;
+use crate::wire::uri;
+
+/// What every part of a layer may ask and count. It takes no lock.
+pub(super) struct Context {
+    pub(super) config: Config,
+    counters: Arc<CaptureCounters>,
+    /// The store is shut down.
+    closed: AtomicBool,
+}
+
+impl Context {
+    pub(super) fn new(config: Config, counters: Arc<CaptureCounters>) -> Self {
+        Self {
+            config,
+            counters,
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn counters(&self) -> &CaptureCounters {
+        &self.counters
+    }
+
+    /// Returns whether the store is shut down: no call waits for its answer any longer.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Relaxed)
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.store(true, Relaxed);
+    }
+
+    /// Counts an exchange as open.
+    pub(super) fn exchange_began(&self) {
+        self.counters.in_flight.fetch_add(1, Relaxed);
+    }
+
+    /// Counts the HTTP part of an exchange as done.
+    pub(super) fn http_done(&self) {
+        self.counters.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// Counts texts that were longer than their bound.
+    pub(super) fn count_truncated(&self, texts: usize) {
+        if texts > 0 {
+            self.counters.truncated.fetch_add(texts as u64, Relaxed);
+        }
+    }
+
+    /// Counts a request of which too little is known for a row.
+    pub(super) fn count_unidentified(&self) {
+        self.counters.unidentified.fetch_add(1, Relaxed);
+    }
+
+    /// Takes back the count of a request that turned out to be readable.
+    pub(super) fn uncount_unidentified(&self) {
+        self.counters.unidentified.fetch_sub(1, Relaxed);
+    }
+
+    /// Counts a request whose mirror headers contradict its body.
+    pub(super) fn count_mismatched(&self) {
+        self.counters.mismatched.fetch_add(1, Relaxed);
+    }
+
+    /// Returns whether requests of this method get no row.
+    pub(super) fn skips(&self, method: &str) -> bool {
+        let mut skipped = self.config.skipped_methods.iter();
+        skipped.any(|skipped| **skipped == *method)
+    }
+
+    /// Returns a URI as it is stored: without its query if the layer is set so.
+    pub(super) fn uri(&self, uri: &str) -> Box<str> {
+        match self.config.target_query {
+            true => uri.into(),
+            false => uri::without_query(uri).into(),
+        }
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.config.fmt(f)
+    }
+}

@@ -1,0 +1,175 @@
+//! The state machine alone: facts go in, and the effects are compared. There is no
+//! store and no file.
+
+use std::sync::Arc;
+
+use http::header::{HeaderMap, HeaderValue};
+use http::{Request, StatusCode};
+
+use super::*;
+use crate::capture::config::Config;
+use crate::capture::headers::Headers;
+use crate::capture::listing::Document;
+use crate::capture::session::{Known, Sessions};
+use crate::store::CaptureCounters;
+use crate::wire::Scanner;
+
+mod life;
+mod model;
+mod sessions;
+
+const JSON: &str = "application/json";
+const EVENTS: &str = "text/event-stream";
+const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}"#;
+const RESULT: &str = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+
+/// One exchange, and what a recorder would know.
+struct Machine {
+    cx: Context,
+    sessions: Sessions,
+    exchange: Exchange,
+}
+
+fn header_map(headers: &[(&'static str, &'static str)]) -> HeaderMap {
+    let headers = headers.iter();
+    let headers = headers.map(|(name, value)| {
+        let value = HeaderValue::from_static(value);
+        (http::HeaderName::from_static(name), value)
+    });
+    headers.collect()
+}
+
+impl Machine {
+    /// An exchange of the session `s-1`.
+    fn in_session() -> Self {
+        Self::new(&[("mcp-session-id", "s-1")])
+    }
+
+    /// An exchange whose request has these headers.
+    fn new(headers: &[(&'static str, &'static str)]) -> Self {
+        let cx = Context::new(Config::default(), Arc::new(CaptureCounters::default()));
+        let sessions = Sessions::new();
+        let (mut head, ()) = Request::post("/mcp").body(()).unwrap().into_parts();
+        head.headers = header_map(headers);
+        let read = Headers::of(&head.headers);
+        let named = read.session_id.map(|id| Known {
+            id: id.to_str().unwrap().into(),
+            protocol_version: None,
+        });
+        let head = RequestContext::of(&cx, &sessions, &head, &read, named);
+        cx.exchange_began();
+        let exchange = Exchange::new(head);
+        Self {
+            cx,
+            sessions,
+            exchange,
+        }
+    }
+
+    fn request(&self, body: &str) -> Vec<String> {
+        let mut calls = Calls::new();
+        Scanner::new().feed(body.as_bytes(), &mut |message| {
+            let call = Call::new(message, &self.cx, &self.sessions, &self.exchange.head);
+            calls.push(CallState::Waiting(call));
+        });
+        told(self.exchange.requested(&self.cx, calls, Memory::default()))
+    }
+
+    fn head(&self, status: u16, media: &'static str) -> Vec<String> {
+        self.head_naming(status, media, None)
+    }
+
+    fn head_naming(&self, status: u16, media: &'static str, session: Option<&str>) -> Vec<String> {
+        let headers = header_map(&[("content-type", media)]);
+        let headers = Headers::of(&headers);
+        let status = StatusCode::from_u16(status).unwrap();
+        let named = session.map(Into::into);
+        told(self.exchange.answered(status, &headers, false, named).1)
+    }
+
+    /// A stream with event ids begins.
+    fn resumable_stream(&self) {
+        assert_eq!(self.head(200, EVENTS), [""; 0]);
+        self.exchange.resumable();
+    }
+
+    /// A JSON-RPC response passes in a JSON body.
+    fn answer(&self, body: &str) -> Option<Vec<String>> {
+        let mut effects = None;
+        let mut document = None;
+        if self.exchange.awaits_listing() {
+            Document::read(&mut document, &self.cx, 0, body.as_bytes());
+        }
+        Scanner::new().feed(body.as_bytes(), &mut |message| {
+            let answer = Answer::of(message, self.exchange.begins_session()).unwrap();
+            let mut answer = answer.with_listing(message, document.as_ref());
+            let alone = !message.in_batch();
+            let size = SizeRule::Json { alone };
+            effects = self.exchange.answered_by(&self.cx, &mut answer, size);
+        });
+        effects.map(told)
+    }
+
+    /// A JSON-RPC response passes on a GET stream of the session.
+    fn elsewhere(&self, body: &str, copy_use: CopyUse) -> Option<Vec<String>> {
+        let mut effects = None;
+        Scanner::new().feed(body.as_bytes(), &mut |message| {
+            let mut answer = Answer::of(message, true).unwrap();
+            let exchange = &self.exchange;
+            effects = exchange.answered_elsewhere(&self.cx, &mut answer, copy_use, 99);
+        });
+        effects.map(told)
+    }
+
+    fn id(&self, id: u32) -> Token {
+        let mut token = None;
+        let message = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
+        Scanner::new().feed(message.as_bytes(), &mut |message| token = message.id());
+        token.unwrap()
+    }
+
+    fn cancelled(&self, id: u32, reason: &str) -> Option<Vec<String>> {
+        let effects = self.exchange.cancelled(&self.cx, self.id(id), Some(reason));
+        effects.map(told)
+    }
+
+    fn end(&self, end: HttpEnd) -> Vec<String> {
+        told(self.exchange.end(&self.cx, end))
+    }
+
+    fn give_up(&self) -> Vec<String> {
+        told(self.exchange.give_up(&self.cx))
+    }
+}
+
+/// Effects in words; of a row its status and its end reason.
+fn told(effects: Effects) -> Vec<String> {
+    effects.into_iter().map(|effect| word(&effect)).collect()
+}
+
+fn word(effect: &Effect) -> String {
+    match effect {
+        Effect::Row { row, .. } => {
+            let reason = row.end_reason.map_or("", |reason| reason.as_str());
+            let row = format!("row {} {reason}", row.status.as_str());
+            row.trim_end().to_owned()
+        }
+        Effect::Announce { server, .. } => match server {
+            Some(server) => format!("announce {}", server.name.as_deref().unwrap_or("")),
+            None => "announce".to_owned(),
+        },
+        Effect::Session { session, .. } => format!("session {}", session.id),
+        Effect::SessionNamed(id) => format!("named {id}"),
+        Effect::SessionNotFound(id) => format!("not found {id}"),
+        Effect::Listing(_) => "listing".to_owned(),
+        Effect::AwaitsListing => "awaits listing".to_owned(),
+        Effect::Detach { .. } => "detach".to_owned(),
+        Effect::Finished => "finished".to_owned(),
+        Effect::Cancel { reason, .. } => {
+            format!("cancel {}", reason.as_deref().unwrap_or(""))
+        }
+    }
+}
+
+/// No effect.
+const NONE: [&str; 0] = [];

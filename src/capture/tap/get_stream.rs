@@ -1,0 +1,203 @@
+//! What is no POST: GET streams, on which answers to earlier requests may
+//! come, and the ends of sessions.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, StatusCode, request, response};
+
+use super::message_stream::{EventContent, EventReader, MessageStream};
+use crate::capture::content::Content;
+use crate::capture::exchange::Answer;
+use crate::capture::headers::{Headers, Media};
+use crate::capture::recorder::Recorder;
+use crate::capture::request_context;
+use crate::capture::session::NamedSession;
+use crate::wire::{EventEnd, EventKind, Scanner};
+
+/// Longest URI of an `endpoint` event that is looked at, in bytes. A part of an id
+/// names no session.
+const ENDPOINT_BYTES: usize = 8 * 1024;
+
+/// An exchange without requests, before its response head: a DELETE ends the
+/// session that it names, and a GET may be answered with a stream.
+///
+/// A 404 to a GET says nothing of the session: frameworks answer so where a
+/// server has no route for GET, and clients try one all the same.
+pub(in crate::capture) struct GetStreamWatch {
+    recorder: Arc<Recorder>,
+    session: Option<Arc<str>>,
+    path: u64,
+    method: Method,
+}
+
+impl GetStreamWatch {
+    pub(in crate::capture) fn of(recorder: &Arc<Recorder>, head: &request::Parts) -> Option<Self> {
+        let headers = Headers::of(&head.headers);
+        let session = recorder.session_in_header(&headers);
+        let modern = request_context::is_modern(&headers, session.as_ref());
+        let matters = session.is_some() || head.method == Method::GET;
+        (matters && !modern).then(|| Self {
+            recorder: recorder.clone(),
+            session: session.map(|session| session.id),
+            path: recorder.sessions.hash_path(&head.uri),
+            method: head.method.clone(),
+        })
+    }
+
+    /// The response head came; what its body is to be watched for.
+    pub(in crate::capture) fn answered(self, head: &response::Parts) -> Option<GetStreamTap> {
+        let Self {
+            recorder,
+            session,
+            path,
+            method,
+        } = self;
+        if let (Some(session), &Method::DELETE) = (&session, &method) {
+            match head.status {
+                status if status.is_success() => recorder.session_closed(session.clone()),
+                StatusCode::NOT_FOUND => recorder.session_not_found(session.clone(), path),
+                _ => {}
+            }
+        }
+        let headers = Headers::of(&head.headers);
+        let is_stream = method == Method::GET
+            && head.status.is_success()
+            && headers.media() == Media::EventStream;
+        let content = Content::of(&headers).ok().filter(|_| is_stream)?;
+        Some(GetStreamTap {
+            recorder,
+            content: Some(content),
+            session: session.map(|id| NamedSession {
+                id,
+                by_query: false,
+            }),
+            messages: MessageStream::default(),
+            scanner: Scanner::new(),
+            endpoint: Vec::new(),
+        })
+    }
+}
+
+/// Reads the body of a GET stream.
+pub(in crate::capture) struct GetStreamTap {
+    recorder: Arc<Recorder>,
+    /// None once it can be read no further.
+    content: Option<Content>,
+    session: Option<NamedSession>,
+    messages: MessageStream,
+    scanner: Scanner,
+    /// The data of the event, as long as it may name the session.
+    endpoint: Vec<u8>,
+}
+
+impl GetStreamTap {
+    pub(in crate::capture) fn data(&mut self, data: &Bytes) {
+        let Some(mut content) = self.content.take() else {
+            return;
+        };
+        let flow = content.read(data, &mut |data| {
+            self.read(Some(data));
+            ControlFlow::Continue(())
+        });
+        if let Ok(ControlFlow::Continue(())) = flow {
+            self.content = Some(content);
+        }
+    }
+
+    /// Reads the next chunk; `None` ends the stream.
+    fn read(&mut self, chunk: Option<&[u8]>) {
+        let Self {
+            recorder,
+            session,
+            messages,
+            scanner,
+            endpoint,
+            ..
+        } = self;
+        let mut reader = Elsewhere {
+            recorder,
+            session,
+            endpoint,
+        };
+        messages.read(&recorder.cx, scanner, chunk, &mut reader);
+    }
+}
+
+/// Reports answers on a GET stream to the exchanges that wait for them.
+struct Elsewhere<'a> {
+    recorder: &'a Recorder,
+    session: &'a mut Option<NamedSession>,
+    endpoint: &'a mut Vec<u8>,
+}
+
+impl EventReader for Elsewhere<'_> {
+    fn data(&mut self, data: &[u8]) {
+        if self.session.is_none() {
+            // One byte more tells that there are too many.
+            let room = (ENDPOINT_BYTES + 1).saturating_sub(self.endpoint.len());
+            let data = &data[..room.min(data.len())];
+            self.endpoint.extend_from_slice(data);
+        }
+    }
+
+    fn wants_listing(&self) -> bool {
+        let session = self.session.as_ref();
+        session.is_some_and(|session| self.recorder.awaits_listing(&session.id))
+    }
+
+    fn wants_server(&self) -> bool {
+        true
+    }
+
+    fn wants(&self, _: &Answer) -> bool {
+        true
+    }
+
+    fn event(&mut self, event: &EventEnd, content: EventContent<'_>) {
+        let Self {
+            recorder,
+            session,
+            endpoint,
+        } = self;
+        let EventContent {
+            answers,
+            mut document,
+            changed,
+        } = content;
+        match (&session, event.kind) {
+            (Some(session), EventKind::Message) => {
+                for mut answer in answers {
+                    let document = document.as_deref_mut();
+                    recorder.answered_elsewhere(&session.id, &mut answer, document, event);
+                }
+            }
+            (None, EventKind::Endpoint) if endpoint.len() <= ENDPOINT_BYTES => {
+                let uri = String::from_utf8_lossy(endpoint);
+                let id = request_context::session_of_endpoint(&uri);
+                **session = id.map(|id| NamedSession {
+                    id: recorder
+                        .sessions
+                        .announce(&request_context::kept(&recorder.cx, id)),
+                    by_query: true,
+                });
+            }
+            _ => {}
+        }
+        if event.kind == EventKind::Message {
+            recorder.listings_changed(changed);
+        }
+        endpoint.clear();
+    }
+}
+
+impl Drop for GetStreamTap {
+    /// The end of its GET stream ends a 2024-11-05 session.
+    fn drop(&mut self) {
+        self.read(None);
+        if let Some(NamedSession { id, by_query: true }) = self.session.take() {
+            self.recorder.session_closed(id);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Reads the JSON-RPC requests out of a request body.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+use crate::capture::content::{Content, Undecodable};
+use crate::capture::exchange::{Call, CallState, Calls, Unread};
+use crate::capture::recorder::ExchangeHandle;
+use crate::wire::{Kind, Memory, ScanState, Scanner};
+
+/// How much a batch may make the layer remember, in bytes; what goes beyond it
+/// gets no row and is counted as unidentified.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// Notifications of one body that are looked at: each may be a cancellation,
+/// which has to be found.
+const NOTIFICATIONS: usize = 32;
+
+/// Reads the JSON-RPC requests out of a request body.
+pub(in crate::capture) struct RequestTap {
+    handle: ExchangeHandle,
+    scanner: Scanner,
+    /// Requests of a batch that are complete; they count once it closes.
+    calls: Vec<CallState>,
+    bytes: usize,
+    notifications: usize,
+    /// None once all requests are known, or none can be.
+    content: Option<Content>,
+}
+
+impl RequestTap {
+    pub(in crate::capture) fn new(handle: ExchangeHandle, content: Content) -> Self {
+        Self {
+            handle,
+            scanner: Scanner::new(),
+            calls: Vec::new(),
+            bytes: 0,
+            notifications: 0,
+            content: Some(content),
+        }
+    }
+
+    pub(in crate::capture) fn data(&mut self, data: &Bytes) {
+        self.handle.exchange().request_bytes(data.len());
+        let Self {
+            handle,
+            scanner,
+            calls,
+            bytes,
+            notifications,
+            content,
+        } = self;
+        let Some(reader) = content else {
+            return;
+        };
+        let (cx, exchange) = (handle.cx(), handle.exchange());
+        let sessions = &handle.recorder.sessions;
+        let mut alone = None;
+        let read = reader.read(data, &mut |data| {
+            scanner.feed(data, &mut |message| {
+                match message.kind() {
+                    Kind::Request => {}
+                    Kind::Notification => {
+                        *notifications += 1;
+                        if *notifications <= NOTIFICATIONS {
+                            handle.apply(exchange.notified(message));
+                        }
+                        return;
+                    }
+                    _ => return,
+                }
+                let call = Call::new(message, cx, sessions, &exchange.head);
+                if !message.in_batch() {
+                    if exchange.head.mirror.contradicts(message) {
+                        cx.count_mismatched();
+                    }
+                    alone = Some(call);
+                    return;
+                }
+                *bytes += call.size();
+                if *bytes <= BATCH_BYTES {
+                    calls.push(CallState::Waiting(call));
+                } else {
+                    cx.count_unidentified();
+                }
+            });
+            match scanner.state() {
+                ScanState::Closed => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        });
+        if scanner.state() == ScanState::Closed {
+            *content = None;
+            let calls = match alone {
+                Some(call) => Calls::from_buf([CallState::Waiting(call)]),
+                None => Calls::from_vec(std::mem::take(calls)),
+            };
+            handle.requested(calls, scanner.take_memory());
+        } else if let Err(Undecodable) = read {
+            *content = None;
+            exchange.unread(Unread::Undecodable);
+        }
+    }
+
+    /// The body is over.
+    pub(in crate::capture) fn end(&mut self) {
+        if self.content.take().is_none() {
+            return;
+        }
+        match self.scanner.state() {
+            ScanState::Empty => self.handle.requested(Calls::new(), Memory::default()),
+            _ => self.handle.exchange().unread(Unread::Unclosed),
+        }
+    }
+
+    /// The body failed: the server has no request, unless its value was closed before.
+    pub(in crate::capture) fn fail(&mut self) {
+        self.handle.exchange().request_failed();
+        if self.content.take().is_some() {
+            self.handle.exchange().unread(Unread::Broken);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Reads the JSON-RPC responses out of a response body.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use http::response;
+
+use super::message_stream::{EventContent, EventReader, MessageStream};
+use crate::capture::content::{Content, Undecodable};
+use crate::capture::error_body::ErrorBody;
+use crate::capture::exchange::{Answer, HttpEnd, SizeRule};
+use crate::capture::headers::{Headers, Media};
+use crate::capture::listing::Document;
+use crate::capture::recorder::ExchangeHandle;
+use crate::wire::{EventEnd, EventKind, ScanState, Scanner};
+
+/// Reads the JSON-RPC responses out of a response body.
+pub(in crate::capture) struct ResponseTap {
+    /// None once the body is over.
+    handle: Option<ExchangeHandle>,
+    /// None once nothing more is to be known, or can be.
+    content: Option<Content>,
+    form: Form,
+    scanner: Scanner,
+    /// What was read of a JSON body, if it may be a listing.
+    document: Option<Document>,
+    error: Option<Box<ErrorBody>>,
+    /// Bytes of the body that are still to pass, where its length is known.
+    left: Option<u64>,
+    in_step: bool,
+}
+
+/// What the bytes of a response are read as.
+enum Form {
+    Json,
+    EventStream(Box<EventStream>),
+    Unread,
+}
+
+/// What is known of an event stream as the response to requests.
+#[derive(Default)]
+struct EventStream {
+    messages: MessageStream,
+    state: StreamState,
+}
+
+#[derive(Default)]
+struct StreamState {
+    /// Where the event of the last answer ended.
+    answered_to: u64,
+    /// An event had an id.
+    resumable: bool,
+    /// Every request of the exchange has its answer.
+    settled: bool,
+}
+
+impl ResponseTap {
+    /// The response head came.
+    pub(in crate::capture) fn new(handle: ExchangeHandle, head: &response::Parts) -> Self {
+        let headers = Headers::of(&head.headers);
+        let (media, content) = (headers.media(), Content::of(&headers).ok());
+        let memory = handle.answered(head, &headers, content.is_none());
+        let is_error = head.status.as_u16() >= 400;
+        let form = match media {
+            Media::Json | Media::Unnamed => Form::Json,
+            Media::EventStream => Form::EventStream(Box::default()),
+            // Errors are sent as JSON under any name.
+            Media::Text | Media::Other if is_error => Form::Json,
+            Media::Text | Media::Other => Form::Unread,
+        };
+        Self {
+            handle: Some(handle),
+            content,
+            form,
+            scanner: Scanner::reusing(memory),
+            document: None,
+            error: is_error
+                .then(|| ErrorBody::of(media))
+                .flatten()
+                .map(Box::new),
+            left: headers.body_length(head.status),
+            in_step: false,
+        }
+    }
+
+    /// The body says that this is its length. What its head says comes first.
+    pub(in crate::capture) fn expect(&mut self, length: Option<u64>) {
+        self.left = self.left.or(length);
+    }
+
+    /// Whether every byte of a body of known length has passed: the client has
+    /// the answer in full, whether or not the body is asked for its end.
+    pub(in crate::capture) fn is_whole(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    /// Runs a piece of the inner body; see [`PendingResponse::step`](crate::capture::future::PendingResponse::step).
+    pub(in crate::capture) fn step<T>(&mut self, run: impl FnOnce() -> T) -> T {
+        self.in_step = true;
+        let value = run();
+        self.in_step = false;
+        value
+    }
+
+    pub(in crate::capture) fn data(&mut self, data: &Bytes) {
+        let Some(handle) = &self.handle else {
+            return;
+        };
+        let (cx, exchange) = (handle.cx(), handle.exchange());
+        exchange.response_bytes(data.len());
+        self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+        let (form, scanner, error) = (&mut self.form, &mut self.scanner, &mut self.error);
+        let document = &mut self.document;
+        let Some(content) = &mut self.content else {
+            return;
+        };
+        let read = content.read(data, &mut |data| {
+            let mut wanted = error.as_mut().is_some_and(|error| error.read(data));
+            match form {
+                Form::Unread => {}
+                Form::Json => {
+                    if exchange.awaits_listing() {
+                        Document::read(document, cx, scanner.offset(), data);
+                    }
+                    scanner.feed(data, &mut |message| {
+                        let Some(answer) = Answer::of(message, exchange.begins_session()) else {
+                            return;
+                        };
+                        let mut answer = answer.with_listing(message, document.as_ref());
+                        let alone = !message.in_batch();
+                        let size = SizeRule::Json { alone };
+                        if let Some(effects) = exchange.answered_by(cx, &mut answer, size) {
+                            let of = &handle.registered;
+                            handle.recorder.apply(of, effects, document.as_mut());
+                        }
+                    });
+                    wanted |= matches!(scanner.state(), ScanState::Empty | ScanState::Open);
+                }
+                Form::EventStream(stream) => {
+                    let EventStream { messages, state } = &mut **stream;
+                    messages.read(cx, scanner, Some(data), &mut Responses { handle, state });
+                    wanted = !stream.state.settled;
+                }
+            }
+            match wanted {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
+        match read {
+            Ok(ControlFlow::Continue(())) => return,
+            Ok(ControlFlow::Break(())) => {}
+            Err(Undecodable) => exchange.opaque(),
+        }
+        self.content = None;
+    }
+
+    /// The body is over; every later call is ignored.
+    pub(in crate::capture) fn end(&mut self, end: HttpEnd) {
+        let Some(handle) = self.handle.take() else {
+            return;
+        };
+        if let Form::EventStream(stream) = &mut self.form {
+            let EventStream { messages, state } = &mut **stream;
+            let handle = &handle;
+            messages.read(
+                handle.cx(),
+                &mut self.scanner,
+                None,
+                &mut Responses { handle, state },
+            );
+        }
+        if let Some(text) = self
+            .error
+            .as_ref()
+            .and_then(|error| error.text(end == HttpEnd::Complete))
+        {
+            handle.exchange().error_text(text);
+        }
+        handle.end(end);
+    }
+}
+
+impl Drop for ResponseTap {
+    fn drop(&mut self) {
+        self.end(if self.in_step {
+            HttpEnd::Panicked
+        } else {
+            HttpEnd::Dropped
+        });
+    }
+}
+
+/// Reports the messages of an event stream to the exchange whose response it is.
+struct Responses<'a> {
+    handle: &'a ExchangeHandle,
+    state: &'a mut StreamState,
+}
+
+impl EventReader for Responses<'_> {
+    fn is_done(&self) -> bool {
+        self.state.settled
+    }
+
+    fn wants_listing(&self) -> bool {
+        self.handle.exchange().awaits_listing()
+    }
+
+    fn wants_server(&self) -> bool {
+        self.handle.exchange().begins_session()
+    }
+
+    fn wants(&self, answer: &Answer) -> bool {
+        self.handle.exchange().awaits(answer)
+    }
+
+    fn event(&mut self, event: &EventEnd, content: EventContent<'_>) {
+        let ExchangeHandle {
+            recorder,
+            registered,
+        } = self.handle;
+        let exchange = &registered.exchange;
+        if event.id.is_some() && !std::mem::replace(&mut self.state.resumable, true) {
+            exchange.resumable();
+        }
+        if event.kind != EventKind::Message {
+            return;
+        }
+        let EventContent {
+            answers,
+            mut document,
+            changed,
+        } = content;
+        let several = answers.len() > 1;
+        for mut answer in answers {
+            let size = SizeRule::Event {
+                len: event.end - self.state.answered_to,
+                several,
+            };
+            let Some(effects) = exchange.answered_by(&recorder.cx, &mut answer, size) else {
+                continue;
+            };
+            recorder.apply(registered, effects, document.as_deref_mut());
+            if let (Some(session), Some(request), Some(event)) =
+                (&exchange.head.session, answer.id, event.id)
+            {
+                recorder.answered_in(&session.id, request, event);
+            }
+            self.state.answered_to = event.end;
+            self.state.settled = exchange.is_settled();
+        }
+        recorder.listings_changed(changed);
+    }
+}
