@@ -4,6 +4,7 @@
 mod timing;
 
 use std::path::Path;
+use std::time::Duration;
 
 use timing::time;
 use tower_mcp_store::RequestStatus;
