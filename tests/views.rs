@@ -1,4 +1,4 @@
-//! The views tell other programs what the tables tell this crate.
+//! The views show other programs what this crate reads from the tables.
 
 mod support;
 
@@ -8,7 +8,7 @@ use tower_mcp_store::query::{ClientFilter, Reader};
 use tower_mcp_store::{EndReason, RequestStatus, Retention, Store, StoreEvent};
 
 #[test]
-fn the_calls_name_their_tools_outcomes_and_clients() {
+fn calls_have_their_tools_outcomes_and_clients() {
     let (_dir, path) = fixture(4);
     let store = Store::builder(&path).retention(Retention::unlimited());
     let store = store.open().unwrap();
@@ -43,7 +43,7 @@ fn the_calls_name_their_tools_outcomes_and_clients() {
 }
 
 #[test]
-fn the_statistics_of_tools_and_clients_are_those_of_the_query_side() {
+fn statistics_of_tools_and_clients_equal_those_of_the_reader() {
     let (_dir, path) = fixture(4);
     Store::open(&path).unwrap().shutdown(LONG).unwrap();
     let conn = connect(&path);
@@ -62,7 +62,7 @@ fn the_statistics_of_tools_and_clients_are_those_of_the_query_side() {
 }
 
 #[test]
-fn the_hours_count_each_request_once() {
+fn hours_count_each_request_once() {
     const CALLS: &str = "SELECT sum(calls) FROM hourly_stats";
     const CELLS: &str = "SELECT count(*) FROM request_rollups";
     let (_dir, path) = support::fresh();
@@ -71,7 +71,7 @@ fn the_hours_count_each_request_once() {
     store.shutdown(LONG).unwrap();
     let conn = connect(&path);
     assert_eq!(value::<i64>(&conn, CALLS), 100);
-    // At its opening the writer folds what is there.
+    // The writer rolls up at opening.
     let store = Store::open(&path).unwrap();
     let start = std::time::Instant::now();
     while value::<i64>(&conn, CELLS) == 0 {
@@ -84,7 +84,7 @@ fn the_hours_count_each_request_once() {
 }
 
 #[test]
-fn the_hours_are_told_whatever_numbers_and_times_other_programs_write() {
+fn hours_are_readable_after_odd_numbers_and_times_of_other_programs() {
     let (_dir, path) = support::fresh();
     Store::open(&path).unwrap().shutdown(LONG).unwrap();
     let conn = connect(&path);
@@ -108,7 +108,7 @@ fn the_hours_are_told_whatever_numbers_and_times_other_programs_write() {
         hours.collect::<Result<Vec<String>, _>>().unwrap()
     };
     assert_eq!(told(), expected);
-    // Folds.
+    // The writer rolls up.
     let maintenance = Maintenance::open(&path).unwrap();
     let on = |_| std::ops::ControlFlow::Continue(());
     assert_eq!(maintenance.prune(2, on).unwrap().rows, 3);
@@ -116,7 +116,7 @@ fn the_hours_are_told_whatever_numbers_and_times_other_programs_write() {
 }
 
 #[test]
-fn a_view_of_the_users_is_left_alone() {
+fn view_of_the_user_is_kept() {
     let (_dir, path) = fixture(4);
     connect(&path)
         .execute_batch("CREATE VIEW calls AS SELECT 'mine' AS whose; CREATE TABLE tool_stats (x);")

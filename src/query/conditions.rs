@@ -59,7 +59,7 @@ impl Conditions {
         this
     }
 
-    /// The conditions that usually leave the fewest rows come first.
+    /// Adds the conditions of a filter, those that usually leave the fewest rows first.
     fn add_all(&mut self, filter: &RequestFilter, has_all_indexes: bool) {
         if filter.tool_error {
             self.add_seek("tool_error <> 0", "+tool_error <> 0");
@@ -82,7 +82,7 @@ impl Conditions {
         if let Some(status) = filter.status {
             let value = self.bind(status.as_str().to_owned());
             let check = format!("+status = {value}");
-            // A partial index is used where its condition is in the statement.
+            // SQLite uses a partial index only if the statement has its condition.
             match status {
                 RequestStatus::Ok => self.add(&check),
                 _ => self.add_seek(&format!("status = {value} AND status <> 'ok'"), &check),
@@ -179,8 +179,8 @@ impl Conditions {
         sql
     }
 
-    /// The condition that seeks in an index, for each condition that has one, with its
-    /// place among all.
+    /// Returns the conditions that have an index, in the form that seeks in it, each with
+    /// its place among all.
     pub(super) fn indexes(&self) -> impl Iterator<Item = (usize, &str)> {
         let conditions = self.conditions.iter().enumerate();
         conditions.filter_map(|(place, condition)| Some((place, condition.seek.as_deref()?)))

@@ -13,7 +13,7 @@ use crate::db::row::{number, text};
 pub(super) struct SessionRequests {
     pub(super) session: String,
     pub(super) count: i64,
-    /// None of them is newer.
+    /// None of the requests is newer.
     pub(super) last_seen: i64,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum Sessions<'f> {
 }
 
 impl<'f> Sessions<'f> {
-    /// `None` where the filter names none.
+    /// Returns the sessions of a filter; `None` if it names none.
     pub(super) fn of(filter: &'f RequestFilter) -> Option<Self> {
         let since = filter.window.since;
         match (&filter.session, &filter.client) {

@@ -23,15 +23,15 @@ use crate::wire::listing::Page;
 pub enum Severity {
     /// Only words for people and models differ: titles, descriptions, icons.
     Cosmetic,
-    /// What worked before works as before.
+    /// Calls that worked before still work.
     Compatible,
-    /// What worked before may fail: a tool is gone, an argument is required, a
-    /// type takes less, or a result may hold something new.
+    /// Calls that worked before may fail: a tool is gone, an argument is required, a type
+    /// accepts less, or a result may hold something new.
     Breaking,
 }
 
 impl Severity {
-    /// The severity as text.
+    /// Returns the severity as text.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Cosmetic => "cosmetic",
@@ -45,15 +45,15 @@ impl Severity {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Difference {
-    /// Name or URI of the item; `None` for what a server says of itself.
+    /// Name or URI of the item; `None` in `initialize` and `server/discover`.
     pub item: Option<String>,
     /// Where in the item, as a JSON Pointer (RFC 6901); empty for the item itself.
     pub path: String,
     /// What it means for clients.
     pub severity: Severity,
-    /// JSON text of the member before; `None` where there was none.
+    /// JSON text of the member at the earlier moment, if there was one.
     pub before: Option<String>,
-    /// JSON text of the member after; `None` where there is none.
+    /// JSON text of the member at the later moment, if there is one.
     pub after: Option<String>,
 }
 
@@ -71,7 +71,7 @@ pub struct Comparison {
     pub old_hash: Option<String>,
     /// Hash of the content at the later moment.
     pub new_hash: String,
-    /// What differs, most severe first.
+    /// The differences, most severe first.
     pub differences: Vec<Difference>,
 }
 
@@ -101,8 +101,8 @@ impl Reader {
 /// Recording point, server and method.
 type Key = (String, String, String);
 
-/// What one class of callers saw at the two moments: the places of both
-/// contents in `listing_views`.
+/// What one class of callers saw at the two moments: the rows of both contents in
+/// `listing_views`.
 #[derive(Debug)]
 struct Seen {
     old: Option<i64>,
@@ -116,8 +116,8 @@ fn compare(
     to: i64,
 ) -> rusqlite::Result<Vec<Comparison>> {
     let mut listings: BTreeMap<Key, Vec<Seen>> = BTreeMap::new();
-    // The classes out of the index, and from the newest view of each back to
-    // the two moments: what was seen before them is not looked at.
+    // The index has the classes. The views of each are read from the newest back to the
+    // two moments, and not further.
     let (conditions, values) = filter.conditions("", 3);
     let at = |moment: &str| {
         format!(
@@ -172,8 +172,8 @@ fn compare(
     Ok(comparisons)
 }
 
-/// The contents to compare: those of the class with the newest of them that
-/// had seen the listing before, or else the newest of all.
+/// Chooses the class to compare: the one with the newest content among those that had seen
+/// the listing at the earlier moment, or else among all.
 fn choose(classes: Vec<Seen>) -> Option<Seen> {
     let classes = classes.into_iter();
     classes.max_by_key(|seen| (seen.old.is_some(), seen.new))
@@ -194,15 +194,15 @@ fn payload(source: &Source<'_>, hash: &str) -> rusqlite::Result<Option<String>> 
         .optional()
 }
 
-/// What differs between two payloads of a listing, most severe first.
+/// Returns what differs between two payloads of a listing, most severe first.
 fn differences(method: &str, old: Option<&str>, new: Option<&str>) -> Vec<Difference> {
     let Some(of) = Discovery::of(method) else {
         return Vec::new();
     };
     let (old, new) = (items(of, old), items(of, new));
-    let mut found = Found::default();
+    let mut found = Differences::default();
     for (key, old) in &old {
-        let of_item = |found: &mut Found| match new.get(key) {
+        let of_item = |found: &mut Differences| match new.get(key) {
             Some(new) => member_by_member(of, old, new, found),
             None => found.add("", Some(old), None, Severity::Breaking),
         };
@@ -219,7 +219,8 @@ fn differences(method: &str, old: Option<&str>, new: Option<&str>) -> Vec<Differ
     found.differences
 }
 
-/// The items of a payload by name; what a server says of itself has none.
+/// Returns the items of a payload by name. An answer to `initialize` or
+/// `server/discover` is one item without a name.
 fn items(of: Discovery, payload: Option<&str>) -> BTreeMap<Option<String>, Value> {
     let page = payload.and_then(|payload| Page::read(of, payload.as_bytes()).ok());
     let value = |text: &str| serde_json::from_str(text).unwrap_or_default();
@@ -233,21 +234,21 @@ fn items(of: Discovery, payload: Option<&str>) -> BTreeMap<Option<String>, Value
     }
 }
 
-/// Collects differences and knows where they are.
+/// Collects differences at the current item and path.
 #[derive(Debug, Default)]
-struct Found {
+struct Differences {
     item: Option<String>,
     path: String,
     differences: Vec<Difference>,
 }
 
-impl Found {
+impl Differences {
     fn within(&mut self, item: Option<&str>, look: impl FnOnce(&mut Self)) {
         self.item = item.map(str::to_owned);
         look(self);
     }
 
-    /// Looks one member further in.
+    /// Calls `look` with the path extended by a member.
     fn at(&mut self, member: &str, look: impl FnOnce(&mut Self)) {
         let len = self.path.len();
         self.path.push('/');
@@ -277,7 +278,7 @@ impl Found {
     }
 }
 
-/// All members that either object has, with both values.
+/// Returns all members that either object has, with both values.
 fn pairs<'a>(
     old: &'a Map<String, Value>,
     new: &'a Map<String, Value>,
@@ -289,8 +290,8 @@ fn pairs<'a>(
         .map(|key| (key, old.get(key), new.get(key)))
 }
 
-/// One item in two versions, or what a server says of itself.
-fn member_by_member(of: Discovery, old: &Value, new: &Value, found: &mut Found) {
+/// Compares two versions of an item, member by member.
+fn member_by_member(of: Discovery, old: &Value, new: &Value, found: &mut Differences) {
     let empty = Map::new();
     let (old, new) = (
         old.as_object().unwrap_or(&empty),
@@ -326,7 +327,7 @@ fn member_by_member(of: Discovery, old: &Value, new: &Value, found: &mut Found) 
     }
 }
 
-/// What it means that something is there or no longer.
+/// Returns what it means that a member was added or removed.
 fn gone(new: Option<&Value>) -> Severity {
     match new {
         Some(_) => Severity::Compatible,
@@ -334,7 +335,7 @@ fn gone(new: Option<&Value>) -> Severity {
     }
 }
 
-fn capabilities(old: Option<&Value>, new: Option<&Value>, found: &mut Found) {
+fn capabilities(old: Option<&Value>, new: Option<&Value>, found: &mut Differences) {
     let empty = Map::new();
     let object = |value: Option<&'_ Value>| value.and_then(Value::as_object).cloned();
     let (old, new) = (object(old), object(new));
@@ -347,7 +348,7 @@ fn capabilities(old: Option<&Value>, new: Option<&Value>, found: &mut Found) {
 }
 
 /// The arguments of a prompt, by name.
-fn arguments(old: Option<&Value>, new: Option<&Value>, found: &mut Found) {
+fn arguments(old: Option<&Value>, new: Option<&Value>, found: &mut Differences) {
     let by_name = |value: Option<&Value>| -> Map<String, Value> {
         let all = value.and_then(Value::as_array);
         let named = |argument: &Value| {

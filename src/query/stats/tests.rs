@@ -18,8 +18,8 @@ const START: i64 = 1_795_046_400_000;
 const DAYS: i64 = 4;
 const ROWS: i64 = 4_000;
 
-/// A file with requests over some days, not in the order of their time, of
-/// which the first `folded` rows are in their cells.
+/// A file with requests of some days, not in order of time. The first `folded` rows are in
+/// their cells.
 fn file(folded: i64) -> (tempfile::TempDir, Connection, Reader) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mcp.db");
@@ -94,7 +94,7 @@ fn deadline() -> Instant {
     Instant::now() + LONG
 }
 
-/// Asserts that nothing but the percentiles differs, and they by the bound.
+/// Asserts that only the percentiles differ, and those within the bound.
 #[track_caller]
 fn assert_close(estimated: &CallStats, exact: &CallStats) {
     for (found, expected) in [
@@ -200,9 +200,9 @@ fn kept_old_requests_do_not_hide_that_younger_ones_are_gone() {
     assert_close(&after.total, &before.total);
 }
 
-/// A file with 1,300 calls of tools that do not exist, one second after the
-/// other, then in the course of four hours 300 failed ones of `late` and as many
-/// of `search`, of which half succeeded; then a day later more requests than are looked at one by one.
+/// A file with three groups of requests: 1,300 calls of unknown tools, one each second;
+/// within the next four hours 300 failed calls of `late` and 300 of `search`, half of which
+/// succeed; a day later more requests than are read one by one.
 fn flooded() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mcp.db");
@@ -248,10 +248,10 @@ fn tool_without_a_cell_is_counted_from_its_remaining_requests() {
     assert_eq!(told(Some("search")), (300, 0, true));
     assert_eq!(told(Some("never")), (0, 0, true));
 
-    // Half of the four hours, and a part of the next, which only a cell tells.
+    // Half of the four hours, and a part of the next, which only a cell counts.
     prune(&path, START + 7 * Width::Hour.ms() / 2);
     assert_eq!(told(None), (all, 0, false));
-    // Its calls that succeeded gave it a name.
+    // Its successful calls gave it a name.
     assert_eq!(told(Some("search")), (300, 300 + 225, false));
     assert_eq!(told(Some("late")), (75, 300 + 225, false));
 

@@ -1,20 +1,20 @@
-//! Two versions of a JSON Schema (2020-12): what takes less or more than before.
+//! Compares two versions of a JSON Schema (2020-12): does it accept less or more?
 //!
-//! What is not understood in full, such as `anyOf`, is taken to be breaking
-//! when it differs: better to look in vain than to be surprised.
+//! A keyword that is not fully understood, such as `anyOf`, counts as breaking if it
+//! differs. A false alarm costs less than a missed one.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{Found, Severity, pairs};
+use super::{Differences, Severity, pairs};
 
 /// What a schema describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
-    /// Values that the server takes: taking less breaks its callers.
+    /// Values that the server accepts. Accepting less breaks its callers.
     Taken,
-    /// Values that it gives: more than before may surprise them.
+    /// Values that the server returns. Returning more may break its callers.
     Given,
 }
 
@@ -35,8 +35,13 @@ impl Side {
     }
 }
 
-/// Compares two schemas, of which each may be absent: then it takes everything.
-pub(super) fn compare(side: Side, old: Option<&Value>, new: Option<&Value>, found: &mut Found) {
+/// Compares two schemas. An absent schema accepts everything.
+pub(super) fn compare(
+    side: Side,
+    old: Option<&Value>,
+    new: Option<&Value>,
+    found: &mut Differences,
+) {
     let empty = Map::new();
     let members = |value: Option<&Value>| match value {
         None | Some(Value::Bool(true)) => Some(empty.clone()),
@@ -76,8 +81,8 @@ fn is_schema(value: Option<&Value>) -> bool {
     matches!(value, None | Some(Value::Object(_) | Value::Bool(true)))
 }
 
-/// A property that is no longer named may no longer be understood, or given.
-fn properties(side: Side, old: Option<&Value>, new: Option<&Value>, found: &mut Found) {
+/// Compares properties. The server may no longer understand, or return, a removed one.
+fn properties(side: Side, old: Option<&Value>, new: Option<&Value>, found: &mut Differences) {
     let empty = Map::new();
     let members = |value: Option<&Value>| value.and_then(Value::as_object).cloned();
     let (old, new) = (members(old), members(new));
@@ -93,8 +98,9 @@ fn properties(side: Side, old: Option<&Value>, new: Option<&Value>, found: &mut 
     }
 }
 
-/// What is referred to from elsewhere: only what is there in both says something here.
-fn definitions(side: Side, old: Option<&Value>, new: Option<&Value>, found: &mut Found) {
+/// Compares definitions that both schemas have. The others matter only where they are
+/// referred to.
+fn definitions(side: Side, old: Option<&Value>, new: Option<&Value>, found: &mut Differences) {
     let empty = Map::new();
     let members = |value: Option<&Value>| value.and_then(Value::as_object).cloned();
     let (old, new) = (members(old), members(new));
@@ -109,13 +115,13 @@ fn definitions(side: Side, old: Option<&Value>, new: Option<&Value>, found: &mut
     }
 }
 
-/// How a keyword that bounds values changed; `None` for one that bounds nothing.
+/// Returns how a keyword that bounds values changed; `None` if it bounds nothing.
 fn constraint(key: &str, old: Option<&Value>, new: Option<&Value>) -> Option<Change> {
     use Change::{Narrower, Other, Wider};
     Some(match key {
         "type" => sets(types(old), types(new)),
         "enum" => sets(texts(old), texts(new)),
-        // The more is required, the less is taken.
+        // Requiring more accepts less.
         "required" => match sets(texts(old), texts(new)) {
             _ if old.is_none() => Narrower,
             _ if new.is_none() => Wider,
@@ -153,7 +159,7 @@ fn constraint(key: &str, old: Option<&Value>, new: Option<&Value>) -> Option<Cha
     })
 }
 
-/// An absent set is that of all values.
+/// Compares sets of values. An absent set contains all.
 fn sets(old: Option<BTreeSet<String>>, new: Option<BTreeSet<String>>) -> Change {
     match (old, new) {
         (None, _) => Change::Narrower,
@@ -164,7 +170,7 @@ fn sets(old: Option<BTreeSet<String>>, new: Option<BTreeSet<String>>) -> Change 
     }
 }
 
-/// One type or several; every integer is a number.
+/// Returns the types of a schema. A number may be an integer.
 fn types(value: Option<&Value>) -> Option<BTreeSet<String>> {
     let mut types: BTreeSet<String> = match value? {
         Value::String(one) => BTreeSet::from([one.clone()]),
@@ -185,7 +191,7 @@ fn texts(value: Option<&Value>) -> Option<BTreeSet<String>> {
     Some(values.iter().map(Value::to_string).collect())
 }
 
-/// A bound that `is_wider` than another takes more.
+/// Compares bounds. A bound that `is_wider` accepts more.
 fn bounds(old: Option<&Value>, new: Option<&Value>, is_wider: fn(&f64, &f64) -> bool) -> Change {
     match (old, new) {
         (None, _) => Change::Narrower,

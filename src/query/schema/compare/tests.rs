@@ -30,7 +30,7 @@ fn of_argument(old: Value, new: Value) -> String {
 }
 
 #[test]
-fn an_item_that_is_gone_breaks_and_one_that_came_does_not() {
+fn removed_item_breaks_and_added_item_does_not() {
     let old = r#"{"tools":[{"name":"a"},{"name":"b"}]}"#;
     let new = r#"{"tools":[{"name":"b"},{"name":"c"}]}"#;
     assert_eq!(
@@ -44,7 +44,7 @@ fn an_item_that_is_gone_breaks_and_one_that_came_does_not() {
 }
 
 #[test]
-fn words_are_cosmetic() {
+fn texts_are_cosmetic() {
     assert_eq!(
         between(
             json!({"description": "a", "inputSchema": {"properties": {"x/y": {"title": "a"}}}}),
@@ -59,7 +59,7 @@ fn words_are_cosmetic() {
 }
 
 #[test]
-fn an_argument_that_is_required_or_gone_breaks() {
+fn required_or_removed_argument_breaks() {
     let schema = |schema| json!({ "inputSchema": schema });
     let optional = schema(json!({"properties": {"a": {}, "b": {}}, "required": ["a"]}));
     let required = schema(json!({"properties": {"a": {}, "b": {}}, "required": ["a", "b"]}));
@@ -87,7 +87,7 @@ fn an_argument_that_is_required_or_gone_breaks() {
 }
 
 #[test]
-fn what_takes_less_breaks_and_what_takes_more_does_not() {
+fn accepting_less_breaks_and_accepting_more_does_not() {
     for (narrow, wide) in [
         (
             json!({"type": "string"}),
@@ -115,7 +115,7 @@ fn what_takes_less_breaks_and_what_takes_more_does_not() {
             widened.starts_with("compatible"),
             "{narrow} to {wide}: {widened}"
         );
-        // A result is the other way round.
+        // For a result it is the reverse.
         let given = |schema: &Value| json!({"outputSchema": {"properties": {"a": schema}}});
         let told = between(given(&wide), given(&narrow));
         assert!(told[0].starts_with("compatible"), "{told:?}");
@@ -125,7 +125,7 @@ fn what_takes_less_breaks_and_what_takes_more_does_not() {
 }
 
 #[test]
-fn what_is_not_understood_breaks() {
+fn keyword_that_is_not_understood_breaks() {
     for (old, new) in [
         (json!({"type": "string"}), json!({"type": "number"})),
         (json!({"anyOf": [{}]}), json!({"anyOf": [{}, {}]})),
@@ -139,7 +139,7 @@ fn what_is_not_understood_breaks() {
 }
 
 #[test]
-fn arguments_of_prompts_and_capabilities_of_servers_are_compared_by_name() {
+fn prompt_arguments_and_capabilities_are_compared_by_name() {
     let prompts =
         |arguments: Value| json!({"prompts": [{"name": "p", "arguments": arguments}]}).to_string();
     assert_eq!(

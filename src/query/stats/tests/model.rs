@@ -1,5 +1,5 @@
-//! Whatever was written, folded and pruned, in whatever order: what is told is
-//! what a plain computation over all that was ever written tells.
+//! After any sequence of writing, rolling up and pruning, statistics equal those that a
+//! simple computation over all written requests gives.
 
 use std::fs;
 use std::path::Path;
@@ -23,22 +23,22 @@ static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
     fs::read(&path).unwrap()
 });
 
-/// What happens to a file.
+/// A step of the sequence.
 #[derive(Debug, Clone)]
 enum Step {
-    /// Requests come: when, of which tool, and how they end.
+    /// Writes requests: their times, tools and outcomes.
     Write(Vec<(i64, u8, bool, i64)>),
     Fold,
-    /// The requests of a time are deleted.
+    /// Deletes the requests between two times.
     Prune(i64, i64),
-    /// Cells from before a time are deleted.
+    /// Deletes cells before a time.
     PruneCells(Width, i64),
-    /// The oldest cells are deleted until they take so many pages.
+    /// Deletes the oldest cells until they take this number of pages.
     ShortenCells(u64),
 }
 
 fn moments() -> impl Strategy<Value = i64> {
-    // Often beside an edge of a cell.
+    // Often near the edge of a cell.
     let hours = (0..DAYS * 24, -1..=1_i64).prop_map(|(hour, ms)| hour * Width::Hour.ms() + ms);
     let all = 0..DAYS * Width::Day.ms();
     prop_oneof![all, hours].prop_map(|after| START + after)
@@ -58,7 +58,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..12)
 }
 
-/// Does it, and gives what was recorded in all.
+/// Runs the steps and returns all recorded requests.
 fn happen(path: &Path, steps: &[Step]) -> Connection {
     let db = Db::open_to_maintain(path).unwrap();
     let conn = Connection::open(path).unwrap();
@@ -89,7 +89,7 @@ fn happen(path: &Path, steps: &[Step]) -> Connection {
                 }
                 write.commit().unwrap();
             }
-            // Not all of them at once.
+            // In several slices.
             Step::Fold => drop(db.fold(LONG, Instant::now()).unwrap()),
             Step::Prune(from, before) => {
                 let (from, before) = (*from, *before);
@@ -119,7 +119,7 @@ fn happen(path: &Path, steps: &[Step]) -> Connection {
     truth
 }
 
-/// The figures of the rows that were recorded in a window, by plain means.
+/// Computes the statistics of the requests of a window in the simplest way.
 fn plainly(truth: &Connection, filter: &StatsFilter) -> CallStats {
     let mut statement = truth
         .prepare(
@@ -178,12 +178,12 @@ proptest! {
             let stats = reader.stats(&filter).unwrap();
             filter.window = stats.window;
             assert_close(&stats.total, &plainly(&truth, &filter));
-            // And as it is where there are too many requests to look at each.
+            // Also by cells, as if there were too many requests to read each.
             let (estimated, _) = ask(&reader, &filter, false);
             assert_close(&estimated, &plainly(&truth, &filter));
             let calls: i64 = stats.groups.iter().map(|group| group.figures.calls).sum();
             prop_assert_eq!(calls, stats.total.calls);
-            // Each request that was pruned was before this moment.
+            // Each pruned request was before this time.
             if asked.since >= rows_from || asked.since == asked.until {
                 prop_assert_eq!(stats.window, asked);
             }
@@ -191,7 +191,7 @@ proptest! {
                 prop_assert_eq!(stats.percentiles, Percentiles::Exact);
                 prop_assert_eq!(stats.total, plainly(&truth, &filter));
             }
-            // No more than the cells at its ends, and no less where these are.
+            // It grows at most by the cells at its ends, and not less if they exist.
             let wider = |width: Width| {
                 let (since, until) = (asked.since, asked.until);
                 let (told, ms) = (stats.window, width.ms());
