@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use crate::db::columns::{Column, REQUESTS, SESSIONS};
 
-/// What version 5 added. Nothing is in them.
+/// The tables that version 5 added, without rows.
 const EMPTY_TABLES: &str = "
     CREATE TEMP VIEW losses AS
     SELECT 0 AS id, 0 AS from_ts, 0 AS to_ts, 0 AS dropped, '' AS reason WHERE false;
@@ -24,9 +24,8 @@ const EMPTY_TABLES: &str = "
 pub(super) fn add_views(conn: &Connection, version: i64) -> rusqlite::Result<()> {
     let [requests, sessions] = [("requests", REQUESTS), ("sessions", SESSIONS)]
         .map(|(table, columns)| view(table, columns, version));
-    // Without this, SQLite creates a file for the definitions of the views.
     conn.execute_batch(&format!(
-        "PRAGMA temp_store = MEMORY; BEGIN; {requests} {sessions} {EMPTY_TABLES} COMMIT"
+        "BEGIN; {requests} {sessions} {EMPTY_TABLES} COMMIT"
     ))
 }
 

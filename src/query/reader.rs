@@ -389,10 +389,9 @@ impl Link {
                     && !read_only::has_lost_wal(real)
                     && now.is_ok_and(|now| now == self.stamp)
             }
-            // SQLite's locking tells of every change, but not that other files
-            // have taken the place of these. Until they have, this is the newest.
-            // Without both of its side files a file is no longer written to by
-            // those who share them with this connection.
+            // SQLite's locking shows every change, but not that other files have taken
+            // the place of these. A file that has lost both side files is no longer
+            // written by the programs that shared them with this connection.
             Access::Shared | Access::SharedUntouched => now.map_or(true, |now| {
                 let is_left = now.files.wal.is_none() && now.files.shm.is_none();
                 now.length == 0 || !is_left && now.files.are_in(self.stamp.files)

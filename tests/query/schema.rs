@@ -11,7 +11,7 @@ use crate::support::recorded;
 
 const TOOLS: &str = "tools/list";
 
-/// A listing of tools as of a moment.
+/// A listing of tools at a time.
 fn tools(ts: i64, tools: Value) -> StoreEvent {
     let payload = json!({ "tools": tools }).to_string();
     let mut event = SchemaVersionEvent::new(TOOLS, payload.as_str(), format!("hash of {payload}"));

@@ -51,8 +51,8 @@ fn fractional_latencies_are_found_in_order() {
         .reader
         .slow(&RequestFilter::default(), Duration::ZERO, 10_000)
         .unwrap();
-    let told: Vec<i64> = all.iter().map(|row| row.latency_us).collect();
-    assert!(told.is_sorted_by(|a, b| a >= b), "{told:?}");
+    let reported: Vec<i64> = all.iter().map(|row| row.latency_us).collect();
+    assert!(reported.is_sorted_by(|a, b| a >= b), "{reported:?}");
     let expected = "SELECT count(*) FROM requests WHERE end_reason IS NOT 'stream_end'";
     assert_eq!(all.len() as i64, value::<i64>(&conn, expected));
     let some = data
@@ -60,5 +60,5 @@ fn fractional_latencies_are_found_in_order() {
         .slow(&RequestFilter::new(), Duration::from_millis(3), 30)
         .unwrap();
     let some: Vec<i64> = some.iter().map(|row| row.latency_us).collect();
-    assert_eq!(some, told[..30]);
+    assert_eq!(some, reported[..30]);
 }

@@ -233,7 +233,7 @@ fn flooded() -> (tempfile::TempDir, PathBuf) {
 fn tool_without_a_cell_is_counted_from_its_remaining_requests() {
     let (_dir, path) = flooded();
     let reader = Reader::open(&path).unwrap();
-    let told = |tool: Option<&str>| {
+    let reported = |tool: Option<&str>| {
         let filter = StatsFilter {
             tool: tool.map(str::to_owned),
             ..StatsFilter::default()
@@ -243,22 +243,22 @@ fn tool_without_a_cell_is_counted_from_its_remaining_requests() {
         (stats.total.calls, stats.other_calls, exact)
     };
     let all = 1_300 + 600 + LOOKED_AT + 1;
-    assert_eq!(told(None), (all, 0, false));
-    assert_eq!(told(Some("late")), (300, 0, true));
-    assert_eq!(told(Some("search")), (300, 0, true));
-    assert_eq!(told(Some("never")), (0, 0, true));
+    assert_eq!(reported(None), (all, 0, false));
+    assert_eq!(reported(Some("late")), (300, 0, true));
+    assert_eq!(reported(Some("search")), (300, 0, true));
+    assert_eq!(reported(Some("never")), (0, 0, true));
 
     // Half of the four hours, and a part of the next, which only a cell counts.
     prune(&path, START + 7 * Width::Hour.ms() / 2);
-    assert_eq!(told(None), (all, 0, false));
+    assert_eq!(reported(None), (all, 0, false));
     // Its successful calls gave it a name.
-    assert_eq!(told(Some("search")), (300, 300 + 225, false));
-    assert_eq!(told(Some("late")), (75, 300 + 225, false));
+    assert_eq!(reported(Some("search")), (300, 300 + 225, false));
+    assert_eq!(reported(Some("late")), (75, 300 + 225, false));
 
     prune(&path, START + Width::Day.ms());
-    assert_eq!(told(Some("late")), (0, 600, false));
-    assert_eq!(told(Some("made up 7")), (1, 600, false));
-    assert_eq!(told(Some("(other)")), (600, 0, false));
+    assert_eq!(reported(Some("late")), (0, 600, false));
+    assert_eq!(reported(Some("made up 7")), (1, 600, false));
+    assert_eq!(reported(Some("(other)")), (600, 0, false));
     let filter = StatsFilter {
         method: Some("tools/call".to_owned()),
         ..StatsFilter::default()

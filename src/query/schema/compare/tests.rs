@@ -8,10 +8,10 @@ fn between(old: Value, new: Value) -> Vec<String> {
         tool["name"] = "t".into();
         json!({ "tools": [tool] }).to_string()
     };
-    told("tools/list", &listing(old), &listing(new))
+    reported("tools/list", &listing(old), &listing(new))
 }
 
-fn told(method: &str, old: &str, new: &str) -> Vec<String> {
+fn reported(method: &str, old: &str, new: &str) -> Vec<String> {
     differences(method, Some(old), Some(new))
         .into_iter()
         .map(|one| {
@@ -24,9 +24,9 @@ fn told(method: &str, old: &str, new: &str) -> Vec<String> {
 /// The only difference between two schemas of one argument.
 fn of_argument(old: Value, new: Value) -> String {
     let tool = |schema| json!({"inputSchema": {"type": "object", "properties": {"a": schema}}});
-    let mut told = between(tool(old), tool(new));
-    assert_eq!(told.len(), 1, "{told:?}");
-    told.remove(0)
+    let mut reported = between(tool(old), tool(new));
+    assert_eq!(reported.len(), 1, "{reported:?}");
+    reported.remove(0)
 }
 
 #[test]
@@ -34,10 +34,10 @@ fn removed_item_breaks_and_added_item_does_not() {
     let old = r#"{"tools":[{"name":"a"},{"name":"b"}]}"#;
     let new = r#"{"tools":[{"name":"b"},{"name":"c"}]}"#;
     assert_eq!(
-        told("tools/list", old, new),
+        reported("tools/list", old, new),
         ["breaking a ", "compatible c "]
     );
-    assert_eq!(told("tools/list", old, old), [] as [&str; 0]);
+    assert_eq!(reported("tools/list", old, old), [] as [&str; 0]);
     let differences = differences("tools/list", None, Some(old));
     assert_eq!(differences.len(), 2, "before the first there was nothing");
     assert_eq!(differences[0].after.as_deref(), Some(r#"{"name":"a"}"#));
@@ -117,10 +117,10 @@ fn accepting_less_breaks_and_accepting_more_does_not() {
         );
         // For a result it is the reverse.
         let given = |schema: &Value| json!({"outputSchema": {"properties": {"a": schema}}});
-        let told = between(given(&wide), given(&narrow));
-        assert!(told[0].starts_with("compatible"), "{told:?}");
-        let told = between(given(&narrow), given(&wide));
-        assert!(told[0].starts_with("breaking"), "{told:?}");
+        let reported = between(given(&wide), given(&narrow));
+        assert!(reported[0].starts_with("compatible"), "{reported:?}");
+        let reported = between(given(&narrow), given(&wide));
+        assert!(reported[0].starts_with("breaking"), "{reported:?}");
     }
 }
 
@@ -143,7 +143,7 @@ fn prompt_arguments_and_capabilities_are_compared_by_name() {
     let prompts =
         |arguments: Value| json!({"prompts": [{"name": "p", "arguments": arguments}]}).to_string();
     assert_eq!(
-        told(
+        reported(
             "prompts/list",
             &prompts(json!([{"name": "a"}, {"name": "b"}, {"name": "c", "description": "x"}])),
             &prompts(json!([{"name": "c"}, {"name": "b", "required": true}, {"name": "d"}])),
@@ -156,7 +156,7 @@ fn prompt_arguments_and_capabilities_are_compared_by_name() {
         ]
     );
     assert_eq!(
-        told(
+        reported(
             "initialize",
             r#"{"capabilities":{"tools":{},"logging":{}},"serverInfo":{"version":"1"}}"#,
             r#"{"capabilities":{"tools":{"listChanged":true}},"serverInfo":{"version":"2"}}"#,

@@ -194,9 +194,9 @@ proptest! {
             // It grows at most by the cells at its ends, and not less if they exist.
             let wider = |width: Width| {
                 let (since, until) = (asked.since, asked.until);
-                let (told, ms) = (stats.window, width.ms());
-                told.since <= since && told.since > since - ms
-                    && told.until >= until && told.until < until + ms
+                let (reported, ms) = (stats.window, width.ms());
+                reported.since <= since && reported.since > since - ms
+                    && reported.until >= until && reported.until < until + ms
             };
             if hours_from == i64::MIN {
                 prop_assert!(wider(Width::Hour), "{:?} for {asked:?}", stats.window);
