@@ -24,6 +24,10 @@ doc:
 features:
     .ci/run features
 
+# The oldest rusqlite, the system's SQLite, and a program with sqlx
+sqlite:
+    .ci/run sqlite
+
 # The examples
 examples:
     .ci/run examples
