@@ -204,7 +204,7 @@ class Agent:
 
 
 def work(agents, seconds, knows):
-    """Runs all agents at once."""
+    """Runs all agents at once. `knows` says which of them have read how flights are searched now."""
     stop = threading.Event()
     threads = [threading.Thread(target=agent.work, args=(stop, know)) for agent, know in zip(agents, knows)]
     for thread in threads:
