@@ -90,7 +90,7 @@ fn requests(
     )
 }
 
-/// Runs a statement that selects [`Request::columns`].
+/// Runs a statement that selects [`Request::COLUMNS`].
 pub(super) fn select(
     source: &Source<'_>,
     conditions: &Conditions,
