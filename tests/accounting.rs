@@ -169,9 +169,9 @@ fn statistics_read_as_one_line() {
     let stats = store.shutdown(LONG).unwrap();
     assert_eq!(
         stats.to_string(),
-        "2 submitted: 2 written, 0 failed, 0 dropped, 0 queued; \
-         0 truncated, 0 unidentified, 0 mismatched, 0 listings too long, 0 malformed, \
-         0 in flight"
+        "2 submitted, 2 written, 0 failed, 0 dropped, \
+         0 truncated, 0 unidentified, 0 mismatched, 0 listings too long, \
+         0 listings malformed, 0 in flight, 0 queued"
     );
 }
 

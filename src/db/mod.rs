@@ -10,6 +10,7 @@
 
 mod checkpoint;
 pub(crate) mod columns;
+mod counters;
 mod create;
 mod departure;
 mod durable;
@@ -38,8 +39,10 @@ mod session_rows;
 mod side_files;
 mod writer_lock;
 
+pub use counters::Stats;
 pub use durable::Synchronous;
 
+pub(crate) use counters::{Accounts, CaptureCounters};
 pub(crate) use departure::{Departure, Hindrance};
 pub(crate) use durable::Durable;
 #[cfg(feature = "rmcp")]
@@ -55,7 +58,6 @@ pub(crate) use open_sessions::{OpenSession, OpenSessions};
 pub(crate) use reader::Reader;
 pub(crate) use retention::{Inherited, Kinds, Slice, Span, rows_before};
 pub(crate) use rollup::Width;
-pub(crate) use runs::Accounts;
 pub(crate) use session_ids::SessionIdForm;
 pub(crate) use session_rows::SessionRow;
 pub(crate) use writer_lock::WriterLock;

@@ -6,32 +6,20 @@
 //! neither an end nor a living writer was killed. Each opening looks for such
 //! runs, and so does every writer while it writes.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, Result, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, Result, ToSql, Transaction, TransactionBehavior, params, params_from_iter,
+};
 use uuid::Uuid;
 
+use super::counters::{Accounts, Stats};
 use super::files::OpenFiles;
 use super::group::count;
 use super::side_files;
 use super::writer_lock::{self, WriterLock};
 use crate::clock;
-
-/// What became of everything that one writer was given. What is none of
-/// written, failed and dropped was queued.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Accounts {
-    /// No event given before this moment is queued; unix milliseconds.
-    pub(crate) as_of: i64,
-    pub(crate) submitted: u64,
-    pub(crate) written: u64,
-    pub(crate) failed: u64,
-    pub(crate) dropped: u64,
-    pub(crate) truncated: u64,
-    pub(crate) unidentified: u64,
-    pub(crate) mismatched: u64,
-    pub(crate) in_flight: u64,
-}
 
 /// How often a writer looks for runs that were killed.
 const LOOK: Duration = Duration::from_secs(10);
@@ -213,26 +201,21 @@ pub(super) fn go_on(conn: &Connection, id: &str, accounts: &Accounts) -> Result<
 }
 
 fn write(conn: &Connection, id: &str, accounts: &Accounts, ends: bool) -> Result<()> {
-    conn.prepare_cached(
-        "UPDATE writers SET seen_at = ?2, ended_at = iif(?3, ?2, NULL),
-             submitted = ?4, written = ?5, failed = ?6, dropped = ?7,
-             truncated = ?8, unidentified = ?9, mismatched = ?10, in_flight = ?11
-         WHERE id = ?1",
-    )?
-    .execute(params![
-        id,
-        accounts.as_of,
-        ends,
-        count(accounts.submitted),
-        count(accounts.written),
-        count(accounts.failed),
-        count(accounts.dropped),
-        count(accounts.truncated),
-        count(accounts.unidentified),
-        count(accounts.mismatched),
-        count(accounts.in_flight),
-    ])
-    .map(drop)
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        let counters = Stats::COLUMNS.iter().map(|name| format!(", {name} = ?"));
+        let counters = counters.collect::<String>();
+        format!(
+            "UPDATE writers SET seen_at = ?2, ended_at = iif(?3, ?2, NULL){counters} WHERE id = ?1"
+        )
+    });
+    let counters = accounts.stats.values().map(count);
+    let own: [&dyn ToSql; 3] = [&id, &accounts.as_of, &ends];
+    let values = own
+        .into_iter()
+        .chain(counters.iter().map(|value| value as &dyn ToSql));
+    conn.prepare_cached(&SQL)?
+        .execute(params_from_iter(values))
+        .map(drop)
 }
 
 /// Ends a run whose writer was killed, at its last accounts, and enters into

@@ -23,18 +23,17 @@ mod readers;
 mod retention;
 mod size;
 mod state;
-mod stats;
 mod trouble;
 mod upkeep;
 mod writer;
 
+pub use crate::db::Stats;
 pub use builder::StoreBuilder;
 pub use retention::Retention;
 pub use state::StoreState;
-pub use stats::Stats;
 
+pub(crate) use crate::db::CaptureCounters;
 pub(crate) use lane::{Action, Refusal};
-pub(crate) use stats::CaptureCounters;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -166,7 +165,7 @@ impl Store {
         for layer in self.shared().layers() {
             layer.settle();
         }
-        let fill = |stats: &mut Stats| self.shared().counters.fill(stats);
+        let fill = |stats: &mut Stats| stats.take_over(&self.shared().counters);
         match self.handle.stop(timeout) {
             Ok(mut stats) => {
                 fill(&mut stats);
@@ -182,7 +181,7 @@ impl Store {
     /// What became of everything recorded so far.
     pub fn stats(&self) -> Stats {
         let mut stats = self.shared().queue.stats();
-        self.shared().counters.fill(&mut stats);
+        stats.take_over(&self.shared().counters);
         stats
     }
 

@@ -65,35 +65,42 @@ fn layers_that_are_gone_are_forgotten() {
 }
 
 #[test]
-fn the_statistics_hold_what_the_layers_count() {
+fn counters_of_layers_reach_stats_and_file() {
     let (_dir, store) = store();
-    store.counters().truncated.fetch_add(1, Ordering::Relaxed);
-    store
-        .counters()
-        .unidentified
-        .fetch_add(2, Ordering::Relaxed);
-    store.counters().mismatched.fetch_add(3, Ordering::Relaxed);
-    store.counters().in_flight.fetch_add(4, Ordering::Relaxed);
+    let counters = store.counters();
+    counters.truncated.fetch_add(1, Ordering::Relaxed);
+    counters.unidentified.fetch_add(2, Ordering::Relaxed);
+    counters.mismatched.fetch_add(3, Ordering::Relaxed);
+    counters.listings_too_long.fetch_add(4, Ordering::Relaxed);
+    counters.listings_malformed.fetch_add(5, Ordering::Relaxed);
+    counters.in_flight.fetch_add(6, Ordering::Relaxed);
     for stats in [store.stats(), store.shutdown(LONG).unwrap()] {
-        assert_eq!(
-            (
-                stats.truncated,
-                stats.unidentified,
-                stats.mismatched,
-                stats.in_flight
-            ),
-            (1, 2, 3, 4)
-        );
+        let counted = [
+            stats.truncated,
+            stats.unidentified,
+            stats.mismatched,
+            stats.listings_too_long,
+            stats.listings_malformed,
+            stats.in_flight,
+        ];
+        assert_eq!(counted, [1, 2, 3, 4, 5, 6]);
     }
     let file = rusqlite::Connection::open(store.path()).unwrap();
-    let kept: (i64, i64, i64, i64) = file
+    let kept: [i64; 6] = file
         .query_row(
-            "SELECT truncated, unidentified, mismatched, in_flight FROM writers",
+            "SELECT truncated, unidentified, mismatched, listings_too_long,
+                 listings_malformed, in_flight FROM writers",
             [],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+            |row| {
+                let mut kept = [0; 6];
+                for (column, value) in kept.iter_mut().enumerate() {
+                    *value = row.get(column)?;
+                }
+                Ok(kept)
+            },
         )
         .unwrap();
-    assert_eq!(kept, (1, 2, 3, 4));
+    assert_eq!(kept, [1, 2, 3, 4, 5, 6]);
 }
 
 #[test]

@@ -26,18 +26,20 @@ CREATE TABLE losses (
 -- What was recorded before seen_at is in them. A run has no end while its writer
 -- lives; where that was killed, the next one enters seen_at.
 CREATE TABLE writers (
-    id           TEXT    PRIMARY KEY,
-    started_at   INTEGER NOT NULL,
-    seen_at      INTEGER NOT NULL,
-    ended_at     INTEGER,
-    submitted    INTEGER NOT NULL DEFAULT 0,
-    written      INTEGER NOT NULL DEFAULT 0,
-    failed       INTEGER NOT NULL DEFAULT 0,
-    dropped      INTEGER NOT NULL DEFAULT 0,
-    truncated    INTEGER NOT NULL DEFAULT 0,
-    unidentified INTEGER NOT NULL DEFAULT 0,
-    mismatched   INTEGER NOT NULL DEFAULT 0,
-    in_flight    INTEGER NOT NULL DEFAULT 0
+    id                 TEXT    PRIMARY KEY,
+    started_at         INTEGER NOT NULL,
+    seen_at            INTEGER NOT NULL,
+    ended_at           INTEGER,
+    submitted          INTEGER NOT NULL DEFAULT 0,
+    written            INTEGER NOT NULL DEFAULT 0,
+    failed             INTEGER NOT NULL DEFAULT 0,
+    dropped            INTEGER NOT NULL DEFAULT 0,
+    truncated          INTEGER NOT NULL DEFAULT 0,
+    unidentified       INTEGER NOT NULL DEFAULT 0,
+    mismatched         INTEGER NOT NULL DEFAULT 0,
+    listings_too_long  INTEGER NOT NULL DEFAULT 0,
+    listings_malformed INTEGER NOT NULL DEFAULT 0,
+    in_flight          INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
 -- The indexes, weighed anew. What an index costs is less the row in it than

@@ -53,7 +53,7 @@ impl Writer {
 
     pub(super) fn note(&mut self, refused: Refused) {
         self.stats = refused.stats;
-        self.shared.counters.fill(&mut self.stats);
+        self.stats.take_over(&self.shared.counters);
         let path = self.shared.path.display();
         if let Some(stretch) = refused.queue_full {
             if let Some(dropped) = self.overloads.happened(stretch.dropped, Instant::now()) {
