@@ -20,9 +20,9 @@ pin_project! {
     }
 }
 
-/// Who looks at the frames.
+/// What looks at the frames.
 enum Watch {
-    Nobody,
+    Unwatched,
     Request(RequestTap),
     Response(ResponseTap),
     Stream(Box<GetStreamTap>),
@@ -33,7 +33,7 @@ impl<B> StoreBody<B> {
     pub(super) fn bare(inner: B) -> Self {
         Self {
             inner,
-            watch: Watch::Nobody,
+            watch: Watch::Unwatched,
         }
     }
 
@@ -41,7 +41,7 @@ impl<B> StoreBody<B> {
     pub(super) fn stream(inner: B, tap: Option<GetStreamTap>) -> Self {
         Self {
             inner,
-            watch: tap.map_or(Watch::Nobody, |tap| Watch::Stream(Box::new(tap))),
+            watch: tap.map_or(Watch::Unwatched, |tap| Watch::Stream(Box::new(tap))),
         }
     }
 }
@@ -57,8 +57,8 @@ impl<B: Body<Data = Bytes>> StoreBody<B> {
         }
     }
 
-    /// A body that is over from the start is never polled by hyper, so its end
-    /// is told here.
+    /// Makes the body of a response. Hyper never polls a body that is over from the
+    /// start, so such a body ends here.
     pub(super) fn response(inner: B, mut tap: ResponseTap) -> Self {
         tap.expect(inner.size_hint().exact());
         if inner.is_end_stream() || tap.is_whole() {
@@ -81,7 +81,7 @@ impl<B: Body<Data = Bytes>> Body for StoreBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
         let frame = match this.watch {
-            Watch::Nobody => return this.inner.poll_frame(cx),
+            Watch::Unwatched => return this.inner.poll_frame(cx),
             Watch::Request(_) | Watch::Stream(_) => ready!(this.inner.as_mut().poll_frame(cx)),
             Watch::Response(tap) => {
                 ready!(tap.step(|| this.inner.as_mut().poll_frame(cx)))
@@ -98,7 +98,7 @@ impl<B: Body<Data = Bytes>> Body for StoreBody<B> {
             .and_then(|frame| frame.as_ref().ok())
             .and_then(Frame::data_ref);
         match this.watch {
-            Watch::Nobody => {}
+            Watch::Unwatched => {}
             Watch::Stream(tap) => {
                 if let Some(data) = data {
                     tap.data(data);

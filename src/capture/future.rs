@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 
 use super::StoreBody;
 use super::exchange::HttpEnd;
-use super::failure::Failure;
+use super::http::Failure;
 use super::recorder::ExchangeHandle;
 use super::tap::{GetStreamWatch, ResponseTap};
 

@@ -13,7 +13,7 @@ use crate::{OpenError, Store};
 
 /// Records the MCP requests that pass through a service.
 ///
-/// It goes on the HTTP side of a server: on an axum `Router`, on tower-mcp's
+/// Put it on the HTTP side of a server: on an axum `Router`, on tower-mcp's
 /// `HttpTransport::into_router()`, around rmcp's `StreamableHttpService`, or in
 /// a `ServiceBuilder`. One layer stands for one MCP server: its clones, and the
 /// services that they make, share the sessions that they have seen. A setter

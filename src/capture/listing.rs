@@ -50,7 +50,7 @@ impl ListingCall {
 
 /// A result that may be a listing.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct ListingResult {
     span: Range<u64>,
     /// It is of a message among others.
     in_batch: bool,
@@ -58,7 +58,7 @@ pub(super) struct Found {
     protocol_version: Option<Box<str>>,
 }
 
-impl Found {
+impl ListingResult {
     /// Returns where the result of a message lies in the document that is copied.
     pub(super) fn of(message: &Message, document: Option<&Document>) -> Option<Box<Self>> {
         document?;
@@ -75,7 +75,7 @@ impl Found {
 #[derive(Debug)]
 pub(super) struct ListingAnswer {
     pub(super) call: Box<ListingCall>,
-    pub(super) found: Box<Found>,
+    pub(super) found: Box<ListingResult>,
     pub(super) session: CallSession,
     pub(super) protocol_version: Option<Cow<'static, str>>,
     pub(super) caller: Caller,
@@ -134,7 +134,7 @@ impl Document {
 
     /// The bytes of a result, and the charge for them; `None` if there is no
     /// room. The copy of a message that stands alone is given away for it.
-    fn take(&mut self, found: &Found) -> Option<(Vec<u8>, Charge)> {
+    fn take(&mut self, found: &ListingResult) -> Option<(Vec<u8>, Charge)> {
         let result = self.slice(&found.span)?;
         if found.in_batch {
             let mut charge = self.charge.as_ref()?.another();
@@ -152,9 +152,9 @@ impl Document {
 
 /// The listings that an event says have changed, as a set.
 #[derive(Default)]
-pub(super) struct Stale(u8);
+pub(super) struct ListChanged(u8);
 
-impl Stale {
+impl ListChanged {
     /// Adds what a message says.
     pub(super) fn notice(&mut self, message: &Message) {
         if message.kind() == Kind::Notification
@@ -172,8 +172,8 @@ pub(super) struct Listings {
     /// Listings known to have changed that were not asked for since, as a set:
     /// a server tells each of its clients.
     stale: AtomicU8,
-    /// One listing was too long: it is told once.
-    told: AtomicBool,
+    /// The log has a line about a listing that was too long.
+    warned: AtomicBool,
 }
 
 impl Listings {
@@ -181,7 +181,7 @@ impl Listings {
         Self {
             seen: Mutex::new(LruCache::new(REMEMBERED)),
             stale: AtomicU8::new(0),
-            told: AtomicBool::new(false),
+            warned: AtomicBool::new(false),
         }
     }
 
@@ -290,16 +290,16 @@ impl Listings {
     pub(super) fn changed(
         &self,
         cx: &Context,
-        stale: Stale,
+        changed: ListChanged,
         mut record: impl FnMut(StoreEvent) -> bool,
     ) {
-        if stale.0 == 0 {
+        if changed.0 == 0 {
             return;
         }
-        let known = self.stale.fetch_or(stale.0, Ordering::Relaxed);
+        let known = self.stale.fetch_or(changed.0, Ordering::Relaxed);
         for of in Discovery::ALL {
             let bit = 1 << of as u8;
-            if stale.0 & !known & bit == 0 {
+            if changed.0 & !known & bit == 0 {
                 continue;
             }
             let accepted = record(StoreEvent::SchemaStale {
@@ -317,7 +317,7 @@ impl Listings {
     fn count_too_long(&self, cx: &Context, of: Discovery) {
         let too_long = &cx.counters().listings_too_long;
         too_long.fetch_add(1, Ordering::Relaxed);
-        if !self.told.swap(true, Ordering::Relaxed) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "an answer to {} is longer than the {} bytes that are set for listings, or too \
                  many are under way: it is not stored",

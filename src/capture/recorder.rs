@@ -13,12 +13,12 @@ use http::{request, response};
 use super::config::Config;
 use super::context::Context;
 use super::exchange::{Answer, Calls, CopyUse, Effect, Effects, Exchange, HttpEnd};
-use super::headers::Headers;
-use super::listing::{Document, ListingAnswer, Listings, Stale};
+use super::http::Headers;
+use super::listing::{Document, ListChanged, ListingAnswer, Listings};
 use super::registry::{OpenExchanges, Registered};
 use super::replays::Replays;
 use super::request_context::{self, RequestContext};
-use super::session::{Derived, Known, ServerInfo, Sessions, protocol_version};
+use super::session::{DerivedSession, Known, ServerInfo, Sessions, protocol_version};
 use crate::event::StoreEvent;
 use crate::store::OpenCalls;
 use crate::wire::{EventEnd, EventId, Memory, Token};
@@ -198,7 +198,7 @@ impl Recorder {
         }
     }
 
-    fn announce(&self, session: &Derived, server: Option<&ServerInfo>) {
+    fn announce(&self, session: &DerivedSession, server: Option<&ServerInfo>) {
         session.announce(&self.cx, server, |event| {
             self.store.record(StoreEvent::Session(event));
         });
@@ -349,9 +349,9 @@ impl Recorder {
     }
 
     /// A stream said that these listings have changed.
-    pub(super) fn listings_changed(&self, stale: Stale) {
+    pub(super) fn listings_changed(&self, changed: ListChanged) {
         let record = |event| self.store.try_record(event);
-        self.listings.changed(&self.cx, stale, record);
+        self.listings.changed(&self.cx, changed, record);
     }
 }
 

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use http::{Uri, request};
 
 use super::context::Context;
-use super::headers::{self, Headers, Principal, owned_bytes};
-use super::mirror::Mirror;
+use super::http::{Headers, MirrorHeaders, Principal, bounded, header_text, owned_bytes};
 use super::session::{self, Caller, Known, NAME_CHARS, NamedSession, Sessions};
 use crate::clock;
 use crate::event::{TraceId, bounded_id};
@@ -21,7 +20,7 @@ pub(super) struct RequestContext {
     pub(super) trace_id: Option<TraceId>,
     /// Tells paths apart; see [`Sessions::hash_path`](super::session::Sessions::hash_path).
     pub(super) path: u64,
-    pub(super) mirror: Mirror,
+    pub(super) mirror: MirrorHeaders,
     /// Whether the body may be JSON, going by the headers and the session.
     pub(super) may_be_json: bool,
 }
@@ -95,7 +94,7 @@ impl RequestContext {
                 .traceparent
                 .and_then(|value| TraceId::from_traceparent(value.as_bytes())),
             path: sessions.hash_path(&head.uri),
-            mirror: Mirror::of(headers),
+            mirror: MirrorHeaders::of(headers),
             may_be_json,
         }
     }
@@ -117,7 +116,7 @@ impl RequestContext {
 pub(super) fn session_id<'a>(cx: &Context, headers: &Headers<'a>) -> Option<Cow<'a, str>> {
     let value = headers.session_id?;
     let value = (!value.as_bytes().trim_ascii().is_empty()).then_some(value)?;
-    Some(match headers::text(value) {
+    Some(match header_text(value) {
         Cow::Borrowed(id) => kept(cx, id),
         Cow::Owned(id) => kept(cx, &id).into_owned().into(),
     })
@@ -141,15 +140,15 @@ pub(super) fn kept<'a>(cx: &Context, id: &'a str) -> Cow<'a, str> {
 
 /// Returns the revision of `MCP-Protocol-Version`.
 fn version_in_header(cx: &Context, headers: &Headers<'_>) -> Option<Cow<'static, str>> {
-    let text = headers::text(headers.protocol_version?);
-    let (version, cut) = headers::bounded(&text, NAME_CHARS);
+    let text = header_text(headers.protocol_version?);
+    let (version, cut) = bounded(&text, NAME_CHARS);
     cx.count_truncated(cut.into());
     Some(session::protocol_version(version))
 }
 
 /// Returns whether the head of what is no POST speaks of a revision without sessions.
 pub(super) fn is_modern(headers: &Headers<'_>, session: Option<&Known>) -> bool {
-    let version = headers.protocol_version.map(headers::text);
+    let version = headers.protocol_version.map(header_text);
     Era::of(version.as_deref(), session) == Era::Modern
 }
 

@@ -7,9 +7,8 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::content::Content;
 use super::future::{Pending, PendingResponse, ResponseFuture};
-use super::headers::Headers;
+use super::http::{Content, Headers};
 use super::recorder::Recorder;
 use super::tap::{GetStreamWatch, RequestTap};
 use super::{RequestId, StoreBody};
@@ -74,8 +73,8 @@ where
             head.extensions.insert(RequestId::new(id));
         }
         let body = StoreBody::request(body, RequestTap::new(handle.clone(), content));
-        // Made before the call and told of each step, so that it can tell a panic from a
-        // caller that went away.
+        // Made before the call, and sees each step: it has to tell a panic from a caller
+        // that went away.
         let mut pending = PendingResponse::new(handle);
         let future = pending.step(|| self.inner.call(Request::from_parts(head, body)));
         ResponseFuture::new(future, Some(Pending::Exchange(pending)))

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::outcome::Outcome;
 use crate::capture::context::Context;
-use crate::capture::headers::{bounded, owned_bytes};
-use crate::capture::listing::{Document, Found, ListingCall};
+use crate::capture::http::{bounded, owned_bytes};
+use crate::capture::listing::{Document, ListingCall, ListingResult};
 use crate::capture::request_context::RequestContext;
 use crate::capture::session::{CallSession, ClientInfo, ServerInfo, Sessions, protocol_version};
 use crate::event::{EndReason, RequestStatus, TraceId};
@@ -264,7 +264,7 @@ pub(in crate::capture) struct Answer {
     pub(in crate::capture) len: u64,
     pub(in crate::capture) server: Option<Box<ServerInfo>>,
     /// The result, where it may be a listing.
-    pub(in crate::capture) found: Option<Box<Found>>,
+    pub(in crate::capture) found: Option<Box<ListingResult>>,
 }
 
 /// What is remembered of a copy of an answer. A listing in it is not kept: it can be
@@ -335,7 +335,7 @@ impl Answer {
         message: &Message,
         document: Option<&Document>,
     ) -> Self {
-        self.found = Found::of(message, document);
+        self.found = ListingResult::of(message, document);
         self
     }
 }

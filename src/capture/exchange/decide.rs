@@ -1,15 +1,14 @@
-//! What becomes of a request that got no JSON-RPC response, and of a stream
-//! whose response is its end. Pure decisions, no state.
+//! Decides the outcome of a request that got no JSON-RPC response, and of a stream
+//! whose response is its end. There is no state here.
 //!
-//! Where several things are true of a request, the first of these is told: its
-//! response, that it was cancelled, a panic, a failure of the service or the body,
-//! the HTTP status, a caller that went away.
+//! If several reasons apply, the row has the first of: its response, a cancellation, a
+//! panic, a failure of the service or the body, the HTTP status, a caller that left.
 
 use http::StatusCode;
 
 use super::call::{Answer, Call};
 use super::outcome::{BytesOut, Outcome};
-use crate::capture::failure::Failure;
+use crate::capture::http::Failure;
 use crate::event::{EndReason, RequestStatus};
 
 /// The code with which the Python SDK answers a cancelled request, so that its
@@ -89,7 +88,7 @@ impl Refusal {
     }
 }
 
-/// The outcome of a request without a response, but for its latency.
+/// Returns the outcome of a request without a response, except for its latency.
 pub(in crate::capture) fn unanswered(
     end: &HttpEnd,
     response: Option<&ResponseHead>,
@@ -178,7 +177,8 @@ fn http_error(response: &ResponseHead) -> Outcome {
     outcome
 }
 
-/// A compressed stream may hold more than the response.
+/// Returns the size of a body that was not decoded. A stream may hold more than the
+/// response.
 fn opaque_bytes(response: &ResponseHead) -> BytesOut {
     if response.event_stream {
         BytesOut::None
@@ -187,7 +187,7 @@ fn opaque_bytes(response: &ResponseHead) -> BytesOut {
     }
 }
 
-/// The outcome of an answered request: the result of `subscriptions/listen` is
+/// Returns the outcome of an answered request: the result of `subscriptions/listen` is
 /// the end of its stream, and an error that says "cancelled" is no failure.
 pub(in crate::capture) fn answered(call: &Call, mut outcome: Outcome) -> Outcome {
     if call.is_listen() && outcome.status == RequestStatus::Ok {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::capture::listing::ListingAnswer;
-use crate::capture::session::{Derived, NamedSession, ServerInfo};
+use crate::capture::session::{DerivedSession, NamedSession, ServerInfo};
 use crate::event::{RequestEvent, SessionEvent};
 use crate::wire::Token;
 
@@ -18,11 +18,11 @@ pub(in crate::capture) enum Effect {
     /// Hand over the row of a request, and before it that of its derived session.
     Row {
         row: RequestEvent,
-        session: Option<Arc<Derived>>,
+        session: Option<Arc<DerivedSession>>,
     },
     /// Hand over the row of a derived session.
     Announce {
-        session: Arc<Derived>,
+        session: Arc<DerivedSession>,
         server: Option<Box<ServerInfo>>,
     },
     /// Hand over the row of a session that an `initialize` began.

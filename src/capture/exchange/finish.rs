@@ -150,7 +150,7 @@ impl Exchange {
         effects.push(Effect::Finished);
     }
 
-    /// The session is one of the 2024-11-05 transport.
+    /// Returns whether the session is one of the 2024-11-05 transport.
     pub(super) fn is_by_query(&self) -> bool {
         self.head
             .session
@@ -158,7 +158,7 @@ impl Exchange {
             .is_some_and(|session| session.by_query)
     }
 
-    /// Whether the answer to a request may come on another stream of its session.
+    /// Returns whether the answer to a request may come on another stream of its session.
     fn may_come_elsewhere(
         &self,
         end: &HttpEnd,
@@ -193,8 +193,8 @@ impl Exchange {
         outcome
     }
 
-    /// Whether a body that told nothing may have held a request that the
-    /// server executed, or refused without reading it.
+    /// Returns whether a body that names no request may have held one that the server
+    /// executed, or refused without reading it.
     fn may_hold_requests(&self, end: &HttpEnd, state: &State) -> bool {
         let may = match (end, &state.response) {
             // The server read it and found no JSON either.
@@ -211,8 +211,7 @@ impl Exchange {
         may && self.head.may_be_json
     }
 
-    /// The request of a body that told nothing, as far as the mirror headers
-    /// name it.
+    /// Returns the request of a body that was not read, if the mirror headers name it.
     fn unread_call(&self, cx: &Context) -> Option<Call> {
         let method = self.head.mirror.method();
         let method = method.filter(|method| !method.starts_with("notifications/"))?;

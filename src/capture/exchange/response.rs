@@ -12,7 +12,7 @@ use super::effect::{Effect, Effects};
 use super::outcome::{BytesOut, Outcome};
 use super::{Exchange, KnownBy, Phase, State, add};
 use crate::capture::context::Context;
-use crate::capture::headers::{Headers, Media};
+use crate::capture::http::{Headers, Media};
 use crate::capture::listing::ListingAnswer;
 use crate::capture::request_context::Era;
 use crate::capture::session::{self, CallSession, NamedSession, ServerInfo};

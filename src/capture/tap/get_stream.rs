@@ -8,9 +8,8 @@ use bytes::Bytes;
 use http::{Method, StatusCode, request, response};
 
 use super::message_stream::{EventContent, EventReader, MessageStream};
-use crate::capture::content::Content;
 use crate::capture::exchange::Answer;
-use crate::capture::headers::{Headers, Media};
+use crate::capture::http::{Content, Headers, Media};
 use crate::capture::recorder::Recorder;
 use crate::capture::request_context;
 use crate::capture::session::NamedSession;

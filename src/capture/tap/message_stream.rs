@@ -3,7 +3,7 @@
 use super::held::HeldAnswers;
 use crate::capture::context::Context;
 use crate::capture::exchange::Answer;
-use crate::capture::listing::{Document, Stale};
+use crate::capture::listing::{Document, ListChanged};
 use crate::wire::{EventEnd, Scanner, SseDecoder, SseItem};
 
 /// Reads events and holds what is in the current one: its type may come last.
@@ -12,7 +12,7 @@ pub(in crate::capture) struct MessageStream {
     decoder: SseDecoder,
     answers: HeldAnswers,
     /// The listings that the event says have changed.
-    changed: Stale,
+    changed: ListChanged,
     /// The data of the event, if it may hold a listing.
     document: Option<Document>,
 }
@@ -21,7 +21,7 @@ pub(in crate::capture) struct MessageStream {
 pub(in crate::capture) struct EventContent<'a> {
     pub(in crate::capture) answers: Vec<Answer>,
     pub(in crate::capture) document: Option<&'a mut Document>,
-    pub(in crate::capture) changed: Stale,
+    pub(in crate::capture) changed: ListChanged,
 }
 
 /// What an event stream is read for.

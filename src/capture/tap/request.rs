@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-use crate::capture::content::{Content, Undecodable};
 use crate::capture::exchange::{Call, CallState, Calls, Unread};
+use crate::capture::http::{Content, Undecodable};
 use crate::capture::recorder::ExchangeHandle;
 use crate::wire::{Kind, Memory, ScanState, Scanner};
 

@@ -6,10 +6,8 @@ use bytes::Bytes;
 use http::response;
 
 use super::message_stream::{EventContent, EventReader, MessageStream};
-use crate::capture::content::{Content, Undecodable};
-use crate::capture::error_body::ErrorBody;
 use crate::capture::exchange::{Answer, HttpEnd, SizeRule};
-use crate::capture::headers::{Headers, Media};
+use crate::capture::http::{Content, ErrorBody, Headers, Media, Undecodable};
 use crate::capture::listing::Document;
 use crate::capture::recorder::ExchangeHandle;
 use crate::wire::{EventEnd, EventKind, ScanState, Scanner};

@@ -6,6 +6,8 @@ use super::config::Config;
 use super::recorder::Recorder;
 use crate::Store;
 
+mod allocations;
+mod imports;
 mod memory;
 
 /// A recorder, and what it needs to live.

@@ -8,7 +8,7 @@ use http::{Request, StatusCode};
 
 use super::*;
 use crate::capture::config::Config;
-use crate::capture::headers::Headers;
+use crate::capture::http::Headers;
 use crate::capture::listing::Document;
 use crate::capture::session::{Known, Sessions};
 use crate::store::CaptureCounters;
@@ -72,7 +72,7 @@ impl Machine {
             let call = Call::new(message, &self.cx, &self.sessions, &self.exchange.head);
             calls.push(CallState::Waiting(call));
         });
-        told(self.exchange.requested(&self.cx, calls, Memory::default()))
+        words(self.exchange.requested(&self.cx, calls, Memory::default()))
     }
 
     fn head(&self, status: u16, media: &'static str) -> Vec<String> {
@@ -84,7 +84,7 @@ impl Machine {
         let headers = Headers::of(&headers);
         let status = StatusCode::from_u16(status).unwrap();
         let named = session.map(Into::into);
-        told(self.exchange.answered(status, &headers, false, named).1)
+        words(self.exchange.answered(status, &headers, false, named).1)
     }
 
     /// A stream with event ids begins.
@@ -107,7 +107,7 @@ impl Machine {
             let size = SizeRule::Json { alone };
             effects = self.exchange.answered_by(&self.cx, &mut answer, size);
         });
-        effects.map(told)
+        effects.map(words)
     }
 
     /// A JSON-RPC response passes on a GET stream of the session.
@@ -118,7 +118,7 @@ impl Machine {
             let exchange = &self.exchange;
             effects = exchange.answered_elsewhere(&self.cx, &mut answer, copy_use, 99);
         });
-        effects.map(told)
+        effects.map(words)
     }
 
     fn id(&self, id: u32) -> Token {
@@ -130,20 +130,20 @@ impl Machine {
 
     fn cancelled(&self, id: u32, reason: &str) -> Option<Vec<String>> {
         let effects = self.exchange.cancelled(&self.cx, self.id(id), Some(reason));
-        effects.map(told)
+        effects.map(words)
     }
 
     fn end(&self, end: HttpEnd) -> Vec<String> {
-        told(self.exchange.end(&self.cx, end))
+        words(self.exchange.end(&self.cx, end))
     }
 
     fn give_up(&self) -> Vec<String> {
-        told(self.exchange.give_up(&self.cx))
+        words(self.exchange.give_up(&self.cx))
     }
 }
 
 /// Effects in words; of a row its status and its end reason.
-fn told(effects: Effects) -> Vec<String> {
+fn words(effects: Effects) -> Vec<String> {
     effects.into_iter().map(|effect| word(&effect)).collect()
 }
 

@@ -5,7 +5,7 @@ use proptest::sample::select;
 
 use super::*;
 
-/// Something that an exchange may be told.
+/// Something that may happen to an exchange.
 #[derive(Debug, Clone)]
 enum Fact {
     Request,
@@ -79,7 +79,7 @@ proptest! {
                     machine.elsewhere(&result(id), copy_use).unwrap_or_default()
                 }
                 Fact::Cancelled(id) => machine.cancelled(id, "").unwrap_or_default(),
-                Fact::SessionOver => told(machine.exchange.session_over(&machine.cx)),
+                Fact::SessionOver => words(machine.exchange.session_over(&machine.cx)),
                 Fact::GraceOver => machine.give_up(),
                 Fact::End(end) => machine.end(end),
             });

@@ -61,7 +61,7 @@ fn call_does_not_wait_for_a_session_that_is_over() {
     let machine = Machine::in_session();
     machine.request(CALL);
     machine.resumable_stream();
-    assert_eq!(told(machine.exchange.session_over(&machine.cx)), NONE);
+    assert_eq!(words(machine.exchange.session_over(&machine.cx)), NONE);
     assert_eq!(
         machine.end(HttpEnd::Complete),
         ["row timeout detached", "finished"]
@@ -75,7 +75,7 @@ fn end_of_the_session_gives_a_detached_call_up() {
     machine.resumable_stream();
     machine.end(HttpEnd::Complete);
     assert_eq!(
-        told(machine.exchange.session_over(&machine.cx)),
+        words(machine.exchange.session_over(&machine.cx)),
         ["row timeout detached", "finished"]
     );
 }
@@ -86,7 +86,7 @@ fn notification_of_a_cancellation_names_the_session_and_the_request() {
     let notify = |machine: &Machine, body: &str| {
         let mut effects = Vec::new();
         Scanner::new().feed(body.as_bytes(), &mut |message| {
-            effects = told(machine.exchange.notified(message));
+            effects = words(machine.exchange.notified(message));
         });
         effects
     };

@@ -22,7 +22,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// A window of so many bytes, which are taken as they are filled.
+    /// Makes a window of this size. Its memory is counted as it is filled.
     pub(super) fn new(size: u64) -> Self {
         Self {
             size,
@@ -31,7 +31,7 @@ impl Window {
         }
     }
 
-    /// So many bytes of the body were decoded.
+    /// Notes how many bytes of the body are decoded. Fails if no memory is left.
     pub(super) fn fill(&mut self, decoded: u64) -> Result<(), Undecodable> {
         let more = decoded.min(self.size).saturating_sub(self.held);
         if more == 0 {

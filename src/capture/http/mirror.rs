@@ -2,7 +2,8 @@
 
 use smallvec::SmallVec;
 
-use super::headers::{self, Headers, bounded};
+use super::headers::{Headers, decoded, header_text};
+use super::text::bounded;
 use crate::wire::{Field, Message, method, uri};
 
 /// Longest method and name that are kept, in characters. A name may be a URI.
@@ -15,7 +16,7 @@ const ENCODED: &[u8] = b"=?base64?";
 /// `Mcp-Method` and `Mcp-Name`, without the userinfo of URIs, as bounded copies: all headers of a request lie
 /// in one buffer of the HTTP server, and a `HeaderValue` keeps it whole.
 #[derive(Default)]
-pub(super) struct Mirror {
+pub(in crate::capture) struct MirrorHeaders {
     method: Option<Copied>,
     name: Option<Copied>,
 }
@@ -27,22 +28,22 @@ struct Copied {
     had_userinfo: bool,
 }
 
-impl Mirror {
-    pub(super) fn of(headers: &Headers<'_>) -> Self {
-        let method = headers.method.map(headers::text);
-        let name = headers.name.map(headers::decoded);
+impl MirrorHeaders {
+    pub(in crate::capture) fn of(headers: &Headers<'_>) -> Self {
+        let method = headers.method.map(header_text);
+        let name = headers.name.map(decoded);
         Self {
             method: method.map(|text| Copied::of(&text, METHOD_CHARS)),
             name: name.map(|text| Copied::of(&text, NAME_CHARS)),
         }
     }
 
-    pub(super) fn method(&self) -> Option<&str> {
+    pub(in crate::capture) fn method(&self) -> Option<&str> {
         self.method.as_ref().map(Copied::text)
     }
 
     /// The name, unless it is still encoded: that would show what it has to hide.
-    pub(super) fn name(&self) -> Option<&str> {
+    pub(in crate::capture) fn name(&self) -> Option<&str> {
         let name = self.name.as_ref().map(Copied::text);
         name.filter(|name| {
             let mark = name.trim_start().as_bytes().get(..ENCODED.len());
@@ -53,7 +54,7 @@ impl Mirror {
     /// Whether a header says something else than the request that it came with.
     /// An absent header says nothing. What was cut of the request is not compared,
     /// nor what a userinfo says.
-    pub(super) fn contradicts(&self, request: &Message) -> bool {
+    pub(in crate::capture) fn contradicts(&self, request: &Message) -> bool {
         let differs = |header: &Copied, field| {
             let body = request.text(field).unwrap_or_default();
             let text = uri::without_userinfo(body);
@@ -77,7 +78,7 @@ impl Mirror {
     }
 
     /// The bytes that it holds elsewhere.
-    pub(super) fn heap(&self) -> usize {
+    pub(in crate::capture) fn heap(&self) -> usize {
         let copied = [&self.method, &self.name].into_iter().flatten();
         let spilled = copied.filter(|copied| copied.text.spilled());
         spilled.map(|copied| copied.text.capacity()).sum()
@@ -109,11 +110,11 @@ mod tests {
     use super::*;
     use crate::wire::Scanner;
 
-    fn mirror(name: &str) -> Mirror {
+    fn mirror(name: &str) -> MirrorHeaders {
         let mut headers = HeaderMap::new();
         headers.insert("mcp-method", HeaderValue::from_static("tools/call"));
         headers.insert("mcp-name", HeaderValue::from_str(name).unwrap());
-        Mirror::of(&Headers::of(&headers))
+        MirrorHeaders::of(&Headers::of(&headers))
     }
 
     fn contradicts(header: &str, body: &str) -> bool {
@@ -157,7 +158,7 @@ mod tests {
         );
         headers.insert("mcp-name", HeaderValue::from_static("search"));
         let headers = Headers::of(&headers);
-        let spent = allocation_counter::measure(|| drop(Mirror::of(&headers)));
+        let spent = allocation_counter::measure(|| drop(MirrorHeaders::of(&headers)));
         assert_eq!(spent.count_total, 0);
     }
 

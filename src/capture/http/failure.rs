@@ -6,23 +6,23 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::headers::bounded;
+use super::text::bounded;
 use crate::wire::uri::Prose;
 
 /// Longest text of an error that is kept, in characters.
-pub(super) const ERROR_TEXT: usize = 512;
+pub(in crate::capture) const ERROR_TEXT: usize = 512;
 
-/// Bytes that hold so many characters of any kind.
-pub(super) const ERROR_BYTES: usize = 4 * ERROR_TEXT;
+/// The bytes that this many characters take at most.
+pub(in crate::capture) const ERROR_BYTES: usize = 4 * ERROR_TEXT;
 
 /// Errors of a chain of sources that are looked at.
 const SOURCES: usize = 64;
 
 /// An error of the inner service, reduced to what a row holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
-    pub(super) text: Option<Box<str>>,
-    pub(super) timed_out: bool,
+pub(in crate::capture) struct Failure {
+    pub(in crate::capture) text: Option<Box<str>>,
+    pub(in crate::capture) timed_out: bool,
 }
 
 impl Failure {
@@ -32,7 +32,7 @@ impl Failure {
     ///
     /// Both are the service's own code. A panic in it stays here: without the
     /// layer it would not have run.
-    pub(super) fn of<E: fmt::Display + 'static>(error: &E) -> Self {
+    pub(in crate::capture) fn of<E: fmt::Display + 'static>(error: &E) -> Self {
         let any = error as &dyn Any;
         let chain: Option<&(dyn Error + 'static)> =
             if let Some(boxed) = any.downcast_ref::<Box<dyn Error + Send + Sync>>() {

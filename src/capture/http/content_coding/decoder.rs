@@ -1,12 +1,9 @@
-//! Decodes compressed bodies as they pass, for whoever looks at them; what is
-//! forwarded stays as it is.
+//! Decodes a copy of compressed bodies as they pass. What is forwarded stays as it is.
 //!
 //! A body comes from a stranger, and little of it may stand for very much. So
 //! memory is bounded by the window of the coding, and time by how much a body
 //! may decode to; one that goes beyond is not read further. Nothing is held
 //! back: whatever the compressor flushed is handed on at once.
-
-mod window;
 
 use std::ops::ControlFlow;
 
@@ -16,8 +13,8 @@ use compression_codecs::{
     BrotliDecoder, DecodeV2, DeflateDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder,
 };
 
-use self::window::Window;
-use super::content::Undecodable;
+use super::Undecodable;
+use super::window::Window;
 
 /// How many bytes one byte of a body may stand for in the long run. A listing
 /// of a thousand like things reaches 10 in gzip and 100 in zstd, a run of
@@ -42,7 +39,7 @@ const DEFLATE_WINDOW: u64 = 32 * 1024;
 const PIECE: usize = 16 * 1024;
 
 /// Decodes one body.
-pub(super) struct Decoder {
+pub(in crate::capture) struct Decoder {
     coding: Coding,
     /// None before the first byte.
     codec: Option<Codec>,
@@ -201,7 +198,7 @@ impl Decoder {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// So many bytes stood for so many.
+    /// Counts bytes that were read and what they decoded to. Fails beyond the bounds.
     fn spend(&mut self, read: usize, decoded: usize) -> Result<(), Undecodable> {
         let decoded = decoded as u64;
         let credit = (self.credit + RATIO * read as u64).min(BURST);

@@ -1,8 +1,6 @@
 //! The few headers that are looked at, by name; no other is.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -10,21 +8,20 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, PAD};
 use http::StatusCode;
 use http::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
-use uuid::Uuid;
 
-use crate::event::bounded_id;
+use super::media::{Media, names_utf_7};
 
 /// The headers of a request or response that are looked at, found in one pass,
 /// which costs less than to look up each. Of one that came several times it is
 /// the first.
-pub(super) struct Headers<'a> {
+pub(in crate::capture) struct Headers<'a> {
     all: &'a HeaderMap,
-    pub(super) session_id: Option<&'a HeaderValue>,
-    pub(super) protocol_version: Option<&'a HeaderValue>,
-    pub(super) method: Option<&'a HeaderValue>,
-    pub(super) name: Option<&'a HeaderValue>,
-    pub(super) traceparent: Option<&'a HeaderValue>,
-    pub(super) authorization: Option<&'a HeaderValue>,
+    pub(in crate::capture) session_id: Option<&'a HeaderValue>,
+    pub(in crate::capture) protocol_version: Option<&'a HeaderValue>,
+    pub(in crate::capture) method: Option<&'a HeaderValue>,
+    pub(in crate::capture) name: Option<&'a HeaderValue>,
+    pub(in crate::capture) traceparent: Option<&'a HeaderValue>,
+    pub(in crate::capture) authorization: Option<&'a HeaderValue>,
     content_type: Option<&'a HeaderValue>,
     content_encoding: Option<&'a HeaderValue>,
     content_length: Option<&'a HeaderValue>,
@@ -32,7 +29,7 @@ pub(super) struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
-    pub(super) fn of(all: &'a HeaderMap) -> Self {
+    pub(in crate::capture) fn of(all: &'a HeaderMap) -> Self {
         let mut found = Self {
             all,
             session_id: None,
@@ -66,14 +63,14 @@ impl<'a> Headers<'a> {
     }
 
     /// What the media type of the body makes of it.
-    pub(super) fn media(&self) -> Media {
+    pub(in crate::capture) fn media(&self) -> Media {
         self.content_type
             .map_or(Media::Unnamed, |value| Media::named(value.as_bytes()))
     }
 
     /// The bytes that the body of a response with this status has on the wire, where
     /// its head tells (RFC 9112, section 6.3).
-    pub(super) fn body_length(&self, status: StatusCode) -> Option<u64> {
+    pub(in crate::capture) fn body_length(&self, status: StatusCode) -> Option<u64> {
         let has_none = status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         match (has_none, self.transfer_encoding) {
@@ -85,7 +82,7 @@ impl<'a> Headers<'a> {
 
     /// Whether a server may take the body for JSON by its media type: some
     /// servers look only at how it begins.
-    pub(super) fn may_be_json(&self) -> bool {
+    pub(in crate::capture) fn may_be_json(&self) -> bool {
         let json = b"application/json";
         self.content_type.is_none_or(|name| {
             let beginning = name.as_bytes().get(..json.len());
@@ -94,24 +91,24 @@ impl<'a> Headers<'a> {
     }
 
     /// Whether there is a header that only MCP has.
-    pub(super) fn speak_of_mcp(&self) -> bool {
+    pub(in crate::capture) fn speak_of_mcp(&self) -> bool {
         self.session_id.is_some() || self.protocol_version.is_some() || self.method.is_some()
     }
 
     /// Whether the body is in UTF-7, the one encoding that Express decodes in
     /// which the bytes of JSON may be those of other characters.
-    pub(super) fn is_utf_7(&self) -> bool {
+    pub(in crate::capture) fn is_utf_7(&self) -> bool {
         let name = self.content_type.map_or(&b""[..], HeaderValue::as_bytes);
         name != b"application/json" && names_utf_7(name)
     }
 
     /// Whether a coding may have been applied to the body.
-    pub(super) fn is_encoded(&self) -> bool {
+    pub(in crate::capture) fn is_encoded(&self) -> bool {
         self.content_encoding.is_some()
     }
 
     /// The codings that were applied to the body, in order.
-    pub(super) fn codings(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    pub(in crate::capture) fn codings(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.all
             .get_all(CONTENT_ENCODING)
             .iter()
@@ -121,148 +118,8 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// The key of the row that a request will get, as an extension of the HTTP
-/// request, so that a handler can log it. In a batch it is the key of the first
-/// request.
-///
-/// A request carries it only if the layer is told to add it, with
-/// [`StoreLayer::request_id_extension`](crate::StoreLayer::request_id_extension).
-///
-/// ```
-/// use tower_mcp_store::{RequestId, Store};
-/// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("mcp.db");
-///
-/// let layer = Store::open(path)?.layer().request_id_extension(true);
-///
-/// fn handler(request: http::Request<()>) {
-///     if let Some(id) = request.extensions().get::<RequestId>() {
-///         println!("request {id}");
-///     }
-/// }
-/// # handler(http::Request::new(()));
-/// # drop(layer);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RequestId(Uuid);
-
-impl RequestId {
-    pub(super) fn new(id: Uuid) -> Self {
-        Self(id)
-    }
-
-    /// The value in `requests.request_id`.
-    pub fn as_uuid(&self) -> Uuid {
-        self.0
-    }
-}
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.hyphenated().fmt(f)
-    }
-}
-
-/// Who is calling, as told by the server's own authentication layer: put it
-/// into the extensions of the HTTP request before the layer sees it.
-///
-/// It is stored as `requests.principal`, so choose a name and not a secret.
-/// The layer never takes one from a header by itself.
-///
-/// ```
-/// use tower_mcp_store::Principal;
-///
-/// let mut request = http::Request::new(());
-/// request.extensions_mut().insert(Principal::new("alice"));
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Principal(Arc<str>);
-
-impl Principal {
-    /// A caller with this name; of one longer than 256 characters the first 223 are
-    /// stored, `~` and a hash of the whole.
-    pub fn new(name: impl AsRef<str>) -> Self {
-        Self(bounded_id(name.as_ref()).into())
-    }
-
-    pub(super) fn name(&self) -> Arc<str> {
-        self.0.clone()
-    }
-}
-
-/// At most `limit` characters of `text`, and whether something was cut off.
-pub(super) fn bounded(text: &str, limit: usize) -> (&str, bool) {
-    // A character is a byte at least.
-    if text.len() <= limit {
-        return (text, false);
-    }
-    match text.char_indices().nth(limit) {
-        Some((end, _)) => (&text[..end], true),
-        None => (text, false),
-    }
-}
-
-/// The bytes of a text that are not in the program itself.
-pub(super) fn owned_bytes(text: Option<&Cow<'static, str>>) -> usize {
-    match text {
-        Some(Cow::Owned(text)) => text.capacity(),
-        Some(Cow::Borrowed(_)) | None => 0,
-    }
-}
-
-/// What the media type of a body makes of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Media {
-    Json,
-    EventStream,
-    Text,
-    /// No `Content-Type`: servers send JSON and plain error text that way.
-    Unnamed,
-    Other,
-}
-
-impl Media {
-    fn named(name: &[u8]) -> Self {
-        // As nearly everybody writes them.
-        match name {
-            b"application/json" => return Self::Json,
-            b"text/event-stream" => return Self::EventStream,
-            _ => {}
-        }
-        // Only the essence counts; parameters follow a semicolon (RFC 9110, section 8.3.1).
-        let essence = name.split(|b| *b == b';').next().unwrap_or_default();
-        let essence = essence.trim_ascii();
-        let is = |name: &[u8]| essence.eq_ignore_ascii_case(name);
-        if is(b"application/json") {
-            Self::Json
-        } else if is(b"text/event-stream") {
-            Self::EventStream
-        } else if is(b"text/plain") {
-            Self::Text
-        } else {
-            Self::Other
-        }
-    }
-}
-
-/// Whether a media type has a `charset` of UTF-7. Only letters and digits of
-/// the name count, as for the library that Express decodes with.
-#[cold]
-fn names_utf_7(media: &[u8]) -> bool {
-    let mut parameters = media.split(|b| *b == b';').skip(1);
-    parameters.any(|parameter| {
-        let mut halves = parameter.splitn(2, |b| *b == b'=');
-        let name = halves.next().unwrap_or_default().trim_ascii();
-        let value = halves.next().unwrap_or_default().iter();
-        let letters = value.filter(|b| b.is_ascii_alphanumeric());
-        let letters = letters.map(u8::to_ascii_lowercase).take(4);
-        name.eq_ignore_ascii_case(b"charset") && letters.eq(*b"utf7")
-    })
-}
-
 /// Text of a header; bytes that are no UTF-8 become U+FFFD.
-pub(super) fn text(value: &HeaderValue) -> Cow<'_, str> {
+pub(in crate::capture) fn header_text(value: &HeaderValue) -> Cow<'_, str> {
     // Which is faster where nothing has to be replaced.
     match str::from_utf8(value.as_bytes()) {
         Ok(text) => text.into(),
@@ -278,14 +135,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// The value of a mirror header (`Mcp-Name`), which is sent as
 /// `=?base64?...?=` where it does not fit into a header as it is.
-pub(super) fn decoded(value: &HeaderValue) -> Cow<'_, str> {
+pub(in crate::capture) fn decoded(value: &HeaderValue) -> Cow<'_, str> {
     let encoded = value
         .as_bytes()
         .strip_prefix(b"=?base64?")
         .and_then(|rest| rest.strip_suffix(b"?="));
     match encoded.and_then(|encoded| BASE64.decode(encoded).ok()) {
         Some(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
-        None => text(value),
+        None => header_text(value),
     }
 }
 
@@ -357,18 +214,5 @@ mod tests {
         assert_eq!(decoded(&value("echo")), "echo");
         assert_eq!(decoded(&value("=?base64?!!?=")), "=?base64?!!?=");
         assert_eq!(decoded(&value("=?BASE64?bcOp?=")), "=?BASE64?bcOp?=");
-    }
-
-    #[test]
-    fn text_is_bounded_in_characters_not_bytes() {
-        assert_eq!(bounded("méteo", 2), ("mé", true));
-        assert_eq!(bounded("mé", 2), ("mé", false));
-    }
-
-    #[test]
-    fn a_principal_is_bounded_and_compared_in_full() {
-        let long = Principal::new("é".repeat(300));
-        assert_eq!(long.name().chars().count(), 256);
-        assert_ne!(long, Principal::new("é".repeat(301)));
     }
 }

@@ -3,18 +3,19 @@
 use serde::de::IgnoredAny;
 
 use super::failure::{ERROR_BYTES, ERROR_TEXT};
-use super::headers::{Media, bounded};
+use super::media::Media;
+use super::text::bounded;
 use crate::wire::uri::Prose;
 
 /// The beginning of an error body that may be plain text.
-pub(super) struct ErrorBody {
+pub(in crate::capture) struct ErrorBody {
     beginning: Prose,
     media: Media,
 }
 
 impl ErrorBody {
     /// `None` for a body of this media type that is no text.
-    pub(super) fn of(media: Media) -> Option<Self> {
+    pub(in crate::capture) fn of(media: Media) -> Option<Self> {
         matches!(media, Media::Text | Media::Unnamed).then(|| Self {
             beginning: Prose::new(ERROR_BYTES),
             media,
@@ -22,7 +23,7 @@ impl ErrorBody {
     }
 
     /// Reads on. Returns whether more is wanted.
-    pub(super) fn read(&mut self, data: &[u8]) -> bool {
+    pub(in crate::capture) fn read(&mut self, data: &[u8]) -> bool {
         self.beginning.read(data)
     }
 
@@ -31,7 +32,7 @@ impl ErrorBody {
     ///
     /// Servers and proxies send JSON under any media type, or none, and put it
     /// behind words of their own.
-    pub(super) fn text(&self, is_whole: bool) -> Option<Box<str>> {
+    pub(in crate::capture) fn text(&self, is_whole: bool) -> Option<Box<str>> {
         let text = self.beginning.text(is_whole);
         let is_space = |c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}';
         let text = text.trim_matches(is_space);

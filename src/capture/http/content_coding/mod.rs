@@ -1,16 +1,21 @@
 //! How the bytes of a body are read: as they are, decoded, or not at all.
 
+#[cfg(feature = "decompression")]
+mod decoder;
+#[cfg(feature = "decompression")]
+mod window;
+
 use std::ops::ControlFlow;
 
 #[cfg(feature = "decompression")]
-use super::decode::Decoder;
+use self::decoder::Decoder;
 use super::headers::Headers;
 #[cfg(feature = "decompression")]
-use super::headers::Media;
+use super::media::Media;
 use crate::wire;
 
 /// A body whose bytes can be read.
-pub(super) enum Content {
+pub(in crate::capture) enum Content {
     /// It is what it says.
     Plain,
     /// It is compressed.
@@ -26,11 +31,11 @@ pub(super) enum Content {
 /// A body, or the rest of one, is in a coding that is not decoded here, broken,
 /// or decodes to more than is worth it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Undecodable;
+pub(in crate::capture) struct Undecodable;
 
 impl Content {
     /// How to read a body with these headers.
-    pub(super) fn of(headers: &Headers<'_>) -> Result<Self, Undecodable> {
+    pub(in crate::capture) fn of(headers: &Headers<'_>) -> Result<Self, Undecodable> {
         if !headers.is_encoded() {
             return Ok(Self::Plain);
         }
@@ -43,13 +48,13 @@ impl Content {
                 let decoder = Decoder::of(coding, endless)?;
                 Ok(Self::Encoded(Box::new(decoder)))
             }
-            // Nobody sends several in a row.
+            // Several in a row are not seen in practice.
             _ => Err(Undecodable),
         }
     }
 
     /// How to read a request body with these headers.
-    pub(super) fn of_request(headers: &Headers<'_>) -> Self {
+    pub(in crate::capture) fn of_request(headers: &Headers<'_>) -> Self {
         if headers.is_utf_7() {
             return Self::Unreadable;
         }
@@ -74,7 +79,7 @@ impl Content {
     }
 
     /// Hands what the next bytes of the body say to `sink`, until it has enough.
-    pub(super) fn read(
+    pub(in crate::capture) fn read(
         &mut self,
         bytes: &[u8],
         sink: &mut impl FnMut(&[u8]) -> ControlFlow<()>,

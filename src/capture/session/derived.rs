@@ -1,0 +1,98 @@
+//! A session that the layer makes up, and the row of any session.
+
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use uuid::Uuid;
+
+use super::peers::{ClientInfo, ServerInfo};
+use super::revision::protocol_version;
+use crate::capture::context::Context;
+use crate::event::{SessionEvent, SessionSource};
+use crate::wire::{Field, Message};
+
+/// Returns the row of a session that begins at this recording point.
+pub(in crate::capture) fn begun(
+    cx: &Context,
+    id: Arc<str>,
+    started_at: i64,
+    source: SessionSource,
+    client: ClientInfo,
+    server: Option<&ServerInfo>,
+) -> SessionEvent {
+    let mut event = SessionEvent::new(id);
+    event.proxy = cx.config.proxy.clone();
+    event.started_at = started_at;
+    event.source = source;
+    cx.count_truncated(client.cut);
+    event.client_name = client.name;
+    event.client_version = client.version;
+    if let Some(server) = server {
+        cx.count_truncated(server.cut);
+        event.server_name = server.name.clone();
+        event.server_version = server.version.clone();
+    }
+    event
+}
+
+/// A session of a client that names none (2026-07-28).
+#[derive(Debug)]
+pub(in crate::capture) struct DerivedSession {
+    pub(in crate::capture) id: Arc<str>,
+    started_at: i64,
+    client: ClientInfo,
+    protocol_version: Option<Cow<'static, str>>,
+    /// Whether its row was handed to the store. Locked while it is handed over.
+    announced: Mutex<bool>,
+}
+
+impl DerivedSession {
+    /// Makes a session that begins with this request.
+    pub(super) fn new(started_at: i64, request: &Message) -> Self {
+        let version = request.text(Field::MetaProtocolVersion);
+        Self {
+            id: format!("derived:{}", Uuid::now_v7()).into(),
+            started_at,
+            client: ClientInfo::of(request),
+            protocol_version: version.map(protocol_version),
+            announced: Mutex::new(false),
+        }
+    }
+
+    /// Hands the session's row to `record`, unless that was done.
+    ///
+    /// The one place where a lock is held while the store's is taken: no request of
+    /// the session may overtake its row.
+    pub(in crate::capture) fn announce(
+        &self,
+        cx: &Context,
+        server: Option<&ServerInfo>,
+        record: impl FnOnce(SessionEvent),
+    ) {
+        let mut announced = self
+            .announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *announced, true) {
+            return;
+        }
+        let (id, client) = (self.id.clone(), self.client.clone());
+        let mut event = begun(
+            cx,
+            id,
+            self.started_at,
+            SessionSource::Derived,
+            client,
+            server,
+        );
+        event.protocol_version = self.protocol_version.clone();
+        record(event);
+    }
+
+    pub(in crate::capture) fn is_announced(&self) -> bool {
+        *self
+            .announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,258 @@
+//! The sessions that a layer knows: named by the server, or derived from who calls.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hashlink::{DefaultHashBuilder, LruCache};
+use http::Uri;
+
+use crate::wire::{Field, Message};
+
+mod derived;
+mod peers;
+mod revision;
+
+pub(in crate::capture) use derived::{DerivedSession, begun};
+pub(in crate::capture) use peers::{Caller, ClientInfo, ServerInfo};
+pub(in crate::capture) use revision::{NAME_CHARS, is_modern, protocol_version, revision};
+
+/// How many sessions of each kind are remembered; the ones not heard of for
+/// longest are forgotten first.
+const REMEMBERED: usize = 10_000;
+
+/// The silence that ends a derived session.
+const SILENCE: Duration = Duration::from_secs(30 * 60);
+
+/// A session that a request or response names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::capture) struct NamedSession {
+    pub(in crate::capture) id: Arc<str>,
+    /// Of the 2024-11-05 transport: named in the query, answered on the GET stream.
+    pub(in crate::capture) by_query: bool,
+}
+
+/// The session that a request belongs to.
+#[derive(Debug, Clone)]
+pub(in crate::capture) enum CallSession {
+    None,
+    Named(NamedSession),
+    Derived(Arc<DerivedSession>),
+}
+
+impl CallSession {
+    pub(in crate::capture) fn id(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::None => None,
+            Self::Named(session) => Some(&session.id),
+            Self::Derived(session) => Some(&session.id),
+        }
+    }
+}
+
+/// What is known of a session that a message names.
+pub(in crate::capture) struct Known {
+    pub(in crate::capture) id: Arc<str>,
+    /// The revision that was negotiated for it.
+    pub(in crate::capture) protocol_version: Option<Cow<'static, str>>,
+}
+
+impl Known {
+    /// Whether it negotiated a revision without sessions, and has one all the same.
+    pub(in crate::capture) fn is_modern(&self) -> bool {
+        self.protocol_version.as_deref().is_some_and(is_modern)
+    }
+}
+
+/// What the layer remembers of a session that it saw begin, or found in the file.
+#[derive(Debug, Clone)]
+struct Named {
+    id: Arc<str>,
+    /// Hash of the path on which it began, where that is known.
+    path: Option<u64>,
+    protocol_version: Negotiated,
+}
+
+impl Named {
+    fn known(&self) -> Known {
+        Known {
+            id: self.id.clone(),
+            protocol_version: self.protocol_version.clone(),
+        }
+    }
+}
+
+/// The sessions that GET streams have announced (2024-11-05).
+struct Announced {
+    /// Each for as long as its stream lives.
+    live: HashMap<Arc<str>, Negotiated>,
+    /// A client may still name one whose stream has ended.
+    ended: LruCache<Arc<str>, (Arc<str>, Negotiated)>,
+}
+
+type Negotiated = Option<Cow<'static, str>>;
+
+/// All sessions of one layer.
+pub(in crate::capture) struct Sessions {
+    named: Mutex<LruCache<Arc<str>, Named>>,
+    announced: Mutex<Announced>,
+    derived: Mutex<LruCache<u64, (Arc<DerivedSession>, i64)>>,
+    /// Keyed at random for each process, so that a hash tells nothing outside it.
+    hasher: RandomState,
+    /// Unkeyed, for values where an attacker gains nothing from collisions.
+    fast_hasher: DefaultHashBuilder,
+}
+
+impl Sessions {
+    pub(in crate::capture) fn new() -> Self {
+        Self {
+            named: Mutex::new(LruCache::new(REMEMBERED)),
+            announced: Mutex::new(Announced {
+                live: HashMap::new(),
+                ended: LruCache::new(REMEMBERED),
+            }),
+            derived: Mutex::new(LruCache::new(REMEMBERED)),
+            hasher: RandomState::new(),
+            fast_hasher: DefaultHashBuilder::default(),
+        }
+    }
+
+    /// A hash that is only good in this process.
+    pub(in crate::capture) fn hash(&self, value: impl Hash) -> u64 {
+        self.hasher.hash_one(value)
+    }
+
+    /// Returns a hash of a path. It only guards against a 404 of another path, and a
+    /// client that knows the session could end it anyway.
+    pub(in crate::capture) fn hash_path(&self, uri: &Uri) -> u64 {
+        self.fast_hasher.hash_one(uri.path())
+    }
+
+    /// Returns what is known of the session with this id, which a header names.
+    pub(in crate::capture) fn named(&self, id: &str) -> Option<Known> {
+        self.lock().get(id).map(|named| named.known())
+    }
+
+    /// Remembers a session that is open in the file.
+    pub(in crate::capture) fn found(&self, id: &str, protocol_version: Negotiated) -> Known {
+        let id: Arc<str> = id.into();
+        let mut named = self.lock();
+        let session = named.entry(id.clone()).or_insert_with(|| Named {
+            id,
+            path: None,
+            protocol_version,
+        });
+        session.known()
+    }
+
+    /// The same, only for a session that a GET stream has announced.
+    pub(in crate::capture) fn announced(&self, id: &str) -> Option<Known> {
+        let mut announced = self.lock_announced();
+        let Announced { live, ended } = &mut *announced;
+        let (id, protocol_version) = match live.get_key_value(id) {
+            Some(known) => known,
+            None => ended.get(id).map(|(id, version)| (id, version))?,
+        };
+        Some(Known {
+            id: id.clone(),
+            protocol_version: protocol_version.clone(),
+        })
+    }
+
+    /// Returns whether the GET stream of a session has ended, on which its answers
+    /// came (2024-11-05).
+    pub(in crate::capture) fn is_over(&self, session: &NamedSession) -> bool {
+        session.by_query && !self.lock_announced().live.contains_key(&session.id)
+    }
+
+    /// A GET stream announces a session.
+    pub(in crate::capture) fn announce(&self, id: &str) -> Arc<str> {
+        let id: Arc<str> = id.into();
+        let mut announced = self.lock_announced();
+        announced.ended.remove(&id);
+        announced.live.insert(id.clone(), None);
+        id
+    }
+
+    /// A session was initialized.
+    pub(in crate::capture) fn opened(
+        &self,
+        session: &NamedSession,
+        path: u64,
+        version: Option<Cow<'static, str>>,
+    ) {
+        if session.by_query {
+            if let Some(negotiated) = self.lock_announced().live.get_mut(&session.id) {
+                *negotiated = version;
+            }
+            return;
+        }
+        let id = session.id.clone();
+        let known = Named {
+            id: id.clone(),
+            path: Some(path),
+            protocol_version: version,
+        };
+        self.lock().insert(id, known);
+    }
+
+    /// Returns whether a session is known that began on this path, or of whose path
+    /// nothing is known.
+    pub(in crate::capture) fn may_have_begun_on(&self, id: &str, path: u64) -> bool {
+        let is_here = |known: &Named| known.path.is_none_or(|known| known == path);
+        self.lock().peek(id).is_some_and(is_here)
+    }
+
+    /// The session is over.
+    pub(in crate::capture) fn forget(&self, id: &str) {
+        self.lock().remove(id);
+        let mut announced = self.lock_announced();
+        if let Some((id, negotiated)) = announced.live.remove_entry(id) {
+            announced.ended.insert(id.clone(), (id, negotiated));
+        }
+    }
+
+    fn lock_announced(&self) -> MutexGuard<'_, Announced> {
+        self.announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruCache<Arc<str>, Named>> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session of a request that names none: the same client name, version
+    /// and caller, with less than 30 minutes of silence. `None` where the
+    /// request says nothing of who sends it.
+    pub(in crate::capture) fn derive(
+        &self,
+        caller: &Caller,
+        message: &Message,
+    ) -> Option<Arc<DerivedSession>> {
+        let name = message.text(Field::MetaClientName);
+        let version = message.text(Field::MetaClientVersion);
+        if name.is_none() && caller.is_anonymous() {
+            return None;
+        }
+        let mut key = self.hasher.build_hasher();
+        (name, version, &caller.principal).hash(&mut key);
+        if caller.principal.is_none() {
+            caller.authorization.hash(&mut key);
+        }
+        let key = key.finish();
+
+        let mut derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((session, last_seen)) = derived.get_mut(&key)
+            && caller.ts - *last_seen < SILENCE.as_millis() as i64
+        {
+            *last_seen = caller.ts.max(*last_seen);
+            return Some(session.clone());
+        }
+        let session = Arc::new(DerivedSession::new(caller.ts, message));
+        derived.insert(key, (session.clone(), caller.ts));
+        Some(session)
+    }
+}

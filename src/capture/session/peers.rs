@@ -1,0 +1,98 @@
+//! Who speaks: what clients and servers say of themselves, and who calls.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::revision::protocol_version;
+use crate::capture::http::owned_bytes;
+use crate::wire::{Field, Message};
+
+/// Who a client says it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::capture) struct ClientInfo {
+    pub(in crate::capture) name: Option<Box<str>>,
+    pub(in crate::capture) version: Option<Box<str>>,
+    /// How many of these were cut.
+    pub(in crate::capture) cut: usize,
+}
+
+impl ClientInfo {
+    pub(in crate::capture) fn of(message: &Message) -> Self {
+        let mut cut = 0;
+        let name = [Field::ClientName, Field::MetaClientName];
+        let version = [Field::ClientVersion, Field::MetaClientVersion];
+        Self {
+            name: first_text(message, name, &mut cut),
+            version: first_text(message, version, &mut cut),
+            cut,
+        }
+    }
+
+    /// The bytes of memory that it takes.
+    pub(in crate::capture) fn bytes(&self) -> usize {
+        let texts = [&self.name, &self.version].into_iter().flatten();
+        size_of::<Self>() + texts.map(|text| text.len()).sum::<usize>()
+    }
+}
+
+/// What a result says of the server, for the session that it begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::capture) struct ServerInfo {
+    pub(in crate::capture) name: Option<Box<str>>,
+    pub(in crate::capture) version: Option<Box<str>>,
+    pub(in crate::capture) protocol_version: Option<Cow<'static, str>>,
+    /// How many of these were cut.
+    pub(in crate::capture) cut: usize,
+}
+
+impl ServerInfo {
+    pub(in crate::capture) fn of(message: &Message) -> Self {
+        let revision = Field::ResultProtocolVersion;
+        let mut cut = usize::from(message.was_cut(revision));
+        let name = [Field::ServerName, Field::MetaServerName];
+        let version = [Field::ServerVersion, Field::MetaServerVersion];
+        Self {
+            name: first_text(message, name, &mut cut),
+            version: first_text(message, version, &mut cut),
+            protocol_version: message.text(revision).map(protocol_version),
+            cut,
+        }
+    }
+
+    /// The bytes of memory that it takes.
+    pub(in crate::capture) fn size(&self) -> usize {
+        let texts = [&self.name, &self.version].into_iter().flatten();
+        let texts = texts.map(|text| text.len()).sum::<usize>();
+        size_of::<Self>() + texts + owned_bytes(self.protocol_version.as_ref())
+    }
+}
+
+/// Who sends a request, and when. Derived sessions are distinguished by it.
+#[derive(Debug, Clone)]
+pub(in crate::capture) struct Caller {
+    /// When the request was received, in unix milliseconds.
+    pub(in crate::capture) ts: i64,
+    pub(in crate::capture) principal: Option<Arc<str>>,
+    /// A hash of the header; see [`Sessions::hash`](super::Sessions::hash).
+    pub(in crate::capture) authorization: Option<u64>,
+}
+
+impl Caller {
+    /// Returns whether nothing tells this caller from others.
+    pub(in crate::capture) fn is_anonymous(&self) -> bool {
+        self.principal.is_none() && self.authorization.is_none()
+    }
+}
+
+/// Returns the first of these fields that is there, and adds to `cut` if it was cut.
+fn first_text<const N: usize>(
+    message: &Message,
+    fields: [Field; N],
+    cut: &mut usize,
+) -> Option<Box<str>> {
+    let (field, text) = fields
+        .into_iter()
+        .find_map(|field| Some((field, message.text(field)?)))?;
+    *cut += usize::from(message.was_cut(field));
+    Some(text.into())
+}
