@@ -49,9 +49,9 @@
 //!
 //! # Modules
 //!
-//! Imports run one way: `error, window, record, recorded, older < filter, request,
-//! reader < conditions, session_requests < plan < requests < slow, follow, lookup <
-//! sessions, clients, losses, info, sql, coverage < stats < schema`.
+//! Imports run one way: `error, window, record, recorded, older < link, filter,
+//! request < reader < conditions, session_requests < plan < requests < slow, follow,
+//! lookup < sessions, clients, losses, info, sql, coverage < stats < schema`.
 
 mod clients;
 mod conditions;
@@ -60,6 +60,7 @@ mod error;
 mod filter;
 mod follow;
 mod info;
+mod link;
 mod lookup;
 mod losses;
 mod older;
