@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::durable::Durable;
+use super::command_tx::CommandTx;
 use super::{WriteError, group::count};
 use crate::clock;
 
@@ -209,9 +209,9 @@ impl EventLogs {
     }
 }
 
-impl Durable<'_> {
+impl CommandTx<'_> {
     /// Adds an event to a session's, in place of one of the same id.
-    pub(crate) fn append_event(
+    pub(super) fn append_event(
         &mut self,
         session_id: &str,
         id: i64,
@@ -227,7 +227,7 @@ impl Durable<'_> {
     /// Adds an event to a stream's, which gets `token` if it is new. Gives the
     /// stream's token and the event's id.
     #[cfg(feature = "rmcp")]
-    pub(crate) fn append_to_stream(
+    pub(super) fn append_to_stream(
         &mut self,
         stream_id: &str,
         token: Token,
@@ -241,7 +241,7 @@ impl Durable<'_> {
     }
 
     /// Removes a log and its events.
-    pub(crate) fn purge_events(&mut self, kind: LogKind, name: &str) -> Result<(), WriteError> {
+    pub(super) fn purge_events(&mut self, kind: LogKind, name: &str) -> Result<(), WriteError> {
         let Some(log) = self.find(kind, name)? else {
             return Ok(());
         };

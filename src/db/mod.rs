@@ -10,10 +10,11 @@
 
 mod checkpoint;
 pub(crate) mod columns;
+mod command;
+mod command_tx;
 mod counters;
 mod create;
 mod departure;
-mod durable;
 mod event_rows;
 mod files;
 mod group;
@@ -37,14 +38,16 @@ mod runs;
 pub(crate) mod session_ids;
 mod session_rows;
 mod side_files;
+mod synchronous;
 mod writer_lock;
 
 pub use counters::Stats;
-pub use durable::Synchronous;
+pub use synchronous::Synchronous;
 
+pub(crate) use command::{Answer, Command};
+pub(crate) use command_tx::CommandTx;
 pub(crate) use counters::{Accounts, CaptureCounters};
 pub(crate) use departure::{Departure, Hindrance};
-pub(crate) use durable::Durable;
 #[cfg(feature = "rmcp")]
 pub(crate) use event_rows::Token;
 pub(crate) use event_rows::{EventBounds, EventRow, LogKind};

@@ -16,8 +16,8 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
 use super::checkpoint::{self, Checkpoints};
+use super::command_tx::{self, CommandTx};
 use super::create::{create, unwritable};
-use super::durable::{self, Durable, Synchronous};
 use super::event_rows::EventLogs;
 use super::files::{Files, OpenFiles, Place};
 use super::open_sessions::OpenSessions;
@@ -28,8 +28,8 @@ use super::session_ids::{SessionIdForm, SessionIds};
 use super::side_files;
 use super::writer_lock::WriterLock;
 use super::{
-    Accounts, Group, LINEAGE, Ledger, SCHEMA_VERSION, WriteError, brief, group, inspect, meta,
-    migrate, retention,
+    Accounts, Group, LINEAGE, Ledger, SCHEMA_VERSION, Synchronous, WriteError, brief, group,
+    inspect, meta, migrate, retention,
 };
 use crate::clock;
 use crate::error::{OpenError, OpenErrorKind};
@@ -187,12 +187,15 @@ impl Db {
         Group::begin(tx, &self.conn, &self.session_ids, run).map_err(WriteError::Store)
     }
 
-    /// Begins a transaction of what somebody waits for, holding the write lock.
-    pub(crate) fn durable(&mut self, synchronous: Synchronous) -> Result<Durable<'_>, WriteError> {
+    /// Begins a transaction of commands, holding the write lock.
+    pub(crate) fn begin_commands(
+        &mut self,
+        synchronous: Synchronous,
+    ) -> Result<CommandTx<'_>, WriteError> {
         self.synchronize(synchronous)?;
-        // Not `self.begin`, which would take the logs too.
+        // `self.begin` would borrow all of `self`, and the logs are needed as well.
         let tx = begin(&self.conn, &self.files, &self.is_displaced, WRITE_PATIENCE)?;
-        Durable::begin(tx, &mut self.event_logs).map_err(WriteError::Store)
+        CommandTx::begin(tx, &mut self.event_logs).map_err(WriteError::Store)
     }
 
     /// Sets how the next commits are made; inside a transaction it cannot be.
@@ -518,7 +521,7 @@ fn set_up(conn: &Connection, path: &Path, real: &Path, files: Files) -> Result<(
         OpenError::new(OpenErrorKind::MigrationFailed, path, detail).with_source(brief(error))
     })?;
     let takes_statements =
-        group::check_statements(&tx).and_then(|()| durable::check_statements(&tx));
+        group::check_statements(&tx).and_then(|()| command_tx::check_statements(&tx));
     takes_statements.map_err(|error| {
         let detail = "its tables do not take our statements; restore them, or give another path";
         OpenError::new(OpenErrorKind::IncompatibleTables, path, detail).with_source(brief(error))

@@ -1,9 +1,7 @@
 //! What SDKs keep of their sessions: `sdk_sessions`.
 
-use rusqlite::params;
+use rusqlite::{Connection, Result, params};
 
-use super::WriteError;
-use super::durable::Durable;
 use super::group::count;
 
 const CREATE: &str = "INSERT INTO sdk_sessions (session_id, sdk, data, expires_at)
@@ -43,88 +41,73 @@ pub(crate) struct SessionRow {
     pub(crate) max_bytes: u64,
 }
 
-impl Durable<'_> {
-    /// Adds a session unless there is one of that id, which has not expired.
-    pub(crate) fn create_session(
-        &mut self,
-        row: &SessionRow,
-        now: i64,
-    ) -> Result<bool, WriteError> {
-        self.sweep(now)?;
-        let SessionRow {
-            sdk,
-            session_id,
-            data,
-            expires_at,
-            max_bytes,
-        } = row;
-        let mut create = self.tx.prepare_cached(CREATE)?;
-        let created = create.execute(params![session_id, sdk, data, expires_at, now])?;
-        self.evict_sessions(*max_bytes, session_id, sdk)?;
-        Ok(created == 1)
-    }
+/// Adds a session, unless there is one with that id that has not expired. Returns
+/// whether it did.
+pub(super) fn create(conn: &Connection, row: &SessionRow, now: i64) -> Result<bool> {
+    sweep(conn, now)?;
+    let SessionRow {
+        sdk,
+        session_id,
+        data,
+        expires_at,
+        max_bytes,
+    } = row;
+    let mut create = conn.prepare_cached(CREATE)?;
+    let created = create.execute(params![session_id, sdk, data, expires_at, now])?;
+    evict(conn, *max_bytes, session_id, sdk)?;
+    Ok(created == 1)
+}
 
-    /// Adds a session, in place of one of the same id.
-    pub(crate) fn save_session(&mut self, row: &SessionRow, now: i64) -> Result<(), WriteError> {
-        self.sweep(now)?;
-        let SessionRow {
-            sdk,
-            session_id,
-            data,
-            expires_at,
-            max_bytes,
-        } = row;
-        let mut save = self.tx.prepare_cached(SAVE)?;
-        save.execute(params![session_id, sdk, data, expires_at])?;
-        self.evict_sessions(*max_bytes, session_id, sdk)
-    }
+/// Adds a session, in place of one with the same id.
+pub(super) fn save(conn: &Connection, row: &SessionRow, now: i64) -> Result<()> {
+    sweep(conn, now)?;
+    let SessionRow {
+        sdk,
+        session_id,
+        data,
+        expires_at,
+        max_bytes,
+    } = row;
+    let mut save = conn.prepare_cached(SAVE)?;
+    save.execute(params![session_id, sdk, data, expires_at])?;
+    evict(conn, *max_bytes, session_id, sdk)
+}
 
-    /// Has a session that has not expired live as long as `row` at least; whether
-    /// there is one.
-    pub(crate) fn prolong_session(
-        &mut self,
-        row: &SessionRow,
-        now: i64,
-    ) -> Result<bool, WriteError> {
-        let SessionRow {
-            sdk,
-            session_id,
-            expires_at,
-            ..
-        } = row;
-        let mut prolong = self.tx.prepare_cached(PROLONG)?;
-        Ok(prolong.execute(params![session_id, sdk, expires_at, now])? == 1)
-    }
+/// Has a session that has not expired live at least as long as `row` says. Returns
+/// whether there is one.
+pub(super) fn prolong(conn: &Connection, row: &SessionRow, now: i64) -> Result<bool> {
+    let SessionRow {
+        sdk,
+        session_id,
+        expires_at,
+        ..
+    } = row;
+    let mut prolong = conn.prepare_cached(PROLONG)?;
+    Ok(prolong.execute(params![session_id, sdk, expires_at, now])? == 1)
+}
 
-    pub(crate) fn delete_session(&mut self, sdk: &str, session_id: &str) -> Result<(), WriteError> {
-        let mut delete = self.tx.prepare_cached(DELETE)?;
-        delete.execute([session_id, sdk])?;
-        Ok(())
-    }
+/// Removes a session.
+pub(super) fn delete(conn: &Connection, sdk: &str, session_id: &str) -> Result<()> {
+    let mut delete = conn.prepare_cached(DELETE)?;
+    delete.execute([session_id, sdk]).map(drop)
+}
 
-    /// Removes those that would expire first until all take `max_bytes`, but not
-    /// the one that was just added.
-    fn evict_sessions(
-        &self,
-        max_bytes: u64,
-        session_id: &str,
-        sdk: &str,
-    ) -> Result<(), WriteError> {
-        let mut bytes = self.tx.prepare_cached(BYTES)?;
-        let mut evict = self.tx.prepare_cached(EVICT)?;
-        for _ in 0..EVICTED_AT_ONCE {
-            let bytes: Option<i64> = bytes.query_row([], |row| row.get(0))?;
-            let is_within = bytes.unwrap_or(0) <= count(max_bytes);
-            if is_within || evict.execute([session_id, sdk])? == 0 {
-                break;
-            }
+/// Removes the sessions that would expire first until all take `max_bytes`. The
+/// named one, which was just added, stays.
+fn evict(conn: &Connection, max_bytes: u64, session_id: &str, sdk: &str) -> Result<()> {
+    let mut bytes = conn.prepare_cached(BYTES)?;
+    let mut evict = conn.prepare_cached(EVICT)?;
+    for _ in 0..EVICTED_AT_ONCE {
+        let bytes: Option<i64> = bytes.query_row([], |row| row.get(0))?;
+        let is_within = bytes.unwrap_or(0) <= count(max_bytes);
+        if is_within || evict.execute([session_id, sdk])? == 0 {
+            break;
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    /// Removes some that have expired: more than one is ever added at once.
-    fn sweep(&mut self, now: i64) -> Result<(), WriteError> {
-        self.tx.prepare_cached(SWEEP)?.execute([now])?;
-        Ok(())
-    }
+/// Removes some sessions that have expired: more than are ever added at once.
+fn sweep(conn: &Connection, now: i64) -> Result<()> {
+    conn.prepare_cached(SWEEP)?.execute([now]).map(drop)
 }

@@ -25,8 +25,7 @@ use uuid::Uuid;
 
 use super::{EventStoreError, SqliteEventStore};
 use crate::clock;
-use crate::db::{Durable, EventBounds, EventRow, Synchronous, Token, WriteError};
-use crate::store::Action;
+use crate::db::{Answer, Command, EventRow, Token};
 
 /// For `LocalSessionManager::with_event_store`, with [`SqliteSessionStore`] as
 /// the `session_store` of `StreamableHttpServerConfig`: only with both is a
@@ -50,7 +49,7 @@ impl theirs::EventStore for SqliteEventStore {
         stream_id: &str,
         event: &ServerSseMessage,
     ) -> Result<theirs::EventId, theirs::EventStoreError> {
-        let append = Append {
+        let append = Command::AppendToStream {
             stream_id: stream_id.into(),
             token: new_token()?,
             event: EventRow {
@@ -59,11 +58,12 @@ impl theirs::EventStore for SqliteEventStore {
                 data: encode(event)?,
             },
             bounds: self.bounds,
-            synchronous: self.synchronous,
         };
-        let appended = self.store.submit(append, self.timeout).await;
-        let (stream, place) = appended.map_err(EventStoreError::from)?;
-        Ok(EventId { stream, place }.to_string())
+        let appended = self.store.submit(append, self.synchronous, self.timeout);
+        match appended.await.map_err(EventStoreError::from)? {
+            Answer::Appended { stream, id: place } => Ok(EventId { stream, place }.to_string()),
+            _ => Err(unknown().into()),
+        }
     }
 
     async fn replay_events_after(
@@ -147,30 +147,6 @@ fn decode(id: &EventId, row: EventRow) -> Result<ServerSseMessage, EventStoreErr
         event.message = Some(Arc::new(message));
     }
     Ok(event)
-}
-
-struct Append {
-    stream_id: Box<str>,
-    token: Token,
-    event: EventRow,
-    bounds: EventBounds,
-    synchronous: Synchronous,
-}
-
-impl Action for Append {
-    type Output = (Token, i64);
-
-    fn apply(&self, tx: &mut Durable<'_>) -> Result<Self::Output, WriteError> {
-        tx.append_to_stream(&self.stream_id, self.token, &self.event, self.bounds)
-    }
-
-    fn size(&self) -> usize {
-        self.stream_id.len() + self.event.data.len()
-    }
-
-    fn synchronous(&self) -> Synchronous {
-        self.synchronous
-    }
 }
 
 #[cfg(test)]

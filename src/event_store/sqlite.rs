@@ -4,8 +4,8 @@ use async_trait::async_trait;
 
 use super::{DEFAULT_MAX_EVENTS_PER_SESSION, EventRecord, EventStore, EventStoreError, Result};
 use crate::clock;
-use crate::db::{Durable, EventBounds, EventRow, LogKind, Synchronous, WriteError};
-use crate::store::{Action, Refusal, Store};
+use crate::db::{Command, EventBounds, EventRow, LogKind, Synchronous};
+use crate::store::{Store, SubmitError};
 
 /// Keeps events in the file of a [`Store`]; from [`Store::event_store`].
 ///
@@ -116,55 +116,10 @@ impl SqliteEventStore {
     }
 }
 
-struct Append {
-    session_id: Box<str>,
-    id: i64,
-    event: EventRow,
-    bounds: EventBounds,
-    synchronous: Synchronous,
-}
-
-impl Action for Append {
-    type Output = ();
-
-    fn apply(&self, tx: &mut Durable<'_>) -> std::result::Result<(), WriteError> {
-        tx.append_event(&self.session_id, self.id, &self.event, self.bounds)
-    }
-
-    fn size(&self) -> usize {
-        self.session_id.len() + self.event.data.len()
-    }
-
-    fn synchronous(&self) -> Synchronous {
-        self.synchronous
-    }
-}
-
-struct Purge {
-    session_id: Box<str>,
-    synchronous: Synchronous,
-}
-
-impl Action for Purge {
-    type Output = ();
-
-    fn apply(&self, tx: &mut Durable<'_>) -> std::result::Result<(), WriteError> {
-        tx.purge_events(LogKind::Session, &self.session_id)
-    }
-
-    fn size(&self) -> usize {
-        self.session_id.len()
-    }
-
-    fn synchronous(&self) -> Synchronous {
-        self.synchronous
-    }
-}
-
 #[async_trait]
 impl EventStore for SqliteEventStore {
     async fn append(&self, session_id: &str, event: EventRecord) -> Result<()> {
-        let append = Append {
+        let append = Command::AppendEvent {
             session_id: session_id.into(),
             id: i64::try_from(event.id).map_err(|_| {
                 EventStoreError::Encode(String::from("the id of the event is larger than 2^63 - 1"))
@@ -175,9 +130,11 @@ impl EventStore for SqliteEventStore {
                 data: event.data,
             },
             bounds: self.bounds,
-            synchronous: self.synchronous,
         };
-        Ok(self.store.submit(append, self.timeout).await?)
+        self.store
+            .submit(append, self.synchronous, self.timeout)
+            .await?;
+        Ok(())
     }
 
     async fn replay_after(&self, session_id: &str, after_id: u64) -> Result<Vec<EventRecord>> {
@@ -193,11 +150,13 @@ impl EventStore for SqliteEventStore {
     }
 
     async fn purge_session(&self, session_id: &str) -> Result<()> {
-        let purge = Purge {
+        let purge = Command::Purge {
             session_id: session_id.into(),
-            synchronous: self.synchronous,
         };
-        Ok(self.store.submit(purge, self.timeout).await?)
+        self.store
+            .submit(purge, self.synchronous, self.timeout)
+            .await?;
+        Ok(())
     }
 
     async fn complete_after(&self, session_id: &str) -> Result<Option<u64>> {
@@ -223,8 +182,8 @@ fn id(id: i64) -> Result<u64> {
         .map_err(|_| EventStoreError::Decode(String::from("the id of an event is negative")))
 }
 
-impl From<Refusal> for EventStoreError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Backend(refusal.to_string())
+impl From<SubmitError> for EventStoreError {
+    fn from(error: SubmitError) -> Self {
+        Self::Backend(error.to_string())
     }
 }

@@ -6,8 +6,8 @@ use super::{
     DEFAULT_MAX_BYTES, DEFAULT_TTL, Result, SessionRecord, SessionStore, SessionStoreError,
 };
 use crate::clock;
-use crate::db::{Durable, SessionRow, Synchronous, WriteError};
-use crate::store::{Action, Refusal, Store};
+use crate::db::{Answer, Command, SessionRow, Synchronous};
+use crate::store::{Store, SubmitError};
 
 /// Keeps records in the file of a [`Store`]; from [`Store::session_store`].
 ///
@@ -77,58 +77,32 @@ impl SqliteSessionStore {
         self
     }
 
-    async fn change<T: Send + 'static>(
-        &self,
-        record: &SessionRecord,
-        apply: fn(&mut Durable<'_>, &SessionRow) -> std::result::Result<T, WriteError>,
-    ) -> Result<T> {
-        let change = Change {
-            row: SessionRow {
-                sdk: record.sdk.clone(),
-                session_id: record.id.clone(),
-                data: record.data.clone(),
-                expires_at: clock::to_unix_ms(record.expires_at),
-                max_bytes: self.max_bytes,
-            },
-            apply,
-            synchronous: self.synchronous,
-        };
-        Ok(self.store.submit(change, self.timeout).await?)
-    }
-}
-
-struct Change<T> {
-    row: SessionRow,
-    apply: fn(&mut Durable<'_>, &SessionRow) -> std::result::Result<T, WriteError>,
-    synchronous: Synchronous,
-}
-
-impl<T: Send + 'static> Action for Change<T> {
-    type Output = T;
-
-    fn apply(&self, tx: &mut Durable<'_>) -> std::result::Result<T, WriteError> {
-        (self.apply)(tx, &self.row)
+    fn row(&self, record: &SessionRecord) -> SessionRow {
+        SessionRow {
+            sdk: record.sdk.clone(),
+            session_id: record.id.clone(),
+            data: record.data.clone(),
+            expires_at: clock::to_unix_ms(record.expires_at),
+            max_bytes: self.max_bytes,
+        }
     }
 
-    fn size(&self) -> usize {
-        self.row.sdk.len() + self.row.session_id.len() + self.row.data.len()
-    }
-
-    fn synchronous(&self) -> Synchronous {
-        self.synchronous
+    async fn submit(&self, command: Command) -> Result<Answer> {
+        let submitted = self.store.submit(command, self.synchronous, self.timeout);
+        Ok(submitted.await?)
     }
 }
 
 #[async_trait]
 impl SessionStore for SqliteSessionStore {
     async fn create(&self, record: &SessionRecord) -> Result<bool> {
-        self.change(record, |tx, row| tx.create_session(row, clock::unix_ms()))
-            .await
+        let create = Command::CreateSession(self.row(record));
+        Ok(self.submit(create).await?.is_applied())
     }
 
     async fn save(&self, record: &SessionRecord) -> Result<()> {
-        self.change(record, |tx, row| tx.save_session(row, clock::unix_ms()))
-            .await
+        self.submit(Command::Save(self.row(record))).await?;
+        Ok(())
     }
 
     async fn load(&self, sdk: &str, id: &str) -> Result<Option<SessionRecord>> {
@@ -148,16 +122,17 @@ impl SessionStore for SqliteSessionStore {
     }
 
     async fn prolong(&self, record: &SessionRecord) -> Result<bool> {
-        self.change(record, |tx, row| tx.prolong_session(row, clock::unix_ms()))
-            .await
+        let prolong = Command::Prolong(self.row(record));
+        Ok(self.submit(prolong).await?.is_applied())
     }
 
     async fn delete(&self, sdk: &str, id: &str) -> Result<()> {
-        let record = SessionRecord::new(sdk, id, "", Duration::ZERO);
-        self.change(&record, |tx, row| {
-            tx.delete_session(&row.sdk, &row.session_id)
-        })
-        .await
+        let delete = Command::Delete {
+            sdk: sdk.into(),
+            session_id: id.into(),
+        };
+        self.submit(delete).await?;
+        Ok(())
     }
 
     fn default_ttl(&self) -> Duration {
@@ -165,8 +140,8 @@ impl SessionStore for SqliteSessionStore {
     }
 }
 
-impl From<Refusal> for SessionStoreError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Backend(refusal.to_string())
+impl From<SubmitError> for SessionStoreError {
+    fn from(error: SubmitError) -> Self {
+        Self::Backend(error.to_string())
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Store::record ──> queue (bounded, one short lock) ──> writer thread ──> db
-//! what is awaited ──> lane (bounded, goes first) ─────────────^
+//! Store::submit ──> commands (bounded, go first) ─────────────^
 //!        flush, shutdown wait for the writer  ^                 │
 //!                                             └── accounts <────┘
 //! ```
@@ -15,9 +15,9 @@
 
 mod builder;
 mod chains;
+mod command_queue;
 mod deadline;
 mod entry;
-mod lane;
 mod queue;
 mod readers;
 mod retention;
@@ -33,7 +33,7 @@ pub use retention::Retention;
 pub use state::StoreState;
 
 pub(crate) use crate::db::CaptureCounters;
-pub(crate) use lane::{Action, Refusal};
+pub(crate) use command_queue::SubmitError;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

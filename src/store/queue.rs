@@ -21,9 +21,9 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use self::state::{Sleep, State};
+use super::command_queue::{PendingCommand, SubmitError};
 use super::deadline::Deadline;
 use super::entry::Entry;
-use super::lane::{Command, Refusal};
 use super::{Stats, StoreState};
 use crate::db::Stretch;
 use crate::error::{FlushError, ShutdownError};
@@ -33,7 +33,7 @@ pub(super) struct Queue {
     limits: Limits,
     writer: OnceLock<ThreadId>,
     state: Mutex<State>,
-    /// Whether the lane holds something: told without the lock, as a hint.
+    /// Whether commands wait. A hint, which is read without the lock.
     has_commands: AtomicBool,
     /// The writer waits here.
     work: Condvar,
@@ -91,13 +91,13 @@ impl Queue {
         true
     }
 
-    /// Has the writer do this at once.
-    pub(super) fn submit(&self, command: Box<dyn Command>) -> Result<(), Refusal> {
+    /// Has the writer run this command at once.
+    pub(super) fn submit(&self, command: PendingCommand) -> Result<(), SubmitError> {
         let mut state = self.lock();
         if state.closing.is_some() {
-            return Err(Refusal::Closed);
+            return Err(SubmitError::Closed);
         }
-        state.lane.push(command)?;
+        state.commands.push(command)?;
         self.has_commands.store(true, Ordering::Relaxed);
         let wake = state.sleep != Sleep::Awake;
         if wake {

@@ -8,8 +8,8 @@ use tokio::sync::Semaphore;
 use tokio::task;
 
 use super::Store;
-use super::lane::{Action, Refusal, within};
-use crate::db::{Durable, Reader, Synchronous, WriteError};
+use super::command_queue::{SubmitError, within};
+use crate::db::{Command, Reader, Synchronous};
 
 /// How many callers read at once.
 const READERS: usize = 4;
@@ -50,9 +50,9 @@ impl Readers {
         drop(idle);
     }
 
-    fn take(&self) -> Result<Option<Reader>, Refusal> {
+    fn take(&self) -> Result<Option<Reader>, SubmitError> {
         let mut idle = self.idle();
-        let idle = idle.as_mut().ok_or(Refusal::Closed)?;
+        let idle = idle.as_mut().ok_or(SubmitError::Closed)?;
         Ok(idle.pop())
     }
 
@@ -66,34 +66,16 @@ impl Readers {
     }
 }
 
-/// Has the writer compare its files with those at the path, and move on to these.
-struct Look;
-
-impl Action for Look {
-    type Output = ();
-
-    fn apply(&self, _: &mut Durable<'_>) -> Result<(), WriteError> {
-        Ok(())
-    }
-
-    fn size(&self) -> usize {
-        0
-    }
-
-    fn synchronous(&self) -> Synchronous {
-        Synchronous::Normal
-    }
-}
-
 impl Store {
     /// Opens the file at the path. Where that fails the file may have been moved
     /// since the last event, so the writer looks first. Blocks the thread.
-    fn open_reader(&self, timeout: Duration) -> Result<Reader, Refusal> {
+    fn open_reader(&self, timeout: Duration) -> Result<Reader, SubmitError> {
         if let Ok(reader) = Reader::open(self.path()) {
             return Ok(reader);
         }
-        Handle::current().block_on(self.submit(Look, timeout))?;
-        Reader::open(self.path()).map_err(Refusal::Failed)
+        let check = self.submit(Command::CheckFiles, Synchronous::Normal, timeout);
+        Handle::current().block_on(check)?;
+        Reader::open(self.path()).map_err(SubmitError::Failed)
     }
 
     /// Reads on a thread of the runtime's for blocking work.
@@ -101,7 +83,7 @@ impl Store {
         &self,
         timeout: Duration,
         read: impl FnOnce(&Reader) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, Refusal>
+    ) -> Result<T, SubmitError>
     where
         T: Send + 'static,
         E: std::fmt::Display,
@@ -110,7 +92,7 @@ impl Store {
         let reading = async {
             let readers = &self.shared().readers;
             let permit = Arc::clone(&readers.permits).acquire_owned().await;
-            let permit = permit.map_err(|_| Refusal::Closed)?;
+            let permit = permit.map_err(|_| SubmitError::Closed)?;
             let blocking = move || {
                 let _permit = permit;
                 let readers = &store.shared().readers;
@@ -118,18 +100,19 @@ impl Store {
                     Some(reader) => reader,
                     None => store.open_reader(timeout)?,
                 };
-                let result = read(&reader).map_err(|error| Refusal::Failed(error.to_string()))?;
+                let result =
+                    read(&reader).map_err(|error| SubmitError::Failed(error.to_string()))?;
                 readers.give_back(reader);
                 Ok(result)
             };
             match task::spawn_blocking(blocking).await {
                 Ok(result) => result,
-                Err(error) => Err(Refusal::Failed(error.to_string())),
+                Err(error) => Err(SubmitError::Failed(error.to_string())),
             }
         };
         match within(timeout, reading)?.await {
             Ok(result) => result,
-            Err(_) => Err(Refusal::TimedOut(timeout)),
+            Err(_) => Err(SubmitError::TimedOut(timeout)),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Durable, EventBounds, OVERHEAD, REMOVE, WriteError, count, unix_us};
+use super::{CommandTx, EventBounds, OVERHEAD, REMOVE, WriteError, count, unix_us};
 
 /// The id of the session that the log `l` is of: its name, or the session's part of
 /// the name that rmcp gives to the stream that a session has all its life.
@@ -37,7 +37,7 @@ const SLICE: i64 = 64;
 /// After how long the oldest events are looked at again that had to stay.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-impl Durable<'_> {
+impl CommandTx<'_> {
     /// Evicts some of the oldest events, if any have to go. Gives whether it did.
     ///
     /// It goes on where the last transaction stopped looking, and from the

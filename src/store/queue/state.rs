@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
+use super::super::command_queue::CommandQueue;
 use super::super::deadline::Deadline;
 use super::super::entry::Entry;
-use super::super::lane::Lane;
 use super::super::{Stats, StoreState};
 use crate::db::Stretch;
 
@@ -46,7 +46,7 @@ pub(super) struct State {
     pub(super) pending: VecDeque<Chunk>,
     pub(super) spares: Vec<Chunk>,
     /// What somebody waits for; goes before all events.
-    pub(super) lane: Lane,
+    pub(super) commands: CommandQueue,
     /// Bytes of all queued events.
     pub(super) bytes: usize,
     /// The accounts; what the layers count is no part of them.
@@ -97,7 +97,7 @@ impl State {
         Self {
             pending: VecDeque::new(),
             spares: Vec::new(),
-            lane: Lane::default(),
+            commands: CommandQueue::default(),
             bytes: 0,
             stats: Stats::default(),
             accepted: 0,

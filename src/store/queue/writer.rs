@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::super::StoreState;
+use super::super::command_queue::{PendingCommand, SubmitError};
 use super::super::deadline::Deadline;
-use super::super::lane::{Command, Refusal};
 use super::Queue;
 use super::state::{Chunk, Refused, Sleep, State};
 use crate::clock;
@@ -43,7 +43,7 @@ pub(in crate::store) enum Pause {
     /// It is over: time for another attempt.
     Over,
     /// Somebody waits for these.
-    Commands(Vec<Box<dyn Command>>),
+    Commands(Vec<PendingCommand>),
     /// There is to be no other attempt.
     End,
 }
@@ -80,14 +80,14 @@ impl Queue {
                         until: clock::unix_ms(),
                     });
                 }
-            } else if state.closing.is_some() && state.lane.is_empty() {
+            } else if state.closing.is_some() && state.commands.is_empty() {
                 return None;
             }
             if state.upkeep.has_passed() {
                 state.upkeep = Deadline::NEVER;
                 return Some(Work::Upkeep);
             }
-            if !state.lane.is_empty() {
+            if !state.commands.is_empty() {
                 return Some(Work::Commands);
             }
             let moment = state.alarm.earlier(state.upkeep);
@@ -113,7 +113,7 @@ impl Queue {
     }
 
     /// The commands that wait, if any do.
-    pub(in crate::store) fn take_commands(&self) -> Option<Vec<Box<dyn Command>>> {
+    pub(in crate::store) fn take_commands(&self) -> Option<Vec<PendingCommand>> {
         self.has_commands().then(|| self.take(&mut self.lock()))?
     }
 
@@ -122,9 +122,9 @@ impl Queue {
         self.has_commands.load(Ordering::Relaxed)
     }
 
-    fn take(&self, state: &mut State) -> Option<Vec<Box<dyn Command>>> {
+    fn take(&self, state: &mut State) -> Option<Vec<PendingCommand>> {
         self.has_commands.store(false, Ordering::Relaxed);
-        state.lane.take()
+        state.commands.take()
     }
 
     /// Waits for the next attempt at writing, which is at `over`.
@@ -213,7 +213,7 @@ impl Queue {
         self.tell_progress(state);
         drop(dropped);
         for command in commands {
-            command.refuse(Refusal::Closed);
+            command.refuse(SubmitError::Closed);
         }
         refused
     }

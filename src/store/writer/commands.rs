@@ -1,26 +1,26 @@
-//! What somebody waits for.
+//! The commands that callers wait for.
 
-use super::super::lane::{Command, Refusal, Undo};
+use super::super::command_queue::{PendingCommand, RetryMode, SubmitError};
 use super::Writer;
 use super::telling::Obstacle;
 use crate::db::WriteError;
 
 impl Writer {
-    /// Serves those who wait now, if anybody does.
+    /// Runs the commands that wait, if there are any.
     pub(super) fn serve_waiting(&mut self) {
         if let Some(commands) = self.shared.queue.take_commands() {
             self.serve(commands);
         }
     }
 
-    /// Does what somebody waits for, in one transaction, or says why not.
+    /// Runs commands in one transaction and tells their callers the results.
     ///
-    /// While somebody else holds the file it is tried again for as long as
-    /// anybody waits; no other failure is worth the wait.
-    pub(super) fn serve(&mut self, mut commands: Vec<Box<dyn Command>>) {
+    /// While another connection holds the lock, the writer tries again for as long as
+    /// a caller waits. It does not retry after other failures.
+    pub(super) fn serve(&mut self, mut commands: Vec<PendingCommand>) {
         loop {
             commands.retain(|command| !command.is_abandoned());
-            let refusal = match self.attempt_commands(&mut commands) {
+            let error = match self.attempt_commands(&mut commands) {
                 Ok(()) => {
                     for command in commands {
                         command.acknowledge();
@@ -29,30 +29,30 @@ impl Writer {
                     return;
                 }
                 Err(lock) if lock.is_lock && !self.shared.queue.is_overdue() => continue,
-                Err(obstacle) => Refusal::Failed(obstacle.reason),
+                Err(obstacle) => SubmitError::Failed(obstacle.reason),
             };
             for command in commands {
-                command.refuse(refusal.clone());
+                command.refuse(error.clone());
             }
             return;
         }
     }
 
-    fn attempt_commands(&mut self, commands: &mut [Box<dyn Command>]) -> Result<(), Obstacle> {
+    fn attempt_commands(&mut self, commands: &mut [PendingCommand]) -> Result<(), Obstacle> {
         let Some(synchronous) = commands.iter().map(|command| command.synchronous()).max() else {
             return Ok(());
         };
         loop {
             let db = self.connection()?;
-            let mut attempt = |undo: Undo| {
-                let mut transaction = db.durable(synchronous)?;
+            let mut attempt = |mode: RetryMode| {
+                let mut transaction = db.begin_commands(synchronous)?;
                 for command in commands.iter_mut() {
-                    command.apply(&mut transaction, undo)?;
+                    command.run(&mut transaction, mode)?;
                 }
                 transaction.commit()
             };
-            let done = match attempt(Undo::All) {
-                Err(WriteError::Row(_)) => attempt(Undo::Each),
+            let done = match attempt(RetryMode::Transaction) {
+                Err(WriteError::Row(_)) => attempt(RetryMode::Savepoints),
                 done => done,
             };
             match done {

@@ -1,4 +1,4 @@
-//! One transaction of what somebody waits for.
+//! One transaction of commands.
 
 use rusqlite::{Connection, Transaction};
 
@@ -6,32 +6,8 @@ use super::event_rows::{self, EventLogs};
 use super::retention::pages::{self, Part};
 use super::{WriteError, session_rows};
 
-/// How safe a commit is when it returns.
-///
-/// Either way nothing is lost when the process ends, in whatever manner, and
-/// the file is never damaged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
-#[non_exhaustive]
-pub enum Synchronous {
-    /// SQLite's `NORMAL`: handed to the operating system. A power loss may take
-    /// the last commits back.
-    #[default]
-    Normal,
-    /// SQLite's `FULL`: on the disk. Costs a sync of the disk for each commit.
-    Full,
-}
-
-impl Synchronous {
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Normal => "NORMAL",
-            Self::Full => "FULL",
-        }
-    }
-}
-
 /// An open transaction; rolled back unless it is committed.
-pub(crate) struct Durable<'c> {
+pub(crate) struct CommandTx<'c> {
     pub(super) tx: Transaction<'c>,
     pub(super) logs: &'c mut EventLogs,
     pub(super) changes: event_rows::Changes,
@@ -39,7 +15,7 @@ pub(crate) struct Durable<'c> {
     pages: i64,
 }
 
-impl<'c> Durable<'c> {
+impl<'c> CommandTx<'c> {
     pub(super) fn begin(
         tx: Transaction<'c>,
         logs: &'c mut EventLogs,
@@ -58,7 +34,7 @@ impl<'c> Durable<'c> {
         self.tx.total_changes()
     }
 
-    /// Does something of which nothing is left where it is refused.
+    /// Does `work`, and undoes it if SQLite refuses a part of it.
     pub(crate) fn all_or_nothing<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, WriteError>,

@@ -1,0 +1,128 @@
+//! What a caller can have the writer do and wait for.
+
+use super::WriteError;
+use super::command_tx::CommandTx;
+#[cfg(feature = "rmcp")]
+use super::event_rows::Token;
+use super::event_rows::{EventBounds, EventRow, LogKind};
+use super::session_rows::{self, SessionRow};
+use crate::clock;
+
+/// A change that a caller waits for. It may be run again if its transaction has
+/// to be begun again.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Adds an event to those of a session.
+    AppendEvent {
+        session_id: Box<str>,
+        id: i64,
+        event: EventRow,
+        bounds: EventBounds,
+    },
+    /// Adds an event to those of a stream, and gives it an id.
+    #[cfg(feature = "rmcp")]
+    AppendToStream {
+        stream_id: Box<str>,
+        token: Token,
+        event: EventRow,
+        bounds: EventBounds,
+    },
+    /// Removes the events of a session.
+    Purge { session_id: Box<str> },
+    /// Adds the record of a session, unless there is one.
+    CreateSession(SessionRow),
+    /// Adds or replaces the record of a session.
+    Save(SessionRow),
+    /// Raises the end of a session's record.
+    Prolong(SessionRow),
+    /// Removes the record of a session.
+    Delete { sdk: Box<str>, session_id: Box<str> },
+    /// Changes nothing. Before each transaction the writer compares its files with
+    /// those at the path, and opens these if they differ.
+    CheckFiles,
+}
+
+/// The result of a [`Command`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The command is done, and there is nothing more to say.
+    Done,
+    /// Whether the command found what it needs. If not, it changed nothing.
+    Applied(bool),
+    /// The stream's token, and the id of the event.
+    #[cfg(feature = "rmcp")]
+    Appended { stream: Token, id: i64 },
+}
+
+impl Answer {
+    /// Returns whether the command changed something.
+    pub(crate) fn is_applied(&self) -> bool {
+        *self != Self::Applied(false)
+    }
+}
+
+impl Command {
+    /// Returns about how many bytes of memory the command takes beside itself.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::AppendEvent {
+                session_id, event, ..
+            } => session_id.len() + event.data.len(),
+            #[cfg(feature = "rmcp")]
+            Self::AppendToStream {
+                stream_id, event, ..
+            } => stream_id.len() + event.data.len(),
+            Self::Purge { session_id } => session_id.len(),
+            Self::CreateSession(row) | Self::Save(row) | Self::Prolong(row) => {
+                row.sdk.len() + row.session_id.len() + row.data.len()
+            }
+            Self::Delete { sdk, session_id } => sdk.len() + session_id.len(),
+            Self::CheckFiles => 0,
+        }
+    }
+}
+
+impl CommandTx<'_> {
+    /// Does what `command` says.
+    pub(crate) fn run(&mut self, command: &Command) -> Result<Answer, WriteError> {
+        let done = |()| Answer::Done;
+        match command {
+            Command::AppendEvent {
+                session_id,
+                id,
+                event,
+                bounds,
+            } => self.append_event(session_id, *id, event, *bounds).map(done),
+            #[cfg(feature = "rmcp")]
+            Command::AppendToStream {
+                stream_id,
+                token,
+                event,
+                bounds,
+            } => {
+                let (stream, id) = self.append_to_stream(stream_id, *token, event, *bounds)?;
+                Ok(Answer::Appended { stream, id })
+            }
+            Command::Purge { session_id } => {
+                self.purge_events(LogKind::Session, session_id).map(done)
+            }
+            Command::CreateSession(row) => {
+                let created = session_rows::create(&self.tx, row, clock::unix_ms())?;
+                Ok(Answer::Applied(created))
+            }
+            Command::Save(row) => {
+                session_rows::save(&self.tx, row, clock::unix_ms())?;
+                Ok(Answer::Done)
+            }
+            Command::Prolong(row) => {
+                let prolonged = session_rows::prolong(&self.tx, row, clock::unix_ms())?;
+                Ok(Answer::Applied(prolonged))
+            }
+            Command::Delete { sdk, session_id } => {
+                session_rows::delete(&self.tx, sdk, session_id)?;
+                Ok(Answer::Done)
+            }
+            Command::CheckFiles => Ok(Answer::Done),
+        }
+    }
+}
