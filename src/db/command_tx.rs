@@ -1,10 +1,10 @@
 //! One transaction of commands.
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::Transaction;
 
+use super::WriteError;
 use super::event_rows::{self, EventLogs};
 use super::retention::pages::{self, Part};
-use super::{WriteError, session_rows};
 
 /// An open transaction; rolled back unless it is committed.
 pub(crate) struct CommandTx<'c> {
@@ -76,12 +76,4 @@ impl<'c> CommandTx<'c> {
             Err(error) => Err(WriteError::Store(error)),
         }
     }
-}
-
-/// Whether the tables take every statement of these transactions.
-pub(super) fn check_statements(conn: &Connection) -> rusqlite::Result<()> {
-    let events = event_rows::STATEMENTS.iter();
-    events
-        .chain(&session_rows::STATEMENTS)
-        .try_for_each(|sql| conn.prepare(sql).map(drop))
 }

@@ -38,21 +38,6 @@ const TOTAL: &str = "UPDATE sse_totals SET events = events + ?1, bytes = bytes +
         max_age_ms = coalesce(?3, max_age_ms)
      RETURNING bytes";
 
-pub(super) const STATEMENTS: [&str; 12] = [
-    FIND_LOG,
-    ADD_LOG,
-    RAISE_LOG,
-    REMOVE_LOG,
-    ADD,
-    LAST,
-    REMOVE,
-    REMOVE_LOWEST,
-    REMOVE_ALL,
-    TOTAL,
-    eviction::OLDEST,
-    eviction::REMOVE_EMPTY_LOG,
-];
-
 /// What an event takes in the totals beside its data, in bytes.
 const OVERHEAD: i64 = 64;
 

@@ -32,14 +32,6 @@ const CLOSE: &str = "UPDATE sessions SET ended_at = ?2 WHERE session_id = ?1 AND
 /// What `requests.error_msg` holds at most, in characters.
 const ERROR_MSG_CHARS: usize = 512;
 
-/// Whether the tables take every statement of a group.
-pub(super) fn check_statements(conn: &Connection) -> rusqlite::Result<()> {
-    [REQUEST, SESSION, TALLY, CLOSE]
-        .iter()
-        .chain(&listing::STATEMENTS)
-        .try_for_each(|sql| conn.prepare(sql).map(drop))
-}
-
 /// An open transaction; rolled back unless it is committed.
 ///
 /// Counters of sessions are summed up and written once per session and group.

@@ -104,9 +104,10 @@ fn tables(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     .collect()
 }
 
-/// The first table or column of `version` that `conn` does not have.
+/// Returns the first table, column or unique key of `version` that `conn` does not
+/// have. Without its keys a table does not take an `ON CONFLICT`.
 ///
-/// What a version has is asked of the migrations themselves.
+/// The migrations themselves say what a version has.
 fn missing(conn: &Connection, version: i64) -> rusqlite::Result<Option<String>> {
     let model = Connection::open_in_memory()?;
     migrate::migrate(&model, 0, version)?;
@@ -120,8 +121,27 @@ fn missing(conn: &Connection, version: i64) -> rusqlite::Result<Option<String>> 
                 return Ok(Some(format!("column `{column}` of table `{table}`")));
             }
         }
+        let found = unique_keys(conn, &table)?;
+        for key in unique_keys(&model, &table)? {
+            if !found.contains(&key) {
+                return Ok(Some(format!("unique key `{key}` of table `{table}`")));
+            }
+        }
     }
     Ok(None)
+}
+
+/// Returns the columns of each unique key of a table, in alphabetical order.
+fn unique_keys(conn: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
+    conn.prepare(
+        "SELECT (SELECT group_concat(part, ', ') FROM (
+             SELECT coalesce(lower(name), '(expression)')
+                 || iif(coll = 'BINARY', '', ' COLLATE ' || coll) AS part
+             FROM pragma_index_xinfo(list.name) WHERE \"key\" ORDER BY part))
+         FROM pragma_index_list(?1) AS list WHERE list.\"unique\" AND NOT list.partial",
+    )?
+    .query_map([table], |row| row.get(0))?
+    .collect()
 }
 
 fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {

@@ -79,22 +79,6 @@ const IS_RESTLESS: &str = "SELECT coalesce((SELECT seen_at FROM listing_views
          AND protocol_version = ?4 AND principal IS ?5
      ORDER BY id DESC LIMIT 1 OFFSET ?6) > ?7, 0)";
 
-/// What is prepared here.
-pub(super) const STATEMENTS: [&str; 12] = [
-    SELECT,
-    UPSERT,
-    CHANGE,
-    STALE,
-    TOLD_SINCE,
-    CHANGE_SINCE,
-    PAYLOAD,
-    PAYLOAD_OF,
-    VIEW,
-    LAST_VIEW,
-    SEEN,
-    IS_RESTLESS,
-];
-
 /// For how long one change is not told again, in milliseconds.
 const QUIET_MS: i64 = 24 * 60 * 60 * 1000;
 

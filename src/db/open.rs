@@ -16,7 +16,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
 use super::checkpoint::{self, Checkpoints};
-use super::command_tx::{self, CommandTx};
+use super::command_tx::CommandTx;
 use super::create::{create, unwritable};
 use super::event_rows::EventLogs;
 use super::files::{Files, OpenFiles, Place};
@@ -519,12 +519,6 @@ fn set_up(conn: &Connection, path: &Path, real: &Path, files: Files) -> Result<(
              the file is as it was"
         );
         OpenError::new(OpenErrorKind::MigrationFailed, path, detail).with_source(brief(error))
-    })?;
-    let takes_statements =
-        group::check_statements(&tx).and_then(|()| command_tx::check_statements(&tx));
-    takes_statements.map_err(|error| {
-        let detail = "its tables do not take our statements; restore them, or give another path";
-        OpenError::new(OpenErrorKind::IncompatibleTables, path, detail).with_source(brief(error))
     })?;
     let inherit = || match found {
         1..=inspect::LAST_SHARED_VERSION => retention::inherit(&tx),

@@ -25,8 +25,6 @@ const EVICT: &str = "DELETE FROM sdk_sessions WHERE (session_id, sdk) IN (
          SELECT session_id, sdk FROM sdk_sessions WHERE session_id <> ?1 OR sdk <> ?2
          ORDER BY expires_at LIMIT 1)";
 
-pub(super) const STATEMENTS: [&str; 6] = [CREATE, SAVE, DELETE, SWEEP, BYTES, EVICT];
-
 /// How many records one change evicts at most, when the limit was lowered.
 const EVICTED_AT_ONCE: usize = 1024;
 

@@ -19,7 +19,7 @@ pub(in super::super) use session_of_log;
 /// The next events in the order of arrival; whether each is the newest of its
 /// log, whether the log is a session's, and whether it is of a session that an
 /// SDK keeps.
-pub(super) const OLDEST: &str = concat!(
+const OLDEST: &str = concat!(
     "SELECT e.n, e.log, e.id, length(CAST(e.data AS BLOB)),
         e.id = (SELECT max(o.id) FROM sse_events o WHERE o.log = e.log),
         EXISTS (SELECT 1 FROM sse_logs l WHERE l.log = e.log AND l.kind = 'session'),
@@ -28,7 +28,7 @@ pub(super) const OLDEST: &str = concat!(
     " WHERE l.log = e.log AND s.expires_at > ?2)
      FROM sse_events e WHERE e.n > ?1 ORDER BY e.n LIMIT ?3"
 );
-pub(super) const REMOVE_EMPTY_LOG: &str = "DELETE FROM sse_logs WHERE log = ?1
+const REMOVE_EMPTY_LOG: &str = "DELETE FROM sse_logs WHERE log = ?1
      AND NOT EXISTS (SELECT 1 FROM sse_events WHERE log = ?1)";
 
 /// How many of the oldest events a transaction looks at, at least.
