@@ -4,11 +4,13 @@
 //!
 //! 1. add it to the newest migration, or to a new one (`migrations/`, `migrate.rs`);
 //! 2. add it here, with the version of that migration;
-//! 3. add the field to the event (`event/request.rs` or `event/session.rs`), and bind
-//!    it in `group.rs`;
+//! 3. add the field to the event (`event/request.rs` or `event/session.rs`); the
+//!    compiler then leads to `group.rs`, which binds it, and to `store/size.rs`;
 //! 4. add the field to the row that is read (`query/request.rs` or
 //!    `query/sessions.rs`), which selects the column and reads it;
 //! 5. document it in `docs/file-format.md`.
+
+use std::sync::LazyLock;
 
 /// A column of a table.
 #[derive(Debug)]
@@ -57,6 +59,18 @@ pub(crate) const REQUESTS: &[Column] = &[
     added("principal", 5, "NULL"),
     added("trace_id", 5, "NULL"),
 ];
+
+/// Adds a row to `requests`: all columns but `id`, which SQLite gives, in the order
+/// of [`REQUESTS`].
+pub(super) static INSERT_REQUEST: LazyLock<String> = LazyLock::new(|| {
+    let given = REQUESTS.iter().filter(|column| column.name != "id");
+    let names: Vec<&str> = given.map(|column| column.name).collect();
+    let values = vec!["?"; names.len()].join(", ");
+    format!(
+        "INSERT INTO requests ({}) VALUES ({values})",
+        names.join(", ")
+    )
+});
 
 /// The columns of `sessions`.
 pub(crate) const SESSIONS: &[Column] = &[

@@ -8,15 +8,9 @@ use uuid::Uuid;
 
 use super::listing::{self, SeenListing};
 use super::session_ids::SessionIds;
-use super::{Accounts, Ledger, platform, runs};
+use super::{Accounts, Ledger, columns, platform, runs};
 use crate::event::{RequestEvent, RequestStatus, SessionEvent, StoreEvent};
 
-const REQUEST: &str = "INSERT INTO requests (
-        request_id, ts, proxy, session_id, method, tool, latency_us, status, error_code, error_msg,
-        bytes_in, bytes_out, target, http_status, tool_error, end_reason, ttfb_us,
-        protocol_version, principal, trace_id)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
-        ?20)";
 const SESSION: &str = "INSERT INTO sessions (
         session_id, proxy, started_at, last_seen_at, client_name, client_version, client_platform,
         source, protocol_version, server_name, server_version)
@@ -62,7 +56,7 @@ impl<'c, 'e> Group<'c, 'e> {
         run: Option<&'c str>,
     ) -> rusqlite::Result<Self> {
         Ok(Self {
-            request: conn.prepare_cached(REQUEST)?,
+            request: conn.prepare_cached(&columns::INSERT_REQUEST)?,
             tally: conn.prepare_cached(TALLY)?,
             tallies: HashMap::new(),
             session_ids,
@@ -128,32 +122,54 @@ impl<'c, 'e> Group<'c, 'e> {
     }
 
     fn request(&mut self, event: &'e RequestEvent) -> Result<(), WriteError> {
-        let mut request_id = Uuid::encode_buffer();
-        let session_id = event.session_id.as_deref();
+        // Without `..`, so that the compiler finds a new field.
+        let RequestEvent {
+            request_id,
+            ts,
+            proxy,
+            session_id,
+            method,
+            tool,
+            target,
+            latency_us,
+            status,
+            error_code,
+            error_msg,
+            bytes_in,
+            bytes_out,
+            http_status,
+            tool_error,
+            end_reason,
+            ttfb_us,
+            protocol_version,
+            principal,
+            trace_id,
+        } = event;
+        let mut id = Uuid::encode_buffer();
+        let session_id = session_id.as_deref();
+        let error_msg = error_msg.as_deref();
+        // In the order of `columns::REQUESTS`.
         self.request.execute(params![
-            &*event.request_id.hyphenated().encode_lower(&mut request_id),
-            event.ts,
-            event.proxy,
+            &*request_id.hyphenated().encode_lower(&mut id),
+            ts,
+            proxy,
             session_id.map(|id| self.session_ids.stored(id)),
-            event.method,
-            event.tool,
-            count(event.latency_us),
-            event.status.as_str(),
-            event.error_code,
-            event
-                .error_msg
-                .as_deref()
-                .map(|text| bounded(text, ERROR_MSG_CHARS)),
-            event.bytes_in.map(count),
-            event.bytes_out.map(count),
-            event.target,
-            event.http_status,
-            event.tool_error,
-            event.end_reason.map(|reason| reason.as_str()),
-            event.ttfb_us.map(count),
-            event.protocol_version,
-            event.principal,
-            event.trace_id.map(|id| id.to_string()),
+            method,
+            tool,
+            count(*latency_us),
+            status.as_str(),
+            error_code,
+            error_msg.map(|text| bounded(text, ERROR_MSG_CHARS)),
+            bytes_in.map(count),
+            bytes_out.map(count),
+            target,
+            http_status,
+            tool_error,
+            end_reason.map(|reason| reason.as_str()),
+            ttfb_us.map(count),
+            protocol_version,
+            principal,
+            trace_id.map(|id| id.to_string()),
         ])?;
         if let Some(session_id) = session_id {
             let tally = self.tallies.entry(session_id).or_default();

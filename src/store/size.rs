@@ -1,53 +1,105 @@
-use crate::event::StoreEvent;
+use std::borrow::Cow;
 
-/// About how much memory an event holds, in bytes: itself and its texts.
+use crate::event::{RequestEvent, SchemaVersionEvent, SessionEvent, StoreEvent};
+
+/// Returns about how many bytes of memory an event holds: itself and its texts.
 ///
-/// A text that several events share is counted for each: a bound that is kept
-/// a little early is still kept.
+/// A text that several events share counts for each of them. So the bound of the
+/// queue may be reached too early, but never too late.
 pub(super) fn size(event: &StoreEvent) -> usize {
-    fn len<T: AsRef<str>>(text: &Option<T>) -> usize {
-        text.as_ref().map_or(0, |text| text.as_ref().len())
-    }
     let texts = match event {
-        StoreEvent::Request(event) => {
-            let method = match &event.method {
-                std::borrow::Cow::Borrowed(_) => 0,
-                std::borrow::Cow::Owned(method) => method.capacity(),
-            };
-            method
-                + event.proxy.len()
-                + len(&event.session_id)
-                + len(&event.tool)
-                + len(&event.target)
-                + len(&event.error_code)
-                + len(&event.error_msg)
-                + len(&event.protocol_version)
-                + len(&event.principal)
-        }
-        StoreEvent::Session(event) => {
-            event.session_id.len()
-                + event.proxy.len()
-                + len(&event.client_name)
-                + len(&event.client_version)
-                + len(&event.client_platform)
-                + len(&event.protocol_version)
-                + len(&event.server_name)
-                + len(&event.server_version)
-        }
-        StoreEvent::SessionClosed { session_id, .. } => session_id.len(),
-        StoreEvent::SchemaVersion(event) => {
-            event.proxy.len()
-                + event.upstream_url.len()
-                + event.method.len()
-                + event.payload.len()
-                + event.content_hash.len()
-        }
+        StoreEvent::Request(event) => request(event),
+        StoreEvent::Session(event) => session(event),
+        StoreEvent::SessionClosed {
+            session_id,
+            ended_at: _,
+        } => session_id.len(),
+        StoreEvent::SchemaVersion(event) => schema_version(event),
         StoreEvent::SchemaStale {
+            ts: _,
             proxy,
             upstream_url,
             method,
-            ..
         } => proxy.len() + upstream_url.len() + method.len(),
     };
     size_of::<StoreEvent>() + texts
+}
+
+fn len<T: AsRef<str>>(text: &Option<T>) -> usize {
+    text.as_ref().map_or(0, |text| text.as_ref().len())
+}
+
+// The patterns below have no `..`, so that the compiler finds a new field.
+
+fn request(event: &RequestEvent) -> usize {
+    let RequestEvent {
+        request_id: _,
+        ts: _,
+        proxy,
+        session_id,
+        method,
+        tool,
+        target,
+        latency_us: _,
+        status: _,
+        error_code,
+        error_msg,
+        bytes_in: _,
+        bytes_out: _,
+        http_status: _,
+        tool_error: _,
+        end_reason: _,
+        ttfb_us: _,
+        protocol_version,
+        principal,
+        trace_id: _,
+    } = event;
+    let method = match method {
+        Cow::Borrowed(_) => 0,
+        Cow::Owned(method) => method.capacity(),
+    };
+    method
+        + proxy.len()
+        + len(session_id)
+        + len(tool)
+        + len(target)
+        + len(error_code)
+        + len(error_msg)
+        + len(protocol_version)
+        + len(principal)
+}
+
+fn session(event: &SessionEvent) -> usize {
+    let SessionEvent {
+        session_id,
+        proxy,
+        started_at: _,
+        client_name,
+        client_version,
+        client_platform,
+        source: _,
+        protocol_version,
+        server_name,
+        server_version,
+    } = event;
+    session_id.len()
+        + proxy.len()
+        + len(client_name)
+        + len(client_version)
+        + len(client_platform)
+        + len(protocol_version)
+        + len(server_name)
+        + len(server_version)
+}
+
+fn schema_version(event: &SchemaVersionEvent) -> usize {
+    let SchemaVersionEvent {
+        ts: _,
+        proxy,
+        upstream_url,
+        method,
+        payload,
+        content_hash,
+    } = event;
+    proxy.len() + upstream_url.len() + method.len() + payload.len() + content_hash.len()
 }
