@@ -1,20 +1,20 @@
-//! One error type per operation. Causes are kept as `source()`; no type of a
-//! dependency is named.
+//! The error of opening a file, and what all errors of the crate share.
+//!
+//! Each operation has one opaque error type. `kind()` says why it failed, and
+//! `source()` holds the cause; no type of a dependency is part of the API.
 
 use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
-
-use crate::store::Stats;
 
 pub(crate) type Source = Box<dyn Error + Send + Sync + 'static>;
 
 /// Why [`Store::open`](crate::Store::open) or [`Reader::open`](crate::query::Reader::open)
 /// did not open a file.
 ///
-/// A file that is refused has not been touched. The message says what was
-/// found, what was expected and what can be done; [`source`](Error::source)
-/// holds the cause where another error is one.
+/// A file that is refused is left as it was. The message says what was found, what
+/// was expected and what can be done. [`source`](Error::source) holds the cause,
+/// such as SQLite's error. The type of the cause is not part of the API.
 #[derive(Debug)]
 pub struct OpenError {
     kind: OpenErrorKind,
@@ -23,7 +23,7 @@ pub struct OpenError {
     source: Option<Source>,
 }
 
-/// What kind of obstacle an [`OpenError`] met.
+/// Why a file was not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OpenErrorKind {
@@ -77,12 +77,12 @@ impl OpenError {
         self
     }
 
-    /// What kind of obstacle it was.
+    /// Returns why the file was not opened.
     pub fn kind(&self) -> OpenErrorKind {
         self.kind
     }
 
-    /// The file that was to be opened.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -105,94 +105,7 @@ impl Error for OpenError {
     }
 }
 
-/// Work on a file that could not be ended; what was done until then is done.
-///
-/// [`source`](Error::source) holds SQLite's error.
-#[derive(Debug)]
-pub struct MaintenanceError {
-    path: PathBuf,
-    source: Source,
-}
-
-impl MaintenanceError {
-    pub(crate) fn new(path: &Path, source: impl Into<Source>) -> Self {
-        Self {
-            path: path.to_owned(),
-            source: source.into(),
-        }
-    }
-}
-
-impl fmt::Display for MaintenanceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot work on the store {}", self.path.display())
-    }
-}
-
-impl Error for MaintenanceError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.source)
-    }
-}
-
-/// [`Store::flush`](crate::Store::flush) ran out of time.
-///
-/// The events stay queued and are written as soon as that is possible.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct FlushError {
-    /// How many events were queued when the time was up.
-    pub queued: u64,
-    /// What keeps the writer from writing, where it is known.
-    pub reason: Option<String>,
-}
-
-impl fmt::Display for FlushError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "timed out with {} events still queued", self.queued)?;
-        with_reason(f, self.reason.as_deref())
-    }
-}
-
-impl Error for FlushError {}
-
-/// [`Store::shutdown`](crate::Store::shutdown) could not write everything in time.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct ShutdownError {
-    /// The statistics when the time was up. The events that were given up are
-    /// among the `dropped`; any that are `queued` are held by a writer that is
-    /// stuck in the operating system.
-    pub stats: Stats,
-    /// How many events were given up.
-    pub lost: u64,
-    /// What kept the writer from writing, where it is known.
-    pub reason: Option<String>,
-}
-
-impl fmt::Display for ShutdownError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.stats.queued > 0 {
-            let queued = self.stats.queued;
-            write!(f, "the writer did not end in time, {queued} events queued")?;
-        } else {
-            let lost = self.lost;
-            write!(f, "{lost} events could not be written in time")?;
-        }
-        with_reason(f, self.reason.as_deref())
-    }
-}
-
-impl Error for ShutdownError {}
-
-fn with_reason(f: &mut fmt::Formatter<'_>, reason: Option<&str>) -> fmt::Result {
-    match reason {
-        Some(reason) => write!(f, ": {reason}"),
-        None => Ok(()),
-    }
-}
-
-/// An error and all its causes in one line, for logs and states.
+/// Returns an error and all its causes in one line, for logs and states.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -209,13 +209,14 @@ mod wire;
 
 pub use capture::{Principal, RequestId, ResponseFuture, StoreBody, StoreLayer, StoreService};
 pub use db::SCHEMA_VERSION;
-pub use error::{FlushError, MaintenanceError, OpenError, OpenErrorKind, ShutdownError};
+pub use error::{OpenError, OpenErrorKind};
 pub use event::{
     EndReason, RequestEvent, RequestStatus, SchemaVersionEvent, SessionEvent, SessionSource,
     StoreEvent, TraceId,
 };
+pub use maintenance::MaintenanceError;
 pub use query::QueryError;
-pub use store::{Retention, Stats, Store, StoreBuilder, StoreState};
+pub use store::{FlushError, Retention, ShutdownError, Stats, Store, StoreBuilder, StoreState};
 
 /// Compiles the programs in the README.
 #[cfg(doctest)]

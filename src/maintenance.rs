@@ -1,9 +1,13 @@
-//! Work on a file that somebody asks for: removing what is old, and giving
-//! space back.
+//! Removes old rows from a file and shrinks it, on request.
 //!
 //! The writer of a file does both by itself, as its
-//! [`Retention`](crate::Retention) says; this is for files without a writer,
-//! and for once. It may be done beside a writer, which goes on in between.
+//! [`Retention`](crate::Retention) says. This module is for files without a writer
+//! and for single runs. A writer may have the file open at the same time: the work
+//! is done in slices of some 10 ms, and the writer writes between them.
+//!
+//! All functions block the thread until the work is done, for as long as the size of
+//! the file takes. They wait up to 10 seconds for a lock that another program
+//! holds. Async servers call them in `tokio::task::spawn_blocking`.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -27,13 +31,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod error;
+
+pub use error::{MaintenanceError, MaintenanceErrorKind};
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::db::{self, Db, Kinds, Slice, Span, WriteError};
-use crate::error::{MaintenanceError, OpenError};
+use crate::error::OpenError;
 use crate::query::Reader;
 
 /// How long a slice works, and how long it then leaves the file to others.
@@ -43,14 +51,14 @@ const TURN: Duration = Duration::from_millis(2);
 /// How long to wait for a lock that another program holds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A file that is worked on.
+/// A file that is open for maintenance.
 #[derive(Debug)]
 pub struct Maintenance {
     path: PathBuf,
     db: Db,
 }
 
-/// A file that is looked at before it is worked on, and not written to.
+/// A file that is open for reading, to see what maintenance would do.
 ///
 /// A file of any version is read as it is, without a migration.
 #[derive(Debug)]
@@ -63,7 +71,7 @@ impl Preview {
     ///
     /// # Errors
     ///
-    /// There is no file, it is empty, or it is none that a [`Store`](crate::Store) would open.
+    /// If there is no file, it is empty, or a [`Store`](crate::Store) would not open it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let reader = Reader::of_version(path.as_ref(), 1)?;
         Ok(Self { reader })
@@ -73,42 +81,42 @@ impl Preview {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
+    /// If the file cannot be read.
     pub fn rows_before(&self, before: i64) -> Result<Vec<(&'static str, u64)>, MaintenanceError> {
         self.reader
             .read(|source| db::rows_before(source.conn, before))
-            .map_err(|error| MaintenanceError::new(self.reader.path(), error))
+            .map_err(|error| MaintenanceError::unreadable(self.reader.path(), error))
     }
 }
 
-/// What is being done.
+/// A step of maintenance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Step {
-    /// Requests are entered into the statistics that outlive them.
+    /// Requests are rolled up into the statistics that outlive them.
     Fold,
     /// Rows are removed.
     Remove,
-    /// Free pages are given back to the file system.
+    /// Free pages are returned to the file system.
     Shrink,
-    /// The whole file is written anew; how far that is nobody can tell.
+    /// The whole file is rewritten. Its progress is not known: `done` is 0 or 1.
     Rewrite,
 }
 
-/// How far a step is.
+/// The progress of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// What is being done.
+    /// The step.
     pub step: Step,
-    /// Rows, or pages, that are done.
+    /// How many rows, or pages, are done.
     pub done: u64,
     /// How many there were at the beginning of the step. A writer may have
     /// added some since.
     pub total: u64,
 }
 
-/// What was done.
+/// What maintenance did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Outcome {
@@ -118,16 +126,16 @@ pub struct Outcome {
     pub bytes_before: u64,
     /// The length of the file after, in bytes. Beside a writer it may be more.
     pub bytes_after: u64,
-    /// Whether all was done, and it was not broken off.
+    /// Whether everything was done. If not, `progress` ended it early.
     pub is_complete: bool,
 }
 
 impl Maintenance {
-    /// Opens the file at `path`, and brings an older one to the tables of today.
+    /// Opens the file at `path` for writing. A file of an older version is migrated.
     ///
     /// # Errors
     ///
-    /// There is no file, it is empty, or it is none that a [`Store`](crate::Store) would open.
+    /// If there is no file, it is empty, or a [`Store`](crate::Store) would not open it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref().to_owned();
         let db = Db::open_to_maintain(&path)?;
@@ -139,25 +147,27 @@ impl Maintenance {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
+    /// If the file cannot be read.
     pub fn rows_before(&self, before: i64) -> Result<Vec<(&'static str, u64)>, MaintenanceError> {
         self.db
             .rows_before(before)
             .map_err(|error| self.failed(error))
     }
 
-    /// Removes what is from before `before`, in unix milliseconds: requests,
-    /// sessions that were not seen since, losses, runs of writers and events for
-    /// resumption, whoever wrote them, and session records that have expired. Then gives the space back, if the file
+    /// Removes what is older than `before`, in unix milliseconds, and shrinks the file.
+    ///
+    /// This removes requests, sessions that were last seen before, losses, runs of
+    /// writers and events for resumption, no matter which process wrote them. It also
+    /// removes session records that have expired. Statistics and the history of
+    /// listings stay. The file only shrinks if it
     /// [keeps track of its pages](Self::vacuum).
     ///
-    /// Statistics and the history of listings are kept. What is done is
-    /// committed slice by slice; `progress` hears of each and may break off
-    /// after it.
+    /// Each slice is committed by itself. `progress` is called after each, and may
+    /// end the work.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written to, or is locked for ten seconds.
+    /// If the file cannot be written to, or is locked for ten seconds.
     pub fn prune(
         &self,
         before: i64,
@@ -190,17 +200,16 @@ impl Maintenance {
         })
     }
 
-    /// Makes the file as small as it can be.
+    /// Makes the file as small as possible.
     ///
-    /// A file that was made by this crate keeps track of its pages and gives
-    /// those back that are free. An older one does not: it is written anew once,
-    /// which takes twice its size of space on the disk for as long, and after
-    /// that keeps track of them too. A writer waits meanwhile with its events in
-    /// the queue, and `progress` is only asked before.
+    /// A file that this crate made keeps track of its pages, so the free ones are
+    /// returned. An older file is rewritten once, and keeps track of its pages from
+    /// then on. The rewrite needs twice the size of the file on the disk. Meanwhile a
+    /// writer waits with its events in the queue, and `progress` cannot end the work.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written to, or is locked for ten seconds.
+    /// If the file cannot be written to, or is locked for ten seconds.
     pub fn vacuum(
         &self,
         mut progress: impl FnMut(Progress) -> ControlFlow<()>,
@@ -240,7 +249,7 @@ impl Maintenance {
         Ok(flow)
     }
 
-    /// Does work that counts the rows it removes.
+    /// Does `work`, which counts the rows that it removes, and measures the file.
     fn measured(
         &self,
         work: impl FnOnce(&mut u64) -> Result<ControlFlow<()>, WriteError>,
@@ -260,12 +269,12 @@ impl Maintenance {
     }
 
     fn failed(&self, error: WriteError) -> MaintenanceError {
-        MaintenanceError::new(&self.path, error)
+        MaintenanceError::unwritable(&self.path, error)
     }
 }
 
 impl Drop for Maintenance {
-    /// Leaves a file that was moved meanwhile as complete as it can be.
+    /// Closes a file that was moved meanwhile with as many rows in it as possible.
     fn drop(&mut self) {
         if self.db.is_displaced()
             && let Err(hindrance) = self.db.leave(None)
@@ -278,8 +287,8 @@ impl Drop for Maintenance {
     }
 }
 
-/// Does slice after slice until there is nothing more to do, or it is broken
-/// off; gives their sum.
+/// Runs slices until there is nothing more to do, or `progress` ends the work.
+/// Returns the sum of their counts.
 fn slices(
     step: Step,
     total: u64,
@@ -292,7 +301,7 @@ fn slices(
         done += count;
         let flow = progress(Progress { step, done, total });
         if is_last {
-            // Whatever it says, this step is done; the next asks again.
+            // This step is done, whatever `progress` says. The next step asks again.
             return Ok((done, ControlFlow::Continue(())));
         }
         if flow.is_break() {

@@ -56,7 +56,7 @@ fn a_flush_that_runs_out_of_time_says_how_much_is_left() {
     blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
     record_requests(&store, 2);
     let error = store.flush(Duration::from_millis(20)).unwrap_err();
-    assert_eq!(error.queued, 2);
+    assert_eq!(error.queued(), 2);
     blocker.execute_batch("ROLLBACK").unwrap();
     store.flush(LONG).unwrap();
 }
@@ -89,7 +89,7 @@ fn shutdown_without_time_gives_up_and_says_so_every_time() {
     for _ in 0..2 {
         let error = store.shutdown(Duration::ZERO).unwrap_err();
         assert_eq!(
-            (error.lost, error.stats.dropped, error.stats.queued),
+            (error.lost(), error.stats().dropped, error.stats().queued),
             (10, 10, 0)
         );
         assert!(error.to_string().starts_with("10 events"), "{error}");
@@ -120,7 +120,7 @@ fn shutdown_of_a_locked_file_is_bounded_and_counts_what_is_lost() {
         start.elapsed()
     );
     assert_eq!(
-        (error.lost, error.stats.dropped, error.stats.queued),
+        (error.lost(), error.stats().dropped, error.stats().queued),
         (3, 3, 0)
     );
     assert!(error.to_string().contains("locked"), "{error}");

@@ -18,6 +18,7 @@ mod chains;
 mod command_queue;
 mod deadline;
 mod entry;
+mod error;
 mod queue;
 mod readers;
 mod retention;
@@ -29,6 +30,7 @@ mod writer;
 
 pub use crate::db::Stats;
 pub use builder::StoreBuilder;
+pub use error::{FlushError, ShutdownError};
 pub use retention::Retention;
 pub use state::StoreState;
 
@@ -46,7 +48,7 @@ use self::entry::Entry;
 use self::queue::Queue;
 use self::readers::Readers;
 use crate::db::{OpenSession, OpenSessions};
-use crate::error::{FlushError, OpenError, ShutdownError};
+use crate::error::OpenError;
 use crate::event::StoreEvent;
 
 /// How long the writer may take to let go of the file once its time is up.

@@ -24,9 +24,9 @@ use self::state::{Sleep, State};
 use super::command_queue::{PendingCommand, SubmitError};
 use super::deadline::Deadline;
 use super::entry::Entry;
+use super::error::{FlushError, ShutdownError};
 use super::{Stats, StoreState};
 use crate::db::Stretch;
-use crate::error::{FlushError, ShutdownError};
 
 #[derive(Debug)]
 pub(super) struct Queue {

@@ -26,13 +26,13 @@ fn a_full_disk_loses_nothing_that_is_not_told() {
         let store = Store::open(&path).unwrap();
         record_requests(&store, 20_000);
         let error = store.shutdown(Duration::from_millis(500)).unwrap_err();
-        let stats = error.stats;
+        let stats = error.stats();
         assert_eq!(
             stats.submitted,
             stats.written + stats.failed + stats.dropped + stats.queued
         );
         assert_eq!((stats.failed, stats.queued), (0, 0), "{stats}");
-        assert!(error.reason.is_some(), "{error}");
+        assert!(error.reason().is_some(), "{error}");
         println!("written={}=", stats.written);
         return;
     }

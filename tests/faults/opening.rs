@@ -46,11 +46,11 @@ fn a_store_that_never_opens_ends_in_time_and_counts_what_it_lost() {
     record_requests(&store, 2);
     let error = store.shutdown(Duration::from_millis(10)).unwrap_err();
     assert_eq!(
-        (error.lost, error.stats.dropped, error.stats.queued),
+        (error.lost(), error.stats().dropped, error.stats().queued),
         (2, 2, 0)
     );
     assert!(
-        error.reason.unwrap().contains("cannot open"),
+        error.reason().unwrap().contains("cannot open"),
         "the reason is told"
     );
 }
