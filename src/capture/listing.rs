@@ -1,11 +1,10 @@
-//! What passes of discovery listings: the bytes of the answers, and the
-//! notifications that a listing has changed.
+//! Discovery listings that pass: the bytes of the answers, and the notifications that a
+//! listing has changed.
 //!
 //! Nothing is parsed here. The bytes of a document that may hold a listing are
 //! copied while they pass, up to a bound. Once the message is whole, the bytes
-//! of its `result` are hashed; only if the caller, or the class of callers it
-//! belongs to, was last shown something else, they are handed to the writer,
-//! which reads them.
+//! of its `result` are hashed. If the caller and its class of callers were last shown
+//! something else, the bytes go to the writer, which parses them.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -52,7 +51,7 @@ impl ListingCall {
 #[derive(Debug)]
 pub(super) struct ListingResult {
     span: Range<u64>,
-    /// It is of a message among others.
+    /// Its message is one of a batch.
     in_batch: bool,
     next: Option<Token>,
     protocol_version: Option<Box<str>>,
@@ -185,8 +184,8 @@ impl Listings {
         }
     }
 
-    /// Whether neither the caller nor its class was last shown `content`;
-    /// remembers it for those who had not been.
+    /// Returns whether neither the caller nor its class was last shown `content`, and
+    /// remembers that they are.
     fn is_new(&self, seen_as: &SeenAs, content: u64, now: i64) -> bool {
         let SeenAs { caller, class } = *seen_as;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -256,7 +255,7 @@ impl Listings {
             class,
         };
         let ts = clock::unix_ms();
-        // Of a page it is not known what the others hold.
+        // One page says nothing of the other pages.
         let whole = cursor.is_none() && found.next.is_none();
         if whole && !self.is_new(&seen_as, sessions.hash(result), ts) {
             return None;
@@ -337,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_bytes_are_new_once_to_each_caller_and_class() {
+    fn same_bytes_are_new_once_to_each_caller_and_class() {
         let listings = Listings::new();
         let now = 1_000_000_000;
         assert!(listings.is_new(&seen_as(Some(1)), 7, now), "the first ever");

@@ -21,7 +21,7 @@ const DETACHED_BYTES: usize = 16 * 1024 * 1024;
 /// reserves.
 const PLACE: usize = 3 * (size_of::<Open<()>>() + size_of::<((Instant, usize), Detached<()>)>());
 
-/// Likewise for each request that is indexed.
+/// The bytes that each indexed request takes.
 const INDEXED: usize = 3 * size_of::<(RequestKey, usize)>();
 
 /// Exchanges of one session, and requests of each, that are searched one by one

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_remembered_until_another_takes_its_place() {
+    fn answer_is_remembered_until_another_takes_its_place() {
         let replays = Replays::default();
         assert!(!replays.contain(7));
         replays.note(7);

@@ -99,7 +99,7 @@ impl RequestContext {
         }
     }
 
-    /// Whether the headers speak of a revision without sessions.
+    /// Returns whether the headers speak of a revision without sessions.
     pub(super) fn is_modern(&self) -> bool {
         self.era == Era::Modern
     }
@@ -173,7 +173,7 @@ mod tests {
     use super::session_of_endpoint;
 
     #[test]
-    fn the_session_of_an_endpoint_is_in_its_query() {
+    fn session_of_an_endpoint_is_in_its_query() {
         let cases = [
             ("/messages?sessionId=a-1", Some("a-1")),
             ("http://host/m/?x=1&session_id=b#f", Some("b")),

@@ -125,7 +125,7 @@ impl Call {
                 .derive(&head.caller, message)
                 .map_or(CallSession::None, CallSession::Derived)
         } else {
-            // That of an `initialize` is named by the response, or was on the GET stream.
+            // The response names the session of an `initialize`, or the GET stream did.
             let session = head.session.as_ref();
             let session = session.filter(|session| !initialize || session.by_query);
             session
@@ -238,13 +238,13 @@ impl Call {
         texts.chain(names).sum::<usize>() + copy + client + listing
     }
 
-    /// Whether it is one that an answer on another stream may be for.
+    /// Returns whether an answer on another stream may be for this request.
     pub(in crate::capture) fn waits_elsewhere(&self, answer: &Answer) -> bool {
         let has_id = answer.id.is_some() && self.id == answer.id;
         has_id && !self.modern
     }
 
-    /// Whether only a header names it: no answer can be matched with it.
+    /// Returns whether only a header names the request: no answer can be matched with it.
     pub(in crate::capture) fn is_unread(&self) -> bool {
         self.id.is_none()
     }

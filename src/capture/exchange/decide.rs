@@ -207,7 +207,7 @@ pub(in crate::capture) fn answered(call: &Call, mut outcome: Outcome) -> Outcome
 }
 
 /// Returns the outcome of a request whose answer came on another stream than its own.
-/// Of a cancelled one it is more to know that it was cancelled.
+/// If it was cancelled, that reason stays.
 pub(in crate::capture) fn resumed(mut outcome: Outcome) -> Outcome {
     if outcome.end_reason != Some(EndReason::Cancelled) {
         outcome.end_reason = Some(EndReason::Resumed);

@@ -20,7 +20,7 @@ pub(in crate::capture) enum BytesOut {
     /// There is no response, or its size is not known.
     None,
     Exactly(u64),
-    /// That of the whole body, known at its end.
+    /// The size of the whole body, known at its end.
     Body,
 }
 

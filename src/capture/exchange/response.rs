@@ -37,7 +37,7 @@ pub(in crate::capture) enum SizeRule {
 pub(in crate::capture) enum CopyUse {
     /// Answer a request that is answered nowhere else.
     Answer,
-    /// The same, or be remembered for a request whose own exchange is open.
+    /// Do the same, or be remembered for a request whose own exchange is open.
     Remember,
 }
 

@@ -39,7 +39,7 @@ impl ErrorBody {
         let is_json =
             text.starts_with(['{', '[', '"']) || serde_json::from_str::<IgnoredAny>(text).is_ok();
         let is_markup = text.starts_with('<') && self.media == Media::Unnamed;
-        // Of an encoding that is not read.
+        // It is in an encoding that is not read.
         let is_wide = text.contains('\0');
         if is_json || is_markup || is_wide {
             return None;
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_userinfo_in_a_text_is_not_kept_whatever_is_cut() {
+    fn userinfo_in_a_text_is_not_kept_whatever_is_cut() {
         let long = format!("no https://me:{}@host here", "pw".repeat(2_000));
         assert_eq!(
             text(Media::Text, long.as_bytes()).as_deref(),
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_to_its_bound() {
+    fn long_text_is_cut_to_its_bound() {
         let long = "é".repeat(5_000);
         let kept = text(Media::Text, long.as_bytes()).unwrap();
         assert_eq!(kept, "é".repeat(ERROR_TEXT));

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_out_is_found_down_the_chain_of_a_boxed_error() {
+    fn time_out_is_found_down_the_chain_of_a_boxed_error() {
         let error: BoxError = Box::new(Outer(io::ErrorKind::TimedOut.into()));
         let failure = Failure::of(&error);
         assert!(failure.timed_out);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_userinfo_of_a_uri_is_not_kept() {
+    fn userinfo_of_a_uri_is_not_kept() {
         let error = format!("no answer (https://me:{}@host/x)", "pw".repeat(2_000));
         assert_eq!(
             Failure::of(&error).text.as_deref(),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_and_an_empty_one_is_none() {
+    fn long_text_is_cut_and_an_empty_one_is_none() {
         assert_eq!(
             Failure::of(&"x".repeat(2000)).text.map(|text| text.len()),
             Some(ERROR_TEXT)

@@ -80,8 +80,8 @@ impl<'a> Headers<'a> {
         }
     }
 
-    /// Whether a server may take the body for JSON by its media type: some
-    /// servers look only at how it begins.
+    /// Returns whether a server may take the body for JSON by its media type: some
+    /// servers look only at how the type begins.
     pub(in crate::capture) fn may_be_json(&self) -> bool {
         let json = b"application/json";
         self.content_type.is_none_or(|name| {
@@ -90,19 +90,19 @@ impl<'a> Headers<'a> {
         })
     }
 
-    /// Whether there is a header that only MCP has.
+    /// Returns whether there is a header that only MCP has.
     pub(in crate::capture) fn speak_of_mcp(&self) -> bool {
         self.session_id.is_some() || self.protocol_version.is_some() || self.method.is_some()
     }
 
-    /// Whether the body is in UTF-7, the one encoding that Express decodes in
+    /// Returns whether the body is in UTF-7, the one encoding that Express decodes in
     /// which the bytes of JSON may be those of other characters.
     pub(in crate::capture) fn is_utf_7(&self) -> bool {
         let name = self.content_type.map_or(&b""[..], HeaderValue::as_bytes);
         name != b"application/json" && names_utf_7(name)
     }
 
-    /// Whether a coding may have been applied to the body.
+    /// Returns whether a coding may have been applied to the body.
     pub(in crate::capture) fn is_encoded(&self) -> bool {
         self.content_encoding.is_some()
     }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_media_type_is_told_by_its_essence() {
+    fn media_type_is_told_by_its_essence() {
         assert_eq!(content_type("application/json"), Media::Json);
         assert_eq!(
             content_type("Application/JSON ; charset=utf-8"),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_tells_the_length_of_its_body_unless_it_is_chunked() {
+    fn head_tells_the_length_of_its_body_unless_it_is_chunked() {
         let length = |status: u16, fields: &[(&'static str, &'static str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in fields {
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mirror_header_is_decoded_only_in_its_sentinel_form() {
+    fn mirror_header_is_decoded_only_in_its_sentinel_form() {
         let value = |text: &'static str| HeaderValue::from_static(text);
         assert_eq!(decoded(&value("=?base64?bcOpdMOpbw==?=")), "météo");
         assert_eq!(decoded(&value("=?base64?bcOp?=")), "mé");

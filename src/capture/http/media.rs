@@ -1,6 +1,6 @@
 //! The media type of a body, as far as it decides how the body is read.
 
-/// What the media type of a body makes of it.
+/// How a body is read, by its media type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::capture) enum Media {
     Json,
@@ -13,7 +13,7 @@ pub(in crate::capture) enum Media {
 
 impl Media {
     pub(super) fn named(name: &[u8]) -> Self {
-        // As nearly everybody writes them.
+        // As nearly all software writes them.
         match name {
             b"application/json" => return Self::Json,
             b"text/event-stream" => return Self::EventStream,
@@ -35,7 +35,7 @@ impl Media {
     }
 }
 
-/// Whether a media type has a `charset` of UTF-7. Only letters and digits of
+/// Returns whether a media type has a `charset` of UTF-7. Only letters and digits of
 /// the name count, as for the library that Express decodes with.
 #[cold]
 pub(super) fn names_utf_7(media: &[u8]) -> bool {

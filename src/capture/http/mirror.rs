@@ -51,7 +51,7 @@ impl MirrorHeaders {
         })
     }
 
-    /// Whether a header says something else than the request that it came with.
+    /// Returns whether a header contradicts the request that it came with.
     /// An absent header says nothing. What was cut of the request is not compared,
     /// nor what a userinfo says.
     pub(in crate::capture) fn contradicts(&self, request: &Message) -> bool {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_longer_than_its_bound_is_compared_as_far_as_it_is_known() {
+    fn name_that_is_longer_than_its_bound_is_compared_as_far_as_it_is_known() {
         assert!(!contradicts("echo", "echo"));
         assert!(contradicts("echo", "echo2"));
         let kept = "n".repeat(256);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_cannot_be_decoded_is_not_told() {
+    fn name_that_cannot_be_decoded_is_not_told() {
         for name in ["=?base64?!?=", "=?BASE64?bcOp?=", " =?base64?bcOp"] {
             assert_eq!(mirror(name).name(), None);
             assert!(contradicts(name, "echo"));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_usual_name_is_copied_without_an_allocation() {
+    fn usual_name_is_copied_without_an_allocation() {
         let mut headers = HeaderMap::new();
         headers.insert(
             "mcp-method",
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_copied_up_to_its_bound() {
+    fn long_name_is_copied_up_to_its_bound() {
         let long = mirror(&"n".repeat(300_000));
         assert_eq!(long.name().map(str::len), Some(NAME_CHARS));
         assert!((NAME_CHARS..2 * NAME_CHARS).contains(&long.heap()));

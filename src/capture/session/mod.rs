@@ -19,8 +19,7 @@ pub(in crate::capture) use derived::{DerivedSession, begun};
 pub(in crate::capture) use peers::{Caller, ClientInfo, ServerInfo};
 pub(in crate::capture) use revision::{NAME_CHARS, is_modern, protocol_version, revision};
 
-/// How many sessions of each kind are remembered; the ones not heard of for
-/// longest are forgotten first.
+/// How many sessions of each kind are remembered. The least recently used go first.
 const REMEMBERED: usize = 10_000;
 
 /// The silence that ends a derived session.
@@ -30,7 +29,7 @@ const SILENCE: Duration = Duration::from_secs(30 * 60);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::capture) struct NamedSession {
     pub(in crate::capture) id: Arc<str>,
-    /// Of the 2024-11-05 transport: named in the query, answered on the GET stream.
+    /// It is one of the 2024-11-05 transport: named in the query, answered on the GET stream.
     pub(in crate::capture) by_query: bool,
 }
 
@@ -60,7 +59,7 @@ pub(in crate::capture) struct Known {
 }
 
 impl Known {
-    /// Whether it negotiated a revision without sessions, and has one all the same.
+    /// Returns whether it negotiated a revision without sessions, and has one all the same.
     pub(in crate::capture) fn is_modern(&self) -> bool {
         self.protocol_version.as_deref().is_some_and(is_modern)
     }
@@ -119,7 +118,7 @@ impl Sessions {
         }
     }
 
-    /// A hash that is only good in this process.
+    /// Returns a hash that means nothing outside this process.
     pub(in crate::capture) fn hash(&self, value: impl Hash) -> u64 {
         self.hasher.hash_one(value)
     }
@@ -147,7 +146,7 @@ impl Sessions {
         session.known()
     }
 
-    /// The same, only for a session that a GET stream has announced.
+    /// Returns what is known of the session with this id, which a GET stream announced.
     pub(in crate::capture) fn announced(&self, id: &str) -> Option<Known> {
         let mut announced = self.lock_announced();
         let Announced { live, ended } = &mut *announced;

@@ -19,7 +19,7 @@ const FIRST_MODERN: &str = "2026-07-28";
 /// Longest name of a revision that is kept, in characters.
 pub(in crate::capture) const NAME_CHARS: usize = 256;
 
-/// A revision's name, borrowed where it is known.
+/// Returns the name of a revision, borrowed if it is a known one.
 pub(in crate::capture) fn protocol_version(name: &str) -> Cow<'static, str> {
     match PROTOCOL_VERSIONS.iter().find(|known| **known == name) {
         Some(known) => Cow::Borrowed(known),
@@ -27,7 +27,8 @@ pub(in crate::capture) fn protocol_version(name: &str) -> Cow<'static, str> {
     }
 }
 
-/// A revision as callers are classed by it: what a client may make up is one class.
+/// Returns the revision by which callers are classed. All names that a client makes up
+/// are one class.
 pub(in crate::capture) fn revision(version: Option<&str>) -> &'static str {
     match version {
         None => "",
@@ -38,7 +39,7 @@ pub(in crate::capture) fn revision(version: Option<&str>) -> &'static str {
     }
 }
 
-/// Whether a revision is stateless. Revisions are dates, so they sort.
+/// Returns whether a revision is stateless. Revisions are dates, so they sort.
 pub(in crate::capture) fn is_modern(version: &str) -> bool {
     version.len() == FIRST_MODERN.len() && version >= FIRST_MODERN
 }

@@ -86,8 +86,8 @@ impl ResponseTap {
         self.left = self.left.or(length);
     }
 
-    /// Whether every byte of a body of known length has passed: the client has
-    /// the answer in full, whether or not the body is asked for its end.
+    /// Returns whether every byte of a body of known length has passed. The client then
+    /// has the whole answer, also if the body is not polled for its end.
     pub(in crate::capture) fn is_whole(&self) -> bool {
         self.left == Some(0)
     }

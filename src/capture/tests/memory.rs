@@ -192,7 +192,7 @@ fn all_that_a_call_keeps_is_counted() {
 }
 
 #[test]
-fn the_answered_calls_of_an_abandoned_batch_are_not_kept() {
+fn answered_calls_of_an_abandoned_batch_are_not_kept() {
     check(
         |id| {
             let mut read = call(id, vec![session("s-1")], r#""name":"echo""#);

@@ -63,7 +63,7 @@ enum Coding {
 }
 
 impl Coding {
-    /// By its name in `Content-Encoding`.
+    /// Returns the coding of this name in `Content-Encoding`.
     fn named(name: &[u8]) -> Option<Self> {
         let is = |coding: &[u8]| name.eq_ignore_ascii_case(coding);
         if is(b"gzip") || is(b"x-gzip") {
@@ -100,7 +100,7 @@ impl Coding {
         Ok((codec, Window::new(window)))
     }
 
-    /// Whether a body may be several of the coding's streams in a row.
+    /// Returns whether a body may be several of the coding's streams in a row.
     fn is_repeatable(self) -> bool {
         matches!(self, Self::Gzip | Self::Zstd)
     }
@@ -120,7 +120,7 @@ fn brotli_window(first: u8) -> Result<u64, Undecodable> {
 }
 
 impl Decoder {
-    /// For a body in the coding of this name, which may be `endless`.
+    /// Makes the decoder of a body in the coding of this name, which may be `endless`.
     pub(super) fn of(coding: &[u8], endless: bool) -> Result<Self, Undecodable> {
         Ok(Self {
             coding: Coding::named(coding).ok_or(Undecodable)?,
@@ -132,7 +132,7 @@ impl Decoder {
         })
     }
 
-    /// Whether a body in this coding may begin with a byte that JSON begins
+    /// Returns whether a body in this coding may begin with a byte that JSON begins
     /// with. In brotli it may with all but these two; in the other codings no
     /// encoder begins so.
     pub(super) fn may_begin_like_json(&self, first: u8) -> bool {

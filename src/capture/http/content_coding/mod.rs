@@ -64,7 +64,7 @@ impl Content {
         }
     }
 
-    /// Whether a body read this way may begin with a byte that JSON begins with.
+    /// Returns whether a body read this way may begin with a byte that JSON begins with.
     #[cfg(feature = "decompression")]
     fn may_begin_like_json(&self, first: u8) -> bool {
         match self {

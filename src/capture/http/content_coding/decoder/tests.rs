@@ -86,7 +86,7 @@ fn noise(len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_body_cut_anywhere_decodes_to_the_same() {
+fn body_cut_anywhere_decodes_to_the_same() {
     let text =
         br#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"hello hello"}]}}"#;
     for coding in CODINGS {
@@ -137,7 +137,7 @@ fn what_was_flushed_is_there_at_once() {
 }
 
 #[test]
-fn a_body_may_be_several_streams_where_its_coding_says_so() {
+fn body_may_be_several_streams_where_its_coding_says_so() {
     for (coding, both) in [
         ("gzip", true),
         ("zstd", true),
@@ -168,7 +168,7 @@ fn what_stands_for_too_much_is_left_early() {
 }
 
 #[test]
-fn a_long_body_of_ordinary_text_is_read_to_its_end() {
+fn long_body_of_ordinary_text_is_read_to_its_end() {
     let line = |n| {
         format!(
             r#"{{"name":"tool {n}","description":"Does what it does","inputSchema":{{"type":"object"}}}},"#
@@ -200,7 +200,7 @@ fn zstd_block() -> Vec<u8> {
 }
 
 #[test]
-fn a_document_has_a_longest_length_and_an_event_stream_has_none() {
+fn document_has_a_longest_length_and_an_event_stream_has_none() {
     let (frame, block) = (zstd_frame(8 << 3), zstd_block());
     for endless in [false, true] {
         let mut decoder = Decoder::of(b"zstd", endless).unwrap();
@@ -220,7 +220,7 @@ fn a_document_has_a_longest_length_and_an_event_stream_has_none() {
 }
 
 #[test]
-fn a_window_that_takes_too_much_memory_is_refused() {
+fn window_that_takes_too_much_memory_is_refused() {
     // The exponent beyond 10 is in the upper five bits.
     for (log, all) in [(23, true), (24, false), (31, false)] {
         let body = [zstd_frame((log - 10) << 3), zstd_block()].concat();
@@ -233,7 +233,7 @@ fn a_window_that_takes_too_much_memory_is_refused() {
 }
 
 #[test]
-fn the_window_of_a_brotli_stream_is_in_its_first_byte() {
+fn window_of_a_brotli_stream_is_in_its_first_byte() {
     for log in 10..=24 {
         let params = BrotliParams::default().window_size(log);
         let mut encoder = BrotliEncoder::new(params.quality(Level::Precise(5)));
@@ -246,7 +246,7 @@ fn the_window_of_a_brotli_stream_is_in_its_first_byte() {
 }
 
 #[test]
-fn a_sink_that_has_enough_gets_no_more() {
+fn sink_that_has_enough_gets_no_more() {
     let body = whole("gzip", &noise(4 * PIECE));
     let mut pieces = 0;
     let read = decoder("gzip").read(&body, &mut |_| {
@@ -271,7 +271,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn a_broken_body_does_no_harm(
+    fn broken_body_does_no_harm(
         coding in prop::sample::select(&CODINGS),
         text in prop::collection::vec(prop_oneof![Just(b'a'), Just(b'b'), any::<u8>()], 0..2000),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
