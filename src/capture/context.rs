@@ -61,11 +61,6 @@ impl Context {
         self.counters.unidentified.fetch_add(1, Relaxed);
     }
 
-    /// Takes back the count of a request that turned out to be readable.
-    pub(super) fn uncount_unidentified(&self) {
-        self.counters.unidentified.fetch_sub(1, Relaxed);
-    }
-
     /// Counts a request whose mirror headers contradict its body.
     pub(super) fn count_mismatched(&self) {
         self.counters.mismatched.fetch_add(1, Relaxed);

@@ -35,7 +35,9 @@ impl Exchange {
                     KnownBy::Headers
                 }
                 None => {
-                    cx.count_unidentified();
+                    if state.request_over {
+                        cx.count_unidentified();
+                    }
                     KnownBy::Unidentified
                 }
             };

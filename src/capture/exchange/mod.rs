@@ -69,6 +69,8 @@ struct State {
     unread: Unread,
     /// The request body ended in an error.
     request_failed: bool,
+    /// The request body can be read no further.
+    request_over: bool,
     response: Option<ResponseHead>,
     phase: Phase,
     /// The session is over, perhaps since before the request: no answer comes on a
@@ -88,7 +90,7 @@ enum KnownBy {
     Body,
     /// The mirror headers: the exchange was over before its body was read.
     Headers,
-    /// Nothing does, and that was counted.
+    /// Nothing does. It is counted once the request body can be read no further.
     Unidentified,
 }
 
@@ -191,8 +193,7 @@ impl Exchange {
         match std::mem::replace(&mut state.known_by, KnownBy::Body) {
             // Refused unread and read afterwards: it has its row.
             KnownBy::Headers => return effects,
-            KnownBy::Unidentified => cx.uncount_unidentified(),
-            KnownBy::Nothing | KnownBy::Body => {}
+            KnownBy::Nothing | KnownBy::Body | KnownBy::Unidentified => {}
         }
         match &state.phase {
             Phase::Open | Phase::Detached(_) => {
@@ -224,9 +225,15 @@ impl Exchange {
         self.state().request_failed = true;
     }
 
-    /// The request body does not tell which requests it holds.
-    pub(super) fn unread(&self, why: Unread) {
-        self.state().unread = why;
+    /// The request body does not tell which requests it holds, and cannot be read any
+    /// further.
+    pub(super) fn unread(&self, cx: &Context, why: Unread) {
+        let mut state = self.state();
+        state.unread = why;
+        let was_over = std::mem::replace(&mut state.request_over, true);
+        if !was_over && state.known_by == KnownBy::Unidentified {
+            cx.count_unidentified();
+        }
     }
 
     /// The client sent a notification: it may cancel an earlier request of its

@@ -99,7 +99,7 @@ impl RequestTap {
             handle.requested(calls, scanner.take_memory());
         } else if let Err(Undecodable) = read {
             *content = None;
-            exchange.unread(Unread::Undecodable);
+            exchange.unread(cx, Unread::Undecodable);
         }
     }
 
@@ -110,7 +110,7 @@ impl RequestTap {
         }
         match self.scanner.state() {
             ScanState::Empty => self.handle.requested(Calls::new(), Memory::default()),
-            _ => self.handle.exchange().unread(Unread::Unclosed),
+            _ => self.unread(Unread::Unclosed),
         }
     }
 
@@ -118,7 +118,20 @@ impl RequestTap {
     pub(in crate::capture) fn fail(&mut self) {
         self.handle.exchange().request_failed();
         if self.content.take().is_some() {
-            self.handle.exchange().unread(Unread::Broken);
+            self.unread(Unread::Broken);
+        }
+    }
+
+    fn unread(&self, why: Unread) {
+        self.handle.exchange().unread(self.handle.cx(), why);
+    }
+}
+
+impl Drop for RequestTap {
+    /// The server reads no more of the body.
+    fn drop(&mut self) {
+        if self.content.take().is_some() {
+            self.unread(Unread::Rest);
         }
     }
 }

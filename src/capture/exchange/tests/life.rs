@@ -182,9 +182,25 @@ fn call_that_is_read_after_the_answer_has_the_outcome_of_the_exchange() {
     let machine = Machine::in_session();
     machine.head(500, JSON);
     assert_eq!(machine.end(HttpEnd::Complete), ["finished"]);
-    assert_eq!(machine.cx.counters().unidentified.load(Relaxed), 1);
     assert_eq!(machine.request(CALL), ["row error"]);
     assert_eq!(machine.cx.counters().unidentified.load(Relaxed), 0);
+}
+
+#[test]
+fn unread_request_is_counted_once_when_its_body_is_dropped() {
+    for body_first in [false, true] {
+        let machine = Machine::in_session();
+        let counted = || machine.cx.counters().unidentified.load(Relaxed);
+        machine.head(500, JSON);
+        if body_first {
+            machine.exchange.unread(&machine.cx, Unread::Rest);
+        }
+        assert_eq!(machine.end(HttpEnd::Complete), ["finished"]);
+        assert_eq!(counted(), u64::from(body_first), "it may still be read");
+        machine.exchange.unread(&machine.cx, Unread::Rest);
+        machine.exchange.unread(&machine.cx, Unread::Rest);
+        assert_eq!(counted(), 1);
+    }
 }
 
 #[test]
