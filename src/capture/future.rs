@@ -12,7 +12,7 @@ use super::StoreBody;
 use super::exchange::HttpEnd;
 use super::http::Failure;
 use super::recorder::ExchangeHandle;
-use super::tap::{GetStreamWatch, ResponseTap};
+use super::tap::{GetStreamWatch, PanicFlag, ResponseTap};
 
 pin_project! {
     /// The response future of [`StoreService`](super::StoreService).
@@ -78,25 +78,20 @@ impl<F> fmt::Debug for ResponseFuture<F> {
 /// An exchange whose response head has not come; dropping it ends the exchange.
 pub(super) struct PendingResponse {
     handle: Option<ExchangeHandle>,
-    in_step: bool,
+    panic_flag: PanicFlag,
 }
 
 impl PendingResponse {
     pub(super) fn new(handle: ExchangeHandle) -> Self {
         Self {
             handle: Some(handle),
-            in_step: false,
+            panic_flag: PanicFlag::default(),
         }
     }
 
-    /// Runs a piece of the inner service. A panic leaves the flag set, which is
-    /// how `drop` knows of it even where a layer outside catches the panic
-    /// before anything is dropped.
-    pub(super) fn step<T>(&mut self, run: impl FnOnce() -> T) -> T {
-        self.in_step = true;
-        let value = run();
-        self.in_step = false;
-        value
+    /// Runs code of the inner service.
+    pub(super) fn step<T>(&mut self, code: impl FnOnce() -> T) -> T {
+        self.panic_flag.run(code)
     }
 
     fn answered<R: Body<Data = Bytes>>(mut self, response: Response<R>) -> Response<StoreBody<R>> {
@@ -123,9 +118,6 @@ impl PendingResponse {
 
 impl Drop for PendingResponse {
     fn drop(&mut self) {
-        self.end(match self.in_step {
-            true => HttpEnd::Panicked,
-            false => HttpEnd::Dropped,
-        });
+        self.end(self.panic_flag.end_of_drop());
     }
 }

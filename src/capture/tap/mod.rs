@@ -9,9 +9,11 @@
 mod get_stream;
 mod held;
 mod message_stream;
+mod panic_flag;
 mod request;
 mod response;
 
 pub(super) use get_stream::{GetStreamTap, GetStreamWatch};
+pub(super) use panic_flag::PanicFlag;
 pub(super) use request::RequestTap;
 pub(super) use response::ResponseTap;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::response;
 
 use super::message_stream::{EventContent, EventReader, MessageStream};
+use super::panic_flag::PanicFlag;
 use crate::capture::exchange::{Answer, HttpEnd, SizeRule};
 use crate::capture::http::{Content, ErrorBody, Headers, Media, Undecodable};
 use crate::capture::listing::Document;
@@ -25,7 +26,7 @@ pub(in crate::capture) struct ResponseTap {
     error: Option<Box<ErrorBody>>,
     /// Bytes of the body that are still to pass, where its length is known.
     left: Option<u64>,
-    in_step: bool,
+    panic_flag: PanicFlag,
 }
 
 /// What the bytes of a response are read as.
@@ -77,7 +78,7 @@ impl ResponseTap {
                 .flatten()
                 .map(Box::new),
             left: headers.body_length(head.status),
-            in_step: false,
+            panic_flag: PanicFlag::default(),
         }
     }
 
@@ -92,12 +93,9 @@ impl ResponseTap {
         self.left == Some(0)
     }
 
-    /// Runs a piece of the inner body; see [`PendingResponse::step`](crate::capture::future::PendingResponse::step).
-    pub(in crate::capture) fn step<T>(&mut self, run: impl FnOnce() -> T) -> T {
-        self.in_step = true;
-        let value = run();
-        self.in_step = false;
-        value
+    /// Runs code of the inner body.
+    pub(in crate::capture) fn step<T>(&mut self, code: impl FnOnce() -> T) -> T {
+        self.panic_flag.run(code)
     }
 
     pub(in crate::capture) fn data(&mut self, data: &Bytes) {
@@ -181,11 +179,7 @@ impl ResponseTap {
 
 impl Drop for ResponseTap {
     fn drop(&mut self) {
-        self.end(if self.in_step {
-            HttpEnd::Panicked
-        } else {
-            HttpEnd::Dropped
-        });
+        self.end(self.panic_flag.end_of_drop());
     }
 }
 

@@ -1,0 +1,26 @@
+//! Tells a panic in the inner service from a caller that left.
+
+use crate::capture::exchange::HttpEnd;
+
+/// Is set while code of the inner service runs. A panic leaves it set, which a drop sees
+/// also if a layer outside catches the panic before anything is dropped.
+#[derive(Default)]
+pub(in crate::capture) struct PanicFlag(bool);
+
+impl PanicFlag {
+    /// Runs code of the inner service.
+    pub(in crate::capture) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
+        self.0 = true;
+        let value = code();
+        self.0 = false;
+        value
+    }
+
+    /// Returns how the HTTP part of an exchange ends that is dropped now.
+    pub(in crate::capture) fn end_of_drop(&self) -> HttpEnd {
+        match self.0 {
+            true => HttpEnd::Panicked,
+            false => HttpEnd::Dropped,
+        }
+    }
+}
