@@ -6,9 +6,11 @@
 //! the next connection to the next file of this name would take the journal for
 //! one of this file, and roll the file back with it.
 
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
@@ -17,6 +19,14 @@ use super::open::{connect, keep_wal_on_close, make_ready};
 use super::read_only::sidecar;
 use super::{inspect, side_files};
 use crate::error::{OpenError, OpenErrorKind};
+
+/// What a draft's name has after that of its database; 32 hex digits follow.
+const DRAFT: &str = ".new-";
+/// The file itself and what SQLite may put beside it.
+const SUFFIXES: [&str; 4] = ["", "-journal", "-wal", "-shm"];
+/// The age at which a draft is taken for one that its maker left. Making one
+/// takes milliseconds.
+const STALE: Duration = Duration::from_secs(3600);
 
 /// Makes what is missing of `path`; gives the name that SQLite and the side
 /// files go by, with links resolved.
@@ -27,6 +37,7 @@ pub(super) fn create(path: &Path) -> Result<PathBuf, OpenError> {
     if let Some(parent) = absolute.parent() {
         fs::create_dir_all(parent).map_err(failed)?;
     }
+    remove_stale_drafts(&absolute, SystemTime::now());
     if !exists(&absolute).map_err(failed)? {
         let draft = Draft::at(&absolute).map_err(failed)?;
         draft.build(path)?;
@@ -73,7 +84,7 @@ struct Draft(PathBuf);
 
 impl Draft {
     fn at(path: &Path) -> io::Result<Self> {
-        let draft = sidecar(path, &format!(".new-{}", Uuid::new_v4().simple()));
+        let draft = sidecar(path, &format!("{DRAFT}{}", Uuid::new_v4().simple()));
         create_empty(&draft)?;
         Ok(Self(draft))
     }
@@ -107,9 +118,85 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        for suffix in ["", "-journal", "-wal", "-shm"] {
+        for suffix in SUFFIXES {
             // What is not there need not be removed.
             let _ = fs::remove_file(sidecar(&self.0, suffix));
         }
+    }
+}
+
+/// Removes drafts of `path` that a killed process left, or one whose folder was
+/// renamed meanwhile. What cannot be removed stays: it only takes space.
+fn remove_stale_drafts(path: &Path, now: SystemTime) {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return;
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_stale = || {
+            let made = entry
+                .metadata()
+                .and_then(|file| file.created().or(file.modified()));
+            made.is_ok_and(|made| now.duration_since(made).is_ok_and(|age| age > STALE))
+        };
+        if is_draft(name, &entry.file_name()) && is_stale() {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether `name` is that of a draft of `database`, or of a side file of one.
+fn is_draft(database: &OsStr, name: &OsStr) -> bool {
+    let bytes = name.as_encoded_bytes();
+    let Some(rest) = bytes
+        .strip_prefix(database.as_encoded_bytes())
+        .and_then(|rest| rest.strip_prefix(DRAFT.as_bytes()))
+    else {
+        return false;
+    };
+    rest.split_at_checked(32).is_some_and(|(id, suffix)| {
+        id.iter().all(u8::is_ascii_hexdigit)
+            && SUFFIXES.iter().any(|side| side.as_bytes() == suffix)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::ffi::OsString;
+
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn drafts_left_long_ago_are_removed_and_nothing_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let draft = |suffix: &str| format!("mcp.db.new-{ID}{suffix}");
+        let left = SUFFIXES.map(draft);
+        let kept = [
+            "mcp.db".to_owned(),
+            "mcp.db-wal".to_owned(),
+            "mcp.db.new-copy".to_owned(),
+            draft(".bak"),
+            format!("other.db.new-{ID}"),
+        ];
+        for name in left.iter().chain(&kept) {
+            fs::write(folder.path().join(name), name).unwrap();
+        }
+        let path = folder.path().join("mcp.db");
+        let names = || {
+            let entries = fs::read_dir(folder.path()).unwrap();
+            entries
+                .map(|entry| entry.unwrap().file_name())
+                .collect::<BTreeSet<_>>()
+        };
+        let all = names();
+
+        // Another process may be making one right now.
+        remove_stale_drafts(&path, SystemTime::now());
+        assert_eq!(names(), all);
+
+        remove_stale_drafts(&path, SystemTime::now() + 2 * STALE);
+        assert_eq!(names(), kept.iter().map(OsString::from).collect());
     }
 }
