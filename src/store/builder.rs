@@ -56,46 +56,45 @@ impl StoreBuilder {
         }
     }
 
-    /// How long an event may wait to be committed with others; 40 ms by
-    /// default. It is also what a crash of the process may cost.
+    /// Sets how long an event may wait to be committed with others; 40 ms by default. If
+    /// the process is killed, the events of this time are lost.
     pub fn flush_interval(mut self, interval: Duration) -> Self {
         self.flush_interval = interval;
         self
     }
 
-    /// How many events the queue holds at most; 262,144 by default. Sessions
-    /// and listings have 4,096 places more.
+    /// Sets how many events the queue holds at most; 262,144 by default. Sessions and
+    /// listings have 4,096 places more.
     pub fn queue_events(mut self, events: usize) -> Self {
         self.limits.events = events;
         self
     }
 
-    /// How much memory the queued events take at most, in bytes; 88 MiB by
-    /// default. Sessions and listings have 8 MiB more.
+    /// Sets how many bytes of memory the queued events take at most; 88 MiB by default.
+    /// Sessions and listings have 8 MiB more.
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.limits.bytes = bytes;
         self
     }
 
-    /// How long and how much the file keeps; [`Retention::default`] by default.
+    /// Sets how long the file keeps rows, and how many; [`Retention::default`] by default.
     ///
-    /// What older versions wrote to the file before it was migrated is neither
-    /// removed nor counted, unless a retention is given here.
+    /// Without this call, rows that were in the file before its migration are neither
+    /// removed nor counted.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = Some(retention);
         self
     }
 
-    /// Stores a keyed hash of each session id in place of the id, which is a
-    /// credential: whoever knows it can speak in a session that is open. Off by
+    /// Stores a keyed hash of each session id in place of the id. The id is a
+    /// credential: a client that knows it can send requests in an open session. Off by
     /// default.
     ///
-    /// The hash (`hashed:` and 32 hexadecimal digits) is the same throughout a
-    /// file, so sessions and their requests are found as before, and differs
-    /// between files. Its key lies in the file: that the ids cannot be told
-    /// from it rests on their being random, as servers make them. Ids that are
-    /// in the file already stay as they are, and so do those that this crate
-    /// makes up (`derived:`).
+    /// The hash is `hashed:` and 32 hexadecimal digits. It is the same throughout a
+    /// file, so queries by session work as before, and it differs between files. The
+    /// key of the hash is in the file. So the hash hides only ids that cannot be
+    /// guessed, such as the random ones of servers. Ids that are already in the file
+    /// stay, and so do those that this crate derives (`derived:`).
     pub fn hash_session_ids(mut self, hash: bool) -> Self {
         self.session_ids = if hash {
             SessionIdForm::Hashed
@@ -105,24 +104,26 @@ impl StoreBuilder {
         self
     }
 
-    /// Has `hook` called with every request whose row is committed.
+    /// Calls `hook` with every request whose row is committed.
     ///
-    /// It runs on the writer's thread, which writes nothing meanwhile, and a
-    /// flush waits for it too. If it panics it is not called again. A hook that
-    /// holds a clone of the [`Store`] keeps it open until
-    /// [`shutdown`](Store::shutdown).
+    /// The writer's thread calls it, and writes nothing meanwhile; a flush waits for it,
+    /// too. If it panics, it is not called again. A hook that holds a clone of the
+    /// [`Store`] keeps the store open until [`shutdown`](Store::shutdown).
     pub fn on_recorded(mut self, hook: impl FnMut(&RequestEvent) + Send + 'static) -> Self {
         self.hook = Some(Box::new(hook));
         self
     }
 
-    /// Opens the file, creating it and its directories where they are missing
-    /// and bringing an older one to the tables of today.
+    /// Opens the file. Creates it and its directories if they are missing, and migrates
+    /// a file of an older version.
+    ///
+    /// Blocks the thread until the file is open. That takes some seconds if another
+    /// program holds a lock, and longer for the migration of a large file.
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened or is refused; one that is locked, after
-    /// some seconds. A refused file is left as it was.
+    /// If the file cannot be opened, is refused, or stays locked. A refused file is left
+    /// as it was.
     pub fn open(self) -> Result<Store, OpenError> {
         let path = self.path.clone();
         let no_thread = |error: io::Error| {
@@ -138,12 +139,13 @@ impl StoreBuilder {
         }
     }
 
-    /// Gives a store at once and opens the file behind it. Cannot fail.
+    /// Returns a store at once and opens the file in the background. It does not block
+    /// and cannot fail.
     ///
-    /// A file that cannot be opened is told by one `tracing` error and by
-    /// [`Store::state`], and tried again, at first after 50 ms, later every
-    /// five seconds. Until then events wait in the queue, and are dropped and
-    /// counted when that is full.
+    /// If the file cannot be opened, the writer logs one `tracing` error and
+    /// [`Store::state`] says so. The writer retries, at first after 50 ms, later every
+    /// five seconds. Meanwhile events wait in the queue; when it is full, they are
+    /// dropped and counted.
     pub fn open_in_background(self) -> Store {
         let path = self.path.clone();
         let (store, started) = self.start(None);

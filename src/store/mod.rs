@@ -57,12 +57,25 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How long the writer may go on writing when the last handle is dropped.
 const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A store of MCP traffic in one SQLite file: a cheap handle on the thread
-/// that writes it.
+/// A store of MCP traffic in one SQLite file. It is a cheap handle to the thread that
+/// writes the file; clones are handles to the same thread.
 ///
-/// When the last clone is dropped, what is queued is written and the file is
-/// closed; the drop waits for that two seconds at most. Call
-/// [`shutdown`](Self::shutdown) to know how it went.
+/// # Blocking
+///
+/// | call | blocks the thread |
+/// |---|---|
+/// | [`record`](Self::record), [`stats`](Self::stats), [`state`](Self::state) | never on I/O |
+/// | [`open`](Self::open) | until the file is open; some seconds if it is locked, longer if an older file is migrated |
+/// | [`StoreBuilder::open_in_background`] | no |
+/// | [`flush`](Self::flush) | up to its `timeout` |
+/// | [`shutdown`](Self::shutdown) | up to its `timeout` and one second |
+/// | drop of the last clone | up to two seconds |
+///
+/// Async servers call those that block in `tokio::task::spawn_blocking`, or before
+/// they serve and after they have stopped.
+///
+/// The drop of the last clone writes the queued events and closes the file. Call
+/// [`shutdown`](Self::shutdown) to learn the result.
 #[derive(Clone)]
 pub struct Store {
     handle: Arc<Handle>,
@@ -116,7 +129,8 @@ impl Shared {
 }
 
 impl Store {
-    /// Opens `path` with the default settings, creating it where it is missing.
+    /// Opens the file at `path` with the default settings, or creates it. Blocks the
+    /// thread until the file is open.
     ///
     /// # Errors
     ///
@@ -125,43 +139,43 @@ impl Store {
         Self::builder(path.as_ref()).open()
     }
 
-    /// Settings for a store in `path`.
+    /// Returns the settings for a store in the file at `path`.
     pub fn builder(path: impl Into<PathBuf>) -> StoreBuilder {
         StoreBuilder::new(path.into())
     }
 
-    /// Hands an event to the writer. Never blocks on I/O and never fails: an
-    /// event that finds the queue full, or the store shut down, is dropped and
-    /// counted.
+    /// Queues an event for the writer. It never blocks on I/O and never fails: if the
+    /// queue is full, or the store is shut down, the event is dropped and counted.
     pub fn record(&self, event: StoreEvent) {
         self.shared().queue.push(event);
     }
 
-    /// The same, also for a page of a listing; whether it was accepted.
+    /// Queues an event or a page of a listing. Returns whether it was accepted.
     pub(crate) fn try_record(&self, entry: impl Into<Entry>) -> bool {
         self.shared().queue.push(entry)
     }
 
-    /// Waits until everything recorded before this call is committed, or
-    /// counted as failed or dropped.
+    /// Waits until every event that was recorded before this call is committed, or
+    /// counted as failed or dropped. Blocks the thread, up to `timeout`.
     ///
     /// # Errors
     ///
-    /// When that takes longer than `timeout`.
+    /// If that takes longer than `timeout`.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
         self.shared().queue.flush(timeout)
     }
 
-    /// Records the exchanges that are open, writes what is queued, closes the
-    /// file and gives the statistics. Later events are dropped and counted.
+    /// Records the open exchanges, writes the queued events, closes the file and
+    /// returns the statistics. Later events are dropped and counted.
     ///
-    /// Writing ends after `timeout`, and the call at most a second later. Of
-    /// several calls the earliest end counts, and all give the same result.
+    /// Blocks the thread. The writer stops writing after `timeout`, and the call returns
+    /// at most one second later. If it is called several times, the earliest end
+    /// counts, and all calls return the same result.
     ///
     /// # Errors
     ///
-    /// When events had to be given up because they could not be written in
-    /// time; the error holds the statistics too.
+    /// If events were given up because they could not be written in time. The error
+    /// holds the statistics, too.
     pub fn shutdown(&self, timeout: Duration) -> Result<Stats, ShutdownError> {
         self.shared().shut_down.store(true, Ordering::Relaxed);
         for layer in self.shared().layers() {
@@ -180,24 +194,24 @@ impl Store {
         }
     }
 
-    /// What became of everything recorded so far.
+    /// Returns the counters of everything recorded so far.
     pub fn stats(&self) -> Stats {
         let mut stats = self.shared().queue.stats();
         stats.take_over(&self.shared().counters);
         stats
     }
 
-    /// What the writer is able to do right now.
+    /// Returns what the writer can do now.
     pub fn state(&self) -> StoreState {
         self.shared().queue.condition()
     }
 
-    /// The file, as an absolute path.
+    /// Returns the absolute path of the file.
     pub fn path(&self) -> &Path {
         &self.shared().path
     }
 
-    /// Where the layers count what [`stats`](Self::stats) shows.
+    /// Returns the counters of the layers, which [`stats`](Self::stats) shows.
     pub(crate) fn counters(&self) -> &Arc<CaptureCounters> {
         &self.shared().counters
     }

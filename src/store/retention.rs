@@ -2,24 +2,28 @@ use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long and how much a file keeps, for
+/// How long a file keeps rows, and how large it gets, for
 /// [`StoreBuilder::retention`](super::StoreBuilder::retention).
 ///
-/// The writer removes what is beyond it in slices of a few milliseconds,
-/// between two groups of events. It looks for what is too old when the file is
-/// opened, every hour and every 65,536 events, and for what is too much after
-/// every group. The share of its time that it spends on this grows with what is too
-/// much, from a fifth to 95 %: events that then come faster than rows can be
-/// removed wait in the queue, and are dropped and counted when that is full.
-/// Requests, sessions by when they were last seen, losses, and the runs of writers
-/// are removed, of the latter two only what is too old or more than a thousand; the statistics of removed requests are kept for as long as is set
-/// here, the oldest not beyond a quarter of `max_bytes`. So are listings and their
-/// changes, the oldest not beyond another quarter. What an event store and a session store hold goes at the age they
-/// were told, or earlier by this one (but not the newest event of a session that
-/// an SDK still keeps), and its size does not count here.
+/// The writer removes old rows in slices of a few milliseconds, between two
+/// transactions of events. It looks for rows that are too old when the file is opened,
+/// every hour and every 65,536 events. It looks at the size after every transaction.
+/// The larger the excess, the more of its time it spends on removal, from a fifth to
+/// 95 %. If events then come faster than rows can be removed, they wait in the queue;
+/// when it is full, they are dropped and counted.
 ///
-/// Times are the system clock's: set forward by more than the age, it makes every
-/// row old.
+/// | what | goes by age | goes by size |
+/// |---|---|---|
+/// | requests, and sessions by when they were last seen | yes | yes, the oldest first |
+/// | losses and ended runs of writers | yes | beyond the newest 1,024 |
+/// | statistics of removed requests | by ages of their own | beyond a quarter of `max_bytes` |
+/// | listings and their changes | no | beyond another quarter |
+/// | SSE events and records of sessions | yes, or earlier by the age of their own store | no, and their size does not count |
+///
+/// The newest SSE event of a session stays for as long as an SDK keeps the session.
+///
+/// Ages are measured by the system clock. If it is set forward by more than the age,
+/// every row is old.
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,6 +38,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a retention does nothing before `StoreBuilder::retention`"]
 pub struct Retention {
     pub(super) max_age: Option<Duration>,
     pub(super) max_bytes: Option<u64>,
@@ -64,37 +69,34 @@ impl Retention {
         }
     }
 
-    /// How old a row gets; 30 days by default, `None` for any age.
-    #[must_use]
+    /// Sets how old a row gets; 30 days by default, `None` for any age.
     pub fn max_age(mut self, age: impl Into<Option<Duration>>) -> Self {
         self.max_age = age.into();
         self
     }
 
-    /// How much of the file is in use at most, in bytes; 1 GiB by default,
-    /// `None` for any size. The oldest rows go first.
+    /// Sets how many bytes of the file are in use at most; 1 GiB by default, `None` for
+    /// any size. The oldest rows go first.
     ///
-    /// Under a load that no removing keeps up with there is more, up to half as
-    /// much again; then events are dropped and counted. Free pages do not count:
-    /// some stay in the file, an eighth of it or 1 MiB, to be used again. So the
-    /// file stays below twice this size, where that is some MiB or more. The WAL
-    /// beside the file does not count either; it is some 16 MiB long.
-    #[must_use]
+    /// If rows come faster than the writer can remove them, up to half as much again is
+    /// in use. Beyond that, events are dropped and counted. Free pages do not count: an
+    /// eighth of the file, or 1 MiB, stays free to be used again. So the file stays
+    /// below twice this size, if that is some MiB or more. The WAL beside the file does
+    /// not count either; it is about 16 MiB long.
     pub fn max_bytes(mut self, bytes: impl Into<Option<u64>>) -> Self {
         self.max_bytes = bytes.into();
         self
     }
 
-    /// How long the statistics of each hour are kept; 60 days by default,
-    /// `None` for ever. Never shorter than the requests they are made of.
-    #[must_use]
+    /// Sets how long the statistics of each hour are kept; 60 days by default, `None`
+    /// for ever. They are kept at least as long as their requests.
     pub fn hourly_statistics(mut self, age: impl Into<Option<Duration>>) -> Self {
         self.hourly = age.into();
         self
     }
 
-    /// The same for each day; 400 days by default.
-    #[must_use]
+    /// Sets how long the statistics of each day are kept; 400 days by default, `None`
+    /// for ever. They are kept at least as long as their requests.
     pub fn daily_statistics(mut self, age: impl Into<Option<Duration>>) -> Self {
         self.daily = age.into();
         self

@@ -1,8 +1,8 @@
 use std::fmt;
 
-/// What the writer of a [`Store`](crate::Store) is able to do right now.
+/// What the writer of a [`Store`](crate::Store) can do now.
 ///
-/// Whatever it is, [`record`](crate::Store::record) can be called.
+/// [`record`](crate::Store::record) can be called in every state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreState {
@@ -10,12 +10,13 @@ pub enum StoreState {
     Opening,
     /// Events are written.
     Ready,
-    /// The file cannot be opened or written to; events wait in the queue while the writer tries again.
+    /// The file cannot be opened or written to. Events wait in the queue, and the writer
+    /// retries.
     Failing {
-        /// What stands in the way.
+        /// Why.
         reason: String,
     },
-    /// The store was shut down; events are dropped and counted.
+    /// The store was shut down. Events are dropped and counted.
     Closed,
 }
 
