@@ -28,9 +28,10 @@ use std::{fmt, io, thread};
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
+use super::busy::is_busy;
 use super::files::Place;
 use super::open::{Db, keep_wal_on_close};
-use super::{Accounts, group, side_files};
+use super::{Accounts, side_files};
 
 /// How long to try before the caller does other things.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -188,7 +189,7 @@ fn empty_wal(conn: &Connection) -> Result<(), Hindrance> {
         // The first column tells whether another connection kept it from being done.
         let is_busy = match conn.query_row(checkpoint, [], |row| row.get::<_, bool>(0)) {
             Ok(is_busy) => is_busy,
-            Err(error) if group::is_busy(&error) => true,
+            Err(error) if is_busy(&error) => true,
             Err(error) => return Err(error.into()),
         };
         if !is_busy {
@@ -207,7 +208,7 @@ fn hold(conn: &Connection) -> Result<Transaction<'_>, Hindrance> {
     let start = Instant::now();
     loop {
         match Transaction::new_unchecked(conn, TransactionBehavior::Immediate) {
-            Err(error) if group::is_busy(&error) && start.elapsed() < PATIENCE => {
+            Err(error) if is_busy(&error) && start.elapsed() < PATIENCE => {
                 thread::sleep(STEP);
             }
             held => return Ok(held?),
@@ -231,7 +232,7 @@ impl Hindrance {
 
 impl From<rusqlite::Error> for Hindrance {
     fn from(error: rusqlite::Error) -> Self {
-        match group::is_busy(&error) {
+        match is_busy(&error) {
             true => Self::InUse,
             false => Self::Sqlite(error),
         }

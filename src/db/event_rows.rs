@@ -11,8 +11,9 @@ use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::WriteError;
+use super::bind::count;
 use super::command_tx::CommandTx;
-use super::{WriteError, group::count};
 use crate::clock;
 
 const FIND_LOG: &str = "SELECT log, token, complete_after,

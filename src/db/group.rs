@@ -1,14 +1,14 @@
 //! One transaction of events.
 
 use std::collections::HashMap;
-use std::fmt;
 
-use rusqlite::{CachedStatement, Connection, ErrorCode, Transaction, params};
+use rusqlite::{CachedStatement, Connection, Transaction, params};
 use uuid::Uuid;
 
+use super::bind::{bounded, count};
 use super::listing::{self, SeenListing};
 use super::session_ids::SessionIds;
-use super::{Accounts, Ledger, columns, platform, runs};
+use super::{Accounts, Ledger, WriteError, columns, platform, runs};
 use crate::event::{RequestEvent, RequestStatus, SessionEvent, StoreEvent};
 
 const SESSION: &str = "INSERT INTO sessions (
@@ -238,91 +238,5 @@ impl<'c, 'e> Group<'c, 'e> {
             })
             .and_then(|()| self.tx.commit())
             .map_err(WriteError::Store)
-    }
-}
-
-/// Whether somebody else holds a lock.
-pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
-    )
-}
-
-/// A count as SQLite holds it: signed.
-pub(super) fn count(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// At most so many characters of a text.
-pub(super) fn bounded(text: &str, chars: usize) -> &str {
-    match text.char_indices().nth(chars) {
-        Some((end, _)) => text.get(..end).unwrap_or(text),
-        None => text,
-    }
-}
-
-/// Why something was not written.
-#[derive(Debug)]
-pub(crate) enum WriteError {
-    /// The row can never be written; everything else can.
-    Row(rusqlite::Error),
-    /// The file cannot be written to now.
-    Store(rusqlite::Error),
-    /// The file was moved, removed or replaced, or its side files were.
-    Displaced,
-}
-
-impl WriteError {
-    /// Whether another connection is worth a try. While somebody else holds a
-    /// lock or the disk is full, this one is as good as any.
-    pub(crate) fn is_of_connection(&self) -> bool {
-        self.sqlite().is_some_and(|error| {
-            error.sqlite_error_code() != Some(ErrorCode::DiskFull) && !is_busy(error)
-        })
-    }
-
-    /// Whether somebody else holds a lock.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.sqlite().is_some_and(is_busy)
-    }
-
-    fn sqlite(&self) -> Option<&rusqlite::Error> {
-        match self {
-            Self::Row(error) | Self::Store(error) => Some(error),
-            Self::Displaced => None,
-        }
-    }
-}
-
-impl std::error::Error for WriteError {}
-
-impl From<rusqlite::Error> for WriteError {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) => {
-                Self::Row(error)
-            }
-            _ => Self::Store(error),
-        }
-    }
-}
-
-impl fmt::Display for WriteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(error) = self.sqlite() else {
-            return f.write_str("the file was moved, removed or replaced meanwhile");
-        };
-        match error {
-            // Without the statement of ours that it is about.
-            rusqlite::Error::SqlInputError { msg, .. } => f.write_str(msg)?,
-            error => error.fmt(f)?,
-        }
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                f.write_str("; move the file away and a new one is begun in its place")
-            }
-            _ => Ok(()),
-        }
     }
 }

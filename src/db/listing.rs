@@ -21,7 +21,7 @@ pub(super) mod history;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use self::diff::{Change, diff};
-use super::group;
+use super::bind::count;
 use crate::event::{Origin, SchemaVersionEvent};
 use crate::wire::Discovery;
 use crate::wire::listing::{Listing, Page};
@@ -321,7 +321,7 @@ impl Version<'_> {
     fn keep(&self, conn: &Connection, class: &Class<'_>, meta_hash: Option<&str>) -> Result<()> {
         conn.prepare_cached(PAYLOAD)?.execute(params![
             self.content_hash,
-            group::count(self.payload.len() as u64),
+            count(self.payload.len() as u64),
             self.payload
         ])?;
         conn.prepare_cached(VIEW)?.execute(params![

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Result, params};
 
-use super::group::count;
+use super::bind::count;
 use crate::clock;
 
 /// Why events are missing, as stored in `losses.reason`.

@@ -8,6 +8,8 @@
 //! descriptor of a file drops the POSIX locks that SQLite holds on it in the
 //! same process.
 
+mod bind;
+mod busy;
 mod checkpoint;
 pub(crate) mod columns;
 mod command;
@@ -15,6 +17,7 @@ mod command_tx;
 mod counters;
 mod create;
 mod departure;
+mod error;
 mod event_rows;
 mod files;
 mod group;
@@ -48,11 +51,12 @@ pub(crate) use command::{Answer, Command};
 pub(crate) use command_tx::CommandTx;
 pub(crate) use counters::{Accounts, CaptureCounters};
 pub(crate) use departure::{Departure, Hindrance};
+pub(crate) use error::WriteError;
 #[cfg(feature = "rmcp")]
 pub(crate) use event_rows::Token;
 pub(crate) use event_rows::{EventBounds, EventRow, LogKind};
 pub(crate) use files::{Files, Registration};
-pub(crate) use group::{Group, WriteError};
+pub(crate) use group::Group;
 pub(crate) use listing::SeenListing;
 pub(crate) use losses::{Ledger, LossReason, Stretch};
 pub(crate) use newest_open::newest_open;

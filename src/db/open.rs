@@ -15,6 +15,7 @@ use rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
+use super::busy::{is_busy, retry_while_busy};
 use super::checkpoint::{self, Checkpoints};
 use super::command_tx::CommandTx;
 use super::create::{create, unwritable};
@@ -28,8 +29,8 @@ use super::session_ids::{SessionIdForm, SessionIds};
 use super::side_files;
 use super::writer_lock::WriterLock;
 use super::{
-    Accounts, Group, LINEAGE, Ledger, SCHEMA_VERSION, Synchronous, WriteError, brief, group,
-    inspect, meta, migrate, retention,
+    Accounts, Group, LINEAGE, Ledger, SCHEMA_VERSION, Synchronous, WriteError, brief, inspect,
+    meta, migrate, retention,
 };
 use crate::clock;
 use crate::error::{OpenError, OpenErrorKind};
@@ -41,14 +42,9 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(2);
 /// Short, because the writer hears nothing meanwhile, not even a shutdown.
 const WRITE_PATIENCE: Duration = Duration::from_millis(250);
 
-/// How long SQLite itself waits, in milliseconds. The waiting is done by
-/// [`patiently`]: SQLite soon tries ten times a second only, and so never finds
-/// the moment in which a busy writer lets go. (The busy handler that rusqlite
-/// offers instead needs SQLite 3.44.)
+/// How long SQLite itself waits, in milliseconds. The rest is up to
+/// [`retry_while_busy`].
 const BUSY_TIMEOUT_MS: i64 = 1;
-
-/// How often [`patiently`] tries.
-const POLL: Duration = Duration::from_micros(500);
 
 /// More statements than the writer has, so that each is prepared once.
 const STATEMENTS: usize = 64;
@@ -111,14 +107,14 @@ impl Db {
                 Ok(None) => Ok(None),
                 Err(error) => Err(error),
             };
-            let session_ids = patiently(OPEN_PATIENCE, group::is_busy, session_ids);
+            let session_ids = retry_while_busy(OPEN_PATIENCE, is_busy, session_ids);
             let session_ids = session_ids
                 .map_err(failed)?
                 .ok_or_else(|| displaced(path))?;
             let lock = kept.take_if(|lock| lock.is_of(&real, writer));
             let mut run = Run::new(writer, files.clone(), lock);
             let enter = || run.enter(&conn, OPEN_PATIENCE);
-            if let Err(error) = patiently(OPEN_PATIENCE, group::is_busy, enter) {
+            if let Err(error) = retry_while_busy(OPEN_PATIENCE, is_busy, enter) {
                 *kept = kept.take().or(run.into_lock());
                 return Err(failed(error));
             }
@@ -146,7 +142,7 @@ impl Db {
     /// Reads the sessions that are open in the file.
     pub(crate) fn open_sessions(&self) -> rusqlite::Result<OpenSessions> {
         let read = || OpenSessions::read(&self.conn, &self.session_ids);
-        patiently(WRITE_PATIENCE, group::is_busy, read)
+        retry_while_busy(WRITE_PATIENCE, is_busy, read)
     }
 
     /// Opens a file that is there, for work that records nothing and so makes
@@ -360,7 +356,7 @@ impl Opened {
         let conn = connect(real).map_err(failed)?;
         let is_wal = make_ready(&conn, path, real, before)?;
         let hold = || Transaction::new_unchecked(&conn, TransactionBehavior::Immediate);
-        let held = patiently(OPEN_PATIENCE, group::is_busy, hold).map_err(failed)?;
+        let held = retry_while_busy(OPEN_PATIENCE, is_busy, hold).map_err(failed)?;
         let files = Files::at(real).map_err(unreachable)?;
         if !before.are_in(files) || !files.are_whole() {
             return Err(displaced(path));
@@ -391,7 +387,7 @@ fn begin<'c>(
     patience: Duration,
 ) -> Result<Transaction<'c>, WriteError> {
     let begin = || begin_here(conn, files);
-    match patiently(patience, group::is_busy, begin) {
+    match retry_while_busy(patience, is_busy, begin) {
         Ok(Some(tx)) => Ok(tx),
         Ok(None) => {
             is_displaced.set(true);
@@ -459,27 +455,10 @@ pub(super) fn make_ready(
     files: Files,
 ) -> Result<bool, OpenError> {
     let set_up = || set_up(conn, path, real, files);
-    patiently(OPEN_PATIENCE, is_locked, set_up)?;
+    retry_while_busy(OPEN_PATIENCE, is_locked, set_up)?;
     let settings = || switch_to_wal(conn).and_then(|is_wal| bound(conn).map(|()| is_wal));
-    patiently(OPEN_PATIENCE, group::is_busy, settings)
+    retry_while_busy(OPEN_PATIENCE, is_busy, settings)
         .map_err(|error| inspect::sqlite(path, "it cannot be opened for writing", error))
-}
-
-/// Repeats what failed because of a lock, for as long as `patience` lasts.
-pub(super) fn patiently<T, E>(
-    patience: Duration,
-    is_locked: fn(&E) -> bool,
-    mut attempt: impl FnMut() -> Result<T, E>,
-) -> Result<T, E> {
-    let start = Instant::now();
-    loop {
-        match attempt() {
-            Err(error) if is_locked(&error) && start.elapsed() < patience => {
-                std::thread::sleep(POLL);
-            }
-            done => return done,
-        }
-    }
 }
 
 fn is_locked(error: &OpenError) -> bool {

@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Result};
 
-use super::group;
+use super::bind;
+use super::busy::retry_while_busy;
 use super::listing::history;
-use super::open::patiently;
 use super::rollup::{self, Width};
 use super::{Db, WriteError};
 
@@ -105,7 +105,7 @@ impl Db {
         patience: Duration,
         until: Instant,
     ) -> Result<Slice, WriteError> {
-        let max_bytes = group::count(max_bytes);
+        let max_bytes = bind::count(max_bytes);
         self.slice(patience, |conn| {
             history::shorten(conn, from, max_bytes, until)
         })
@@ -285,7 +285,7 @@ impl Db {
                 .pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
             self.conn.execute_batch("VACUUM").map_err(WriteError::Store)
         };
-        patiently(patience, WriteError::is_busy, rewrite)?;
+        retry_while_busy(patience, WriteError::is_busy, rewrite)?;
         let tx = self.begin(patience)?;
         recount(&tx, before)
             .and_then(|()| tx.commit())

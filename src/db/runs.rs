@@ -14,9 +14,9 @@ use rusqlite::{
 };
 use uuid::Uuid;
 
+use super::bind::count;
 use super::counters::{Accounts, Stats};
 use super::files::OpenFiles;
-use super::group::count;
 use super::side_files;
 use super::writer_lock::{self, WriterLock};
 use crate::clock;

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Result, params};
 
-use super::group::count;
+use super::bind::count;
 
 const CREATE: &str = "INSERT INTO sdk_sessions (session_id, sdk, data, expires_at)
      VALUES (?1, ?2, ?3, ?4)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::group;
+use super::super::bind::bounded;
 use crate::wire::Discovery;
 use crate::wire::listing::{Items, Page};
 
@@ -34,7 +34,7 @@ impl Change {
         };
         Self {
             kind: format!("{}_{verb}", kind.noun),
-            item: Some(group::bounded(key, chars).to_owned()),
+            item: Some(bounded(key, chars).to_owned()),
         }
     }
 }
