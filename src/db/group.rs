@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::bind::{bounded, count};
 use super::listing::{self, SeenListing};
 use super::session_ids::SessionIds;
-use super::{Accounts, Ledger, WriteError, columns, platform, runs};
+use super::{Accounts, Ledger, WriteError, columns, platform, writers};
 use crate::event::{RequestEvent, RequestStatus, SessionEvent, StoreEvent};
 
 const SESSION: &str = "INSERT INTO sessions (
@@ -233,7 +233,7 @@ impl<'c, 'e> Group<'c, 'e> {
         ledger
             .write(&self.tx)
             .and_then(|()| match self.run {
-                Some(run) => runs::go_on(&self.tx, run, accounts),
+                Some(run) => writers::go_on(&self.tx, run, accounts),
                 None => Ok(()),
             })
             .and_then(|()| self.tx.commit())

@@ -37,12 +37,12 @@ mod reader;
 mod retention;
 pub(crate) mod rollup;
 pub(crate) mod row;
-mod runs;
 pub(crate) mod session_ids;
 mod session_rows;
 mod side_files;
 mod synchronous;
 mod writer_lock;
+mod writers;
 
 pub use counters::Stats;
 pub use synchronous::Synchronous;

@@ -9,7 +9,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -24,10 +24,10 @@ use super::files::{Files, OpenFiles, Place};
 use super::open_sessions::OpenSessions;
 use super::read_only::{self, Access};
 use super::rollup::NameCounts;
-use super::runs::Run;
 use super::session_ids::{SessionIdForm, SessionIds};
 use super::side_files;
 use super::writer_lock::WriterLock;
+use super::writers::Run;
 use super::{
     Accounts, Group, LINEAGE, Ledger, SCHEMA_VERSION, Synchronous, WriteError, brief, inspect,
     meta, migrate, retention,

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use std::{io, thread};
 
+use super::housekeeping::Housekeeping;
 use super::queue::{Limits, Queue};
 use super::readers::Readers;
-use super::upkeep::Upkeep;
 use super::writer::{Hook, Report, Writer};
 use super::{Handle, Retention, Shared, Store, StoreState};
 use crate::db::SessionIdForm;
@@ -172,12 +172,12 @@ impl StoreBuilder {
             layers: Mutex::new(Vec::new()),
             open_sessions: OnceLock::new(),
         });
-        let upkeep = Upkeep::new(self.retention);
+        let housekeeping = Housekeeping::new(self.retention);
         let writer = Writer::new(
             Arc::clone(&shared),
             self.flush_interval,
             self.session_ids,
-            upkeep,
+            housekeeping,
             self.hook,
         );
         let started = thread::Builder::new()

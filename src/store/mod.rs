@@ -14,18 +14,18 @@
 //! out of time.
 
 mod builder;
-mod chains;
 mod command_queue;
 mod deadline;
 mod entry;
 mod error;
+mod housekeeping;
+mod log_throttle;
+mod page_assembler;
 mod queue;
 mod readers;
 mod retention;
 mod size;
 mod state;
-mod trouble;
-mod upkeep;
 mod writer;
 
 pub use crate::db::Stats;

@@ -1,9 +1,9 @@
 //! The thread that owns the connection.
 
 mod commands;
+mod diagnostics;
 mod group;
 mod listings;
-mod telling;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use self::diagnostics::WriteFailure;
 use self::group::{GROUP_SMALLEST, events, group_size, next_group};
-use self::telling::Obstacle;
-use super::chains::Chains;
 use super::deadline::Deadline;
+use super::housekeeping::Housekeeping;
+use super::log_throttle::LogThrottle;
+use super::page_assembler::PageAssembler;
 use super::queue::{Chunk, Pause, Work};
-use super::trouble::Trouble;
-use super::upkeep::Upkeep;
 use super::{Shared, Stats};
 use crate::clock;
 use crate::db::{Db, Departure, Hindrance, Ledger, SessionIdForm, WriteError, WriterLock};
@@ -56,17 +56,17 @@ pub(super) struct Writer {
     /// Every event accepted before this moment is settled with the next group;
     /// unix milliseconds.
     as_of: i64,
-    chains: Chains,
+    page_assembler: PageAssembler,
     /// One malformed listing was told, and that is enough.
     malformed_told: bool,
     /// Pieces of the queue in the next transaction.
     group: usize,
     /// The file could not be opened or written to at the last attempt.
     failing: bool,
-    outages: Trouble,
-    overloads: Trouble,
-    rejections: Trouble,
-    upkeep: Upkeep,
+    outages: LogThrottle,
+    overloads: LogThrottle,
+    rejections: LogThrottle,
+    housekeeping: Housekeeping,
     hook: Option<Hook>,
     hook_panicked: bool,
 }
@@ -86,7 +86,7 @@ impl Writer {
         shared: Arc<Shared>,
         flush_interval: Duration,
         session_ids: SessionIdForm,
-        upkeep: Upkeep,
+        housekeeping: Housekeeping,
         hook: Option<Hook>,
     ) -> Self {
         Self {
@@ -99,14 +99,14 @@ impl Writer {
             ledger: Ledger::default(),
             stats: Stats::default(),
             as_of: clock::unix_ms(),
-            chains: Chains::default(),
+            page_assembler: PageAssembler::default(),
             malformed_told: false,
             group: GROUP_SMALLEST,
             failing: false,
-            outages: Trouble::default(),
-            overloads: Trouble::default(),
-            rejections: Trouble::default(),
-            upkeep,
+            outages: LogThrottle::default(),
+            overloads: LogThrottle::default(),
+            rejections: LogThrottle::default(),
+            housekeeping,
             hook,
             hook_panicked: false,
         }
@@ -121,13 +121,13 @@ impl Writer {
         let _ending = Ending(&shared);
         if self.open_first(report) {
             let mut due = Deadline::after(self.flush_interval);
-            shared.queue.upkeep_at(self.upkeep.due());
+            shared.queue.housekeeping_at(self.housekeeping.due());
             while let Some(work) = shared.queue.next(&mut due, self.flush_interval) {
                 self.serve_waiting();
                 match work {
                     Work::Commands => {}
                     Work::Alarm => shared.settle_overdue(),
-                    Work::Upkeep => self.keep_up(),
+                    Work::Housekeeping => self.keep_up(),
                     Work::Events { chunks, until } => {
                         due = Deadline::after(self.flush_interval);
                         if !self.write(chunks, until) {
@@ -201,7 +201,7 @@ impl Writer {
     fn write(&mut self, mut chunks: VecDeque<Chunk>, until: i64) -> bool {
         while !chunks.is_empty() {
             self.serve_waiting();
-            let pieces = group_size(&chunks, self.group, self.upkeep.group_bytes());
+            let pieces = group_size(&chunks, self.group, self.housekeeping.group_bytes());
             let mut group: Vec<Chunk> = chunks.drain(..pieces).collect();
             self.read_pages(&mut group);
             let as_of = self.as_of..if chunks.is_empty() { until } else { self.as_of };
@@ -221,7 +221,7 @@ impl Writer {
             self.call_hook(&group, &written.rejected);
             if let Some(db) = &self.db {
                 let bytes: usize = group.iter().map(|chunk| chunk.bytes).sum();
-                self.upkeep
+                self.housekeeping
                     .wrote(db, events(&group).count() as u64, bytes as u64);
             }
             self.shared
@@ -231,40 +231,40 @@ impl Writer {
             // Under full load, or where the flush interval is shorter than a
             // transaction, the queue never says that it is time.
             let has_commands = self.shared.queue.has_commands();
-            let is_pressing = self.upkeep.is_pressing();
-            if (is_pressing || !has_commands) && self.upkeep.due().has_passed() {
+            let is_pressing = self.housekeeping.is_pressing();
+            if (is_pressing || !has_commands) && self.housekeeping.due().has_passed() {
                 self.keep_up();
             }
             if !has_commands && !chunks.is_empty() {
                 std::thread::sleep(TURN);
             }
         }
-        self.shared.queue.upkeep_at(self.upkeep.due());
+        self.shared.queue.housekeeping_at(self.housekeeping.due());
         true
     }
 
-    /// Does a slice of upkeep, or as many as there is time for where the file is
+    /// Does a slice of housekeeping, or as many as there is time for where the file is
     /// too large.
     fn keep_up(&mut self) {
-        let end = Instant::now() + self.upkeep.turn();
+        let end = Instant::now() + self.housekeeping.turn();
         loop {
             let done = match self.db.as_ref().filter(|db| !db.is_displaced()) {
-                Some(db) => self.upkeep.step(db),
+                Some(db) => self.housekeeping.step(db),
                 None => {
-                    self.upkeep.put_off();
+                    self.housekeeping.put_off();
                     false
                 }
             };
             self.keep_wal_short();
-            let has_time = Instant::now() < end || self.upkeep.is_at_ceiling();
-            let goes_on = done && has_time && self.upkeep.is_urgent();
+            let has_time = Instant::now() < end || self.housekeeping.is_at_ceiling();
+            let goes_on = done && has_time && self.housekeeping.is_urgent();
             if !goes_on || self.shared.queue.is_overdue() {
                 break;
             }
             self.serve_waiting();
         }
-        self.upkeep.rest();
-        self.shared.queue.upkeep_at(self.upkeep.due());
+        self.housekeeping.rest();
+        self.shared.queue.housekeeping_at(self.housekeeping.due());
     }
 
     /// Between two transactions.
@@ -276,7 +276,7 @@ impl Writer {
     }
 
     /// The file, opened if it is not or was moved.
-    fn connection(&mut self) -> Result<&mut Db, Obstacle> {
+    fn connection(&mut self) -> Result<&mut Db, WriteFailure> {
         if self.db.as_ref().is_some_and(Db::is_displaced) {
             self.leave()?;
         }
@@ -297,7 +297,7 @@ impl Writer {
     /// Closes a file that was moved, removed or replaced. While rows are in its
     /// WAL alone it stays open, but for a store that shuts down, which leaves the
     /// WAL behind under another name.
-    fn leave(&mut self) -> Result<(), Obstacle> {
+    fn leave(&mut self) -> Result<(), WriteFailure> {
         let Some(db) = &mut self.db else {
             return Ok(());
         };
@@ -331,7 +331,7 @@ impl Writer {
     }
 
     /// Lets go of a connection that is of no more use.
-    fn failed_with(&mut self, error: WriteError) -> Obstacle {
+    fn failed_with(&mut self, error: WriteError) -> WriteFailure {
         if error.is_of_connection() {
             self.abandon();
         }
@@ -362,20 +362,20 @@ impl Writer {
         let closed = match ended {
             Err(WriteError::Displaced) => self.close_displaced(),
             ended => ended
-                .map_err(Obstacle::from)
+                .map_err(WriteFailure::from)
                 .and_then(|()| match self.db.take() {
                     Some(db) => Ok(db.close()?),
                     None => Ok(()),
                 }),
         };
-        if let Err(Obstacle { reason, .. }) = closed {
+        if let Err(WriteFailure { reason, .. }) = closed {
             tracing::warn!("the store could not be closed in order: {reason}");
         }
     }
 
     /// Leaves a file that was moved. Losses that are in no file yet go into the
     /// one at the path, and so does the end of the run where it is the same file.
-    fn close_displaced(&mut self) -> Result<(), Obstacle> {
+    fn close_displaced(&mut self) -> Result<(), WriteFailure> {
         let is_in_place = self.db.as_ref().is_some_and(Db::is_in_place);
         self.leave()?;
         if self.ledger.is_empty() && !is_in_place {

@@ -64,7 +64,7 @@ pub(super) struct State {
     /// When the layers have something to settle.
     pub(super) alarm: Deadline,
     /// When the file is to be looked after.
-    pub(super) upkeep: Deadline,
+    pub(super) housekeeping: Deadline,
     pub(super) refused: Refused,
     /// Set by shutdown: no event is accepted any more, and the writer ends
     /// when it has written the rest or this moment has come.
@@ -107,7 +107,7 @@ impl State {
             sleep: Sleep::Awake,
             rests: 0,
             alarm: Deadline::NEVER,
-            upkeep: Deadline::NEVER,
+            housekeeping: Deadline::NEVER,
             refused: Refused::default(),
             closing: None,
             hurried: false,

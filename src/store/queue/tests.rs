@@ -309,12 +309,12 @@ fn the_alarm_wakes_an_idle_writer_at_the_earliest_moment_that_was_set() {
 }
 
 #[test]
-fn upkeep_wakes_an_idle_writer_at_its_moment_and_once() {
+fn idle_writer_wakes_once_when_housekeeping_is_due() {
     let queue = queue(4, usize::MAX);
-    queue.upkeep_at(Deadline::after(Duration::from_millis(20)));
+    queue.housekeeping_at(Deadline::after(Duration::from_millis(20)));
     let start = Instant::now();
     let work = queue.next(&mut Deadline::after(NONE), NONE);
-    assert!(matches!(work, Some(Work::Upkeep)), "{work:?}");
+    assert!(matches!(work, Some(Work::Housekeeping)), "{work:?}");
     assert!(start.elapsed() >= Duration::from_millis(20));
     queue.push(request());
     assert_eq!(
@@ -324,14 +324,17 @@ fn upkeep_wakes_an_idle_writer_at_its_moment_and_once() {
 }
 
 #[test]
-fn upkeep_leaves_events_that_wait_to_their_moment_and_lets_due_ones_go_first() {
+fn housekeeping_does_not_write_events_early_and_due_events_go_first() {
     let queue = queue(4, usize::MAX);
     queue.push(request());
-    queue.upkeep_at(Deadline::after(NONE));
+    queue.housekeeping_at(Deadline::after(NONE));
     let mut due = Deadline::after(LONG);
-    assert!(matches!(queue.next(&mut due, LONG), Some(Work::Upkeep)));
+    assert!(matches!(
+        queue.next(&mut due, LONG),
+        Some(Work::Housekeeping)
+    ));
     assert!(due.left() > LONG / 2);
-    queue.upkeep_at(Deadline::after(NONE));
+    queue.housekeeping_at(Deadline::after(NONE));
     assert_eq!(
         events(queue.next(&mut Deadline::after(NONE), NONE)).len(),
         1
@@ -339,9 +342,9 @@ fn upkeep_leaves_events_that_wait_to_their_moment_and_lets_due_ones_go_first() {
 }
 
 #[test]
-fn a_queue_that_closes_asks_for_no_upkeep() {
+fn closing_queue_asks_for_no_housekeeping() {
     let queue = queue(4, usize::MAX);
-    queue.upkeep_at(Deadline::after(NONE));
+    queue.housekeeping_at(Deadline::after(NONE));
     queue.close(Deadline::after(LONG));
     assert!(queue.next(&mut Deadline::after(NONE), NONE).is_none());
 }

@@ -34,7 +34,7 @@ pub(in crate::store) enum Work {
     /// The layers have something to settle.
     Alarm,
     /// The file is to be looked after.
-    Upkeep,
+    Housekeeping,
 }
 
 /// How a pause of the writer ended.
@@ -56,7 +56,7 @@ impl Queue {
     }
 
     /// Waits for events and takes all there are, or for the alarm, or for the
-    /// moment of upkeep; `None` when the queue is closed and empty.
+    /// moment of housekeeping; `None` when the queue is closed and empty.
     ///
     /// Commands end the wait too, but tell of whatever else is due first: the
     /// writer serves them before it in any case. Events that find the writer
@@ -83,14 +83,14 @@ impl Queue {
             } else if state.closing.is_some() && state.commands.is_empty() {
                 return None;
             }
-            if state.upkeep.has_passed() {
-                state.upkeep = Deadline::NEVER;
-                return Some(Work::Upkeep);
+            if state.housekeeping.has_passed() {
+                state.housekeeping = Deadline::NEVER;
+                return Some(Work::Housekeeping);
             }
             if !state.commands.is_empty() {
                 return Some(Work::Commands);
             }
-            let moment = state.alarm.earlier(state.upkeep);
+            let moment = state.alarm.earlier(state.housekeeping);
             if state.pending.is_empty() && state.rests == 0 {
                 state.sleep = Sleep::Idle;
                 state = moment.wait(&self.work, state);
@@ -106,10 +106,10 @@ impl Queue {
         }
     }
 
-    /// Has [`next`](Self::next) return [`Work::Upkeep`] at this moment, which
+    /// Has [`next`](Self::next) return [`Work::Housekeeping`] at this moment, which
     /// takes the place of the one before.
-    pub(in crate::store) fn upkeep_at(&self, moment: Deadline) {
-        self.lock().upkeep = moment;
+    pub(in crate::store) fn housekeeping_at(&self, moment: Deadline) {
+        self.lock().housekeeping = moment;
     }
 
     /// The commands that wait, if any do.

@@ -2,7 +2,7 @@
 
 use super::super::command_queue::{PendingCommand, RetryMode, SubmitError};
 use super::Writer;
-use super::telling::Obstacle;
+use super::diagnostics::WriteFailure;
 use crate::db::WriteError;
 
 impl Writer {
@@ -38,7 +38,7 @@ impl Writer {
         }
     }
 
-    fn attempt_commands(&mut self, commands: &mut [PendingCommand]) -> Result<(), Obstacle> {
+    fn attempt_commands(&mut self, commands: &mut [PendingCommand]) -> Result<(), WriteFailure> {
         let Some(synchronous) = commands.iter().map(|command| command.synchronous()).max() else {
             return Ok(());
         };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::super::Stats;
 use super::super::entry::Entry;
 use super::super::queue::{Chunk, Queue};
-use super::telling::Obstacle;
+use super::diagnostics::WriteFailure;
 use super::{PAUSE_FIRST, PAUSE_LONGEST, Writer};
 use crate::db::{Db, Ledger, LossReason, Stretch, WriteError};
 use crate::event::StoreEvent;
@@ -67,7 +67,7 @@ impl Writer {
     }
 
     /// The ledger and the accounts change with the file or not at all.
-    fn attempt(&mut self, group: &[Chunk], as_of: Range<i64>) -> Result<Written, Obstacle> {
+    fn attempt(&mut self, group: &[Chunk], as_of: Range<i64>) -> Result<Written, WriteFailure> {
         let shared = Arc::clone(&self.shared);
         loop {
             // To leave a file forgets the ledger's rows in it.

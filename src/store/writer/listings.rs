@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use super::super::chains::Joined;
 use super::super::entry::Entry;
+use super::super::page_assembler::Joined;
 use super::super::queue::Chunk;
 use super::Writer;
 
@@ -14,7 +14,7 @@ impl Writer {
     /// whoever waits is served between two of them.
     pub(super) fn read_pages(&mut self, group: &mut [Chunk]) {
         let now = Instant::now();
-        self.chains.forget_overdue(now);
+        self.page_assembler.forget_overdue(now);
         for entry in group.iter_mut().flat_map(|chunk| &mut chunk.events) {
             if !matches!(entry, Entry::Page(_)) {
                 continue;
@@ -24,7 +24,7 @@ impl Writer {
             };
             let method = page.origin.of.method();
             let counters = &self.shared.counters;
-            let malformed = match self.chains.join(*page, now) {
+            let malformed = match self.page_assembler.join(*page, now) {
                 Joined::Complete(seen) => {
                     let malformed = seen.listing.duplicates;
                     *entry = Entry::Listing(Some(seen));

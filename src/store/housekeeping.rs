@@ -1,19 +1,18 @@
-//! What the writer does for its file beside writing events: folding requests
-//! into statistics, and keeping to the [`Retention`].
+//! What the writer does for its file beside writing events: it rolls requests up
+//! into statistics, and keeps the file within its [`Retention`].
 //!
-//! It is done in rounds, and a round in slices of about [`SLICE`]. As long as the
-//! file is within its limit, four times as long passes before the next slice: so
-//! a group of events waits a few milliseconds at most, and upkeep takes no more
-//! than a fifth of the writer's time. Between rounds nothing happens.
+//! A round consists of slices of about [`SLICE`]. If the file is within its limit,
+//! four times as long passes before the next slice. So a group of events waits
+//! some milliseconds at most, and housekeeping takes at most a fifth of the writer's
+//! time. Between rounds nothing happens.
 //!
-//! The size is measured after every group. A file over its limit does not wait
-//! for a round, and the share of the writer's time grows with what is too much,
-//! up to nearly all of it: where events come faster than rows can be removed they
-//! wait in the queue, and are dropped and counted, before the file outgrows its
-//! limit. At one and a half times the limit no event is written before something
-//! is removed. Requests go once they are counted in the statistics, which is done a
-//! slice at a time as they are about to go. Where that fails they go uncounted,
-//! and the log and the file's `losses` tell of it.
+//! The size is measured after every group. A file over its limit does not wait for a
+//! round. The share of the writer's time grows with the excess, up to nearly all of
+//! it. If events come faster than rows can be removed, they wait in the queue, and
+//! are dropped and counted before the file outgrows its limit. At one and a half
+//! times the limit, no event is written before rows are removed. Requests are rolled
+//! up before they are removed, one slice at a time. If that fails, they are removed
+//! all the same, and the log and the file's `losses` say so.
 
 mod slices;
 
@@ -21,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use super::Retention;
 use super::deadline::Deadline;
-use super::trouble::Trouble;
+use super::log_throttle::LogThrottle;
 use crate::db::{Db, Inherited, Width, WriteError};
 
 /// How long a slice works. What it has to commit, and a checkpoint that falls
@@ -72,7 +71,7 @@ const ROUND_PART: u64 = 16;
 const GROUP_PART: u64 = 64;
 
 #[derive(Debug)]
-pub(super) struct Upkeep {
+pub(super) struct Housekeeping {
     retention: Retention,
     /// Nobody asked for this retention, so it is not for the rows of a file
     /// that was written without one.
@@ -107,9 +106,9 @@ pub(super) struct Upkeep {
     failed: bool,
     /// Pages were given back in this round.
     shrunk: bool,
-    failures: Trouble,
-    excesses: Trouble,
-    losses: Trouble,
+    failures: LogThrottle,
+    excesses: LogThrottle,
+    losses: LogThrottle,
 }
 
 /// What is done in a round, in this order.
@@ -142,7 +141,7 @@ impl Stage {
     }
 }
 
-impl Upkeep {
+impl Housekeeping {
     /// `None` stands for the default, which spares what older versions wrote.
     pub(super) fn new(retention: Option<Retention>) -> Self {
         Self {
@@ -165,9 +164,9 @@ impl Upkeep {
             slices: 0,
             failed: false,
             shrunk: false,
-            failures: Trouble::default(),
-            excesses: Trouble::default(),
-            losses: Trouble::default(),
+            failures: LogThrottle::default(),
+            excesses: LogThrottle::default(),
+            losses: LogThrottle::default(),
         }
     }
 
@@ -214,7 +213,7 @@ impl Upkeep {
         }
     }
 
-    /// How long upkeep may go on now: for one slice, or where the file is too
+    /// How long housekeeping may go on now: for one slice, or where the file is too
     /// large, for its share of the time since it last ended.
     pub(super) fn turn(&self) -> Duration {
         if !self.is_urgent() {
@@ -370,36 +369,36 @@ mod tests {
 
     #[test]
     fn slice_that_gave_way_for_a_second_is_pressing() {
-        let mut upkeep = Upkeep::new(None);
+        let mut housekeeping = Housekeeping::new(None);
         let now = Instant::now();
         for (due, is_pressing) in [
             (Deadline::at(now), false),
             (Deadline::NEVER, false),
             (Deadline::at(now - LONGEST_WAIT), true),
         ] {
-            upkeep.next = due;
-            assert_eq!(upkeep.is_pressing(), is_pressing, "{due:?}");
+            housekeeping.next = due;
+            assert_eq!(housekeeping.is_pressing(), is_pressing, "{due:?}");
         }
     }
 
     #[test]
     fn share_of_time_grows_with_the_excess_up_to_nearly_all() {
-        let mut upkeep = Upkeep::new(None);
-        let mut before = upkeep.share();
+        let mut housekeeping = Housekeeping::new(None);
+        let mut before = housekeeping.share();
         assert!((before - SHARE).abs() < 1e-9);
         for excess in [0.05, 0.1, 0.2] {
-            upkeep.excess = excess;
-            assert!(upkeep.share() > before, "{excess}");
-            before = upkeep.share();
+            housekeeping.excess = excess;
+            assert!(housekeeping.share() > before, "{excess}");
+            before = housekeeping.share();
         }
-        upkeep.excess = 10.0;
-        assert!((upkeep.share() - LARGEST_SHARE).abs() < 1e-9);
-        upkeep.rested_since = Instant::now() - Duration::from_secs(60);
-        assert_eq!(upkeep.turn(), LONGEST_TURN);
+        housekeeping.excess = 10.0;
+        assert!((housekeeping.share() - LARGEST_SHARE).abs() < 1e-9);
+        housekeeping.rested_since = Instant::now() - Duration::from_secs(60);
+        assert_eq!(housekeeping.turn(), LONGEST_TURN);
         // What cannot be mended takes no more time than anything else.
-        upkeep.is_stuck = true;
-        assert!((upkeep.share() - SHARE).abs() < 1e-9);
-        assert_eq!(upkeep.turn(), Duration::ZERO);
+        housekeeping.is_stuck = true;
+        assert!((housekeeping.share() - SHARE).abs() < 1e-9);
+        assert_eq!(housekeeping.turn(), Duration::ZERO);
     }
 
     #[test]
@@ -419,10 +418,14 @@ mod tests {
             (used / 2, used - 1, false),
             (used / 2, used / 2, true),
         ] {
-            let mut upkeep = Upkeep::new(Some(limit(max_bytes)));
-            upkeep.smallest = was;
-            upkeep.measure(&db).unwrap();
-            assert_eq!(upkeep.is_at_ceiling(), is_at_ceiling, "{max_bytes}, {was}");
+            let mut housekeeping = Housekeeping::new(Some(limit(max_bytes)));
+            housekeeping.smallest = was;
+            housekeeping.measure(&db).unwrap();
+            assert_eq!(
+                housekeeping.is_at_ceiling(),
+                is_at_ceiling,
+                "{max_bytes}, {was}"
+            );
         }
     }
 }

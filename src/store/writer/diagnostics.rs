@@ -1,4 +1,4 @@
-//! What the writer tells: the log, the state of the store, and the file.
+//! What the writer reports: in the log, the state of the store and the file.
 
 use std::time::Instant;
 
@@ -9,14 +9,14 @@ use super::group::Rejected;
 use crate::db::{Hindrance, LossReason, WriteError};
 use crate::error::{OpenError, OpenErrorKind, chain};
 
-/// Why a group cannot be written now.
-pub(super) struct Obstacle {
+/// Why the writer cannot write now.
+pub(super) struct WriteFailure {
     pub(super) reason: String,
-    /// Somebody holds a lock, and will let go of it.
+    /// Another connection holds a lock, so a retry will help.
     pub(super) is_lock: bool,
 }
 
-impl From<OpenError> for Obstacle {
+impl From<OpenError> for WriteFailure {
     fn from(error: OpenError) -> Self {
         Self {
             reason: chain(&error),
@@ -25,7 +25,7 @@ impl From<OpenError> for Obstacle {
     }
 }
 
-impl From<WriteError> for Obstacle {
+impl From<WriteError> for WriteFailure {
     fn from(error: WriteError) -> Self {
         Self {
             reason: error.to_string(),
@@ -34,11 +34,11 @@ impl From<WriteError> for Obstacle {
     }
 }
 
-impl From<Hindrance> for Obstacle {
+impl From<Hindrance> for WriteFailure {
     fn from(hindrance: Hindrance) -> Self {
         Self {
             reason: hindrance.to_string(),
-            // Commands are not worth the wait, which may be long.
+            // The wait may be too long for commands.
             is_lock: false,
         }
     }
@@ -66,7 +66,7 @@ impl Writer {
         }
     }
 
-    /// Tells when rows begin to be rejected, and when a stretch is over.
+    /// Logs when SQLite begins to reject rows, and when it accepts them again.
     pub(super) fn tell(&mut self, rejected: &Rejected) {
         if let Some(reason) = &rejected.first_reason {
             let count = rejected.places.len() as u64;
@@ -82,12 +82,12 @@ impl Writer {
         }
     }
 
-    /// Tells once that nothing can be written.
-    pub(super) fn tell_outage(&mut self, obstacle: &Obstacle) {
+    /// Logs once that nothing can be written.
+    pub(super) fn tell_outage(&mut self, failure: &WriteFailure) {
         if self.failing || self.outages.happened(1, Instant::now()).is_none() {
             return;
         }
-        let Obstacle { reason, is_lock } = obstacle;
+        let WriteFailure { reason, is_lock } = failure;
         let path = self.shared.path.display();
         if *is_lock {
             tracing::warn!(%path, "cannot write to the store, trying again: {reason}");

@@ -52,7 +52,7 @@ fn is_partial(joined: &Joined) -> bool {
 
 #[test]
 fn pages_of_interleaved_callers_are_joined_and_never_mixed() {
-    let (mut chains, now) = (Chains::default(), Instant::now());
+    let (mut chains, now) = (PageAssembler::default(), Instant::now());
     for (at, next) in [(None, Some("")), (Some(""), Some("2"))] {
         for caller in [1, 2] {
             let name = format!("{caller}{}", next.unwrap_or_default());
@@ -74,7 +74,7 @@ fn pages_of_interleaved_callers_are_joined_and_never_mixed() {
 
 #[test]
 fn a_page_without_its_first_or_without_a_caller_is_no_listing() {
-    let (mut chains, now) = (Chains::default(), Instant::now());
+    let (mut chains, now) = (PageAssembler::default(), Instant::now());
     assert!(is_partial(&chains.join(page(1, Some("2"), None, ""), now)));
     for (at, next) in [(None, Some("2")), (Some("2"), None)] {
         let mut page = page(1, at, next, "");
@@ -88,7 +88,7 @@ fn a_page_without_its_first_or_without_a_caller_is_no_listing() {
 
 #[test]
 fn abandoned_listings_are_forgotten_in_time_number_and_bytes() {
-    let (mut chains, now) = (Chains::default(), Instant::now());
+    let (mut chains, now) = (PageAssembler::default(), Instant::now());
     chains.join(page(1, None, Some("2"), &tool("a")), now);
     let late = now + PATIENCE + Duration::from_millis(1);
     assert!(is_partial(&chains.join(page(1, Some("2"), None, ""), late)));
@@ -110,7 +110,7 @@ fn abandoned_listings_are_forgotten_in_time_number_and_bytes() {
 
 #[test]
 fn all_pages_together_keep_to_the_limit_of_one_listing() {
-    let (mut chains, now) = (Chains::default(), Instant::now());
+    let (mut chains, now) = (PageAssembler::default(), Instant::now());
     let half = tool(&"x".repeat(600 << 10));
     assert!(is_partial(
         &chains.join(page(1, None, Some("2"), &half), now)
@@ -122,7 +122,7 @@ fn all_pages_together_keep_to_the_limit_of_one_listing() {
 
 #[test]
 fn a_listing_without_end_is_given_up() {
-    let (mut chains, now) = (Chains::default(), Instant::now());
+    let (mut chains, now) = (PageAssembler::default(), Instant::now());
     assert!(is_partial(&chains.join(page(1, None, Some("x"), ""), now)));
     let again = (1..=PAGES).find(|_| {
         let joined = chains.join(page(1, Some("x"), Some("x"), ""), now);
@@ -134,7 +134,7 @@ fn a_listing_without_end_is_given_up() {
 
 #[test]
 fn a_malformed_page_ends_its_listing_and_gives_its_memory_back() {
-    let (mut chains, now) = (Chains::default(), Instant::now());
+    let (mut chains, now) = (PageAssembler::default(), Instant::now());
     let account = Arc::new(AtomicUsize::new(0));
     chains.join(page(1, None, Some("2"), &tool("a")), now);
     let mut broken = page(1, Some("2"), None, "1");

@@ -1,9 +1,8 @@
 //! Joins the pages of listings, on the writer's thread.
 //!
-//! A listing begins with a page that was asked for without a cursor and goes on
-//! with whatever the same caller asks for by the cursor that the last page gave.
-//! Whoever cannot be told from others gets no pages joined: they might be those
-//! of two callers.
+//! The first page of a listing is requested without a cursor. The next is what the
+//! same caller requests with the cursor of the last page. Pages of callers that
+//! cannot be distinguished are not joined, because they may belong to two callers.
 
 use std::time::{Duration, Instant};
 
@@ -14,8 +13,8 @@ use crate::event::ListingPage;
 use crate::wire::listing::{Malformed, Page};
 use crate::wire::{Discovery, Token};
 
-/// Listings whose last page has not come; beyond these bounds those that have
-/// waited longest are forgotten.
+/// Bounds of listings whose last page is missing. Beyond them, those that have
+/// waited longest are evicted.
 const CHAINS: usize = 256;
 const CHAINS_BYTES: usize = 32 << 20;
 
@@ -25,12 +24,12 @@ const PAGES: usize = 4096;
 /// How long a client may take from one page to the next.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
-/// What a page has come to.
+/// What a page completes.
 #[derive(Debug)]
 pub(super) enum Joined {
     /// It was the last one of a listing, or the only one.
     Complete(Box<SeenListing>),
-    /// More are to come, or it is of a listing whose first page was not seen.
+    /// More pages follow, or the first page of the listing was not seen.
     Partial,
     /// The listing takes more than it may.
     TooLong,
@@ -39,7 +38,7 @@ pub(super) enum Joined {
 
 /// The listings that are not complete.
 #[derive(Debug, Default)]
-pub(super) struct Chains {
+pub(super) struct PageAssembler {
     /// In the order in which they last grew, by the cursor that they wait for.
     chains: LinkedHashMap<Key, Chain>,
     bytes: usize,
@@ -63,8 +62,8 @@ struct Chain {
     grown: Instant,
 }
 
-impl Chains {
-    /// Takes a page in.
+impl PageAssembler {
+    /// Adds a page.
     pub(super) fn join(&mut self, page: ListingPage, now: Instant) -> Joined {
         self.forget_overdue(now);
         let ListingPage {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Stage, Upkeep};
+use super::{Housekeeping, Stage};
 use crate::clock;
 use crate::db::{Db, Kinds, Slice, Span, Width, WriteError};
 
@@ -21,7 +21,7 @@ const NOTHING: Slice = Slice {
     is_last: true,
 };
 
-impl Upkeep {
+impl Housekeeping {
     /// Does what the round is at.
     pub(super) fn round(&mut self, db: &Db, until: Instant) -> Result<Slice, WriteError> {
         let (patience, from) = (self.patience(), self.from());
