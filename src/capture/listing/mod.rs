@@ -14,11 +14,15 @@ use std::time::Duration;
 
 use hashlink::LruCache;
 
-use super::context::Context;
-use super::session::{self, CallSession, Caller, Sessions};
+use crate::capture::context::Context;
+use crate::capture::session::{self, CallSession, Caller, Sessions};
 use crate::clock;
-use crate::event::{Charge, ListingPage, Origin, StoreEvent};
+use crate::event::{ListingPage, Origin, StoreEvent};
 use crate::wire::{Discovery, Field, Kind, Message, Token};
+
+mod document;
+
+pub(in crate::capture) use document::Document;
 
 /// Callers, and classes of them, whose last listing is remembered.
 const REMEMBERED: usize = 10_000;
@@ -29,13 +33,13 @@ const TRUSTED: Duration = Duration::from_secs(60 * 60);
 
 /// A call whose answer tells what the server offers.
 #[derive(Debug)]
-pub(super) struct ListingCall {
+pub(in crate::capture) struct ListingCall {
     of: Discovery,
     cursor: Option<Token>,
 }
 
 impl ListingCall {
-    pub(super) fn of(message: &Message, cx: &Context) -> Option<Box<Self>> {
+    pub(in crate::capture) fn of(message: &Message, cx: &Context) -> Option<Box<Self>> {
         let of = Discovery::of(message.text(Field::Method)?)?;
         let wanted = cx.config.listing_bytes > 0;
         wanted.then(|| {
@@ -49,7 +53,7 @@ impl ListingCall {
 
 /// A result that may be a listing.
 #[derive(Debug)]
-pub(super) struct ListingResult {
+pub(in crate::capture) struct ListingResult {
     span: Range<u64>,
     /// Its message is one of a batch.
     in_batch: bool,
@@ -59,7 +63,10 @@ pub(super) struct ListingResult {
 
 impl ListingResult {
     /// Returns where the result of a message lies in the document that is copied.
-    pub(super) fn of(message: &Message, document: Option<&Document>) -> Option<Box<Self>> {
+    pub(in crate::capture) fn of(
+        message: &Message,
+        document: Option<&Document>,
+    ) -> Option<Box<Self>> {
         document?;
         Some(Box::new(Self {
             span: message.result_span()?,
@@ -72,90 +79,27 @@ impl ListingResult {
 
 /// The answer to a listing request, and who asked.
 #[derive(Debug)]
-pub(super) struct ListingAnswer {
-    pub(super) call: Box<ListingCall>,
-    pub(super) found: Box<ListingResult>,
-    pub(super) session: CallSession,
-    pub(super) protocol_version: Option<Cow<'static, str>>,
-    pub(super) caller: Caller,
+pub(in crate::capture) struct ListingAnswer {
+    pub(in crate::capture) call: Box<ListingCall>,
+    pub(in crate::capture) found: Box<ListingResult>,
+    pub(in crate::capture) session: CallSession,
+    pub(in crate::capture) protocol_version: Option<Cow<'static, str>>,
+    pub(in crate::capture) caller: Caller,
 }
 
 /// Under what a listing is remembered.
-pub(super) struct SeenAs {
+pub(in crate::capture) struct SeenAs {
     caller: Option<u64>,
     class: u64,
 }
 
-/// A copy of what passes of a document.
-pub(super) struct Document {
-    /// Where in the document the copy begins.
-    start: u64,
-    bytes: Vec<u8>,
-    limit: usize,
-    /// None once it was too long, and so forgotten.
-    charge: Option<Charge>,
-}
-
-impl Document {
-    /// Copies the next bytes of a document, which lie at `offset` in it.
-    pub(super) fn read(copy: &mut Option<Self>, cx: &Context, offset: u64, data: &[u8]) {
-        let copy = copy.get_or_insert_with(|| Self {
-            start: offset,
-            bytes: Vec::new(),
-            // The envelope around the result is no part of the listing.
-            limit: cx.config.listing_bytes.saturating_add(1024),
-            charge: Some(Charge::new(&cx.counters().listing_bytes)),
-        });
-        let Some(charge) = &mut copy.charge else {
-            return;
-        };
-        let len = copy.bytes.len() + data.len();
-        let more = match len <= copy.bytes.capacity() {
-            true => 0,
-            // Doubled, as a vector does by itself, but never beyond the limit.
-            false => len.max(2 * copy.bytes.len()).min(copy.limit) - copy.bytes.capacity(),
-        };
-        if len > copy.limit || !charge.take(more, copy.limit) {
-            copy.bytes = Vec::new();
-            copy.charge = None;
-            return;
-        }
-        let capacity = copy.bytes.capacity() + more;
-        copy.bytes.reserve_exact(capacity - copy.bytes.len());
-        copy.bytes.extend_from_slice(data);
-    }
-
-    fn slice(&self, span: &Range<u64>) -> Option<&[u8]> {
-        let start = usize::try_from(span.start.checked_sub(self.start)?).ok()?;
-        let end = usize::try_from(span.end.checked_sub(self.start)?).ok()?;
-        self.charge.as_ref().and(self.bytes.get(start..end))
-    }
-
-    /// The bytes of a result, and the charge for them; `None` if there is no
-    /// room. The copy of a message that stands alone is given away for it.
-    fn take(&mut self, found: &ListingResult) -> Option<(Vec<u8>, Charge)> {
-        let result = self.slice(&found.span)?;
-        if found.in_batch {
-            let mut charge = self.charge.as_ref()?.another();
-            let room = charge.take(result.len(), self.limit);
-            return room.then(|| (result.to_vec(), charge));
-        }
-        let len = result.len();
-        let start = usize::try_from(found.span.start.checked_sub(self.start)?).ok()?;
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.drain(..start);
-        bytes.truncate(len);
-        Some((bytes, self.charge.take()?))
-    }
-}
-
 /// The listings that an event says have changed, as a set.
 #[derive(Default)]
-pub(super) struct ListChanged(u8);
+pub(in crate::capture) struct ListChanged(u8);
 
 impl ListChanged {
     /// Adds what a message says.
-    pub(super) fn notice(&mut self, message: &Message) {
+    pub(in crate::capture) fn notice(&mut self, message: &Message) {
         if message.kind() == Kind::Notification
             && let Some(of) = message.text(Field::Method).and_then(Discovery::changed_by)
         {
@@ -165,7 +109,7 @@ impl ListChanged {
 }
 
 /// What a layer knows of the listings that passed.
-pub(super) struct Listings {
+pub(in crate::capture) struct Listings {
     /// What callers and classes of them were last shown, and when that was recorded.
     seen: Mutex<LruCache<u64, (u64, i64)>>,
     /// Listings known to have changed that were not asked for since, as a set:
@@ -176,7 +120,7 @@ pub(super) struct Listings {
 }
 
 impl Listings {
-    pub(super) fn new() -> Self {
+    pub(in crate::capture) fn new() -> Self {
         Self {
             seen: Mutex::new(LruCache::new(REMEMBERED)),
             stale: AtomicU8::new(0),
@@ -208,7 +152,7 @@ impl Listings {
     }
 
     /// Forgets a listing that was not recorded.
-    pub(super) fn forget(&self, seen_as: &SeenAs) {
+    pub(in crate::capture) fn forget(&self, seen_as: &SeenAs) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.remove(&seen_as.class);
         if let Some(caller) = seen_as.caller {
@@ -218,7 +162,7 @@ impl Listings {
 
     /// Returns the page in the answer to a listing request, if it is to be recorded.
     /// If it then is not, call [`forget`](Self::forget).
-    pub(super) fn page(
+    pub(in crate::capture) fn page(
         &self,
         cx: &Context,
         sessions: &Sessions,
@@ -286,7 +230,7 @@ impl Listings {
 
     /// A stream said that these listings have changed: hands to `record` each that was
     /// asked for since the last such notice. `record` returns whether it took the event.
-    pub(super) fn changed(
+    pub(in crate::capture) fn changed(
         &self,
         cx: &Context,
         changed: ListChanged,

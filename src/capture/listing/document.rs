@@ -1,0 +1,75 @@
+//! The copy of a document that may hold a listing.
+
+use std::ops::Range;
+
+use super::ListingResult;
+use crate::capture::context::Context;
+use crate::event::Charge;
+
+/// A copy of the bytes of a document, made while they pass.
+pub(in crate::capture) struct Document {
+    /// Where in the document the copy begins.
+    start: u64,
+    bytes: Vec<u8>,
+    limit: usize,
+    /// None once it was too long, and so forgotten.
+    charge: Option<Charge>,
+}
+
+impl Document {
+    /// Copies the next bytes of a document, which lie at `offset` in it.
+    pub(in crate::capture) fn read(
+        copy: &mut Option<Self>,
+        cx: &Context,
+        offset: u64,
+        data: &[u8],
+    ) {
+        let copy = copy.get_or_insert_with(|| Self {
+            start: offset,
+            bytes: Vec::new(),
+            // The envelope around the result is no part of the listing.
+            limit: cx.config.listing_bytes.saturating_add(1024),
+            charge: Some(Charge::new(&cx.counters().listing_bytes)),
+        });
+        let Some(charge) = &mut copy.charge else {
+            return;
+        };
+        let len = copy.bytes.len() + data.len();
+        let more = match len <= copy.bytes.capacity() {
+            true => 0,
+            // Doubled, as a vector does by itself, but never beyond the limit.
+            false => len.max(2 * copy.bytes.len()).min(copy.limit) - copy.bytes.capacity(),
+        };
+        if len > copy.limit || !charge.take(more, copy.limit) {
+            copy.bytes = Vec::new();
+            copy.charge = None;
+            return;
+        }
+        let capacity = copy.bytes.capacity() + more;
+        copy.bytes.reserve_exact(capacity - copy.bytes.len());
+        copy.bytes.extend_from_slice(data);
+    }
+
+    pub(super) fn slice(&self, span: &Range<u64>) -> Option<&[u8]> {
+        let start = usize::try_from(span.start.checked_sub(self.start)?).ok()?;
+        let end = usize::try_from(span.end.checked_sub(self.start)?).ok()?;
+        self.charge.as_ref().and(self.bytes.get(start..end))
+    }
+
+    /// The bytes of a result, and the charge for them; `None` if there is no
+    /// room. The copy of a message that stands alone is given away for it.
+    pub(super) fn take(&mut self, found: &ListingResult) -> Option<(Vec<u8>, Charge)> {
+        let result = self.slice(&found.span)?;
+        if found.in_batch {
+            let mut charge = self.charge.as_ref()?.another();
+            let room = charge.take(result.len(), self.limit);
+            return room.then(|| (result.to_vec(), charge));
+        }
+        let len = result.len();
+        let start = usize::try_from(found.span.start.checked_sub(self.start)?).ok()?;
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.drain(..start);
+        bytes.truncate(len);
+        Some((bytes, self.charge.take()?))
+    }
+}
