@@ -233,6 +233,7 @@ async fn http_errors_without_a_json_rpc_message_are_told_with_their_text() {
         (408, "", "", "timeout", Some("Request Timeout"), Some(0)),
         (504, "text/plain", "late", "timeout", Some("late"), Some(4)),
         (599, "", "", "error", None, Some(0)),
+        (999, "text/plain", "busy", "error", Some("busy"), Some(4)),
     ];
     for (status, media, body, outcome, message, bytes_out) in cases {
         let row = row(post(CALL), response(status, media, body)).await;
