@@ -70,10 +70,12 @@ impl WriterLock {
 
     /// Notes which files belong together, for openings to come.
     pub(super) fn note(&self, text: &str) -> io::Result<()> {
+        let note = format!("{HELD} {text}\n");
         let mut file = &self.file;
-        file.set_len(0)?;
         file.rewind()?;
-        file.write_all(format!("{HELD} {text}\n").as_bytes())
+        // Cut after it is written, so that a kill leaves what shows that the lock was held.
+        file.write_all(note.as_bytes())?;
+        file.set_len(note.len() as u64)
     }
 
     /// Releases the lock and removes its file.
