@@ -1,12 +1,11 @@
-//! Bringing the WAL home beside the writer.
+//! Checkpoints the WAL beside the writer.
 //!
-//! Left to itself, SQLite does that inside of the commit that makes the WAL too
-//! long: every so often one commit, and whoever waits for it, waits for megabytes
-//! to be copied and synced twice. Here a thread with a connection of its own does
-//! it, which holds up neither readers nor writers. But while others go on writing
-//! it never gets to the end, and only at its end does SQLite begin the WAL anew.
-//! So the writer takes the last step itself, between two transactions, once there
-//! is little left.
+//! By default SQLite checkpoints inside of the commit that makes the WAL too long.
+//! That commit, and its caller, then wait for megabytes to be copied and synced
+//! twice. Here a thread with its own connection checkpoints, which blocks neither
+//! readers nor writers. But while others write, it never reaches the end of the WAL,
+//! and SQLite restarts the WAL only from its end. So the writer takes the last step
+//! itself, between two transactions, when little is left.
 
 mod wal;
 mod worker;
@@ -20,8 +19,8 @@ use self::wal::{Salt, Wal};
 use self::worker::Worker;
 use super::files::OpenFiles;
 
-/// By how much the WAL grows, in pages, before it is brought home. A page that
-/// many groups write to is then written to the file itself once for all of them.
+/// How many pages the WAL grows by before it is checkpointed. A page that many groups
+/// write to is then copied to the file once for all of them.
 pub(super) const STEP: u32 = 4096;
 
 /// When that is tried again at the latest, while a reader with an old snapshot
@@ -84,7 +83,7 @@ impl Checkpoints {
         };
         let salt = wal.salt()?;
         if salt != self.salt {
-            // Begun anew.
+            // SQLite has restarted the WAL.
             self.salt = salt;
             self.due = STEP;
         }
@@ -142,7 +141,7 @@ fn checkpoint(conn: &Connection) -> Option<u32> {
         // Negative where another process is at it.
         Ok(home) => i64::try_into(home).ok(),
         Err(error) => {
-            tracing::debug!(%error, "the WAL cannot be brought home");
+            tracing::debug!(%error, "the WAL cannot be checkpointed");
             None
         }
     }

@@ -3,13 +3,13 @@
 //!
 //! A server may show its callers different lists. So what is compared is what
 //! one class of callers, by protocol revision and principal, saw last with what
-//! it sees now; `listing_views` holds that. A change that one class brought to
-//! light is not told again by the others, and a content that a class is the
-//! first to see is `initial`, since nobody knows what it saw before.
+//! it sees now; `listing_views` holds that. A change that one class has
+//! shown is not recorded again for the others. A content that a class is the first to
+//! see is `initial`, since it is not known what the class saw before.
 //!
-//! Callers that cannot be told apart may still see different lists by turns. A
-//! change that was told is not told again for a day, which keeps them from
-//! filling the history. The snapshot is what was seen last all the same.
+//! Callers that cannot be distinguished may still see different lists by turns. So a
+//! change that was recorded is not recorded again for a day, which keeps the history
+//! short. The snapshot is always what was seen last.
 //!
 //! Some servers put the time into what they offer, so that no two answers are
 //! equal. Each class adds no more than some contents to the history in a day, and
@@ -73,7 +73,7 @@ const SEEN: &str = "SELECT EXISTS (SELECT 1 FROM listing_views
          WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3),
      EXISTS (SELECT 1 FROM listing_views
          WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3 AND content_hash = ?4)";
-/// Whether the class has seen so many contents since then.
+/// Whether the class has seen as many contents since then.
 const IS_RESTLESS: &str = "SELECT coalesce((SELECT seen_at FROM listing_views
      WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3
          AND protocol_version = ?4 AND principal IS ?5
@@ -93,7 +93,7 @@ pub(crate) struct SeenListing {
     pub(crate) listing: Listing,
 }
 
-/// A content of a listing, from whoever it comes.
+/// A content of a listing, whichever class saw it.
 struct Version<'a> {
     proxy: &'a str,
     upstream_url: &'a str,
@@ -235,7 +235,7 @@ impl Version<'_> {
             .optional()
     }
 
-    /// Whether the class has seen so many contents of late that no more is kept.
+    /// Returns whether the class has lately seen as many contents as are kept.
     fn is_restless(&self, conn: &Connection, class: &Class<'_>) -> Result<bool> {
         conn.prepare_cached(IS_RESTLESS)?.query_row(
             params![
@@ -338,7 +338,7 @@ impl Version<'_> {
     }
 }
 
-/// Empty where somebody has taken it out of the file.
+/// Returns a payload, which is empty if another program removed it from the file.
 fn payload_of(conn: &Connection, content_hash: &str) -> Result<String> {
     let payload = conn
         .prepare_cached(PAYLOAD_OF)?

@@ -1,8 +1,20 @@
-//! All SQL of the write side, and what the read side opens a file with.
+//! All SQL of the write side, and what the read side needs to open a file.
 //!
-//! [`Db`] is one open connection of one writer. What arrives together is
-//! written as a [`Group`]: one transaction, in which a row that SQLite refuses
-//! does not take the others with it.
+//! [`Db`] is the connection of one writer. It has two transactions: a [`Group`] of
+//! events, in which a row that SQLite refuses does not affect the others, and a
+//! [`CommandTx`] of the [`Command`]s that callers wait for.
+//!
+//! Imports go upwards in this order:
+//!
+//! 1. values and tables: `bind`, `busy`, `error`, `columns`, `counters`, `meta`, `row`,
+//!    `synchronous`, `pruned`;
+//! 2. files: `files`, `read_only`, `side_files`, `writer_lock`, `create`;
+//! 3. schema: `names`, `migrate`, `inspect`;
+//! 4. rows: `listing`, `losses`, `writers`, `session_ids`, `session_rows`, `event_rows`;
+//! 5. transactions: `group`, `command_tx`, `command`;
+//! 6. the connection: `checkpoint`, `open`, `rollup`, `retention`, `departure`.
+//!
+//! `event_rows` is an exception: its part of `CommandTx` stands beside its tables.
 //!
 //! The database file is never opened by other means than SQLite: closing any
 //! descriptor of a file drops the POSIX locks that SQLite holds on it in the

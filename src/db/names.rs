@@ -163,8 +163,8 @@ fn kind(conn: &Connection, name: &str) -> Result<Option<String>> {
     .optional()
 }
 
-/// By what an index is told from another one of its name: its table, its
-/// columns, and whether it is partial.
+/// Returns what distinguishes an index from others of its name: its table, its columns,
+/// and whether it is partial.
 fn shape(conn: &Connection, index: &str) -> Result<Option<String>> {
     conn.query_row(
         "SELECT lower(tbl_name) || (

@@ -38,8 +38,8 @@ use crate::error::{OpenError, OpenErrorKind};
 /// How long an opening waits for each lock that another program holds.
 const OPEN_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a group waits for the write lock before it is tried again later.
-/// Short, because the writer hears nothing meanwhile, not even a shutdown.
+/// How long a group waits for the write lock before the writer retries later. It is
+/// short, because the writer handles nothing else meanwhile, not even a shutdown.
 const WRITE_PATIENCE: Duration = Duration::from_millis(250);
 
 /// How long SQLite itself waits, in milliseconds. The rest is up to
@@ -53,8 +53,8 @@ const STATEMENTS: usize = 64;
 /// indexes, at which rows are added, with room to spare.
 const CACHE_KIB: i64 = 16 << 10;
 
-/// What the WAL is cut to, in bytes, once a reader that kept it from being
-/// brought home has let it grow.
+/// To how many bytes the WAL is cut after a reader had kept it from being
+/// checkpointed.
 const WAL_LIMIT: i64 = 32 << 20;
 
 /// The connection of one writer.
@@ -210,22 +210,22 @@ impl Db {
         begin(&self.conn, &self.files, &self.is_displaced, patience)
     }
 
-    /// Keeps the WAL short: to be called after each transaction, when nobody
-    /// waits for it any more.
+    /// Keeps the WAL short. The writer calls it after each transaction, when no caller
+    /// waits for that.
     pub(crate) fn keep_wal_short(&self) {
         if let Some(checkpoints) = &self.checkpoints {
             checkpoints.borrow_mut().go_on(&self.conn);
         }
     }
 
-    /// Keeps the table `writers` right, when nobody waits for the writer.
+    /// Keeps the table `writers` up to date. The writer calls it when no caller waits.
     pub(crate) fn tend_run(&mut self) {
         if let Some(run) = &mut self.run {
             run.tend(&self.conn);
         }
     }
 
-    /// Has nobody else be at the WAL.
+    /// Ends the thread that checkpoints, so that this connection alone uses the WAL.
     pub(super) fn stop_checkpoints(&self) {
         if let Some(checkpoints) = &self.checkpoints {
             checkpoints.borrow_mut().stop();
@@ -239,11 +239,11 @@ impl Db {
         self.is_displaced.get()
     }
 
-    /// Writes the last losses and accounts and ends the writer's run, waiting so
-    /// long for a lock that somebody else holds. Then the file is to be closed.
+    /// Writes the last losses and accounts, and ends the writer's run. Waits up to
+    /// `patience` for a lock. The caller closes the file afterwards.
     ///
-    /// Where this fails the run has no end, and the next opening tells of an
-    /// unclean shutdown: rightly, since something is missing or may be.
+    /// If this fails, the run has no end, and the next opening records an unclean
+    /// shutdown. That is right, because events may be missing.
     pub(crate) fn end(
         &mut self,
         ledger: &mut Ledger,
@@ -400,9 +400,9 @@ fn begin<'c>(
 /// Step 2: an error if the file is one to refuse.
 ///
 /// A read-only connection to a database in WAL mode makes the `-wal` and
-/// `-shm` files anew and leaves them behind. `immutable` prevents that, but is
-/// only right while nobody writes: so it is used while there is neither a WAL
-/// nor a journal, before and after. With a WAL the existing `-shm` is read
+/// `-shm` files and leaves them behind. `immutable` prevents that, but is only
+/// right while no program writes. So it is used if there is neither a WAL nor a
+/// journal, before and after. With a WAL the existing `-shm` is read
 /// without being written to. What neither can read is left to step 3.
 fn refuse_untouched(path: &Path, real: &Path) -> Result<(), OpenError> {
     if is_empty(real) {

@@ -12,8 +12,8 @@ use crate::error::{OpenError, OpenErrorKind};
 /// How a connection that only reads gets on with those that write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Nobody writes: no lock is taken and no file is made. Right only while
-    /// [`at_rest`] holds, and the file stays as it is.
+    /// For a file that no program writes. It takes no lock and makes no file. It is
+    /// right only while [`at_rest`] holds and the file does not change.
     AtRest,
     /// Beside a living writer, or after one that was killed. Makes the `-shm`
     /// file where it is missing, as that is where readers and writers meet.
@@ -53,8 +53,8 @@ pub(crate) fn locate(path: &Path) -> Result<PathBuf, OpenError> {
     Err(OpenError::new(OpenErrorKind::NotAFile, path, detail))
 }
 
-/// Whether nobody has the database open for writing, and nobody died while
-/// writing: there is neither a WAL nor a journal.
+/// Returns whether no program has the database open for writing, or was killed while
+/// it wrote: there is neither a WAL nor a journal.
 pub(crate) fn at_rest(real: &Path) -> bool {
     ["-wal", "-journal"]
         .iter()
@@ -71,8 +71,8 @@ pub(crate) fn has_lost_wal(real: &Path) -> bool {
     !has("-wal") && has("-shm") && !has("-wal") && has("-shm") && !side_files::are_foreign(real)
 }
 
-/// Whether what is beside the file is no part of it: nobody has it open for
-/// writing, also where the side files are those of a file that stood here before.
+/// Returns whether the side files are no part of the file. Then no program has it open
+/// for writing, even if the side files of an earlier file are still there.
 pub(crate) fn is_alone(real: &Path) -> bool {
     at_rest(real) || side_files::are_foreign(real)
 }

@@ -13,7 +13,7 @@ use super::read_only::{self, Access};
 use super::side_files;
 
 /// How long SQLite may wait while another connection recovers the WAL, in
-/// milliseconds. Else a reader waits for nobody.
+/// milliseconds. A reader waits for nothing else.
 const BUSY_TIMEOUT_MS: i64 = 5_000;
 
 const COMPLETE_AFTER: &str = "SELECT complete_after FROM sse_logs WHERE kind = ?1 AND name = ?2";

@@ -1,7 +1,7 @@
-//! What is taken out of a file again: rows that are old, and pages that are free.
+//! Removes old rows and free pages from a file.
 //!
-//! Everything is done in slices of a few milliseconds, each in a transaction of
-//! its own, so that whoever else writes waits for no more than one of them.
+//! All of it is done in slices of a few milliseconds, each in its own transaction. So
+//! another writer waits for at most one of them.
 
 mod accounts;
 mod events;
@@ -271,8 +271,8 @@ impl Db {
             .map_err(WriteError::Store)
     }
 
-    /// Writes the whole file anew, which then keeps track of its pages. Nobody
-    /// else can write until that is done.
+    /// Rewrites the whole file, which then keeps track of its pages. No other connection
+    /// can write until that is done.
     ///
     /// SQLite takes the write lock itself for this, so the files are compared
     /// before and, so that nothing of it is copied into another file, after.

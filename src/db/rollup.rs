@@ -34,13 +34,13 @@ const FOLDED_TO: &str = "requests_folded_to";
 /// calls a tool of this name is counted with these.
 pub(crate) const OTHER: &str = "(other)";
 
-/// How many names a day has cells for. Whoever calls tools that do not exist
-/// could else make as many cells as rows.
+/// How many names a day has cells for. Without this bound a client that calls tools
+/// that do not exist could make as many cells as rows.
 const NAMES_PER_DAY: i64 = 1000;
 
-/// The same for a name of which a call succeeded, and its tool did too. It is
-/// higher, so that nobody can take the cells from a tool that is in use by
-/// calling ones that do not exist.
+/// How many names a day has cells for if a call of the name succeeded, without a tool
+/// error. It is higher, so that calls of tools that do not exist cannot take the cells
+/// of a tool that is in use.
 const SUCCESSFUL_NAMES_PER_DAY: i64 = 5000;
 
 /// Rows in one slice, and cells, at most.

@@ -1,7 +1,7 @@
 //! Values of rows that any program may have written.
 //!
 //! SQLite lets a column hold a value of any type. One odd value must not hide the
-//! rows beside it, so each reads as something.
+//! other rows, so every value can be read.
 
 use rusqlite::Row;
 use rusqlite::types::ValueRef;

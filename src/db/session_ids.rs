@@ -1,10 +1,10 @@
-//! How session ids stand in a file: as they are, or hashed.
+//! How a file holds session ids: as they are, or hashed.
 //!
-//! Whoever knows the id of a living session can speak in it, so an id is a
-//! credential, and who reads the file need not get it. The hash is keyed, and
-//! the key lies in `meta`: the same session has the same hash throughout a
-//! file, and another one in another file. Against whoever has the key too, the
-//! ids themselves protect, as long as they are random: they cannot be guessed.
+//! A client that knows the id of an open session can send requests in it, so an id is
+//! a credential. Readers of the file do not need it. The hash is keyed, and the key is
+//! in `meta`: a session has the same hash throughout a file, and different ones in
+//! different files. A reader that has the key cannot find the ids either, as long as
+//! they are random and cannot be guessed.
 
 use std::borrow::Cow;
 use std::fmt::Write;

@@ -247,7 +247,7 @@ mod tests {
     use super::super::writer_lock::WriterLock;
     use super::*;
 
-    /// A database of which one writer has noted the files.
+    /// Returns a database whose files one writer has noted.
     fn database() -> (tempfile::TempDir, PathBuf, WriterLock) {
         let dir = tempfile::tempdir().unwrap();
         let real = dir.path().join("db");

@@ -195,7 +195,7 @@ fn begin(conn: &Connection, id: &str) -> Result<()> {
     .map(drop)
 }
 
-/// Brings the accounts of a run that goes on to what they are with this commit.
+/// Updates the accounts of a run that continues to those of this commit.
 pub(super) fn go_on(conn: &Connection, id: &str, accounts: &Accounts) -> Result<()> {
     write(conn, id, accounts, false)
 }

@@ -33,26 +33,25 @@ const SHARE: f64 = 0.2;
 const SHARE_OF_EXCESS: f64 = 3.0;
 const LARGEST_SHARE: f64 = 0.95;
 
-/// How long a slice gives way, at most, to those who wait for the writer.
+/// How long a slice waits, at most, while callers wait for the writer.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// How long it goes on at once, at most, for a file that is too large, unless that
-/// is at its ceiling.
+/// How long one turn takes, at most, for a file that is too large but not at its
+/// ceiling.
 const LONGEST_TURN: Duration = Duration::from_millis(250);
 
-/// Beyond its limit and this part of it, a file must not grow. One that was
-/// larger when it was opened, or its limit set, may grow by the other part: it has
-/// to become smaller, but not at once.
+/// A file must not grow beyond its limit and this part of it, which is its ceiling. A
+/// file that was larger when it was opened may grow by the other part: it has to
+/// become smaller, but not at once.
 const CEILING_PART: u64 = 2;
 const GROWTH_PART: u64 = 8;
 
-/// Of so many slices for a file that is too large, one is for the round, so that
-/// what it bounds stays bounded.
+/// For a file that is too large, every fourth slice belongs to the round, so that
+/// what the round bounds stays bounded.
 const ROUND_TURN: u32 = 4;
 
-/// How long a round is put off when another program holds the write lock, which
-/// a slice does not wait for; and the same where the file is too large, and it
-/// does.
+/// How long a round is put off if another program holds the write lock. A slice
+/// waits for the lock only if the file is too large, and then tries again sooner.
 const PUT_OFF: Duration = Duration::from_secs(1);
 const PUT_OFF_SHORT: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -60,8 +59,8 @@ const PATIENCE: Duration = Duration::from_millis(20);
 /// The next round comes sooner after one that failed, as on a full disk.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// Rounds begin after so long, so many events, or events that take such a part
-/// of the file's limit in memory.
+/// A round begins after this time, after this number of events, or after events that
+/// take this part of the file's limit in memory.
 const ROUND: Duration = Duration::from_secs(60 * 60);
 const ROUND_EVENTS: u64 = 65_536;
 const ROUND_PART: u64 = 16;
@@ -73,10 +72,10 @@ const GROUP_PART: u64 = 64;
 #[derive(Debug)]
 pub(super) struct Housekeeping {
     retention: Retention,
-    /// Nobody asked for this retention, so it is not for the rows of a file
-    /// that was written without one.
+    /// The retention is the default. It does not apply to rows that were in the file
+    /// before its migration.
     spares_inherited: bool,
-    /// The rows that are spared.
+    /// The rows that it does not apply to.
     inherited: Option<Inherited>,
     stage: Stage,
     next: Deadline,
@@ -170,35 +169,35 @@ impl Housekeeping {
         }
     }
 
-    /// When the next slice is due.
+    /// Returns when the next slice is due.
     pub(super) fn due(&self) -> Deadline {
         self.next
     }
 
-    /// Whether a slice is due that should not wait for those who wait for the
-    /// writer, because the file is too large or they never cease to come.
+    /// Returns whether a slice is due that goes before commands: the file is too large,
+    /// or the slice has waited for too long.
     pub(super) fn is_pressing(&self) -> bool {
         self.is_urgent() || self.next.is_past_by(LONGEST_WAIT)
     }
 
-    /// Whether the file is too large, and there may be something to remove.
+    /// Returns whether the file is too large and rows may be left to remove.
     pub(super) fn is_urgent(&self) -> bool {
         self.excess > 0.0 && !self.is_stuck
     }
 
-    /// Whether no event is to be written before something is removed.
+    /// Returns whether rows have to be removed before the next event is written.
     pub(super) fn is_at_ceiling(&self) -> bool {
         self.is_urgent() && self.is_at_ceiling
     }
 
-    /// How much memory the events of one transaction take at most.
+    /// Returns how much memory the events of one transaction may take.
     pub(super) fn group_bytes(&self) -> u64 {
         self.retention
             .max_bytes
             .map_or(u64::MAX, |bytes| bytes / GROUP_PART)
     }
 
-    /// So many events more are in the file, which took so much memory.
+    /// Counts `events` that were written, and the `bytes` of memory that they took.
     pub(super) fn wrote(&mut self, db: &Db, events: u64, bytes: u64) {
         self.written += events;
         self.written_bytes += bytes;
@@ -213,8 +212,8 @@ impl Housekeeping {
         }
     }
 
-    /// How long housekeeping may go on now: for one slice, or where the file is too
-    /// large, for its share of the time since it last ended.
+    /// Returns how long the next turn may take: one slice, or, if the file is too large,
+    /// its share of the time since the last turn.
     pub(super) fn turn(&self) -> Duration {
         if !self.is_urgent() {
             return Duration::ZERO;
@@ -224,7 +223,7 @@ impl Housekeeping {
         turn.min(LONGEST_TURN)
     }
 
-    /// A turn has ended.
+    /// Ends a turn.
     pub(super) fn rest(&mut self) {
         self.rested_since = Instant::now();
     }
@@ -237,7 +236,7 @@ impl Housekeeping {
         share.min(LARGEST_SHARE)
     }
 
-    /// Does one slice; whether another may follow at once.
+    /// Runs one slice. Returns whether another one may follow at once.
     pub(super) fn step(&mut self, db: &Db) -> bool {
         let start = Instant::now();
         self.slices = self.slices.wrapping_add(1);
@@ -350,7 +349,7 @@ impl Housekeeping {
         Ok(())
     }
 
-    /// From when on rows may be pruned.
+    /// Returns the time from which on rows may be pruned.
     fn from(&self) -> i64 {
         self.inherited.map_or(i64::MIN, |file| file.before)
     }

@@ -1,4 +1,4 @@
-//! The bounded queue between whoever records and the writer thread.
+//! The bounded queue between the callers that record and the writer thread.
 //!
 //! One mutex holds the queue and its accounts, so that the accounts agree with
 //! each other at every moment. It is held for moving pointers only: the writer
@@ -57,7 +57,7 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Accepts the event, or drops and counts it; which of the two.
+    /// Accepts the event, or drops and counts it. Returns whether it was accepted.
     pub(super) fn push(&self, event: impl Into<Entry>) -> bool {
         let event = event.into();
         let bytes = event.size();
@@ -131,7 +131,7 @@ impl Queue {
         }
     }
 
-    /// Waits until every event accepted so far is settled.
+    /// Waits until every event accepted so far is written, failed or dropped.
     pub(super) fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
         let deadline = Deadline::after(timeout);
         let mut state = self.lock();

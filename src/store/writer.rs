@@ -34,11 +34,11 @@ const TURN: Duration = Duration::from_millis(1);
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_LONGEST: Duration = Duration::from_secs(5);
 
-/// What [`StoreBuilder::on_recorded`](super::StoreBuilder::on_recorded) was given.
+/// The hook of [`StoreBuilder::on_recorded`](super::StoreBuilder::on_recorded).
 pub(super) type Hook = Box<dyn FnMut(&RequestEvent) + Send>;
 
-/// Where the result of the first opening goes. Without it nobody waits, and
-/// the writer goes on trying.
+/// Where the result of the first opening goes. Without it no caller waits, and the
+/// writer retries.
 pub(super) type Report = Option<Sender<Result<(), OpenError>>>;
 
 pub(super) struct Writer {
@@ -71,7 +71,7 @@ pub(super) struct Writer {
     hook_panicked: bool,
 }
 
-/// Marks the queue as without a writer, also if the writer panicked.
+/// Marks the queue as without a writer on drop, also if the writer panicked.
 struct Ending<'a>(&'a Shared);
 
 impl Drop for Ending<'_> {
@@ -112,7 +112,7 @@ impl Writer {
         }
     }
 
-    /// Works until the queue is closed and written, or the time for it is up.
+    /// Runs until the queue is closed and written, or its time is up.
     pub(super) fn run(mut self, report: Report) {
         let shared = Arc::clone(&self.shared);
         shared.queue.attend();
@@ -148,7 +148,7 @@ impl Writer {
                     self.publish_open_sessions();
                     self.succeeded();
                     if let Some(report) = report {
-                        // Whoever asked is gone if this fails, and the queue closes.
+                        // It fails if the caller is gone. Then the queue closes.
                         drop(report.send(Ok(())));
                     }
                     return true;
@@ -315,14 +315,14 @@ impl Writer {
         let path = self.shared.path.display();
         tracing::warn!(
             %path,
-            "the store's file was moved, removed or replaced; the store goes on with the file at \
+            "the store's file was moved, removed or replaced; the store continues with the file at \
              its path"
         );
         self.abandon();
         Ok(())
     }
 
-    /// Closes the connection, of which nothing more is expected.
+    /// Closes the connection without writing anything more through it.
     fn abandon(&mut self) {
         if let Some(db) = self.db.take() {
             self.lock = db.abandon();
@@ -330,7 +330,7 @@ impl Writer {
         self.ledger.forget_rows();
     }
 
-    /// Lets go of a connection that is of no more use.
+    /// Closes the connection if another one may help.
     fn failed_with(&mut self, error: WriteError) -> WriteFailure {
         if error.is_of_connection() {
             self.abandon();
@@ -338,8 +338,8 @@ impl Writer {
         error.into()
     }
 
-    /// Gives up what is left, tells so in the file if that is possible, and
-    /// closes it.
+    /// Drops the events that are left, records that in the file if possible, and
+    /// closes the file.
     fn close(&mut self) {
         self.shared.readers.close();
         let refused = self.shared.queue.give_up();

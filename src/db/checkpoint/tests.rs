@@ -15,13 +15,13 @@ fn file() -> (tempfile::TempDir, Connection, Checkpoints) {
     (dir, conn, checkpoints)
 }
 
-/// A commit of so many pages.
+/// Commits this many pages.
 fn write(conn: &Connection, pages: u32) {
     conn.execute("INSERT INTO t VALUES (zeroblob(4096 * ?1))", [pages])
         .unwrap();
 }
 
-/// Writes until the WAL has begun anew, which it does before it is too long.
+/// Writes until SQLite restarts the WAL, which it does before the WAL is too long.
 fn until_begun_anew(conn: &Connection, checkpoints: &mut Checkpoints) {
     let before = checkpoints.salt;
     loop {

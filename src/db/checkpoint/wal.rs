@@ -1,10 +1,9 @@
-//! How long the WAL is.
+//! Reads the length of the WAL.
 //!
-//! SQLite tells only whoever registers a hook, which rusqlite offers with SQLite
-//! 3.44 and newer. But it can be read off the file: at the WAL's beginning stand
-//! two random numbers, which each frame repeats, and which change when the WAL is
-//! begun anew. SQLite locks other files than this one, so it may be opened and
-//! closed.
+//! SQLite reports it only to a hook, which rusqlite offers with SQLite 3.44 and newer.
+//! But the file shows it: the header of the WAL holds two random numbers, which each
+//! frame repeats, and which change when SQLite restarts the WAL. SQLite holds no
+//! locks on this file, so it may be opened and closed.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -42,12 +41,12 @@ impl Wal {
         self.read(SALT)
     }
 
-    /// Whether the WAL is so many pages long or longer.
+    /// Returns whether the WAL has at least `pages` pages.
     pub(super) fn reaches(&self, pages: u32) -> io::Result<bool> {
         let Some(others) = pages.checked_sub(1) else {
             return Ok(true);
         };
-        // A page may change its size while nobody has the file open.
+        // The page size may change while no program has the file open.
         let page = u32::from_be_bytes(self.read(8)?);
         let frame = HEADER + u64::from(others) * (FRAME_HEADER + u64::from(page));
         match self.read::<8>(frame + FRAME_SALT) {
@@ -85,7 +84,7 @@ mod tests {
         let files = OpenFiles::new(&path, &path, Files::at(&path).unwrap());
         let wal = Wal::open(&files).unwrap();
         let first = wal.salt().unwrap();
-        // It gets longer, is brought home, and begins anew.
+        // It gets longer, is checkpointed, and restarts.
         for rows in [1, 400, 800, 1] {
             for _ in 0..rows {
                 conn.execute("INSERT INTO t VALUES (randomblob(3000))", [])

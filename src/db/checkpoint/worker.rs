@@ -127,8 +127,9 @@ fn connect(files: &OpenFiles) -> rusqlite::Result<Option<Connection>> {
     Ok(files.are_here().then_some(conn))
 }
 
-/// Each attempt copies what was written during the one before. One that finds
-/// nobody writing syncs the file too, which the writer then need not.
+/// Checkpoints several times: each attempt copies what was written during the one
+/// before. An attempt during which no program writes also syncs the file, so that the
+/// writer does not have to.
 fn bring_home(conn: &Connection) -> u32 {
     let mut home = 0;
     for _ in 0..ATTEMPTS {

@@ -38,11 +38,11 @@ const SLICE: i64 = 64;
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 impl CommandTx<'_> {
-    /// Evicts some of the oldest events, if any have to go. Gives whether it did.
+    /// Evicts some of the oldest events, if any have to go. Returns whether it did.
     ///
-    /// It goes on where the last transaction stopped looking, and from the
-    /// beginning when it has come to the end: an event that had to stay as the
-    /// newest of its log need not be that any more.
+    /// It starts where the last transaction stopped, and from the beginning after it has
+    /// reached the end: an event that had to stay as the newest of its log may no longer
+    /// be the newest.
     pub(super) fn evict_oldest(
         &mut self,
         bounds: EventBounds,

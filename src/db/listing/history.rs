@@ -25,13 +25,13 @@ const OLDEST_CHANGE: &str = "SELECT CAST(detected_at AS INTEGER), id FROM schema
 const REMOVE_VIEW: &str = "DELETE FROM listing_views WHERE id = ?1
      RETURNING CAST(content_hash AS TEXT)";
 const REMOVE_CHANGE: &str = "DELETE FROM schema_changes WHERE id = ?1";
-/// Unless somebody saw it since, or it is what the listing is now.
+/// Unless a class of callers saw it since, or it is the present content.
 const REMOVE_PAYLOAD: &str = "DELETE FROM listing_payloads WHERE content_hash = ?1
      AND NOT EXISTS (SELECT 1 FROM listing_views WHERE content_hash = ?1)
      AND NOT EXISTS (SELECT 1 FROM server_schema WHERE schema_hash = ?1)
      RETURNING CAST(bytes AS INTEGER)";
 
-/// Removes the oldest changes, and contents that nobody has seen since, until
+/// Removes the oldest changes, and contents that no caller has seen since, until
 /// the history takes `max_bytes` or it is `until`. Changes from before `from`
 /// stay and do not count.
 pub(in super::super) fn shorten(

@@ -26,7 +26,7 @@ const NEWEST: &str = "SELECT CAST(max(
 pub(crate) struct Inherited {
     /// They are from before this time.
     pub(crate) before: i64,
-    /// What is left of them takes about so many bytes.
+    /// About how many bytes the remaining ones take.
     pub(crate) bytes: u64,
 }
 

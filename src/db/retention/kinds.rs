@@ -77,8 +77,8 @@ pub(super) const REMOVE_EVENT: [&str; 4] = [
     "DELETE FROM sse_events WHERE n = ?1",
 ];
 
-/// Everything that is pruned by time. Listings and how they changed are not:
-/// they are history, of which only what is too much goes.
+/// Everything that is pruned by time. Listings and their changes are not: this history
+/// is pruned only by its size.
 pub(super) const KINDS: [Kind; 6] = [
     Kind {
         table: "requests",

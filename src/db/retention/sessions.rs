@@ -32,8 +32,8 @@ pub(super) fn remove(conn: &Connection, span: Span) -> Result<u64> {
 /// Deletes those that are due among the next few; how many.
 ///
 /// Requests may be pruned that are seconds old, while thousands of sessions that
-/// are older go on. To pass over all of them each time would take longer than to
-/// delete the requests. So this goes on at `cursor`, where it last stopped.
+/// are older continue. To pass over all of them each time would take longer than to
+/// delete the requests. So this starts at `cursor`, where it last stopped.
 pub(super) fn remove_next(conn: &Connection, span: Span, cursor: &Cell<i64>) -> Result<u64> {
     let (from, latest) = (cursor.get(), clock::latest_ms());
     let values = [span.from, span.before, from, LOOKED_AT, latest];

@@ -71,7 +71,7 @@ impl Housekeeping {
         }
     }
 
-    /// Folds some requests; whether there are no more, or none can be folded.
+    /// Rolls some requests up. Returns whether none are left, or none can be rolled up.
     fn fold(&mut self, db: &Db, until: Instant) -> Result<bool, WriteError> {
         match db.fold(self.patience(), until) {
             Ok(slice) => {
@@ -81,8 +81,8 @@ impl Housekeeping {
             Err(error) if error.is_busy() => Err(error),
             Err(WriteError::Displaced) => Err(WriteError::Displaced),
             Err(error) => {
-                // Where there is no room for more cells, what is folded can still
-                // be removed.
+                // If there is no room for more cells, requests that were rolled up
+                // before can still be removed.
                 self.tell_failure(&error);
                 self.cannot_fold = true;
                 Ok(true)
@@ -107,8 +107,8 @@ impl Housekeeping {
         }
     }
 
-    /// Makes a file smaller that is too large: first what has a bound of its own
-    /// within the limit, then the oldest rows.
+    /// Makes a file smaller that is too large: first the parts that have bounds of
+    /// their own within the limit, then the oldest rows.
     pub(super) fn shorten(&mut self, db: &Db, until: Instant) -> Result<(), WriteError> {
         let Some(max_bytes) = self.retention.max_bytes else {
             return Ok(());
@@ -166,7 +166,7 @@ impl Housekeeping {
         self.failed = true;
     }
 
-    /// Tells that nothing more can be removed.
+    /// Logs that nothing more can be removed.
     fn tell_excess(&mut self, used: u64, max_bytes: u64) {
         self.is_stuck = true;
         if self.excesses.happened(1, Instant::now()).is_some() {
@@ -177,12 +177,12 @@ impl Housekeeping {
         }
     }
 
-    /// Tells that so many rows are in no statistic, as `losses` does.
+    /// Logs how many rows are in no statistic. `losses` says so, too.
     fn tell_uncounted(&mut self, rows: u64) {
         if let Some(rows) = self.losses.happened(rows, Instant::now()) {
             tracing::warn!(
                 "the store's file is over its limit and its statistics cannot be written, \
-                 {rows} rows removed so far, of which requests are missing in the statistics"
+                 {rows} rows removed so far; the statistics lack the requests among them"
             );
         }
     }

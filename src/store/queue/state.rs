@@ -45,11 +45,11 @@ pub(super) struct State {
     /// Only the last piece has room.
     pub(super) pending: VecDeque<Chunk>,
     pub(super) spares: Vec<Chunk>,
-    /// What somebody waits for; goes before all events.
+    /// The commands that callers wait for. They go before all events.
     pub(super) commands: CommandQueue,
     /// Bytes of all queued events.
     pub(super) bytes: usize,
-    /// The accounts; what the layers count is no part of them.
+    /// The counters of events, without those of the layers.
     pub(super) stats: Stats,
     /// The number of the last event that was accepted.
     pub(super) accepted: u64,
@@ -79,7 +79,7 @@ pub(super) struct State {
     pub(super) ended: bool,
 }
 
-/// What the writer is doing, so that nobody wakes it in vain.
+/// What the writer is doing. A caller wakes it only if it sleeps.
 #[derive(Debug, PartialEq)]
 pub(super) enum Sleep {
     /// Not asleep, or about to wake.

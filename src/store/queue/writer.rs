@@ -18,10 +18,9 @@ use crate::db::Stretch;
 /// which then touches no fresh memory.
 pub(super) const SPARES: usize = 32;
 
-/// For how many intervals without an event the writer goes on looking after the
-/// last one, before it sleeps until it is woken. To wake a thread costs a caller
-/// a hundred times what the event does, so only the first one after a silence
-/// is to pay it.
+/// How many intervals without an event the writer polls, before it sleeps until a
+/// caller wakes it. Waking a thread costs a caller a hundred times as much as its
+/// event, so only the first event after a pause pays for it.
 pub(super) const RESTS: u32 = 25;
 
 /// What there is for the writer to do.
@@ -40,11 +39,11 @@ pub(in crate::store) enum Work {
 /// How a pause of the writer ended.
 #[derive(Debug)]
 pub(in crate::store) enum Pause {
-    /// It is over: time for another attempt.
+    /// The pause is over: it is time for another attempt.
     Over,
-    /// Somebody waits for these.
+    /// These commands came meanwhile.
     Commands(Vec<PendingCommand>),
-    /// There is to be no other attempt.
+    /// The store is closed, and its time is up: there is no other attempt.
     End,
 }
 
@@ -137,7 +136,7 @@ impl Queue {
             }
             let until = match state.closing {
                 Some(end) if end.has_passed() || state.stats.queued == 0 => return Pause::End,
-                // Somebody waits for the end now.
+                // A caller waits for the end now, so one attempt is made at once.
                 Some(_) if !state.hurried => {
                     state.hurried = true;
                     return Pause::Over;

@@ -1,4 +1,4 @@
-//! One group of events: a transaction, and what comes of it.
+//! Writes one group of events in a transaction, and handles its failures.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -132,9 +132,9 @@ pub(super) fn group_size(chunks: &VecDeque<Chunk>, limit: usize, bytes: u64) -> 
     pieces.count().max(1)
 }
 
-/// Writes the events of `group` in one transaction, or the first pieces of it if
-/// somebody begins to wait for the writer. `stats` is from before, and so is the
-/// beginning of `as_of`; its end is right once the whole group is written.
+/// Writes the events of `group` in one transaction. If a caller begins to wait for the
+/// writer, it writes only the first pieces. `stats` is from before the transaction, as
+/// is the start of `as_of`. The end of `as_of` holds if the whole group is written.
 fn commit(
     db: &mut Db,
     group: &[Chunk],

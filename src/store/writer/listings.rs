@@ -9,9 +9,9 @@ use super::super::queue::Chunk;
 use super::Writer;
 
 impl Writer {
-    /// Reads the pages of listings in the group, once and before the
-    /// transaction, which holds the file's lock. They may be megabytes, so
-    /// whoever waits is served between two of them.
+    /// Parses the pages of listings in the group. It does so once, and before the
+    /// transaction, which holds the file's lock. Pages may be megabytes long, so
+    /// commands are run between two of them.
     pub(super) fn read_pages(&mut self, group: &mut [Chunk]) {
         let now = Instant::now();
         self.page_assembler.forget_overdue(now);
