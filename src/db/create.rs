@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::files::Files;
 use super::open::{connect, keep_wal_on_close, make_ready};
-use super::read_only::sidecar;
+use super::sidecar::sidecar;
 use super::{inspect, side_files};
 use crate::error::{OpenError, OpenErrorKind};
 

@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
-use super::read_only::sidecar;
+use super::sidecar::sidecar;
 
 /// How long a connection may be registered after it was closed.
 const CLOSING: Duration = Duration::from_millis(500);

@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::ffi::SQLITE_READONLY_ROLLBACK;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
-use super::read_only::sidecar;
+use super::sidecar::sidecar;
 use super::{LINEAGE, SCHEMA_VERSION, brief, migrate, names};
 use crate::error::{OpenError, OpenErrorKind};
 

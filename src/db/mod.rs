@@ -4,17 +4,20 @@
 //! events, in which a row that SQLite refuses does not affect the others, and a
 //! [`CommandTx`] of the [`Command`]s that callers wait for.
 //!
-//! Imports go upwards in this order:
+//! Files import those of earlier lines:
 //!
-//! 1. values and tables: `bind`, `busy`, `error`, `columns`, `counters`, `meta`, `row`,
-//!    `synchronous`, `pruned`;
-//! 2. files: `files`, `read_only`, `side_files`, `writer_lock`, `create`;
-//! 3. schema: `names`, `migrate`, `inspect`;
-//! 4. rows: `listing`, `losses`, `writers`, `session_ids`, `session_rows`, `event_rows`;
-//! 5. transactions: `group`, `command_tx`, `command`;
-//! 6. the connection: `checkpoint`, `open`, `rollup`, `retention`, `departure`.
+//! 1. values: `bind`, `busy`, `error`, `columns`, `counters`, `meta`, `row`, `slice`,
+//!    `synchronous`, `width`, `pruned`, `platform`;
+//! 2. files: `sidecar`, `files`, `writer_lock`, `side_files`, `read_only`;
+//! 3. schema: `names` and `migrate`, then `inspect`;
+//! 4. rows: `listing`, `losses`, `writers`, `session_ids`, `session_rows`, `newest_open`,
+//!    `open_sessions`, `rollup`;
+//! 5. transactions: `group`; `event_rows` and `command_tx`, then `command`;
+//! 6. the connection: `checkpoint`, `create` and `open`, then `retention`, `departure`,
+//!    `reader`.
 //!
-//! `event_rows` is an exception: its part of `CommandTx` stands beside its tables.
+//! Files that `and` joins import each other, and `command_tx` counts its pages by
+//! `retention::pages`.
 //!
 //! The database file is never opened by other means than SQLite: closing any
 //! descriptor of a file drops the POSIX locks that SQLite holds on it in the
@@ -52,7 +55,10 @@ pub(crate) mod row;
 pub(crate) mod session_ids;
 mod session_rows;
 mod side_files;
+pub(crate) mod sidecar;
+mod slice;
 mod synchronous;
+mod width;
 mod writer_lock;
 mod writers;
 
@@ -75,10 +81,11 @@ pub(crate) use newest_open::newest_open;
 pub(crate) use open::Db;
 pub(crate) use open_sessions::{OpenSession, OpenSessions};
 pub(crate) use reader::Reader;
-pub(crate) use retention::{Inherited, Kinds, Slice, Span, rows_before};
-pub(crate) use rollup::Width;
+pub(crate) use retention::{Inherited, Kinds, rows_before};
 pub(crate) use session_ids::SessionIdForm;
 pub(crate) use session_rows::SessionRow;
+pub(crate) use slice::{Slice, Span};
+pub(crate) use width::Width;
 pub(crate) use writer_lock::WriterLock;
 
 /// The version of the tables that this release writes, as stored in

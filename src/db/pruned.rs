@@ -5,7 +5,7 @@
 use rusqlite::{Connection, Result};
 
 use super::meta;
-use super::rollup::Width;
+use super::width::Width;
 
 /// What was pruned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! Connections that change nothing.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::side_files;
+use super::sidecar::sidecar;
 use crate::error::{OpenError, OpenErrorKind};
 
 /// How a connection that only reads gets on with those that write.
@@ -75,13 +75,6 @@ pub(crate) fn has_lost_wal(real: &Path) -> bool {
 /// for writing, even if the side files of an earlier file are still there.
 pub(crate) fn is_alone(real: &Path) -> bool {
     at_rest(real) || side_files::are_foreign(real)
-}
-
-/// The file beside `database` whose name ends in `suffix`.
-pub(crate) fn sidecar(database: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(database);
-    name.push(suffix);
-    name.into()
 }
 
 /// `path` as a URI in which no character of a file name means anything.

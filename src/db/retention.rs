@@ -19,7 +19,9 @@ use rusqlite::{Connection, Result};
 use super::bind;
 use super::busy::retry_while_busy;
 use super::listing::history;
-use super::rollup::{self, Width};
+use super::rollup;
+use super::slice::{Slice, Span};
+use super::width::Width;
 use super::{Db, WriteError};
 
 pub(crate) use inherited::Inherited;
@@ -35,29 +37,6 @@ const BATCH: i64 = 64;
 /// By how many of its oldest rows a file that is too large is made smaller before
 /// it is measured again.
 const STEP: i64 = 256;
-
-/// A stretch of time, in unix milliseconds, that is to be pruned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) from: i64,
-    pub(crate) before: i64,
-}
-
-impl Span {
-    const ALL: Self = Self {
-        from: i64::MIN,
-        before: i64::MAX,
-    };
-}
-
-/// What one slice did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Slice {
-    /// Rows that were folded or deleted, or pages that were given back.
-    pub(crate) count: u64,
-    /// There was nothing more to do.
-    pub(crate) is_last: bool,
-}
 
 /// By how much a file is too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

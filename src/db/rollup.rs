@@ -23,8 +23,9 @@ use sha2::{Digest, Sha256};
 
 use super::meta;
 use super::pruned::Pruned;
-use super::retention::{Slice, Span};
 use super::row::{number, text};
+use super::slice::{Slice, Span};
+use super::width::Width;
 use crate::histogram::Histogram;
 
 /// The key in `meta` of the last request that is in its cells.
@@ -83,39 +84,6 @@ const BATCH: i64 = 64;
 
 const COUNT_NAMES: &str = "SELECT count(*) FROM (SELECT 1 FROM request_rollups
      WHERE width = ?1 AND start = ?2 GROUP BY proxy, method, tool)";
-
-/// How long a cell is, in UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Width {
-    Hour,
-    Day,
-}
-
-impl Width {
-    pub(crate) const ALL: [Self; 2] = [Self::Hour, Self::Day];
-
-    /// As `request_rollups.width` holds it.
-    pub(crate) const fn ms(self) -> i64 {
-        match self {
-            Self::Hour => 3_600_000,
-            Self::Day => 24 * 3_600_000,
-        }
-    }
-
-    /// Where the cell begins that holds the moment `ts`.
-    pub(crate) fn start(self, ts: i64) -> i64 {
-        ts.saturating_sub(ts.rem_euclid(self.ms()))
-    }
-
-    /// Where the first cell begins that holds nothing from before `ts`.
-    pub(crate) fn next_start(self, ts: i64) -> i64 {
-        let start = self.start(ts);
-        match start < ts {
-            true => start.saturating_add(self.ms()),
-            false => start,
-        }
-    }
-}
 
 /// The id of the last request that is in its cells; 0 where none is.
 pub(crate) fn folded_to(conn: &Connection) -> Result<i64> {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use std::{io, thread};
 
 use super::files::{Files, Identity};
-use super::read_only::sidecar;
+use super::sidecar::sidecar;
 use super::writer_lock;
 use crate::clock;
 

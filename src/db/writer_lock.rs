@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::read_only::sidecar;
+use super::sidecar::sidecar;
 use crate::clock;
 
 /// The pause between two attempts at a lock that another process holds.

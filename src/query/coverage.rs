@@ -7,8 +7,8 @@
 
 use super::reader::Source;
 use super::window::Window;
+use crate::db::Width;
 use crate::db::pruned::Pruned;
-use crate::db::rollup::Width;
 
 /// The times from which on the file is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

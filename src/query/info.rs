@@ -8,8 +8,8 @@ use rusqlite::{OptionalExtension, Row};
 use super::Reader;
 use super::error::QueryError;
 use super::reader::Source;
-use crate::db::read_only::sidecar;
 use crate::db::row::{number, optional_number, optional_text};
+use crate::db::sidecar::sidecar;
 
 /// A file and its numbers of rows.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
-use super::super::retention::Slice;
+use super::super::slice::Slice;
 
 /// What a row of `schema_changes` or `listing_views` takes, in bytes.
 const ROW: i64 = 256;

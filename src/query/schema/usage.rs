@@ -168,7 +168,7 @@ mod tests {
 
     use super::*;
     use crate::Store;
-    use crate::db::rollup::Width;
+    use crate::db::Width;
 
     #[test]
     fn calls_are_found_in_whole_days_and_the_hours_around_them() {

@@ -10,7 +10,8 @@ use super::super::reader::Source;
 use super::super::window::Window;
 use super::StatsFilter;
 use super::tally::Tallies;
-use crate::db::rollup::{OTHER, Width, cell_name};
+use crate::db::Width;
+use crate::db::rollup::{OTHER, cell_name};
 use crate::db::row::number;
 
 /// Adds cells. Returns the number of further calls that the filter may take: those in

@@ -7,8 +7,8 @@ use rusqlite::{Connection, params};
 
 use super::{CallStats, Coverage, Group, LOOKED_AT, Percentiles, Plan, StatsFilter, count};
 use crate::Store;
-use crate::db::rollup::{self, Width};
 use crate::db::{Db, Kinds, Span};
+use crate::db::{Width, rollup};
 use crate::query::{Reader, Window};
 
 const LONG: Duration = Duration::from_secs(30);
