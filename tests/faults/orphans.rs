@@ -5,7 +5,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use rusqlite::Connection;
 use tower_mcp_store::event_store::{EventRecord, EventStore};
@@ -308,20 +308,32 @@ fn file_that_is_moved_during_maintenance_keeps_its_rows_and_the_work_ends_with_t
 /// A step of a recorder on its way to the new file, and whether it is reached.
 type Step = (&'static str, Box<dyn Fn() -> bool>);
 
+/// What tells a file from another that has its name, and maybe its number, later.
+fn identity(path: &Path) -> Option<(u64, Option<SystemTime>)> {
+    let file = fs::metadata(path).ok()?;
+    Some((file.ino(), file.created().ok()))
+}
+
 fn steps(path: &Path) -> Vec<Step> {
     let side = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
     let length = |path: PathBuf| move || fs::metadata(&path).map_or(0, |file| file.len());
-    let (wal, shm) = (side("-wal"), side("-shm"));
-    let old_wal = fs::metadata(&wal).unwrap().ino();
-    let new_wal = wal.clone();
+    // Each stays true once it is, because the recorder may take several steps between two looks.
+    let is_left = |path: PathBuf| {
+        let old = identity(&path);
+        move || identity(&path) != old
+    };
+    let is_another = |path: PathBuf| {
+        let old = identity(&path);
+        move || identity(&path).is_some_and(|new| Some(new) != old)
+    };
     vec![
         ("before it notices", Box::new(|| true)),
         ("once the WAL is empty", {
-            let length = length(wal.clone());
-            Box::new(move || length() == 0)
+            let (length, is_left) = (length(side("-wal")), is_left(side("-wal")));
+            Box::new(move || length() == 0 || is_left())
         }),
-        ("once -shm is gone", Box::new(move || !shm.exists())),
-        ("once -wal is gone", Box::new(move || !wal.exists())),
+        ("once -shm is gone", Box::new(is_left(side("-shm")))),
+        ("once -wal is gone", Box::new(is_left(side("-wal")))),
         ("once the path exists", {
             let path = path.to_owned();
             Box::new(move || path.exists())
@@ -330,10 +342,7 @@ fn steps(path: &Path) -> Vec<Step> {
             let length = length(path.to_owned());
             Box::new(move || length() > 0)
         }),
-        (
-            "once it has a WAL",
-            Box::new(move || fs::metadata(&new_wal).is_ok_and(|wal| wal.ino() != old_wal)),
-        ),
+        ("once it has a WAL", Box::new(is_another(side("-wal")))),
         ("once rows are in the WAL", {
             let length = length(side("-wal"));
             let path = path.to_owned();
