@@ -35,8 +35,8 @@ use crate::db::{Answer, Command, EventRow, Token};
 /// warning is logged. A message is replayed as rmcp's types hold it: a result that
 /// they take for one they know loses the members they do not.
 ///
-/// After a power loss with [`Synchronous::Normal`] an id may be given out a second
-/// time, to another event of its stream; [`Synchronous::Full`] keeps that from
+/// After a power loss with [`Synchronous::Normal`](super::Synchronous::Normal) an id may be given out a second
+/// time, to another event of its stream; [`Synchronous::Full`](super::Synchronous::Full) keeps that from
 /// happening. A purge is never asked for: what a session's streams had goes by
 /// its age and size.
 ///
