@@ -18,8 +18,8 @@
 //! # Store::open(&path)?.shutdown(std::time::Duration::from_secs(5))?;
 //!
 //! let new_year = 1_767_225_600_000;
-//! for (table, rows) in Preview::open(&path)?.rows_before(new_year)? {
-//!     println!("{rows} rows of {table} would go");
+//! for due in Preview::open(&path)?.rows_before(new_year)? {
+//!     println!("{} rows of {} would be removed", due.rows, due.table);
 //! }
 //! let maintenance = Maintenance::open(&path)?;
 //! let outcome = maintenance.prune(new_year, |progress| {
@@ -82,10 +82,28 @@ impl Preview {
     /// # Errors
     ///
     /// If the file cannot be read.
-    pub fn rows_before(&self, before: i64) -> Result<Vec<(&'static str, u64)>, MaintenanceError> {
+    pub fn rows_before(&self, before: i64) -> Result<Vec<TableRows>, MaintenanceError> {
         self.reader
             .read(|source| db::rows_before(source.conn, before))
+            .map(TableRows::all)
             .map_err(|error| MaintenanceError::unreadable(self.reader.path(), error))
+    }
+}
+
+/// How many rows of a table are to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TableRows {
+    /// The name of the table.
+    pub table: &'static str,
+    /// The number of rows.
+    pub rows: u64,
+}
+
+impl TableRows {
+    fn all(counts: Vec<(&'static str, u64)>) -> Vec<Self> {
+        let counts = counts.into_iter();
+        counts.map(|(table, rows)| Self { table, rows }).collect()
     }
 }
 
@@ -148,9 +166,10 @@ impl Maintenance {
     /// # Errors
     ///
     /// If the file cannot be read.
-    pub fn rows_before(&self, before: i64) -> Result<Vec<(&'static str, u64)>, MaintenanceError> {
+    pub fn rows_before(&self, before: i64) -> Result<Vec<TableRows>, MaintenanceError> {
         self.db
             .rows_before(before)
+            .map(TableRows::all)
             .map_err(|error| self.failed(error))
     }
 

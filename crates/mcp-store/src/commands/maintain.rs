@@ -37,7 +37,9 @@ enum Line {
 pub(crate) fn prune(db: &Path, args: &Prune, output: &mut Output) -> Result<(), CliError> {
     if args.dry_run {
         let preview = Preview::open(db).map_err(|error| error::not_opened(db, error))?;
-        write_rows(&preview.rows_before(args.before)?, output)?;
+        let due = preview.rows_before(args.before)?;
+        let due: Vec<_> = due.iter().map(|due| (due.table, due.rows)).collect();
+        write_rows(&due, output)?;
         if !output.is_json() {
             let before = time::local_second(args.before);
             output.line(&format!(
@@ -54,7 +56,7 @@ pub(crate) fn prune(db: &Path, args: &Prune, output: &mut Output) -> Result<(), 
     let left = maintenance.rows_before(args.before)?;
     let removed = due.iter().zip(&left);
     let removed: Vec<_> = removed
-        .map(|((table, due), (_, left))| (*table, due.saturating_sub(*left)))
+        .map(|(due, left)| (due.table, due.rows.saturating_sub(left.rows)))
         .collect();
     write_rows(&removed, output)?;
     if !output.is_json() {
