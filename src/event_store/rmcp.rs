@@ -41,6 +41,8 @@ use crate::db::{Answer, Command, EventRow, Token};
 /// its age and size.
 ///
 /// [`SqliteSessionStore`]: crate::session_store::SqliteSessionStore
+/// [`Synchronous::Normal`]: super::Synchronous::Normal
+/// [`Synchronous::Full`]: super::Synchronous::Full
 #[cfg_attr(docsrs, doc(cfg(feature = "rmcp")))]
 #[async_trait]
 impl theirs::EventStore for SqliteEventStore {
