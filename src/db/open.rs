@@ -8,6 +8,7 @@
 //!    reading decides; step 2 only spares a refused file from being written to.
 
 use std::cell::{Cell, RefCell};
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -358,7 +359,10 @@ impl Opened {
         let hold = || Transaction::new_unchecked(&conn, TransactionBehavior::Immediate);
         let held = retry_while_busy(OPEN_PATIENCE, is_busy, hold).map_err(failed)?;
         let files = Files::at(real).map_err(unreachable)?;
-        if !before.are_in(files) || !files.are_whole() {
+        // A link that has taken the place of the file leads to one whose side files
+        // and locks have other names.
+        let is_link = fs::canonicalize(real).map_err(unreachable)? != real;
+        if is_link || !before.are_in(files) || !files.are_whole() {
             return Err(displaced(path));
         }
         drop(held);
@@ -541,4 +545,24 @@ fn write_meta(conn: &Connection) -> rusqlite::Result<()> {
         meta::set(conn, key, value)?;
     }
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn link_that_took_the_place_of_the_file_is_not_opened_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let named = create(&folder.path().join("mcp.db")).unwrap();
+        let target = create(&folder.path().join("elsewhere.db")).unwrap();
+        fs::remove_file(&named).unwrap();
+        std::os::unix::fs::symlink(&target, &named).unwrap();
+
+        let opened = Opened::at(&named, &named);
+
+        let error = opened.err().expect("the lock would have the link's name");
+        assert_eq!(error.kind(), OpenErrorKind::Displaced);
+        assert!(Opened::at(&named, &target).is_ok());
+    }
 }
