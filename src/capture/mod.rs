@@ -26,14 +26,14 @@
 //! # Facts and effects
 //!
 //! An exchange is a state machine. Its methods take a fact (a body was read, an answer
-//! passed, the caller left) and return `Effects`: rows, sessions, changes of the registry.
+//! passed, the caller left) and add `Effects`: rows, sessions, changes of the registry.
 //! It knows neither store nor registry, so its tests need neither. `Recorder::apply` is
 //! the one place that carries effects out.
 //!
 //! # Locks
 //!
 //! No lock is held while another one is taken. An exchange locks its state, decides,
-//! releases the lock and returns effects. The registry, the sessions and the memory of
+//! releases the lock and leaves its effects to the caller. The registry, the sessions and the memory of
 //! listings have a short lock each and call nothing while they hold it. The one exception
 //! is `DerivedSession::announce`: it holds the lock of that session while it hands its row
 //! to the store, so that no request of the session overtakes it.

@@ -1,8 +1,8 @@
 //! What all services of one layer share, and the one place that carries out what
 //! exchanges ask for.
 //!
-//! The recorder holds no lock of its own. It calls an exchange, which locks itself
-//! and returns [`Effects`], and hands these on after that lock is released.
+//! The recorder holds no lock of its own. It reports a fact to an exchange, which locks
+//! itself and adds [`Effects`], and hands these on after that lock is released.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -57,12 +57,13 @@ impl ExchangeHandle {
         &self.recorder.cx
     }
 
-    pub(super) fn apply(&self, effects: Effects) {
-        self.recorder.apply(&self.registered, effects, None);
+    /// Reports a fact to the exchange, and carries out its effects.
+    pub(super) fn report<T>(&self, fact: impl FnOnce(&Exchange, &Context, &mut Effects) -> T) -> T {
+        self.recorder.report(&self.registered, None, fact)
     }
 
     pub(super) fn end(&self, end: HttpEnd) {
-        self.apply(self.exchange().end(self.cx(), end));
+        self.report(|exchange, cx, effects| exchange.end(cx, effects, end));
     }
 
     /// The request body was read: these are its requests.
@@ -72,8 +73,7 @@ impl ExchangeHandle {
             registered,
         } = self;
         let needs_index = registered.slot.needs_index(calls.len());
-        let effects = registered.exchange.requested(&recorder.cx, calls, memory);
-        recorder.apply(registered, effects, None);
+        self.report(|exchange, cx, effects| exchange.requested(cx, effects, calls, memory));
         if needs_index {
             recorder.index(registered);
         }
@@ -91,9 +91,9 @@ impl ExchangeHandle {
             head.status.is_success() && exchange.begins_session() && exchange.initializes();
         let named = initializes.then(|| self.recorder.session_in_header(headers));
         let named = named.flatten().map(|known| known.id);
-        let (memory, effects) = exchange.answered(head.status, headers, opaque, named);
-        self.apply(effects);
-        memory
+        self.report(|exchange, _, effects| {
+            exchange.answered(effects, head.status, headers, opaque, named)
+        })
     }
 }
 
@@ -136,8 +136,7 @@ impl Recorder {
         if let Some(session) = &exchange.head.session
             && self.sessions.is_over(session)
         {
-            let effects = exchange.session_over(&self.cx);
-            self.apply(&registered, effects, None);
+            self.report(&registered, None, Exchange::session_over);
         }
         ExchangeHandle {
             recorder: self.clone(),
@@ -145,18 +144,30 @@ impl Recorder {
         }
     }
 
-    /// Carries out what an exchange asks for, in order. No lock is held meanwhile. A
-    /// listing is read from the `document` in which it came.
-    pub(super) fn apply(
+    /// Reports a fact to an exchange, and carries out its effects. A listing is read from
+    /// the `document` in which it came.
+    pub(super) fn report<T>(
+        &self,
+        to: &Registered<Exchange>,
+        document: Option<&mut Document>,
+        fact: impl FnOnce(&Exchange, &Context, &mut Effects) -> T,
+    ) -> T {
+        let mut effects = Effects::new();
+        let result = fact(&to.exchange, &self.cx, &mut effects);
+        if !effects.is_empty() {
+            self.apply(to, &mut effects, document);
+        }
+        result
+    }
+
+    /// Carries out what an exchange asks for, in order. No lock is held meanwhile.
+    fn apply(
         &self,
         of: &Registered<Exchange>,
-        effects: Effects,
+        effects: &mut Effects,
         mut document: Option<&mut Document>,
     ) {
-        if effects.is_empty() {
-            return;
-        }
-        for effect in effects {
+        for effect in effects.drain(..) {
             match effect {
                 Effect::Row { row, session } => {
                     if let Some(session) = session {
@@ -222,8 +233,7 @@ impl Recorder {
     }
 
     fn give_up(&self, of: &Registered<Exchange>) {
-        let effects = of.exchange.give_up(&self.cx);
-        self.apply(of, effects, None);
+        self.report(of, None, Exchange::give_up);
     }
 
     // ===== what one exchange says of another =====
@@ -234,7 +244,7 @@ impl Recorder {
         &self,
         session: &str,
         answer: &mut Answer,
-        document: Option<&mut Document>,
+        mut document: Option<&mut Document>,
         event: &EventEnd,
     ) {
         let Some(id) = answer.id else {
@@ -252,10 +262,10 @@ impl Recorder {
         let exchanges = self.of_request(session, id);
         for copy_use in [CopyUse::Answer, CopyUse::Remember] {
             for of in exchanges.iter().rev() {
-                let exchange = &of.exchange;
-                let taken = exchange.answered_elsewhere(&self.cx, answer, copy_use, event_len);
-                if let Some(effects) = taken {
-                    self.apply(of, effects, document);
+                let taken = self.report(of, document.as_deref_mut(), |exchange, cx, effects| {
+                    exchange.answered_elsewhere(cx, effects, answer, copy_use, event_len)
+                });
+                if taken {
                     if let Some(passed) = passed {
                         self.replays.note(passed);
                     }
@@ -280,8 +290,11 @@ impl Recorder {
     /// The client of a session cancelled a request of it.
     fn cancelled(&self, session: &str, request: Token, reason: Option<&str>) {
         for of in self.of_request(session, request) {
-            if let Some(effects) = of.exchange.cancelled(&self.cx, request, reason) {
-                return self.apply(&of, effects, None);
+            let found = self.report(&of, None, |exchange, cx, effects| {
+                exchange.cancelled(cx, effects, request, reason)
+            });
+            if found {
+                return;
             }
         }
     }
@@ -301,8 +314,7 @@ impl Recorder {
             open.end();
         }
         for of in self.open.of_session(self.sessions.hash(&*session_id)) {
-            let effects = of.exchange.session_over(&self.cx);
-            self.apply(&of, effects, None);
+            self.report(&of, None, Exchange::session_over);
         }
         self.store.record(StoreEvent::SessionClosed {
             session_id,
@@ -360,8 +372,9 @@ impl OpenCalls for Recorder {
         self.cx.close();
         let open = self.open.all();
         for of in &open {
-            let effects = of.exchange.end(&self.cx, HttpEnd::Shutdown);
-            self.apply(of, effects, None);
+            self.report(of, None, |exchange, cx, effects| {
+                exchange.end(cx, effects, HttpEnd::Shutdown);
+            });
         }
         // Another thread may have taken a row from an exchange, and not handed it over.
         let deadline = Instant::now() + HAND_OVER;

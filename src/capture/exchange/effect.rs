@@ -10,6 +10,9 @@ use crate::event::{RequestEvent, SessionEvent};
 use crate::wire::Token;
 
 /// What is to be done in the order given, once the exchange's lock is released.
+///
+/// The caller owns the list, and an exchange adds to it. The list has room for rows and
+/// nearly always stays empty: to return it would copy that room for nothing.
 pub(in crate::capture) type Effects = SmallVec<[Effect; 2]>;
 
 /// One thing to be done; see [`Recorder::apply`](crate::capture::recorder::Recorder::apply).

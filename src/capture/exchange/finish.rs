@@ -15,12 +15,11 @@ use crate::wire::Memory;
 impl Exchange {
     /// Ends the HTTP part of the exchange. A second call does nothing, except that
     /// [`HttpEnd::Shutdown`] also ends a detached exchange.
-    pub(in crate::capture) fn end(&self, cx: &Context, end: HttpEnd) -> Effects {
-        let mut effects = Effects::new();
+    pub(in crate::capture) fn end(&self, cx: &Context, effects: &mut Effects, end: HttpEnd) {
         let mut state = self.state();
         match &state.phase {
-            Phase::Over(_) => return effects,
-            Phase::Detached(_) if end != HttpEnd::Shutdown => return effects,
+            Phase::Over(_) => return,
+            Phase::Detached(_) if end != HttpEnd::Shutdown => return,
             Phase::Detached(_) => {}
             Phase::Open => cx.http_done(),
         }
@@ -64,9 +63,7 @@ impl Exchange {
                 CallState::Answered(call, outcome) => (call, outcome),
                 CallState::Waiting(mut call) => {
                     let outcome = match call.copy.take() {
-                        Some(copy) => {
-                            self.outcome_of_copy(cx, &mut effects, &mut call, *copy, response)
-                        }
+                        Some(copy) => self.outcome_of_copy(cx, effects, &mut call, *copy, response),
                         None if elsewhere && *session_over => {
                             self.unanswered(&self.given_up(&end), response, &call)
                         }
@@ -75,11 +72,10 @@ impl Exchange {
                     (call, outcome)
                 }
             };
-            self.emit(cx, &mut effects, call, outcome, response);
+            self.emit(cx, effects, call, outcome, response);
         }
         if waiting == 0 {
-            self.finish(&mut state, &mut effects, end);
-            return effects;
+            return self.finish(&mut state, effects, end);
         }
         // Only what waits is kept.
         calls.retain(|call| call.waiting().is_some());
@@ -88,7 +84,6 @@ impl Exchange {
         let bytes = self.bytes(&state);
         state.phase = Phase::Detached(end);
         effects.push(Effect::Detach { bytes });
-        effects
     }
 
     /// Returns the bytes of memory that a detached exchange holds.
@@ -104,28 +99,26 @@ impl Exchange {
     }
 
     /// The session is over: no answer comes on a stream of it any more.
-    pub(in crate::capture) fn session_over(&self, cx: &Context) -> Effects {
+    pub(in crate::capture) fn session_over(&self, cx: &Context, effects: &mut Effects) {
         self.state().session_over = true;
-        self.give_up(cx)
+        self.give_up(cx, effects);
     }
 
     /// Ends a detached exchange: its requests no longer wait for an answer elsewhere.
-    pub(in crate::capture) fn give_up(&self, cx: &Context) -> Effects {
-        let mut effects = Effects::new();
+    pub(in crate::capture) fn give_up(&self, cx: &Context, effects: &mut Effects) {
         let mut state = self.state();
         let Phase::Detached(end) = &state.phase else {
-            return effects;
+            return;
         };
         let end = self.given_up(end);
         for mut call in std::mem::take(&mut state.calls) {
             if let Some(call) = call.take_waiting() {
                 let response = state.response.as_ref();
                 let outcome = self.unanswered(&end, response, &call);
-                self.emit(cx, &mut effects, call, outcome, response);
+                self.emit(cx, effects, call, outcome, response);
             }
         }
-        self.finish(&mut state, &mut effects, end);
-        effects
+        self.finish(&mut state, effects, end);
     }
 
     /// Returns how an exchange ended whose answer was to come elsewhere.

@@ -1,10 +1,10 @@
-//! One HTTP exchange: a state machine that takes facts and returns [`Effects`].
+//! One HTTP exchange: a state machine that takes facts and adds [`Effects`].
 //!
 //! The future and the two bodies of an exchange report to it what passes, and each
 //! JSON-RPC request leaves it as exactly one row. This file takes in the request,
 //! `response.rs` the answers, `finish.rs` the end. The exchange calls nothing above
-//! it: the caller hands the effects to the recorder, after the lock of the exchange
-//! is released.
+//! it: the recorder carries the effects out, after the lock of the exchange is
+//! released.
 //!
 //! Its HTTP part may end before a request has its answer: a stream with event ids
 //! can be resumed by a GET, and in the 2024-11-05 transport every answer comes on
@@ -51,7 +51,7 @@ pub(super) struct Exchange {
     begins_session: AtomicBool,
     /// Whether an answer may be a listing.
     awaits_listing: AtomicBool,
-    /// The rows that are returned as effects and not handed over yet.
+    /// The rows that are effects and not handed over yet.
     pending_rows: AtomicUsize,
     state: Mutex<State>,
 }
@@ -169,7 +169,13 @@ impl Exchange {
     }
 
     /// The request body was read: these are its requests.
-    pub(super) fn requested(&self, cx: &Context, mut calls: Calls, memory: Memory) -> Effects {
+    pub(super) fn requested(
+        &self,
+        cx: &Context,
+        effects: &mut Effects,
+        mut calls: Calls,
+        memory: Memory,
+    ) {
         let all = calls.iter_mut().filter_map(CallState::call_mut);
         for (index, call) in all.enumerate() {
             // The first has the id that the handler may have been given.
@@ -184,7 +190,6 @@ impl Exchange {
                 || matches!(&call.session, CallSession::Derived(session) if !session.is_announced())
         });
         self.begins_session.store(begins_session, Relaxed);
-        let mut effects = Effects::new();
         let mut state = self.state();
         // The response took its memory when its head came.
         if state.response.is_none() {
@@ -192,7 +197,7 @@ impl Exchange {
         }
         match std::mem::replace(&mut state.known_by, KnownBy::Body) {
             // Refused unread and read afterwards: it has its row.
-            KnownBy::Headers => return effects,
+            KnownBy::Headers => return,
             KnownBy::Nothing | KnownBy::Body | KnownBy::Unidentified => {}
         }
         match &state.phase {
@@ -213,11 +218,10 @@ impl Exchange {
                 for mut call in calls.into_iter().filter_map(|mut call| call.take_waiting()) {
                     let outcome = self.unanswered(end, response, &call);
                     call.in_batch = true;
-                    self.emit(cx, &mut effects, call, outcome, response);
+                    self.emit(cx, effects, call, outcome, response);
                 }
             }
         }
-        effects
     }
 
     /// The request body ended in an error.
@@ -238,8 +242,7 @@ impl Exchange {
 
     /// The client sent a notification: it may cancel an earlier request of its
     /// session. (Under 2026-07-28 the client closes the stream instead.)
-    pub(super) fn notified(&self, message: &Message) -> Effects {
-        let mut effects = Effects::new();
+    pub(super) fn notified(&self, effects: &mut Effects, message: &Message) {
         if message.text(Field::Method) == Some(method::CANCELLED)
             && let (Some(session), false) = (&self.head.session, self.head.is_modern())
             && let Some(request) = message.token(Field::RequestId)
@@ -250,17 +253,16 @@ impl Exchange {
                 reason: message.text(Field::Reason).map(Into::into),
             });
         }
-        effects
     }
 
-    /// The client cancelled a request. Returns `None` if it is none of this exchange.
+    /// The client cancelled a request. Returns whether it is one of this exchange.
     pub(super) fn cancelled(
         &self,
         cx: &Context,
+        effects: &mut Effects,
         request: Token,
         reason: Option<&str>,
-    ) -> Option<Effects> {
-        let mut effects = Effects::new();
+    ) -> bool {
         let mut state = self.state();
         let State {
             calls,
@@ -271,17 +273,22 @@ impl Exchange {
         let slot = calls.iter_mut().find(|slot| {
             let call = slot.waiting();
             call.is_some_and(|call| call.id == Some(request))
-        })?;
-        slot.waiting_mut()?.cancelled = Some(reason.unwrap_or_default().into());
+        });
+        let Some(slot) = slot else {
+            return false;
+        };
+        if let Some(call) = slot.waiting_mut() {
+            call.cancelled = Some(reason.unwrap_or_default().into());
+        }
         // A client that cancels does not come back for the answer.
         if let Phase::Detached(end) = phase
             && let Some(call) = slot.take_waiting()
         {
             let outcome = self.unanswered(end, response.as_ref(), &call);
-            self.emit(cx, &mut effects, call, outcome, response.as_ref());
-            self.finish_if_settled(&mut state, &mut effects);
+            self.emit(cx, effects, call, outcome, response.as_ref());
+            self.finish_if_settled(&mut state, effects);
         }
-        Some(effects)
+        true
     }
 }
 

@@ -50,18 +50,18 @@ impl Exchange {
     }
 
     /// The response head came. If the exchange initializes, `named` is the session that
-    /// the head names. Returns also the buffers to read the body with.
+    /// the head names. Returns the buffers to read the body with.
     pub(in crate::capture) fn answered(
         &self,
+        effects: &mut Effects,
         status: StatusCode,
         headers: &Headers<'_>,
         opaque: bool,
         named: Option<Arc<str>>,
-    ) -> (Memory, Effects) {
-        let mut effects = Effects::new();
+    ) -> Memory {
         let mut state = self.state();
         if status == StatusCode::NOT_FOUND {
-            self.not_found(&state, &mut effects);
+            self.not_found(&state, effects);
         }
         // An `initialize` belongs to the session that its response names.
         let mut calls = state.calls.iter_mut().filter_map(CallState::call_mut);
@@ -81,7 +81,7 @@ impl Exchange {
             text: None,
             refusal: None,
         });
-        (std::mem::take(&mut state.memory), effects)
+        std::mem::take(&mut state.memory)
     }
 
     /// A 404 ends the session that a request names. If the request or the session is of
@@ -141,15 +141,15 @@ impl Exchange {
         }
     }
 
-    /// A JSON-RPC response passed. Returns `None` if no request waited for it. Takes out
+    /// A JSON-RPC response passed. Returns whether a request waited for it. Takes out
     /// of the answer where a listing lies, if a request asked for it.
     pub(in crate::capture) fn answered_by(
         &self,
         cx: &Context,
+        effects: &mut Effects,
         answer: &mut Answer,
         size: SizeRule,
-    ) -> Option<Effects> {
-        let mut effects = Effects::new();
+    ) -> bool {
         let mut state = self.state();
         let State {
             calls, response, ..
@@ -179,11 +179,11 @@ impl Exchange {
                 } => BytesOut::Exactly(len),
                 SizeRule::Json { .. } | SizeRule::Event { .. } => BytesOut::Exactly(answer.len),
             };
-            let outcome = self.outcome(cx, &mut effects, &mut call, answer, bytes_out);
+            let outcome = self.outcome(cx, effects, &mut call, answer, bytes_out);
             if bytes_out == BytesOut::Body {
                 *slot = CallState::Answered(call, outcome);
             } else {
-                self.emit(cx, &mut effects, call, outcome, response.as_ref());
+                self.emit(cx, effects, call, outcome, response.as_ref());
             }
             if answer.id.is_some() {
                 break;
@@ -197,11 +197,11 @@ impl Exchange {
         {
             response.refusal = Some(Refusal::of(answer));
         }
-        matched.then_some(effects)
+        matched
     }
 
-    /// The answer to a request passed on a GET stream of its session. Returns `None` if
-    /// the exchange has no such request, or has another use for the answer.
+    /// The answer to a request passed on a GET stream of its session. Returns whether the
+    /// exchange has such a request, and this use for the answer.
     ///
     /// While the exchange is open, it can still answer the request itself: what passed
     /// may be the replay of an older answer, and is at most remembered. (In 2024-11-05
@@ -209,18 +209,16 @@ impl Exchange {
     pub(in crate::capture) fn answered_elsewhere(
         &self,
         cx: &Context,
+        effects: &mut Effects,
         answer: &mut Answer,
         copy_use: CopyUse,
         event_len: u64,
-    ) -> Option<Effects> {
-        let mut effects = Effects::new();
+    ) -> bool {
         let mut state = self.state();
         let may_answer = matches!(state.phase, Phase::Open) && !self.is_by_query();
         match (may_answer, copy_use) {
-            (true, CopyUse::Remember) => {
-                return self.remember_copy(&mut state, answer).then_some(effects);
-            }
-            (true, CopyUse::Answer) => return None,
+            (true, CopyUse::Remember) => return self.remember_copy(&mut state, answer),
+            (true, CopyUse::Answer) => return false,
             (false, _) => {}
         }
         let State {
@@ -229,24 +227,29 @@ impl Exchange {
         let slot = calls.iter_mut().find(|slot| {
             let call = slot.waiting();
             call.is_some_and(|call| call.waits_elsewhere(answer))
-        })?;
-        let mut call = slot.take_waiting()?;
+        });
+        let Some((slot, mut call)) = slot.and_then(|slot| {
+            let call = slot.take_waiting()?;
+            Some((slot, call))
+        }) else {
+            return false;
+        };
         let outcome = if self.is_by_query() {
             let bytes_out = BytesOut::Exactly(event_len);
-            self.outcome(cx, &mut effects, &mut call, answer, bytes_out)
+            self.outcome(cx, effects, &mut call, answer, bytes_out)
         } else {
-            let outcome = self.outcome(cx, &mut effects, &mut call, answer, BytesOut::None);
+            let outcome = self.outcome(cx, effects, &mut call, answer, BytesOut::None);
             decide::resumed(outcome)
         };
         if response.is_none() {
             // The row waits for the HTTP status, so that the row does not depend on
             // which of the two comes first.
             *slot = CallState::Answered(call, outcome);
-            return Some(effects);
+            return true;
         }
-        self.emit(cx, &mut effects, call, outcome, response.as_ref());
-        self.finish_if_settled(&mut state, &mut effects);
-        Some(effects)
+        self.emit(cx, effects, call, outcome, response.as_ref());
+        self.finish_if_settled(&mut state, effects);
+        true
     }
 
     /// Remembers a copy of the answer to a request. Returns whether a request had none.

@@ -64,7 +64,9 @@ impl RequestTap {
                     Kind::Notification => {
                         *notifications += 1;
                         if *notifications <= NOTIFICATIONS {
-                            handle.apply(exchange.notified(message));
+                            handle.report(|exchange, _, effects| {
+                                exchange.notified(effects, message);
+                            });
                         }
                         return;
                     }

@@ -125,10 +125,13 @@ impl ResponseTap {
                         let mut answer = answer.with_listing(message, document.as_ref());
                         let alone = !message.in_batch();
                         let size = SizeRule::Json { alone };
-                        if let Some(effects) = exchange.answered_by(cx, &mut answer, size) {
-                            let of = &handle.registered;
-                            handle.recorder.apply(of, effects, document.as_mut());
-                        }
+                        let of = &handle.registered;
+                        let document = document.as_mut();
+                        handle
+                            .recorder
+                            .report(of, document, |exchange, cx, effects| {
+                                exchange.answered_by(cx, effects, &mut answer, size)
+                            });
                     });
                     wanted |= matches!(scanner.state(), ScanState::Empty | ScanState::Open);
                 }
@@ -229,10 +232,13 @@ impl EventReader for Responses<'_> {
                 len: event.end - self.state.answered_to,
                 several,
             };
-            let Some(effects) = exchange.answered_by(&recorder.cx, &mut answer, size) else {
+            let document = document.as_deref_mut();
+            let matched = recorder.report(registered, document, |exchange, cx, effects| {
+                exchange.answered_by(cx, effects, &mut answer, size)
+            });
+            if !matched {
                 continue;
-            };
-            recorder.apply(registered, effects, document.as_deref_mut());
+            }
             if let (Some(session), Some(request), Some(event)) =
                 (&exchange.head.session, answer.id, event.id)
             {

@@ -72,7 +72,8 @@ impl Machine {
             let call = Call::new(message, &self.cx, &self.sessions, &self.exchange.head);
             calls.push(CallState::Waiting(call));
         });
-        words(self.exchange.requested(&self.cx, calls, Memory::default()))
+        let memory = Memory::default();
+        words(|effects| self.exchange.requested(&self.cx, effects, calls, memory))
     }
 
     fn head(&self, status: u16, media: &'static str) -> Vec<String> {
@@ -84,7 +85,10 @@ impl Machine {
         let headers = Headers::of(&headers);
         let status = StatusCode::from_u16(status).unwrap();
         let named = session.map(Into::into);
-        words(self.exchange.answered(status, &headers, false, named).1)
+        words(|effects| {
+            self.exchange
+                .answered(effects, status, &headers, false, named);
+        })
     }
 
     /// A stream with event ids begins.
@@ -95,7 +99,7 @@ impl Machine {
 
     /// A JSON-RPC response passes in a JSON body.
     fn answer(&self, body: &str) -> Option<Vec<String>> {
-        let mut effects = None;
+        let mut seen = None;
         let mut document = None;
         if self.exchange.awaits_listing() {
             Document::read(&mut document, &self.cx, 0, body.as_bytes());
@@ -105,20 +109,25 @@ impl Machine {
             let mut answer = answer.with_listing(message, document.as_ref());
             let alone = !message.in_batch();
             let size = SizeRule::Json { alone };
-            effects = self.exchange.answered_by(&self.cx, &mut answer, size);
+            seen = words_if(|effects| {
+                self.exchange
+                    .answered_by(&self.cx, effects, &mut answer, size)
+            });
         });
-        effects.map(words)
+        seen
     }
 
     /// A JSON-RPC response passes on a GET stream of the session.
     fn elsewhere(&self, body: &str, copy_use: CopyUse) -> Option<Vec<String>> {
-        let mut effects = None;
+        let mut seen = None;
         Scanner::new().feed(body.as_bytes(), &mut |message| {
             let mut answer = Answer::of(message, true).unwrap();
             let exchange = &self.exchange;
-            effects = exchange.answered_elsewhere(&self.cx, &mut answer, copy_use, 99);
+            seen = words_if(|effects| {
+                exchange.answered_elsewhere(&self.cx, effects, &mut answer, copy_use, 99)
+            });
         });
-        effects.map(words)
+        seen
     }
 
     fn id(&self, id: u32) -> Token {
@@ -129,22 +138,36 @@ impl Machine {
     }
 
     fn cancelled(&self, id: u32, reason: &str) -> Option<Vec<String>> {
-        let effects = self.exchange.cancelled(&self.cx, self.id(id), Some(reason));
-        effects.map(words)
+        let id = self.id(id);
+        words_if(|effects| self.exchange.cancelled(&self.cx, effects, id, Some(reason)))
     }
 
     fn end(&self, end: HttpEnd) -> Vec<String> {
-        words(self.exchange.end(&self.cx, end))
+        words(|effects| self.exchange.end(&self.cx, effects, end))
     }
 
     fn give_up(&self) -> Vec<String> {
-        words(self.exchange.give_up(&self.cx))
+        words(|effects| self.exchange.give_up(&self.cx, effects))
+    }
+
+    fn session_over(&self) -> Vec<String> {
+        words(|effects| self.exchange.session_over(&self.cx, effects))
     }
 }
 
-/// Effects in words; of a row its status and its end reason.
-fn words(effects: Effects) -> Vec<String> {
-    effects.into_iter().map(|effect| word(&effect)).collect()
+/// The effects of a fact in words; of a row its status and its end reason.
+fn words(fact: impl FnOnce(&mut Effects)) -> Vec<String> {
+    let mut effects = Effects::new();
+    fact(&mut effects);
+    effects.iter().map(word).collect()
+}
+
+/// The same for a fact that the exchange may not take. Then there is no effect.
+fn words_if(fact: impl FnOnce(&mut Effects) -> bool) -> Option<Vec<String>> {
+    let mut taken = false;
+    let words = words(|effects| taken = fact(effects));
+    assert!(taken || words.is_empty(), "{words:?}");
+    taken.then_some(words)
 }
 
 fn word(effect: &Effect) -> String {

@@ -79,7 +79,7 @@ proptest! {
                     machine.elsewhere(&result(id), copy_use).unwrap_or_default()
                 }
                 Fact::Cancelled(id) => machine.cancelled(id, "").unwrap_or_default(),
-                Fact::SessionOver => words(machine.exchange.session_over(&machine.cx)),
+                Fact::SessionOver => machine.session_over(),
                 Fact::GraceOver => machine.give_up(),
                 Fact::End(end) => machine.end(end),
             });

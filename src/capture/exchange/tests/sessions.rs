@@ -33,7 +33,9 @@ fn row_of_a_derived_session_carries_it() {
     let machine = Machine::new(&[("mcp-protocol-version", "2026-07-28")]);
     machine.request(MODERN);
     machine.head(200, JSON);
-    let effects = machine.exchange.end(&machine.cx, HttpEnd::Complete);
+    let mut effects = Effects::new();
+    let end = HttpEnd::Complete;
+    machine.exchange.end(&machine.cx, &mut effects, end);
     let row = effects.iter().find_map(|effect| match effect {
         Effect::Row { row, session } => Some((row, session.as_ref()?)),
         _ => None,
@@ -61,7 +63,7 @@ fn call_does_not_wait_for_a_session_that_is_over() {
     let machine = Machine::in_session();
     machine.request(CALL);
     machine.resumable_stream();
-    assert_eq!(words(machine.exchange.session_over(&machine.cx)), NONE);
+    assert_eq!(machine.session_over(), NONE);
     assert_eq!(
         machine.end(HttpEnd::Complete),
         ["row timeout detached", "finished"]
@@ -74,10 +76,7 @@ fn end_of_the_session_gives_a_detached_call_up() {
     machine.request(CALL);
     machine.resumable_stream();
     machine.end(HttpEnd::Complete);
-    assert_eq!(
-        words(machine.exchange.session_over(&machine.cx)),
-        ["row timeout detached", "finished"]
-    );
+    assert_eq!(machine.session_over(), ["row timeout detached", "finished"]);
 }
 
 #[test]
@@ -86,7 +85,7 @@ fn notification_of_a_cancellation_names_the_session_and_the_request() {
     let notify = |machine: &Machine, body: &str| {
         let mut effects = Vec::new();
         Scanner::new().feed(body.as_bytes(), &mut |message| {
-            effects = words(machine.exchange.notified(message));
+            effects = words(|effects| machine.exchange.notified(effects, message));
         });
         effects
     };
