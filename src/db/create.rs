@@ -22,7 +22,7 @@ use crate::error::{OpenError, OpenErrorKind};
 
 /// What a draft's name has after that of its database; 32 hex digits follow.
 const DRAFT: &str = ".new-";
-/// The file itself and what SQLite may put beside it.
+/// The database file and the side files that SQLite may make for it.
 const SUFFIXES: [&str; 4] = ["", "-journal", "-wal", "-shm"];
 /// The age at which a draft is taken for one that its maker left. Making one
 /// takes milliseconds.

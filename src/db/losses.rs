@@ -128,7 +128,7 @@ fn write(conn: &Connection, reason: LossReason, stretch: Stretch, row: Option<i6
     Ok(conn.last_insert_rowid())
 }
 
-/// Tells of `count` requests that were removed before they were counted in the
+/// Enters the loss of `count` requests that were removed before they were counted in the
 /// statistics. One stretch is one row, as long as no other loss comes between.
 pub(super) fn not_counted(conn: &Connection, from_ts: i64, to_ts: i64, removed: u64) -> Result<()> {
     let removed = count(removed);

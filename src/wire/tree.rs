@@ -70,7 +70,7 @@ pub(super) enum Want {
     Aim(u16),
     /// The same of a text that may hold URIs.
     Prose(u16),
-    /// A string, up to so many characters, and a number as it was written.
+    /// A string, cut to this number of characters, or a number as it was written.
     TextOrNumber(u16),
     /// A string or number to be compared, in full.
     Token,

@@ -1,4 +1,4 @@
-//! Whatever happens to the file, whoever has it open: the old file and the new
+//! For each fate of the file and each program that has it open: the old file and the new
 //! one are whole, and every row is in one of them.
 #![cfg(unix)]
 
@@ -124,7 +124,7 @@ impl Scene {
         self.dir.path().join(name)
     }
 
-    /// A file of so many rows that nobody has open.
+    /// A file with this number of rows that no program has open.
     fn ready(&self, rows: u64) -> PathBuf {
         let path = self.at("ready.db");
         let store = Store::open(&path).unwrap();
