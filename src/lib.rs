@@ -56,7 +56,7 @@
 //! # async fn serve(transport: axum::Router, listener: tokio::net::TcpListener)
 //! # -> Result<(), Box<dyn std::error::Error>> {
 //! let store = Store::open("mcp-store.db")?;
-//! let app = transport.layer(store.layer().proxy("weather"));
+//! let app = transport.layer(store.layer().server_name("weather"));
 //! axum::serve(listener, app).with_graceful_shutdown(signal()).await?;
 //! let stats = store.shutdown(Duration::from_secs(5))?;
 //! # Ok(())
@@ -200,11 +200,11 @@ mod error;
 pub mod event;
 pub mod event_store;
 mod histogram;
+mod keyed_lock;
 pub mod maintenance;
 pub mod query;
 pub mod session_store;
 mod store;
-mod turns;
 mod wire;
 
 pub use capture::{Principal, RequestId, ResponseFuture, StoreBody, StoreLayer, StoreService};

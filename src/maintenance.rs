@@ -40,7 +40,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::db::{self, Db, Kinds, Slice, Span, WriteError};
+use crate::db::{self, Db, PrunableTables, Slice, Span, WriteError};
 use crate::error::OpenError;
 use crate::query::Reader;
 
@@ -209,7 +209,7 @@ impl Maintenance {
                 .sum();
             let from = i64::MIN;
             let span = Span { from, before };
-            let prune = |until| self.db.prune(Kinds::All, span, PATIENCE, until);
+            let prune = |until| self.db.prune(PrunableTables::All, span, PATIENCE, until);
             let (removed, flow) = slices(Step::Remove, total, &mut progress, prune)?;
             *rows = removed;
             if flow.is_break() {
@@ -260,8 +260,8 @@ impl Maintenance {
         progress: &mut impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, WriteError> {
         let free = self.db.space()?.free;
-        let give_back = |until| self.db.give_back(0, PATIENCE, until);
-        let (pages, flow) = slices(Step::Shrink, free, progress, give_back)?;
+        let incremental_vacuum = |until| self.db.incremental_vacuum(0, PATIENCE, until);
+        let (pages, flow) = slices(Step::Shrink, free, progress, incremental_vacuum)?;
         if pages > 0 {
             self.db.checkpoint()?;
         }
@@ -295,7 +295,7 @@ impl Maintenance {
 impl Drop for Maintenance {
     /// Closes a file that was moved meanwhile with as many rows in it as possible.
     fn drop(&mut self) {
-        if self.db.is_displaced()
+        if self.db.is_replaced()
             && let Err(hindrance) = self.db.leave(None)
         {
             tracing::warn!(path = %self.path.display(), "{hindrance}");

@@ -465,7 +465,7 @@ async fn settings_leave_out_methods_and_error_texts() {
     let recording = Recording::start();
     let layer = recording
         .layer()
-        .proxy("api")
+        .server_name("api")
         .skip_methods(["ping"])
         .record_error_text(false);
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;

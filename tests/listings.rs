@@ -69,7 +69,7 @@ fn payloads(recording: &Recording) -> Vec<String> {
 #[tokio::test]
 async fn every_discovery_answer_becomes_a_snapshot() {
     let recording = Recording::start();
-    let layer = recording.layer().proxy("p").upstream_url("http://u");
+    let layer = recording.layer().server_name("p").upstream_url("http://u");
     for (method, result, payload) in [
         (
             "server/discover",
@@ -150,7 +150,7 @@ async fn how_the_answer_was_cut_into_frames_makes_no_difference() {
             .await
             .unwrap();
         let chunks = Script::chunks(event.as_bytes().chunks(size));
-        let layer = recording.layer().proxy("stream");
+        let layer = recording.layer().server_name("stream");
         exchange(&layer, post(request.as_str()), event_stream(chunks))
             .await
             .unwrap();

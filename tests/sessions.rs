@@ -472,7 +472,7 @@ async fn a_session_that_is_open_in_the_file_is_known_after_a_restart() {
         };
         // Listings are events, too.
         let ours = recording.layer().max_listing_bytes(0);
-        let theirs = ours.clone().proxy("theirs");
+        let theirs = ours.clone().server_name("theirs");
         list(&ours, "s-1", json(LISTED)).await;
         list(&ours, "s-2", json(LISTED)).await;
         list(&theirs, "s-1", response(404, "", "")).await;

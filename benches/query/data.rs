@@ -1,4 +1,4 @@
-//! Requests over 30 days: 3 recording points, 20 tools, 5,000 sessions for each
+//! Requests over 30 days: 3 servers, 20 tools, 5,000 sessions for each
 //! million.
 
 use std::fs;

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The recording point: one that was given no name.
+/// The server: one that was given no name.
 pub(crate) const PROXY: &str = "default";
 pub(crate) const CLIENTS: [(&str, &str); 4] = [
     ("claude-ai", "0.1.0"),

@@ -74,13 +74,13 @@ impl StoreLayer {
         self
     }
 
-    /// Names this recording point, so that one file can hold several servers
+    /// Names this server, so that one file can hold several servers
     /// (default `default`).
-    pub fn proxy(self, name: impl Into<Arc<str>>) -> Self {
+    pub fn server_name(self, name: impl Into<Arc<str>>) -> Self {
         self.with(|config| config.proxy = name.into())
     }
 
-    /// The URL of the server behind this recording point (default empty: a
+    /// The URL of the server behind this server (default empty: a
     /// server in the same process). It is stored without user name and password.
     pub fn upstream_url(self, url: impl Into<Arc<str>>) -> Self {
         let url: Arc<str> = url.into();
@@ -145,7 +145,7 @@ impl Store {
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("mcp.db");
     /// let store = Store::open(path)?;
-    /// let layer = store.layer().proxy("weather").skip_methods(["ping"]);
+    /// let layer = store.layer().server_name("weather").skip_methods(["ping"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn layer(&self) -> StoreLayer {
@@ -184,12 +184,12 @@ mod tests {
     fn configured_layer_and_its_clones_share_one_recorder() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path().join("mcp.db")).unwrap();
-        let layer = store.layer().proxy("weather").skip_methods(["ping"]);
+        let layer = store.layer().server_name("weather").skip_methods(["ping"]);
         let clone = layer.clone();
         assert!(layer.recorder.get().is_none(), "no service was made yet");
         assert!(Arc::ptr_eq(&recorder(&layer), &recorder(&clone)));
 
-        let changed = clone.proxy("other");
+        let changed = clone.server_name("other");
         assert!(!Arc::ptr_eq(&recorder(&layer), &recorder(&changed)));
         assert_eq!(&*recorder(&layer).cx.config.proxy, "weather");
         assert_eq!(&*recorder(&changed).cx.config.proxy, "other");

@@ -21,7 +21,7 @@ use super::request_context::{self, RequestContext};
 use super::session::{DerivedSession, Known, ServerInfo, Sessions, protocol_version};
 use crate::event::StoreEvent;
 use crate::store::OpenCalls;
-use crate::wire::{EventEnd, EventId, Memory, Token};
+use crate::wire::{EventEnd, EventId, JsonId, TextBuffer};
 use crate::{Store, clock};
 
 /// How long a shutdown waits at most for threads that are about to hand over a row.
@@ -67,7 +67,7 @@ impl ExchangeHandle {
     }
 
     /// The request body was read: these are its requests.
-    pub(super) fn requested(&self, calls: Calls, memory: Memory) {
+    pub(super) fn requested(&self, calls: Calls, memory: TextBuffer) {
         let Self {
             recorder,
             registered,
@@ -85,7 +85,7 @@ impl ExchangeHandle {
         head: &response::Parts,
         headers: &Headers<'_>,
         opaque: bool,
-    ) -> Memory {
+    ) -> TextBuffer {
         let exchange = self.exchange();
         let initializes =
             head.status.is_success() && exchange.begins_session() && exchange.initializes();
@@ -276,7 +276,7 @@ impl Recorder {
     }
 
     /// Notes that a request of the session was answered on its own stream, in this event.
-    pub(super) fn answered_in(&self, session: &str, request: Token, event: EventId) {
+    pub(super) fn answered_in(&self, session: &str, request: JsonId, event: EventId) {
         let passed = self.sessions.hash((session, request, event));
         self.replays.note(passed);
     }
@@ -288,7 +288,7 @@ impl Recorder {
     }
 
     /// The client of a session cancelled a request of it.
-    fn cancelled(&self, session: &str, request: Token, reason: Option<&str>) {
+    fn cancelled(&self, session: &str, request: JsonId, reason: Option<&str>) {
         for of in self.of_request(session, request) {
             let found = self.report(&of, None, |exchange, cx, effects| {
                 exchange.cancelled(cx, effects, request, reason)
@@ -300,7 +300,7 @@ impl Recorder {
     }
 
     /// Returns the exchanges that may hold this request of the session.
-    fn of_request(&self, session: &str, request: Token) -> Vec<Registered<Exchange>> {
+    fn of_request(&self, session: &str, request: JsonId) -> Vec<Registered<Exchange>> {
         let session = self.sessions.hash(session);
         self.open.of_request(session, self.sessions.hash(request))
     }

@@ -91,7 +91,7 @@ struct Session {
 
 /// How the requests of an exchange are found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Way {
+enum IndexState {
     #[default]
     Searched,
     Indexed,
@@ -100,7 +100,7 @@ enum Way {
 /// The place in the list of a session's exchanges.
 struct Place {
     session: u64,
-    way: Way,
+    index_state: IndexState,
     newer: Option<usize>,
     older: Option<usize>,
 }
@@ -116,14 +116,14 @@ pub(super) struct Slot {
     index: usize,
     number: u64,
     /// How the exchange was found when it was inserted.
-    way: Way,
+    index_state: IndexState,
 }
 
 impl Slot {
     /// Returns whether the table has to know the ids of this many requests of a new
     /// exchange.
     pub(super) fn needs_index(self, requests: usize) -> bool {
-        self.way == Way::Indexed || requests > SEARCHED
+        self.index_state == IndexState::Indexed || requests > SEARCHED
     }
 }
 
@@ -163,11 +163,11 @@ impl<T> OpenExchanges<T> {
             awaits_listing: false,
             due: None,
         });
-        let way = session.map(|session| table.link(index, session, Way::Searched));
+        let index_state = session.map(|session| table.link(index, session, IndexState::Searched));
         let slot = Slot {
             index,
             number,
-            way: way.unwrap_or_default(),
+            index_state: index_state.unwrap_or_default(),
         };
         Registered { slot, exchange }
     }
@@ -178,7 +178,7 @@ impl<T> OpenExchanges<T> {
         let mut table = self.lock();
         if table.open(slot).is_some() {
             table.unlink(slot.index);
-            table.link(slot.index, session, Way::Searched);
+            table.link(slot.index, session, IndexState::Searched);
         }
     }
 
@@ -190,12 +190,12 @@ impl<T> OpenExchanges<T> {
             return;
         };
         let session = place.session;
-        if place.way == Way::Searched {
+        if place.index_state == IndexState::Searched {
             if requests.len() <= SEARCHED {
                 return;
             }
             table.unlink(slot.index);
-            table.link(slot.index, session, Way::Indexed);
+            table.link(slot.index, session, IndexState::Indexed);
         }
         let Table {
             exchanges,
@@ -305,8 +305,10 @@ impl<T> OpenExchanges<T> {
     /// Returns the exchanges of a session.
     pub(super) fn of_session(&self, session: u64) -> Vec<Registered<T>> {
         let table = self.lock();
-        let ways = [Way::Indexed, Way::Searched];
-        let open = ways.iter().flat_map(|way| table.list(session, *way));
+        let ways = [IndexState::Indexed, IndexState::Searched];
+        let open = ways
+            .iter()
+            .flat_map(|index_state| table.list(session, *index_state));
         open.filter_map(|index| table.registered(index)).collect()
     }
 
@@ -318,7 +320,7 @@ impl<T> OpenExchanges<T> {
         let key = |number| (session, request, number);
         let indexed = table.by_request.range(key(0)..=key(u64::MAX)).rev();
         let indexed = indexed.take(SEARCHED).map(|(_, index)| *index);
-        let found = indexed.chain(table.list(session, Way::Searched));
+        let found = indexed.chain(table.list(session, IndexState::Searched));
         let mut found: Vec<_> = found.filter_map(|index| table.registered(index)).collect();
         found.sort_unstable_by_key(|found| std::cmp::Reverse(found.slot.number));
         found
@@ -357,36 +359,39 @@ impl<T> Table<T> {
             slot: Slot {
                 index,
                 number: open.number,
-                way: open.place.as_ref().map_or(Way::Searched, |place| place.way),
+                index_state: open
+                    .place
+                    .as_ref()
+                    .map_or(IndexState::Searched, |place| place.index_state),
             },
             exchange: open.exchange.upgrade()?,
         })
     }
 
-    /// Returns the exchanges of a session that are found in this way, the newest first.
-    fn list(&self, session: u64, way: Way) -> impl Iterator<Item = usize> {
+    /// Returns the exchanges of a session that are found in this index_state, the newest first.
+    fn list(&self, session: u64, index_state: IndexState) -> impl Iterator<Item = usize> {
         let newest = self.sessions.get(&session);
-        let newest = newest.and_then(|session| session.newest[way as usize]);
+        let newest = newest.and_then(|session| session.newest[index_state as usize]);
         std::iter::successors(newest, |index| {
             self.exchanges.get(*index)?.place.as_ref()?.older
         })
     }
 
-    /// Adds an exchange to those of a session, to be found in this way if there
+    /// Adds an exchange to those of a session, to be found in this index_state if there
     /// is room.
-    fn link(&mut self, index: usize, session: u64, way: Way) -> Way {
+    fn link(&mut self, index: usize, session: u64, index_state: IndexState) -> IndexState {
         let known = self.sessions.entry(session).or_default();
-        let way = match way {
-            Way::Searched if known.searched < SEARCHED => Way::Searched,
-            _ => Way::Indexed,
+        let index_state = match index_state {
+            IndexState::Searched if known.searched < SEARCHED => IndexState::Searched,
+            _ => IndexState::Indexed,
         };
-        known.searched += usize::from(way == Way::Searched);
-        let older = known.newest[way as usize].replace(index);
+        known.searched += usize::from(index_state == IndexState::Searched);
+        let older = known.newest[index_state as usize].replace(index);
         if let Some(open) = self.exchanges.get_mut(index) {
             known.awaiting += usize::from(open.awaits_listing);
             open.place = Some(Place {
                 session,
-                way,
+                index_state,
                 newer: None,
                 older,
             });
@@ -394,7 +399,7 @@ impl<T> Table<T> {
         if let Some(place) = older.and_then(|older| self.place(older)) {
             place.newer = Some(index);
         }
-        way
+        index_state
     }
 
     /// Removes an exchange from those of its session, if it has one, and returns
@@ -403,11 +408,11 @@ impl<T> Table<T> {
         let open = self.exchanges.get_mut(index)?;
         let Place {
             session,
-            way,
+            index_state,
             newer,
             older,
         } = open.place.take()?;
-        if way == Way::Indexed {
+        if index_state == IndexState::Indexed {
             for request in open.requests.drain(..) {
                 self.by_request.remove(&(session, request, open.number));
             }
@@ -424,9 +429,9 @@ impl<T> Table<T> {
         };
         let known = entry.get_mut();
         known.awaiting -= usize::from(awaited);
-        known.searched -= usize::from(way == Way::Searched);
+        known.searched -= usize::from(index_state == IndexState::Searched);
         if newer.is_none() {
-            known.newest[way as usize] = older;
+            known.newest[index_state as usize] = older;
         }
         if known.newest == [None; 2] {
             entry.remove();

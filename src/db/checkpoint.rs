@@ -19,7 +19,7 @@ use self::wal::{Salt, Wal};
 use self::worker::Worker;
 use super::files::OpenFiles;
 
-/// How many pages the WAL grows by before it is checkpointed. A page that many groups
+/// How many pages the WAL grows by before it is checkpointed. A page that many batches
 /// write to is then copied to the file once for all of them.
 pub(super) const STEP: u32 = 4096;
 
@@ -28,7 +28,7 @@ pub(super) const STEP: u32 = 4096;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// What the writer takes upon itself at any length of the WAL, in pages: less
-/// than what a large group of events writes.
+/// than what a large batch of events writes.
 const REST: u32 = 256;
 
 /// The length from which on it takes upon itself a whole step, so that the WAL

@@ -5,7 +5,7 @@
 //! 1. add it to the newest migration, or to a new one (`migrations/`, `migrate.rs`);
 //! 2. add it here, with the version of that migration;
 //! 3. add the field to the event (`event/request.rs` or `event/session.rs`); the
-//!    compiler then leads to `group.rs`, which binds it, and to `store/size.rs`;
+//!    compiler then leads to `batch.rs`, which binds it, and to `store/size.rs`;
 //! 4. add the field to the row that is read (`query/request.rs` or
 //!    `query/sessions.rs`), which selects the column and reads it;
 //! 5. document it in `docs/file-format.md`.

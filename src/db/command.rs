@@ -3,7 +3,7 @@
 use super::WriteError;
 use super::command_tx::CommandTx;
 #[cfg(feature = "rmcp")]
-use super::event_rows::Token;
+use super::event_rows::StreamToken;
 use super::event_rows::{EventBounds, EventRow, LogKind};
 use super::session_rows::{self, SessionRow};
 use crate::clock;
@@ -23,7 +23,7 @@ pub(crate) enum Command {
     #[cfg(feature = "rmcp")]
     AppendToStream {
         stream_id: Box<str>,
-        token: Token,
+        token: StreamToken,
         event: EventRow,
         bounds: EventBounds,
     },
@@ -51,7 +51,7 @@ pub(crate) enum Answer {
     Applied(bool),
     /// The stream's token, and the id of the event.
     #[cfg(feature = "rmcp")]
-    Appended { stream: Token, id: i64 },
+    Appended { stream: StreamToken, id: i64 },
 }
 
 impl Answer {

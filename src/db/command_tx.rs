@@ -41,7 +41,7 @@ impl<'c> CommandTx<'c> {
     ) -> Result<T, WriteError> {
         let changes = self.changes.clone();
         self.tx.execute_batch("SAVEPOINT part")?;
-        let done = work(self).map_err(|error| self.judged(error));
+        let done = work(self).map_err(|error| self.classify(error));
         if matches!(done, Err(WriteError::Row(_))) {
             self.changes = changes;
             self.logs.forget_rows();
@@ -55,7 +55,7 @@ impl<'c> CommandTx<'c> {
 
     /// A trigger of the user's can refuse a row in a way that rolls everything
     /// back.
-    pub(crate) fn judged(&self, error: WriteError) -> WriteError {
+    pub(crate) fn classify(&self, error: WriteError) -> WriteError {
         match error {
             WriteError::Row(error) if self.tx.is_autocommit() => WriteError::Store(error),
             error => error,

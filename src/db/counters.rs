@@ -106,8 +106,8 @@ impl Stats {
     }
 
     /// Returns what the file keeps of this.
-    pub(crate) fn accounts(self, as_of: i64) -> Accounts {
-        Accounts { as_of, stats: self }
+    pub(crate) fn accounts(self, as_of: i64) -> WriterStats {
+        WriterStats { as_of, stats: self }
     }
 }
 
@@ -122,7 +122,7 @@ impl fmt::Display for Stats {
 
 /// The counters of one writer as its row in `writers` holds them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Accounts {
+pub(crate) struct WriterStats {
     /// No event given before this moment is queued; unix milliseconds.
     pub(super) as_of: i64,
     pub(super) stats: Stats,

@@ -31,7 +31,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use super::busy::is_busy;
 use super::files::Place;
 use super::open::{Db, keep_wal_on_close};
-use super::{Accounts, side_files};
+use super::{WriterStats, side_files};
 
 /// How long to try before the caller does other things.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -69,7 +69,7 @@ impl Db {
     /// the writer's run in it with these accounts, where that is safe.
     ///
     /// Waits a short time for other connections.
-    pub(crate) fn leave(&mut self, accounts: Option<&Accounts>) -> Result<Departure, Hindrance> {
+    pub(crate) fn leave(&mut self, accounts: Option<&WriterStats>) -> Result<Departure, Hindrance> {
         self.stop_checkpoints();
         match self.files.place() {
             Place::Here => {
@@ -78,7 +78,7 @@ impl Db {
                     // The run has ended, and opening the file begins it again.
                     return Ok(Departure::Ready);
                 }
-                self.is_displaced.set(false);
+                self.is_replaced.set(false);
                 Ok(Departure::Returned)
             }
             Place::Unlinked => {
@@ -114,7 +114,7 @@ impl Db {
     /// to the next file. Returns its new name, if it had one.
     pub(crate) fn leave_wal_behind(
         &mut self,
-        accounts: Option<&Accounts>,
+        accounts: Option<&WriterStats>,
     ) -> io::Result<Option<PathBuf>> {
         if let Err(error) = self.end_run(accounts, false) {
             tracing::debug!(%error, "the run has no end in the moved file");
@@ -139,7 +139,7 @@ impl Db {
     /// which nothing is added after that, so one that `had_frames` has a name.
     fn end_run(
         &mut self,
-        accounts: Option<&Accounts>,
+        accounts: Option<&WriterStats>,
         had_frames: bool,
     ) -> Result<bool, Hindrance> {
         let (Some(accounts), Some(run)) = (accounts, &mut self.run) else {

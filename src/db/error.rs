@@ -12,7 +12,7 @@ pub(crate) enum WriteError {
     /// The file cannot be written to now.
     Store(rusqlite::Error),
     /// The file was moved, removed or replaced, or its side files were.
-    Displaced,
+    Replaced,
 }
 
 impl WriteError {
@@ -32,7 +32,7 @@ impl WriteError {
     fn sqlite(&self) -> Option<&rusqlite::Error> {
         match self {
             Self::Row(error) | Self::Store(error) => Some(error),
-            Self::Displaced => None,
+            Self::Replaced => None,
         }
     }
 }

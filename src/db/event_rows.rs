@@ -69,7 +69,7 @@ impl LogKind {
 }
 
 /// What clients name a stream by.
-pub(crate) type Token = [u8; 16];
+pub(crate) type StreamToken = [u8; 16];
 
 /// An event as the table holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +111,7 @@ pub(crate) struct EventLogs {
 struct Log {
     log: i64,
     #[cfg_attr(not(feature = "rmcp"), allow(dead_code))]
-    token: Option<Token>,
+    token: Option<StreamToken>,
     events: u64,
     newest: Option<i64>,
 }
@@ -172,7 +172,7 @@ impl EventLogs {
     }
 
     /// The tables were changed other than by a transaction of ours.
-    pub(super) fn mistrust(&self) {
+    pub(super) fn invalidate(&self) {
         self.uncertain.set(true);
     }
 
@@ -216,10 +216,10 @@ impl CommandTx<'_> {
     pub(super) fn append_to_stream(
         &mut self,
         stream_id: &str,
-        token: Token,
+        token: StreamToken,
         event: &EventRow,
         bounds: EventBounds,
-    ) -> Result<(Token, i64), WriteError> {
+    ) -> Result<(StreamToken, i64), WriteError> {
         let log = self.log(LogKind::Stream, stream_id, Some(token), 0)?;
         let id = log.newest.unwrap_or(0).saturating_add(1);
         self.append(LogKind::Stream, stream_id, log, id, event, bounds)?;
@@ -307,7 +307,7 @@ impl CommandTx<'_> {
         &self,
         kind: LogKind,
         name: &str,
-        token: Option<Token>,
+        token: Option<StreamToken>,
         complete_after: i64,
     ) -> Result<Log, WriteError> {
         if let Some(log) = self.find(kind, name)? {

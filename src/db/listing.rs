@@ -22,7 +22,7 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use self::diff::{Change, diff};
 use super::bind::count;
-use crate::event::{Origin, SchemaVersionEvent};
+use crate::event::{ListingKey, SchemaVersionEvent};
 use crate::wire::Discovery;
 use crate::wire::listing::{Listing, Page};
 
@@ -89,7 +89,7 @@ const CONTENTS: i64 = 100;
 /// A complete listing, and who saw it.
 #[derive(Debug)]
 pub(crate) struct SeenListing {
-    pub(crate) origin: Origin,
+    pub(crate) origin: ListingKey,
     pub(crate) listing: Listing,
 }
 

@@ -30,13 +30,13 @@ impl LossReason {
 
 /// Events that were lost one after another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stretch {
+pub(crate) struct LossSpan {
     pub(crate) from_ts: i64,
     pub(crate) to_ts: i64,
     pub(crate) dropped: u64,
 }
 
-impl Stretch {
+impl LossSpan {
     /// `dropped` events lost now.
     pub(crate) fn now(dropped: u64) -> Self {
         let now = clock::unix_ms();
@@ -64,19 +64,19 @@ impl Stretch {
 /// A stretch ends with the first transaction that has nothing to add to it;
 /// until then its row is extended, so an hour of overload is one row.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ledger {
+pub(crate) struct LossLog {
     entries: [Entry; LossReason::ALL.len()],
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Entry {
-    pending: Option<Stretch>,
+    pending: Option<LossSpan>,
     row: Option<i64>,
 }
 
-impl Ledger {
-    pub(crate) fn add(&mut self, reason: LossReason, stretch: Stretch) {
-        Stretch::extend(&mut self.entries[reason as usize].pending, stretch);
+impl LossLog {
+    pub(crate) fn add(&mut self, reason: LossReason, stretch: LossSpan) {
+        LossSpan::extend(&mut self.entries[reason as usize].pending, stretch);
     }
 
     /// Whether a stretch of this reason has begun and not ended.
@@ -97,7 +97,7 @@ impl Ledger {
         }
     }
 
-    /// Writes what is pending. The caller keeps the ledger as it was before
+    /// Writes what is pending. The caller keeps the loss_log as it was before
     /// for the case that the transaction is not committed.
     pub(super) fn write(&mut self, conn: &Connection) -> Result<()> {
         for (reason, entry) in LossReason::ALL.into_iter().zip(&mut self.entries) {
@@ -111,7 +111,12 @@ impl Ledger {
 }
 
 /// Extends `row` by `stretch`, or makes a new row; gives the row's id.
-fn write(conn: &Connection, reason: LossReason, stretch: Stretch, row: Option<i64>) -> Result<i64> {
+fn write(
+    conn: &Connection,
+    reason: LossReason,
+    stretch: LossSpan,
+    row: Option<i64>,
+) -> Result<i64> {
     let dropped = count(stretch.dropped);
     if let Some(id) = row {
         let mut extend = conn.prepare_cached(EXTEND)?;

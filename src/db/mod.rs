@@ -1,6 +1,6 @@
 //! All SQL of the write side, and what the read side needs to open a file.
 //!
-//! [`Db`] is the connection of one writer. It has two transactions: a [`Group`] of
+//! [`Db`] is the connection of one writer. It has two transactions: a [`Batch`] of
 //! events, in which a row that SQLite refuses does not affect the others, and a
 //! [`CommandTx`] of the [`Command`]s that callers wait for.
 //!
@@ -12,7 +12,7 @@
 //! 3. schema: `names` and `migrate`, then `inspect`;
 //! 4. rows: `listing`, `losses`, `writers`, `session_ids`, `session_rows`, `newest_open`,
 //!    `open_sessions`, `rollup`;
-//! 5. transactions: `group`; `event_rows` and `command_tx`, then `command`;
+//! 5. transactions: `batch`; `event_rows` and `command_tx`, then `command`;
 //! 6. the connection: `checkpoint`, `create` and `open`, then `retention`, `departure`,
 //!    `reader`.
 //!
@@ -23,7 +23,9 @@
 //! descriptor of a file drops the POSIX locks that SQLite holds on it in the
 //! same process.
 
+mod batch;
 mod bind;
+mod bucket_width;
 mod busy;
 mod checkpoint;
 pub(crate) mod columns;
@@ -35,7 +37,6 @@ mod departure;
 mod error;
 mod event_rows;
 mod files;
-mod group;
 pub(crate) mod inspect;
 mod listing;
 mod losses;
@@ -58,34 +59,33 @@ mod side_files;
 pub(crate) mod sidecar;
 mod slice;
 mod synchronous;
-mod width;
 mod writer_lock;
 mod writers;
 
 pub use counters::Stats;
 pub use synchronous::Synchronous;
 
+pub(crate) use batch::Batch;
+pub(crate) use bucket_width::BucketWidth;
 pub(crate) use command::{Answer, Command};
 pub(crate) use command_tx::CommandTx;
-pub(crate) use counters::{Accounts, CaptureCounters};
+pub(crate) use counters::{CaptureCounters, WriterStats};
 pub(crate) use departure::{Departure, Hindrance};
 pub(crate) use error::WriteError;
 #[cfg(feature = "rmcp")]
-pub(crate) use event_rows::Token;
+pub(crate) use event_rows::StreamToken;
 pub(crate) use event_rows::{EventBounds, EventRow, LogKind};
 pub(crate) use files::{Files, Registration};
-pub(crate) use group::Group;
 pub(crate) use listing::SeenListing;
-pub(crate) use losses::{Ledger, LossReason, Stretch};
+pub(crate) use losses::{LossLog, LossReason, LossSpan};
 pub(crate) use newest_open::newest_open;
 pub(crate) use open::Db;
 pub(crate) use open_sessions::{OpenSession, OpenSessions};
 pub(crate) use reader::Reader;
-pub(crate) use retention::{Inherited, Kinds, rows_before};
+pub(crate) use retention::{Inherited, PrunableTables, rows_before};
 pub(crate) use session_ids::SessionIdForm;
 pub(crate) use session_rows::SessionRow;
 pub(crate) use slice::{Slice, Span};
-pub(crate) use width::Width;
 pub(crate) use writer_lock::WriterLock;
 
 /// The version of the tables that this release writes, as stored in

@@ -18,7 +18,7 @@ const NEXT_CLIENT: &str = "SELECT client_name FROM sessions
      WHERE ended_at IS NULL AND client_name > ?1 ORDER BY client_name LIMIT 1";
 
 /// Returns the newest `limit` open sessions that were last seen in a span of
-/// time, newest first, of one recording point or of all.
+/// time, newest first, of one server or of all.
 ///
 /// `read` makes one of a row with these columns. A file before version 5 lacks
 /// the index.

@@ -30,7 +30,7 @@ use super::side_files;
 use super::writer_lock::WriterLock;
 use super::writers::Run;
 use super::{
-    Accounts, Group, LINEAGE, Ledger, SCHEMA_VERSION, Synchronous, WriteError, brief, inspect,
+    Batch, LINEAGE, LossLog, SCHEMA_VERSION, Synchronous, WriteError, WriterStats, brief, inspect,
     meta, migrate, retention,
 };
 use crate::clock;
@@ -39,7 +39,7 @@ use crate::error::{OpenError, OpenErrorKind};
 /// How long an opening waits for each lock that another program holds.
 const OPEN_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a group waits for the write lock before the writer retries later. It is
+/// How long a batch waits for the write lock before the writer retries later. It is
 /// short, because the writer handles nothing else meanwhile, not even a shutdown.
 const WRITE_PATIENCE: Duration = Duration::from_millis(250);
 
@@ -67,7 +67,7 @@ pub(crate) struct Db {
     pub(super) conn: Connection,
     pub(super) files: OpenFiles,
     /// A transaction found that the names lead to other files.
-    pub(super) is_displaced: Cell<bool>,
+    pub(super) is_replaced: Cell<bool>,
     /// Nothing where nothing is recorded.
     pub(super) run: Option<Run>,
     session_ids: SessionIds,
@@ -109,9 +109,7 @@ impl Db {
                 Err(error) => Err(error),
             };
             let session_ids = retry_while_busy(OPEN_PATIENCE, is_busy, session_ids);
-            let session_ids = session_ids
-                .map_err(failed)?
-                .ok_or_else(|| displaced(path))?;
+            let session_ids = session_ids.map_err(failed)?.ok_or_else(|| replaced(path))?;
             let lock = kept.take_if(|lock| lock.is_of(&real, writer));
             let mut run = Run::new(writer, files.clone(), lock);
             let enter = || run.enter(&conn, OPEN_PATIENCE);
@@ -129,7 +127,7 @@ impl Db {
                 checkpoints: checkpoints.map(RefCell::new),
                 conn,
                 files,
-                is_displaced: Cell::new(false),
+                is_replaced: Cell::new(false),
                 run: Some(run),
                 session_ids,
                 synchronous: is_wal.then(|| Cell::new(Synchronous::Normal)),
@@ -165,7 +163,7 @@ impl Db {
                 checkpoints: None,
                 conn,
                 files,
-                is_displaced: Cell::new(false),
+                is_replaced: Cell::new(false),
                 run: None,
                 session_ids: SessionIds::Plain,
                 synchronous: is_wal.then(|| Cell::new(Synchronous::Normal)),
@@ -177,11 +175,11 @@ impl Db {
     }
 
     /// Begins a transaction, holding the write lock.
-    pub(crate) fn group<'e>(&mut self) -> Result<Group<'_, 'e>, WriteError> {
+    pub(crate) fn batch<'e>(&mut self) -> Result<Batch<'_, 'e>, WriteError> {
         self.synchronize(Synchronous::Normal)?;
         let run = self.run.as_ref().and_then(Run::name);
         let tx = self.begin(WRITE_PATIENCE)?;
-        Group::begin(tx, &self.conn, &self.session_ids, run).map_err(WriteError::Store)
+        Batch::begin(tx, &self.conn, &self.session_ids, run).map_err(WriteError::Store)
     }
 
     /// Begins a transaction of commands, holding the write lock.
@@ -191,7 +189,7 @@ impl Db {
     ) -> Result<CommandTx<'_>, WriteError> {
         self.synchronize(synchronous)?;
         // `self.begin` would borrow all of `self`, and the logs are needed as well.
-        let tx = begin(&self.conn, &self.files, &self.is_displaced, WRITE_PATIENCE)?;
+        let tx = begin(&self.conn, &self.files, &self.is_replaced, WRITE_PATIENCE)?;
         CommandTx::begin(tx, &mut self.event_logs).map_err(WriteError::Store)
     }
 
@@ -208,7 +206,7 @@ impl Db {
 
     /// Takes the write lock, if the names still lead to the files that are open.
     pub(super) fn begin(&self, patience: Duration) -> Result<Transaction<'_>, WriteError> {
-        begin(&self.conn, &self.files, &self.is_displaced, patience)
+        begin(&self.conn, &self.files, &self.is_replaced, patience)
     }
 
     /// Keeps the WAL short. The writer calls it after each transaction, when no caller
@@ -236,8 +234,8 @@ impl Db {
     /// Whether a transaction found that the names lead to other files. This
     /// connection then writes nothing more, until [`leave`](Self::leave) finds
     /// that they are back.
-    pub(crate) fn is_displaced(&self) -> bool {
-        self.is_displaced.get()
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.is_replaced.get()
     }
 
     /// Writes the last losses and accounts, and ends the writer's run. Waits up to
@@ -247,8 +245,8 @@ impl Db {
     /// shutdown. That is right, because events may be missing.
     pub(crate) fn end(
         &mut self,
-        ledger: &mut Ledger,
-        accounts: &Accounts,
+        loss_log: &mut LossLog,
+        accounts: &WriterStats,
         patience: Duration,
     ) -> Result<(), WriteError> {
         self.stop_checkpoints();
@@ -260,7 +258,7 @@ impl Db {
             Some(run) => run.end(&tx, accounts),
             None => Ok(()),
         };
-        ledger
+        loss_log
             .write(&tx)
             .and_then(|()| end())
             .and_then(|()| tx.commit())
@@ -317,14 +315,14 @@ fn settled(mut open: impl FnMut() -> Result<Db, OpenError>) -> Result<Db, OpenEr
     }
 }
 
-/// Waiting is of no use here, so this is no [`displaced`].
+/// Waiting is of no use here, so this is no [`replaced`].
 fn held_otherwise(path: &Path) -> OpenError {
     let detail = "it was moved and came back, and this process has it open from before; \
                   use the other stores and readers of it once, or drop them";
     OpenError::new(OpenErrorKind::Other, path, detail)
 }
 
-fn displaced(path: &Path) -> OpenError {
+fn replaced(path: &Path) -> OpenError {
     let detail = "it was moved, removed or replaced while it was being opened; try again";
     OpenError::new(OpenErrorKind::Displaced, path, detail)
 }
@@ -363,7 +361,7 @@ impl Opened {
         // and locks have other names.
         let is_link = fs::canonicalize(real).map_err(unreachable)? != real;
         if is_link || !before.are_in(files) || !files.are_whole() {
-            return Err(displaced(path));
+            return Err(replaced(path));
         }
         drop(held);
         let files = OpenFiles::new(path, real, files);
@@ -387,15 +385,15 @@ fn begin_here<'c>(
 fn begin<'c>(
     conn: &'c Connection,
     files: &OpenFiles,
-    is_displaced: &Cell<bool>,
+    is_replaced: &Cell<bool>,
     patience: Duration,
 ) -> Result<Transaction<'c>, WriteError> {
     let begin = || begin_here(conn, files);
     match retry_while_busy(patience, is_busy, begin) {
         Ok(Some(tx)) => Ok(tx),
         Ok(None) => {
-            is_displaced.set(true);
-            Err(WriteError::Displaced)
+            is_replaced.set(true);
+            Err(WriteError::Replaced)
         }
         Err(error) => Err(WriteError::Store(error)),
     }
@@ -490,7 +488,7 @@ fn set_up(conn: &Connection, path: &Path, real: &Path, files: Files) -> Result<(
     // any transaction, so it comes after the migration.
     let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate).map_err(failed)?;
     if !Files::at(real).is_ok_and(|now| files.are_in(now) && now.are_whole()) {
-        return Err(displaced(path));
+        return Err(replaced(path));
     }
     let found = inspect::version(&tx, path)?;
     migrate::migrate(&tx, found, SCHEMA_VERSION).map_err(|error| {

@@ -55,7 +55,7 @@ impl OpenSessions {
     }
 
     /// Returns the session with this id, as a client sends it, if it began at that
-    /// recording point and has not ended since.
+    /// server and has not ended since.
     pub(crate) fn find(&self, id: &str, proxy: &str) -> Option<&OpenSession> {
         // Which spares hashing an id for nothing.
         if self.sessions.is_empty() {

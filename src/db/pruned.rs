@@ -4,22 +4,22 @@
 
 use rusqlite::{Connection, Result};
 
+use super::bucket_width::BucketWidth;
 use super::meta;
-use super::width::Width;
 
 /// What was pruned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pruned {
     Requests,
-    Cells(Width),
+    Cells(BucketWidth),
 }
 
 impl Pruned {
     fn key(self) -> &'static str {
         match self {
             Self::Requests => "requests_pruned_to",
-            Self::Cells(Width::Hour) => "hours_pruned_to",
-            Self::Cells(Width::Day) => "days_pruned_to",
+            Self::Cells(BucketWidth::Hour) => "hours_pruned_to",
+            Self::Cells(BucketWidth::Day) => "days_pruned_to",
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 #[cfg(feature = "rmcp")]
-use super::event_rows::Token;
+use super::event_rows::StreamToken;
 use super::event_rows::{EventRow, LogKind};
 use super::files::{Files, OpenFiles};
 use super::read_only::{self, Access};
@@ -64,7 +64,7 @@ impl Reader {
     }
 
     /// Whether the names no longer lead to the files that are open.
-    pub(crate) fn is_displaced(&self) -> bool {
+    pub(crate) fn is_replaced(&self) -> bool {
         !self.files.are_here()
     }
 
@@ -93,7 +93,11 @@ impl Reader {
 
     /// The events of a stream behind one. `None` if there never was such an event.
     #[cfg(feature = "rmcp")]
-    pub(crate) fn stream(&self, token: Token, after: i64) -> rusqlite::Result<Option<Replay>> {
+    pub(crate) fn stream(
+        &self,
+        token: StreamToken,
+        after: i64,
+    ) -> rusqlite::Result<Option<Replay>> {
         let snapshot = self.conn.unchecked_transaction()?;
         let mut stream = snapshot.prepare_cached(STREAM)?;
         let found = stream

@@ -17,16 +17,16 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, Result};
 
 use super::bind;
+use super::bucket_width::BucketWidth;
 use super::busy::retry_while_busy;
 use super::listing::history;
 use super::rollup;
 use super::slice::{Slice, Span};
-use super::width::Width;
 use super::{Db, WriteError};
 
 pub(crate) use inherited::Inherited;
 pub(super) use inherited::inherit;
-pub(crate) use kinds::Kinds;
+pub(crate) use kinds::PrunableTables;
 use kinds::{KINDS, Kind, Removal};
 use pages::Part;
 pub(crate) use pages::Space;
@@ -64,14 +64,14 @@ impl Db {
     /// Deletes rows of the time of `span`.
     pub(crate) fn prune(
         &self,
-        kinds: Kinds,
+        kinds: PrunableTables,
         span: Span,
         patience: Duration,
         until: Instant,
     ) -> Result<Slice, WriteError> {
         let cursor = &self.session_cursor;
         let slice = self.slice(patience, |conn| prune(conn, kinds, span, cursor, until));
-        self.event_logs.mistrust();
+        self.event_logs.invalidate();
         slice
     }
 
@@ -117,7 +117,7 @@ impl Db {
     /// whose requests may still be there.
     pub(crate) fn prune_cells(
         &self,
-        width: Width,
+        width: BucketWidth,
         Span { from, before }: Span,
         patience: Duration,
         until: Instant,
@@ -145,7 +145,7 @@ impl Db {
             self.name_counts.borrow_mut().clear();
             let max_pages = max_bytes / pages::space(conn)?.page_size.max(1);
             let mut count = 0;
-            for width in Width::ALL {
+            for width in BucketWidth::ALL {
                 while Part::Cells.pages(conn)?.unsigned_abs() > max_pages {
                     let remove = || rollup::remove_oldest(conn, width, Span::ALL);
                     let removed = Part::Cells.counted(conn, remove)?;
@@ -166,13 +166,13 @@ impl Db {
 
     /// Gives free pages back to the file system until `keep` of them are left.
     /// A file that does not keep track of its pages has none to give.
-    pub(crate) fn give_back(
+    pub(crate) fn incremental_vacuum(
         &self,
         keep: u64,
         patience: Duration,
         until: Instant,
     ) -> Result<Slice, WriteError> {
-        self.slice(patience, |conn| give_back(conn, keep, until))
+        self.slice(patience, |conn| incremental_vacuum(conn, keep, until))
     }
 
     fn slice(
@@ -188,8 +188,8 @@ impl Db {
 
     /// Before when to prune next so that the file gets smaller by a little.
     /// Rows from before `from` are not considered; `None` where there are no others.
-    pub(crate) fn next_horizon(&self, from: i64) -> Result<Option<i64>, WriteError> {
-        next_horizon(&self.conn, from).map_err(WriteError::Store)
+    pub(crate) fn next_cutoff(&self, from: i64) -> Result<Option<i64>, WriteError> {
+        next_cutoff(&self.conn, from).map_err(WriteError::Store)
     }
 
     pub(crate) fn space(&self) -> Result<Space, WriteError> {
@@ -276,7 +276,7 @@ impl Db {
     pub(crate) fn checkpoint(&self) -> Result<(), WriteError> {
         self.stop_checkpoints();
         if !self.files.are_here() {
-            return Err(WriteError::Displaced);
+            return Err(WriteError::Replaced);
         }
         self.conn
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
@@ -318,14 +318,14 @@ fn count(conn: &Connection, sql: &str, value: i64) -> Result<u64> {
 
 fn prune(
     conn: &Connection,
-    kinds: Kinds,
+    kinds: PrunableTables,
     span: Span,
     cursor: &Cell<i64>,
     until: Instant,
 ) -> Result<Slice> {
     let mut count = 0;
     for kind in KINDS.iter().filter(|kind| kinds.has(kind)) {
-        if matches!(kind.removal, Removal::Sessions) && kinds != Kinds::All && count > 0 {
+        if matches!(kind.removal, Removal::Sessions) && kinds != PrunableTables::All && count > 0 {
             // There will be another slice.
             count += sessions::remove_next(conn, span, cursor)?;
             continue;
@@ -350,10 +350,10 @@ fn prune(
 }
 
 /// Removes some rows of a kind.
-fn remove(conn: &Connection, kind: &Kind, kinds: Kinds, span: Span) -> Result<Slice> {
+fn remove(conn: &Connection, kind: &Kind, kinds: PrunableTables, span: Span) -> Result<Slice> {
     let (count, is_last) = match kind.removal {
         Removal::Requests => {
-            let count = requests::remove(conn, span, kinds == Kinds::Uncounted)?;
+            let count = requests::remove(conn, span, kinds == PrunableTables::Uncounted)?;
             // Of the oldest some may not have been in their cells.
             (count, count == 0)
         }
@@ -377,7 +377,7 @@ fn remove(conn: &Connection, kind: &Kind, kinds: Kinds, span: Span) -> Result<Sl
     Ok(Slice { count, is_last })
 }
 
-fn next_horizon(conn: &Connection, from: i64) -> Result<Option<i64>> {
+fn next_cutoff(conn: &Connection, from: i64) -> Result<Option<i64>> {
     let mut horizon: Option<i64> = None;
     for sql in KINDS.iter().filter_map(|kind| kind.oldest) {
         let latest: Option<i64> = conn
@@ -389,7 +389,7 @@ fn next_horizon(conn: &Connection, from: i64) -> Result<Option<i64>> {
     Ok(horizon)
 }
 
-fn give_back(conn: &Connection, keep: u64, until: Instant) -> Result<Slice> {
+fn incremental_vacuum(conn: &Connection, keep: u64, until: Instant) -> Result<Slice> {
     let before = pages::space(conn)?;
     let excess = before.free.saturating_sub(keep);
     if excess == 0 {

@@ -21,11 +21,11 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use sha2::{Digest, Sha256};
 
+use super::bucket_width::BucketWidth;
 use super::meta;
 use super::pruned::Pruned;
 use super::row::{number, text};
 use super::slice::{Slice, Span};
-use super::width::Width;
 use crate::histogram::Histogram;
 
 /// The key in `meta` of the last request that is in its cells.
@@ -145,7 +145,7 @@ pub(crate) fn fold(conn: &Connection, known: &mut NameCounts, until: Instant) ->
         }
     };
     for (key, cell) in &cells {
-        for width in Width::ALL {
+        for width in BucketWidth::ALL {
             cell.write(conn, width, key)?;
         }
     }
@@ -159,7 +159,12 @@ pub(crate) fn fold(conn: &Connection, known: &mut NameCounts, until: Instant) ->
 }
 
 /// Deletes the cells of one width that began in the time of `span`.
-pub(super) fn prune(conn: &Connection, width: Width, span: Span, until: Instant) -> Result<Slice> {
+pub(super) fn prune(
+    conn: &Connection,
+    width: BucketWidth,
+    span: Span,
+    until: Instant,
+) -> Result<Slice> {
     let mut count = 0;
     loop {
         let removed = remove_oldest(conn, width, span)?;
@@ -172,7 +177,7 @@ pub(super) fn prune(conn: &Connection, width: Width, span: Span, until: Instant)
 }
 
 /// Deletes some of the oldest cells of that time; how many.
-pub(super) fn remove_oldest(conn: &Connection, width: Width, span: Span) -> Result<u64> {
+pub(super) fn remove_oldest(conn: &Connection, width: BucketWidth, span: Span) -> Result<u64> {
     let oldest: Option<(Value, i64)> = conn
         .prepare_cached(OLDEST)?
         .query_row([width.ms(), span.from, span.before], |row| row.try_into())
@@ -198,7 +203,7 @@ struct Key {
 impl Key {
     fn of(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
-            hour: Width::Hour.start(number(row, 1)?),
+            hour: BucketWidth::Hour.start(number(row, 1)?),
             proxy: text(row, 2)?,
             method: name(row, 3)?,
             tool: name(row, 4)?,
@@ -250,7 +255,7 @@ impl Cell {
     }
 
     /// Adds this to the cell of that width in the file.
-    fn write(&self, conn: &Connection, width: Width, key: &Key) -> Result<()> {
+    fn write(&self, conn: &Connection, width: BucketWidth, key: &Key) -> Result<()> {
         let (ms, start) = (width.ms(), width.start(key.hour));
         let before: Option<Vec<u8>> = conn
             .prepare_cached(LATENCIES)?
@@ -295,7 +300,7 @@ struct Names<'a> {
     known: &'a mut NameCounts,
     /// The days whose names this slice has counted.
     counted: HashSet<i64>,
-    /// Which came with this slice: day, recording point, method and tool.
+    /// Which came with this slice: day, server, method and tool.
     admitted: HashSet<(i64, String, String, String)>,
 }
 
@@ -313,7 +318,7 @@ impl<'a> Names<'a> {
 
     /// The key of the cell that is to count the calls of `cell`.
     fn admit(&mut self, conn: &Connection, key: Key, cell: &Cell) -> Result<Key> {
-        let (width, day) = (Width::Day.ms(), Width::Day.start(key.hour));
+        let (width, day) = (BucketWidth::Day.ms(), BucketWidth::Day.start(key.hour));
         let name = (day, key.proxy.clone(), key.method.clone(), key.tool.clone());
         if self.admitted.contains(&name)
             || conn

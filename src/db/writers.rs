@@ -15,7 +15,7 @@ use rusqlite::{
 use uuid::Uuid;
 
 use super::bind::count;
-use super::counters::{Accounts, Stats};
+use super::counters::{Stats, WriterStats};
 use super::files::OpenFiles;
 use super::side_files;
 use super::writer_lock::{self, WriterLock};
@@ -140,7 +140,7 @@ impl Run {
 
     /// Enters that the run ended in order, with its last accounts. The lock is
     /// still held: it is for [`leave`](Self::leave) to release once this is committed.
-    pub(super) fn end(&self, conn: &Connection, accounts: &Accounts) -> Result<()> {
+    pub(super) fn end(&self, conn: &Connection, accounts: &WriterStats) -> Result<()> {
         write(conn, &self.name, accounts, true)
     }
 
@@ -196,11 +196,11 @@ fn begin(conn: &Connection, id: &str) -> Result<()> {
 }
 
 /// Updates the accounts of a run that continues to those of this commit.
-pub(super) fn go_on(conn: &Connection, id: &str, accounts: &Accounts) -> Result<()> {
+pub(super) fn go_on(conn: &Connection, id: &str, accounts: &WriterStats) -> Result<()> {
     write(conn, id, accounts, false)
 }
 
-fn write(conn: &Connection, id: &str, accounts: &Accounts, ends: bool) -> Result<()> {
+fn write(conn: &Connection, id: &str, accounts: &WriterStats, ends: bool) -> Result<()> {
     static SQL: LazyLock<String> = LazyLock::new(|| {
         let counters = Stats::COLUMNS.iter().map(|name| format!(", {name} = ?"));
         let counters = counters.collect::<String>();

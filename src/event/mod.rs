@@ -11,7 +11,7 @@ mod session;
 mod session_id;
 mod trace_id;
 
-pub(crate) use page::{Charge, ListingPage, Origin};
+pub(crate) use page::{ListingKey, ListingPage, MemoryReservation};
 pub(crate) use request::DEFAULT_PROXY;
 pub use request::{EndReason, RequestEvent, RequestStatus};
 pub use schema::SchemaVersionEvent;
@@ -59,7 +59,7 @@ pub enum StoreEvent {
     SchemaStale {
         /// When it was said, in unix milliseconds.
         ts: i64,
-        /// The recording point that heard it.
+        /// The server that heard it.
         proxy: Arc<str>,
         /// The server's URL; empty for one in the same process.
         upstream_url: Arc<str>,

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::wire::{Discovery, Token};
+use crate::wire::{Discovery, JsonId};
 
 /// What all listings that pass or wait to be read may take together, in bytes,
 /// unless a single one may take more.
@@ -10,24 +10,24 @@ const ALL_BYTES: usize = 32 << 20;
 /// One page of a listing as it passed, and who asked for it.
 #[derive(Debug)]
 pub(crate) struct ListingPage {
-    pub(crate) origin: Origin,
+    pub(crate) origin: ListingKey,
     /// Tells one caller from another while the process runs; absent where
     /// nothing does.
     pub(crate) caller: Option<u64>,
     /// The cursor that the request held, and that of the page after this.
-    pub(crate) cursor: Option<Token>,
-    pub(crate) next: Option<Token>,
+    pub(crate) cursor: Option<JsonId>,
+    pub(crate) next: Option<JsonId>,
     /// The bytes of the `result`, unread.
     pub(crate) result: Vec<u8>,
     /// What a whole listing may take, in bytes.
     pub(crate) limit: usize,
     /// That of the result.
-    pub(crate) charge: Charge,
+    pub(crate) charge: MemoryReservation,
 }
 
 /// Where and when a listing was seen, and by which class of callers.
 #[derive(Debug, Clone)]
-pub(crate) struct Origin {
+pub(crate) struct ListingKey {
     pub(crate) ts: i64,
     pub(crate) proxy: Arc<str>,
     pub(crate) upstream_url: Arc<str>,
@@ -39,12 +39,12 @@ pub(crate) struct Origin {
 
 /// A share of the memory that listings may take; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Charge {
+pub(crate) struct MemoryReservation {
     account: Arc<AtomicUsize>,
     bytes: usize,
 }
 
-impl Charge {
+impl MemoryReservation {
     pub(crate) fn new(account: &Arc<AtomicUsize>) -> Self {
         Self {
             account: account.clone(),
@@ -69,7 +69,7 @@ impl Charge {
     }
 }
 
-impl Drop for Charge {
+impl Drop for MemoryReservation {
     fn drop(&mut self) {
         self.account.fetch_sub(self.bytes, Ordering::Relaxed);
     }

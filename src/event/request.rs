@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::TraceId;
 use crate::clock;
 
-/// The name of a recording point that was given none.
+/// The name of a server that was given none.
 pub(crate) const DEFAULT_PROXY: &str = "default";
 
 /// How a request ended, as stored in `requests.status`.
@@ -121,7 +121,7 @@ pub struct RequestEvent {
     pub request_id: Uuid,
     /// When the request was received, in unix milliseconds.
     pub ts: i64,
-    /// The recording point; one file may hold several.
+    /// The server; one file may hold several.
     pub proxy: Arc<str>,
     /// The MCP session, as the client named it.
     pub session_id: Option<Arc<str>>,
@@ -160,7 +160,7 @@ pub struct RequestEvent {
 }
 
 impl RequestEvent {
-    /// A request received now under a new id, by the recording point `default`,
+    /// A request received now under a new id, by the server `default`,
     /// with nothing else known and a latency of 0.
     pub fn new(method: impl Into<Cow<'static, str>>, status: RequestStatus) -> Self {
         let proxy = DEFAULT_PROXY.into();

@@ -12,7 +12,7 @@ use crate::clock;
 pub struct SchemaVersionEvent {
     /// When the listing was seen, in unix milliseconds.
     pub ts: i64,
-    /// The recording point that saw it.
+    /// The server that saw it.
     pub proxy: Arc<str>,
     /// The server's URL; empty for one in the same process.
     pub upstream_url: Arc<str>,
@@ -25,7 +25,7 @@ pub struct SchemaVersionEvent {
 }
 
 impl SchemaVersionEvent {
-    /// A listing seen now by the recording point `default`, of a server in the same process.
+    /// A listing seen now by the server `default`, of a server in the same process.
     pub fn new(
         method: impl Into<Box<str>>,
         payload: impl Into<Box<str>>,

@@ -34,7 +34,7 @@ impl SessionSource {
 pub struct SessionEvent {
     /// The key of the row.
     pub session_id: Arc<str>,
-    /// The recording point that saw it begin.
+    /// The server that saw it begin.
     pub proxy: Arc<str>,
     /// When it began, in unix milliseconds.
     pub started_at: i64,
@@ -55,7 +55,7 @@ pub struct SessionEvent {
 }
 
 impl SessionEvent {
-    /// A session that begins now at the recording point `default`, with nothing else known.
+    /// A session that begins now at the server `default`, with nothing else known.
     pub fn new(session_id: impl Into<Arc<str>>) -> Self {
         Self {
             session_id: session_id.into(),

@@ -3,7 +3,7 @@ use std::time::UNIX_EPOCH;
 use async_trait::async_trait;
 
 use super::{EventRecord, EventStore, Result};
-use crate::turns::{Turn, Turns};
+use crate::keyed_lock::{KeyGuard, KeyedLocks};
 
 /// Answers replays from a cache where it can prove that nothing is missing,
 /// and else from the store behind it.
@@ -23,7 +23,7 @@ use crate::turns::{Turn, Turns};
 pub struct CachingEventStore<Cache, Backend> {
     cache: Cache,
     backend: Backend,
-    turns: Turns<String>,
+    turns: KeyedLocks<String>,
 }
 
 impl<Cache, Backend> CachingEventStore<Cache, Backend> {
@@ -32,14 +32,14 @@ impl<Cache, Backend> CachingEventStore<Cache, Backend> {
         Self {
             cache,
             backend,
-            turns: Turns::default(),
+            turns: KeyedLocks::default(),
         }
     }
 }
 
 impl<Cache: EventStore, Backend: EventStore> CachingEventStore<Cache, Backend> {
     /// Waits for the turn of a session, and begins it with a cache that is right.
-    async fn turn(&self, session_id: &str) -> Turn<String> {
+    async fn turn(&self, session_id: &str) -> KeyGuard<String> {
         let mut turn = self.turns.wait(session_id.to_owned()).await;
         if turn.is_in_doubt() {
             self.empty(&mut turn, session_id).await;
@@ -50,7 +50,7 @@ impl<Cache: EventStore, Backend: EventStore> CachingEventStore<Cache, Backend> {
     /// The events behind `after_id` if the cache has them without a gap.
     async fn cached(
         &self,
-        turn: &Turn<String>,
+        turn: &KeyGuard<String>,
         session_id: &str,
         after_id: u64,
     ) -> Option<Vec<EventRecord>> {
@@ -66,7 +66,7 @@ impl<Cache: EventStore, Backend: EventStore> CachingEventStore<Cache, Backend> {
     }
 
     /// Puts `events` into the cache, as far as that works.
-    async fn warm(&self, turn: &mut Turn<String>, session_id: &str, events: &[EventRecord]) {
+    async fn warm(&self, turn: &mut KeyGuard<String>, session_id: &str, events: &[EventRecord]) {
         // A cache that is too small evicts the lowest ids. So it never has an
         // older event in place of a newer one, whenever this is cut short.
         for event in events.iter().rev() {
@@ -78,7 +78,7 @@ impl<Cache: EventStore, Backend: EventStore> CachingEventStore<Cache, Backend> {
     }
 
     /// Takes the events of a session from a cache that may be wrong about it.
-    async fn empty(&self, turn: &mut Turn<String>, session_id: &str) {
+    async fn empty(&self, turn: &mut KeyGuard<String>, session_id: &str) {
         turn.set_in_doubt(true);
         match self.cache.purge_session(session_id).await {
             Ok(()) => turn.set_in_doubt(false),

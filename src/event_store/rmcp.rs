@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use super::{EventStoreError, SqliteEventStore};
 use crate::clock;
-use crate::db::{Answer, Command, EventRow, Token};
+use crate::db::{Answer, Command, EventRow, StreamToken};
 
 /// For `LocalSessionManager::with_event_store`, with [`SqliteSessionStore`] as
 /// the `session_store` of `StreamableHttpServerConfig`: only with both is a
@@ -99,7 +99,7 @@ fn warn_of_evicted() {
 
 /// An event, by the token of its stream and its place there.
 struct EventId {
-    stream: Token,
+    stream: StreamToken,
     place: i64,
 }
 
@@ -122,8 +122,8 @@ impl EventId {
     }
 }
 
-fn new_token() -> Result<Token, EventStoreError> {
-    let mut token = Token::default();
+fn new_token() -> Result<StreamToken, EventStoreError> {
+    let mut token = StreamToken::default();
     getrandom::fill(&mut token).map_err(|error| EventStoreError::Backend(error.to_string()))?;
     Ok(token)
 }

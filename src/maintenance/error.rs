@@ -43,7 +43,7 @@ impl MaintenanceError {
 
     pub(super) fn unwritable(path: &Path, error: WriteError) -> Self {
         let kind = match &error {
-            WriteError::Displaced => MaintenanceErrorKind::Displaced,
+            WriteError::Replaced => MaintenanceErrorKind::Displaced,
             error if error.is_busy() => MaintenanceErrorKind::Locked,
             _ => MaintenanceErrorKind::Unwritable,
         };

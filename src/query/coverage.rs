@@ -7,7 +7,7 @@
 
 use super::reader::Source;
 use super::window::Window;
-use crate::db::Width;
+use crate::db::BucketWidth;
 use crate::db::pruned::Pruned;
 
 /// The times from which on the file is complete.
@@ -34,7 +34,7 @@ pub(super) enum Plan {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cells {
     /// The cells to add. None of them is split.
-    pub(super) cells: Vec<(Width, Window)>,
+    pub(super) cells: Vec<(BucketWidth, Window)>,
     /// The part of the window that they cover. Its requests that are not rolled up yet
     /// are added.
     pub(super) whole: Window,
@@ -44,14 +44,14 @@ pub(super) struct Cells {
 
 impl Coverage {
     pub(super) fn of(source: &Source<'_>) -> rusqlite::Result<Self> {
-        let cells_to = |width: Width| {
+        let cells_to = |width: BucketWidth| {
             let to = Pruned::Cells(width).to(source.conn)?;
             Ok::<_, rusqlite::Error>(width.next_start(to))
         };
         Ok(Self {
             rows: Pruned::Requests.to(source.conn)?,
-            hours: cells_to(Width::Hour)?,
-            days: cells_to(Width::Day)?,
+            hours: cells_to(BucketWidth::Hour)?,
+            days: cells_to(BucketWidth::Day)?,
         })
     }
 
@@ -72,17 +72,20 @@ impl Coverage {
         if until <= known {
             return window(until, until);
         }
-        let (hour, day) = (Width::Hour.start(since), Width::Day.start(since));
+        let (hour, day) = (
+            BucketWidth::Hour.start(since),
+            BucketWidth::Day.start(since),
+        );
         let since = match () {
             () if hour >= self.hours => hour,
             () if day >= self.days => day,
             () => known,
         };
-        let last_day = Width::Day.start(until);
+        let last_day = BucketWidth::Day.start(until);
         let until = if since < self.hours && last_day < self.hours.min(self.rows) {
-            Width::Day.next_start(until)
-        } else if Width::Hour.start(until) < self.rows {
-            Width::Hour.next_start(until)
+            BucketWidth::Day.next_start(until)
+        } else if BucketWidth::Hour.start(until) < self.rows {
+            BucketWidth::Hour.next_start(until)
         } else {
             until
         };
@@ -117,9 +120,9 @@ impl Coverage {
 
     /// Returns the whole cells that fit into a widened window. There are no gaps between
     /// them. The requests before and after them are in the file.
-    pub(super) fn cells(&self, widened: Window) -> Vec<(Width, Window)> {
-        let hours = whole(Width::Hour, widened);
-        let mut days = whole(Width::Day, hours);
+    pub(super) fn cells(&self, widened: Window) -> Vec<(BucketWidth, Window)> {
+        let hours = whole(BucketWidth::Hour, widened);
+        let mut days = whole(BucketWidth::Day, hours);
         days.since = days.since.max(self.days);
         let mut cells = Vec::with_capacity(3);
         if days.since < days.until {
@@ -128,12 +131,12 @@ impl Coverage {
                 true => days.until,
                 false => hours.until,
             };
-            cells.push((Width::Hour, window(since, days.since)));
-            cells.push((Width::Day, days));
-            cells.push((Width::Hour, window(days.until, until)));
+            cells.push((BucketWidth::Hour, window(since, days.since)));
+            cells.push((BucketWidth::Day, days));
+            cells.push((BucketWidth::Hour, window(days.until, until)));
         } else {
             cells.push((
-                Width::Hour,
+                BucketWidth::Hour,
                 window(hours.since.max(self.hours), hours.until),
             ));
         }
@@ -143,7 +146,7 @@ impl Coverage {
 }
 
 /// Returns the part of a window that whole cells cover.
-fn whole(width: Width, Window { since, until }: Window) -> Window {
+fn whole(width: BucketWidth, Window { since, until }: Window) -> Window {
     window(width.next_start(since), width.start(until))
 }
 
@@ -153,10 +156,10 @@ fn window(since: i64, until: i64) -> Window {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cells, Coverage, Plan, Width, Window, whole, window};
+    use super::{BucketWidth, Cells, Coverage, Plan, Window, whole, window};
 
-    const HOUR: i64 = Width::Hour.ms();
-    const DAY: i64 = Width::Day.ms();
+    const HOUR: i64 = BucketWidth::Hour.ms();
+    const DAY: i64 = BucketWidth::Day.ms();
 
     #[test]
     fn window_covers_only_whole_cells() {
@@ -165,9 +168,9 @@ mod tests {
             (window(1, 2 * HOUR - 1), window(HOUR, HOUR)),
             (window(-1, HOUR + 1), window(0, HOUR)),
         ] {
-            assert_eq!(whole(Width::Hour, asked), expected);
+            assert_eq!(whole(BucketWidth::Hour, asked), expected);
         }
-        let all = whole(Width::Day, Window::ALL);
+        let all = whole(BucketWidth::Day, Window::ALL);
         assert!(all.since < -i64::MAX / 2 && all.until > i64::MAX / 2);
     }
 
@@ -223,8 +226,8 @@ mod tests {
         assert_eq!(
             SOME.cells(SOME.widened(asked)),
             [
-                (Width::Day, window(10 * DAY, 30 * DAY)),
-                (Width::Hour, window(30 * DAY, 30 * DAY + HOUR)),
+                (BucketWidth::Day, window(10 * DAY, 30 * DAY)),
+                (BucketWidth::Hour, window(30 * DAY, 30 * DAY + HOUR)),
             ]
         );
         // Hours are kept for longer than days.
@@ -235,9 +238,9 @@ mod tests {
         assert_eq!(
             long.cells(long.widened(asked)),
             [
-                (Width::Hour, window(9 * DAY, 10 * DAY)),
-                (Width::Day, window(10 * DAY, 30 * DAY)),
-                (Width::Hour, window(30 * DAY, 30 * DAY + HOUR)),
+                (BucketWidth::Hour, window(9 * DAY, 10 * DAY)),
+                (BucketWidth::Day, window(10 * DAY, 30 * DAY)),
+                (BucketWidth::Hour, window(30 * DAY, 30 * DAY + HOUR)),
             ]
         );
         assert_eq!(long.widened(Window::ALL).since, long.hours);
@@ -262,7 +265,7 @@ mod tests {
         assert_eq!(
             SOME.plan(asked, asked.until),
             Plan::Cells(Cells {
-                cells: vec![(Width::Day, window(25 * DAY, 31 * DAY))],
+                cells: vec![(BucketWidth::Day, window(25 * DAY, 31 * DAY))],
                 whole: window(25 * DAY, 31 * DAY),
                 edges: [window(25 * DAY, 25 * DAY), window(31 * DAY, 31 * DAY + 1)],
             })

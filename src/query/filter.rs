@@ -81,7 +81,7 @@ filters! {
     pub struct RequestFilter {
         /// Requests that came in this window.
         window: Window,
-        /// Requests of this recording point.
+        /// Requests of this server.
         proxy: String,
         /// Requests of this JSON-RPC method. Any but `tools/call` excludes requests that
         /// have a tool.
@@ -111,7 +111,7 @@ filters! {
         /// Sessions that began in this window. If only `active` ones are asked for,
         /// sessions whose last request came in it.
         window: Window,
-        /// Sessions that this recording point saw begin.
+        /// Sessions that this server saw begin.
         proxy: String,
         /// Sessions whose client has this name.
         client: String,
@@ -123,7 +123,7 @@ filters! {
     pub struct ClientFilter {
         /// Clients with a session that was open during this window.
         window: Window,
-        /// Clients with sessions at this recording point.
+        /// Clients with sessions at this server.
         proxy: String,
     }
 
@@ -131,7 +131,7 @@ filters! {
     pub struct StatsFilter {
         /// Requests that came in this window.
         window: Window,
-        /// Requests of this recording point.
+        /// Requests of this server.
         proxy: String,
         /// Requests of this JSON-RPC method.
         method: String,
@@ -144,7 +144,7 @@ filters! {
         /// Changes that were noticed, and calls that came, in this window. The newest
         /// content of a listing has none.
         window: Window,
-        /// Listings that this recording point saw.
+        /// Listings that this server saw.
         proxy: String,
         /// Listings of the server with this URL, which is empty for a server in the
         /// recorder's own process.

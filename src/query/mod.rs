@@ -29,7 +29,7 @@
 //! | `slow` with one condition | it matches at most 1,000 requests, or one in a hundred | some ms more |
 //! | `slow` with several conditions | one matches at most 5,000 requests, or one in a hundred matches all | up to 1 µs for each entry |
 //! | [`find_request`](Reader::find_request), [`find_session`](Reader::find_session), [`follow`](Reader::follow) | always | |
-//! | [`sessions`](Reader::sessions) | always, except for open ones | open sessions of all clients: some µs for each name of a client; of one recording point: grows with all open ones |
+//! | [`sessions`](Reader::sessions) | always, except for open ones | open sessions of all clients: some µs for each name of a client; of one server: grows with all open ones |
 //! | [`snapshots`](Reader::snapshots), [`schema_changes`](Reader::schema_changes) | always | |
 //!
 //! A condition on a target has no index: the rows of the other conditions are read.

@@ -21,7 +21,7 @@ record! {
         pub request_id: String,
         /// When it came, in unix milliseconds.
         pub ts: i64,
-        /// The recording point.
+        /// The server.
         pub proxy: String,
         /// The session that it belongs to.
         pub session_id: Option<String>,

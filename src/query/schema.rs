@@ -27,7 +27,7 @@ use crate::wire::listing::Page;
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// The recording point that saw it.
+    /// The server that saw it.
     pub proxy: String,
     /// The server's URL; empty for one in the recorder's own process.
     pub upstream_url: String,
@@ -51,7 +51,7 @@ record! {
     pub struct SchemaChange {
         /// The row's number.
         pub id: i64,
-        /// The recording point that saw it.
+        /// The server that saw it.
         pub proxy: String,
         /// The server's URL; empty for one in the recorder's own process.
         pub upstream_url: String,
@@ -97,7 +97,7 @@ impl Snapshot {
 }
 
 impl Reader {
-    /// Returns the newest content of each listing, ordered by recording point, server and
+    /// Returns the newest content of each listing, ordered by server, server and
     /// method.
     ///
     /// ```

@@ -23,7 +23,7 @@ record! {
     pub struct Session {
         /// Its id; it begins with `derived:` if the client sends none.
         pub session_id: String,
-        /// The recording point that saw it begin.
+        /// The server that saw it begin.
         pub proxy: String,
         /// When it began, in unix milliseconds.
         pub started_at: i64,

@@ -3,7 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Result, SessionRecord, SessionStore};
-use crate::turns::{Turn, Turns};
+use crate::keyed_lock::{KeyGuard, KeyedLocks};
 
 /// Answers from a cache what the cache has, and asks the store behind it for the
 /// rest.
@@ -17,7 +17,7 @@ use crate::turns::{Turn, Turns};
 pub struct CachingSessionStore<Cache, Backend> {
     cache: Cache,
     backend: Backend,
-    turns: Turns<Key>,
+    turns: KeyedLocks<Key>,
 }
 
 /// SDK and id.
@@ -29,14 +29,14 @@ impl<Cache, Backend> CachingSessionStore<Cache, Backend> {
         Self {
             cache,
             backend,
-            turns: Turns::default(),
+            turns: KeyedLocks::default(),
         }
     }
 }
 
 impl<Cache: SessionStore, Backend: SessionStore> CachingSessionStore<Cache, Backend> {
     /// Waits for the turn of a session, and begins it with a cache that is right.
-    async fn turn(&self, sdk: &str, id: &str) -> Turn<Key> {
+    async fn turn(&self, sdk: &str, id: &str) -> KeyGuard<Key> {
         let mut turn = self.turns.wait((sdk.to_owned(), id.to_owned())).await;
         if turn.is_in_doubt() {
             self.forget(&mut turn, sdk, id).await;
@@ -46,7 +46,7 @@ impl<Cache: SessionStore, Backend: SessionStore> CachingSessionStore<Cache, Back
 
     /// Puts into the cache what the store has. Where that fails, the cache no
     /// longer has an older record.
-    async fn mirror(&self, turn: &mut Turn<Key>, record: &SessionRecord) -> Result<()> {
+    async fn mirror(&self, turn: &mut KeyGuard<Key>, record: &SessionRecord) -> Result<()> {
         turn.set_in_doubt(true);
         let mirrored = self.cache.save(record).await;
         match &mirrored {
@@ -57,7 +57,7 @@ impl<Cache: SessionStore, Backend: SessionStore> CachingSessionStore<Cache, Back
     }
 
     /// Takes a record from a cache that may be wrong about it.
-    async fn forget(&self, turn: &mut Turn<Key>, sdk: &str, id: &str) {
+    async fn forget(&self, turn: &mut KeyGuard<Key>, sdk: &str, id: &str) {
         match self.cache.delete(sdk, id).await {
             Ok(()) => turn.set_in_doubt(false),
             Err(error) => {

@@ -109,7 +109,7 @@ impl PendingCommand {
         let before = tx.changed_rows();
         let command = &self.command;
         let done = match mode {
-            RetryMode::Transaction => tx.run(command).map_err(|error| tx.judged(error)),
+            RetryMode::Transaction => tx.run(command).map_err(|error| tx.classify(error)),
             RetryMode::Savepoints => tx.all_or_nothing(|tx| tx.run(command)),
         };
         self.result = Some(match done {

@@ -2,11 +2,11 @@
 //! into statistics, and keeps the file within its [`Retention`].
 //!
 //! A round consists of slices of about [`SLICE`]. If the file is within its limit,
-//! four times as long passes before the next slice. So a group of events waits
+//! four times as long passes before the next slice. So a batch of events waits
 //! some milliseconds at most, and housekeeping takes at most a fifth of the writer's
 //! time. Between rounds nothing happens.
 //!
-//! The size is measured after every group. A file over its limit does not wait for a
+//! The size is measured after every batch. A file over its limit does not wait for a
 //! round. The share of the writer's time grows with the excess, up to nearly all of
 //! it. If events come faster than rows can be removed, they wait in the queue, and
 //! are dropped and counted before the file outgrows its limit. At one and a half
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use super::Retention;
 use super::deadline::Deadline;
 use super::log_throttle::LogThrottle;
-use crate::db::{Db, Inherited, Width, WriteError};
+use crate::db::{BucketWidth, Db, Inherited, WriteError};
 
 /// How long a slice works. What it has to commit, and a checkpoint that falls
 /// due with that, come on top.
@@ -118,7 +118,7 @@ enum Stage {
     /// and in turns with that, more is folded.
     Fold,
     History,
-    Cells(Width),
+    Cells(BucketWidth),
     /// Statistics that are too much, after those that are too old.
     CellBytes,
     Shrink,
@@ -131,9 +131,9 @@ impl Stage {
         match self {
             Self::Age => Self::History,
             Self::Fold => Self::Age,
-            Self::History => Self::Cells(Width::Hour),
-            Self::Cells(Width::Hour) => Self::Cells(Width::Day),
-            Self::Cells(Width::Day) => Self::CellBytes,
+            Self::History => Self::Cells(BucketWidth::Hour),
+            Self::Cells(BucketWidth::Hour) => Self::Cells(BucketWidth::Day),
+            Self::Cells(BucketWidth::Day) => Self::CellBytes,
             Self::CellBytes => Self::Shrink,
             Self::Shrink | Self::Rest => Self::Rest,
         }
@@ -191,7 +191,7 @@ impl Housekeeping {
     }
 
     /// Returns how much memory the events of one transaction may take.
-    pub(super) fn group_bytes(&self) -> u64 {
+    pub(super) fn batch_bytes(&self) -> u64 {
         self.retention
             .max_bytes
             .map_or(u64::MAX, |bytes| bytes / GROUP_PART)
@@ -253,7 +253,7 @@ impl Housekeeping {
                 };
                 self.next = Deadline::after(put_off);
             }
-            Err(WriteError::Displaced) => self.put_off(),
+            Err(WriteError::Replaced) => self.put_off(),
             Err(error) => {
                 self.tell_failure(&error);
                 self.is_stuck = true;

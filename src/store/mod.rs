@@ -8,9 +8,9 @@
 //! ```
 //!
 //! The writer sleeps while there is nothing to write. An event wakes it, it
-//! lets the flush interval pass and commits all that has come, in groups. A
+//! lets the flush interval pass and commits all that has come, in batches. A
 //! row that SQLite refuses is counted as failed; whatever else goes wrong
-//! keeps the group and is tried again, until it is written or a shutdown runs
+//! keeps the batch and is tried again, until it is written or a shutdown runs
 //! out of time.
 
 mod builder;
@@ -216,7 +216,7 @@ impl Store {
         &self.shared().counters
     }
 
-    /// Returns the session with this id if it began at that recording point and was
+    /// Returns the session with this id if it began at that server and was
     /// open in the file when that was opened. Never waits: before that moment
     /// there is none.
     pub(crate) fn open_session(&self, id: &str, proxy: &str) -> Option<&OpenSession> {

@@ -11,7 +11,7 @@ use hashlink::LinkedHashMap;
 use crate::db::SeenListing;
 use crate::event::ListingPage;
 use crate::wire::listing::{Malformed, Page};
-use crate::wire::{Discovery, Token};
+use crate::wire::{Discovery, JsonId};
 
 /// Bounds of listings whose last page is missing. Beyond them, those that have
 /// waited longest are evicted.
@@ -48,7 +48,7 @@ pub(super) struct PageAssembler {
 struct Key {
     caller: u64,
     of: Discovery,
-    cursor: Token,
+    cursor: JsonId,
 }
 
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl PageAssembler {
             limit,
             charge,
         } = page;
-        let key = |caller: Option<u64>, cursor: Option<Token>| {
+        let key = |caller: Option<u64>, cursor: Option<JsonId>| {
             Some(Key {
                 caller: caller?,
                 of: origin.of,

@@ -9,11 +9,11 @@
 //! that order. So "everything before this call" is a number, and a flush waits
 //! for it without a second channel that could overtake the first.
 
+mod consumer;
 mod state;
-mod writer;
 
+pub(super) use self::consumer::{Pause, Work};
 pub(super) use self::state::{Chunk, Limits, Refused};
-pub(super) use self::writer::{Pause, Work};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -26,7 +26,7 @@ use super::deadline::Deadline;
 use super::entry::Entry;
 use super::error::{FlushError, ShutdownError};
 use super::{Stats, StoreState};
-use crate::db::Stretch;
+use crate::db::LossSpan;
 
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -65,13 +65,13 @@ impl Queue {
         state.stats.submitted += 1;
         if state.closing.is_some() {
             state.stats.dropped += 1;
-            Stretch::extend(&mut state.refused.shutdown, Stretch::now(1));
+            LossSpan::extend(&mut state.refused.shutdown, LossSpan::now(1));
             drop(state);
             return false;
         }
         if !state.has_room(self.limits, &event, bytes) {
             state.stats.dropped += 1;
-            Stretch::extend(&mut state.refused.queue_full, Stretch::now(1));
+            LossSpan::extend(&mut state.refused.queue_full, LossSpan::now(1));
             drop(state);
             return false;
         }

@@ -57,7 +57,7 @@ impl Readers {
     }
 
     fn give_back(&self, reader: Reader) {
-        if reader.is_displaced() {
+        if reader.is_replaced() {
             return;
         }
         if let Some(idle) = &mut *self.idle() {
@@ -96,7 +96,7 @@ impl Store {
             let blocking = move || {
                 let _permit = permit;
                 let readers = &store.shared().readers;
-                let reader = match readers.take()?.filter(|reader| !reader.is_displaced()) {
+                let reader = match readers.take()?.filter(|reader| !reader.is_replaced()) {
                     Some(reader) => reader,
                     None => store.open_reader(timeout)?,
                 };

@@ -113,7 +113,7 @@ fn an_empty_path_is_an_error() {
 fn the_file_is_looked_after_although_events_never_stop_coming() {
     use std::sync::OnceLock;
 
-    // Fewer than one transaction takes, so there is never a second group.
+    // Fewer than one transaction takes, so there is never a second batch.
     const EVENTS: usize = 4_000;
     let dir = tempfile::tempdir().unwrap();
     let again: Arc<OnceLock<Store>> = Arc::default();

@@ -1,8 +1,8 @@
 //! The thread that owns the connection.
 
+mod batch;
 mod commands;
 mod diagnostics;
-mod group;
 mod listings;
 
 use std::collections::VecDeque;
@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use self::batch::{SMALLEST_BATCH, batch_size, events, next_batch};
 use self::diagnostics::WriteFailure;
-use self::group::{GROUP_SMALLEST, events, group_size, next_group};
 use super::deadline::Deadline;
 use super::housekeeping::Housekeeping;
 use super::log_throttle::LogThrottle;
@@ -21,7 +21,7 @@ use super::page_assembler::PageAssembler;
 use super::queue::{Chunk, Pause, Work};
 use super::{Shared, Stats};
 use crate::clock;
-use crate::db::{Db, Departure, Hindrance, Ledger, SessionIdForm, WriteError, WriterLock};
+use crate::db::{Db, Departure, Hindrance, LossLog, SessionIdForm, WriteError, WriterLock};
 use crate::error::{OpenError, chain};
 use crate::event::RequestEvent;
 
@@ -50,17 +50,17 @@ pub(super) struct Writer {
     db: Option<Db>,
     /// The lock of its run, while it has no file open but had one.
     lock: Option<WriterLock>,
-    ledger: Ledger,
+    loss_log: LossLog,
     /// As they were when the queue was last asked.
     stats: Stats,
-    /// Every event accepted before this moment is settled with the next group;
+    /// Every event accepted before this moment is settled with the next batch;
     /// unix milliseconds.
     as_of: i64,
     page_assembler: PageAssembler,
     /// One malformed listing was told, and that is enough.
     malformed_told: bool,
     /// Pieces of the queue in the next transaction.
-    group: usize,
+    batch: usize,
     /// The file could not be opened or written to at the last attempt.
     failing: bool,
     outages: LogThrottle,
@@ -96,12 +96,12 @@ impl Writer {
             session_ids,
             db: None,
             lock: None,
-            ledger: Ledger::default(),
+            loss_log: LossLog::default(),
             stats: Stats::default(),
             as_of: clock::unix_ms(),
             page_assembler: PageAssembler::default(),
             malformed_told: false,
-            group: GROUP_SMALLEST,
+            batch: SMALLEST_BATCH,
             failing: false,
             outages: LogThrottle::default(),
             overloads: LogThrottle::default(),
@@ -196,37 +196,37 @@ impl Writer {
         }
     }
 
-    /// Writes `chunks`, which hold all events accepted before `until`, in groups;
+    /// Writes `chunks`, which hold all events accepted before `until`, in batches;
     /// `false` if the time for it was up before.
     fn write(&mut self, mut chunks: VecDeque<Chunk>, until: i64) -> bool {
         while !chunks.is_empty() {
             self.serve_waiting();
-            let pieces = group_size(&chunks, self.group, self.housekeeping.group_bytes());
-            let mut group: Vec<Chunk> = chunks.drain(..pieces).collect();
-            self.read_pages(&mut group);
+            let pieces = batch_size(&chunks, self.batch, self.housekeeping.batch_bytes());
+            let mut batch: Vec<Chunk> = chunks.drain(..pieces).collect();
+            self.read_pages(&mut batch);
             let as_of = self.as_of..if chunks.is_empty() { until } else { self.as_of };
             let start = Instant::now();
-            let Some(written) = self.write_group(&group, as_of) else {
+            let Some(written) = self.write_batch(&batch, as_of) else {
                 return false;
             };
             self.as_of = written.as_of;
-            if written.chunks < group.len() {
-                let left = group.split_off(written.chunks);
+            if written.chunks < batch.len() {
+                let left = batch.split_off(written.chunks);
                 left.into_iter()
                     .rev()
                     .for_each(|chunk| chunks.push_front(chunk));
             } else {
-                self.group = next_group(self.group, group.len(), start.elapsed());
+                self.batch = next_batch(self.batch, batch.len(), start.elapsed());
             }
-            self.call_hook(&group, &written.rejected);
+            self.call_hook(&batch, &written.rejected);
             if let Some(db) = &self.db {
-                let bytes: usize = group.iter().map(|chunk| chunk.bytes).sum();
+                let bytes: usize = batch.iter().map(|chunk| chunk.bytes).sum();
                 self.housekeeping
-                    .wrote(db, events(&group).count() as u64, bytes as u64);
+                    .wrote(db, events(&batch).count() as u64, bytes as u64);
             }
             self.shared
                 .queue
-                .settle(group, written.rejected.places.len());
+                .settle(batch, written.rejected.places.len());
             self.keep_wal_short();
             // Under full load, or where the flush interval is shorter than a
             // transaction, the queue never says that it is time.
@@ -248,7 +248,7 @@ impl Writer {
     fn keep_up(&mut self) {
         let end = Instant::now() + self.housekeeping.turn();
         loop {
-            let done = match self.db.as_ref().filter(|db| !db.is_displaced()) {
+            let done = match self.db.as_ref().filter(|db| !db.is_replaced()) {
                 Some(db) => self.housekeeping.step(db),
                 None => {
                     self.housekeeping.put_off();
@@ -277,7 +277,7 @@ impl Writer {
 
     /// The file, opened if it is not or was moved.
     fn connection(&mut self) -> Result<&mut Db, WriteFailure> {
-        if self.db.as_ref().is_some_and(Db::is_displaced) {
+        if self.db.as_ref().is_some_and(Db::is_replaced) {
             self.leave()?;
         }
         Ok(self.open()?)
@@ -327,7 +327,7 @@ impl Writer {
         if let Some(db) = self.db.take() {
             self.lock = db.abandon();
         }
-        self.ledger.forget_rows();
+        self.loss_log.forget_rows();
     }
 
     /// Closes the connection if another one may help.
@@ -358,9 +358,9 @@ impl Writer {
         let Some(db) = &mut self.db else { return };
         let time_left = self.shared.queue.time_left();
         let accounts = self.stats.accounts(clock::unix_ms());
-        let ended = db.end(&mut self.ledger, &accounts, time_left);
+        let ended = db.end(&mut self.loss_log, &accounts, time_left);
         let closed = match ended {
-            Err(WriteError::Displaced) => self.close_displaced(),
+            Err(WriteError::Replaced) => self.close_replaced(),
             ended => ended
                 .map_err(WriteFailure::from)
                 .and_then(|()| match self.db.take() {
@@ -375,10 +375,10 @@ impl Writer {
 
     /// Leaves a file that was moved. Losses that are in no file yet go into the
     /// one at the path, and so does the end of the run where it is the same file.
-    fn close_displaced(&mut self) -> Result<(), WriteFailure> {
+    fn close_replaced(&mut self) -> Result<(), WriteFailure> {
         let is_in_place = self.db.as_ref().is_some_and(Db::is_in_place);
         self.leave()?;
-        if self.ledger.is_empty() && !is_in_place {
+        if self.loss_log.is_empty() && !is_in_place {
             return Ok(());
         }
         let accounts = self.stats.accounts(clock::unix_ms());
@@ -386,7 +386,7 @@ impl Writer {
         let Some(mut db) = self.db.take() else {
             return Ok(());
         };
-        db.end(&mut self.ledger, &accounts, Duration::ZERO)?;
+        db.end(&mut self.loss_log, &accounts, Duration::ZERO)?;
         Ok(db.close()?)
     }
 }

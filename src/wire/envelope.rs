@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::draft;
-use super::token::Token;
-use super::tree::{self, Field, Want};
+use super::fields::{self, Capture, Field};
+use super::json_id::JsonId;
+use super::partial_text;
 
 /// Bytes that hold what is kept of most messages.
 const USUAL: usize = 256;
@@ -45,11 +45,11 @@ pub(crate) struct Message {
 }
 
 /// One slot for each watched member.
-struct Slots([Slot; tree::COUNT]);
+struct Slots([Slot; fields::COUNT]);
 
 impl Default for Slots {
     fn default() -> Self {
-        Self([Slot::default(); tree::COUNT])
+        Self([Slot::default(); fields::COUNT])
     }
 }
 
@@ -117,7 +117,7 @@ impl Message {
     }
 
     /// The id, if it is a string or a number.
-    pub(crate) fn id(&self) -> Option<Token> {
+    pub(crate) fn id(&self) -> Option<JsonId> {
         self.token(Field::Id)
     }
 
@@ -131,12 +131,12 @@ impl Message {
     /// `None` unless its value is a string, for the code of an error also a number.
     pub(crate) fn text(&self, field: Field) -> Option<&str> {
         let slot = self.slots.0[field as usize];
-        match (field.node().want, slot.shape) {
+        match (field.node().capture, slot.shape) {
             (
-                Want::Text(_) | Want::Aim(_) | Want::Prose(_) | Want::TextOrNumber(_),
+                Capture::Text(_) | Capture::Uri(_) | Capture::Prose(_) | Capture::TextOrNumber(_),
                 Shape::String,
             )
-            | (Want::TextOrNumber(_), Shape::Number) => str::from_utf8(self.kept(slot)).ok(),
+            | (Capture::TextOrNumber(_), Shape::Number) => str::from_utf8(self.kept(slot)).ok(),
             _ => None,
         }
     }
@@ -154,11 +154,11 @@ impl Message {
     }
 
     /// A member that is compared: an id or a cursor. `None` unless it is a string or number.
-    pub(crate) fn token(&self, field: Field) -> Option<Token> {
+    pub(crate) fn token(&self, field: Field) -> Option<JsonId> {
         let slot = self.slots.0[field as usize];
-        match (field.node().want, slot.shape) {
-            (Want::Token, Shape::String) => Token::new(false, slot.is_cut(), self.kept(slot)),
-            (Want::Token, Shape::Number) => Token::new(true, slot.is_cut(), self.kept(slot)),
+        match (field.node().capture, slot.shape) {
+            (Capture::JsonId, Shape::String) => JsonId::new(false, slot.is_cut(), self.kept(slot)),
+            (Capture::JsonId, Shape::Number) => JsonId::new(true, slot.is_cut(), self.kept(slot)),
             _ => None,
         }
     }
@@ -253,8 +253,8 @@ impl Message {
     /// Sees to it that one more draft fits.
     #[inline]
     pub(super) fn make_room(&mut self) {
-        const { assert!(tree::MOST_KEPT + 2 * draft::LARGEST < MOST_TEXT) };
-        if self.text.len() + draft::LARGEST > MOST_TEXT {
+        const { assert!(fields::MOST_KEPT + 2 * partial_text::LARGEST < MOST_TEXT) };
+        if self.text.len() + partial_text::LARGEST > MOST_TEXT {
             self.compact();
         }
     }

@@ -17,11 +17,11 @@ pub(crate) const CANCELLED: &str = "notifications/cancelled";
 /// A method of the protocol, all revisions to 2026-07-28.
 struct Method {
     name: &'static str,
-    aim: Aim,
+    target: TargetParam,
 }
 
 /// Where a method's aim lies.
-enum Aim {
+enum TargetParam {
     None,
     /// `params.name`, and it is a tool.
     Tool,
@@ -29,41 +29,44 @@ enum Aim {
     Target(&'static [Field]),
 }
 
-const fn method(name: &'static str, aim: Aim) -> Method {
-    Method { name, aim }
+const fn method(name: &'static str, target: TargetParam) -> Method {
+    Method { name, target }
 }
 
 static METHODS: &[Method] = &[
-    method(TOOLS_CALL, Aim::Tool),
-    method("tools/list", Aim::None),
-    method(INITIALIZE, Aim::None),
-    method("notifications/initialized", Aim::None),
-    method("ping", Aim::None),
-    method("server/discover", Aim::None),
-    method(SUBSCRIPTIONS_LISTEN, Aim::None),
-    method("resources/list", Aim::None),
-    method("resources/templates/list", Aim::None),
-    method("resources/read", Aim::Target(&[Field::Uri])),
-    method("resources/subscribe", Aim::Target(&[Field::Uri])),
-    method("resources/unsubscribe", Aim::Target(&[Field::Uri])),
-    method("prompts/list", Aim::None),
-    method("prompts/get", Aim::Target(&[Field::Name])),
+    method(TOOLS_CALL, TargetParam::Tool),
+    method("tools/list", TargetParam::None),
+    method(INITIALIZE, TargetParam::None),
+    method("notifications/initialized", TargetParam::None),
+    method("ping", TargetParam::None),
+    method("server/discover", TargetParam::None),
+    method(SUBSCRIPTIONS_LISTEN, TargetParam::None),
+    method("resources/list", TargetParam::None),
+    method("resources/templates/list", TargetParam::None),
+    method("resources/read", TargetParam::Target(&[Field::Uri])),
+    method("resources/subscribe", TargetParam::Target(&[Field::Uri])),
+    method("resources/unsubscribe", TargetParam::Target(&[Field::Uri])),
+    method("prompts/list", TargetParam::None),
+    method("prompts/get", TargetParam::Target(&[Field::Name])),
     method(
         "completion/complete",
-        Aim::Target(&[Field::RefName, Field::RefUri]),
+        TargetParam::Target(&[Field::RefName, Field::RefUri]),
     ),
-    method("logging/setLevel", Aim::None),
-    method("tasks/get", Aim::Target(&[Field::TaskId])),
-    method("tasks/result", Aim::Target(&[Field::TaskId])),
-    method("tasks/update", Aim::Target(&[Field::TaskId])),
-    method("tasks/cancel", Aim::Target(&[Field::TaskId])),
-    method("tasks/list", Aim::None),
-    method(CANCELLED, Aim::None),
-    method("notifications/progress", Aim::None),
+    method("logging/setLevel", TargetParam::None),
+    method("tasks/get", TargetParam::Target(&[Field::TaskId])),
+    method("tasks/result", TargetParam::Target(&[Field::TaskId])),
+    method("tasks/update", TargetParam::Target(&[Field::TaskId])),
+    method("tasks/cancel", TargetParam::Target(&[Field::TaskId])),
+    method("tasks/list", TargetParam::None),
+    method(CANCELLED, TargetParam::None),
+    method("notifications/progress", TargetParam::None),
     // An extension that rmcp serves.
-    method("skills/list", Aim::None),
-    method("skills/get", Aim::Target(&[Field::Uri])),
-    method("resources/directory/read", Aim::Target(&[Field::Uri])),
+    method("skills/list", TargetParam::None),
+    method("skills/get", TargetParam::Target(&[Field::Uri])),
+    method(
+        "resources/directory/read",
+        TargetParam::Target(&[Field::Uri]),
+    ),
 ];
 
 fn find(name: &str) -> Option<&'static Method> {
@@ -80,15 +83,15 @@ pub(crate) fn intern(name: &str) -> Cow<'static, str> {
 
 /// A request's method, and the member that says what it aims at, if its method
 /// has such a member and it is there.
-pub(crate) fn of(message: &Message) -> (Cow<'static, str>, Option<(Aimed, Field)>) {
+pub(crate) fn of(message: &Message) -> (Cow<'static, str>, Option<(TargetKind, Field)>) {
     let name = message.text(Field::Method).unwrap_or_default();
     let Some(method) = find(name) else {
         return (Cow::Owned(name.to_owned()), None);
     };
-    let (kind, fields): (_, &[Field]) = match method.aim {
-        Aim::Tool => (Aimed::Tool, &[Field::Name]),
-        Aim::Target(fields) => (Aimed::Target, fields),
-        Aim::None => (Aimed::Target, &[]),
+    let (kind, fields): (_, &[Field]) = match method.target {
+        TargetParam::Tool => (TargetKind::Tool, &[Field::Name]),
+        TargetParam::Target(fields) => (TargetKind::Target, fields),
+        TargetParam::None => (TargetKind::Target, &[]),
     };
     let there = fields.iter().find(|field| message.text(**field).is_some());
     (
@@ -99,7 +102,7 @@ pub(crate) fn of(message: &Message) -> (Cow<'static, str>, Option<(Aimed, Field)
 
 /// What a request aims at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Aimed {
+pub(crate) enum TargetKind {
     Tool,
     /// A URI, a prompt's name, a task's id.
     Target,
@@ -107,18 +110,18 @@ pub(crate) enum Aimed {
 
 /// What the mirror header `Mcp-Name` names of a request of this method: its
 /// tool, its target, or nothing.
-pub(crate) fn mirrored(name: &str) -> Option<Mirrored> {
-    match find(name)?.aim {
-        Aim::Tool => Some(Mirrored::Tool),
-        Aim::Target([Field::Uri | Field::RefName, ..]) => Some(Mirrored::Uri),
-        Aim::Target(_) => Some(Mirrored::Name),
-        Aim::None => None,
+pub(crate) fn mirror_target(name: &str) -> Option<MirrorTarget> {
+    match find(name)?.target {
+        TargetParam::Tool => Some(MirrorTarget::Tool),
+        TargetParam::Target([Field::Uri | Field::RefName, ..]) => Some(MirrorTarget::Uri),
+        TargetParam::Target(_) => Some(MirrorTarget::Name),
+        TargetParam::None => None,
     }
 }
 
 /// See [`mirrored`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mirrored {
+pub(crate) enum MirrorTarget {
     Tool,
     /// A URI, or what may be one.
     Uri,
@@ -168,8 +171,8 @@ mod tests {
         ] {
             let document =
                 format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}}}}}"#);
-            let expected = tool.map(|tool| (Aimed::Tool, tool));
-            let expected = expected.or(target.map(|target| (Aimed::Target, target)));
+            let expected = tool.map(|tool| (TargetKind::Tool, tool));
+            let expected = expected.or(target.map(|target| (TargetKind::Target, target)));
             assert_eq!(
                 aims(&document),
                 expected.map(|(aimed, text)| (aimed, Some(text.to_owned()))),

@@ -10,27 +10,27 @@
 //!
 //! Nothing here does I/O, knows HTTP or reads a clock, nothing fails and
 //! nothing panics: input that is not what it should be yields no messages.
-//! Memory is bounded whatever comes, and how the bytes were cut into chunks
+//! TextBuffer is bounded whatever comes, and how the bytes were cut into chunks
 //! changes nothing.
 
-mod draft;
 mod envelope;
+mod fields;
+mod json_id;
 pub(crate) mod listing;
 pub(crate) mod method;
+mod partial_text;
 mod scan;
-mod skip;
 mod space;
 mod sse;
 mod swar;
-mod token;
-mod tree;
 mod unescape;
 pub(crate) mod uri;
+mod value_skipper;
 
 pub(crate) use envelope::{Kind, Message};
+pub(crate) use fields::Field;
+pub(crate) use json_id::JsonId;
 pub(crate) use listing::Discovery;
-pub(crate) use scan::{Memory, ScanState, Scanner};
+pub(crate) use scan::{ScanState, Scanner, TextBuffer};
 pub(crate) use space::begins_json;
 pub(crate) use sse::{EventEnd, EventId, EventKind, SseDecoder, SseItem};
-pub(crate) use token::Token;
-pub(crate) use tree::Field;

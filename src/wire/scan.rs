@@ -4,14 +4,14 @@
 //! skipped unread. Which watched object is open says everything about the place
 //! in the document, so nothing grows with its depth.
 
-use super::draft::Draft;
 use super::envelope::{Message, Shape};
-use super::skip::Skip;
+use super::fields::{Capture, Field, LONGEST_KEY};
+use super::json_id;
+use super::partial_text::PartialText;
 use super::space::{Preamble, is_space};
 use super::swar::plain_text;
-use super::token;
-use super::tree::{Field, LONGEST_KEY, Want};
 use super::unescape::Unescape;
+use super::value_skipper::ValueSkipper;
 
 /// Bytes of a literal that are looked at where only its kind is wanted.
 const LITERAL: usize = 64;
@@ -31,15 +31,15 @@ pub(crate) struct Scanner {
     object: Option<Field>,
     /// The watched member whose value is read.
     member: Option<Field>,
-    draft: Draft,
+    draft: PartialText,
     unescape: Unescape,
-    skip: Skip,
+    skip: ValueSkipper,
     message: Message,
 }
 
 /// Where a scanner keeps the texts of a message.
 #[derive(Default)]
-pub(crate) struct Memory(Vec<u8>);
+pub(crate) struct TextBuffer(Vec<u8>);
 
 /// How far a document has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,24 +95,24 @@ impl Scanner {
             batch: false,
             object: None,
             member: None,
-            draft: Draft::default(),
+            draft: PartialText::default(),
             unescape: Unescape::default(),
-            skip: Skip::default(),
+            skip: ValueSkipper::default(),
             message: Message::default(),
         }
     }
 
     /// One that keeps its texts where another one did.
-    pub(crate) fn reusing(memory: Memory) -> Self {
+    pub(crate) fn reusing(memory: TextBuffer) -> Self {
         let mut scanner = Self::new();
         scanner.message.text = memory.0;
         scanner
     }
 
     /// The memory of a document that is done with.
-    pub(crate) fn take_memory(&mut self) -> Memory {
+    pub(crate) fn take_memory(&mut self) -> TextBuffer {
         self.message.clear();
-        Memory(std::mem::take(&mut self.message.text))
+        TextBuffer(std::mem::take(&mut self.message.text))
     }
 
     /// Ready for another document, with the memory of the last: the message
@@ -124,7 +124,7 @@ impl Scanner {
         self.batch = false;
         self.object = None;
         self.member = None;
-        self.draft = Draft::default();
+        self.draft = PartialText::default();
         self.unescape = Unescape::default();
     }
 
@@ -237,7 +237,7 @@ impl Scanner {
     /// A key of `object`, after its quote. Returns how much was read, quote included.
     fn key(&mut self, object: Field, text: &[u8]) -> usize {
         let Some(key) = whole(text) else {
-            self.draft = Draft::short(&self.message.text, LONGEST_KEY);
+            self.draft = PartialText::short(&self.message.text, LONGEST_KEY);
             self.step = Step::Key;
             return 1;
         };
@@ -273,19 +273,19 @@ impl Scanner {
                 } else {
                     Shape::Array
                 });
-                if byte == b'{' && matches!(self.want(), Some(Want::Object)) {
+                if byte == b'{' && matches!(self.capture(), Some(Capture::Object)) {
                     if self.member == Some(Field::Result) {
                         self.message.result.start = position;
                     }
                     self.object = self.member;
                     self.step = Step::First;
                 } else {
-                    self.skip = Skip::nested();
+                    self.skip = ValueSkipper::nested();
                     self.step = Step::Skip;
                 }
             }
             _ => {
-                let Some(want) = self.want() else {
+                let Some(want) = self.capture() else {
                     self.step = Step::SkipLiteral;
                     return 1;
                 };
@@ -297,9 +297,9 @@ impl Scanner {
                     return len;
                 }
                 self.draft = match want {
-                    Want::TextOrNumber(chars) => Draft::text(&self.message.text, chars),
-                    Want::Token => Draft::token(&self.message.text),
-                    _ => Draft::short(&self.message.text, LITERAL),
+                    Capture::TextOrNumber(chars) => PartialText::text(&self.message.text, chars),
+                    Capture::JsonId => PartialText::token(&self.message.text),
+                    _ => PartialText::short(&self.message.text, LITERAL),
                 };
                 self.draft.push(&mut self.message.text, &[byte]);
                 self.step = Step::Literal;
@@ -311,19 +311,19 @@ impl Scanner {
     /// A string, after its quote. Returns how much was read.
     fn text(&mut self, text: &[u8]) -> usize {
         self.set_shape(Shape::String);
-        let draft = match self.want() {
-            Some(Want::Text(chars) | Want::TextOrNumber(chars)) => {
-                Some(Draft::text(&self.message.text, chars))
+        let draft = match self.capture() {
+            Some(Capture::Text(chars) | Capture::TextOrNumber(chars)) => {
+                Some(PartialText::text(&self.message.text, chars))
             }
-            Some(Want::Aim(chars)) => Some(Draft::aim(&self.message.text, chars)),
-            Some(Want::Prose(chars)) => Some(Draft::prose(&self.message.text, chars)),
-            Some(Want::Token) => Some(Draft::token(&self.message.text)),
-            Some(Want::Object | Want::Shape) | None => None,
+            Some(Capture::Uri(chars)) => Some(PartialText::uri(&self.message.text, chars)),
+            Some(Capture::Prose(chars)) => Some(PartialText::prose(&self.message.text, chars)),
+            Some(Capture::JsonId) => Some(PartialText::token(&self.message.text)),
+            Some(Capture::Object | Capture::Shape) | None => None,
         };
         let wanted = draft.is_some();
         self.draft = draft.unwrap_or_default();
         let Some(text) = whole(text) else {
-            self.skip = Skip::string();
+            self.skip = ValueSkipper::string();
             self.step = if wanted { Step::Text } else { Step::Skip };
             return 0;
         };
@@ -335,8 +335,8 @@ impl Scanner {
         text.len() + 1
     }
 
-    fn want(&self) -> Option<Want> {
-        self.member.map(|member| member.node().want)
+    fn capture(&self) -> Option<Capture> {
+        self.member.map(|member| member.node().capture)
     }
 
     fn set_shape(&mut self, shape: Shape) {
@@ -412,16 +412,16 @@ impl Scanner {
         let Some(member) = self.member else {
             return false;
         };
-        let most = match (member.node().want, shape) {
-            (Want::Text(chars), Shape::String)
-            | (Want::TextOrNumber(chars), Shape::String | Shape::Number) => usize::from(chars),
-            (Want::Aim(_) | Want::Prose(_), Shape::String) if value.contains(&b'@') => {
+        let most = match (member.node().capture, shape) {
+            (Capture::Text(chars), Shape::String)
+            | (Capture::TextOrNumber(chars), Shape::String | Shape::Number) => usize::from(chars),
+            (Capture::Uri(_) | Capture::Prose(_), Shape::String) if value.contains(&b'@') => {
                 return false;
             }
-            (Want::Aim(chars) | Want::Prose(chars), Shape::String) => usize::from(chars),
-            (Want::Token, Shape::String) => token::INLINE,
-            (Want::Token, Shape::Number) if token::is_normal(value) => token::INLINE,
-            (Want::Token, Shape::Number) => return false,
+            (Capture::Uri(chars) | Capture::Prose(chars), Shape::String) => usize::from(chars),
+            (Capture::JsonId, Shape::String) => json_id::INLINE,
+            (Capture::JsonId, Shape::Number) if json_id::is_normal(value) => json_id::INLINE,
+            (Capture::JsonId, Shape::Number) => return false,
             _ => {
                 self.message.set_shape(member, shape);
                 return true;
@@ -442,15 +442,15 @@ impl Scanner {
         let Some(member) = self.member else { return };
         let (start, stripped) = (draft.start(), draft.had_userinfo());
         let text = &mut self.message.text;
-        let cut = match (member.node().want, shape) {
-            (Want::Text(chars) | Want::Aim(chars) | Want::Prose(chars), Shape::String)
-            | (Want::TextOrNumber(chars), Shape::String | Shape::Number) => {
+        let cut = match (member.node().capture, shape) {
+            (Capture::Text(chars) | Capture::Uri(chars) | Capture::Prose(chars), Shape::String)
+            | (Capture::TextOrNumber(chars), Shape::String | Shape::Number) => {
                 draft.finish_text(text, chars)
             }
-            (Want::Token, Shape::String) => draft.finish_token(text),
-            (Want::Token, Shape::Number) => {
+            (Capture::JsonId, Shape::String) => draft.finish_token(text),
+            (Capture::JsonId, Shape::Number) => {
                 if !draft.overflows() {
-                    token::normalise(text, start);
+                    json_id::normalise(text, start);
                 }
                 draft.finish_token(text)
             }
@@ -485,7 +485,7 @@ fn shape_of(literal: &[u8]) -> Option<Shape> {
         b"null" => Some(Shape::Null),
         b"true" => Some(Shape::True),
         b"false" => Some(Shape::False),
-        number => token::is_number(number).then_some(Shape::Number),
+        number => json_id::is_number(number).then_some(Shape::Number),
     }
 }
 

@@ -52,7 +52,7 @@ fn send(layer: &StoreLayer, request: Request<Script>, answer: Response<Script>) 
 /// The rows that an exchange makes.
 fn rows(exchange: &Exchange, cuts: &[Vec<Index>; 2]) -> Vec<Row> {
     let proxy = Uuid::now_v7().to_string();
-    let layer = recording().layer().proxy(&*proxy);
+    let layer = recording().layer().server_name(&*proxy);
     let request = exchange.request_head();
     let request = request.body(cut(&exchange.request_body(), &cuts[0]));
     let response = exchange.response_head();

@@ -11,8 +11,8 @@ use crate::capture::listing::{Document, ListingCall, ListingResult};
 use crate::capture::request_context::RequestContext;
 use crate::capture::session::{CallSession, ClientInfo, ServerInfo, Sessions, protocol_version};
 use crate::event::{EndReason, RequestStatus, TraceId};
-use crate::wire::method::{self, Aimed, Mirrored};
-use crate::wire::{Field, Kind, Message, Token};
+use crate::wire::method::{self, MirrorTarget, TargetKind};
+use crate::wire::{Field, JsonId, Kind, Message};
 
 /// Longest method, tool and target that are kept of a header, in characters.
 const METHOD_CHARS: usize = 128;
@@ -24,7 +24,7 @@ const TARGET_CHARS: usize = 2048;
 pub(in crate::capture) struct Call {
     pub(in crate::capture) request_id: Uuid,
     /// Absent where only a header names the request.
-    pub(in crate::capture) id: Option<Token>,
+    pub(in crate::capture) id: Option<JsonId>,
     pub(in crate::capture) method: Cow<'static, str>,
     pub(in crate::capture) tool: Option<Box<str>>,
     pub(in crate::capture) target: Option<Box<str>>,
@@ -134,11 +134,11 @@ impl Call {
         };
         let (mut tool, mut target) = (None, None);
         match aim.map(|(aimed, field)| (aimed, field, message.text(field))) {
-            Some((Aimed::Tool, _, name)) => tool = name.map(Into::into),
-            Some((Aimed::Target, Field::Uri | Field::RefUri, uri)) => {
+            Some((TargetKind::Tool, _, name)) => tool = name.map(Into::into),
+            Some((TargetKind::Target, Field::Uri | Field::RefUri, uri)) => {
                 target = uri.map(|uri| cx.uri(uri));
             }
-            Some((Aimed::Target, _, name)) => target = name.map(Into::into),
+            Some((TargetKind::Target, _, name)) => target = name.map(Into::into),
             None => {}
         }
         let revision = version.and(Some(Field::MetaProtocolVersion));
@@ -180,9 +180,9 @@ impl Call {
         head: &RequestContext,
     ) -> Self {
         let (name, name_cut) = bounded(name, METHOD_CHARS);
-        let mirrored = method::mirrored(name);
+        let mirrored = method::mirror_target(name);
         let limit = match mirrored {
-            Some(Mirrored::Uri) => TARGET_CHARS,
+            Some(MirrorTarget::Uri) => TARGET_CHARS,
             _ => TOOL_CHARS,
         };
         let aim = aim.filter(|_| mirrored.is_some());
@@ -191,9 +191,9 @@ impl Call {
         cx.count_truncated(cut.into());
         let (mut tool, mut target) = (None, None);
         match (mirrored, aim) {
-            (Some(Mirrored::Tool), Some((aim, _))) => tool = Some(aim.into()),
-            (Some(Mirrored::Uri), Some((aim, _))) => target = Some(cx.uri(aim)),
-            (Some(Mirrored::Name), Some((aim, _))) => target = Some(aim.into()),
+            (Some(MirrorTarget::Tool), Some((aim, _))) => tool = Some(aim.into()),
+            (Some(MirrorTarget::Uri), Some((aim, _))) => target = Some(cx.uri(aim)),
+            (Some(MirrorTarget::Name), Some((aim, _))) => target = Some(aim.into()),
             _ => {}
         }
         Self {
@@ -258,7 +258,7 @@ impl Call {
 #[derive(Debug)]
 pub(in crate::capture) struct Answer {
     /// Absent for an error that names no request.
-    pub(in crate::capture) id: Option<Token>,
+    pub(in crate::capture) id: Option<JsonId>,
     pub(in crate::capture) outcome: Outcome,
     /// Length of the message itself.
     pub(in crate::capture) len: u64,

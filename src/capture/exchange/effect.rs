@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::capture::listing::ListingAnswer;
 use crate::capture::session::{DerivedSession, NamedSession, ServerInfo};
 use crate::event::{RequestEvent, SessionEvent};
-use crate::wire::Token;
+use crate::wire::JsonId;
 
 /// What is to be done in the order given, once the exchange's lock is released.
 ///
@@ -49,7 +49,7 @@ pub(in crate::capture) enum Effect {
     /// The client cancelled a request of the session.
     Cancel {
         session: Arc<str>,
-        request: Token,
+        request: JsonId,
         reason: Option<Box<str>>,
     },
 }

@@ -23,7 +23,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 use super::context::Context;
 use super::request_context::RequestContext;
 use super::session::CallSession;
-use crate::wire::{Field, Memory, Message, Token, method};
+use crate::wire::{Field, JsonId, Message, TextBuffer, method};
 
 use self::decide::ResponseHead;
 use Ordering::Relaxed;
@@ -77,7 +77,7 @@ struct State {
     /// stream of it.
     session_over: bool,
     /// The buffers that read the request, for the response.
-    memory: Memory,
+    memory: TextBuffer,
 }
 
 /// What names the requests of the exchange.
@@ -156,7 +156,7 @@ impl Exchange {
     }
 
     /// Returns the ids of the requests that are not done.
-    pub(super) fn open_ids(&self) -> Vec<Token> {
+    pub(super) fn open_ids(&self) -> Vec<JsonId> {
         let state = self.state();
         let open = state.calls.iter().filter_map(CallState::call);
         open.filter_map(|call| call.id).collect()
@@ -174,7 +174,7 @@ impl Exchange {
         cx: &Context,
         effects: &mut Effects,
         mut calls: Calls,
-        memory: Memory,
+        memory: TextBuffer,
     ) {
         let all = calls.iter_mut().filter_map(CallState::call_mut);
         for (index, call) in all.enumerate() {
@@ -260,7 +260,7 @@ impl Exchange {
         &self,
         cx: &Context,
         effects: &mut Effects,
-        request: Token,
+        request: JsonId,
         reason: Option<&str>,
     ) -> bool {
         let mut state = self.state();

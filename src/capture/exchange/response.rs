@@ -17,7 +17,7 @@ use crate::capture::listing::ListingAnswer;
 use crate::capture::request_context::Era;
 use crate::capture::session::{self, CallSession, NamedSession, ServerInfo};
 use crate::event::{RequestStatus, SessionSource};
-use crate::wire::Memory;
+use crate::wire::TextBuffer;
 
 /// How many bytes of copies of answers one exchange remembers.
 const COPIED_BYTES: usize = 64 * 1024;
@@ -58,7 +58,7 @@ impl Exchange {
         headers: &Headers<'_>,
         opaque: bool,
         named: Option<Arc<str>>,
-    ) -> Memory {
+    ) -> TextBuffer {
         let mut state = self.state();
         if status == StatusCode::NOT_FOUND {
             self.not_found(&state, effects);

@@ -73,7 +73,7 @@ impl MirrorHeaders {
             return false;
         };
         let (method, aim) = method::of(request);
-        let is_mirrored = method::mirrored(&method).is_some();
+        let is_mirrored = method::mirror_target(&method).is_some();
         is_mirrored && aim.is_none_or(|(_, field)| differs(name, field))
     }
 

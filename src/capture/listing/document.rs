@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::ListingResult;
 use crate::capture::context::Context;
-use crate::event::Charge;
+use crate::event::MemoryReservation;
 
 /// A copy of the bytes of a document, made while they pass.
 pub(in crate::capture) struct Document {
@@ -13,7 +13,7 @@ pub(in crate::capture) struct Document {
     bytes: Vec<u8>,
     limit: usize,
     /// None once it was too long, and so forgotten.
-    charge: Option<Charge>,
+    charge: Option<MemoryReservation>,
 }
 
 impl Document {
@@ -29,7 +29,7 @@ impl Document {
             bytes: Vec::new(),
             // The envelope around the result is no part of the listing.
             limit: cx.config.listing_bytes.saturating_add(1024),
-            charge: Some(Charge::new(&cx.counters().listing_bytes)),
+            charge: Some(MemoryReservation::new(&cx.counters().listing_bytes)),
         });
         let Some(charge) = &mut copy.charge else {
             return;
@@ -58,7 +58,7 @@ impl Document {
 
     /// The bytes of a result, and the charge for them; `None` if there is no
     /// room. The copy of a message that stands alone is given away for it.
-    pub(super) fn take(&mut self, found: &ListingResult) -> Option<(Vec<u8>, Charge)> {
+    pub(super) fn take(&mut self, found: &ListingResult) -> Option<(Vec<u8>, MemoryReservation)> {
         let result = self.slice(&found.span)?;
         if found.in_batch {
             let mut charge = self.charge.as_ref()?.another();

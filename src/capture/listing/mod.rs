@@ -17,8 +17,8 @@ use hashlink::LruCache;
 use crate::capture::context::Context;
 use crate::capture::session::{self, CallSession, Caller, Sessions};
 use crate::clock;
-use crate::event::{ListingPage, Origin, StoreEvent};
-use crate::wire::{Discovery, Field, Kind, Message, Token};
+use crate::event::{ListingKey, ListingPage, StoreEvent};
+use crate::wire::{Discovery, Field, JsonId, Kind, Message};
 
 mod document;
 
@@ -35,7 +35,7 @@ const TRUSTED: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug)]
 pub(in crate::capture) struct ListingCall {
     of: Discovery,
-    cursor: Option<Token>,
+    cursor: Option<JsonId>,
 }
 
 impl ListingCall {
@@ -57,7 +57,7 @@ pub(in crate::capture) struct ListingResult {
     span: Range<u64>,
     /// Its message is one of a batch.
     in_batch: bool,
-    next: Option<Token>,
+    next: Option<JsonId>,
     protocol_version: Option<Box<str>>,
 }
 
@@ -210,7 +210,7 @@ impl Listings {
             return None;
         };
         let page = ListingPage {
-            origin: Origin {
+            origin: ListingKey {
                 ts,
                 proxy: cx.config.proxy.clone(),
                 upstream_url: cx.config.upstream_url.clone(),

@@ -11,7 +11,7 @@ use crate::capture::context::Context;
 use crate::event::{SessionEvent, SessionSource};
 use crate::wire::{Field, Message};
 
-/// Returns the row of a session that begins at this recording point.
+/// Returns the row of a session that begins at this server.
 pub(in crate::capture) fn begun(
     cx: &Context,
     id: Arc<str>,

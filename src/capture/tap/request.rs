@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::capture::exchange::{Call, CallState, Calls, Unread};
 use crate::capture::http::{Content, Undecodable};
 use crate::capture::recorder::ExchangeHandle;
-use crate::wire::{Kind, Memory, ScanState, Scanner};
+use crate::wire::{Kind, ScanState, Scanner, TextBuffer};
 
 /// How much a batch may make the layer remember, in bytes; what goes beyond it
 /// gets no row and is counted as unidentified.
@@ -111,7 +111,7 @@ impl RequestTap {
             return;
         }
         match self.scanner.state() {
-            ScanState::Empty => self.handle.requested(Calls::new(), Memory::default()),
+            ScanState::Empty => self.handle.requested(Calls::new(), TextBuffer::default()),
             _ => self.unread(Unread::Unclosed),
         }
     }

@@ -57,7 +57,7 @@ DROP INDEX IF EXISTS idx_sessions_active;
 -- NOT NULL, whose other half this is: the requests that call no tool.
 CREATE INDEX idx_requests_method ON requests (method, ts) WHERE tool IS NULL;
 
--- A file with one recording point needs no index to find its rows, and that
+-- A file with one server needs no index to find its rows, and that
 -- one is usually unnamed: so only names cost something.
 CREATE INDEX idx_requests_proxy ON requests (proxy, ts) WHERE proxy <> 'default';
 

@@ -155,7 +155,7 @@ pub(super) const KINDS: [Kind; 6] = [
 
 /// What is to be pruned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kinds {
+pub(crate) enum PrunableTables {
     /// Everything that is due.
     All,
     /// Only what is many enough to make a file large, and has no bound of its own.
@@ -171,7 +171,7 @@ impl Kind {
     }
 }
 
-impl Kinds {
+impl PrunableTables {
     pub(super) fn has(self, kind: &Kind) -> bool {
         self == Self::All || kind.oldest.is_some()
     }

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::db::{SCHEMA_VERSION, migrate};
 
-const HOUR: i64 = Width::Hour.ms();
-const DAY: i64 = Width::Day.ms();
+const HOUR: i64 = BucketWidth::Hour.ms();
+const DAY: i64 = BucketWidth::Day.ms();
 
 fn file() -> Connection {
     let conn = Connection::open_in_memory().unwrap();
@@ -54,7 +54,7 @@ fn value<T: rusqlite::types::FromSql>(conn: &Connection, sql: &str) -> T {
     conn.query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
-fn latencies(conn: &Connection, width: Width) -> Histogram {
+fn latencies(conn: &Connection, width: BucketWidth) -> Histogram {
     let mut all = Histogram::default();
     let sql = "SELECT latencies FROM request_rollups WHERE width = ?1";
     let mut statement = conn.prepare(sql).unwrap();
@@ -106,7 +106,7 @@ fn how_long_a_client_listened_is_counted_but_is_no_latency() {
         value::<i64>(&conn, "SELECT max(max_latency_us) FROM request_rollups"),
         0
     );
-    assert_eq!(latencies(&conn, Width::Day).count(), 0);
+    assert_eq!(latencies(&conn, BucketWidth::Day).count(), 0);
 }
 
 #[test]
@@ -186,14 +186,14 @@ fn up_to_when_cells_were_pruned_is_told() {
     fold_all(&conn);
     let until = Instant::now() + Duration::from_secs(60);
     let to = |width| Pruned::Cells(width).to(&conn).unwrap();
-    assert_eq!(to(Width::Hour), i64::MIN);
-    prune(&conn, Width::Hour, before(2 * DAY), until).unwrap();
-    assert_eq!(to(Width::Hour), DAY + 6 * HOUR);
-    prune(&conn, Width::Hour, before(DAY), until).unwrap();
-    assert_eq!(to(Width::Hour), DAY + 6 * HOUR);
-    assert_eq!(to(Width::Day), i64::MIN);
-    prune(&conn, Width::Day, before(3 * DAY), until).unwrap();
-    assert_eq!(to(Width::Day), 3 * DAY);
+    assert_eq!(to(BucketWidth::Hour), i64::MIN);
+    prune(&conn, BucketWidth::Hour, before(2 * DAY), until).unwrap();
+    assert_eq!(to(BucketWidth::Hour), DAY + 6 * HOUR);
+    prune(&conn, BucketWidth::Hour, before(DAY), until).unwrap();
+    assert_eq!(to(BucketWidth::Hour), DAY + 6 * HOUR);
+    assert_eq!(to(BucketWidth::Day), i64::MIN);
+    prune(&conn, BucketWidth::Day, before(3 * DAY), until).unwrap();
+    assert_eq!(to(BucketWidth::Day), 3 * DAY);
 }
 
 #[test]
@@ -263,7 +263,7 @@ proptest! {
             fold(&conn, &mut Default::default(), Instant::now()).unwrap();
         }
         fold_all(&conn);
-        for width in Width::ALL {
+        for width in BucketWidth::ALL {
             let differs = format!(
                 "SELECT count(*) FROM (
                      SELECT ts - ts % {ms}, proxy, method, tool, status, count(*), sum(bytes_in),

@@ -9,7 +9,7 @@ use rmcp::transport::common::server_side_http::ServerSseMessage;
 use rmcp::transport::streamable_http_server::session as theirs;
 
 use super::{EventId, new_token, unknown, warn_of_evicted};
-use crate::db::Token;
+use crate::db::StreamToken;
 use crate::event_store::MemoryEventStore;
 
 /// rmcp purges no stream, and each request has one of its own.
@@ -50,8 +50,8 @@ impl theirs::EventStore for MemoryEventStore {
 /// The streams of a store, the one that was appended to last at the end.
 #[derive(Default)]
 pub(in crate::event_store) struct Streams {
-    by_token: LinkedHashMap<Token, Stream>,
-    tokens: std::collections::HashMap<Box<str>, Token>,
+    by_token: LinkedHashMap<StreamToken, Stream>,
+    tokens: std::collections::HashMap<Box<str>, StreamToken>,
 }
 
 struct Stream {
@@ -72,7 +72,7 @@ impl Streams {
     fn append(
         &mut self,
         stream_id: &str,
-        token: Token,
+        token: StreamToken,
         event: &ServerSseMessage,
         capacity: NonZeroUsize,
     ) -> EventId {
@@ -126,7 +126,7 @@ mod tests {
         let capacity = NonZeroUsize::MIN;
         let mut streams = Streams::default();
         let mut append = |number: usize| {
-            let mut token = Token::default();
+            let mut token = StreamToken::default();
             token[..8].copy_from_slice(&number.to_be_bytes());
             let event = ServerSseMessage::default();
             streams.append(&number.to_string(), token, &event, capacity)

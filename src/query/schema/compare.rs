@@ -61,7 +61,7 @@ pub struct Difference {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Comparison {
-    /// The recording point that saw it.
+    /// The server that saw it.
     pub proxy: String,
     /// The server's URL; empty for one in the recorder's own process.
     pub upstream_url: String,

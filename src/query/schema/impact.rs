@@ -89,7 +89,7 @@ fn change_impacts(
     Ok(impacts.collect())
 }
 
-/// The calls of tools by recording point and window. Changes share windows: those of one
+/// The calls of tools by server and window. Changes share windows: those of one
 /// moment have the same, and one change ends where the next begins. Each window is
 /// counted once.
 #[derive(Debug, Default)]

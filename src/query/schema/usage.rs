@@ -25,7 +25,7 @@ const TOOL_CHARS: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Tool {
-    /// The recording point that saw it listed.
+    /// The server that saw it listed.
     pub proxy: String,
     /// The server's URL; empty for one in the recorder's own process.
     pub upstream_url: String,
@@ -103,9 +103,9 @@ fn add_tools(
 /// What cells tell about the calls of a window.
 struct Calls {
     window: Window,
-    /// The tools that were called, by recording point.
+    /// The tools that were called, by server.
     named: HashSet<(String, String)>,
-    /// The recording points with calls whose tool neither a cell nor a request tells.
+    /// The servers with calls whose tool neither a cell nor a request tells.
     unnamed: HashSet<String>,
 }
 
@@ -168,7 +168,7 @@ mod tests {
 
     use super::*;
     use crate::Store;
-    use crate::db::Width;
+    use crate::db::BucketWidth;
 
     #[test]
     fn calls_are_found_in_whole_days_and_the_hours_around_them() {
@@ -177,13 +177,13 @@ mod tests {
         let store = Store::open(&path).unwrap();
         store.shutdown(Duration::from_secs(30)).unwrap();
         let conn = Connection::open(&path).unwrap();
-        let (hour, day) = (Width::Hour.ms(), Width::Day.ms());
+        let (hour, day) = (BucketWidth::Hour.ms(), BucketWidth::Day.ms());
         for (tool, width, start) in [
-            ("early", Width::Hour, 0),
-            ("before", Width::Hour, 22 * hour),
-            ("between", Width::Day, day),
-            ("after", Width::Hour, 2 * day),
-            ("late", Width::Hour, 2 * day + 13 * hour),
+            ("early", BucketWidth::Hour, 0),
+            ("before", BucketWidth::Hour, 22 * hour),
+            ("between", BucketWidth::Day, day),
+            ("after", BucketWidth::Hour, 2 * day),
+            ("late", BucketWidth::Hour, 2 * day + 13 * hour),
         ] {
             conn.execute(
                 "INSERT INTO request_rollups VALUES (?1, ?2, 'p', 'tools/call', ?3, 'ok',

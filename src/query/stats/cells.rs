@@ -10,7 +10,7 @@ use super::super::reader::Source;
 use super::super::window::Window;
 use super::StatsFilter;
 use super::tally::Tallies;
-use crate::db::Width;
+use crate::db::BucketWidth;
 use crate::db::rollup::{OTHER, cell_name};
 use crate::db::row::number;
 
@@ -19,7 +19,7 @@ use crate::db::row::number;
 pub(super) fn add(
     source: &Source<'_>,
     filter: &StatsFilter,
-    cells: &[(Width, Window)],
+    cells: &[(BucketWidth, Window)],
     tallies: &mut Tallies,
 ) -> rusqlite::Result<i64> {
     cells.iter().try_fold(0_i64, |unnamed, (width, part)| {
@@ -31,7 +31,7 @@ pub(super) fn add(
 fn add_cells(
     source: &Source<'_>,
     filter: &StatsFilter,
-    width: Width,
+    width: BucketWidth,
     window: Window,
     tallies: &mut Tallies,
 ) -> rusqlite::Result<i64> {

@@ -7,8 +7,8 @@ use rusqlite::{Connection, params};
 
 use super::{CallStats, Coverage, Group, LOOKED_AT, Percentiles, Plan, StatsFilter, count};
 use crate::Store;
-use crate::db::{Db, Kinds, Span};
-use crate::db::{Width, rollup};
+use crate::db::{BucketWidth, rollup};
+use crate::db::{Db, PrunableTables, Span};
 use crate::query::{Reader, Window};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -52,7 +52,7 @@ fn insert(conn: &Connection, rows: std::ops::Range<i64>) {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 10, ?1)",
             params![
                 i,
-                START + place * (DAYS * Width::Day.ms() / ROWS),
+                START + place * (DAYS * BucketWidth::Day.ms() / ROWS),
                 if i % 3 == 0 { "default" } else { "weather" },
                 if i % 5 == 0 { "ping" } else { "tools/call" },
                 (i % 5 != 0).then(|| format!("tool-{}", i % 4)),
@@ -84,7 +84,7 @@ fn prune(path: &Path, before: i64) {
     let from = i64::MIN;
     let db = Db::open_to_maintain(path).unwrap();
     while !db
-        .prune(Kinds::All, Span { from, before }, LONG, deadline())
+        .prune(PrunableTables::All, Span { from, before }, LONG, deadline())
         .unwrap()
         .is_last
     {}
@@ -117,7 +117,7 @@ fn assert_close(estimated: &CallStats, exact: &CallStats) {
 
 #[test]
 fn cells_edges_and_unfolded_rows_count_each_row_once() {
-    let (hour, day) = (Width::Hour.ms(), Width::Day.ms());
+    let (hour, day) = (BucketWidth::Hour.ms(), BucketWidth::Day.ms());
     for folded in [0, 2_500, ROWS] {
         let (_dir, _conn, reader) = file(folded);
         for (since, until) in [
@@ -162,7 +162,7 @@ fn removed_requests_still_count() {
     let before = reader.stats(&filter).unwrap();
     assert_eq!(before.percentiles, Percentiles::Exact);
     // Half an hour into the third day.
-    let noted = START + 2 * Width::Day.ms() + Width::Hour.ms() / 2;
+    let noted = START + 2 * BucketWidth::Day.ms() + BucketWidth::Hour.ms() / 2;
     prune(&dir.path().join("mcp.db"), noted);
     let after = reader.stats(&filter).unwrap();
     assert!(matches!(after.percentiles, Percentiles::Estimated { .. }));
@@ -183,12 +183,12 @@ fn kept_old_requests_do_not_hide_that_younger_ones_are_gone() {
     let filter = StatsFilter::default();
     let before = reader.stats(&filter).unwrap();
     let span = Span {
-        from: START + Width::Day.ms(),
-        before: START + 2 * Width::Day.ms(),
+        from: START + BucketWidth::Day.ms(),
+        before: START + 2 * BucketWidth::Day.ms(),
     };
     let db = Db::open_to_maintain(&dir.path().join("mcp.db")).unwrap();
     while !db
-        .prune(Kinds::All, span, LONG, deadline())
+        .prune(PrunableTables::All, span, LONG, deadline())
         .unwrap()
         .is_last
     {}
@@ -249,13 +249,13 @@ fn tool_without_a_cell_is_counted_from_its_remaining_requests() {
     assert_eq!(reported(Some("never")), (0, 0, true));
 
     // Half of the four hours, and a part of the next, which only a cell counts.
-    prune(&path, START + 7 * Width::Hour.ms() / 2);
+    prune(&path, START + 7 * BucketWidth::Hour.ms() / 2);
     assert_eq!(reported(None), (all, 0, false));
     // Its successful calls gave it a name.
     assert_eq!(reported(Some("search")), (300, 300 + 225, false));
     assert_eq!(reported(Some("late")), (75, 300 + 225, false));
 
-    prune(&path, START + Width::Day.ms());
+    prune(&path, START + BucketWidth::Day.ms());
     assert_eq!(reported(Some("late")), (0, 600, false));
     assert_eq!(reported(Some("made up 7")), (1, 600, false));
     assert_eq!(reported(Some("(other)")), (600, 0, false));

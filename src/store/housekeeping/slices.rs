@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Housekeeping, Stage};
 use crate::clock;
-use crate::db::{Db, Kinds, Slice, Span, Width, WriteError};
+use crate::db::{BucketWidth, Db, PrunableTables, Slice, Span, WriteError};
 
 /// What part of the file's limit the history of listings may take, and the cells
 /// of the statistics.
@@ -29,7 +29,8 @@ impl Housekeeping {
             Stage::Age => {
                 // What says itself when it expires goes in any case.
                 let before = self.retention.max_age.map_or(i64::MIN, ago);
-                let slice = db.prune(Kinds::All, Span { from, before }, patience, until)?;
+                let slice =
+                    db.prune(PrunableTables::All, Span { from, before }, patience, until)?;
                 if slice.is_last && self.to_fold > 0 && !self.cannot_fold {
                     self.stage = Stage::Fold;
                     return Ok(Slice {
@@ -48,8 +49,8 @@ impl Housekeeping {
             Stage::History => self.shorten_history(db, until),
             Stage::Cells(width) => {
                 let age = match width {
-                    Width::Hour => self.retention.hourly,
-                    Width::Day => self.retention.daily,
+                    BucketWidth::Hour => self.retention.hourly,
+                    BucketWidth::Day => self.retention.daily,
                 };
                 match age.map(ago) {
                     Some(before) => db.prune_cells(width, Span { from, before }, patience, until),
@@ -59,7 +60,7 @@ impl Housekeeping {
             Stage::CellBytes => self.shorten_cells(db, until),
             Stage::Shrink => {
                 let keep = (db.space()?.pages / FREE_PART).max(FREE_PAGES);
-                let slice = db.give_back(keep, patience, until)?;
+                let slice = db.incremental_vacuum(keep, patience, until)?;
                 self.shrunk |= slice.count > 0;
                 if slice.is_last && self.shrunk {
                     // The file itself becomes shorter only now.
@@ -79,7 +80,7 @@ impl Housekeeping {
                 Ok(slice.is_last)
             }
             Err(error) if error.is_busy() => Err(error),
-            Err(WriteError::Displaced) => Err(WriteError::Displaced),
+            Err(WriteError::Replaced) => Err(WriteError::Replaced),
             Err(error) => {
                 // If there is no room for more cells, requests that were rolled up
                 // before can still be removed.
@@ -125,13 +126,13 @@ impl Housekeeping {
         }
         // What a clock dated that was ahead was written before all else.
         let ahead = clock::latest_ms().max(from);
-        let span = match db.next_horizon(ahead)? {
+        let span = match db.next_cutoff(ahead)? {
             Some(before) => Some(Span {
                 from: ahead,
                 before,
             }),
             None => {
-                let before = db.next_horizon(from)?;
+                let before = db.next_cutoff(from)?;
                 before.map(|before| Span { from, before })
             }
         };
@@ -139,7 +140,11 @@ impl Housekeeping {
             self.tell_excess(db.size()?.used, max_bytes);
             return Ok(());
         };
-        if db.prune(Kinds::Traffic, span, patience, until)?.count > 0 {
+        if db
+            .prune(PrunableTables::Traffic, span, patience, until)?
+            .count
+            > 0
+        {
             return Ok(());
         }
         // Nothing that is folded; then more is.
@@ -147,13 +152,13 @@ impl Housekeeping {
             return Ok(());
         }
         let kinds = match self.cannot_fold {
-            true => Kinds::Uncounted,
-            false => Kinds::Traffic,
+            true => PrunableTables::Uncounted,
+            false => PrunableTables::Traffic,
         };
         let removed = db.prune(kinds, span, patience, until)?.count;
         match (removed, kinds) {
             (0, _) => self.tell_excess(db.size()?.used, max_bytes),
-            (_, Kinds::Uncounted) => self.tell_uncounted(removed),
+            (_, PrunableTables::Uncounted) => self.tell_uncounted(removed),
             _ => {}
         }
         Ok(())

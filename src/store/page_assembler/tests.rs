@@ -2,11 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::event::{Charge, Origin};
+use crate::event::{ListingKey, MemoryReservation};
 use crate::wire::{Field, Scanner};
 
 /// A cursor, as the scanner finds it in a request.
-fn cursor(text: &str) -> Option<Token> {
+fn cursor(text: &str) -> Option<JsonId> {
     let message = format!(r#"{{"jsonrpc":"2.0","id":1,"params":{{"cursor":"{text}"}}}}"#);
     let mut found = None;
     Scanner::new().feed(message.as_bytes(), &mut |message| {
@@ -17,7 +17,7 @@ fn cursor(text: &str) -> Option<Token> {
 
 fn page(caller: u64, at: Option<&str>, next: Option<&str>, tools: &str) -> ListingPage {
     ListingPage {
-        origin: Origin {
+        origin: ListingKey {
             ts: 1,
             proxy: "default".into(),
             upstream_url: "".into(),
@@ -30,7 +30,7 @@ fn page(caller: u64, at: Option<&str>, next: Option<&str>, tools: &str) -> Listi
         next: next.and_then(cursor),
         result: format!(r#"{{"tools":[{tools}]}}"#).into_bytes(),
         limit: 1 << 20,
-        charge: Charge::new(&Arc::default()),
+        charge: MemoryReservation::new(&Arc::default()),
     }
 }
 
@@ -138,7 +138,7 @@ fn a_malformed_page_ends_its_listing_and_gives_its_memory_back() {
     let account = Arc::new(AtomicUsize::new(0));
     chains.join(page(1, None, Some("2"), &tool("a")), now);
     let mut broken = page(1, Some("2"), None, "1");
-    broken.charge = Charge::new(&account);
+    broken.charge = MemoryReservation::new(&account);
     assert!(broken.charge.take(100, 100));
     assert!(matches!(chains.join(broken, now), Joined::Malformed));
     assert_eq!(account.load(Ordering::Relaxed), 0);

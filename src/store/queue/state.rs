@@ -6,7 +6,7 @@ use super::super::command_queue::CommandQueue;
 use super::super::deadline::Deadline;
 use super::super::entry::Entry;
 use super::super::{Stats, StoreState};
-use crate::db::Stretch;
+use crate::db::LossSpan;
 
 /// Events in one piece of the buffer. A full piece is never moved or copied,
 /// however long the queue grows.
@@ -34,8 +34,8 @@ pub(in crate::store) struct Chunk {
 /// Events that were not accepted since the writer last asked.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Refused {
-    pub(in crate::store) queue_full: Option<Stretch>,
-    pub(in crate::store) shutdown: Option<Stretch>,
+    pub(in crate::store) queue_full: Option<LossSpan>,
+    pub(in crate::store) shutdown: Option<LossSpan>,
     /// The accounts, with these events and all before them.
     pub(in crate::store) stats: Stats,
 }
@@ -44,7 +44,7 @@ pub(in crate::store) struct Refused {
 pub(super) struct State {
     /// Only the last piece has room.
     pub(super) pending: VecDeque<Chunk>,
-    pub(super) spares: Vec<Chunk>,
+    pub(super) free_chunks: Vec<Chunk>,
     /// The commands that callers wait for. They go before all events.
     pub(super) commands: CommandQueue,
     /// Bytes of all queued events.
@@ -60,7 +60,7 @@ pub(super) struct State {
     pub(super) waiting: usize,
     pub(super) sleep: Sleep,
     /// Intervals that the writer still looks through before it sleeps.
-    pub(super) rests: u32,
+    pub(super) idle_polls: u32,
     /// When the layers have something to settle.
     pub(super) alarm: Deadline,
     /// When the file is to be looked after.
@@ -70,7 +70,7 @@ pub(super) struct State {
     /// when it has written the rest or this moment has come.
     pub(super) closing: Option<Deadline>,
     /// The attempt was allowed that a shutdown gets without a pause.
-    pub(super) hurried: bool,
+    pub(super) last_attempt: bool,
     /// Events that the writer gave up when it ended.
     pub(super) given_up: u64,
     pub(super) condition: StoreState,
@@ -96,7 +96,7 @@ impl State {
     pub(super) fn new() -> Self {
         Self {
             pending: VecDeque::new(),
-            spares: Vec::new(),
+            free_chunks: Vec::new(),
             commands: CommandQueue::default(),
             bytes: 0,
             stats: Stats::default(),
@@ -105,12 +105,12 @@ impl State {
             flush_to: 0,
             waiting: 0,
             sleep: Sleep::Awake,
-            rests: 0,
+            idle_polls: 0,
             alarm: Deadline::NEVER,
             housekeeping: Deadline::NEVER,
             refused: Refused::default(),
             closing: None,
-            hurried: false,
+            last_attempt: false,
             given_up: 0,
             condition: StoreState::Opening,
             obstacle: None,
@@ -137,7 +137,7 @@ impl State {
                 chunk.bytes += bytes;
             }
             _ => {
-                let mut chunk = self.spares.pop().unwrap_or_else(|| Chunk {
+                let mut chunk = self.free_chunks.pop().unwrap_or_else(|| Chunk {
                     events: Vec::with_capacity(CHUNK),
                     bytes: 0,
                 });

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::consumer::{IDLE_POLLS, MAX_FREE_CHUNKS};
 use super::state::{CHUNK, RESERVED_EVENTS};
-use super::writer::{RESTS, SPARES};
 use super::*;
 use crate::event::StoreEvent;
 use crate::event::{RequestEvent, RequestStatus, SessionEvent};
@@ -130,13 +130,13 @@ fn events_come_out_in_the_order_in_which_they_went_in() {
 #[test]
 fn settled_memory_is_used_again_and_not_kept_without_bound() {
     let queue = queue(usize::MAX, usize::MAX);
-    for _ in 0..2 * SPARES * CHUNK {
+    for _ in 0..2 * MAX_FREE_CHUNKS * CHUNK {
         queue.push(request());
     }
     queue.settle(take(&queue), 0);
-    assert_eq!(queue.lock().spares.len(), SPARES);
+    assert_eq!(queue.lock().free_chunks.len(), MAX_FREE_CHUNKS);
     queue.push(request());
-    assert_eq!(queue.lock().spares.len(), SPARES - 1);
+    assert_eq!(queue.lock().free_chunks.len(), MAX_FREE_CHUNKS - 1);
     assert_eq!(queue.lock().bytes, size(&request()));
 }
 
@@ -203,7 +203,7 @@ fn a_writer_that_looked_in_vain_often_enough_sleeps_until_it_is_woken() {
     let queue = Arc::new(queue(4, usize::MAX));
     queue.push(request());
     queue.settle(take(&queue), 0);
-    assert_eq!(queue.lock().rests, RESTS);
+    assert_eq!(queue.lock().idle_polls, IDLE_POLLS);
     let writer = thread::spawn({
         let queue = Arc::clone(&queue);
         let interval = Duration::from_micros(10);
@@ -212,7 +212,7 @@ fn a_writer_that_looked_in_vain_often_enough_sleeps_until_it_is_woken() {
     while queue.lock().sleep != Sleep::Idle {
         thread::yield_now();
     }
-    assert_eq!(queue.lock().rests, 0);
+    assert_eq!(queue.lock().idle_polls, 0);
     queue.close(Deadline::after(LONG));
     assert!(writer.join().unwrap());
 }

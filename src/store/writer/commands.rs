@@ -57,7 +57,7 @@ impl Writer {
             };
             match done {
                 // The next connection is to the file that is at the path now.
-                Err(WriteError::Displaced) => {}
+                Err(WriteError::Replaced) => {}
                 done => return done.map_err(|error| self.failed_with(error)),
             }
         }

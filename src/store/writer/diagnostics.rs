@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::super::StoreState;
 use super::super::queue::Refused;
 use super::Writer;
-use super::group::Rejected;
+use super::batch::Rejected;
 use crate::db::{Hindrance, LossReason, WriteError};
 use crate::error::{OpenError, OpenErrorKind, chain};
 
@@ -59,10 +59,10 @@ impl Writer {
             if let Some(dropped) = self.overloads.happened(stretch.dropped, Instant::now()) {
                 tracing::warn!(%path, "the store's queue is full, {dropped} events dropped so far");
             }
-            self.ledger.add(LossReason::QueueFull, stretch);
+            self.loss_log.add(LossReason::QueueFull, stretch);
         }
         if let Some(stretch) = refused.shutdown {
-            self.ledger.add(LossReason::Shutdown, stretch);
+            self.loss_log.add(LossReason::Shutdown, stretch);
         }
     }
 
@@ -77,7 +77,7 @@ impl Writer {
         } else if self.rejections.is_over() {
             tracing::info!("the store takes all events again");
         }
-        if !self.ledger.is_open(LossReason::QueueFull) && self.overloads.is_over() {
+        if !self.loss_log.is_open(LossReason::QueueFull) && self.overloads.is_over() {
             tracing::info!("the store's queue has room again");
         }
     }

@@ -9,13 +9,13 @@ use super::super::queue::Chunk;
 use super::Writer;
 
 impl Writer {
-    /// Parses the pages of listings in the group. It does so once, and before the
+    /// Parses the pages of listings in the batch. It does so once, and before the
     /// transaction, which holds the file's lock. Pages may be megabytes long, so
     /// commands are run between two of them.
-    pub(super) fn read_pages(&mut self, group: &mut [Chunk]) {
+    pub(super) fn read_pages(&mut self, batch: &mut [Chunk]) {
         let now = Instant::now();
         self.page_assembler.forget_overdue(now);
-        for entry in group.iter_mut().flat_map(|chunk| &mut chunk.events) {
+        for entry in batch.iter_mut().flat_map(|chunk| &mut chunk.events) {
             if !matches!(entry, Entry::Page(_)) {
                 continue;
             }

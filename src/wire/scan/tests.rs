@@ -6,16 +6,16 @@ mod recorded;
 
 use std::ops::Range;
 
-use super::super::{Field, Kind, Message, ScanState, Scanner, Token};
+use super::super::{Field, JsonId, Kind, Message, ScanState, Scanner};
 
 /// All that a message tells, so that two readings can be compared.
 #[derive(Debug, Clone, PartialEq)]
 struct Facts {
     kind: Kind,
-    id: Option<Token>,
+    id: Option<JsonId>,
     id_is_null_or_absent: bool,
     texts: Vec<(Field, String, bool)>,
-    tokens: Vec<(Field, Token)>,
+    tokens: Vec<(Field, JsonId)>,
     is_error: bool,
     has_task: bool,
     span: Range<u64>,
@@ -75,7 +75,7 @@ fn state(document: &str) -> ScanState {
     read([document.as_bytes()]).1
 }
 
-fn id(json: &str) -> Token {
+fn id(json: &str) -> JsonId {
     message(format!(
         r#"{{"jsonrpc":"2.0","method":"ping","id":{json}}}"#
     ))
@@ -460,5 +460,5 @@ fn a_reset_scanner_reads_another_document() {
 #[test]
 fn a_scanner_is_small() {
     assert!(size_of::<Scanner>() <= 400, "{}", size_of::<Scanner>());
-    assert!(size_of::<Token>() <= 40);
+    assert!(size_of::<JsonId>() <= 40);
 }

@@ -72,7 +72,7 @@ impl Machine {
             let call = Call::new(message, &self.cx, &self.sessions, &self.exchange.head);
             calls.push(CallState::Waiting(call));
         });
-        let memory = Memory::default();
+        let memory = TextBuffer::default();
         words(|effects| self.exchange.requested(&self.cx, effects, calls, memory))
     }
 
@@ -130,7 +130,7 @@ impl Machine {
         seen
     }
 
-    fn id(&self, id: u32) -> Token {
+    fn id(&self, id: u32) -> JsonId {
         let mut token = None;
         let message = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
         Scanner::new().feed(message.as_bytes(), &mut |message| token = message.id());

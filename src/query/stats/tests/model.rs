@@ -12,7 +12,7 @@ use rusqlite::{Connection, params};
 use super::{DAYS, LONG, START, ask, assert_close, deadline};
 use crate::Store;
 use crate::db::pruned::Pruned;
-use crate::db::{Db, Kinds, Span, Width};
+use crate::db::{BucketWidth, Db, PrunableTables, Span};
 use crate::query::{CallStats, Percentiles, Reader, StatsFilter, Window};
 
 /// A file without requests.
@@ -32,15 +32,16 @@ enum Step {
     /// Deletes the requests between two times.
     Prune(i64, i64),
     /// Deletes cells before a time.
-    PruneCells(Width, i64),
+    PruneCells(BucketWidth, i64),
     /// Deletes the oldest cells until they take this number of pages.
     ShortenCells(u64),
 }
 
 fn moments() -> impl Strategy<Value = i64> {
     // Often near the edge of a cell.
-    let hours = (0..DAYS * 24, -1..=1_i64).prop_map(|(hour, ms)| hour * Width::Hour.ms() + ms);
-    let all = 0..DAYS * Width::Day.ms();
+    let hours =
+        (0..DAYS * 24, -1..=1_i64).prop_map(|(hour, ms)| hour * BucketWidth::Hour.ms() + ms);
+    let all = 0..DAYS * BucketWidth::Day.ms();
     prop_oneof![all, hours].prop_map(|after| START + after)
 }
 
@@ -51,7 +52,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Step::Fold),
         2 => moments().prop_map(|before| Step::Prune(i64::MIN, before)),
         1 => (moments(), moments()).prop_map(|(from, before)| Step::Prune(from, before)),
-        2 => (prop_oneof![Just(Width::Hour), Just(Width::Day)], moments())
+        2 => (prop_oneof![Just(BucketWidth::Hour), Just(BucketWidth::Day)], moments())
             .prop_map(|(width, before)| Step::PruneCells(width, before)),
         1 => (0..12_u64).prop_map(Step::ShortenCells),
     ];
@@ -94,7 +95,7 @@ fn happen(path: &Path, steps: &[Step]) -> Connection {
             Step::Prune(from, before) => {
                 let (from, before) = (*from, *before);
                 while !db
-                    .prune(Kinds::All, Span { from, before }, LONG, deadline())
+                    .prune(PrunableTables::All, Span { from, before }, LONG, deadline())
                     .unwrap()
                     .is_last
                 {}
@@ -166,8 +167,8 @@ proptest! {
         let reader = Reader::open(&path).unwrap();
         let pruned_to = |what: Pruned| what.to(&conn).unwrap();
         let rows_from = pruned_to(Pruned::Requests);
-        let hours_from = pruned_to(Pruned::Cells(Width::Hour));
-        let days_from = pruned_to(Pruned::Cells(Width::Day));
+        let hours_from = pruned_to(Pruned::Cells(BucketWidth::Hour));
+        let days_from = pruned_to(Pruned::Cells(BucketWidth::Day));
         for (a, b, of_tool) in windows {
             let asked = Window { since: a.min(b), until: a.max(b) };
             let mut filter = StatsFilter {
@@ -192,16 +193,16 @@ proptest! {
                 prop_assert_eq!(stats.total, plainly(&truth, &filter));
             }
             // It grows at most by the cells at its ends, and not less if they exist.
-            let wider = |width: Width| {
+            let wider = |width: BucketWidth| {
                 let (since, until) = (asked.since, asked.until);
                 let (reported, ms) = (stats.window, width.ms());
                 reported.since <= since && reported.since > since - ms
                     && reported.until >= until && reported.until < until + ms
             };
             if hours_from == i64::MIN {
-                prop_assert!(wider(Width::Hour), "{:?} for {asked:?}", stats.window);
+                prop_assert!(wider(BucketWidth::Hour), "{:?} for {asked:?}", stats.window);
             } else if days_from == i64::MIN {
-                prop_assert!(wider(Width::Day), "{:?} for {asked:?}", stats.window);
+                prop_assert!(wider(BucketWidth::Day), "{:?} for {asked:?}", stats.window);
             }
         }
     }

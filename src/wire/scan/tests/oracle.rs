@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::super::super::{Field, Kind, Scanner, Token, uri};
+use super::super::super::{Field, JsonId, Kind, Scanner, uri};
 use super::{Facts, read};
 
 /// Every member that is kept as text: its path and its bound in characters.
@@ -185,7 +185,7 @@ fn stripped_prose(text: &str) -> String {
 
 /// A token by way of the number's value rather than its text. Exact for the
 /// numbers made here; serde_json rounds larger exponents twice.
-fn token(value: &Value) -> Option<Token> {
+fn token(value: &Value) -> Option<JsonId> {
     let (number, text) = match value {
         Value::String(text) => (false, text.clone()),
         Value::Number(number) => {
@@ -212,9 +212,9 @@ fn token(value: &Value) -> Option<Token> {
         _ => return None,
     };
     if text.len() <= 36 {
-        Token::new(number, false, text.as_bytes())
+        JsonId::new(number, false, text.as_bytes())
     } else {
-        Token::new(number, true, &Sha256::digest(text))
+        JsonId::new(number, true, &Sha256::digest(text))
     }
 }
 

@@ -3,7 +3,7 @@
 //! The members form a tree that is known beforehand, so the place in it is one
 //! number: no stack is kept while a document is read, however deep it is.
 
-use super::token;
+use super::json_id;
 
 /// A watched member of a message, named by what it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub(crate) enum Field {
 
 /// What is kept of a member's value.
 #[derive(Clone, Copy)]
-pub(super) enum Want {
+pub(super) enum Capture {
     /// Its watched members.
     Object,
     /// Only what it is: absent, null, a string, ...
@@ -67,13 +67,13 @@ pub(super) enum Want {
     /// A string, up to so many characters.
     Text(u16),
     /// The same of a text that may be a URI, without its userinfo.
-    Aim(u16),
+    Uri(u16),
     /// The same of a text that may hold URIs.
     Prose(u16),
     /// A string, cut to this number of characters, or a number as it was written.
     TextOrNumber(u16),
     /// A string or number to be compared, in full.
-    Token,
+    JsonId,
 }
 
 /// One watched member.
@@ -84,20 +84,20 @@ pub(super) struct Node {
     key: &'static str,
     /// The key's [`head`].
     head: u64,
-    pub(super) want: Want,
+    pub(super) capture: Capture,
     /// The member it lies in; the message's own is never asked for.
     pub(super) parent: Field,
     /// The first index that is no longer below it.
     end: u8,
 }
 
-const fn node(depth: u8, key: &'static str, field: Field, want: Want) -> Node {
+const fn node(depth: u8, key: &'static str, field: Field, capture: Capture) -> Node {
     Node {
         field,
         depth,
         key,
         head: head(key.as_bytes()),
-        want,
+        capture,
         parent: Field::Message,
         end: 0,
     }
@@ -108,71 +108,71 @@ pub(super) const COUNT: usize = 40;
 
 /// The tree, each member directly followed by those within it.
 static TREE: [Node; COUNT] = link([
-    node(0, "", Field::Message, Want::Object),
-    node(1, "jsonrpc", Field::JsonRpc, Want::Shape),
-    node(1, "id", Field::Id, Want::Token),
-    node(1, "method", Field::Method, Want::Text(128)),
-    node(1, "params", Field::Params, Want::Object),
-    node(2, "name", Field::Name, Want::Aim(256)),
-    node(2, "uri", Field::Uri, Want::Aim(2048)),
-    node(2, "taskId", Field::TaskId, Want::Text(256)),
-    node(2, "cursor", Field::Cursor, Want::Token),
+    node(0, "", Field::Message, Capture::Object),
+    node(1, "jsonrpc", Field::JsonRpc, Capture::Shape),
+    node(1, "id", Field::Id, Capture::JsonId),
+    node(1, "method", Field::Method, Capture::Text(128)),
+    node(1, "params", Field::Params, Capture::Object),
+    node(2, "name", Field::Name, Capture::Uri(256)),
+    node(2, "uri", Field::Uri, Capture::Uri(2048)),
+    node(2, "taskId", Field::TaskId, Capture::Text(256)),
+    node(2, "cursor", Field::Cursor, Capture::JsonId),
     node(
         2,
         "protocolVersion",
         Field::ProtocolVersion,
-        Want::Text(256),
+        Capture::Text(256),
     ),
-    node(2, "requestId", Field::RequestId, Want::Token),
-    node(2, "reason", Field::Reason, Want::Prose(256)),
-    node(2, "ref", Field::Ref, Want::Object),
-    node(3, "name", Field::RefName, Want::Aim(256)),
-    node(3, "uri", Field::RefUri, Want::Aim(2048)),
-    node(2, "clientInfo", Field::ClientInfo, Want::Object),
-    node(3, "name", Field::ClientName, Want::Text(256)),
-    node(3, "version", Field::ClientVersion, Want::Text(256)),
-    node(2, "_meta", Field::ParamsMeta, Want::Object),
+    node(2, "requestId", Field::RequestId, Capture::JsonId),
+    node(2, "reason", Field::Reason, Capture::Prose(256)),
+    node(2, "ref", Field::Ref, Capture::Object),
+    node(3, "name", Field::RefName, Capture::Uri(256)),
+    node(3, "uri", Field::RefUri, Capture::Uri(2048)),
+    node(2, "clientInfo", Field::ClientInfo, Capture::Object),
+    node(3, "name", Field::ClientName, Capture::Text(256)),
+    node(3, "version", Field::ClientVersion, Capture::Text(256)),
+    node(2, "_meta", Field::ParamsMeta, Capture::Object),
     node(
         3,
         "io.modelcontextprotocol/protocolVersion",
         Field::MetaProtocolVersion,
-        Want::Text(256),
+        Capture::Text(256),
     ),
-    node(3, "traceparent", Field::Traceparent, Want::Text(256)),
+    node(3, "traceparent", Field::Traceparent, Capture::Text(256)),
     node(
         3,
         "io.modelcontextprotocol/clientInfo",
         Field::MetaClientInfo,
-        Want::Object,
+        Capture::Object,
     ),
-    node(4, "name", Field::MetaClientName, Want::Text(256)),
-    node(4, "version", Field::MetaClientVersion, Want::Text(256)),
-    node(1, "result", Field::Result, Want::Object),
-    node(2, "isError", Field::IsError, Want::Shape),
-    node(2, "resultType", Field::ResultType, Want::Text(256)),
+    node(4, "name", Field::MetaClientName, Capture::Text(256)),
+    node(4, "version", Field::MetaClientVersion, Capture::Text(256)),
+    node(1, "result", Field::Result, Capture::Object),
+    node(2, "isError", Field::IsError, Capture::Shape),
+    node(2, "resultType", Field::ResultType, Capture::Text(256)),
     node(
         2,
         "protocolVersion",
         Field::ResultProtocolVersion,
-        Want::Text(256),
+        Capture::Text(256),
     ),
-    node(2, "nextCursor", Field::NextCursor, Want::Token),
-    node(2, "task", Field::Task, Want::Shape),
-    node(2, "serverInfo", Field::ServerInfo, Want::Object),
-    node(3, "name", Field::ServerName, Want::Text(256)),
-    node(3, "version", Field::ServerVersion, Want::Text(256)),
-    node(2, "_meta", Field::ResultMeta, Want::Object),
+    node(2, "nextCursor", Field::NextCursor, Capture::JsonId),
+    node(2, "task", Field::Task, Capture::Shape),
+    node(2, "serverInfo", Field::ServerInfo, Capture::Object),
+    node(3, "name", Field::ServerName, Capture::Text(256)),
+    node(3, "version", Field::ServerVersion, Capture::Text(256)),
+    node(2, "_meta", Field::ResultMeta, Capture::Object),
     node(
         3,
         "io.modelcontextprotocol/serverInfo",
         Field::MetaServerInfo,
-        Want::Object,
+        Capture::Object,
     ),
-    node(4, "name", Field::MetaServerName, Want::Text(256)),
-    node(4, "version", Field::MetaServerVersion, Want::Text(256)),
-    node(1, "error", Field::Error, Want::Object),
-    node(2, "code", Field::ErrorCode, Want::TextOrNumber(256)),
-    node(2, "message", Field::ErrorMessage, Want::Prose(512)),
+    node(4, "name", Field::MetaServerName, Capture::Text(256)),
+    node(4, "version", Field::MetaServerVersion, Capture::Text(256)),
+    node(1, "error", Field::Error, Capture::Object),
+    node(2, "code", Field::ErrorCode, Capture::TextOrNumber(256)),
+    node(2, "message", Field::ErrorMessage, Capture::Prose(512)),
 ]);
 
 /// Length of the longest key, in bytes: a longer one is not watched.
@@ -193,13 +193,13 @@ pub(super) const MOST_KEPT: usize = {
     let mut most = 0;
     let mut i = 0;
     while i < COUNT {
-        most += match TREE[i].want {
-            Want::Text(chars)
-            | Want::Aim(chars)
-            | Want::Prose(chars)
-            | Want::TextOrNumber(chars) => 4 * chars as usize,
-            Want::Token => token::INLINE,
-            Want::Object | Want::Shape => 0,
+        most += match TREE[i].capture {
+            Capture::Text(chars)
+            | Capture::Uri(chars)
+            | Capture::Prose(chars)
+            | Capture::TextOrNumber(chars) => 4 * chars as usize,
+            Capture::JsonId => json_id::INLINE,
+            Capture::Object | Capture::Shape => 0,
         };
         i += 1;
     }

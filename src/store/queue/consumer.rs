@@ -12,16 +12,16 @@ use super::super::deadline::Deadline;
 use super::Queue;
 use super::state::{Chunk, Refused, Sleep, State};
 use crate::clock;
-use crate::db::Stretch;
+use crate::db::LossSpan;
 
 /// Emptied pieces kept for use again: those of a burst of some thousand events,
 /// which then touches no fresh memory.
-pub(super) const SPARES: usize = 32;
+pub(super) const MAX_FREE_CHUNKS: usize = 32;
 
 /// How many intervals without an event the writer polls, before it sleeps until a
 /// caller wakes it. Waking a thread costs a caller a hundred times as much as its
 /// event, so only the first event after a pause pays for it.
-pub(super) const RESTS: u32 = 25;
+pub(super) const IDLE_POLLS: u32 = 25;
 
 /// What there is for the writer to do.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl Queue {
             let is_due = due.has_passed();
             if !state.pending.is_empty() {
                 if is_due || state.is_urgent(self.limits) {
-                    state.rests = RESTS;
+                    state.idle_polls = IDLE_POLLS;
                     return Some(Work::Events {
                         chunks: std::mem::take(&mut state.pending),
                         until: clock::unix_ms(),
@@ -90,14 +90,14 @@ impl Queue {
                 return Some(Work::Commands);
             }
             let moment = state.alarm.earlier(state.housekeeping);
-            if state.pending.is_empty() && state.rests == 0 {
+            if state.pending.is_empty() && state.idle_polls == 0 {
                 state.sleep = Sleep::Idle;
                 state = moment.wait(&self.work, state);
                 *due = Deadline::after(interval);
                 continue;
             }
             if state.pending.is_empty() && is_due {
-                state.rests -= 1;
+                state.idle_polls -= 1;
                 *due = Deadline::after(interval);
             }
             state.sleep = Sleep::Lingering;
@@ -137,8 +137,8 @@ impl Queue {
             let until = match state.closing {
                 Some(end) if end.has_passed() || state.stats.queued == 0 => return Pause::End,
                 // A caller waits for the end now, so one attempt is made at once.
-                Some(_) if !state.hurried => {
-                    state.hurried = true;
+                Some(_) if !state.last_attempt => {
+                    state.last_attempt = true;
                     return Pause::Over;
                 }
                 Some(end) => over.earlier(end),
@@ -188,8 +188,10 @@ impl Queue {
         state.stats.settle(events as u64, failed as u64);
         state.settled += events as u64;
         state.bytes -= bytes;
-        let room = SPARES.saturating_sub(state.spares.len());
-        state.spares.extend(chunks.drain(..room.min(chunks.len())));
+        let room = MAX_FREE_CHUNKS.saturating_sub(state.free_chunks.len());
+        state
+            .free_chunks
+            .extend(chunks.drain(..room.min(chunks.len())));
         self.tell_progress(state);
     }
 
@@ -202,7 +204,7 @@ impl Queue {
             state.stats.dropped += lost;
             state.given_up += lost;
             state.obstacle = state.obstacle();
-            Stretch::extend(&mut state.refused.shutdown, Stretch::now(lost));
+            LossSpan::extend(&mut state.refused.shutdown, LossSpan::now(lost));
         }
         state.settled = state.accepted;
         state.bytes = 0;

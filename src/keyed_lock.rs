@@ -13,26 +13,26 @@ use tokio::sync::OwnedMutexGuard;
 
 /// Whether the cache may be wrong about a session: a change came to the one tier
 /// and, as far as is known, not to the other.
-type Doubt = bool;
+type CacheDirty = bool;
 
 /// Of the sessions in use, and of those in doubt, by a key of each.
 #[derive(Clone)]
-pub(crate) struct Turns<K>(Arc<Mutex<Sessions<K>>>);
+pub(crate) struct KeyedLocks<K>(Arc<Mutex<Sessions<K>>>);
 
-type Sessions<K> = HashMap<K, Arc<tokio::sync::Mutex<Doubt>>>;
+type Sessions<K> = HashMap<K, Arc<tokio::sync::Mutex<CacheDirty>>>;
 
-impl<K> Default for Turns<K> {
+impl<K> Default for KeyedLocks<K> {
     fn default() -> Self {
         Self(Arc::default())
     }
 }
 
-impl<K: Eq + Hash + Clone> Turns<K> {
+impl<K: Eq + Hash + Clone> KeyedLocks<K> {
     /// Waits for the turn of a session.
-    pub(crate) async fn wait(&self, key: K) -> Turn<K> {
+    pub(crate) async fn wait(&self, key: K) -> KeyGuard<K> {
         let session = Arc::clone(self.sessions().entry(key.clone()).or_default());
         // Made before the wait: a waiter that is dropped has to give up its place, too.
-        let mut turn = Turn {
+        let mut turn = KeyGuard {
             doubt: None,
             key,
             turns: self.clone(),
@@ -48,21 +48,21 @@ impl<K: Eq + Hash + Clone> Turns<K> {
 }
 
 /// Without the ids of the sessions, which open them.
-impl<K> fmt::Debug for Turns<K> {
+impl<K> fmt::Debug for KeyedLocks<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turns").finish_non_exhaustive()
+        f.debug_struct("KeyedLocks").finish_non_exhaustive()
     }
 }
 
 /// The turn of one caller, until it is dropped.
-pub(crate) struct Turn<K: Eq + Hash + Clone> {
+pub(crate) struct KeyGuard<K: Eq + Hash + Clone> {
     /// There once the wait is over, until the drop.
-    doubt: Option<OwnedMutexGuard<Doubt>>,
+    doubt: Option<OwnedMutexGuard<CacheDirty>>,
     key: K,
-    turns: Turns<K>,
+    turns: KeyedLocks<K>,
 }
 
-impl<K: Eq + Hash + Clone> Turn<K> {
+impl<K: Eq + Hash + Clone> KeyGuard<K> {
     pub(crate) fn is_in_doubt(&self) -> bool {
         self.doubt.as_deref().is_some_and(|doubt| *doubt)
     }
@@ -74,11 +74,11 @@ impl<K: Eq + Hash + Clone> Turn<K> {
     }
 }
 
-impl<K: Eq + Hash + Clone> Drop for Turn<K> {
+impl<K: Eq + Hash + Clone> Drop for KeyGuard<K> {
     fn drop(&mut self) {
         let mut sessions = self.turns.sessions();
         self.doubt = None;
-        let is_done_with = |session: &Arc<tokio::sync::Mutex<Doubt>>| {
+        let is_done_with = |session: &Arc<tokio::sync::Mutex<CacheDirty>>| {
             Arc::strong_count(session) == 1 && session.try_lock().is_ok_and(|doubt| !*doubt)
         };
         if sessions.get(&self.key).is_some_and(is_done_with) {
@@ -93,7 +93,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_sessions_in_doubt_are_remembered() {
-        let turns = Turns::default();
+        let turns = KeyedLocks::default();
         let mut turn = turns.wait("a").await;
         drop(turns.wait("b").await);
         turn.set_in_doubt(true);
@@ -117,7 +117,7 @@ mod tests {
     #[tokio::test]
     async fn a_waiter_that_is_dropped_leaves_no_entry() {
         for turn_ends_first in [false, true] {
-            let turns = Turns::default();
+            let turns = KeyedLocks::default();
             let turn = turns.wait("a").await;
             let mut waiters: Vec<_> = (0..3).map(|_| Box::pin(turns.wait("a"))).collect();
             for waiter in &mut waiters {
@@ -136,7 +136,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiter_that_is_dropped_leaves_the_doubt() {
-        let turns = Turns::default();
+        let turns = KeyedLocks::default();
         let mut turn = turns.wait("a").await;
         turn.set_in_doubt(true);
         let mut waiter = Box::pin(turns.wait("a"));

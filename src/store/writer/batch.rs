@@ -1,4 +1,4 @@
-//! Writes one group of events in a transaction, and handles its failures.
+//! Writes one batch of events in a transaction, and handles its failures.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -12,26 +12,26 @@ use super::super::entry::Entry;
 use super::super::queue::{Chunk, Queue};
 use super::diagnostics::WriteFailure;
 use super::{PAUSE_FIRST, PAUSE_LONGEST, Writer};
-use crate::db::{Db, Ledger, LossReason, Stretch, WriteError};
+use crate::db::{Db, LossLog, LossReason, LossSpan, WriteError};
 use crate::event::StoreEvent;
 
 /// Pieces of the queue in one transaction, at least and at most. The more, the
 /// more rows share a page that is written.
-pub(super) const GROUP_SMALLEST: usize = 16;
+pub(super) const SMALLEST_BATCH: usize = 16;
 const GROUP_LARGEST: usize = 64;
 
 /// About how long a transaction is to take at most, so that other writers of
 /// the file get their turn.
 const GROUP_TIME: Duration = Duration::from_millis(200);
 
-/// Events that SQLite refused, by their place in the group.
+/// Events that SQLite refused, by their place in the batch.
 #[derive(Default)]
 pub(super) struct Rejected {
     pub(super) places: Vec<usize>,
     pub(super) first_reason: Option<String>,
 }
 
-/// What was committed of a group.
+/// What was committed of a batch.
 pub(super) struct Written {
     /// How many of its pieces.
     pub(super) chunks: usize,
@@ -41,15 +41,15 @@ pub(super) struct Written {
 }
 
 impl Writer {
-    /// Tries until the group is committed; `None` if the time was up before.
-    pub(super) fn write_group(&mut self, group: &[Chunk], as_of: Range<i64>) -> Option<Written> {
+    /// Tries until the batch is committed; `None` if the time was up before.
+    pub(super) fn write_batch(&mut self, batch: &[Chunk], as_of: Range<i64>) -> Option<Written> {
         let mut pause = PAUSE_FIRST;
         loop {
             if self.shared.queue.is_overdue() {
                 return None;
             }
             self.ask_queue();
-            match self.attempt(group, as_of.clone()) {
+            match self.attempt(batch, as_of.clone()) {
                 Ok(written) => {
                     self.succeeded();
                     return Some(written);
@@ -66,34 +66,41 @@ impl Writer {
         }
     }
 
-    /// The ledger and the accounts change with the file or not at all.
-    fn attempt(&mut self, group: &[Chunk], as_of: Range<i64>) -> Result<Written, WriteFailure> {
+    /// The loss_log and the accounts change with the file or not at all.
+    fn attempt(&mut self, batch: &[Chunk], as_of: Range<i64>) -> Result<Written, WriteFailure> {
         let shared = Arc::clone(&self.shared);
         loop {
-            // To leave a file forgets the ledger's rows in it.
+            // To leave a file forgets the loss_log's rows in it.
             self.connection()?;
-            let (stats, mut ledger) = (self.stats, self.ledger.clone());
+            let (stats, mut loss_log) = (self.stats, self.loss_log.clone());
             let db = self.connection()?;
-            match commit(db, group, &mut ledger, stats, as_of.clone(), &shared.queue) {
+            match commit(
+                db,
+                batch,
+                &mut loss_log,
+                stats,
+                as_of.clone(),
+                &shared.queue,
+            ) {
                 Ok(written) => {
-                    self.ledger = ledger;
+                    self.loss_log = loss_log;
                     self.tell(&written.rejected);
                     return Ok(written);
                 }
                 // The next connection is to the file that is at the path now.
-                Err(WriteError::Displaced) => {}
+                Err(WriteError::Replaced) => {}
                 Err(error) => return Err(self.failed_with(error)),
             }
         }
     }
 
     /// Shows the hook every request that is in the file now.
-    pub(super) fn call_hook(&mut self, group: &[Chunk], rejected: &Rejected) {
+    pub(super) fn call_hook(&mut self, batch: &[Chunk], rejected: &Rejected) {
         let Some(hook) = self.hook.as_mut().filter(|_| !self.hook_panicked) else {
             return;
         };
         let mut places = rejected.places.iter().copied().peekable();
-        for (place, event) in events(group).enumerate() {
+        for (place, event) in events(batch).enumerate() {
             if places.next_if_eq(&place).is_some() {
                 continue;
             }
@@ -111,9 +118,9 @@ impl Writer {
 }
 
 /// How many pieces to write next, where `pieces` of `limit` took so long.
-pub(super) fn next_group(limit: usize, pieces: usize, took: Duration) -> usize {
+pub(super) fn next_batch(limit: usize, pieces: usize, took: Duration) -> usize {
     if took > GROUP_TIME {
-        (limit / 2).max(GROUP_SMALLEST)
+        (limit / 2).max(SMALLEST_BATCH)
     } else if took < GROUP_TIME / 2 && pieces == limit {
         (limit * 2).min(GROUP_LARGEST)
     } else {
@@ -123,7 +130,7 @@ pub(super) fn next_group(limit: usize, pieces: usize, took: Duration) -> usize {
 
 /// How many pieces to take: at most `limit`, and no more than `bytes` of memory,
 /// but one.
-pub(super) fn group_size(chunks: &VecDeque<Chunk>, limit: usize, bytes: u64) -> usize {
+pub(super) fn batch_size(chunks: &VecDeque<Chunk>, limit: usize, bytes: u64) -> usize {
     let mut taken = 0;
     let pieces = chunks.iter().take(limit).take_while(|chunk| {
         taken += chunk.bytes as u64;
@@ -132,21 +139,21 @@ pub(super) fn group_size(chunks: &VecDeque<Chunk>, limit: usize, bytes: u64) -> 
     pieces.count().max(1)
 }
 
-/// Writes the events of `group` in one transaction. If a caller begins to wait for the
+/// Writes the events of `batch` in one transaction. If a caller begins to wait for the
 /// writer, it writes only the first pieces. `stats` is from before the transaction, as
-/// is the start of `as_of`. The end of `as_of` holds if the whole group is written.
+/// is the start of `as_of`. The end of `as_of` holds if the whole batch is written.
 fn commit(
     db: &mut Db,
-    group: &[Chunk],
-    ledger: &mut Ledger,
+    batch: &[Chunk],
+    loss_log: &mut LossLog,
     mut stats: Stats,
     as_of: Range<i64>,
     queue: &Queue,
 ) -> Result<Written, WriteError> {
-    let mut transaction = db.group()?;
+    let mut transaction = db.batch()?;
     let mut rejected = Rejected::default();
     let mut chunks = 0;
-    let pieces = group.iter().take_while(|_| {
+    let pieces = batch.iter().take_while(|_| {
         let goes_on = chunks == 0 || !queue.has_commands();
         chunks += usize::from(goes_on);
         goes_on
@@ -170,17 +177,17 @@ fn commit(
     }
     let failed = rejected.places.len() as u64;
     if failed > 0 {
-        ledger.add(LossReason::WriteFailed, Stretch::now(failed));
+        loss_log.add(LossReason::WriteFailed, LossSpan::now(failed));
     }
-    let written = group.iter().take(chunks);
+    let written = batch.iter().take(chunks);
     let events: usize = written.map(|chunk| chunk.events.len()).sum();
     stats.settle(events as u64, failed);
-    let as_of = if chunks == group.len() {
+    let as_of = if chunks == batch.len() {
         as_of.end
     } else {
         as_of.start
     };
-    transaction.commit(ledger, &stats.accounts(as_of))?;
+    transaction.commit(loss_log, &stats.accounts(as_of))?;
     Ok(Written {
         chunks,
         as_of,
@@ -188,8 +195,8 @@ fn commit(
     })
 }
 
-pub(super) fn events(group: &[Chunk]) -> impl Iterator<Item = &Entry> {
-    group.iter().flat_map(|chunk| &chunk.events)
+pub(super) fn events(batch: &[Chunk]) -> impl Iterator<Item = &Entry> {
+    batch.iter().flat_map(|chunk| &chunk.events)
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {
@@ -203,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn groups_grow_while_they_are_quick_and_full_and_shrink_when_they_are_slow() {
+    fn batches_grow_while_they_are_quick_and_full_and_shrink_when_they_are_slow() {
         let (quick, fair, slow) = (GROUP_TIME / 4, GROUP_TIME, GROUP_TIME * 2);
         for (limit, pieces, took, next) in [
             (16, 16, quick, 32),
@@ -213,7 +220,7 @@ mod tests {
             (64, 64, slow, 32),
             (16, 1, slow, 16),
         ] {
-            assert_eq!(next_group(limit, pieces, took), next, "{pieces} of {limit}");
+            assert_eq!(next_batch(limit, pieces, took), next, "{pieces} of {limit}");
         }
     }
 }

@@ -1,11 +1,11 @@
 /// How long a cell is, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Width {
+pub(crate) enum BucketWidth {
     Hour,
     Day,
 }
 
-impl Width {
+impl BucketWidth {
     pub(crate) const ALL: [Self; 2] = [Self::Hour, Self::Day];
 
     /// Returns the value of `request_rollups.width`, in milliseconds.

@@ -20,7 +20,7 @@ const NEAR: usize = 16;
 
 /// A value that is being skipped.
 #[derive(Default)]
-pub(super) struct Skip {
+pub(super) struct ValueSkipper {
     /// Open brackets; 0 if the value is a string.
     depth: u64,
     in_string: bool,
@@ -28,7 +28,7 @@ pub(super) struct Skip {
     escaped: bool,
 }
 
-impl Skip {
+impl ValueSkipper {
     /// After the opening quote of a string.
     pub(super) fn string() -> Self {
         Self {
@@ -250,7 +250,7 @@ mod tests {
             bytes in bytes(),
             chunk in 1..200usize,
         ) {
-            let mut skip = if nested { Skip::nested() } else { Skip::string() };
+            let mut skip = if nested { ValueSkipper::nested() } else { ValueSkipper::string() };
             let mut end = None;
             for (i, chunk_bytes) in bytes.chunks(chunk).enumerate() {
                 end = skip.feed(chunk_bytes).map(|len| i * chunk + len);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use sha2::{Digest as _, Sha256};
 
-use super::token;
+use super::json_id;
 use super::uri::Userinfo;
 
 /// Bytes of a token that are held before they go into its digest.
@@ -15,7 +15,7 @@ pub(super) const LARGEST: usize = bytes_for(2048);
 
 /// Takes what comes at the end of a buffer.
 #[derive(Default)]
-pub(super) struct Draft {
+pub(super) struct PartialText {
     start: usize,
     limit: usize,
     kept: Kept,
@@ -42,7 +42,7 @@ const fn bytes_for(chars: usize) -> usize {
     4 * (chars + 1)
 }
 
-impl Draft {
+impl PartialText {
     /// A text whose first `chars` characters are kept.
     pub(super) fn text(buf: &[u8], chars: u16) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl Draft {
     }
 
     /// The same of a text that may be a URI, without its userinfo.
-    pub(super) fn aim(buf: &[u8], chars: u16) -> Self {
+    pub(super) fn uri(buf: &[u8], chars: u16) -> Self {
         Self {
             kept: Kept::Stripped(Userinfo::default()),
             ..Self::text(buf, chars)
@@ -147,14 +147,14 @@ impl Draft {
         self.overflows()
     }
 
-    /// Makes the value fit for a [`Token`](super::Token). Returns whether it is a digest now.
+    /// Makes the value fit for a [`JsonId`](super::JsonId). Returns whether it is a digest now.
     pub(super) fn finish_token(self, buf: &mut Vec<u8>) -> bool {
         make_valid(buf, self.start);
         let digest = match self.kept {
             Kept::Digest(digest) => digest,
             Kept::First { .. } | Kept::Stripped(_) => None,
         };
-        token::store(buf, self.start, digest)
+        json_id::store(buf, self.start, digest)
     }
 }
 

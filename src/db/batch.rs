@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::bind::{bounded, count};
 use super::listing::{self, SeenListing};
 use super::session_ids::SessionIds;
-use super::{Accounts, Ledger, WriteError, columns, platform, writers};
+use super::{LossLog, WriteError, WriterStats, columns, platform, writers};
 use crate::event::{RequestEvent, RequestStatus, SessionEvent, StoreEvent};
 
 const SESSION: &str = "INSERT INTO sessions (
@@ -28,26 +28,26 @@ const ERROR_MSG_CHARS: usize = 512;
 
 /// An open transaction; rolled back unless it is committed.
 ///
-/// Counters of sessions are summed up and written once per session and group.
-pub(crate) struct Group<'c, 'e> {
+/// Counters of sessions are summed up and written once per session and batch.
+pub(crate) struct Batch<'c, 'e> {
     request: CachedStatement<'c>,
     tally: CachedStatement<'c>,
-    tallies: HashMap<&'e str, Tally>,
+    tallies: HashMap<&'e str, SessionCounters>,
     session_ids: &'c SessionIds,
     run: Option<&'c str>,
     tx: Transaction<'c>,
 }
 
-/// What the requests of one group add to the row of their session.
+/// What the requests of one batch add to the row of their session.
 #[derive(Default)]
-struct Tally {
+struct SessionCounters {
     calls: i64,
     errors: i64,
     last_seen: i64,
 }
 
-impl<'c, 'e> Group<'c, 'e> {
-    /// A group in the transaction `tx` of `conn`, which brings the accounts of
+impl<'c, 'e> Batch<'c, 'e> {
+    /// A batch in the transaction `tx` of `conn`, which brings the accounts of
     /// the writer's `run` up to date.
     pub(super) fn begin(
         tx: Transaction<'c>,
@@ -65,10 +65,10 @@ impl<'c, 'e> Group<'c, 'e> {
         })
     }
 
-    /// Adds what `event` says. After [`WriteError::Row`] the group is as it was
+    /// Adds what `event` says. After [`WriteError::Row`] the batch is as it was
     /// before the event; after [`WriteError::Store`] it is of no use.
     pub(crate) fn add(&mut self, event: &'e StoreEvent) -> Result<(), WriteError> {
-        self.write(event).map_err(|error| self.judged(error))
+        self.write(event).map_err(|error| self.classify(error))
     }
 
     /// Adds a listing that passed, likewise.
@@ -78,12 +78,12 @@ impl<'c, 'e> Group<'c, 'e> {
             listing::see(&savepoint, seen)?;
             savepoint.commit()
         };
-        see().map_err(|error: rusqlite::Error| self.judged(error.into()))
+        see().map_err(|error: rusqlite::Error| self.classify(error.into()))
     }
 
     /// A trigger of the user's can refuse a row in a way that rolls everything
     /// back.
-    fn judged(&self, error: WriteError) -> WriteError {
+    fn classify(&self, error: WriteError) -> WriteError {
         match error {
             WriteError::Row(error) if self.tx.is_autocommit() => WriteError::Store(error),
             error => error,
@@ -182,7 +182,7 @@ impl<'c, 'e> Group<'c, 'e> {
 
     fn session(&mut self, event: &SessionEvent) -> Result<(), WriteError> {
         // Requests that came before their session count for nothing, whether
-        // or not they share its group.
+        // or not they share its batch.
         if let Some((session_id, tally)) = self.tallies.remove_entry(&*event.session_id) {
             self.write_tally(session_id, &tally)?;
         }
@@ -205,32 +205,32 @@ impl<'c, 'e> Group<'c, 'e> {
         Ok(())
     }
 
-    fn write_tally(&mut self, session_id: &str, tally: &Tally) -> rusqlite::Result<()> {
+    fn write_tally(&mut self, session_id: &str, tally: &SessionCounters) -> rusqlite::Result<()> {
         let session_id = self.session_ids.stored(session_id);
         let values = params![session_id, tally.calls, tally.errors, tally.last_seen];
         self.tally.execute(values).map(drop)
     }
 
-    /// Commits everything together with the losses that `ledger` holds and the
-    /// accounts as they are then. The caller throws the ledger away if this fails.
+    /// Commits everything together with the losses that `loss_log` holds and the
+    /// accounts as they are then. The caller throws the loss_log away if this fails.
     pub(crate) fn commit(
         mut self,
-        ledger: &mut Ledger,
-        accounts: &Accounts,
+        loss_log: &mut LossLog,
+        accounts: &WriterStats,
     ) -> Result<(), WriteError> {
         // In the order of the index, so that neighbours share a page.
         let mut tallies = Vec::from_iter(std::mem::take(&mut self.tallies));
         tallies.sort_unstable_by_key(|(session_id, _)| *session_id);
         for (session_id, tally) in tallies {
             let written = self.write_tally(session_id, &tally);
-            match written.map_err(|error| self.judged(error.into())) {
+            match written.map_err(|error| self.classify(error.into())) {
                 // The sums of a session that a trigger of the user's protects are
                 // not worth its requests.
                 Ok(()) | Err(WriteError::Row(_)) => {}
                 Err(error) => return Err(error),
             }
         }
-        ledger
+        loss_log
             .write(&self.tx)
             .and_then(|()| match self.run {
                 Some(run) => writers::go_on(&self.tx, run, accounts),

@@ -13,7 +13,7 @@ pub(super) const INLINE: usize = 36;
 /// no number. A long value is kept as its SHA-256, so the size is fixed. A
 /// number of more than 256 characters is compared as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Token {
+pub(crate) struct JsonId {
     kind: Kind,
     len: u8,
     /// The value, then zeros.
@@ -28,7 +28,7 @@ enum Kind {
     NumberDigest,
 }
 
-impl Token {
+impl JsonId {
     /// A token from what [`store`] left; `None` if that is not what it is.
     pub(super) fn new(number: bool, digest: bool, value: &[u8]) -> Option<Self> {
         let mut bytes = [0; INLINE];
@@ -46,7 +46,7 @@ impl Token {
     }
 }
 
-/// Makes what lies from `start` on short enough for a [`Token`]: a digest if
+/// Makes what lies from `start` on short enough for a [`JsonId`]: a digest if
 /// the value is long or `digest` has already taken its beginning.
 /// Returns whether it is one.
 pub(super) fn store(buf: &mut Vec<u8>, start: usize, digest: Option<Box<Sha256>>) -> bool {
