@@ -211,8 +211,8 @@ pub use capture::{Principal, RequestId, ResponseFuture, StoreBody, StoreLayer, S
 pub use db::SCHEMA_VERSION;
 pub use error::{OpenError, OpenErrorKind};
 pub use event::{
-    EndReason, RequestEvent, RequestStatus, SchemaVersionEvent, SessionEvent, SessionSource,
-    StoreEvent, TraceId,
+    EndReason, Outcome, RequestEvent, RequestStatus, SchemaVersionEvent, SessionEvent,
+    SessionSource, StoreEvent, TraceId,
 };
 pub use maintenance::MaintenanceError;
 pub use query::QueryError;

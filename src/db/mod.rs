@@ -7,7 +7,7 @@
 //! Files import those of earlier lines:
 //!
 //! 1. values: `bind`, `busy`, `error`, `columns`, `counters`, `meta`, `row`, `slice`,
-//!    `synchronous`, `width`, `pruned`, `platform`;
+//!    `synchronous`, `width`, `pruned`, `platform`, `outcome`;
 //! 2. files: `sidecar`, `files`, `writer_lock`, `side_files`, `read_only`;
 //! 3. schema: `names` and `migrate`, then `inspect`;
 //! 4. rows: `listing`, `losses`, `writers`, `session_ids`, `session_rows`, `newest_open`,
@@ -46,6 +46,11 @@ mod names;
 mod newest_open;
 mod open;
 mod open_sessions;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "queries and views are about to use it")
+)]
+pub(crate) mod outcome;
 mod platform;
 pub(crate) mod pruned;
 pub(crate) mod read_only;

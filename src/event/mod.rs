@@ -4,6 +4,7 @@
 //! [`Store::record`](crate::Store::record); the layer does the same for HTTP.
 //! Times are unix milliseconds in UTC, latencies are microseconds.
 
+mod outcome;
 mod page;
 mod request;
 mod schema;
@@ -11,6 +12,7 @@ mod session;
 mod session_id;
 mod trace_id;
 
+pub use outcome::Outcome;
 pub(crate) use page::{ListingKey, ListingPage, MemoryReservation};
 pub(crate) use request::DEFAULT_PROXY;
 pub use request::{EndReason, RequestEvent, RequestStatus};

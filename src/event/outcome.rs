@@ -1,0 +1,128 @@
+use super::{EndReason, RequestEvent, RequestStatus};
+
+/// What became of a request, in one word.
+///
+/// The columns of its row determine it; see [`of`](Self::of). [`RequestStatus`] says
+/// less: a tool that failed is `Ok` there, and a request that the caller got wrong is an
+/// `Error` like any other.
+///
+/// ```
+/// use tower_mcp_store::{Outcome, RequestEvent, RequestStatus};
+///
+/// let mut event = RequestEvent::new("tools/call", RequestStatus::Error);
+/// event.error_code = Some("-32602".into());
+/// assert_eq!(event.outcome(), Outcome::CallerError);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It was answered with a result.
+    Ok,
+    /// It was answered with a result that says that the tool failed (`isError`).
+    ToolError,
+    /// The request itself is wrong: its JSON, its method, its parameters, or the HTTP
+    /// request around it.
+    CallerError,
+    /// It was answered with any other error, or not at all.
+    Error,
+    /// A client, a server or something between them stopped waiting.
+    Timeout,
+    /// The caller left or cancelled before the answer came.
+    Gone,
+    /// The server asks for more input before it can answer.
+    InputRequired,
+    /// The server answered with a task, which has a result later.
+    Working,
+}
+
+impl Outcome {
+    /// Every one of them.
+    pub const ALL: [Self; 8] = [
+        Self::Ok,
+        Self::ToolError,
+        Self::CallerError,
+        Self::Error,
+        Self::Timeout,
+        Self::Gone,
+        Self::InputRequired,
+        Self::Working,
+    ];
+
+    /// Returns the word, in snake case.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ToolError => "tool_error",
+            Self::CallerError => "caller_error",
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+            Self::Gone => "gone",
+            Self::InputRequired => "input_required",
+            Self::Working => "working",
+        }
+    }
+
+    /// Returns the outcome of a row with these columns. An end reason that this release
+    /// does not know counts as none.
+    ///
+    /// The same definition in SQL is `db::outcome::OUTCOME`.
+    pub fn of(
+        status: RequestStatus,
+        tool_error: bool,
+        end_reason: Option<EndReason>,
+        error_code: Option<&str>,
+        http_status: Option<i64>,
+    ) -> Self {
+        let is_error = status == RequestStatus::Error;
+        match end_reason {
+            Some(EndReason::InputRequired) => return Self::InputRequired,
+            Some(EndReason::Task) => return Self::Working,
+            _ if is_error && error_code == Some(URL_ELICITATION_REQUIRED) => {
+                return Self::InputRequired;
+            }
+            _ => {}
+        }
+        if tool_error {
+            return Self::ToolError;
+        }
+        match (status, end_reason) {
+            (RequestStatus::Timeout, _) => Self::Timeout,
+            (_, Some(EndReason::ClientGone | EndReason::Cancelled)) => Self::Gone,
+            (RequestStatus::Error, _) if is_of_caller(error_code, http_status) => Self::CallerError,
+            (RequestStatus::Error, _) => Self::Error,
+            (RequestStatus::Ok, _) => Self::Ok,
+        }
+    }
+}
+
+/// The JSON-RPC error by which revision 2025-11-25 asks for an elicitation by URL.
+const URL_ELICITATION_REQUIRED: &str = "-32042";
+
+/// The JSON-RPC errors that are the caller's fault: of JSON-RPC itself, of a missing
+/// resource, and those of revision 2026-07-28 about headers, capabilities and versions.
+const CALLER_ERRORS: [&str; 8] = [
+    "-32700", "-32600", "-32601", "-32602", "-32002", "-32020", "-32021", "-32022",
+];
+
+/// An internal error is the server's fault, whatever HTTP status carries it.
+const INTERNAL_ERROR: &str = "-32603";
+
+fn is_of_caller(error_code: Option<&str>, http_status: Option<i64>) -> bool {
+    error_code.is_some_and(|code| CALLER_ERRORS.contains(&code))
+        || (http_status.is_some_and(|status| (400..500).contains(&status) && status != 408)
+            && error_code != Some(INTERNAL_ERROR))
+}
+
+impl RequestEvent {
+    /// Returns the outcome that its row will have.
+    pub fn outcome(&self) -> Outcome {
+        Outcome::of(
+            self.status,
+            self.tool_error,
+            self.end_reason,
+            self.error_code.as_deref(),
+            self.http_status.map(i64::from),
+        )
+    }
+}
