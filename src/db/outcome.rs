@@ -73,7 +73,7 @@ mod tests {
                      tool_error, end_reason, error_code, http_status)
                  VALUES (?1, 0, 'default', 'ping', 0, ?2, ?3, ?4, ?5, ?6)",
                 params![
-                    id,
+                    id.to_string(),
                     status.as_str(),
                     tool_error,
                     end_reason.map(EndReason::as_str),
