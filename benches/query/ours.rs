@@ -37,7 +37,9 @@ pub(crate) fn measure(path: &Path, files: &Files) {
     };
     logs("logs", |_| ());
     logs("logs of a tool", |it| it.tool = Some("tool-03".into()));
-    logs("logs of a proxy", |it| it.proxy = Some("files".into()));
+    logs("logs of a proxy", |it| {
+        it.server_name = Some("files".into())
+    });
     logs("logs of a method", |it| {
         it.method = Some("prompts/get".into())
     });

@@ -111,7 +111,7 @@ def main(mcp_store, directory):
     with tempfile.TemporaryDirectory() as work:
         os.chdir(work)
         server = traffic.Server()
-        command = ["mcp-store", "proxy", "--db", "mcp-store.db", "--name", "travel"]
+        command = ["mcp-store", "proxy", "--db", "mcp-store.db", "--server", "travel"]
         command += ["--upstream", server.url, "--listen", "127.0.0.1:0"]
         proxy = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         url = next(found[0] for line in proxy.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+/mcp(?=,)", line)))

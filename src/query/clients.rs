@@ -41,8 +41,11 @@ impl Reader {
 }
 
 fn clients(source: &Source<'_>, filter: &ClientFilter) -> rusqlite::Result<Vec<Client>> {
-    let ClientFilter { window, proxy } = filter;
-    let of_proxy = match proxy {
+    let ClientFilter {
+        window,
+        server_name,
+    } = filter;
+    let of_proxy = match server_name {
         Some(_) => "AND proxy = ?3",
         None => "AND ?3 IS NULL",
     };
@@ -56,7 +59,7 @@ fn clients(source: &Source<'_>, filter: &ClientFilter) -> rusqlite::Result<Vec<C
              GROUP BY client_name, client_platform
              ORDER BY 6 DESC, 4 DESC, client_name, client_platform"
         ))?
-        .query_map(params![window.since, window.until, proxy], |row| {
+        .query_map(params![window.since, window.until, server_name], |row| {
             Ok(Client {
                 client_name: optional_text(row, 0)?,
                 client_platform: optional_text(row, 1)?,

@@ -103,7 +103,7 @@ impl Conditions {
                 false => self.add(&check),
             }
         }
-        if let Some(proxy) = &filter.proxy {
+        if let Some(proxy) = &filter.server_name {
             let value = self.bind(proxy.as_str().to_owned());
             let check = format!("+proxy = {value}");
             match proxy == DEFAULT_PROXY {

@@ -82,7 +82,7 @@ filters! {
         /// Requests that came in this window.
         window: Window,
         /// Requests of this server.
-        proxy: String,
+        server_name: String,
         /// Requests of this JSON-RPC method. Any but `tools/call` excludes requests that
         /// have a tool.
         method: String,
@@ -112,7 +112,7 @@ filters! {
         /// sessions whose last request came in it.
         window: Window,
         /// Sessions that this server saw begin.
-        proxy: String,
+        server_name: String,
         /// Sessions whose client has this name.
         client: String,
         /// Sessions that have not ended.
@@ -124,7 +124,7 @@ filters! {
         /// Clients with a session that was open during this window.
         window: Window,
         /// Clients with sessions at this server.
-        proxy: String,
+        server_name: String,
     }
 
     /// Requests to count that meet all conditions that are set.
@@ -132,7 +132,7 @@ filters! {
         /// Requests that came in this window.
         window: Window,
         /// Requests of this server.
-        proxy: String,
+        server_name: String,
         /// Requests of this JSON-RPC method.
         method: String,
         /// Calls of this tool.
@@ -145,7 +145,7 @@ filters! {
         /// content of a listing has none.
         window: Window,
         /// Listings that this server saw.
-        proxy: String,
+        server_name: String,
         /// Listings of the server with this URL, which is empty for a server in the
         /// recorder's own process.
         upstream_url: String,

@@ -106,7 +106,7 @@ pub(super) fn slowest<'f>(
     {
         return Ok(AccessPath::Sessions(sessions));
     }
-    Ok(match filter.proxy {
+    Ok(match filter.server_name {
         _ if source.has_all_indexes() => AccessPath::LatencyClasses,
         Some(_) => AccessPath::LatencyOfServer,
         None => path,

@@ -39,10 +39,12 @@ fn newest_requests_cost_the_same_in_files_of_any_size() {
         }),
         ("until", 50, |it, file| it.window.until = file.back(5_000)),
         ("default proxy", 50, |it, _| {
-            it.proxy = Some("default".into())
+            it.server_name = Some("default".into())
         }),
-        ("proxy", 50, |it, _| it.proxy = Some("weather".into())),
-        ("rare proxy", 5, |it, _| it.proxy = Some("rare".into())),
+        ("proxy", 50, |it, _| it.server_name = Some("weather".into())),
+        ("rare proxy", 5, |it, _| {
+            it.server_name = Some("rare".into())
+        }),
         ("tool", 50, |it, _| it.tool = Some("tool-7".into())),
         ("rare tool", 5, |it, _| it.tool = Some("rare".into())),
         ("calls", 50, |it, _| it.method = Some("tools/call".into())),
@@ -78,7 +80,7 @@ fn newest_requests_cost_the_same_in_files_of_any_size() {
             it.window = Window::since(file.back(500));
         }),
         ("two, one of them rare", 5, |it, _| {
-            it.proxy = Some("rare".into());
+            it.server_name = Some("rare".into());
             it.status = Some(RequestStatus::Timeout);
         }),
         ("two, found often", 50, |it, _| {
@@ -140,7 +142,7 @@ fn newest_requests_cost_the_same_in_files_of_any_size() {
         };
         assert!(reader.sessions(&ended, 50).unwrap().is_empty());
         let of_proxy = |proxy: &str| SessionFilter {
-            proxy: Some(proxy.to_owned()),
+            server_name: Some(proxy.to_owned()),
             ..SessionFilter::default()
         };
         let recent = SessionFilter {
@@ -185,7 +187,7 @@ fn several_conditions_cost_what_the_most_selective_index_holds() {
 fn listings_cost_the_same_after_any_number_of_changes() {
     let files = files();
     let of = |proxy: &str| SchemaFilter {
-        proxy: Some(proxy.to_owned()),
+        server_name: Some(proxy.to_owned()),
         ..SchemaFilter::default()
     };
     assert_steady(&files, "listings", |reader, _| {

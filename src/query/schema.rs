@@ -77,7 +77,7 @@ impl SchemaFilter {
         equalities(
             first,
             [
-                ("", "proxy", &self.proxy),
+                ("", "proxy", &self.server_name),
                 (sign, "upstream_url", &self.upstream_url),
                 (sign, "method", &self.method),
             ],

@@ -123,7 +123,7 @@ fn sessions(
 ) -> rusqlite::Result<Vec<Session>> {
     if filter.active && filter.client.is_none() && source.has_all_indexes() {
         let Window { since, until } = filter.window;
-        let (columns, proxy) = (Session::COLUMNS, filter.proxy.as_deref());
+        let (columns, proxy) = (Session::COLUMNS, filter.server_name.as_deref());
         return newest_open(
             source.conn,
             columns,
@@ -150,7 +150,10 @@ fn sessions(
     // One index is enough, and the first of these is the best. A leading `+` keeps
     // SQLite from using the others.
     let mut sign = "";
-    for (column, value) in [("client_name", &filter.client), ("proxy", &filter.proxy)] {
+    for (column, value) in [
+        ("client_name", &filter.client),
+        ("proxy", &filter.server_name),
+    ] {
         if let Some(value) = value {
             values.push(value.clone().into());
             sql.push_str(&format!(" AND {sign}{column} = ?{}", values.len()));

@@ -64,7 +64,7 @@ fn slow(
             return by_class(source, &mut conditions, statement, threshold_us, limit);
         }
         AccessPath::LatencyOfServer => {
-            let proxy = conditions.bind(filter.proxy.clone());
+            let proxy = conditions.bind(filter.server_name.clone());
             format!("requests WHERE proxy = {proxy} AND {}", conditions.checks())
         }
     };

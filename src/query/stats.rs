@@ -197,7 +197,7 @@ impl StatsFilter {
         equalities(
             first,
             [
-                (sign, "proxy", &self.proxy),
+                (sign, "proxy", &self.server_name),
                 (sign, "method", &self.method),
                 (sign, "tool", &self.tool),
             ],

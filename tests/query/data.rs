@@ -146,7 +146,7 @@ impl Data {
         }
         let reason = filter.end_reason.map(Recorded::Known);
         (filter.window.since..filter.window.until).contains(&row.ts)
-            && is(&filter.proxy, Some(&row.proxy))
+            && is(&filter.server_name, Some(&row.proxy))
             && is(&filter.method, Some(&row.method))
             && is(&filter.tool, row.tool.as_ref())
             && is(&filter.target, row.target.as_ref())
@@ -177,7 +177,7 @@ pub(crate) fn filters() -> Vec<RequestFilter> {
     let conditions: [Set; 11] = [
         |filter, i| filter.window.since = START + [100, 3_900][i],
         |filter, i| filter.window.until = START + [4_000, 20][i],
-        |filter, i| filter.proxy = Some(["default", "weather"][i].into()),
+        |filter, i| filter.server_name = Some(["default", "weather"][i].into()),
         |filter, i| filter.method = Some(["tools/call", "method-3"][i].into()),
         |filter, i| filter.tool = Some(["tool-0", "tool-25"][i].into()),
         |filter, i| filter.target = Some(["file:///3", "none"][i].into()),

@@ -79,7 +79,7 @@ fn snapshot_is_the_newest_content_and_says_whether_it_is_stale() {
     );
 
     let mut other = SchemaFilter::default();
-    other.proxy = Some("other".to_owned());
+    other.server_name = Some("other".to_owned());
     assert_eq!(of.snapshots(&other).unwrap(), []);
 }
 

@@ -49,7 +49,7 @@ fn each_row_of_the_window_is_counted_once() {
             for (proxy, tool) in [(None, None), (Some("files"), None), (None, Some("tool-4"))] {
                 let mut filter = StatsFilter::default();
                 (filter.window.since, filter.window.until) = (since, until);
-                filter.proxy = proxy.map(str::to_owned);
+                filter.server_name = proxy.map(str::to_owned);
                 filter.tool = tool.map(str::to_owned);
                 let stats = data.reader.stats(&filter).unwrap();
                 let rows: Vec<&Request> = data

@@ -18,7 +18,7 @@ fn sessions_come_latest_first_for_every_filter() {
                     for since in [i64::MIN, START + 200, START + 4_000] {
                         let mut filter = SessionFilter::default();
                         filter.window = Window::since(since);
-                        filter.proxy = proxy.map(str::to_owned);
+                        filter.server_name = proxy.map(str::to_owned);
                         filter.client = client.map(str::to_owned);
                         filter.active = active;
                         let mut expected = all.clone();
@@ -109,7 +109,7 @@ fn clients_are_counted_by_name_and_platform() {
         );
         let of_one = data
             .reader
-            .clients(&ClientFilter::new().proxy("weather"))
+            .clients(&ClientFilter::new().server_name("weather"))
             .unwrap();
         let sessions: i64 = of_one.iter().map(|client| client.sessions).sum();
         assert_eq!(sessions, 13);

@@ -135,9 +135,9 @@ pub(crate) struct Sessions {
     /// Only sessions of clients with this name
     #[arg(long, value_name = "NAME")]
     pub(crate) client: Option<String>,
-    /// Only the server with this name, as given to `mcp-store proxy --name`
-    #[arg(long, value_name = "NAME")]
-    pub(crate) proxy: Option<String>,
+    /// Only the server with this name, as given to `mcp-store proxy --server`
+    #[arg(long, value_name = "NAME", alias = "proxy")]
+    pub(crate) server: Option<String>,
     /// Show at most this many, the newest
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     pub(crate) tail: usize,
@@ -164,18 +164,18 @@ pub(crate) struct RequestArgs {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Clients {
-    /// Only the server with this name, as given to `mcp-store proxy --name`
-    #[arg(long, value_name = "NAME")]
-    pub(crate) proxy: Option<String>,
+    /// Only the server with this name, as given to `mcp-store proxy --server`
+    #[arg(long, value_name = "NAME", alias = "proxy")]
+    pub(crate) server: Option<String>,
     #[command(flatten)]
     pub(crate) window: WindowArgs,
 }
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Top {
-    /// Only the server with this name, as given to `mcp-store proxy --name`
-    #[arg(long, value_name = "NAME")]
-    pub(crate) proxy: Option<String>,
+    /// Only the server with this name, as given to `mcp-store proxy --server`
+    #[arg(long, value_name = "NAME", alias = "proxy")]
+    pub(crate) server: Option<String>,
 }
 
 #[derive(Debug, Arguments)]
@@ -196,9 +196,9 @@ pub(crate) struct Schema {
     /// Show how much of a model's context each tool takes, largest first
     #[arg(long, conflicts_with = "diff")]
     pub(crate) weight: bool,
-    /// Only the server with this name, as given to `mcp-store proxy --name`
-    #[arg(long, value_name = "NAME")]
-    pub(crate) proxy: Option<String>,
+    /// Only the server with this name, as given to `mcp-store proxy --server`
+    #[arg(long, value_name = "NAME", alias = "proxy")]
+    pub(crate) server: Option<String>,
     /// Only listings of this method, such as tools/list
     #[arg(long)]
     pub(crate) method: Option<String>,
@@ -225,8 +225,8 @@ pub(crate) struct Proxy {
     #[arg(long, value_name = "HOST")]
     pub(crate) allow_host: Vec<HostName>,
     /// The name of the server in the file, which may hold several servers
-    #[arg(long, value_name = "NAME", default_value = "default")]
-    pub(crate) name: String,
+    #[arg(long, value_name = "NAME", alias = "name", default_value = "default")]
+    pub(crate) server: String,
 }
 
 #[derive(Debug, Arguments)]

@@ -26,7 +26,7 @@ fn queries_of_version_4_use_its_indexes() {
         let filter = SessionFilter {
             active,
             client: client.map(str::to_owned),
-            proxy: proxy.map(str::to_owned),
+            server_name: proxy.map(str::to_owned),
             ..SessionFilter::default()
         };
         reader.sessions(&filter, 50).unwrap();
@@ -37,10 +37,10 @@ fn queries_of_version_4_use_its_indexes() {
             logs(it, |f| f.window = Window::since(file.back(20)))
         }),
         ("logs default proxy", 2_800, 0.0, |it, _| {
-            logs(it, |f| f.proxy = Some("default".into()))
+            logs(it, |f| f.server_name = Some("default".into()))
         }),
         ("logs rare proxy", 280, 0.0, |it, _| {
-            logs(it, |f| f.proxy = Some("rare".into()))
+            logs(it, |f| f.server_name = Some("rare".into()))
         }),
         ("logs tool", 2_000, 0.0, |it, _| {
             logs(it, |f| f.tool = Some("tool-7".into()))
@@ -89,7 +89,7 @@ fn queries_of_version_4_use_its_indexes() {
         }),
         ("logs two, rare", 640, 0.0, |it, _| {
             logs(it, |f| {
-                f.proxy = Some("rare".into());
+                f.server_name = Some("rare".into());
                 f.status = Some(RequestStatus::Timeout);
             })
         }),
@@ -128,10 +128,10 @@ fn queries_of_version_4_use_its_indexes() {
             slow(it, |f| f.window = Window::since(file.back(3_600)))
         }),
         ("slow proxy", 14_000, 0.0, |it, _| {
-            slow(it, |f| f.proxy = Some("weather".into()))
+            slow(it, |f| f.server_name = Some("weather".into()))
         }),
         ("slow default proxy", 1_800, 0.0, |it, _| {
-            slow(it, |f| f.proxy = Some("default".into()))
+            slow(it, |f| f.server_name = Some("default".into()))
         }),
         ("slow tool", 9_300, 0.75, |it, _| {
             slow(it, |f| f.tool = Some("tool-7".into()))

@@ -111,7 +111,7 @@ impl<'a> Windows<'a> {
         for ((proxy, window), tools) in &mut this.0 {
             let mut filter = StatsFilter {
                 window: *window,
-                proxy: Some((*proxy).to_owned()),
+                server_name: Some((*proxy).to_owned()),
                 method: Some(TOOLS_CALL.to_owned()),
                 tool: None,
             };

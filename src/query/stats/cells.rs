@@ -74,7 +74,11 @@ impl StatsFilter {
         let mut values: Vec<Value> = Vec::new();
         let is_tool_call = self.method.as_deref() == Some(TOOLS_CALL);
         for (column, asked, unnamed) in [
-            ("proxy", self.proxy.as_deref().map(Cow::Borrowed), None),
+            (
+                "proxy",
+                self.server_name.as_deref().map(Cow::Borrowed),
+                None,
+            ),
             (
                 "method",
                 self.method.as_deref().map(cell_name),

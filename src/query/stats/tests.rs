@@ -138,7 +138,7 @@ fn cells_edges_and_unfolded_rows_count_each_row_once() {
             ] {
                 let filter = StatsFilter {
                     window: Window { since, until },
-                    proxy: proxy.map(str::to_owned),
+                    server_name: proxy.map(str::to_owned),
                     method: method.map(str::to_owned),
                     tool: tool.map(str::to_owned),
                 };

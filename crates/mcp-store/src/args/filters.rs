@@ -42,9 +42,9 @@ pub(crate) struct Filters {
 /// The server, method and tool that were called.
 #[derive(Debug, Arguments)]
 pub(crate) struct Calls {
-    /// Only the server with this name, as given to `mcp-store proxy --name`
-    #[arg(long, value_name = "NAME")]
-    pub(crate) proxy: Option<String>,
+    /// Only the server with this name, as given to `mcp-store proxy --server`
+    #[arg(long, value_name = "NAME", alias = "proxy")]
+    pub(crate) server: Option<String>,
     /// Only this JSON-RPC method
     #[arg(long)]
     pub(crate) method: Option<String>,
@@ -86,7 +86,7 @@ impl Filters {
     pub(crate) fn filter(self) -> Result<RequestFilter, CliError> {
         let mut filter = RequestFilter::default();
         filter.window = self.window.window()?;
-        filter.proxy = self.calls.proxy;
+        filter.server_name = self.calls.server;
         filter.method = self.calls.method;
         filter.tool = self.calls.tool;
         filter.target = self.target;

@@ -23,7 +23,7 @@ const COLUMNS: [Column; 9] = [
 pub(crate) fn run(db: &Path, args: Clients, output: &mut Output) -> Result<(), CliError> {
     let reader = error::open(db)?;
     let mut filter = ClientFilter::new().window(args.window.window()?);
-    filter.proxy = args.proxy;
+    filter.server_name = args.server;
     let rows = reader.clients(&filter)?;
     Ok(output.list(&rows, "clients", &COLUMNS, cells)?)
 }

@@ -18,7 +18,7 @@ const POLL: Duration = Duration::from_millis(50);
 
 const COLUMNS: [Column; 11] = [
     Column::new("TIME", Align::Moment),
-    Column::new("PROXY", Align::Cut).from(150),
+    Column::new("SERVER", Align::Cut).from(150),
     Column::new("METHOD", Align::Cut),
     Column::new("TARGET", Align::Cut),
     Column::new("STATUS", Align::Left),

@@ -31,7 +31,7 @@ async fn record(db: PathBuf, args: Proxy) -> Result<(), CliError> {
     let store = Store::builder(&db).on_recorded(print).open()?;
     let layer = store
         .layer()
-        .server_name(args.name)
+        .server_name(args.server)
         .upstream_url(endpoint.to_string());
     let hosts = AllowedHosts::new(listening, args.allow_host);
     let app = Router::new()

@@ -25,7 +25,7 @@ fn fields(request: &Request) -> Fields {
     Fields::default()
         .field("request", &request.request_id)
         .field("time", time::local(request.ts))
-        .field("proxy", &request.proxy)
+        .field("server", &request.proxy)
         .field("method", &request.method)
         .maybe("tool", request.tool.as_ref())
         .maybe("target", request.target.as_ref())

@@ -16,7 +16,7 @@ use crate::output::{Cell, Output};
 pub(crate) fn run(db: &Path, args: Schema, output: &mut Output) -> Result<(), CliError> {
     let reader = error::open(db)?;
     let mut filter = SchemaFilter::new().window(args.window.window()?);
-    filter.proxy = args.proxy;
+    filter.server_name = args.server;
     filter.method = args.method;
     match args.diff.as_deref() {
         Some([from, to]) => diff::run(&reader, &filter, (*from, *to), output),

@@ -16,7 +16,7 @@ const COLUMNS: [Column; 10] = [
     Column::new("STATE", Align::Left),
     Column::new("CLIENT", Align::Cut),
     Column::new("PLATFORM", Align::Left).from(130),
-    Column::new("PROXY", Align::Cut).from(100),
+    Column::new("SERVER", Align::Cut).from(100),
     Column::new("CALLS", Align::Right),
     Column::new("ERRORS", Align::Right),
     Column::new("SESSION", Align::Cut),
@@ -26,7 +26,7 @@ pub(crate) fn run(db: &Path, args: Sessions, output: &mut Output) -> Result<(), 
     let reader = error::open(db)?;
     let mut filter = SessionFilter::default();
     filter.window = args.window.window()?;
-    filter.proxy = args.proxy;
+    filter.server_name = args.server;
     filter.client = args.client;
     filter.active = args.active;
     let mut rows = reader.sessions(&filter, args.tail)?;

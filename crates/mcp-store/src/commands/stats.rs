@@ -48,7 +48,7 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
     let reader = error::open(db)?;
     let mut filter = StatsFilter::default();
     filter.window = args.window()?;
-    filter.proxy = args.calls.proxy;
+    filter.server_name = args.calls.server;
     filter.method = args.calls.method;
     filter.tool = args.calls.tool;
     let stats = reader.stats(&filter)?;

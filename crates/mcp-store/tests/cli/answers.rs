@@ -46,8 +46,8 @@ fn logs_take_every_filter() {
     assert_eq!(count(&["--tool", "search"]), 5);
     assert_eq!(count(&["--method", "initialize"]), 9);
     assert_eq!(
-        count(&["--proxy", "api", "--tool", "search"])
-            + count(&["--proxy", "default", "--tool", "search"]),
+        count(&["--server", "api", "--tool", "search"])
+            + count(&["--server", "default", "--tool", "search"]),
         5
     );
     assert_eq!(count(&["--session", "s0"]), 8);
@@ -64,6 +64,14 @@ fn logs_take_every_filter() {
         count(&["--tool-error"]) + count(&["--end-reason", "panic"]),
         0
     );
+}
+
+#[test]
+fn former_names_of_the_server_option_still_work() {
+    let (_dir, path) = fixture(4);
+    let count = |args: &[&str]| json(&path, &[&["logs", "--tail", "1000"], args].concat()).len();
+    assert!(count(&["--server", "api"]) > 0);
+    assert_eq!(count(&["--proxy", "api"]), count(&["--server", "api"]));
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn changes_show_the_calls_of_a_tool_before_and_after() {
     let all = lines.len();
     assert_eq!(count(&["--tail", "1"]), 1);
     assert_eq!(count(&["--method", "tools/list"]), all - 1);
-    assert_eq!(count(&["--proxy", "other"]), 0);
+    assert_eq!(count(&["--server", "other"]), 0);
     assert_eq!(count(&["--since", "2026-04-01T02:00"]), all - 2);
     assert_eq!(count(&["--until", "2026-04-01T02:00"]), 2);
 }

@@ -15,7 +15,7 @@ const SPAN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 const COLUMNS: [Column; 9] = [
     Column::new("TIME", Align::Moment),
-    Column::new("PROXY", Align::Cut).from(100),
+    Column::new("SERVER", Align::Cut).from(100),
     Column::new("UPSTREAM", Align::Cut).from(150),
     Column::new("METHOD", Align::Cut).from(120),
     Column::new("CHANGE", Align::Cut),

@@ -11,7 +11,7 @@ const HISTORY_SINCE: i64 = 5;
 
 const COLUMNS: [Column; 8] = [
     Column::new("SEVERITY", Align::Left),
-    Column::new("PROXY", Align::Cut).from(120),
+    Column::new("SERVER", Align::Cut).from(120),
     Column::new("UPSTREAM", Align::Cut).from(150),
     Column::new("METHOD", Align::Cut).from(100),
     Column::new("ITEM", Align::Cut),

@@ -8,7 +8,7 @@ use crate::error::CliError;
 use crate::output::{self, Align, Cell, Column, Output, Tone};
 
 const COLUMNS: [Column; 8] = [
-    Column::new("PROXY", Align::Cut),
+    Column::new("SERVER", Align::Cut),
     Column::new("UPSTREAM", Align::Cut).from(110),
     Column::new("METHOD", Align::Cut),
     Column::new("ITEMS", Align::Right),

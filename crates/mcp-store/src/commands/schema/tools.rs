@@ -9,7 +9,7 @@ use crate::output::{self, Align, Cell, Column, Output, Table, Tone};
 
 const COLUMNS: [Column; 6] = [
     Column::new("TOOL", Align::Cut),
-    Column::new("PROXY", Align::Cut),
+    Column::new("SERVER", Align::Cut),
     Column::new("UPSTREAM", Align::Cut).from(110),
     Column::new("SIZE", Align::Right),
     Column::new("TOKENS", Align::Right),

@@ -42,7 +42,7 @@ pub(crate) struct Snapshot {
 #[derive(Debug)]
 pub(crate) struct Feed {
     reader: Reader,
-    proxy: Option<String>,
+    server: Option<String>,
     follow: Follower,
     /// Requests written before the first snapshot.
     before: Vec<Request>,
@@ -52,11 +52,11 @@ impl Feed {
     /// Starts with the newest requests and the newest failed ones, of one server or of all.
     pub(crate) fn begin(
         reader: &Reader,
-        proxy: Option<String>,
+        server: Option<String>,
         now: i64,
     ) -> Result<Self, QueryError> {
         let mut all = RequestFilter::default();
-        all.proxy.clone_from(&proxy);
+        all.server_name.clone_from(&server);
         // Follows first, so that no row is missed between the queries.
         let follow = reader.follow(all.clone())?;
         let mut recent = all.clone();
@@ -70,7 +70,7 @@ impl Feed {
         before.sort_unstable_by_key(|row| row.id);
         Ok(Self {
             reader: reader.clone(),
-            proxy,
+            server,
             follow,
             before,
         })
@@ -92,10 +92,10 @@ impl Feed {
         let window = Window::since(now.saturating_sub(range.ms()));
         let mut figures = StatsFilter::default();
         figures.window = window;
-        figures.proxy.clone_from(&self.proxy);
+        figures.server_name.clone_from(&self.server);
         let mut open = SessionFilter::default();
         open.window = window;
-        open.proxy.clone_from(&self.proxy);
+        open.server_name.clone_from(&self.server);
         open.active = true;
         Ok(Snapshot {
             now,

@@ -50,7 +50,7 @@ pub(crate) fn run(db: &Path, args: Top, output: &Output) -> Result<(), CliError>
         ));
     }
     let reader = error::open(db)?;
-    let feed = Feed::begin(&reader, args.proxy, time::now())?;
+    let feed = Feed::begin(&reader, args.server, time::now())?;
     let view = View {
         db: db.display().to_string(),
         theme: Theme {
