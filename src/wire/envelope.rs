@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::fields::{self, Capture, Field};
 use super::json_id::JsonId;
 use super::partial_text;
+use super::text_digest::TextDigest;
 
 /// Bytes that hold what is kept of most messages.
 const USUAL: usize = 256;
@@ -67,7 +68,8 @@ struct Slot {
 enum Kept {
     #[default]
     Whole,
-    /// A text that was longer, or a token that is a digest.
+    /// A text that was longer, with its digest behind it if that is kept, or
+    /// a token that is a digest.
     Cut,
     /// A text from which a userinfo was taken out.
     Stripped,
@@ -137,6 +139,28 @@ impl Message {
                 Shape::String,
             )
             | (Capture::TextOrNumber(_), Shape::Number) => str::from_utf8(self.kept(slot)).ok(),
+            (Capture::HashedText(_), Shape::String) => {
+                let (text, _) = self.text_and_digest(slot);
+                str::from_utf8(text).ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// The SHA-256 of a member that is compared and may be long: of a task's id
+    /// or a state that is a string, unescaped; of another state but null, as it was
+    /// written; of what a server asks for or is answered, the set of keys.
+    ///
+    /// `None` for any other member or value, for no keys and for more than 64.
+    #[allow(dead_code, reason = "capture does not read it yet")]
+    pub(crate) fn digest(&self, field: Field) -> Option<[u8; 32]> {
+        let slot = self.slots.0[field as usize];
+        match (field.node().capture, slot.shape) {
+            (Capture::Digest | Capture::KeySet, _) => self.kept(slot).try_into().ok(),
+            (Capture::HashedText(_), Shape::String) => {
+                let (text, digest) = self.text_and_digest(slot);
+                Some(digest.unwrap_or_else(|| TextDigest::of(text)))
+            }
             _ => None,
         }
     }
@@ -165,7 +189,12 @@ impl Message {
 
     /// `result.isError` is true: the call succeeded, the tool did not.
     pub(crate) fn is_error(&self) -> bool {
-        self.shape(Field::IsError) == Shape::True
+        self.is_true(Field::IsError)
+    }
+
+    /// Whether the member is `true`.
+    pub(crate) fn is_true(&self, field: Field) -> bool {
+        self.shape(field) == Shape::True
     }
 
     /// The result holds a task that goes on elsewhere (2025-11-25).
@@ -190,6 +219,15 @@ impl Message {
 
     fn shape(&self, field: Field) -> Shape {
         self.slots.0[field as usize].shape
+    }
+
+    /// A text, and the digest of the whole of it if it was longer.
+    fn text_and_digest(&self, slot: Slot) -> (&[u8], Option<[u8; 32]>) {
+        let kept = self.kept(slot);
+        match kept.split_last_chunk() {
+            Some((text, digest)) if slot.is_cut() => (text, Some(*digest)),
+            _ => (kept, None),
+        }
     }
 
     fn kept(&self, slot: Slot) -> &[u8] {
@@ -239,6 +277,15 @@ impl Message {
                 false => Kept::Whole,
             },
         };
+    }
+
+    /// Keeps the digest of an object or array whose shape is set.
+    pub(super) fn keep_digest(&mut self, field: Field, digest: Option<[u8; 32]>) {
+        if let Some(digest) = digest {
+            let start = self.text.len();
+            self.text.extend_from_slice(&digest);
+            self.keep(field, self.shape(field), start, false);
+        }
     }
 
     /// The member's text is without its userinfo.

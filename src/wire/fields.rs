@@ -38,13 +38,29 @@ pub(crate) enum Field {
     MetaClientInfo,
     MetaClientName,
     MetaClientVersion,
+    /// `params.requestState`: what a server gave the client to come back with.
+    RequestState,
+    /// `params.inputResponses`: what the client answers to a server that asked.
+    InputResponses,
+    /// `params.status` of a notification: that of a task.
+    NotifiedTaskStatus,
+    /// `params.result` of a notification: what a task yielded.
+    NotifiedResult,
+    NotifiedIsError,
+    /// `params.error` of a notification: why a task failed.
+    NotifiedError,
+    NotifiedErrorCode,
+    NotifiedErrorMessage,
     Result,
     IsError,
     ResultType,
     /// `result.protocolVersion`: what an `initialize` negotiated.
     ResultProtocolVersion,
     NextCursor,
+    /// `result.task`: the task that a request became (2025-11-25).
     Task,
+    CreatedTaskId,
+    CreatedTaskStatus,
     ServerInfo,
     ServerName,
     ServerVersion,
@@ -52,6 +68,21 @@ pub(crate) enum Field {
     MetaServerInfo,
     MetaServerName,
     MetaServerVersion,
+    /// `result.requestState`: what the client is to come back with.
+    ResultRequestState,
+    /// `result.inputRequests`: what the server asks of the client.
+    InputRequests,
+    /// `result.taskId`: the task that a request became (2026-07-28), or that was asked for.
+    ResultTaskId,
+    /// `result.status`: that of the same task.
+    ResultTaskStatus,
+    /// `result.result`: what the task yielded.
+    TaskResult,
+    TaskIsError,
+    /// `result.error`: why the task failed.
+    TaskError,
+    TaskErrorCode,
+    TaskErrorMessage,
     Error,
     ErrorCode,
     ErrorMessage,
@@ -72,8 +103,14 @@ pub(super) enum Capture {
     Prose(u16),
     /// A string, cut to this number of characters, or a number as it was written.
     TextOrNumber(u16),
+    /// A string, up to so many characters, and the digest of all of it.
+    HashedText(u16),
     /// A string or number to be compared, in full.
     JsonId,
+    /// The digest of any value but null.
+    Digest,
+    /// The digest of the set of an object's keys.
+    KeySet,
 }
 
 /// One watched member.
@@ -104,7 +141,7 @@ const fn node(depth: u8, key: &'static str, field: Field, capture: Capture) -> N
 }
 
 /// How many watched members there are, the message included.
-pub(super) const COUNT: usize = 40;
+pub(super) const COUNT: usize = 59;
 
 /// The tree, each member directly followed by those within it.
 static TREE: [Node; COUNT] = link([
@@ -115,7 +152,7 @@ static TREE: [Node; COUNT] = link([
     node(1, "params", Field::Params, Capture::Object),
     node(2, "name", Field::Name, Capture::Uri(256)),
     node(2, "uri", Field::Uri, Capture::Uri(2048)),
-    node(2, "taskId", Field::TaskId, Capture::Text(256)),
+    node(2, "taskId", Field::TaskId, Capture::HashedText(256)),
     node(2, "cursor", Field::Cursor, Capture::JsonId),
     node(
         2,
@@ -147,6 +184,24 @@ static TREE: [Node; COUNT] = link([
     ),
     node(4, "name", Field::MetaClientName, Capture::Text(256)),
     node(4, "version", Field::MetaClientVersion, Capture::Text(256)),
+    node(2, "requestState", Field::RequestState, Capture::Digest),
+    node(2, "inputResponses", Field::InputResponses, Capture::KeySet),
+    node(2, "status", Field::NotifiedTaskStatus, Capture::Text(64)),
+    node(2, "result", Field::NotifiedResult, Capture::Object),
+    node(3, "isError", Field::NotifiedIsError, Capture::Shape),
+    node(2, "error", Field::NotifiedError, Capture::Object),
+    node(
+        3,
+        "code",
+        Field::NotifiedErrorCode,
+        Capture::TextOrNumber(256),
+    ),
+    node(
+        3,
+        "message",
+        Field::NotifiedErrorMessage,
+        Capture::Prose(512),
+    ),
     node(1, "result", Field::Result, Capture::Object),
     node(2, "isError", Field::IsError, Capture::Shape),
     node(2, "resultType", Field::ResultType, Capture::Text(256)),
@@ -157,7 +212,9 @@ static TREE: [Node; COUNT] = link([
         Capture::Text(256),
     ),
     node(2, "nextCursor", Field::NextCursor, Capture::JsonId),
-    node(2, "task", Field::Task, Capture::Shape),
+    node(2, "task", Field::Task, Capture::Object),
+    node(3, "taskId", Field::CreatedTaskId, Capture::HashedText(256)),
+    node(3, "status", Field::CreatedTaskStatus, Capture::Text(64)),
     node(2, "serverInfo", Field::ServerInfo, Capture::Object),
     node(3, "name", Field::ServerName, Capture::Text(256)),
     node(3, "version", Field::ServerVersion, Capture::Text(256)),
@@ -170,6 +227,20 @@ static TREE: [Node; COUNT] = link([
     ),
     node(4, "name", Field::MetaServerName, Capture::Text(256)),
     node(4, "version", Field::MetaServerVersion, Capture::Text(256)),
+    node(
+        2,
+        "requestState",
+        Field::ResultRequestState,
+        Capture::Digest,
+    ),
+    node(2, "inputRequests", Field::InputRequests, Capture::KeySet),
+    node(2, "taskId", Field::ResultTaskId, Capture::HashedText(256)),
+    node(2, "status", Field::ResultTaskStatus, Capture::Text(64)),
+    node(2, "result", Field::TaskResult, Capture::Object),
+    node(3, "isError", Field::TaskIsError, Capture::Shape),
+    node(2, "error", Field::TaskError, Capture::Object),
+    node(3, "code", Field::TaskErrorCode, Capture::TextOrNumber(256)),
+    node(3, "message", Field::TaskErrorMessage, Capture::Prose(512)),
     node(1, "error", Field::Error, Capture::Object),
     node(2, "code", Field::ErrorCode, Capture::TextOrNumber(256)),
     node(2, "message", Field::ErrorMessage, Capture::Prose(512)),
@@ -188,6 +259,9 @@ pub(super) const LONGEST_KEY: usize = {
     longest
 };
 
+/// Bytes of a digest.
+const DIGEST: usize = 32;
+
 /// The most that is kept of a message, in bytes.
 pub(super) const MOST_KEPT: usize = {
     let mut most = 0;
@@ -198,7 +272,9 @@ pub(super) const MOST_KEPT: usize = {
             | Capture::Uri(chars)
             | Capture::Prose(chars)
             | Capture::TextOrNumber(chars) => 4 * chars as usize,
+            Capture::HashedText(chars) => 4 * chars as usize + DIGEST,
             Capture::JsonId => json_id::INLINE,
+            Capture::Digest | Capture::KeySet => DIGEST,
             Capture::Object | Capture::Shape => 0,
         };
         i += 1;

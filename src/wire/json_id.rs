@@ -46,17 +46,17 @@ impl JsonId {
     }
 }
 
-/// Makes what lies from `start` on short enough for a [`JsonId`]: a digest if
-/// the value is long or `digest` has already taken its beginning.
-/// Returns whether it is one.
-pub(super) fn store(buf: &mut Vec<u8>, start: usize, digest: Option<Box<Sha256>>) -> bool {
-    if digest.is_none() && buf.len() - start <= INLINE {
-        return false;
-    }
-    let mut digest = digest.unwrap_or_default();
-    digest.update(&buf[start..]);
+/// Makes what lies from `start` on short enough for a [`JsonId`]: its digest if
+/// it is long. `digest` is that of a value of which only the beginning lies there.
+/// Returns whether it is a digest now.
+pub(super) fn store(buf: &mut Vec<u8>, start: usize, digest: Option<[u8; 32]>) -> bool {
+    let digest = match digest {
+        Some(digest) => digest,
+        None if buf.len() - start <= INLINE => return false,
+        None => Sha256::digest(&buf[start..]).into(),
+    };
     buf.truncate(start);
-    buf.extend_from_slice(&digest.finalize_reset());
+    buf.extend_from_slice(&digest);
     true
 }
 

@@ -10,12 +10,13 @@
 //!
 //! Nothing here does I/O, knows HTTP or reads a clock, nothing fails and
 //! nothing panics: input that is not what it should be yields no messages.
-//! TextBuffer is bounded whatever comes, and how the bytes were cut into chunks
+//! Memory is bounded whatever comes, and how the bytes were cut into chunks
 //! changes nothing.
 
 mod envelope;
 mod fields;
 mod json_id;
+mod key_set;
 pub(crate) mod listing;
 pub(crate) mod method;
 mod partial_text;
@@ -23,6 +24,7 @@ mod scan;
 mod space;
 mod sse;
 mod swar;
+mod text_digest;
 mod unescape;
 pub(crate) mod uri;
 mod value_skipper;

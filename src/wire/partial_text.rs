@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 
-use sha2::{Digest as _, Sha256};
-
 use super::json_id;
+use super::text_digest::TextDigest;
 use super::uri::Userinfo;
 
-/// Bytes of a token that are held before they go into its digest.
-const TOKEN_BLOCK: usize = 256;
+/// The longest number, in bytes, that is compared by its value.
+const LONGEST_NUMBER: usize = 256;
 
 /// More bytes than any draft holds at a time.
 pub(super) const LARGEST: usize = bytes_for(2048);
@@ -27,8 +26,8 @@ enum Kept {
     First { was_cut: bool },
     /// The same without the userinfo of URIs.
     Stripped(Userinfo),
-    /// All of it, in a digest once the limit is reached.
-    Digest(Option<Box<Sha256>>),
+    /// The bytes up to the limit, and the digest of all once there are more.
+    Hashed(Option<Box<TextDigest>>),
 }
 
 impl Default for Kept {
@@ -77,38 +76,42 @@ impl PartialText {
         }
     }
 
-    /// A value that is kept in full, as a digest if it is long.
-    pub(super) fn token(buf: &[u8]) -> Self {
+    /// A text whose first `chars` characters are kept, with the digest of all of it.
+    pub(super) fn hashed_text(buf: &[u8], chars: u16) -> Self {
         Self {
-            start: buf.len(),
-            limit: TOKEN_BLOCK,
-            kept: Kept::Digest(None),
+            kept: Kept::Hashed(None),
+            ..Self::text(buf, chars)
         }
     }
 
-    pub(super) fn push(&mut self, buf: &mut Vec<u8>, mut bytes: &[u8]) {
+    /// A value that is compared in full, by its digest if it is long.
+    pub(super) fn token(buf: &[u8]) -> Self {
+        Self {
+            start: buf.len(),
+            limit: LONGEST_NUMBER,
+            kept: Kept::Hashed(None),
+        }
+    }
+
+    pub(super) fn push(&mut self, buf: &mut Vec<u8>, bytes: &[u8]) {
         if let Kept::Stripped(userinfo) = &mut self.kept {
             return userinfo.feed(bytes, buf, self.start, self.limit);
         }
-        loop {
-            let room = (self.start + self.limit).saturating_sub(buf.len());
-            let (fits, over) = bytes.split_at(room.min(bytes.len()));
-            buf.extend_from_slice(fits);
-            if over.is_empty() {
-                return;
-            }
-            let Kept::Digest(digest) = &mut self.kept else {
-                self.kept = Kept::First { was_cut: true };
-                return;
-            };
-            // A character that may not be whole yet stays.
-            let held = &buf[self.start..];
-            let last = held.iter().rev().take(4).position(|byte| is_start(*byte));
-            let whole = buf.len() - last.map_or(0, |from_end| from_end + 1);
-            let valid = String::from_utf8_lossy(&buf[self.start..whole]);
-            digest.get_or_insert_default().update(valid.as_bytes());
-            buf.drain(self.start..whole);
-            bytes = over;
+        let room = (self.start + self.limit).saturating_sub(buf.len());
+        let (fits, over) = bytes.split_at(room.min(bytes.len()));
+        buf.extend_from_slice(fits);
+        if over.is_empty() {
+            return;
+        }
+        match &mut self.kept {
+            Kept::Hashed(digest) => digest
+                .get_or_insert_with(|| {
+                    let mut digest = Box::<TextDigest>::default();
+                    digest.update(&buf[self.start..]);
+                    digest
+                })
+                .update(over),
+            kept => *kept = Kept::First { was_cut: true },
         }
     }
 
@@ -122,7 +125,7 @@ impl PartialText {
         match &self.kept {
             Kept::First { was_cut } => *was_cut,
             Kept::Stripped(userinfo) => userinfo.exceeds(self.limit),
-            Kept::Digest(digest) => digest.is_some(),
+            Kept::Hashed(digest) => digest.is_some(),
         }
     }
 
@@ -134,28 +137,62 @@ impl PartialText {
     /// Makes the text valid and at most `chars` characters long. Returns whether it was longer.
     pub(super) fn finish_text(self, buf: &mut Vec<u8>, chars: u16) -> bool {
         make_valid(buf, self.start);
-        // Nothing to count while there are no more bytes than characters allowed.
-        if buf.len() - self.start > chars.into() {
-            let mut starts = (self.start..)
-                .zip(&buf[self.start..])
-                .filter(|(_, byte)| is_start(**byte));
-            if let Some((end, _)) = starts.nth(chars.into()) {
-                buf.truncate(end);
-                return true;
+        match end_of(chars, &buf[self.start..]) {
+            Some(end) => {
+                buf.truncate(self.start + end);
+                true
             }
+            None => self.overflows(),
         }
-        self.overflows()
+    }
+
+    /// The same, with the digest of all of it behind a text that was longer.
+    pub(super) fn finish_hashed_text(mut self, buf: &mut Vec<u8>, chars: u16) -> bool {
+        let digest = self.take_digest();
+        make_valid(buf, self.start);
+        let text = &buf[self.start..];
+        // More bytes than the limit are also more characters.
+        let Some(end) = end_of(chars, text) else {
+            return false;
+        };
+        let digest = digest.unwrap_or_else(|| TextDigest::of(text));
+        buf.truncate(self.start + end);
+        buf.extend_from_slice(&digest);
+        true
     }
 
     /// Makes the value fit for a [`JsonId`](super::JsonId). Returns whether it is a digest now.
-    pub(super) fn finish_token(self, buf: &mut Vec<u8>) -> bool {
+    pub(super) fn finish_token(mut self, buf: &mut Vec<u8>) -> bool {
+        let digest = self.take_digest();
         make_valid(buf, self.start);
-        let digest = match self.kept {
-            Kept::Digest(digest) => digest,
-            Kept::First { .. } | Kept::Stripped(_) => None,
-        };
         json_id::store(buf, self.start, digest)
     }
+
+    /// Takes the value out of the buffer. Returns its digest.
+    pub(super) fn finish_digest(mut self, buf: &mut Vec<u8>) -> [u8; 32] {
+        let digest = self.take_digest();
+        let digest = digest.unwrap_or_else(|| TextDigest::of(&buf[self.start..]));
+        buf.truncate(self.start);
+        digest
+    }
+
+    /// The digest of a value that is longer than what is held.
+    fn take_digest(&mut self) -> Option<[u8; 32]> {
+        match &mut self.kept {
+            Kept::Hashed(digest) => Some(digest.take()?.finish()),
+            Kept::First { .. } | Kept::Stripped(_) => None,
+        }
+    }
+}
+
+/// Where the first `chars` characters of a valid text end, if there are more.
+fn end_of(chars: u16, text: &[u8]) -> Option<usize> {
+    // Nothing to count while there are no more bytes than characters allowed.
+    if text.len() <= chars.into() {
+        return None;
+    }
+    let mut starts = (0..).zip(text).filter(|(_, byte)| is_start(**byte));
+    Some(starts.nth(chars.into())?.0)
 }
 
 /// Whether a character of UTF-8 begins with this byte.

@@ -4,17 +4,17 @@
 //! skipped unread. Which watched object is open says everything about the place
 //! in the document, so nothing grows with its depth.
 
+mod value;
+
 use super::envelope::{Message, Shape};
 use super::fields::{Capture, Field, LONGEST_KEY};
-use super::json_id;
+use super::key_set::KeySet;
 use super::partial_text::PartialText;
 use super::space::{Preamble, is_space};
 use super::swar::plain_text;
+use super::text_digest::TextDigest;
 use super::unescape::Unescape;
 use super::value_skipper::ValueSkipper;
-
-/// Bytes of a literal that are looked at where only its kind is wanted.
-const LITERAL: usize = 64;
 
 /// Finds the messages of one JSON document: a message or a batch of them.
 ///
@@ -34,6 +34,8 @@ pub(crate) struct Scanner {
     draft: PartialText,
     unescape: Unescape,
     skip: ValueSkipper,
+    /// The keys of the open object, if their set is kept.
+    keys: KeySet,
     message: Message,
 }
 
@@ -80,6 +82,8 @@ enum Step {
     SkipLiteral,
     /// In a string, object or array that is not looked at.
     Skip,
+    /// In an object or array whose bytes are hashed.
+    Hashed,
     /// After a value.
     After,
     Closed,
@@ -98,6 +102,7 @@ impl Scanner {
             draft: PartialText::default(),
             unescape: Unescape::default(),
             skip: ValueSkipper::default(),
+            keys: KeySet::default(),
             message: Message::default(),
         }
     }
@@ -157,6 +162,7 @@ impl Scanner {
                     }
                     None => rest.len(),
                 },
+                Step::Hashed => self.hashed(rest),
                 Step::Closed | Step::Invalid => rest.len(),
                 Step::Preamble => {
                     self.step = self.preamble(rest[0]);
@@ -213,8 +219,10 @@ impl Scanner {
                 }
             }
             (Step::First | Step::After, b'}', Some(object)) => {
-                if object == Field::Result {
-                    self.message.result.end = position + 1;
+                match object.node().capture {
+                    Capture::KeySet => self.message.keep_digest(object, self.keys.digest()),
+                    _ if object == Field::Result => self.message.result.end = position + 1,
+                    _ => {}
                 }
                 self.object = Some(object.node().parent);
                 Step::After
@@ -237,11 +245,18 @@ impl Scanner {
     /// A key of `object`, after its quote. Returns how much was read, quote included.
     fn key(&mut self, object: Field, text: &[u8]) -> usize {
         let Some(key) = whole(text) else {
-            self.draft = PartialText::short(&self.message.text, LONGEST_KEY);
+            self.draft = match object.node().capture {
+                Capture::KeySet => PartialText::token(&self.message.text),
+                _ => PartialText::short(&self.message.text, LONGEST_KEY),
+            };
             self.step = Step::Key;
             return 1;
         };
-        self.enter(object.member(text, key.len()));
+        let member = object.member(text, key.len());
+        if member.is_none() && matches!(object.node().capture, Capture::KeySet) {
+            self.keys.insert(|| TextDigest::of(key));
+        }
+        self.enter(member);
         let colon = text.get(key.len() + 1) == Some(&b':');
         self.step = if colon { Step::Value } else { Step::Colon };
         key.len() + 2 + usize::from(colon)
@@ -253,95 +268,6 @@ impl Scanner {
         if let Some(member) = member {
             self.message.forget(member);
             self.message.make_room();
-        }
-    }
-
-    /// A value of a member, an element or the document, from its first byte.
-    /// Returns how much was read.
-    fn value(&mut self, bytes: &[u8], position: u64) -> usize {
-        let byte = bytes[0];
-        match byte {
-            b'"' => return 1 + self.text(&bytes[1..]),
-            b'{' if self.object.is_none() => {
-                self.message.begin(position, self.batch);
-                self.object = Some(Field::Message);
-                self.step = Step::First;
-            }
-            b'{' | b'[' => {
-                self.set_shape(if byte == b'{' {
-                    Shape::Object
-                } else {
-                    Shape::Array
-                });
-                if byte == b'{' && matches!(self.capture(), Some(Capture::Object)) {
-                    if self.member == Some(Field::Result) {
-                        self.message.result.start = position;
-                    }
-                    self.object = self.member;
-                    self.step = Step::First;
-                } else {
-                    self.skip = ValueSkipper::nested();
-                    self.step = Step::Skip;
-                }
-            }
-            _ => {
-                let Some(want) = self.capture() else {
-                    self.step = Step::SkipLiteral;
-                    return 1;
-                };
-                if let Some(len) = literal_len(bytes)
-                    && let Some(shape) = shape_of(&bytes[..len])
-                    && self.keep_short(shape, &bytes[..len])
-                {
-                    self.step = Step::After;
-                    return len;
-                }
-                self.draft = match want {
-                    Capture::TextOrNumber(chars) => PartialText::text(&self.message.text, chars),
-                    Capture::JsonId => PartialText::token(&self.message.text),
-                    _ => PartialText::short(&self.message.text, LITERAL),
-                };
-                self.draft.push(&mut self.message.text, &[byte]);
-                self.step = Step::Literal;
-            }
-        }
-        1
-    }
-
-    /// A string, after its quote. Returns how much was read.
-    fn text(&mut self, text: &[u8]) -> usize {
-        self.set_shape(Shape::String);
-        let draft = match self.capture() {
-            Some(Capture::Text(chars) | Capture::TextOrNumber(chars)) => {
-                Some(PartialText::text(&self.message.text, chars))
-            }
-            Some(Capture::Uri(chars)) => Some(PartialText::uri(&self.message.text, chars)),
-            Some(Capture::Prose(chars)) => Some(PartialText::prose(&self.message.text, chars)),
-            Some(Capture::JsonId) => Some(PartialText::token(&self.message.text)),
-            Some(Capture::Object | Capture::Shape) | None => None,
-        };
-        let wanted = draft.is_some();
-        self.draft = draft.unwrap_or_default();
-        let Some(text) = whole(text) else {
-            self.skip = ValueSkipper::string();
-            self.step = if wanted { Step::Text } else { Step::Skip };
-            return 0;
-        };
-        if wanted && !self.keep_short(Shape::String, text) {
-            self.draft.push(&mut self.message.text, text);
-            self.keep(Shape::String);
-        }
-        self.step = Step::After;
-        text.len() + 1
-    }
-
-    fn capture(&self) -> Option<Capture> {
-        self.member.map(|member| member.node().capture)
-    }
-
-    fn set_shape(&mut self, shape: Shape) {
-        if let Some(member) = self.member {
-            self.message.set_shape(member, shape);
         }
     }
 
@@ -358,15 +284,7 @@ impl Scanner {
             return bytes.len();
         };
         if let Step::Key = self.step {
-            let start = self.draft.start();
-            let member = match self.object {
-                Some(object) if !self.draft.overflows() => {
-                    let key = &self.message.text[start..];
-                    object.member(key, key.len())
-                }
-                _ => None,
-            };
-            self.message.text.truncate(start);
+            let member = self.escaped_key();
             self.enter(member);
             self.step = Step::Colon;
         } else {
@@ -376,93 +294,20 @@ impl Scanner {
         len
     }
 
-    /// Within a number, `true`, `false` or `null`. Returns how much of it there is.
-    fn literal(&mut self, bytes: &[u8]) -> usize {
-        let end = literal_len(bytes);
-        let len = end.unwrap_or(bytes.len());
-        let kept = matches!(self.step, Step::Literal);
-        if kept {
-            self.draft.push(&mut self.message.text, &bytes[..len]);
-        }
-        if end.is_some() {
-            if kept {
-                self.classify();
-            }
-            self.step = Step::After;
-        }
-        len
-    }
-
-    /// The literal is whole.
-    fn classify(&mut self) {
-        let literal = &self.message.text[self.draft.start()..];
-        let shape = match shape_of(literal) {
-            Some(shape) => shape,
-            // Not all of a very long number is there to be checked.
-            None if self.draft.overflows() => Shape::Number,
-            // Python reads `NaN` and `Infinity`, and the message around them.
-            None => Shape::Unknown,
-        };
-        self.keep(shape);
-    }
-
-    /// A value that lies whole in the chunk: most are so short and plain that
-    /// they are kept as they are. Returns whether this one is.
-    fn keep_short(&mut self, shape: Shape, value: &[u8]) -> bool {
-        let Some(member) = self.member else {
-            return false;
-        };
-        let most = match (member.node().capture, shape) {
-            (Capture::Text(chars), Shape::String)
-            | (Capture::TextOrNumber(chars), Shape::String | Shape::Number) => usize::from(chars),
-            (Capture::Uri(_) | Capture::Prose(_), Shape::String) if value.contains(&b'@') => {
-                return false;
-            }
-            (Capture::Uri(chars) | Capture::Prose(chars), Shape::String) => usize::from(chars),
-            (Capture::JsonId, Shape::String) => json_id::INLINE,
-            (Capture::JsonId, Shape::Number) if json_id::is_normal(value) => json_id::INLINE,
-            (Capture::JsonId, Shape::Number) => return false,
-            _ => {
-                self.message.set_shape(member, shape);
-                return true;
-            }
-        };
-        if value.len() > most || !value.is_ascii() {
-            return false;
-        }
-        let start = self.message.text.len();
-        self.message.text.extend_from_slice(value);
-        self.message.keep(member, shape, start, false);
-        true
-    }
-
-    /// The member's value is whole: keeps what is wanted of it.
-    fn keep(&mut self, shape: Shape) {
+    /// The draft is a key of the open object. Returns the watched member that it names.
+    fn escaped_key(&mut self) -> Option<Field> {
+        let object = self.object?;
         let draft = std::mem::take(&mut self.draft);
-        let Some(member) = self.member else { return };
-        let (start, stripped) = (draft.start(), draft.had_userinfo());
         let text = &mut self.message.text;
-        let cut = match (member.node().capture, shape) {
-            (Capture::Text(chars) | Capture::Uri(chars) | Capture::Prose(chars), Shape::String)
-            | (Capture::TextOrNumber(chars), Shape::String | Shape::Number) => {
-                draft.finish_text(text, chars)
-            }
-            (Capture::JsonId, Shape::String) => draft.finish_token(text),
-            (Capture::JsonId, Shape::Number) => {
-                if !draft.overflows() {
-                    json_id::normalise(text, start);
-                }
-                draft.finish_token(text)
-            }
-            _ => {
-                text.truncate(start);
-                false
-            }
-        };
-        self.message.keep(member, shape, start, cut);
-        if stripped {
-            self.message.set_stripped(member);
+        if matches!(object.node().capture, Capture::KeySet) {
+            let digest = draft.finish_digest(text);
+            self.keys.insert(|| digest);
+            return None;
         }
+        let key = &text[draft.start()..];
+        let member = object.member(key, key.len());
+        text.truncate(draft.start());
+        member.filter(|_| !draft.overflows())
     }
 }
 
@@ -470,23 +315,6 @@ impl Scanner {
 fn whole(text: &[u8]) -> Option<&[u8]> {
     let len = plain_text(text);
     (text.get(len) == Some(&b'"')).then(|| &text[..len])
-}
-
-/// Length of a number, `true`, `false` or `null`, if it ends in the chunk.
-fn literal_len(bytes: &[u8]) -> Option<usize> {
-    bytes
-        .iter()
-        .position(|&byte| matches!(byte, b',' | b'}' | b']') || is_space(byte))
-}
-
-/// What a literal is; `None` if it is none.
-fn shape_of(literal: &[u8]) -> Option<Shape> {
-    match literal {
-        b"null" => Some(Shape::Null),
-        b"true" => Some(Shape::True),
-        b"false" => Some(Shape::False),
-        number => json_id::is_number(number).then_some(Shape::Number),
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,233 @@
+//! Requests that are parts of one operation: rounds that ask for input, and tasks.
+
+use sha2::{Digest as _, Sha256};
+
+use super::super::super::{Field, Message, Scanner};
+
+type Digest = Option<[u8; 32]>;
+
+fn sha256(bytes: impl AsRef<[u8]>) -> Digest {
+    Some(Sha256::digest(bytes).into())
+}
+
+/// What is asked of the one message of a document that is fed in chunks of this size.
+fn ask<T>(document: &str, chunk: usize, question: impl Fn(&Message) -> T) -> T {
+    let mut scanner = Scanner::new();
+    let mut found = None;
+    for bytes in document.as_bytes().chunks(chunk) {
+        scanner.feed(bytes, &mut |message| found = Some(question(message)));
+    }
+    found.expect("one message")
+}
+
+/// The digest of the member, which is the same in any chunks.
+fn digest(document: &str, field: Field) -> Digest {
+    let whole = ask(document, document.len(), |message| message.digest(field));
+    for chunk in [1, 2, 3, 7, 64, 1000] {
+        let in_chunks = ask(document, chunk, |message| message.digest(field));
+        assert_eq!(in_chunks, whole, "{document} in chunks of {chunk}");
+    }
+    whole
+}
+
+/// The digest of a state with this JSON, which is the same in either direction.
+fn state(json: &str) -> Digest {
+    let [given, received] = [
+        (
+            r#"{"result":{"requestState":@}}"#,
+            Field::ResultRequestState,
+        ),
+        (r#"{"params":{"requestState":@}}"#, Field::RequestState),
+    ]
+    .map(|(document, field)| digest(&document.replace('@', json), field));
+    assert_eq!(given, received, "{json}");
+    received
+}
+
+/// The digest of the keys of this JSON, which is the same in either direction.
+fn keys(json: &str) -> Digest {
+    let [asked, answered] = [
+        (r#"{"result":{"inputRequests":@}}"#, Field::InputRequests),
+        (r#"{"params":{"inputResponses":@}}"#, Field::InputResponses),
+    ]
+    .map(|(document, field)| digest(&document.replace('@', json), field));
+    assert_eq!(asked, answered, "{json}");
+    answered
+}
+
+#[test]
+fn a_state_that_is_a_string_has_the_digest_of_its_text() {
+    assert_eq!(state(r#""""#), sha256(""));
+    assert_eq!(state(r#""v1.T3oy""#), sha256("v1.T3oy"));
+    assert_eq!(state(r#""a\u0061\/\"é""#), sha256("aa/\"é"));
+    let long = "y".repeat(5000);
+    assert_eq!(state(&format!(r#""{long}\u0061""#)), sha256(long + "a"));
+}
+
+#[test]
+fn a_state_of_another_type_has_the_digest_of_its_bytes() {
+    for json in [
+        "7",
+        "1.0",
+        "-0",
+        "true",
+        "false",
+        "NaN",
+        "{}",
+        "[]",
+        r#"{"a": "}\"", "b":[1 ,2]}"#,
+        r#"["\u0061", {"requestState":"x"}]"#,
+    ] {
+        assert_eq!(state(json), sha256(json), "{json}");
+    }
+    let number = "1".repeat(5000);
+    assert_eq!(state(&number), sha256(&number));
+    let object = format!(r#"{{"a":"{}"}}"#, "é".repeat(5000));
+    assert_eq!(state(&object), sha256(&object));
+}
+
+#[test]
+fn a_state_of_null_is_none() {
+    assert_eq!(state("null"), None);
+    assert_eq!(digest(r#"{"params":{}}"#, Field::RequestState), None);
+    assert_eq!(
+        digest(
+            r#"{"params":{"requestState":"a","requestState":null}}"#,
+            Field::RequestState
+        ),
+        None
+    );
+}
+
+#[test]
+fn keys_are_a_set() {
+    let two = keys(r#"{"a":1,"b":{"c":2,"d":["e"]}}"#);
+    assert!(two.is_some());
+    assert_eq!(keys(r#"{"b":null,"a":"b"}"#), two, "another order");
+    assert_eq!(
+        keys(r#" { "\u0061" : 0 , "b" : [ ] } "#),
+        two,
+        "escapes and space"
+    );
+    assert_eq!(
+        keys(r#"{"a":1,"b":2,"a":3}"#),
+        two,
+        "a key that comes twice"
+    );
+    for other in [
+        r#"{"a":1}"#,
+        r#"{"a":1,"b":1,"c":1}"#,
+        r#"{"ab":1}"#,
+        r#"{"a":1,"B":1}"#,
+        r#"{"a":1,"":1}"#,
+    ] {
+        assert_ne!(keys(other), two, "{other}");
+    }
+    let long = "k".repeat(5000);
+    assert_eq!(
+        keys(&format!(r#"{{"{long}":1}}"#)),
+        keys(&format!(r#"{{"{}\u006b":1}}"#, &long[1..])),
+    );
+}
+
+#[test]
+fn no_keys_and_too_many_keys_have_no_digest() {
+    let object = |keys: usize| {
+        let members: Vec<_> = (0..keys).map(|i| format!(r#""k{i}":{{}}"#)).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    assert!(keys(&object(64)).is_some());
+    for json in [
+        "{}",
+        "null",
+        "[]",
+        r#""a""#,
+        "7",
+        r#"["a"]"#,
+        &object(65),
+        &object(1000),
+    ] {
+        assert_eq!(keys(json), None, "{json}");
+    }
+}
+
+#[test]
+fn a_task_is_named_by_its_text_and_the_digest_of_all_of_it() {
+    for (document, field) in [
+        (r#"{"params":{"taskId":@}}"#, Field::TaskId),
+        (r#"{"result":{"taskId":@}}"#, Field::ResultTaskId),
+        (r#"{"result":{"task":{"taskId":@}}}"#, Field::CreatedTaskId),
+    ] {
+        for len in [0, 1, 36, 256, 257, 260, 1027, 1028, 1029, 10_000] {
+            for character in ["x", "é", "😀"] {
+                let id = character.repeat(len);
+                let document = document.replace('@', &format!(r#""{id}""#));
+                let text: String = id.chars().take(256).collect();
+                for chunk in [document.len(), 5] {
+                    let found = ask(&document, chunk, |message| {
+                        let text = message.text(field).map(str::to_owned);
+                        (text, message.digest(field), message.was_cut(field))
+                    });
+                    assert_eq!(
+                        found,
+                        (Some(text.clone()), sha256(&id), len > 256),
+                        "{field:?} {len}"
+                    );
+                }
+            }
+        }
+        for json in ["7", "null", "{}"] {
+            let document = document.replace('@', json);
+            assert_eq!(digest(&document, field), None, "{document}");
+        }
+    }
+}
+
+#[test]
+fn a_task_tells_how_it_ended_in_an_answer_and_in_a_notification() {
+    for (document, status, is_error, code, message) in [
+        (
+            r#"{"result":{"taskId":"t","status":"completed","result":{"content":[{"isError":false}],"isError":true}}}"#,
+            Field::ResultTaskStatus,
+            Field::TaskIsError,
+            Field::TaskErrorCode,
+            Field::TaskErrorMessage,
+        ),
+        (
+            r#"{"result":{"status":"failed","error":{"code":-32603,"message":"no https://u:p@host/","data":{"code":1}}}}"#,
+            Field::ResultTaskStatus,
+            Field::TaskIsError,
+            Field::TaskErrorCode,
+            Field::TaskErrorMessage,
+        ),
+        (
+            r#"{"method":"notifications/tasks","params":{"status":"completed","result":{"isError":true}}}"#,
+            Field::NotifiedTaskStatus,
+            Field::NotifiedIsError,
+            Field::NotifiedErrorCode,
+            Field::NotifiedErrorMessage,
+        ),
+        (
+            r#"{"method":"notifications/tasks","params":{"status":"failed","error":{"code":-32603,"message":"no https://u:p@host/"}}}"#,
+            Field::NotifiedTaskStatus,
+            Field::NotifiedIsError,
+            Field::NotifiedErrorCode,
+            Field::NotifiedErrorMessage,
+        ),
+    ] {
+        let found = ask(document, document.len(), |facts| {
+            let texts = [status, code, message].map(|field| facts.text(field).map(str::to_owned));
+            (texts, facts.is_true(is_error), facts.is_error())
+        });
+        let (texts, task_is_error, is_error) = found;
+        let texts = texts.each_ref().map(Option::as_deref);
+        assert!(!is_error, "{document}");
+        match task_is_error {
+            true => assert_eq!(texts, [Some("completed"), None, None]),
+            false => assert_eq!(
+                texts,
+                [Some("failed"), Some("-32603"), Some("no https://host/")]
+            ),
+        }
+    }
+}
