@@ -87,7 +87,7 @@ pub(crate) use newest_open::newest_open;
 pub(crate) use open::Db;
 pub(crate) use open_sessions::{OpenSession, OpenSessions};
 pub(crate) use reader::Reader;
-pub(crate) use retention::{Inherited, PrunableTables, rows_before};
+pub(crate) use retention::{Inherited, POLLS, PrunableTables, rows_before};
 pub(crate) use session_ids::SessionIdForm;
 pub(crate) use session_rows::SessionRow;
 pub(crate) use slice::{Slice, Span};

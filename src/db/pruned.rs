@@ -11,6 +11,8 @@ use super::meta;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pruned {
     Requests,
+    /// Only requests of [`POLLS`](super::POLLS).
+    Polls,
     Cells(BucketWidth),
 }
 
@@ -18,6 +20,7 @@ impl Pruned {
     fn key(self) -> &'static str {
         match self {
             Self::Requests => "requests_pruned_to",
+            Self::Polls => "polls_pruned_to",
             Self::Cells(BucketWidth::Hour) => "hours_pruned_to",
             Self::Cells(BucketWidth::Day) => "days_pruned_to",
         }

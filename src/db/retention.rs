@@ -30,6 +30,7 @@ pub(crate) use kinds::PrunableTables;
 use kinds::{KINDS, Kind, Removal};
 use pages::Part;
 pub(crate) use pages::Space;
+pub(crate) use requests::POLLS;
 
 /// How many rows one statement deletes.
 const BATCH: i64 = 64;
@@ -73,6 +74,31 @@ impl Db {
         let slice = self.slice(patience, |conn| prune(conn, kinds, span, cursor, until));
         self.event_logs.invalidate();
         slice
+    }
+
+    /// Deletes polls of the time of `span` that are in their cells.
+    pub(crate) fn prune_polls(
+        &self,
+        span: Span,
+        patience: Duration,
+        until: Instant,
+    ) -> Result<Slice, WriteError> {
+        self.slice(patience, |conn| {
+            let mut count = 0;
+            loop {
+                let removed = requests::remove_polls(conn, span)?;
+                count += removed;
+                let is_last = removed == 0;
+                if is_last || Instant::now() >= until {
+                    return Ok(Slice { count, is_last });
+                }
+            }
+        })
+    }
+
+    /// Returns whether there are polls of the time from `from` on.
+    pub(crate) fn has_polls(&self, from: i64) -> Result<bool, WriteError> {
+        requests::has_polls(&self.conn, from).map_err(WriteError::Store)
     }
 
     /// Deletes the oldest history of listings from `from` on, until it takes

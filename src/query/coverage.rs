@@ -43,6 +43,7 @@ pub(super) struct Cells {
 }
 
 impl Coverage {
+    /// Returns the times from which on all requests but polls are in the file.
     pub(super) fn of(source: &Source<'_>) -> rusqlite::Result<Self> {
         let cells_to = |width: BucketWidth| {
             let to = Pruned::Cells(width).to(source.conn)?;
@@ -52,6 +53,16 @@ impl Coverage {
             rows: Pruned::Requests.to(source.conn)?,
             hours: cells_to(BucketWidth::Hour)?,
             days: cells_to(BucketWidth::Day)?,
+        })
+    }
+
+    /// Returns the times from which on polls are in the file. Retention removes them
+    /// before other requests.
+    pub(super) fn of_polls(self, source: &Source<'_>) -> rusqlite::Result<Self> {
+        let polls = Pruned::Polls.to(source.conn)?;
+        Ok(Self {
+            rows: self.rows.max(polls),
+            ..self
         })
     }
 

@@ -14,6 +14,7 @@ use super::filter::StatsFilter;
 use super::losses::{Loss, losses};
 use super::reader::Source;
 use super::window::Window;
+use crate::db::POLLS;
 use crate::histogram;
 use tally::Tallies;
 
@@ -28,7 +29,12 @@ pub struct StatsReport {
     /// The window of these statistics: that of the filter, or a wider one if requests
     /// are no longer in the file.
     pub window: Window,
-    /// All requests together.
+    /// The window in which polls are counted: requests of `ping`, `tasks/get` and
+    /// `tasks/list`. They are removed before other requests, so whole hours or days
+    /// around `window` may be counted.
+    pub polls: Window,
+    /// All calls together. Latencies of polls are left out, unless the filter names
+    /// their method.
     pub total: CallStats,
     /// The requests of each method, and of each tool, most frequent first.
     pub groups: Vec<Group>,
@@ -128,35 +134,121 @@ impl Reader {
 }
 
 pub(super) fn stats(source: &Source<'_>, filter: &StatsFilter) -> rusqlite::Result<StatsReport> {
+    report(source, filter, LOOKED_AT)
+}
+
+/// Returns the statistics of a window. At most `few` requests are read one by one.
+fn report(source: &Source<'_>, filter: &StatsFilter, few: i64) -> rusqlite::Result<StatsReport> {
     let coverage = Coverage::of(source)?;
-    let window = coverage.widened(filter.window);
-    let mut plan =
-        if coverage.has_rows_of(filter.window) && rows::are_few(source, window, LOOKED_AT)? {
-            Plan::Requests(window)
-        } else {
-            coverage.plan(window, window.until)
-        };
-    let (mut tallies, mut other_calls) = count(source, filter, &plan)?;
-    let pruned = coverage.pruned(window);
-    if other_calls > 0 && pruned.until < window.until {
-        // The requests that are left have the names that cells lack.
-        plan = coverage.plan(window, pruned.until);
-        (tallies, other_calls) = count(source, filter, &plan)?;
-    }
-    let (total, groups) = tallies.finish();
+    let of_polls = coverage.of_polls(source)?;
+    let are_polls_gone = of_polls != coverage && !of_polls.has_rows_of(filter.window);
+    let counted = match Methods::of(filter) {
+        Methods::All if are_polls_gone => {
+            let others = Counted::of(source, filter, Methods::Others, coverage, few)?;
+            let polls = Counted::of(source, filter, Methods::Polls, of_polls, few)?;
+            others.with_polls(polls)
+        }
+        methods @ Methods::Polls => Counted::of(source, filter, methods, of_polls, few)?,
+        methods => Counted::of(source, filter, methods, coverage, few)?,
+    };
+    let (total, groups) = counted.tallies.finish(filter.method.is_some());
     Ok(StatsReport {
-        window,
+        window: counted.window,
+        polls: counted.polls,
         total,
         groups,
-        other_calls,
-        percentiles: match plan {
+        other_calls: counted.other_calls,
+        percentiles: match counted.plan {
             Plan::Requests(_) => Percentiles::Exact,
             Plan::Cells(_) => Percentiles::Estimated {
                 error: histogram::ERROR,
             },
         },
-        losses: losses(source, window)?,
+        losses: losses(source, counted.window)?,
     })
+}
+
+/// The methods that are counted together, because the file has the requests of the same
+/// time of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Methods {
+    All,
+    Polls,
+    Others,
+}
+
+impl Methods {
+    /// Returns the methods that a filter takes.
+    fn of(filter: &StatsFilter) -> Self {
+        match &filter.method {
+            _ if filter.tool.is_some() => Self::Others,
+            Some(method) if POLLS.contains(&method.as_str()) => Self::Polls,
+            Some(_) => Self::Others,
+            None => Self::All,
+        }
+    }
+
+    /// Returns the condition that takes these methods of a filter.
+    fn condition(self, filter: &StatsFilter) -> String {
+        let not = match self {
+            Self::Polls => "",
+            Self::Others => "NOT ",
+            Self::All => return String::new(),
+        };
+        match filter.method.is_some() || filter.tool.is_some() {
+            true => String::new(),
+            false => format!(" AND +method {not}IN ('{}')", POLLS.join("', '")),
+        }
+    }
+}
+
+/// What was counted, and how.
+#[derive(Debug)]
+struct Counted {
+    tallies: Tallies,
+    other_calls: i64,
+    window: Window,
+    polls: Window,
+    plan: Plan,
+}
+
+impl Counted {
+    /// Counts some methods of a filter, of which the file has what `coverage` says.
+    fn of(
+        source: &Source<'_>,
+        filter: &StatsFilter,
+        methods: Methods,
+        coverage: Coverage,
+        few: i64,
+    ) -> rusqlite::Result<Self> {
+        let window = coverage.widened(filter.window);
+        let mut plan = if coverage.has_rows_of(filter.window) && rows::are_few(source, window, few)?
+        {
+            Plan::Requests(window)
+        } else {
+            coverage.plan(window, window.until)
+        };
+        let (mut tallies, mut other_calls) = count(source, filter, methods, &plan)?;
+        let pruned = coverage.pruned(window);
+        if other_calls > 0 && pruned.until < window.until {
+            // The requests that are left have the names that cells lack.
+            plan = coverage.plan(window, pruned.until);
+            (tallies, other_calls) = count(source, filter, methods, &plan)?;
+        }
+        Ok(Self {
+            tallies,
+            other_calls,
+            window,
+            polls: window,
+            plan,
+        })
+    }
+
+    fn with_polls(mut self, polls: Self) -> Self {
+        self.tallies.add_groups(polls.tallies);
+        self.polls = polls.window;
+        self
+    }
 }
 
 /// Counts what the plan says. Also returns the number of calls whose method or tool is
@@ -164,12 +256,14 @@ pub(super) fn stats(source: &Source<'_>, filter: &StatsFilter) -> rusqlite::Resu
 fn count(
     source: &Source<'_>,
     filter: &StatsFilter,
+    methods: Methods,
     plan: &Plan,
 ) -> rusqlite::Result<(Tallies, i64)> {
+    let asked = (filter, methods);
     match plan {
         Plan::Requests(window) => {
             let mut tallies = Tallies::exact();
-            rows::add(source, filter, *window, &mut tallies)?;
+            rows::add(source, asked, *window, &mut tallies)?;
             Ok((tallies, 0))
         }
         Plan::Cells(Cells {
@@ -178,12 +272,12 @@ fn count(
             edges,
         }) => {
             let mut tallies = Tallies::estimated();
-            let other_calls = cells::add(source, filter, cells, &mut tallies)?;
+            let other_calls = cells::add(source, asked, cells, &mut tallies)?;
             if !cells.is_empty() {
-                rows::add_unfolded(source, filter, *whole, &mut tallies)?;
+                rows::add_unfolded(source, asked, *whole, &mut tallies)?;
             }
             for edge in edges.iter().filter(|edge| edge.since < edge.until) {
-                rows::add(source, filter, *edge, &mut tallies)?;
+                rows::add(source, asked, *edge, &mut tallies)?;
             }
             Ok((tallies, other_calls))
         }
@@ -193,15 +287,17 @@ fn count(
 impl StatsFilter {
     /// Returns all conditions but the window, with `sign` before each column, and their
     /// values, which are bound from `?first` on.
-    fn conditions(&self, sign: &str, first: usize) -> (String, Vec<Value>) {
-        equalities(
+    fn conditions(&self, methods: Methods, sign: &str, first: usize) -> (String, Vec<Value>) {
+        let (mut sql, values) = equalities(
             first,
             [
                 (sign, "proxy", &self.server_name),
                 (sign, "method", &self.method),
                 (sign, "tool", &self.tool),
             ],
-        )
+        );
+        sql.push_str(&methods.condition(self));
+        (sql, values)
     }
 }
 

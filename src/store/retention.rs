@@ -15,6 +15,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// | what | goes by age | goes by size |
 /// |---|---|---|
 /// | requests, and sessions by when they were last seen | yes | yes, the oldest first |
+/// | polls: `tasks/get`, `tasks/list` and `ping` | by an age of their own | before all other requests |
 /// | losses and ended runs of writers | yes | beyond the newest 1,024 |
 /// | statistics of removed requests | by ages of their own | beyond a quarter of `max_bytes` |
 /// | listings and their changes | no | beyond another quarter |
@@ -42,16 +43,18 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Retention {
     pub(super) max_age: Option<Duration>,
     pub(super) max_bytes: Option<u64>,
+    pub(super) polls: Option<Duration>,
     pub(super) hourly: Option<Duration>,
     pub(super) daily: Option<Duration>,
 }
 
 impl Default for Retention {
-    /// 30 days and 1 GiB; statistics of hours 60 days, of days 400.
+    /// 30 days and 1 GiB; polls one day; statistics of hours 60 days, of days 400.
     fn default() -> Self {
         Self {
             max_age: Some(30 * DAY),
             max_bytes: Some(1 << 30),
+            polls: Some(DAY),
             hourly: Some(60 * DAY),
             daily: Some(400 * DAY),
         }
@@ -64,6 +67,7 @@ impl Retention {
         Self {
             max_age: None,
             max_bytes: None,
+            polls: None,
             hourly: None,
             daily: None,
         }
@@ -85,6 +89,16 @@ impl Retention {
     /// not count either; it is about 16 MiB long.
     pub fn max_bytes(mut self, bytes: impl Into<Option<u64>>) -> Self {
         self.max_bytes = bytes.into();
+        self
+    }
+
+    /// Sets how old a poll gets; one day by default, `None` for the age of other rows.
+    ///
+    /// Polls are requests of `tasks/get`, `tasks/list` and `ping`. A client may send
+    /// dozens of them for one call of a tool. In a file that is too large they go first,
+    /// so they never push other requests out. Statistics count them as long as others.
+    pub fn polls(mut self, age: impl Into<Option<Duration>>) -> Self {
+        self.polls = age.into();
         self
     }
 

@@ -1,4 +1,5 @@
 use rusqlite::params;
+use tower_mcp_store::query::{Percentiles, Reader, StatsFilter};
 use tower_mcp_store::{Retention, Store};
 
 use super::support::{connect, fixture, fresh, record_requests, value};
@@ -17,6 +18,45 @@ fn rows_are_kept_for_thirty_days_unless_told_otherwise() {
         .open()
         .unwrap();
     await_value(&conn, "SELECT count(*) FROM requests", 6);
+    end(&store);
+}
+
+#[test]
+fn polls_and_pings_are_kept_for_a_day_and_statistics_count_them_for_longer() {
+    let (_dir, path) = fresh();
+    let conn = file(&path);
+    let methods = [
+        "tasks/get",
+        "tasks/list",
+        "ping",
+        "tasks/result",
+        "tools/list",
+    ];
+    let from = now() - 2 * DAY_MS - 60_000;
+    for method in methods {
+        insert(&conn, 3, from, DAY_MS);
+        let rename = "UPDATE requests SET method = ?1, tool = NULL WHERE tool IS NOT NULL";
+        conn.execute(rename, [method]).unwrap();
+    }
+    let store = Store::open(&path).unwrap();
+    let left = "SELECT group_concat(method || ' ' || n, ', ') FROM
+        (SELECT method, count(*) AS n FROM requests GROUP BY method ORDER BY method)";
+    let kept = "ping 1, tasks/get 1, tasks/list 1, tasks/result 3, tools/list 3";
+    await_value(&conn, left, kept.to_owned());
+    end(&store);
+    let stats = Reader::open(&path)
+        .unwrap()
+        .stats(&StatsFilter::new())
+        .unwrap();
+    assert_eq!(
+        (stats.total.calls, stats.percentiles),
+        (15, Percentiles::Exact)
+    );
+    assert!(stats.groups.iter().all(|group| group.figures.calls == 3));
+    let second = std::time::Duration::from_secs(1);
+    let retention = Retention::default().polls(second);
+    let store = Store::builder(&path).retention(retention).open().unwrap();
+    await_value(&conn, left, "tasks/result 3, tools/list 3".to_owned());
     end(&store);
 }
 

@@ -46,6 +46,30 @@ fn the_oldest_rows_of_a_file_that_is_too_large_go_and_the_file_shrinks() {
     assert_eq!(value::<String>(&conn, "PRAGMA integrity_check"), "ok");
 }
 
+#[test]
+fn polls_of_a_file_that_is_too_large_go_before_older_requests() {
+    let (_dir, path) = fresh();
+    let conn = file(&path);
+    let from = now() - 3_600_000;
+    insert(&conn, 10_000, from, 50);
+    insert(&conn, 20_000, from + 600_000, 50);
+    conn.execute(
+        "UPDATE requests SET method = 'tasks/get', tool = NULL WHERE ts >= ?1",
+        [from + 600_000],
+    )
+    .unwrap();
+    let limit = value::<i64>(&conn, USED) * 3 / 4;
+    let store = Store::builder(&path)
+        .retention(Retention::default().max_bytes(limit as u64))
+        .open()
+        .unwrap();
+    await_value(&conn, &format!("SELECT ({USED}) <= {limit}"), true);
+    await_value(&conn, CALLS, 30_000);
+    end(&store);
+    let calls = "SELECT count(*) FROM requests WHERE tool IS NOT NULL";
+    assert_eq!(value::<i64>(&conn, calls), 10_000);
+}
+
 /// Gives a file of version 4 after a migration that found it large.
 fn migrated() -> (tempfile::TempDir, std::path::PathBuf, Connection) {
     let (dir, path) = fixture(4);

@@ -1,4 +1,7 @@
 //! Pruning of requests, which the statistics outlive.
+//!
+//! Polls have an age of their own: a client may ask for the status of a task dozens of
+//! times, and must not push the other requests out of the file.
 
 use rusqlite::{Connection, Params, Result, params};
 
@@ -26,6 +29,47 @@ const ANY_AHEAD: &str = "SELECT 1 FROM requests WHERE ts > ?1 LIMIT 1";
 const DELETE_AHEAD: &str = "DELETE FROM requests WHERE id IN (
         SELECT id FROM requests WHERE ts > ?1 AND id < ?2 ORDER BY ts LIMIT ?3)
      RETURNING id, CAST(ts AS INTEGER)";
+
+/// The methods whose requests are pruned before others.
+pub(crate) const POLLS: [&str; 3] = ["ping", "tasks/get", "tasks/list"];
+
+/// Of the oldest polls of one method those that may go.
+const DELETE_POLLS: &str = "DELETE FROM requests WHERE id IN (
+        SELECT id FROM (
+            SELECT id FROM requests WHERE method = ?5 AND tool IS NULL AND ts >= ?1 AND ts < ?2
+            ORDER BY ts LIMIT ?3)
+        WHERE id <= ?4)
+     RETURNING id, CAST(ts AS INTEGER)";
+
+const ANY_POLL: &str =
+    "SELECT 1 FROM requests WHERE method = ?1 AND tool IS NULL AND ts >= ?2 LIMIT 1";
+
+/// Returns whether there are polls of the time from `from` on.
+pub(super) fn has_polls(conn: &Connection, from: i64) -> Result<bool> {
+    let mut any = conn.prepare_cached(ANY_POLL)?;
+    for method in POLLS {
+        if any.exists(params![method, from])? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Deletes some of the oldest polls of the time of `span` that are in their cells.
+/// Returns how many.
+pub(super) fn remove_polls(conn: &Connection, span: Span) -> Result<u64> {
+    let folded_to = rollup::folded_to(conn)?;
+    let mut removed = Removed::default();
+    for method in POLLS {
+        let oldest = params![span.from, span.before, BATCH, folded_to, method];
+        removed.delete(conn, DELETE_POLLS, oldest, folded_to)?;
+    }
+    if removed.count > 0 {
+        Pruned::Polls.raise(conn, removed.latest.saturating_add(1))?;
+    }
+    inherited::shrink(conn, removed.inherited)?;
+    Ok(removed.count)
+}
 
 /// Deletes some of the oldest requests of the time of `span`; how many. Those
 /// that are in no cell yet stay, unless `uncounted` is set: then `losses` tells

@@ -8,8 +8,8 @@ use rusqlite::types::{Value, ValueRef};
 use super::super::conditions::TOOLS_CALL;
 use super::super::reader::Source;
 use super::super::window::Window;
-use super::StatsFilter;
 use super::tally::Tallies;
+use super::{Methods, StatsFilter};
 use crate::db::BucketWidth;
 use crate::db::rollup::{OTHER, cell_name};
 use crate::db::row::number;
@@ -18,24 +18,24 @@ use crate::db::row::number;
 /// cells without the name of their method or tool.
 pub(super) fn add(
     source: &Source<'_>,
-    filter: &StatsFilter,
+    asked: (&StatsFilter, Methods),
     cells: &[(BucketWidth, Window)],
     tallies: &mut Tallies,
 ) -> rusqlite::Result<i64> {
     cells.iter().try_fold(0_i64, |unnamed, (width, part)| {
-        let more = add_cells(source, filter, *width, *part, tallies)?;
+        let more = add_cells(source, asked, *width, *part, tallies)?;
         Ok(unnamed.saturating_add(more))
     })
 }
 
 fn add_cells(
     source: &Source<'_>,
-    filter: &StatsFilter,
+    (filter, methods): (&StatsFilter, Methods),
     width: BucketWidth,
     window: Window,
     tallies: &mut Tallies,
 ) -> rusqlite::Result<i64> {
-    let (conditions, values) = filter.cell_conditions(4);
+    let (conditions, values) = filter.cell_conditions(methods, 4);
     let sql = format!(
         "SELECT method, tool, status, calls, tool_errors, bytes_in, bytes_out, max_latency_us,
              latencies
@@ -68,11 +68,11 @@ fn add_cells(
 impl StatsFilter {
     /// Returns all conditions but the window, and their values, which are bound from
     /// `?first` on. They also select the `(other)` cells, which may contain the requested
-    /// name. (A `tools/call` is never counted under another method.)
-    fn cell_conditions(&self, first: usize) -> (String, Vec<Value>) {
-        let mut sql = String::new();
+    /// name. (A `tools/call` or a poll is never counted under another method.)
+    fn cell_conditions(&self, methods: Methods, first: usize) -> (String, Vec<Value>) {
+        let mut sql = methods.condition(self);
         let mut values: Vec<Value> = Vec::new();
-        let is_tool_call = self.method.as_deref() == Some(TOOLS_CALL);
+        let has_cells = methods == Methods::Polls || self.method.as_deref() == Some(TOOLS_CALL);
         for (column, asked, unnamed) in [
             (
                 "proxy",
@@ -82,7 +82,7 @@ impl StatsFilter {
             (
                 "method",
                 self.method.as_deref().map(cell_name),
-                (!is_tool_call).then_some(OTHER),
+                (!has_cells).then_some(OTHER),
             ),
             ("tool", self.tool.as_deref().map(cell_name), Some(OTHER)),
         ] {

@@ -4,8 +4,8 @@ use rusqlite::{params, params_from_iter};
 
 use super::super::reader::Source;
 use super::super::window::Window;
-use super::StatsFilter;
 use super::tally::Tallies;
+use super::{Methods, StatsFilter};
 use crate::db::rollup;
 use crate::db::row::number;
 
@@ -28,37 +28,37 @@ pub(super) fn are_few(source: &Source<'_>, window: Window, limit: i64) -> rusqli
 /// Adds the requests of a window.
 pub(super) fn add(
     source: &Source<'_>,
-    filter: &StatsFilter,
+    asked: (&StatsFilter, Methods),
     window: Window,
     tallies: &mut Tallies,
 ) -> rusqlite::Result<()> {
     // The index by time reads rows in the order of the file. Only the calls of one tool
     // are so few that their own index is faster.
-    let sign = if filter.tool.is_some() { "" } else { "+" };
+    let sign = if asked.0.tool.is_some() { "" } else { "+" };
     let found = "ts >= ?1 AND ts < ?2";
-    add_where(source, filter, window, (found, sign), tallies)
+    add_where(source, asked, window, (found, sign), tallies)
 }
 
 /// Adds the requests of a window that are not rolled up yet.
 pub(super) fn add_unfolded(
     source: &Source<'_>,
-    filter: &StatsFilter,
+    asked: (&StatsFilter, Methods),
     window: Window,
     tallies: &mut Tallies,
 ) -> rusqlite::Result<()> {
     let folded_to = rollup::folded_to(source.conn)?;
     let found = format!("id > {folded_to} AND +ts >= ?1 AND +ts < ?2");
-    add_where(source, filter, window, (&found, "+"), tallies)
+    add_where(source, asked, window, (&found, "+"), tallies)
 }
 
 fn add_where(
     source: &Source<'_>,
-    filter: &StatsFilter,
+    (filter, methods): (&StatsFilter, Methods),
     window: Window,
     (found, sign): (&str, &str),
     tallies: &mut Tallies,
 ) -> rusqlite::Result<()> {
-    let (conditions, values) = filter.conditions(sign, 3);
+    let (conditions, values) = filter.conditions(methods, sign, 3);
     let sql = format!(
         "SELECT method, tool, status, latency_us, bytes_in, bytes_out, tool_error,
              end_reason IS 'stream_end'

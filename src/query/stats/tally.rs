@@ -6,6 +6,7 @@ use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
 use super::{CallStats, Group};
+use crate::db::POLLS;
 use crate::db::rollup::{NAME_BYTES, cell_name};
 use crate::db::row::{optional_text, text};
 use crate::histogram::Histogram;
@@ -86,12 +87,21 @@ impl Tallies {
         Ok(&mut self.groups[place].2)
     }
 
-    /// Returns the total and each group, most frequent first.
-    pub(super) fn finish(self) -> (CallStats, Vec<Group>) {
+    /// Adds groups of other methods.
+    pub(super) fn add_groups(&mut self, others: Self) {
+        self.groups.extend(others.groups);
+    }
+
+    /// Returns the total and each group, most frequent first. The total has the latencies
+    /// of polls only if `of_polls` is set.
+    pub(super) fn finish(self, of_polls: bool) -> (CallStats, Vec<Group>) {
         let mut total = Tally::new(self.exact);
         let mut groups = Vec::with_capacity(self.groups.len());
         for (method, tool, tally) in self.groups {
-            total.merge(&tally);
+            total.add_counts(&tally.figures);
+            if of_polls || !POLLS.contains(&method.as_str()) {
+                total.add_latencies(&tally.latencies);
+            }
             let figures = tally.finish();
             groups.push(Group {
                 method,
@@ -166,15 +176,18 @@ impl Tally {
         }
     }
 
-    fn merge(&mut self, other: &Self) {
-        let (sum, more) = (&mut self.figures, &other.figures);
+    fn add_counts(&mut self, more: &CallStats) {
+        let sum = &mut self.figures;
         sum.calls = sum.calls.saturating_add(more.calls);
         sum.errors = sum.errors.saturating_add(more.errors);
         sum.timeouts = sum.timeouts.saturating_add(more.timeouts);
         sum.tool_errors = sum.tool_errors.saturating_add(more.tool_errors);
         sum.bytes_in = sum.bytes_in.saturating_add(more.bytes_in);
         sum.bytes_out = sum.bytes_out.saturating_add(more.bytes_out);
-        match &other.latencies {
+    }
+
+    fn add_latencies(&mut self, more: &Latencies) {
+        match more {
             Latencies::Each(latencies) => latencies.iter().for_each(|us| self.latency(*us)),
             Latencies::Buckets {
                 histogram: more,

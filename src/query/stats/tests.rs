@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 
-use super::{CallStats, Coverage, Group, LOOKED_AT, Percentiles, Plan, StatsFilter, count};
+use super::{
+    CallStats, Coverage, Group, LOOKED_AT, Methods, Percentiles, Plan, StatsFilter, count, report,
+};
 use crate::Store;
 use crate::db::{BucketWidth, rollup};
 use crate::db::{Db, PrunableTables, Span};
@@ -73,8 +75,8 @@ fn ask(reader: &Reader, filter: &StatsFilter, exact: bool) -> (CallStats, Vec<Gr
             true => Plan::Requests(filter.window),
             false => Coverage::of(source)?.plan(filter.window, filter.window.until),
         };
-        let (tallies, _) = count(source, filter, &plan)?;
-        Ok(tallies.finish())
+        let (tallies, _) = count(source, filter, Methods::All, &plan)?;
+        Ok(tallies.finish(filter.method.is_some()))
     });
     answer.unwrap()
 }
@@ -290,4 +292,47 @@ fn overflowing_counts_saturate() {
             .iter()
             .any(|group| counts(&group.figures) == [i64::MAX; 4])
     );
+}
+
+#[test]
+fn removed_polls_leave_the_percentiles_of_other_requests_exact() {
+    let (dir, conn, reader) = file(ROWS);
+    let filter = StatsFilter::default();
+    let before = reader.stats(&filter).unwrap();
+    let db = Db::open_to_maintain(&dir.path().join("mcp.db")).unwrap();
+    let noted = START + 2 * BucketWidth::Day.ms();
+    let (from, until) = (i64::MIN, noted);
+    while !db
+        .prune_polls(
+            Span {
+                from,
+                before: until,
+            },
+            LONG,
+            deadline(),
+        )
+        .unwrap()
+        .is_last
+    {}
+    let left = "SELECT count(*) FROM requests WHERE method = 'ping' AND ts < ?1";
+    let left: i64 = conn.query_row(left, [noted], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0);
+    let after = reader.stats(&filter).unwrap();
+    assert_eq!(after.percentiles, Percentiles::Exact);
+    assert_eq!(after.total, before.total);
+    for (after, before) in after.groups.iter().zip(&before.groups) {
+        match after.method.as_str() {
+            "ping" => assert_close(&after.figures, &before.figures),
+            _ => assert_eq!(after, before),
+        }
+    }
+    // Only the polls are those of whole hours.
+    let filter = StatsFilter::new().window(Window::since(START + 1));
+    let part = reader.stats(&filter).unwrap();
+    assert_eq!(part.window, filter.window);
+    assert_eq!(part.polls, Window::since(START));
+    let pings = reader.stats(&filter.method("ping")).unwrap();
+    assert!(matches!(pings.percentiles, Percentiles::Estimated { .. }));
+    assert_eq!(pings.window, Window::since(START));
+    assert!(pings.total.p50_us.is_some());
 }

@@ -27,6 +27,12 @@ impl Housekeeping {
         let (patience, from) = (self.patience(), self.from());
         match self.stage {
             Stage::Age => {
+                if let Some(before) = self.retention.polls.map(ago) {
+                    let polls = db.prune_polls(Span { from, before }, patience, until)?;
+                    if !polls.is_last {
+                        return Ok(polls);
+                    }
+                }
                 // What says itself when it expires goes in any case.
                 let before = self.retention.max_age.map_or(i64::MIN, ago);
                 let slice =
@@ -109,7 +115,7 @@ impl Housekeeping {
     }
 
     /// Makes a file smaller that is too large: first the parts that have bounds of
-    /// their own within the limit, then the oldest rows.
+    /// their own within the limit, then polls, then the oldest rows.
     pub(super) fn shorten(&mut self, db: &Db, until: Instant) -> Result<(), WriteError> {
         let Some(max_bytes) = self.retention.max_bytes else {
             return Ok(());
@@ -122,6 +128,17 @@ impl Housekeeping {
             if db.shorten_accounts(patience, until)?.is_last {
                 self.shorten_history(db, until)?;
             }
+            return Ok(());
+        }
+        let polls = Span {
+            from,
+            before: i64::MAX,
+        };
+        if db.prune_polls(polls, patience, until)?.count > 0 {
+            return Ok(());
+        }
+        // The rest of them goes before anything else, once it is folded.
+        if !self.cannot_fold && db.has_polls(from)? && !self.fold(db, until)? {
             return Ok(());
         }
         // What a clock dated that was ahead was written before all else.

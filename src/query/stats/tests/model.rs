@@ -9,7 +9,7 @@ use std::time::Instant;
 use proptest::prelude::*;
 use rusqlite::{Connection, params};
 
-use super::{DAYS, LONG, START, ask, assert_close, deadline};
+use super::{DAYS, LONG, START, assert_close, deadline, report};
 use crate::Store;
 use crate::db::pruned::Pruned;
 use crate::db::{BucketWidth, Db, PrunableTables, Span};
@@ -31,6 +31,8 @@ enum Step {
     Fold,
     /// Deletes the requests between two times.
     Prune(i64, i64),
+    /// Deletes the polls before a time.
+    PrunePolls(i64),
     /// Deletes cells before a time.
     PruneCells(BucketWidth, i64),
     /// Deletes the oldest cells until they take this number of pages.
@@ -52,6 +54,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Step::Fold),
         2 => moments().prop_map(|before| Step::Prune(i64::MIN, before)),
         1 => (moments(), moments()).prop_map(|(from, before)| Step::Prune(from, before)),
+        2 => moments().prop_map(Step::PrunePolls),
         2 => (prop_oneof![Just(BucketWidth::Hour), Just(BucketWidth::Day)], moments())
             .prop_map(|(width, before)| Step::PruneCells(width, before)),
         1 => (0..12_u64).prop_map(Step::ShortenCells),
@@ -100,6 +103,14 @@ fn happen(path: &Path, steps: &[Step]) -> Connection {
                     .is_last
                 {}
             }
+            Step::PrunePolls(before) => {
+                let (from, before) = (i64::MIN, *before);
+                while !db
+                    .prune_polls(Span { from, before }, LONG, deadline())
+                    .unwrap()
+                    .is_last
+                {}
+            }
             Step::PruneCells(width, before) => {
                 let (from, before) = (i64::MIN, *before);
                 while !db
@@ -120,24 +131,28 @@ fn happen(path: &Path, steps: &[Step]) -> Connection {
     truth
 }
 
-/// Computes the statistics of the requests of a window in the simplest way.
-fn plainly(truth: &Connection, filter: &StatsFilter) -> CallStats {
+/// Computes the statistics of the requests of a window in the simplest way. Polls are
+/// those of another window.
+fn plainly(truth: &Connection, filter: &StatsFilter, polls: Window) -> CallStats {
     let mut statement = truth
         .prepare(
-            "SELECT latency_us, status <> 'ok', bytes_in FROM requests
-             WHERE ts >= ?1 AND ts < ?2 AND (?3 IS NULL OR tool = ?3)
+            "SELECT latency_us, status <> 'ok', bytes_in, method = 'ping' FROM requests
+             WHERE ts >= iif(method = 'ping', ?4, ?1) AND ts < iif(method = 'ping', ?5, ?2)
+                 AND (?3 IS NULL OR tool = ?3)
              ORDER BY latency_us",
         )
         .unwrap();
     let Window { since, until } = filter.window;
-    let rows: Vec<(i64, i64, i64)> = statement
-        .query_map(params![since, until, filter.tool], |row| row.try_into())
+    let values = params![since, until, filter.tool, polls.since, polls.until];
+    let rows: Vec<(i64, i64, i64, bool)> = statement
+        .query_map(values, |row| row.try_into())
         .unwrap()
         .collect::<Result<_, _>>()
         .unwrap();
+    let latencies: Vec<i64> = rows.iter().filter(|row| !row.3).map(|row| row.0).collect();
     let rank = |percent: usize| {
-        let rank = (rows.len() * percent).div_ceil(100).max(1);
-        rows.get(rank - 1).map(|row| row.0)
+        let rank = (latencies.len() * percent).div_ceil(100).max(1);
+        latencies.get(rank - 1).copied()
     };
     CallStats {
         calls: rows.len() as i64,
@@ -178,10 +193,13 @@ proptest! {
             };
             let stats = reader.stats(&filter).unwrap();
             filter.window = stats.window;
-            assert_close(&stats.total, &plainly(&truth, &filter));
+            let expected = plainly(&truth, &filter, stats.polls);
+            assert_close(&stats.total, &expected);
             // Also by cells, as if there were too many requests to read each.
-            let (estimated, _) = ask(&reader, &filter, false);
-            assert_close(&estimated, &plainly(&truth, &filter));
+            let estimated = reader.read(|source| report(source, &filter, -1)).unwrap();
+            prop_assert_eq!(estimated.window, stats.window);
+            let expected = plainly(&truth, &filter, estimated.polls);
+            assert_close(&estimated.total, &expected);
             let calls: i64 = stats.groups.iter().map(|group| group.figures.calls).sum();
             prop_assert_eq!(calls, stats.total.calls);
             // Each pruned request was before this time.
@@ -190,7 +208,8 @@ proptest! {
             }
             if asked.since >= rows_from {
                 prop_assert_eq!(stats.percentiles, Percentiles::Exact);
-                prop_assert_eq!(stats.total, plainly(&truth, &filter));
+                let expected = plainly(&truth, &filter, stats.polls);
+                prop_assert_eq!(stats.total, expected);
             }
             // It grows at most by the cells at its ends, and not less if they exist.
             let wider = |width: BucketWidth| {
