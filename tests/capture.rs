@@ -482,7 +482,7 @@ async fn settings_leave_out_methods_and_error_texts() {
 }
 
 #[tokio::test]
-async fn a_trace_is_taken_from_the_message_before_the_header() {
+async fn a_trace_and_its_parent_are_taken_from_the_message_before_the_header() {
     let header = (
         "traceparent",
         "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
@@ -492,12 +492,14 @@ async fn a_trace_is_taken_from_the_message_before_the_header() {
         row_.trace_id.as_deref(),
         Some("0af7651916cd43dd8448eb211c80319c")
     );
+    assert_eq!(row_.parent_span_id.as_deref(), Some("b7ad6b7169203331"));
     let inside = r#"{"jsonrpc":"2.0","id":7,"method":"ping","params":{"_meta":{"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"}}}"#;
     let row_ = row(post_with(&[header], inside), json(RESULT)).await;
     assert_eq!(
         row_.trace_id.as_deref(),
         Some("4bf92f3577b34da6a3ce929d0e0e4736")
     );
+    assert_eq!(row_.parent_span_id.as_deref(), Some("00f067aa0ba902b7"));
 }
 
 #[tokio::test]

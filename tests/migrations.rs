@@ -60,6 +60,18 @@ fn every_older_version_is_migrated_and_keeps_every_row_and_id() {
 }
 
 #[test]
+fn each_request_that_an_older_version_counted_is_an_operation() {
+    for version in 1..=4 {
+        let (_dir, path) = fixture(version);
+        open(&path).unwrap();
+        let others = "SELECT count(*) FROM sessions WHERE operations <> total_calls";
+        assert_eq!(value::<i64>(&connect(&path), others), 0);
+        let calls = "SELECT count(*) > 0 FROM sessions WHERE operations > 0";
+        assert!(value::<bool>(&connect(&path), calls));
+    }
+}
+
+#[test]
 fn a_migration_keeps_what_meta_said_and_adds_its_own() {
     for version in 1..=4 {
         let (_dir, path) = fixture(version);

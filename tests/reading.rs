@@ -212,8 +212,11 @@ fn version_4_file_has_the_columns_and_tables_of_the_current_version() {
     let mut answers = Vec::new();
     for sql in [
         "SELECT count(*) > 0, count(target), total(tool_error) FROM requests",
-        "SELECT count(*) > 0, count(source), 0 FROM sessions",
+        "SELECT count(*) > 0, count(operation_id), count(task_id) FROM requests",
+        "SELECT count(*) > 0, count(source), count(caller) FROM sessions",
+        "SELECT min(operations = total_calls), 0, 0 FROM sessions",
         "SELECT count(*), 0, 0 FROM losses",
+        "SELECT count(*), count(status), count(polls) FROM tasks",
     ] {
         reader
             .sql(sql, |_, values| {
@@ -222,7 +225,17 @@ fn version_4_file_has_the_columns_and_tables_of_the_current_version() {
             })
             .unwrap();
     }
-    assert_eq!(answers, ["[1,0,0.0]", "[1,0,0]", "[0,0,0]"]);
+    assert_eq!(
+        answers,
+        [
+            "[1,0,0.0]",
+            "[1,0,0]",
+            "[1,0,0]",
+            "[1,0,0]",
+            "[0,0,0]",
+            "[0,0,0]"
+        ]
+    );
 }
 
 #[test]

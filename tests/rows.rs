@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use support::{LONG, connect, fresh, request, rows, value};
 use tempfile::TempDir;
+use tower_mcp_store::event::SpanId;
 use tower_mcp_store::{
     EndReason, RequestEvent, RequestStatus, Retention, SchemaVersionEvent, SessionEvent,
     SessionSource, Stats, Store, StoreEvent, TraceId,
@@ -59,15 +60,16 @@ fn every_field_of_a_request_has_its_column() {
     event.ttfb_us = Some(3);
     event.protocol_version = Some("2025-11-25".into());
     event.principal = Some("ann".into());
-    event.trace_id =
-        TraceId::from_traceparent(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let traceparent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    event.trace_id = TraceId::from_traceparent(traceparent);
+    event.parent_span_id = SpanId::from_traceparent(traceparent);
     let (_dir, conn, _) = write([vec![StoreEvent::Request(event)]]);
     assert_eq!(
         rows(
             &conn,
             "SELECT request_id, ts, proxy, session_id, method, tool, target, latency_us, status,
                 error_code, error_msg, bytes_in, bytes_out, http_status, tool_error, end_reason,
-                ttfb_us, protocol_version, principal, trace_id
+                ttfb_us, protocol_version, principal, trace_id, parent_span_id
              FROM requests"
         ),
         [[
@@ -91,6 +93,7 @@ fn every_field_of_a_request_has_its_column() {
             text("2025-11-25"),
             text("ann"),
             text("0af7651916cd43dd8448eb211c80319c"),
+            text("b7ad6b7169203331"),
         ]]
     );
 }
@@ -104,7 +107,8 @@ fn what_is_not_known_of_a_request_is_null() {
             &conn,
             "SELECT proxy, tool_error, coalesce(session_id, tool, target, error_code, error_msg,
                 bytes_in, bytes_out, http_status, end_reason, ttfb_us, protocol_version, principal,
-                trace_id)
+                trace_id, parent_span_id, operation_id, leg, state_in, state_out, task_id,
+                task_status, operation_us)
              FROM requests"
         ),
         [[text("default"), Value::Integer(0), Value::Null]]
@@ -144,8 +148,11 @@ fn a_second_request_with_the_same_id_fails_alone_and_moves_no_counter() {
         [[text("ok"), Value::Integer(2)]]
     );
     assert_eq!(
-        rows(&conn, "SELECT total_calls, total_errors FROM sessions"),
-        [[Value::Integer(1), Value::Integer(0)]]
+        rows(
+            &conn,
+            "SELECT total_calls, total_errors, operations FROM sessions"
+        ),
+        [[Value::Integer(1), Value::Integer(0), Value::Integer(1)]]
     );
     assert_eq!(
         rows(&conn, "SELECT reason, dropped FROM losses"),

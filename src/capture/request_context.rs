@@ -8,7 +8,7 @@ use super::context::Context;
 use super::http::{Headers, MirrorHeaders, Principal, bounded, header_text, owned_bytes};
 use super::session::{self, Caller, Known, NAME_CHARS, NamedSession, Sessions};
 use crate::clock;
-use crate::event::{TraceId, bounded_id};
+use crate::event::{Traceparent, bounded_id};
 
 /// What the head of a request says, as far as it matters.
 pub(super) struct RequestContext {
@@ -17,7 +17,7 @@ pub(super) struct RequestContext {
     pub(super) era: Era,
     /// From the header, else what the session negotiated.
     pub(super) protocol_version: Option<Cow<'static, str>>,
-    pub(super) trace_id: Option<TraceId>,
+    pub(super) traceparent: Option<Traceparent>,
     /// Tells paths apart; see [`Sessions::hash_path`](super::session::Sessions::hash_path).
     pub(super) path: u64,
     pub(super) mirror: MirrorHeaders,
@@ -90,9 +90,9 @@ impl RequestContext {
             session,
             era,
             protocol_version: version.or(negotiated),
-            trace_id: headers
+            traceparent: headers
                 .traceparent
-                .and_then(|value| TraceId::from_traceparent(value.as_bytes())),
+                .and_then(|value| Traceparent::parse(value.as_bytes())),
             path: sessions.hash_path(&head.uri),
             mirror: MirrorHeaders::of(headers),
             may_be_json,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use rusqlite::types::Null;
 use rusqlite::{CachedStatement, Connection, Transaction, params};
 use uuid::Uuid;
 
@@ -19,7 +20,8 @@ const SESSION: &str = "INSERT INTO sessions (
 const TALLY: &str = "UPDATE sessions SET
         total_calls = total_calls + ?2,
         total_errors = total_errors + ?3,
-        last_seen_at = max(last_seen_at, ?4)
+        operations = operations + ?4,
+        last_seen_at = max(last_seen_at, ?5)
      WHERE session_id = ?1";
 const CLOSE: &str = "UPDATE sessions SET ended_at = ?2 WHERE session_id = ?1 AND ended_at IS NULL";
 
@@ -43,6 +45,7 @@ pub(crate) struct Batch<'c, 'e> {
 struct SessionCounters {
     calls: i64,
     errors: i64,
+    operations: i64,
     last_seen: i64,
 }
 
@@ -117,6 +120,8 @@ impl<'c, 'e> Batch<'c, 'e> {
                 let mut stale = self.tx.prepare_cached(listing::STALE)?;
                 stale.execute(params![proxy, upstream_url, method, ts])?;
             }
+            // There is nothing to change: no request has an operation yet.
+            StoreEvent::TaskStatus(_) => {}
         }
         Ok(())
     }
@@ -144,6 +149,8 @@ impl<'c, 'e> Batch<'c, 'e> {
             protocol_version,
             principal,
             trace_id,
+            parent_span_id,
+            leg: _,
         } = event;
         let mut id = Uuid::encode_buffer();
         let session_id = session_id.as_deref();
@@ -170,10 +177,20 @@ impl<'c, 'e> Batch<'c, 'e> {
             protocol_version,
             principal,
             trace_id.map(|id| id.to_string()),
+            parent_span_id.map(|id| id.to_string()),
+            // operation_id, leg, state_in, state_out, task_id, task_status, operation_us
+            Null,
+            Null,
+            Null,
+            Null,
+            Null,
+            Null,
+            Null,
         ])?;
         if let Some(session_id) = session_id {
             let tally = self.tallies.entry(session_id).or_default();
             tally.calls += 1;
+            tally.operations += 1;
             tally.errors += i64::from(event.status != RequestStatus::Ok);
             tally.last_seen = tally.last_seen.max(event.ts);
         }
@@ -207,7 +224,13 @@ impl<'c, 'e> Batch<'c, 'e> {
 
     fn write_tally(&mut self, session_id: &str, tally: &SessionCounters) -> rusqlite::Result<()> {
         let session_id = self.session_ids.stored(session_id);
-        let values = params![session_id, tally.calls, tally.errors, tally.last_seen];
+        let values = params![
+            session_id,
+            tally.calls,
+            tally.errors,
+            tally.operations,
+            tally.last_seen
+        ];
         self.tally.execute(values).map(drop)
     }
 

@@ -18,7 +18,7 @@ pub(crate) struct Column {
     pub(crate) name: &'static str,
     /// The version of the tables that added it.
     pub(crate) since: i64,
-    /// The SQL literal that stands for it in files of older versions.
+    /// The SQL expression that stands for it in files of older versions.
     pub(crate) default: &'static str,
 }
 
@@ -58,6 +58,14 @@ pub(crate) const REQUESTS: &[Column] = &[
     added("protocol_version", 5, "NULL"),
     added("principal", 5, "NULL"),
     added("trace_id", 5, "NULL"),
+    added("parent_span_id", 5, "NULL"),
+    added("operation_id", 5, "NULL"),
+    added("leg", 5, "NULL"),
+    added("state_in", 5, "NULL"),
+    added("state_out", 5, "NULL"),
+    added("task_id", 5, "NULL"),
+    added("task_status", 5, "NULL"),
+    added("operation_us", 5, "NULL"),
 ];
 
 /// Adds a row to `requests`: all columns but `id`, which SQLite gives, in the order
@@ -88,6 +96,9 @@ pub(crate) const SESSIONS: &[Column] = &[
     added("protocol_version", 5, "NULL"),
     added("server_name", 5, "NULL"),
     added("server_version", 5, "NULL"),
+    added("caller", 5, "NULL"),
+    // Before version 5, each request counts as an operation.
+    added("operations", 5, "total_calls"),
 ];
 
 #[cfg(test)]

@@ -140,7 +140,7 @@ mod tests {
         let conn = Connection::open_in_memory().unwrap();
         migrate::migrate(&conn, 0, SCHEMA_VERSION).unwrap();
         let mut found = conn
-            .prepare("SELECT name FROM pragma_table_info('writers') LIMIT -1 OFFSET 4")
+            .prepare("SELECT name FROM pragma_table_info('writers') LIMIT -1 OFFSET 5")
             .unwrap();
         let found = found.query_map([], |row| row.get(0)).unwrap();
         let found: Vec<String> = found.map(Result::unwrap).collect();

@@ -4,14 +4,19 @@
 //! [`Store::record`](crate::Store::record); the layer does the same for HTTP.
 //! Times are unix milliseconds in UTC, latencies are microseconds.
 
+mod caller;
+mod leg;
 mod outcome;
 mod page;
 mod request;
 mod schema;
 mod session;
 mod session_id;
-mod trace_id;
+mod task;
+mod traceparent;
 
+pub use caller::CallerDigest;
+pub use leg::{Leg, StateDigest, StateKind};
 pub use outcome::Outcome;
 pub(crate) use page::{ListingKey, ListingPage, MemoryReservation};
 pub(crate) use request::DEFAULT_PROXY;
@@ -19,7 +24,9 @@ pub use request::{EndReason, RequestEvent, RequestStatus};
 pub use schema::SchemaVersionEvent;
 pub use session::{SessionEvent, SessionSource};
 pub(crate) use session_id::bounded_id;
-pub use trace_id::TraceId;
+pub use task::{TaskId, TaskOutcome, TaskStatus, TaskStatusEvent};
+pub(crate) use traceparent::Traceparent;
+pub use traceparent::{SpanId, TraceId};
 
 use std::sync::Arc;
 
@@ -68,12 +75,17 @@ pub enum StoreEvent {
         /// The listing that is out of date, such as `tools/list`.
         method: Box<str>,
     },
+    /// A notification said what the status of a task is.
+    TaskStatus(TaskStatusEvent),
 }
 
 impl StoreEvent {
     /// Whether losing this event would blank other rows, so that the queue
     /// keeps room for it when requests no longer fit.
     pub(crate) fn is_structural(&self) -> bool {
-        !matches!(self, Self::Request(_) | Self::SessionClosed { .. })
+        match self {
+            Self::Request(_) | Self::SessionClosed { .. } | Self::TaskStatus(_) => false,
+            Self::Session(_) | Self::SchemaVersion(_) | Self::SchemaStale { .. } => true,
+        }
     }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::TraceId;
+use super::{Leg, SpanId, TraceId};
 use crate::clock;
 
 /// The name of a server that was given none.
@@ -157,6 +157,10 @@ pub struct RequestEvent {
     pub principal: Option<Arc<str>>,
     /// The W3C trace that the request belongs to.
     pub trace_id: Option<TraceId>,
+    /// The caller's span in that trace.
+    pub parent_span_id: Option<SpanId>,
+    /// What links the request with others; absent for a request that stands alone.
+    pub leg: Option<Box<Leg>>,
 }
 
 impl RequestEvent {
@@ -201,6 +205,8 @@ impl RequestEvent {
             protocol_version: None,
             principal: None,
             trace_id: None,
+            parent_span_id: None,
+            leg: None,
         }
     }
 }

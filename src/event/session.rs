@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::CallerDigest;
 use super::request::DEFAULT_PROXY;
 use crate::clock;
 
@@ -52,6 +53,8 @@ pub struct SessionEvent {
     pub server_name: Option<Box<str>>,
     /// `serverInfo.version`.
     pub server_version: Option<Box<str>>,
+    /// Who calls.
+    pub caller: Option<CallerDigest>,
 }
 
 impl SessionEvent {
@@ -68,6 +71,7 @@ impl SessionEvent {
             protocol_version: None,
             server_name: None,
             server_version: None,
+            caller: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use rusqlite::types::ValueRef;
 use serde::{Serialize, Serializer};
 
 use crate::db::row::Lenient;
-use crate::event::{EndReason, SessionSource};
+use crate::event::{EndReason, SessionSource, TaskStatus};
 
 /// A word of the file: one that this release knows, or another, which a later release or
 /// another program wrote.
@@ -118,6 +118,16 @@ impl sealed::Sealed for SessionSource {}
 
 impl Word for SessionSource {
     const WORDS: &'static [Self] = &[Self::Header, Self::Query, Self::Derived];
+
+    fn word(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl sealed::Sealed for TaskStatus {}
+
+impl Word for TaskStatus {
+    const WORDS: &'static [Self] = &Self::ALL;
 
     fn word(self) -> &'static str {
         self.as_str()

@@ -5,7 +5,7 @@ use rusqlite::types::ValueRef;
 use super::record::record;
 use super::recorded::Recorded;
 use crate::db::row::Lenient;
-use crate::event::{EndReason, RequestStatus};
+use crate::event::{EndReason, RequestStatus, TaskStatus};
 
 record! {
     /// One JSON-RPC request and its outcome: one row of `requests`.
@@ -57,6 +57,20 @@ record! {
         pub principal: Option<String>,
         /// The W3C trace that it belongs to.
         pub trace_id: Option<String>,
+        /// The caller's span in that trace.
+        pub parent_span_id: Option<String>,
+        /// The operation that the request is a part of: the `request_id` of the first
+        /// request of the operation. `None` if the request is an operation by itself.
+        pub operation_id: Option<String>,
+        /// The place of the request in its operation; the first is 1.
+        pub leg: Option<i64>,
+        /// The task that the answer created, or that a `tasks/*` request names.
+        pub task_id: Option<String>,
+        /// The status of that task, as the answer says.
+        pub task_status: Option<Recorded<TaskStatus>>,
+        /// The latencies of all requests of the operation together, in microseconds, if
+        /// this request ended an operation of several rounds.
+        pub operation_us: Option<i64>,
     }
 }
 

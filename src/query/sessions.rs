@@ -50,6 +50,12 @@ record! {
         pub server_name: Option<String>,
         /// The server's version.
         pub server_version: Option<String>,
+        /// Who calls: a keyed hash of client name, client version and principal or
+        /// authorization.
+        pub caller: Option<String>,
+        /// The number of its operations. A call counts once, however many requests it
+        /// takes.
+        pub operations: i64,
     }
 }
 

@@ -1,6 +1,8 @@
 use std::borrow::Cow;
 
-use crate::event::{RequestEvent, SchemaVersionEvent, SessionEvent, StoreEvent};
+use crate::event::{
+    RequestEvent, SchemaVersionEvent, SessionEvent, StoreEvent, TaskOutcome, TaskStatusEvent,
+};
 
 /// Returns about how many bytes of memory an event holds: itself and its texts.
 ///
@@ -21,6 +23,7 @@ pub(super) fn size(event: &StoreEvent) -> usize {
             upstream_url,
             method,
         } => proxy.len() + upstream_url.len() + method.len(),
+        StoreEvent::TaskStatus(event) => task_status(event),
     };
     size_of::<StoreEvent>() + texts
 }
@@ -53,6 +56,8 @@ fn request(event: &RequestEvent) -> usize {
         protocol_version,
         principal,
         trace_id: _,
+        parent_span_id: _,
+        leg,
     } = event;
     let method = match method {
         Cow::Borrowed(_) => 0,
@@ -67,6 +72,7 @@ fn request(event: &RequestEvent) -> usize {
         + len(error_msg)
         + len(protocol_version)
         + len(principal)
+        + leg.as_ref().map_or(0, |leg| leg.size())
 }
 
 fn session(event: &SessionEvent) -> usize {
@@ -81,6 +87,7 @@ fn session(event: &SessionEvent) -> usize {
         protocol_version,
         server_name,
         server_version,
+        caller: _,
     } = event;
     session_id.len()
         + proxy.len()
@@ -102,4 +109,17 @@ fn schema_version(event: &SchemaVersionEvent) -> usize {
         content_hash,
     } = event;
     proxy.len() + upstream_url.len() + method.len() + payload.len() + content_hash.len()
+}
+
+fn task_status(event: &TaskStatusEvent) -> usize {
+    let TaskStatusEvent {
+        ts: _,
+        proxy,
+        session_id,
+        caller: _,
+        task_id,
+        status: _,
+        outcome,
+    } = event;
+    proxy.len() + len(session_id) + task_id.heap() + outcome.as_ref().map_or(0, TaskOutcome::heap)
 }

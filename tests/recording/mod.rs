@@ -167,6 +167,7 @@ pub(crate) struct Row {
     pub(crate) protocol_version: Option<String>,
     pub(crate) principal: Option<String>,
     pub(crate) trace_id: Option<String>,
+    pub(crate) parent_span_id: Option<String>,
     pub(crate) latency_us: i64,
     pub(crate) ttfb_us: Option<i64>,
 }
@@ -282,6 +283,7 @@ impl Recording {
                 protocol_version: row.get("protocol_version")?,
                 principal: row.get("principal")?,
                 trace_id: row.get("trace_id")?,
+                parent_span_id: row.get("parent_span_id")?,
                 latency_us: row.get("latency_us")?,
                 ttfb_us: row.get("ttfb_us")?,
             })

@@ -10,7 +10,7 @@ use crate::capture::http::{bounded, owned_bytes};
 use crate::capture::listing::{Document, ListingCall, ListingResult};
 use crate::capture::request_context::RequestContext;
 use crate::capture::session::{CallSession, ClientInfo, ServerInfo, Sessions, protocol_version};
-use crate::event::{EndReason, RequestStatus, TraceId};
+use crate::event::{EndReason, RequestStatus, Traceparent};
 use crate::wire::method::{self, MirrorTarget, TargetKind};
 use crate::wire::{Field, JsonId, Kind, Message};
 
@@ -31,7 +31,7 @@ pub(in crate::capture) struct Call {
     pub(in crate::capture) session: CallSession,
     pub(in crate::capture) protocol_version: Option<Cow<'static, str>>,
     pub(in crate::capture) modern: bool,
-    pub(in crate::capture) trace_id: Option<TraceId>,
+    pub(in crate::capture) traceparent: Option<Traceparent>,
     /// Length of the message itself, in bytes.
     pub(in crate::capture) len: u64,
     pub(in crate::capture) in_batch: bool,
@@ -158,10 +158,10 @@ impl Call {
                 None => head.protocol_version.clone(),
             },
             modern,
-            trace_id: message
+            traceparent: message
                 .text(Field::Traceparent)
-                .and_then(|text| TraceId::from_traceparent(text.as_bytes()))
-                .or(head.trace_id),
+                .and_then(|text| Traceparent::parse(text.as_bytes()))
+                .or(head.traceparent),
             len: message.span().end - message.span().start,
             in_batch: message.in_batch(),
             client: initialize.then(|| Box::new(ClientInfo::of(message))),
@@ -208,7 +208,7 @@ impl Call {
             },
             protocol_version: head.protocol_version.clone(),
             modern: head.is_modern(),
-            trace_id: head.trace_id,
+            traceparent: head.traceparent,
             len: 0,
             in_batch: false,
             client: None,

@@ -266,7 +266,8 @@ impl Exchange {
         row.ttfb_us = response.map(|response| response.ttfb_us);
         row.protocol_version = call.protocol_version;
         row.principal = self.head.caller.principal.clone();
-        row.trace_id = call.trace_id;
+        row.trace_id = call.traceparent.map(|parent| parent.trace_id);
+        row.parent_span_id = call.traceparent.map(|parent| parent.parent_span_id);
         self.pending_rows.fetch_add(1, Relaxed);
         effects.push(Effect::Row { row, session });
     }

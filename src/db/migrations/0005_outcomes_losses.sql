@@ -8,11 +8,39 @@ ALTER TABLE requests ADD COLUMN ttfb_us          INTEGER;
 ALTER TABLE requests ADD COLUMN protocol_version TEXT;
 ALTER TABLE requests ADD COLUMN principal        TEXT;
 ALTER TABLE requests ADD COLUMN trace_id         TEXT;
+ALTER TABLE requests ADD COLUMN parent_span_id   TEXT;
+
+-- What links the requests of one operation: calls that ask their client for input, and
+-- tasks. Most requests are an operation by themselves. These columns come last, and
+-- each takes one byte in such a row.
+ALTER TABLE requests ADD COLUMN operation_id     TEXT;
+ALTER TABLE requests ADD COLUMN leg              INTEGER;
+ALTER TABLE requests ADD COLUMN state_in         BLOB;
+ALTER TABLE requests ADD COLUMN state_out        BLOB;
+ALTER TABLE requests ADD COLUMN task_id          TEXT;
+ALTER TABLE requests ADD COLUMN task_status      TEXT;
+ALTER TABLE requests ADD COLUMN operation_us     INTEGER;
 
 ALTER TABLE sessions ADD COLUMN source           TEXT NOT NULL DEFAULT 'header';
 ALTER TABLE sessions ADD COLUMN protocol_version TEXT;
 ALTER TABLE sessions ADD COLUMN server_name      TEXT;
 ALTER TABLE sessions ADD COLUMN server_version   TEXT;
+ALTER TABLE sessions ADD COLUMN caller           TEXT;
+ALTER TABLE sessions ADD COLUMN operations       INTEGER NOT NULL DEFAULT 0;
+UPDATE sessions SET operations = total_calls;
+
+-- The tasks that answers created, by the operation that each belongs to.
+CREATE TABLE tasks (
+    operation_id TEXT    PRIMARY KEY,
+    task_id      TEXT    NOT NULL,
+    status       TEXT,
+    updated_ts   INTEGER NOT NULL,
+    ended_ts     INTEGER,
+    outcome      TEXT,
+    error_code   TEXT,
+    error_msg    TEXT,
+    polls        INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
 
 CREATE TABLE losses (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -30,6 +58,7 @@ CREATE TABLE writers (
     started_at         INTEGER NOT NULL,
     seen_at            INTEGER NOT NULL,
     ended_at           INTEGER,
+    instance           TEXT,
     submitted          INTEGER NOT NULL DEFAULT 0,
     written            INTEGER NOT NULL DEFAULT 0,
     failed             INTEGER NOT NULL DEFAULT 0,
@@ -164,6 +193,7 @@ SELECT
     s.client_platform,
     r.principal AS enduser_id,
     r.trace_id,
+    r.parent_span_id,
     r.request_id
 FROM requests AS r LEFT JOIN sessions AS s ON s.session_id = r.session_id;
 
