@@ -169,6 +169,11 @@ impl Housekeeping {
         }
     }
 
+    /// Returns the limits of the file.
+    pub(super) fn retention(&self) -> Retention {
+        self.retention
+    }
+
     /// Returns when the next slice is due.
     pub(super) fn due(&self) -> Deadline {
         self.next

@@ -7,21 +7,36 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// one each minute.
 #[derive(Debug, Default)]
 pub(super) struct LogThrottle {
-    last_logged: Option<Instant>,
+    /// The moment at which a message has used up its pause. Messages beyond the first
+    /// ones move it further into the future.
+    free_at: Option<Instant>,
+    /// How many messages may come at once.
+    burst: u32,
     total: u64,
     /// The fault was logged since it last ended.
     is_logged: bool,
 }
 
 impl LogThrottle {
+    /// Returns a throttle for a fault that is logged each time it begins. It lets
+    /// `burst` messages pass at once, and as many each minute on average.
+    pub(super) fn burst(burst: u32) -> Self {
+        Self {
+            burst,
+            ..Self::default()
+        }
+    }
+
     /// Counts the fault `count` times. Returns the total if it is to be logged now.
     pub(super) fn happened(&mut self, count: u64, now: Instant) -> Option<u64> {
         self.total += count;
-        let is_early = |at| now.saturating_duration_since(at) < PAUSE;
-        if self.last_logged.is_some_and(is_early) {
+        let burst = self.burst.max(1);
+        let share = PAUSE / burst;
+        let free_at = self.free_at.map_or(now, |at| at.max(now));
+        if free_at.saturating_duration_since(now) > share * (burst - 1) {
             return None;
         }
-        self.last_logged = Some(now);
+        self.free_at = Some(free_at + share);
         self.is_logged = true;
         Some(self.total)
     }
@@ -44,6 +59,20 @@ mod tests {
         assert_eq!(throttle.happened(4, start + PAUSE / 2), None);
         assert_eq!(throttle.happened(5, start + PAUSE), Some(12));
         assert_eq!(throttle.happened(1, start + PAUSE), None);
+    }
+
+    #[test]
+    fn several_faults_of_one_minute_are_logged_up_to_the_burst() {
+        let start = Instant::now();
+        let mut throttle = LogThrottle::burst(3);
+        let logged = |throttle: &mut LogThrottle, now| {
+            (0..5)
+                .filter(|_| throttle.happened(1, now).is_some())
+                .count()
+        };
+        assert_eq!(logged(&mut throttle, start), 3);
+        assert_eq!(logged(&mut throttle, start + PAUSE / 3), 1);
+        assert_eq!(logged(&mut throttle, start + PAUSE * 3), 3);
     }
 
     #[test]

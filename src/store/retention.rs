@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -114,5 +115,72 @@ impl Retention {
     pub fn daily_statistics(mut self, age: impl Into<Option<Duration>>) -> Self {
         self.daily = age.into();
         self
+    }
+}
+
+impl fmt::Display for Retention {
+    /// Writes the age and the size, such as `30 days / 1 GiB`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.max_age {
+            Some(age) => write_age(f, age)?,
+            None => f.write_str("any age")?,
+        }
+        f.write_str(" / ")?;
+        match self.max_bytes {
+            Some(bytes) => write_size(f, bytes),
+            None => f.write_str("any size"),
+        }
+    }
+}
+
+/// Writes an age in the largest unit of which it is a multiple.
+fn write_age(f: &mut fmt::Formatter<'_>, age: Duration) -> fmt::Result {
+    const UNITS: [(u64, &str); 3] = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
+    let seconds = age.as_secs();
+    let whole =
+        |(length, _): &(u64, &str)| seconds.is_multiple_of(*length) && age.subsec_nanos() == 0;
+    match UNITS.iter().find(|unit| seconds > 0 && whole(unit)) {
+        Some((length, unit)) => {
+            let count = seconds / length;
+            let plural = if count == 1 { "" } else { "s" };
+            write!(f, "{count} {unit}{plural}")
+        }
+        None => write!(f, "{age:?}"),
+    }
+}
+
+/// Writes a size in the largest unit of which it is a multiple.
+fn write_size(f: &mut fmt::Formatter<'_>, bytes: u64) -> fmt::Result {
+    const UNITS: [(u32, &str); 4] = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let is_multiple = |(shift, _): &(u32, &str)| bytes.is_multiple_of(1 << shift);
+    match UNITS.iter().find(|unit| bytes > 0 && is_multiple(unit)) {
+        Some((shift, unit)) => write!(f, "{} {unit}", bytes >> shift),
+        None => write!(f, "{bytes} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{DAY, Retention};
+
+    #[test]
+    fn text_names_age_and_size_in_their_largest_units() {
+        let with = |age, bytes| {
+            Retention::default()
+                .max_age(age)
+                .max_bytes(bytes)
+                .to_string()
+        };
+        assert_eq!(Retention::default().to_string(), "30 days / 1 GiB");
+        assert_eq!(Retention::unlimited().to_string(), "any age / any size");
+        assert_eq!(with(Some(DAY), Some(1536 << 20)), "1 day / 1536 MiB");
+        assert_eq!(with(Some(DAY / 2), Some(1000)), "12 hours / 1000 bytes");
+        assert_eq!(
+            with(Some(Duration::from_secs(90)), Some(0)),
+            "90s / 0 bytes"
+        );
+        assert_eq!(with(Some(Duration::ZERO), None), "0ns / any size");
     }
 }

@@ -21,7 +21,9 @@ use super::page_assembler::PageAssembler;
 use super::queue::{Chunk, Pause, Work};
 use super::{Shared, Stats};
 use crate::clock;
-use crate::db::{Db, Departure, Hindrance, LossLog, SessionIdForm, WriteError, WriterLock};
+use crate::db::{
+    Db, Departure, Hindrance, LossLog, SCHEMA_VERSION, SessionIdForm, WriteError, WriterLock,
+};
 use crate::error::{OpenError, chain};
 use crate::event::RequestEvent;
 
@@ -33,6 +35,10 @@ const TURN: Duration = Duration::from_millis(1);
 /// pause doubles from the first of these to the second.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_LONGEST: Duration = Duration::from_secs(5);
+
+/// How many outages are logged at once, and in a minute on average. An outage that ends
+/// and begins again counts twice.
+const OUTAGES: u32 = 10;
 
 /// The hook of [`StoreBuilder::on_recorded`](super::StoreBuilder::on_recorded).
 pub(super) type Hook = Box<dyn FnMut(&RequestEvent) + Send>;
@@ -103,7 +109,7 @@ impl Writer {
             malformed_told: false,
             batch: SMALLEST_BATCH,
             failing: false,
-            outages: LogThrottle::default(),
+            outages: LogThrottle::burst(OUTAGES),
             overloads: LogThrottle::default(),
             rejections: LogThrottle::default(),
             housekeeping,
@@ -289,6 +295,11 @@ impl Writer {
             empty => {
                 let path = &self.shared.path;
                 let db = Db::open(path, self.id, self.session_ids, &mut self.lock)?;
+                tracing::info!(
+                    "recording into {}, schema {SCHEMA_VERSION}, retention {}",
+                    path.display(),
+                    self.housekeeping.retention(),
+                );
                 Ok(empty.insert(db))
             }
         }

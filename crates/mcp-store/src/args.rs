@@ -1,17 +1,18 @@
 //! The command line.
 
 mod filters;
+mod proxy;
 
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as Arguments, ColorChoice, Parser, Subcommand};
-use mcp_forward::HostName;
 use tower_mcp_store::query::Window;
 
 use crate::error::CliError;
 use crate::time;
 pub(crate) use filters::{Calls, Filters, WindowArgs};
 use filters::{id, window};
+pub(crate) use proxy::Proxy;
 
 /// The heading of the options that every command has.
 const EVERYWHERE: &str = "Options of every command";
@@ -207,26 +208,6 @@ pub(crate) struct Schema {
     pub(crate) tail: usize,
     #[command(flatten)]
     pub(crate) window: WindowArgs,
-}
-
-#[derive(Debug, Arguments)]
-pub(crate) struct Proxy {
-    /// The server to record, as http://... or https://...
-    #[arg(long, value_name = "URL")]
-    pub(crate) upstream: String,
-    /// The address at which clients connect
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
-    pub(crate) listen: String,
-    /// Also accept requests for this host; may be repeated
-    ///
-    /// A proxy that listens on loopback refuses a request whose Host is neither its own address
-    /// nor a loopback name. Web pages can send such requests by DNS rebinding. A proxy on another
-    /// address accepts every host, unless this option names some.
-    #[arg(long, value_name = "HOST")]
-    pub(crate) allow_host: Vec<HostName>,
-    /// The name of the server in the file, which may hold several servers
-    #[arg(long, value_name = "NAME", alias = "name", default_value = "default")]
-    pub(crate) server: String,
 }
 
 #[derive(Debug, Arguments)]

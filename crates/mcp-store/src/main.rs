@@ -1,16 +1,16 @@
 //! `mcp-store`: records the traffic of MCP servers through a proxy, and shows what was recorded.
 //!
-//! Imports run one way: `sanitize`, `time`, `interrupt` and `background` < `error` < `output` <
-//! `args` < `serve` < `commands`.
+//! Imports run one way: `sanitize`, `time`, `interrupt` and `background` < `error` < `log` and
+//! `output` < `args` < `commands`.
 
 mod args;
 mod background;
 mod commands;
 mod error;
 mod interrupt;
+mod log;
 mod output;
 mod sanitize;
-mod serve;
 mod time;
 
 use std::io::Write as _;
@@ -44,7 +44,7 @@ fn run(args: Args, output: &mut Output) -> Result<(), CliError> {
         Command::Schema(args) => commands::schema::run(&db, args, output),
         Command::Info => commands::info::run(&db, output),
         Command::Top(args) => commands::top::run(&db, args, output),
-        Command::Proxy(args) => commands::proxy::run(db, args),
+        Command::Proxy(args) => commands::proxy::run(db, args, output),
         Command::Prune(args) => commands::maintain::prune(&db, &args, output),
         Command::Vacuum => commands::maintain::vacuum(&db, output),
         Command::Sql(args) => commands::sql::run(&db, &args, output),

@@ -82,7 +82,7 @@ impl Writer {
         }
     }
 
-    /// Logs once that nothing can be written.
+    /// Logs that nothing can be written, once in each outage.
     pub(super) fn tell_outage(&mut self, failure: &WriteFailure) {
         if self.failing || self.outages.happened(1, Instant::now()).is_none() {
             return;

@@ -54,6 +54,13 @@ impl Output {
         self.stdout.write_all(b"\n")
     }
 
+    /// Returns one object as one line, without its end.
+    pub(crate) fn json_line(object: &impl Serialize) -> io::Result<String> {
+        let mut line = Vec::new();
+        object.serialize(&mut json::serializer(&mut line))?;
+        String::from_utf8(line).map_err(io::Error::other)
+    }
+
     pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.stdout, "{text}")
     }

@@ -1,9 +1,10 @@
 //! Recording what passes through the proxy.
 
+mod log;
+mod process;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use flate2::Compression;
@@ -11,44 +12,11 @@ use flate2::write::GzEncoder;
 use tempfile::TempDir;
 use tower_mcp_store::query::Reader;
 
-use crate::run::{command, failed, json};
+use self::process::Proxy;
+use crate::run::{failed, json};
 
 /// Rows whose lines are more than a pipe holds.
 const REQUESTS: i64 = 800;
-
-struct Proxy {
-    child: Child,
-    output: BufReader<ChildStdout>,
-    address: String,
-}
-
-impl Proxy {
-    /// Starts `mcp-store proxy` on a free port of 127.0.0.1.
-    fn start(db: &Path, arguments: &[&str]) -> Self {
-        let arguments = [&["proxy", "--listen", "127.0.0.1:0"], arguments].concat();
-        let child = command(db, &arguments).stdout(Stdio::piped()).spawn();
-        let mut child = child.unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut welcome = String::new();
-        while !welcome.contains("at http://") {
-            assert_ne!(output.read_line(&mut welcome).unwrap(), 0, "{welcome}");
-        }
-        let address = welcome.split("at http://").nth(1).unwrap();
-        let address = address.split('/').next().unwrap().to_owned();
-        Self {
-            child,
-            output,
-            address,
-        }
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[test]
 fn compressed_answer_of_a_failing_tool_is_recorded_as_a_tool_error() {
@@ -88,11 +56,7 @@ fn compressed_answer_of_a_failing_tool_is_recorded_as_a_tool_error() {
 
     assert!(response.ends_with(&body));
     // The proxy prints a line for each row that is in the file.
-    let mut line = String::new();
-    while !line.contains("tools/call search") {
-        line.clear();
-        assert_ne!(proxy.output.read_line(&mut line).unwrap(), 0);
-    }
+    let line = proxy.output.wait_for("tools/call search");
     assert!(line.contains("tool error"), "{line}");
     let rows = json(&db, &["logs"]);
     assert_eq!(rows[0]["status"], "ok");
@@ -168,9 +132,7 @@ fn signal_lets_an_open_exchange_end_and_closes_idle_connections() {
         "{head}"
     );
 
-    let id = proxy.child.id().to_string();
-    let signalled = Command::new("kill").args(["-TERM", &id]).status();
-    assert!(signalled.unwrap().success());
+    proxy.signal("TERM");
     // The proxy has noticed the signal once it closes this one.
     idle.read_to_end(&mut Vec::new()).unwrap();
     let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
@@ -182,7 +144,7 @@ fn signal_lets_an_open_exchange_end_and_closes_idle_connections() {
     client.read_to_string(&mut response).unwrap();
 
     assert!(response.ends_with(answer), "{response}");
-    assert!(proxy.child.wait().unwrap().success());
+    assert!(proxy.wait().success());
     let rows = json(&db, &["logs"]);
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0]["status"], "ok");

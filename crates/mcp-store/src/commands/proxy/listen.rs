@@ -1,0 +1,44 @@
+//! The addresses at which the proxy listens.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::http::Uri;
+
+/// Returns why the proxy cannot listen at an address.
+pub(super) fn failure(addr: &str, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "{addr} is in use by another program; \
+             choose another port, such as --listen 127.0.0.1:3001, or 127.0.0.1:0 for any free one"
+        ),
+        _ => format!(
+            "cannot listen on {addr}: {error}; --listen takes an address such as 127.0.0.1:3000"
+        ),
+    }
+}
+
+/// Returns an error if the upstream is this proxy itself, to which it would forward for ever.
+pub(super) fn check_upstream(upstream: &Uri, listening: SocketAddr) -> Result<(), String> {
+    let host = upstream.host().unwrap_or_default();
+    let is_here = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(ip) if listening.ip().is_unspecified() => ip.is_loopback(),
+        Ok(ip) => ip == listening.ip(),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
+    };
+    if is_here && upstream.port_u16() == Some(listening.port()) {
+        return Err(format!(
+            "{upstream} is the address of this proxy; pass the address of the server as --upstream, \
+             or another address as --listen, such as 127.0.0.1:3001"
+        ));
+    }
+    Ok(())
+}
+
+/// Returns the URL at which a client on this machine reaches the proxy.
+pub(super) fn url(mut listening: SocketAddr, path: &str) -> String {
+    if listening.ip().is_unspecified() {
+        listening.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    format!("http://{listening}{path}")
+}

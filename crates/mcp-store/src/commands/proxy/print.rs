@@ -1,0 +1,184 @@
+//! What `mcp-store proxy` prints on standard output: a line for each row.
+
+use std::io::{self, Write as _};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::thread;
+use std::time::Duration;
+
+use serde::Serialize;
+use tower_mcp_store::RequestEvent;
+
+use crate::output::Output;
+use crate::sanitize::escape_control;
+use crate::time;
+
+/// How many lines may wait for a stopped output, and how long the last of them may take at the
+/// end.
+const LINES: usize = 4096;
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How many characters of a text from the wire are printed.
+const SHOWN: usize = 80;
+
+/// The form of the lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Nothing,
+    Text,
+    /// JSON objects.
+    Json,
+}
+
+/// Prints a line for each row that was written to the file.
+pub(super) struct Printer {
+    form: Form,
+    lines: SyncSender<String>,
+    /// Disconnects when the printing thread ends.
+    ended: Receiver<()>,
+}
+
+impl Printer {
+    /// Starts the thread that prints.
+    ///
+    /// A stopped output (Ctrl-S, a pager) must not block the writer of the store, so another
+    /// thread prints.
+    pub(super) fn start(form: Form) -> io::Result<Self> {
+        let (lines, waiting) = mpsc::sync_channel::<String>(LINES);
+        let (end, ended) = mpsc::channel();
+        thread::Builder::new()
+            .name("printer".to_owned())
+            .spawn(move || {
+                let _end = end;
+                // Keeps taking lines after the output was closed.
+                waiting
+                    .iter()
+                    .for_each(|line| drop(writeln!(io::stdout(), "{line}")));
+            })?;
+        Ok(Self { form, lines, ended })
+    }
+
+    /// Returns the function to call with each row, on the writer thread of the store.
+    pub(super) fn hook(&self) -> Option<impl FnMut(&RequestEvent) + Send + 'static> {
+        let line = match self.form {
+            Form::Nothing => return None,
+            Form::Text => text,
+            Form::Json => json,
+        };
+        let lines = self.lines.clone();
+        let mut left_out = 0_u64;
+        Some(move |row: &RequestEvent| {
+            left_out = match lines.try_send(line(row)) {
+                Ok(()) if left_out > 0 => {
+                    tracing::warn!("{left_out} rows that are in the file were not printed");
+                    0
+                }
+                Ok(()) => 0,
+                Err(_) => left_out + 1,
+            };
+        })
+    }
+
+    /// Prints how to use the proxy.
+    pub(super) fn welcome(&self, server: &str, url: &str, path: &str) {
+        if self.form != Form::Text {
+            return;
+        }
+        let mut text = format!(
+            "recording {server}\n\
+             point an MCP client at {url}, or paste this into its configuration:\n\
+             \x20 {{\"mcpServers\": {{\"recorded\": {{\"type\": \"http\", \"url\": \"{url}\"}}}}}}\n"
+        );
+        if path == "/" {
+            text.push_str("add the server's path to it if there is one, such as /mcp\n");
+        }
+        text.push_str("stop with Ctrl-C\n");
+        // The queue is empty at the start.
+        let _ = self.lines.try_send(text);
+    }
+
+    /// Prints the remaining lines. Call it after the store is shut down. Gives up after a second
+    /// if the output is stopped.
+    pub(super) fn finish(self) {
+        drop(self.lines);
+        if let Err(RecvTimeoutError::Timeout) = self.ended.recv_timeout(PATIENCE) {
+            tracing::warn!("the last rows were not printed, because the output is stopped");
+        }
+    }
+}
+
+/// A row with the columns of the table as names. Session ids and principals are left out, because
+/// output is often kept by programs that ought not to have them.
+#[derive(Serialize)]
+struct Row<'a> {
+    request_id: String,
+    ts: i64,
+    proxy: &'a str,
+    method: &'a str,
+    tool: Option<&'a str>,
+    target: Option<&'a str>,
+    latency_us: u64,
+    status: &'static str,
+    error_code: Option<&'a str>,
+    error_msg: Option<&'a str>,
+    bytes_in: Option<u64>,
+    bytes_out: Option<u64>,
+    http_status: Option<u16>,
+    tool_error: bool,
+    end_reason: Option<&'static str>,
+}
+
+fn json(row: &RequestEvent) -> String {
+    let row = Row {
+        request_id: row.request_id.to_string(),
+        ts: row.ts,
+        proxy: &row.proxy,
+        method: &row.method,
+        tool: row.tool.as_deref(),
+        target: row.target.as_deref(),
+        latency_us: row.latency_us,
+        status: row.status.as_str(),
+        error_code: row.error_code.as_deref(),
+        error_msg: row.error_msg.as_deref(),
+        bytes_in: row.bytes_in,
+        bytes_out: row.bytes_out,
+        http_status: row.http_status,
+        tool_error: row.tool_error,
+        end_reason: row.end_reason.map(|reason| reason.as_str()),
+    };
+    // Writing text and numbers to memory cannot fail.
+    Output::json_line(&row).unwrap_or_default()
+}
+
+fn text(row: &RequestEvent) -> String {
+    let what = row
+        .tool
+        .as_deref()
+        .or(row.target.as_deref())
+        .unwrap_or_default();
+    let what = shown(&format!("{} {what}", row.method));
+    let status = if row.tool_error {
+        "tool error"
+    } else {
+        row.status.as_str()
+    };
+    let millis = row.latency_us as f64 / 1000.0;
+    let bytes = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
+    let (sent, received) = (bytes(row.bytes_in), bytes(row.bytes_out));
+    let end = row.end_reason.map(|reason| reason.as_str());
+    let note = row
+        .error_msg
+        .as_deref()
+        .or(end)
+        .map(shown)
+        .unwrap_or_default();
+    let line = format!(
+        "{}  {what:<40}  {status:<10}  {millis:>9.1} ms  {sent:>6} B in  {received:>7} B out  \
+         {note}",
+        time::local(row.ts),
+    );
+    line.trim_end().to_owned()
+}
+
+fn shown(text: &str) -> String {
+    escape_control(text).chars().take(SHOWN).collect()
+}
