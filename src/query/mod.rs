@@ -49,8 +49,8 @@
 //!
 //! # Modules
 //!
-//! Imports run one way: `error, window, record, recorded, older < link, filter,
-//! request < reader < conditions, session_requests < plan < requests < slow, follow,
+//! Imports run one way: `error, window, record, recorded, state_hash, older < link,
+//! filter, request < reader < conditions, session_requests < plan < requests < slow, follow,
 //! lookup < sessions, clients, losses, info, sql, coverage < stats < schema`.
 
 mod clients;
@@ -77,6 +77,7 @@ mod session_requests;
 mod sessions;
 mod slow;
 mod sql;
+mod state_hash;
 mod stats;
 mod window;
 
@@ -96,5 +97,6 @@ pub use schema::{
 };
 pub use sessions::Session;
 pub use sql::Value;
+pub use state_hash::StateHash;
 pub use stats::{CallStats, Group, Percentiles, StatsReport};
 pub use window::Window;

@@ -4,6 +4,7 @@ use rusqlite::types::ValueRef;
 
 use super::record::record;
 use super::recorded::Recorded;
+use super::state_hash::StateHash;
 use crate::db::row::Lenient;
 use crate::event::{EndReason, RequestStatus, TaskStatus};
 
@@ -64,6 +65,10 @@ record! {
         pub operation_id: Option<String>,
         /// The place of the request in its operation; the first is 1.
         pub leg: Option<i64>,
+        /// The state that the request brought back.
+        pub state_in: Option<StateHash>,
+        /// The state that the answer gave.
+        pub state_out: Option<StateHash>,
         /// The task that the answer created, or that a `tasks/*` request names.
         pub task_id: Option<String>,
         /// The status of that task, as the answer says.
