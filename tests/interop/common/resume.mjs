@@ -6,7 +6,7 @@
 //                                      transport connects again by itself
 //     node resume.mjs return URL       it closes; then another client goes on in its place
 //
-// `tests/resume` kills the servers and compares what is heard with what they had told. What the
+// `tests/it/resume` kills the servers and compares what is heard with what they had told. What the
 // SDK leaves to its user, or cannot do:
 //   - Which event came last is told for the stream of a call alone (`onresumptiontoken`), so that
 //     nobody can return to a server which tells progress on the stream of the session.

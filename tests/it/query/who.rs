@@ -1,0 +1,135 @@
+use tower_mcp_store::query::{ClientFilter, Lookup, SessionFilter, Window};
+
+use crate::query::data::{Data, START, session_id};
+
+#[test]
+fn sessions_come_latest_first_for_every_filter() {
+    for version in [4, 5] {
+        let data = Data::of_version(version);
+        let all = data
+            .reader
+            .sessions(&SessionFilter::default(), 100)
+            .unwrap();
+        assert_eq!(all.len(), 40);
+        assert!(all.is_sorted_by_key(|session| -session.started_at));
+        for proxy in [None, Some("weather"), Some("unknown")] {
+            for client in [None, Some("client-3"), Some("unknown")] {
+                for active in [false, true] {
+                    for since in [i64::MIN, START + 200, START + 4_000] {
+                        let mut filter = SessionFilter::default();
+                        filter.window = Window::since(since);
+                        filter.server_name = proxy.map(str::to_owned);
+                        filter.client = client.map(str::to_owned);
+                        filter.active = active;
+                        let mut expected = all.clone();
+                        expected.retain(|session| {
+                            proxy.is_none_or(|proxy| session.proxy == proxy)
+                                && client
+                                    .is_none_or(|it| session.client_name.as_deref() == Some(it))
+                                && (!active || session.ended_at.is_none())
+                        });
+                        if active {
+                            expected.retain(|session| session.last_seen_at >= since);
+                        } else {
+                            expected.retain(|session| session.started_at >= since);
+                        }
+                        let found = data.reader.sessions(&filter, 100).unwrap();
+                        assert_eq!(found.len(), expected.len(), "{version} {filter:?}");
+                        assert!(found.iter().all(|session| expected.contains(session)));
+                        if active {
+                            assert!(found.is_sorted_by_key(|session| -session.last_seen_at));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn session_is_found_by_the_beginning_of_its_id() {
+    let data = Data::of_version(5);
+    let find = |id: &str| data.reader.find_session(id).unwrap();
+    let whole = find(&session_id(12)).one().unwrap();
+    assert_eq!(whole.session_id, session_id(12));
+    assert_eq!(find("session-0012").one(), Some(whole));
+    assert!(matches!(find("session-00"), Lookup::Several(ids) if ids.len() == 5));
+    assert_eq!(find("session_"), Lookup::Nothing);
+}
+
+#[test]
+fn whole_id_that_only_requests_have_precedes_the_beginning_of_another() {
+    let data = Data::of_version(5);
+    let conn = crate::support::connect(&data.path);
+    conn.execute(
+        "UPDATE requests SET session_id = 'session-001' WHERE id = 1",
+        [],
+    )
+    .unwrap();
+    let find = |id: &str| data.reader.find_session_id(id).unwrap();
+    let whole = Lookup::One("session-001".to_owned());
+    assert_eq!(find("session-001"), whole);
+    assert_eq!(find("session-0012"), Lookup::One(session_id(12)));
+}
+
+#[test]
+fn request_is_found_by_an_id_in_either_case() {
+    let data = Data::of_version(5);
+    let conn = crate::support::connect(&data.path);
+    let rename = "UPDATE requests SET request_id = ?1 WHERE id = ?2";
+    conn.execute(rename, ("ABCDEF-upper", 1)).unwrap();
+    conn.execute(rename, ("fedcba-lower", 2)).unwrap();
+    for (typed, id) in [("ABCDEF", 1), ("fedcba", 2), ("FEDCBA", 2)] {
+        let found = data.reader.find_request(typed).unwrap().one();
+        assert_eq!(found.map(|request| request.id), Some(id), "{typed}");
+    }
+}
+
+#[test]
+fn clients_are_counted_by_name_and_platform() {
+    for version in [4, 5] {
+        let data = Data::of_version(version);
+        let clients = data.reader.clients(&ClientFilter::new()).unwrap();
+        assert_eq!(clients.len(), 5, "four names, and those without one");
+        assert!(clients.is_sorted_by_key(|client| -client.total_calls));
+        for client in &clients {
+            let rows = data
+                .rows
+                .iter()
+                .filter(|row| row.session_id.is_some() && data.client(row) == client.client_name);
+            assert_eq!(rows.count() as i64, client.total_calls, "{client:?}");
+            assert_eq!(client.sessions, 8);
+        }
+        let later = Window::since(START + 1_000_000);
+        assert!(
+            data.reader
+                .clients(&ClientFilter::new().window(later))
+                .unwrap()
+                .is_empty()
+        );
+        let of_one = data
+            .reader
+            .clients(&ClientFilter::new().server_name("weather"))
+            .unwrap();
+        let sessions: i64 = of_one.iter().map(|client| client.sessions).sum();
+        assert_eq!(sessions, 13);
+    }
+}
+
+#[test]
+fn info_counts_the_rows_of_the_file() {
+    for version in [4, 5] {
+        let data = Data::of_version(version);
+        let info = data.reader.info().unwrap();
+        assert_eq!(info.schema_version, version);
+        assert_eq!(info.requests, data.rows.len() as i64);
+        assert_eq!(info.oldest_ts, data.rows.iter().map(|row| row.ts).min());
+        assert_eq!(info.newest_ts, data.rows.iter().map(|row| row.ts).max());
+        assert_eq!((info.sessions, info.active_sessions), (40, 26));
+        assert_eq!(
+            info.file_bytes,
+            std::fs::metadata(&data.path).unwrap().len()
+        );
+        assert_eq!(info.writer_version.is_some(), version == 5);
+    }
+}

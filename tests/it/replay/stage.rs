@@ -1,0 +1,325 @@
+//! Plays exchanges through the layer and shows the rows that they make.
+//!
+//! Everything is ready when it is asked for, so there is no runtime: bodies are
+//! polled by hand, also without the budget that a runtime gives each poll.
+
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tokio::sync::mpsc::UnboundedSender;
+use tower::{Layer, Service};
+use tower_mcp_store::{StoreBody, StoreLayer};
+
+use crate::recording::{Recording, Row, Script, answering, live};
+use crate::replay::capture::Answer;
+
+/// Of a body that is sent byte by byte, so much at either end really is.
+const BYTEWISE: usize = 4 << 10;
+
+/// How bodies are cut into frames.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cut {
+    /// As they came.
+    AsSent,
+    ByteByByte,
+}
+
+impl Cut {
+    /// Both; the rows must be the same.
+    pub(crate) const ALL: [Self; 2] = [Self::AsSent, Self::ByteByByte];
+
+    fn frames(self, frame: &[u8]) -> Vec<&[u8]> {
+        match self {
+            Self::AsSent => vec![frame],
+            Self::ByteByByte => {
+                let (head, rest) = frame.split_at(BYTEWISE.min(frame.len()));
+                let (middle, tail) = rest.split_at(rest.len().saturating_sub(BYTEWISE));
+                let middle = middle.chunks(16 << 10);
+                head.chunks(1).chain(middle).chain(tail.chunks(1)).collect()
+            }
+        }
+    }
+}
+
+/// A request that a client sends.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    method: String,
+    path: String,
+    headers: Vec<(String, String)>,
+    frames: Vec<Vec<u8>>,
+}
+
+impl Call {
+    pub(crate) fn new(method: &str, path: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            headers: Vec::new(),
+            frames: Vec::new(),
+        }
+    }
+
+    /// A POST of JSON to `/mcp`.
+    pub(crate) fn post(body: impl AsRef<[u8]>) -> Self {
+        Self::new("POST", "/mcp")
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream")
+            .body(body)
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// One frame of the body, after those there are.
+    pub(crate) fn body(mut self, frame: impl AsRef<[u8]>) -> Self {
+        self.frames.push(frame.as_ref().to_owned());
+        self
+    }
+
+    fn request(&self, cut: Cut) -> Request<Script> {
+        let mut request = Request::builder().method(&*self.method).uri(&*self.path);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let frames = self.frames.iter().flat_map(|frame| cut.frames(frame));
+        request
+            .body(Script::chunks(frames))
+            .expect("a valid request")
+    }
+}
+
+/// An answer, written down.
+pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    Answer {
+        status,
+        headers: headers.iter().map(owned).collect(),
+        frames: vec![body.as_ref().to_owned()],
+        open: false,
+    }
+}
+
+pub(crate) fn json(status: u16, body: &str) -> Answer {
+    answer(status, &[("content-type", "application/json")], body)
+}
+
+pub(crate) fn events(body: impl AsRef<[u8]>) -> Answer {
+    answer(200, &[("content-type", "text/event-stream")], body)
+}
+
+/// A server behind the layer, and what it recorded.
+pub(crate) struct Stage {
+    recording: Recording,
+    layer: StoreLayer,
+    cut: Cut,
+    seen: usize,
+    table: Vec<Vec<String>>,
+}
+
+/// A response whose body is not over.
+pub(crate) struct Held {
+    cut: Cut,
+    sender: UnboundedSender<Bytes>,
+    body: StoreBody<Script>,
+}
+
+impl Stage {
+    pub(crate) fn new(cut: Cut) -> Self {
+        let recording = Recording::start();
+        let layer = recording.layer();
+        Self {
+            recording,
+            layer,
+            cut,
+            seen: 0,
+            table: Vec::new(),
+        }
+    }
+
+    /// Plays one exchange to its end and notes its rows under this name.
+    pub(crate) fn play(&mut self, name: &str, call: &Call, answer: &Answer) {
+        let held = self.open(call, answer);
+        if answer.open {
+            held.leave();
+        } else {
+            held.end();
+        }
+        self.note(name);
+    }
+
+    /// Plays an exchange as far as the answer goes.
+    pub(crate) fn open(&self, call: &Call, answer: &Answer) -> Held {
+        let mut head = Response::builder().status(answer.status);
+        for (name, value) in &answer.headers {
+            head = head.header(name, value);
+        }
+        let (sender, body) = live();
+        let response = head.body(body).expect("a valid response");
+        let mut service = self.layer.layer(answering(response));
+        let mut context = Context::from_waker(Waker::noop());
+        let response = pin!(service.call(call.request(self.cut))).poll(&mut context);
+        let Poll::Ready(Ok(response)) = response else {
+            panic!("an answer at once");
+        };
+        let mut held = Held {
+            cut: self.cut,
+            sender,
+            body: response.into_body(),
+        };
+        for frame in &answer.frames {
+            held.send(frame);
+        }
+        held
+    }
+
+    /// Notes the rows that were made since the last time under this name.
+    pub(crate) fn note(&mut self, name: &str) {
+        let rows = self.recording.rows();
+        let new = &rows[self.seen..];
+        if new.is_empty() {
+            self.table.push(vec![name.to_owned(), "no row".to_owned()]);
+        }
+        self.table.extend(new.iter().map(|row| cells(name, row)));
+        self.seen = rows.len();
+    }
+
+    /// The sessions that were recorded: id, client, server, number of calls.
+    pub(crate) fn sessions(&self) -> Vec<String> {
+        let sessions = self.recording.sessions();
+        let lines = sessions.iter().map(|session| {
+            let text = |text: &Option<String>| text.clone().unwrap_or("-".to_owned());
+            let ended = if session.ended { "ended" } else { "open" };
+            format!(
+                "{} {} {} {} {} -> {} {}, {} calls, {} errors, {ended}",
+                shown(Some(&session.session_id)),
+                session.source,
+                text(&session.protocol_version),
+                text(&session.client_name),
+                text(&session.client_version),
+                text(&session.server_name),
+                text(&session.server_version),
+                session.total_calls,
+                session.total_errors,
+            )
+        });
+        lines.collect()
+    }
+
+    /// Compares all rows with a table written by hand.
+    #[track_caller]
+    pub(crate) fn assert_rows(&self, expected: &str) {
+        let lines = expected.trim().lines();
+        let expected: Vec<Vec<&str>> = lines
+            .map(|line| line.split('|').map(str::trim).collect())
+            .collect();
+        let headings = [&HEADINGS.map(str::to_owned)[..]];
+        let actual = headings
+            .into_iter()
+            .chain(self.table.iter().map(Vec::as_slice));
+        assert!(
+            actual.eq(expected),
+            "{:?}: these are the rows:\n{}",
+            self.cut,
+            aligned(&self.table)
+        );
+    }
+}
+
+const HEADINGS: [&str; 10] = [
+    "exchange", "method", "aim", "http", "outcome", "in", "out", "session", "revision", "text",
+];
+
+/// A row as the tables show it; `-` is NULL.
+fn cells(name: &str, row: &Row) -> Vec<String> {
+    let text = |text: &Option<String>| text.clone().unwrap_or("-".to_owned());
+    let number = |number: Option<i64>| number.map_or("-".to_owned(), |number| number.to_string());
+    vec![
+        name.to_owned(),
+        row.method.clone(),
+        text(&row.tool.clone().or(row.target.clone())),
+        number(row.http_status.map(i64::from)),
+        row.outcome(),
+        number(row.bytes_in),
+        number(row.bytes_out),
+        shown(row.session_id.as_deref()),
+        text(&row.protocol_version),
+        beginning(&text(&row.error_msg)),
+    ]
+}
+
+/// As much of a text as fits into a table.
+fn beginning(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    line.chars()
+        .take(40)
+        .collect::<String>()
+        .trim_end()
+        .to_owned()
+}
+
+/// The beginning of a session's id.
+fn shown(session: Option<&str>) -> String {
+    match session {
+        None => "-".to_owned(),
+        Some(id) if id.starts_with("derived:") => "derived".to_owned(),
+        Some(id) => id.chars().take(8).collect(),
+    }
+}
+
+fn aligned(table: &[Vec<String>]) -> String {
+    let headings = HEADINGS.map(str::to_owned).to_vec();
+    let lines: Vec<_> = [&headings].into_iter().chain(table).collect();
+    let width = |column: usize| {
+        let cells = lines.iter().filter(|line| line.len() > 2);
+        let widths = cells.filter_map(|line| Some(line.get(column)?.chars().count()));
+        widths.max().unwrap_or_default()
+    };
+    let mut text = String::new();
+    for line in &lines {
+        let cells = line.iter().enumerate();
+        let cells: Vec<_> = cells
+            .map(|(column, cell)| format!("{cell:<width$}", width = width(column)))
+            .collect();
+        text += cells.join(" | ").trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+impl Held {
+    /// The server sends more, and the client reads it.
+    pub(crate) fn send(&mut self, data: impl AsRef<[u8]>) {
+        for frame in self.cut.frames(data.as_ref()) {
+            let sent = self.sender.send(Bytes::copy_from_slice(frame));
+            sent.expect("a client that reads");
+        }
+        assert!(!read_on(&mut self.body), "the body is not over");
+    }
+
+    /// The server ends the body.
+    pub(crate) fn end(mut self) {
+        drop(self.sender);
+        assert!(read_on(&mut self.body), "the body is over");
+    }
+
+    /// The client leaves.
+    pub(crate) fn leave(self) {}
+}
+
+/// Reads what there is; whether it was the end.
+fn read_on(body: &mut StoreBody<Script>) -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        match Pin::new(&mut *body).poll_frame(&mut context) {
+            Poll::Ready(Some(frame)) => drop(frame.expect("a body that does not fail")),
+            Poll::Ready(None) => return true,
+            Poll::Pending => return false,
+        }
+    }
+}

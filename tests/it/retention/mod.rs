@@ -1,0 +1,81 @@
+//! A file keeps what it was told to keep, and its statistics longer.
+
+mod age;
+mod cells;
+mod flood;
+mod load;
+mod size;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, params};
+use tower_mcp_store::{Store, StoreState};
+
+use crate::support::{self, LONG};
+
+const DAY_MS: i64 = 24 * 3_600_000;
+
+/// How many requests the cells hold.
+const CALLS: &str = "SELECT coalesce(sum(calls), 0) FROM request_rollups WHERE width = 86400000";
+
+/// How many bytes of the file are in use.
+const USED: &str = "SELECT (page_count - freelist_count) * page_size
+    FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+
+fn now() -> i64 {
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap();
+    i64::try_from(now.as_millis()).unwrap()
+}
+
+fn days(days: u64) -> Duration {
+    Duration::from_secs(days * 24 * 3600)
+}
+
+/// A file with the tables of today.
+fn file(path: &Path) -> Connection {
+    Store::open(path).unwrap().shutdown(LONG).unwrap();
+    support::connect(path)
+}
+
+/// Inserts requests as another program does, `count` of them, one `step` of
+/// milliseconds after the other.
+fn insert(conn: &Connection, count: i64, from: i64, step: i64) {
+    conn.execute(
+        "INSERT INTO requests (request_id, ts, proxy, session_id, method, tool, latency_us, status,
+             bytes_in, bytes_out)
+         WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
+         SELECT printf('%012x-', ?2 + i * ?3) || hex(randomblob(12)), ?2 + i * ?3, 'default',
+             printf('%08x', (i / 100) * 2654435761 % 4294967296), 'tools/call', 'tool ' || i % 20,
+             100 + i % 5000, iif(i % 50 = 0, 'error', 'ok'), 200, 1000
+         FROM n",
+        params![count, from, step],
+    )
+    .unwrap();
+}
+
+/// Waits until what `sql` says is `expected`.
+#[track_caller]
+fn await_value<T: FromSql + PartialEq + std::fmt::Debug>(
+    conn: &Connection,
+    sql: &str,
+    expected: T,
+) {
+    let start = Instant::now();
+    loop {
+        let found: T = support::value(conn, sql);
+        if found == expected {
+            return;
+        }
+        let waited = start.elapsed();
+        assert!(waited < LONG, "{sql}: {found:?}, not {expected:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Closes a store that has worked all the time.
+fn end(store: &Store) {
+    assert_eq!(store.state(), StoreState::Ready);
+    store.shutdown(LONG).unwrap();
+}
