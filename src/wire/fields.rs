@@ -3,6 +3,10 @@
 //! The members form a tree that is known beforehand, so the place in it is one
 //! number: no stack is kept while a document is read, however deep it is.
 
+mod key_table;
+
+use key_table::KeyTable;
+
 use super::json_id;
 
 /// A watched member of a message, named by what it means.
@@ -119,8 +123,6 @@ pub(super) struct Node {
     /// Members from the message down to here.
     depth: u8,
     key: &'static str,
-    /// The key's [`head`].
-    head: u64,
     pub(super) capture: Capture,
     /// The member it lies in; the message's own is never asked for.
     pub(super) parent: Field,
@@ -133,7 +135,6 @@ const fn node(depth: u8, key: &'static str, field: Field, capture: Capture) -> N
         field,
         depth,
         key,
-        head: head(key.as_bytes()),
         capture,
         parent: Field::Message,
         end: 0,
@@ -282,30 +283,6 @@ pub(super) const MOST_KEPT: usize = {
     most
 };
 
-/// The first eight bytes of a key, zeros after a shorter one, by which keys
-/// are told apart.
-const fn head(key: &[u8]) -> u64 {
-    let (mut head, mut i) = (0, if key.len() < 8 { key.len() } else { 8 });
-    while i > 0 {
-        i -= 1;
-        head = head << 8 | key[i] as u64;
-    }
-    head
-}
-
-/// The [`head`] of the key that is the first `len` bytes of `text`: a word is
-/// read at once where more follows.
-fn head_of(text: &[u8], len: usize) -> u64 {
-    match text.first_chunk() {
-        Some(word) => {
-            let beyond = 8_usize.saturating_sub(len) as u32 * 8;
-            let mask = u64::MAX.checked_shr(beyond).unwrap_or(0);
-            u64::from_le_bytes(*word) & mask
-        }
-        None => head(&text[..len]),
-    }
-}
-
 /// Works the parents and extents out of the depths.
 const fn link(mut tree: [Node; COUNT]) -> [Node; COUNT] {
     let mut i = 0;
@@ -340,16 +317,7 @@ impl Field {
     /// The watched member of this object that is named by the first `len`
     /// bytes of `text`.
     pub(super) fn member(self, text: &[u8], len: usize) -> Option<Field> {
-        let (key, head) = (text.get(..len)?, head_of(text, len));
-        let all = self.subtree();
-        let mut next = all.start + 1;
-        while next < all.end {
-            let child = &TREE[next];
-            if child.head == head && child.key.as_bytes() == key {
-                return Some(child.field);
-            }
-            next = child.end as usize;
-        }
-        None
+        static TABLE: KeyTable = KeyTable::of(&TREE);
+        TABLE.member(self, text, len)
     }
 }

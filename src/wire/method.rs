@@ -60,8 +60,6 @@ static METHODS: &[Method] = &[
     method("tasks/list", TargetParam::None),
     method(CANCELLED, TargetParam::None),
     method("notifications/progress", TargetParam::None),
-    method("notifications/tasks", TargetParam::None),
-    method("notifications/tasks/status", TargetParam::None),
     // An extension that rmcp serves.
     method("skills/list", TargetParam::None),
     method("skills/get", TargetParam::Target(&[Field::Uri])),

@@ -58,10 +58,14 @@ impl Scanner {
             Shape::Array
         });
         self.step = match self.capture() {
-            Some(Capture::Object | Capture::KeySet) if is_object => {
+            Some(Capture::Object) if is_object => {
                 if self.member == Some(Field::Result) {
                     self.message.result.start = position;
                 }
+                self.object = self.member;
+                Step::First
+            }
+            Some(Capture::KeySet) if is_object => {
                 self.keys = KeySet::default();
                 self.object = self.member;
                 Step::First
@@ -233,6 +237,7 @@ impl Scanner {
 }
 
 /// Length of a number, `true`, `false` or `null`, if it ends in the chunk.
+#[inline]
 fn literal_len(bytes: &[u8]) -> Option<usize> {
     bytes
         .iter()
@@ -240,6 +245,7 @@ fn literal_len(bytes: &[u8]) -> Option<usize> {
 }
 
 /// What a literal is; `None` if it is none.
+#[inline]
 fn shape_of(literal: &[u8]) -> Option<Shape> {
     match literal {
         b"null" => Some(Shape::Null),
