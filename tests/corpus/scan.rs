@@ -3,6 +3,7 @@
 //! same as a parser. The first byte decides how the rest is cut.
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::chunks::pieces;
 use crate::wire::{Field, Kind, Message, ScanState, Scanner};
@@ -10,7 +11,7 @@ use crate::wire::{Field, Kind, Message, ScanState, Scanner};
 /// More than the scanner may hold at a time, whatever it reads.
 const MEMORY: u64 = 256 << 10;
 
-const FIELDS: [Field; 29] = [
+const FIELDS: [Field; 44] = [
     Field::Id,
     Field::Method,
     Field::Name,
@@ -28,25 +29,52 @@ const FIELDS: [Field; 29] = [
     Field::Traceparent,
     Field::MetaClientName,
     Field::MetaClientVersion,
+    Field::RequestState,
+    Field::InputResponses,
+    Field::NotifiedTaskStatus,
+    Field::NotifiedIsError,
+    Field::NotifiedErrorCode,
+    Field::NotifiedErrorMessage,
     Field::IsError,
     Field::ResultType,
     Field::ResultProtocolVersion,
     Field::NextCursor,
     Field::Task,
+    Field::CreatedTaskId,
+    Field::CreatedTaskStatus,
     Field::ServerName,
     Field::ServerVersion,
     Field::MetaServerName,
     Field::MetaServerVersion,
+    Field::ResultRequestState,
+    Field::InputRequests,
+    Field::ResultTaskId,
+    Field::ResultTaskStatus,
+    Field::TaskIsError,
+    Field::TaskErrorCode,
+    Field::TaskErrorMessage,
     Field::Error,
     Field::ErrorCode,
     Field::ErrorMessage,
 ];
 
+/// What is compared by its digest, and where it lies.
+const DIGESTS: [(Field, &str, &str); 6] = [
+    (Field::RequestState, "params", "requestState"),
+    (Field::InputResponses, "params", "inputResponses"),
+    (Field::TaskId, "params", "taskId"),
+    (Field::ResultRequestState, "result", "requestState"),
+    (Field::InputRequests, "result", "inputRequests"),
+    (Field::ResultTaskId, "result", "taskId"),
+];
+
 /// All that a message tells, as one text.
 fn facts(message: &Message) -> String {
     let members = FIELDS.map(|field| {
-        let (text, token) = (message.text(field), message.token(field));
-        (text.map(str::to_owned), token, message.was_cut(field))
+        let text = message.text(field).map(str::to_owned);
+        let compared = (message.token(field), message.digest(field));
+        let is_true = message.is_true(field);
+        (text, compared, message.was_cut(field), is_true)
     });
     format!(
         "{:?} {} {} {} {:?} {} {members:?}",
@@ -104,7 +132,8 @@ fn check_valid(document: &[u8], value: &Value) {
         let span = message.span();
         let text = &document[span.start as usize..span.end as usize];
         let method = message.text(Field::Method).map(str::to_owned);
-        found.push((text.to_vec(), message.kind(), method));
+        let digests = DIGESTS.map(|(field, ..)| message.digest(field));
+        found.push((text.to_vec(), message.kind(), method, digests));
     });
     let (state, expected): (_, Vec<&Value>) = match value {
         Value::Object(_) => (ScanState::Closed, vec![value]),
@@ -116,13 +145,28 @@ fn check_valid(document: &[u8], value: &Value) {
     };
     assert_eq!(scanner.state(), state);
     assert_eq!(found.len(), expected.len(), "messages");
-    for ((text, kind, method), expected) in found.iter().zip(expected) {
+    for ((text, kind, method, digests), expected) in found.iter().zip(expected) {
         let message: Value = serde_json::from_slice(text).expect("a message is valid JSON");
         assert_eq!(&message, expected);
         assert_eq!(*kind, kind_of(expected));
         let name = expected.get("method").and_then(Value::as_str);
         let name = name.map(|name| name.chars().take(128).collect::<String>());
         assert_eq!(*method, name);
+        for (digest, (field, object, key)) in digests.iter().zip(DIGESTS) {
+            let value = expected.get(object).and_then(|object| object.get(key));
+            match value.unwrap_or(&Value::Null) {
+                Value::Null => assert_eq!(*digest, None, "{field:?}"),
+                Value::String(text) => {
+                    let text = match field {
+                        Field::InputResponses | Field::InputRequests => None,
+                        _ => Some(Sha256::digest(text).into()),
+                    };
+                    assert_eq!(*digest, text, "{field:?}");
+                }
+                // As it was written, which a `Value` does not tell.
+                _ => {}
+            }
+        }
     }
 }
 
