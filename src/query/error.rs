@@ -8,12 +8,14 @@ use crate::error::{OpenError, Source};
 /// A question that has no answer.
 ///
 /// [`kind`](Self::kind) says why. [`source`](Error::source) holds the cause, such as
-/// SQLite's error. The type of the cause is not part of the API.
+/// SQLite's error. The type of the cause is not part of the API. An error of a statement
+/// of the caller's has no source: its message is that of SQLite.
 #[derive(Debug)]
 pub struct QueryError {
     kind: QueryErrorKind,
     detail: String,
     source: Option<Source>,
+    position: Option<usize>,
 }
 
 /// Why a question has no answer.
@@ -40,12 +42,24 @@ impl QueryError {
             kind,
             detail: detail.into(),
             source: None,
+            position: None,
         }
     }
 
     pub(super) fn with_source(mut self, source: impl Into<Source>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    pub(super) fn with_position(mut self, position: Option<usize>) -> Self {
+        self.position = position;
+        self
+    }
+
+    /// Returns where in the statement that was given to [`Reader::sql`](super::Reader::sql)
+    /// SQLite found the error: the index of a byte. It is `None` if SQLite does not know it.
+    pub fn position(&self) -> Option<usize> {
+        self.position
     }
 
     /// Returns why the question has no answer.

@@ -169,10 +169,7 @@ impl Reader {
             self.put_back(link);
         }
         let answer = answer.and_then(|answer| ended.map(|()| answer));
-        let answer = answer.map_err(|error| {
-            let detail = "the statement cannot be answered";
-            QueryError::new(QueryErrorKind::Statement, detail).with_source(brief(error))
-        })?;
+        let answer = answer.map_err(refused)?;
         Ok((answer, is_current))
     }
 
@@ -248,6 +245,16 @@ impl Reader {
         let detail = format!("cannot read the store {}{reason}", self.path().display());
         QueryError::new(QueryErrorKind::Unreadable, detail).with_source(brief(error))
     }
+}
+
+/// Returns the error of a statement of the caller's, in the words of SQLite.
+fn refused(error: rusqlite::Error) -> QueryError {
+    let position = match &error {
+        rusqlite::Error::SqlInputError { offset, .. } => usize::try_from(*offset).ok(),
+        _ => None,
+    };
+    let detail = brief(error).to_string();
+    QueryError::new(QueryErrorKind::Statement, detail).with_position(position)
 }
 
 /// One moment of a file, of a known version.

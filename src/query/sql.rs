@@ -26,7 +26,7 @@ pub enum Value {
 
 impl Reader {
     /// Runs one statement that only reads. Calls `each` with the names of the columns and
-    /// the values of each row, until it breaks.
+    /// the values of each row, until it breaks. Returns the names of the columns.
     ///
     /// ```
     /// use std::ops::ControlFlow;
@@ -43,24 +43,24 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// The text is not one statement, the statement writes, or SQLite cannot run it. It is
-    /// also an error if a writer came to a file that was at rest, because the rows may then
+    /// The text is not one statement, the statement writes, or SQLite cannot run it. Then
+    /// [`position`](QueryError::position) says where, if SQLite knows it. It is also an error if a writer came to a file that was at rest, because the rows may then
     /// be of several moments.
     pub fn sql(
         &self,
         sql: &str,
         mut each: impl FnMut(&[String], Vec<Value>) -> ControlFlow<()>,
-    ) -> Result<(), QueryError> {
+    ) -> Result<Vec<String>, QueryError> {
         let undisturbed = self.read_once(|conn| {
             let mut statement = conn.prepare(sql)?;
             if !statement.readonly() {
-                return Ok(false);
+                return Ok(None);
             }
-            rows(&mut statement, &mut each).map(|()| true)
+            rows(&mut statement, &mut each).map(Some)
         })?;
         match undisturbed {
-            (true, true) => Ok(()),
-            (false, _) => Err(QueryError::new(
+            (Some(columns), true) => Ok(columns),
+            (None, _) => Err(QueryError::new(
                 QueryErrorKind::StatementWrites,
                 "this statement writes; only those that read are answered",
             )),
@@ -75,7 +75,7 @@ impl Reader {
 fn rows(
     statement: &mut Statement<'_>,
     each: &mut impl FnMut(&[String], Vec<Value>) -> ControlFlow<()>,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Vec<String>> {
     let columns = (0..statement.column_count())
         .map(|column| statement.column_name(column).map(str::to_owned))
         .collect::<rusqlite::Result<Vec<_>>>()?;
@@ -85,7 +85,7 @@ fn rows(
             break;
         }
     }
-    Ok(())
+    Ok(columns)
 }
 
 fn values(row: &Row<'_>, count: usize) -> rusqlite::Result<Vec<Value>> {

@@ -276,8 +276,15 @@ fn query_error_says_what_kind_it_is() {
     let reader = Reader::open(&path).unwrap();
     let ask = |sql| {
         let each = |_: &[String], _| ControlFlow::Continue(());
-        reader.sql(sql, each).unwrap_err().kind()
+        reader.sql(sql, each).unwrap_err()
     };
-    assert_eq!(ask("SELECT nothing"), QueryErrorKind::Statement);
-    assert_eq!(ask("DELETE FROM meta"), QueryErrorKind::StatementWrites);
+    let statement = ask("SELECT 'é', absent");
+    assert_eq!(statement.kind(), QueryErrorKind::Statement);
+    assert_eq!(statement.to_string(), "no such column: absent");
+    assert_eq!(statement.position(), Some("SELECT 'é', ".len()));
+    assert_eq!(ask("SELECT").position(), None);
+    assert_eq!(
+        ask("DELETE FROM meta").kind(),
+        QueryErrorKind::StatementWrites
+    );
 }

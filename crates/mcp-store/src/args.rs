@@ -9,6 +9,7 @@ use clap::{ArgGroup, Args as Arguments, ColorChoice, Parser, Subcommand};
 use tower_mcp_store::query::Window;
 
 use crate::error::CliError;
+use crate::output::Format;
 use crate::time;
 pub(crate) use filters::{Calls, Filters, WindowArgs};
 use filters::{id, window};
@@ -222,8 +223,16 @@ pub(crate) struct Prune {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Sql {
-    /// A statement that only reads, such as "SELECT * FROM calls LIMIT 5"
-    pub(crate) statement: String,
+    /// A statement that only reads, such as "SELECT * FROM calls LIMIT 5"; `-` or none reads it
+    /// from standard input
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) statement: Option<String>,
+    /// Read the statement from this file; `-` is standard input
+    #[arg(long, value_name = "PATH", conflicts_with = "statement")]
+    pub(crate) file: Option<PathBuf>,
+    /// How to write rows; a table has one line per field if it does not fit the terminal
+    #[arg(long, value_name = "FORMAT", conflicts_with = "json")]
+    pub(crate) format: Option<Format>,
 }
 
 #[derive(Debug, Arguments)]

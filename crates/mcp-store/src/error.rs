@@ -16,6 +16,12 @@ pub(crate) enum CliError {
     NotFound(String),
     /// A message for the user. The exit code is 2, as for the next.
     Message(String),
+    /// An error in a text of the user's: a part of the text, and how wide it is before the error.
+    Located {
+        message: String,
+        text: String,
+        caret: usize,
+    },
     /// An error of a library.
     Other(Box<dyn Error>),
 }
@@ -32,6 +38,15 @@ impl CliError {
             }
             Self::Message(text) => {
                 eprintln!("error: {}", escape_control(text));
+                ExitCode::from(2)
+            }
+            Self::Located {
+                message,
+                text,
+                caret,
+            } => {
+                eprintln!("error: {}", escape_control(message));
+                eprintln!("  {}\n  {:caret$}^", escape_control(text), "");
                 ExitCode::from(2)
             }
             Self::Other(error) if is_closed_pipe(&**error) => ExitCode::SUCCESS,

@@ -20,11 +20,16 @@ use clap::Parser;
 
 use args::{Args, Command};
 use error::CliError;
-use output::Output;
+use output::{Format, Output};
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let mut output = Output::new(args.json, args.color);
+    let format = if args.json {
+        Format::Json
+    } else {
+        Format::Table
+    };
+    let mut output = Output::new(format, args.color);
     match run(args, &mut output).and_then(|()| Ok(output.flush()?)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

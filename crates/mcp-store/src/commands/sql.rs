@@ -1,52 +1,73 @@
 //! `mcp-store sql`.
 
+mod rows;
+mod statement;
+
+use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use serde::{Serialize, Serializer};
-use tower_mcp_store::query::Value;
+use tower_mcp_store::query::{Reader, Value};
 
 use crate::args::Sql;
 use crate::error::{self, CliError};
-use crate::output::{Cell, Column, Output, Table};
-
-/// The bounds, in rows and in bytes, of a block of rows with common column widths.
-const BATCH: usize = 500;
-const BATCH_BYTES: usize = 1 << 20;
+use crate::output::{Format, Output};
+use rows::Rows;
 
 pub(crate) fn run(db: &Path, args: &Sql, output: &mut Output) -> Result<(), CliError> {
+    if let Some(format) = args.format {
+        output.set_format(format);
+    }
     let reader = error::open(db)?;
-    let mut table = None;
-    let mut rows: Vec<Vec<Cell>> = Vec::new();
-    let mut bytes = 0;
-    let mut written = Ok(());
-    reader.sql(&args.statement, |columns, values| {
-        if output.is_json() {
-            written = output.json(&Object(columns, &values));
-        } else {
-            let table = table.get_or_insert_with(|| {
-                let columns: Vec<Column> = columns.iter().map(|name| Column::named(name)).collect();
-                Table::new(&columns, output)
-            });
-            let row: Vec<Cell> = values.iter().map(cell).collect();
-            bytes += row.iter().map(|cell| cell.text().len()).sum::<usize>();
-            rows.push(row);
-            if rows.len() == BATCH || bytes > BATCH_BYTES {
-                written = table.write(output, &rows);
-                rows.clear();
-                bytes = 0;
-            }
+    let sql = statement::read(args)?;
+    match output.format() {
+        Format::Table => {
+            let mut rows = Rows::default();
+            query(&reader, &sql, |columns, values| {
+                rows.add(output, columns, &values)
+            })?;
+            Ok(rows.end(output)?)
         }
+        Format::Json => {
+            let write =
+                |columns: &[String], values: Vec<Value>| output.json(&Object(columns, &values));
+            query(&reader, &sql, write).map(drop)
+        }
+        Format::Csv => {
+            let mut has_rows = false;
+            let columns = query(&reader, &sql, |columns, values| {
+                if !has_rows {
+                    output.csv(columns)?;
+                    has_rows = true;
+                }
+                output.csv(values.iter().map(text))
+            })?;
+            if !has_rows {
+                output.csv(columns)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Runs the statement, writes each row, and returns the names of the columns.
+fn query(
+    reader: &Reader,
+    sql: &str,
+    mut write: impl FnMut(&[String], Vec<Value>) -> io::Result<()>,
+) -> Result<Vec<String>, CliError> {
+    let mut written = Ok(());
+    let columns = reader.sql(sql, |columns, values| {
+        written = write(columns, values);
         match written {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         }
-    })?;
+    });
+    let columns = columns.map_err(|error| statement::refused(sql, error))?;
     written?;
-    if let Some(table) = table.as_mut().filter(|_| !rows.is_empty()) {
-        table.write(output, &rows)?;
-    }
-    Ok(())
+    Ok(columns)
 }
 
 /// Serialises a row as an object, in the order of its columns.
@@ -58,12 +79,13 @@ impl Serialize for Object<'_> {
     }
 }
 
-fn cell(value: &Value) -> Cell {
+/// Formats a value for CSV: NULL is empty, and bytes are hexadecimal digits.
+fn text(value: &Value) -> String {
     match value {
-        Value::Null => Cell::new("-"),
-        Value::Integer(number) => Cell::new(number.to_string()),
-        Value::Real(number) => Cell::new(number.to_string()),
-        Value::Text(text) => Cell::new(text),
-        Value::Blob(bytes) => Cell::new(format!("{} bytes", bytes.len())),
+        Value::Null => String::new(),
+        Value::Integer(number) => number.to_string(),
+        Value::Real(number) => number.to_string(),
+        Value::Text(text) => text.clone(),
+        Value::Blob(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
     }
 }

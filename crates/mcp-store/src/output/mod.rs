@@ -1,5 +1,6 @@
-//! Standard output: tables, fields and JSON.
+//! Standard output: tables, fields, JSON and CSV.
 
+mod csv;
 mod fields;
 mod json;
 mod numbers;
@@ -7,7 +8,7 @@ mod table;
 
 use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write};
 
-use clap::ColorChoice;
+use clap::{ColorChoice, ValueEnum};
 use ratatui::crossterm::terminal;
 use serde::Serialize;
 
@@ -15,16 +16,26 @@ pub(crate) use fields::Fields;
 pub(crate) use numbers::{bytes, count, percent};
 pub(crate) use table::{Align, CUT, Cell, Column, Table, Tone};
 
+/// How records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    /// One object per line
+    Json,
+    /// With a header
+    Csv,
+}
+
 /// Standard output, with its format and width.
 #[derive(Debug)]
 pub(crate) struct Output {
     stdout: BufWriter<Stdout>,
-    json: bool,
+    format: Format,
     colored: bool,
 }
 
 impl Output {
-    pub(crate) fn new(json: bool, color: ColorChoice) -> Self {
+    pub(crate) fn new(format: Format, color: ColorChoice) -> Self {
         let colored = match color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
@@ -34,14 +45,22 @@ impl Output {
         };
         Self {
             stdout: BufWriter::new(io::stdout()),
-            json,
+            format,
             colored,
         }
     }
 
     /// Returns whether the output is JSON.
     pub(crate) fn is_json(&self) -> bool {
-        self.json
+        self.format == Format::Json
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    pub(crate) fn set_format(&mut self, format: Format) {
+        self.format = format;
     }
 
     pub(crate) fn is_colored(&self) -> bool {
@@ -59,6 +78,14 @@ impl Output {
         let mut line = Vec::new();
         object.serialize(&mut json::serializer(&mut line))?;
         String::from_utf8(line).map_err(io::Error::other)
+    }
+
+    /// Writes one record of CSV.
+    pub(crate) fn csv<T: AsRef<str>>(
+        &mut self,
+        fields: impl IntoIterator<Item = T>,
+    ) -> io::Result<()> {
+        self.stdout.write_all(&csv::record(fields)?)
     }
 
     pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {

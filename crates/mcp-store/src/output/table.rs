@@ -140,6 +140,7 @@ pub(crate) struct Table {
     line: Option<usize>,
     /// The width of each column so far. Empty before the first rows.
     widths: Vec<usize>,
+    has_header: bool,
 }
 
 impl Table {
@@ -150,12 +151,22 @@ impl Table {
             columns: columns.iter().cloned().enumerate().filter(shown).collect(),
             line: width.map(usize::from),
             widths: Vec::new(),
+            has_header: false,
         }
+    }
+
+    /// Returns whether no value of these rows and the earlier ones has to be cut.
+    pub(crate) fn fits(&mut self, rows: &[Vec<Cell>]) -> bool {
+        self.measure(rows);
+        let gaps = GAP * self.widths.len().saturating_sub(1);
+        let wide = self.widths.iter().sum::<usize>() + gaps;
+        self.line.is_none_or(|line| wide <= line)
     }
 
     /// Writes rows, after a header if they are the first.
     pub(crate) fn write(&mut self, output: &mut Output, rows: &[Vec<Cell>]) -> io::Result<()> {
-        let is_first = self.widths.is_empty();
+        let is_first = !self.has_header;
+        self.has_header = true;
         self.measure(rows);
         let widths = self.fitting();
         if is_first {

@@ -88,11 +88,6 @@ fn error_of_an_internal_query_shows_no_sql() {
             &["prune", "--before", "1d"],
             "`ALTER TABLE losses RENAME TO losses_2`",
         ),
-        (
-            "",
-            &["sql", "SELECT absent FROM requests"],
-            "no such column: absent",
-        ),
     ] {
         let (_dir, path) = fixture(4);
         connect(&path).execute_batch(change).unwrap();

@@ -11,6 +11,7 @@ mod maintain;
 mod proxy;
 mod run;
 mod schema;
+mod sql;
 mod tables;
 #[cfg(unix)]
 mod terminal;
