@@ -13,7 +13,7 @@ use crate::output::Format;
 use crate::time;
 pub(crate) use filters::{Calls, Filters, WindowArgs};
 use filters::{id, window};
-pub(crate) use proxy::Proxy;
+pub(crate) use proxy::{Limit, Log, Proxy, Recording, Retain, is_setting};
 
 /// The heading of the options that every command has.
 const EVERYWHERE: &str = "Options of every command";

@@ -49,7 +49,7 @@ fn run(args: Args, output: &mut Output) -> Result<(), CliError> {
         Command::Schema(args) => commands::schema::run(&db, args, output),
         Command::Info => commands::info::run(&db, output),
         Command::Top(args) => commands::top::run(&db, args, output),
-        Command::Proxy(args) => commands::proxy::run(db, args, output),
+        Command::Proxy(args) => commands::proxy::run(&args, output),
         Command::Prune(args) => commands::maintain::prune(&db, &args, output),
         Command::Vacuum => commands::maintain::vacuum(&db, output),
         Command::Sql(args) => commands::sql::run(&db, &args, output),

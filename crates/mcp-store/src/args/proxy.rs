@@ -1,32 +1,263 @@
 //! Options of `mcp-store proxy`.
+//!
+//! This is the one place that names a setting. Each has an environment variable, `MCP_STORE_` and
+//! its name, and may be a line of the configuration file. `commands::proxy::config` reads that.
 
-use clap::Args as Arguments;
+mod values;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::{Arg, ArgAction, Args as Arguments};
 use mcp_forward::HostName;
 
 use crate::log::LogFormat;
+pub(crate) use values::Limit;
+use values::{age, duration, size, size_limit};
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Proxy {
+    /// Read settings from this TOML file
+    ///
+    /// A line such as `listen = "127.0.0.1:3001"` sets the option of that name. An option precedes
+    /// an environment variable, which precedes the file.
+    #[arg(long, value_name = "PATH", env = "MCP_STORE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Show each setting and where it comes from, and record nothing
+    #[arg(long)]
+    pub(crate) print_config: bool,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    #[command(flatten)]
+    pub(crate) recording: Recording,
+    #[command(flatten)]
+    pub(crate) retention: Retain,
+    #[command(flatten)]
+    pub(crate) log: Log,
+}
+
+/// Where requests come from, and where they go.
+#[derive(Debug, Arguments)]
+pub(crate) struct Servers {
     /// The server to record, as http://... or https://...
-    #[arg(long, value_name = "URL")]
-    pub(crate) upstream: String,
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "MCP_STORE_UPSTREAM",
+        hide_env_values = true
+    )]
+    pub(crate) upstream: Option<String>,
     /// The address at which clients connect
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "MCP_STORE_LISTEN",
+        default_value = "127.0.0.1:3000"
+    )]
     pub(crate) listen: String,
     /// Also accept requests for this host; may be repeated
     ///
     /// A proxy that listens on loopback refuses a request whose Host is neither its own address
     /// nor a loopback name. Web pages can send such requests by DNS rebinding. A proxy on another
     /// address accepts every host, unless this option names some.
-    #[arg(long, value_name = "HOST")]
+    #[arg(
+        long,
+        value_name = "HOST",
+        env = "MCP_STORE_ALLOW_HOST",
+        value_delimiter = ' '
+    )]
     pub(crate) allow_host: Vec<HostName>,
     /// The name of the server in the file, which may hold several servers
-    #[arg(long, value_name = "NAME", alias = "name", default_value = "default")]
+    #[arg(long, value_name = "NAME", env = "MCP_STORE_SERVER", alias = "name")]
+    #[arg(default_value = "default")]
     pub(crate) server: String,
+}
+
+/// What is recorded.
+#[derive(Debug, Arguments)]
+#[command(next_help_heading = "Recording")]
+pub(crate) struct Recording {
+    /// Record no requests of this method, such as ping; may be repeated
+    #[arg(
+        long,
+        value_name = "METHOD",
+        env = "MCP_STORE_SKIP_METHOD",
+        value_delimiter = ' '
+    )]
+    pub(crate) skip_method: Vec<Box<str>>,
+    /// Whether to store the text of errors; their codes always are
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "MCP_STORE_ERROR_TEXT",
+        default_value = "true"
+    )]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = BoolishValueParser::new(), action = ArgAction::Set)]
+    pub(crate) error_text: bool,
+    /// Whether to store the query of a resource's URI
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "MCP_STORE_TARGET_QUERY",
+        default_value = "true"
+    )]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = BoolishValueParser::new(), action = ArgAction::Set)]
+    pub(crate) target_query: bool,
+    /// Whether to store a keyed hash of each session id in place of the id
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "MCP_STORE_HASH_SESSION_IDS",
+        default_value = "false"
+    )]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = BoolishValueParser::new(), action = ArgAction::Set)]
+    pub(crate) hash_session_ids: bool,
+    /// How long a broken stream may be resumed before its request is recorded without an answer
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "MCP_STORE_RESUME_GRACE",
+        default_value = "5m"
+    )]
+    #[arg(value_parser = duration)]
+    pub(crate) resume_grace: Duration,
+    /// The longest listing of tools, resources or prompts to store; 0 stores none
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "MCP_STORE_MAX_LISTING",
+        default_value = "4MiB"
+    )]
+    #[arg(value_parser = size)]
+    pub(crate) max_listing: usize,
+    /// How long a row may wait to be written with others
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "MCP_STORE_FLUSH_INTERVAL",
+        default_value = "40ms"
+    )]
+    #[arg(value_parser = duration)]
+    pub(crate) flush_interval: Duration,
+    /// How many events may wait to be written; later ones are dropped and counted
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "MCP_STORE_QUEUE_EVENTS",
+        default_value = "262144"
+    )]
+    pub(crate) queue_events: usize,
+    /// How much memory the waiting events may take
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "MCP_STORE_QUEUE_SIZE",
+        default_value = "88MiB"
+    )]
+    #[arg(value_parser = size)]
+    pub(crate) queue_size: usize,
+}
+
+/// How long rows are kept.
+#[derive(Debug, Arguments)]
+#[command(next_help_heading = "Retention")]
+pub(crate) struct Retain {
+    /// How old a row gets: 30d, 12h, unlimited
+    #[arg(
+        long,
+        value_name = "AGE",
+        env = "MCP_STORE_RETENTION_AGE",
+        default_value = "30d"
+    )]
+    #[arg(value_parser = age)]
+    pub(crate) retention_age: Limit<Duration>,
+    /// How large the file gets before the oldest rows go: 1GiB, 500MB, unlimited
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "MCP_STORE_RETENTION_SIZE",
+        default_value = "1GiB"
+    )]
+    #[arg(value_parser = size_limit)]
+    pub(crate) retention_size: Limit<u64>,
+    /// How old a row of tasks/get, tasks/list or ping gets
+    #[arg(
+        long,
+        value_name = "AGE",
+        env = "MCP_STORE_RETENTION_POLLS",
+        default_value = "1d"
+    )]
+    #[arg(value_parser = age)]
+    pub(crate) retention_polls: Limit<Duration>,
+    /// How long the statistics of each hour are kept
+    #[arg(
+        long,
+        value_name = "AGE",
+        env = "MCP_STORE_RETENTION_HOURLY",
+        default_value = "60d"
+    )]
+    #[arg(value_parser = age)]
+    pub(crate) retention_hourly: Limit<Duration>,
+    /// How long the statistics of each day are kept
+    #[arg(
+        long,
+        value_name = "AGE",
+        env = "MCP_STORE_RETENTION_DAILY",
+        default_value = "400d"
+    )]
+    #[arg(value_parser = age)]
+    pub(crate) retention_daily: Limit<Duration>,
+}
+
+/// What is logged and printed.
+#[derive(Debug, Arguments)]
+#[command(next_help_heading = "Log")]
+pub(crate) struct Log {
     /// The form of the log on standard error, whose messages RUST_LOG chooses
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "MCP_STORE_LOG_FORMAT",
+        default_value = "text"
+    )]
     pub(crate) log_format: LogFormat,
     /// Print nothing for requests, and log only warnings and errors
-    #[arg(long)]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "MCP_STORE_QUIET",
+        default_value = "false"
+    )]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = BoolishValueParser::new(), action = ArgAction::Set)]
     pub(crate) quiet: bool,
+}
+
+/// Options that choose the settings, and are none.
+const NO_SETTINGS: [&str; 2] = ["config", "print_config"];
+
+/// Returns whether an option of the proxy is a setting.
+pub(crate) fn is_setting(option: &Arg) -> bool {
+    !NO_SETTINGS.contains(&option.get_id().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, Command};
+
+    use super::{Proxy, is_setting};
+
+    #[test]
+    fn environment_variable_of_each_setting_has_its_name() {
+        let command = Proxy::augment_args(Command::new("proxy"));
+        for option in command.get_arguments().filter(|option| is_setting(option)) {
+            let name = option.get_long().unwrap().to_uppercase().replace('-', "_");
+            let expected = format!("MCP_STORE_{name}");
+            assert_eq!(option.get_env(), Some(expected.as_ref()), "{name}");
+        }
+    }
 }

@@ -1,19 +1,20 @@
 //! `mcp-store proxy`.
 
+mod config;
 mod listen;
 mod print;
+mod store;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::uri::Scheme;
 use mcp_forward::{AllowedHosts, Forward};
 use tokio::net::TcpListener;
-use tower_mcp_store::Store;
 
+use self::config::Config;
 use self::print::{Form, Printer};
-use crate::args::Proxy;
+use crate::args::{Log, Proxy};
 use crate::error::CliError;
 use crate::interrupt::interrupted;
 use crate::log;
@@ -22,10 +23,16 @@ use crate::output::Output;
 /// How long writing the last rows may take.
 const CLOSE: Duration = Duration::from_secs(5);
 
-pub(crate) fn run(db: PathBuf, args: Proxy, output: &Output) -> Result<(), CliError> {
+/// Records until a signal, or shows the settings.
+pub(crate) fn run(args: &Proxy, output: &mut Output) -> Result<(), CliError> {
+    let config = Config::load(args.config.as_deref())?;
+    if config.proxy.print_config {
+        return config.print(output);
+    }
+    let Log { log_format, quiet } = config.proxy.log;
     // Dropped last, after the store has logged its end.
-    let _log = log::start(args.log_format, args.quiet)?;
-    let form = match (args.quiet, output.is_json()) {
+    let _log = log::start(log_format, quiet)?;
+    let form = match (quiet, output.is_json()) {
         (true, _) => Form::Nothing,
         (false, true) => Form::Json,
         (false, false) => Form::Text,
@@ -33,28 +40,32 @@ pub(crate) fn run(db: PathBuf, args: Proxy, output: &Output) -> Result<(), CliEr
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(record(db, args, form))
+    runtime.block_on(record(&config, form))
 }
 
-async fn record(db: PathBuf, args: Proxy, form: Form) -> Result<(), CliError> {
-    let forward = Forward::new(&args.upstream)?;
-    let listener = TcpListener::bind(&args.listen)
+async fn record(config: &Config, form: Form) -> Result<(), CliError> {
+    let servers = &config.proxy.servers;
+    let Some(upstream) = &servers.upstream else {
+        let text = "no server to record; pass its address as --upstream URL";
+        return Err(CliError::Message(text.to_owned()));
+    };
+    let forward = Forward::new(upstream)?;
+    let listener = TcpListener::bind(&servers.listen)
         .await
-        .map_err(|error| CliError::Message(listen::failure(&args.listen, &error)))?;
+        .map_err(|error| CliError::Message(listen::failure(&servers.listen, &error)))?;
     let listening = listener.local_addr()?;
     let endpoint = forward.endpoint().clone();
     listen::check_upstream(&endpoint, listening).map_err(CliError::Message)?;
     let printer = Printer::start(form)?;
-    let mut store = Store::builder(&db);
+    let mut builder = store::builder(config);
     if let Some(print) = printer.hook() {
-        store = store.on_recorded(print);
+        builder = builder.on_recorded(print);
     }
-    let store = store.open()?;
-    let layer = store
-        .layer()
-        .server_name(args.server)
+    let store = builder.open()?;
+    let layer = store::layer(&store, &config.proxy.recording)
+        .server_name(&*servers.server)
         .upstream_url(endpoint.to_string());
-    let hosts = AllowedHosts::new(listening, args.allow_host);
+    let hosts = AllowedHosts::new(listening, servers.allow_host.iter().cloned());
     let app = Router::new()
         .fallback_service(forward.client_scheme(Scheme::HTTP))
         .layer(hosts)

@@ -1,7 +1,9 @@
 //! Recording what passes through the proxy.
 
+mod config;
 mod log;
 mod process;
+mod upstream;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

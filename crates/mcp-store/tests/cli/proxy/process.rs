@@ -127,7 +127,11 @@ impl Proxy {
 
     /// Sends a `ping` to a path, with more fields, and returns the answer.
     pub(crate) fn ping(&self, path: &str, fields: &str) -> String {
-        let body = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+        self.post(path, fields, r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)
+    }
+
+    /// Posts JSON to a path, with more fields, and returns the answer.
+    pub(crate) fn post(&self, path: &str, fields: &str, body: &str) -> String {
         let length = body.len();
         let mut client = TcpStream::connect(&self.address).unwrap();
         let request = format!(

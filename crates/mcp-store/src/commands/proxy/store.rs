@@ -1,0 +1,56 @@
+//! The store and its layers, from the settings.
+
+use tower_mcp_store::{Retention, Store, StoreBuilder, StoreLayer};
+
+use super::config::Config;
+use crate::args::{Limit, Recording, Retain};
+
+/// Returns the store that the settings describe.
+pub(super) fn builder(config: &Config) -> StoreBuilder {
+    let Recording {
+        hash_session_ids,
+        flush_interval,
+        queue_events,
+        queue_size,
+        ..
+    } = config.proxy.recording;
+    let builder = Store::builder(&config.db)
+        .hash_session_ids(hash_session_ids)
+        .flush_interval(flush_interval)
+        .queue_events(queue_events)
+        .queue_bytes(queue_size);
+    // The default spares rows that were in the file before its migration.
+    let is_default = !config.sets_any(&[
+        "retention-age",
+        "retention-size",
+        "retention-polls",
+        "retention-hourly",
+        "retention-daily",
+    ]);
+    if is_default {
+        builder
+    } else {
+        builder.retention(retention(&config.proxy.retention))
+    }
+}
+
+fn retention(retain: &Retain) -> Retention {
+    let Limit(size) = retain.retention_size;
+    Retention::unlimited()
+        .max_age(retain.retention_age.0)
+        .max_bytes(size)
+        .polls(retain.retention_polls.0)
+        .hourly_statistics(retain.retention_hourly.0)
+        .daily_statistics(retain.retention_daily.0)
+}
+
+/// Returns the layer that records one server.
+pub(super) fn layer(store: &Store, recording: &Recording) -> StoreLayer {
+    store
+        .layer()
+        .record_error_text(recording.error_text)
+        .record_target_query(recording.target_query)
+        .skip_methods(recording.skip_method.iter().cloned())
+        .resume_grace(recording.resume_grace)
+        .max_listing_bytes(recording.max_listing)
+}
