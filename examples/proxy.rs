@@ -47,6 +47,8 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
+            let causes = std::iter::successors(error.source(), |cause| cause.source());
+            causes.for_each(|cause| eprintln!("  because: {cause}"));
             ExitCode::FAILURE
         }
     }
@@ -54,7 +56,9 @@ async fn main() -> ExitCode {
 
 async fn record(args: Args) -> Result<(), Box<dyn Error>> {
     let forward = args.upstream.as_deref().map(Forward::new).transpose()?;
-    let listener = TcpListener::bind(&args.listen).await?;
+    let listener = TcpListener::bind(&args.listen).await;
+    let listener =
+        listener.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
     let address = listener.local_addr()?;
     let hosts = AllowedHosts::new(address, args.allow_host);
     let store = Store::builder(&args.db).on_recorded(print).open()?;

@@ -61,12 +61,15 @@ pub(crate) fn declared_version(conn: &Connection, path: &Path) -> Result<i64, Op
         if tables.is_empty() {
             return Ok(0);
         }
+        let tables = match tables.len() {
+            1 => "one table".to_owned(),
+            count => format!("{count} tables"),
+        };
         return refuse(
             OpenErrorKind::NotAStore,
             format!(
-                "it is a database with {} tables but without a readable schema_version in a \
-                 table `meta`, so it belongs to something else; give another path",
-                tables.len()
+                "it is a database with {tables} but without a readable schema_version in a \
+                 table `meta`, so it belongs to something else; give another path"
             ),
         );
     };

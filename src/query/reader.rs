@@ -22,6 +22,9 @@ const IDLE: usize = 4;
 /// writer was killed. Each answer is of one moment. Reading a file without a writer
 /// leaves no trace. Beside a writer, SQLite keeps its `-shm` file.
 ///
+/// A symbolic link at the path is followed once, by [`open`](Self::open). If the link
+/// points to another file later, the reader stays with the file that it opened.
+///
 /// Files of version 4 are read as well. What they do not have is `None`, also for
 /// [`sql`](Self::sql). Some questions take longer there for want of an index.
 ///
