@@ -182,9 +182,12 @@ pub(crate) struct Top {
 
 #[derive(Debug, Arguments)]
 #[command(group(ArgGroup::new("timed").args(["changes", "unused", "weight"])))]
+#[command(group(ArgGroup::new("one").args(["tool"]).conflicts_with_all(["timed", "diff", "method"])))]
 #[command(group(ArgGroup::new("limits").args(["since", "until"]).multiple(true)
     .requires("timed").conflicts_with("diff")))]
 pub(crate) struct Schema {
+    /// Show the definition of this tool
+    pub(crate) tool: Option<String>,
     /// Show each added, removed and modified item, newest last, with the error rate and latency
     /// of a tool in the 7 days before and after
     #[arg(long, conflicts_with = "diff")]
@@ -219,6 +222,9 @@ pub(crate) struct Prune {
     /// Show what would be removed, and remove nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Do not ask before rows are removed; only a terminal is asked
+    #[arg(short, long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Arguments)]

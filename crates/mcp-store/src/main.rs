@@ -1,6 +1,6 @@
 //! `mcp-store`: records the traffic of MCP servers through a proxy, and shows what was recorded.
 //!
-//! Imports run one way: `sanitize`, `time`, `interrupt` and `background` < `error` < `log` and
+//! Imports run one way: `sanitize`, `time`, `question`, `interrupt` and `background` < `error` < `log` and
 //! `output` < `args` < `commands`.
 
 mod args;
@@ -10,6 +10,7 @@ mod error;
 mod interrupt;
 mod log;
 mod output;
+mod question;
 mod sanitize;
 mod time;
 

@@ -40,7 +40,18 @@ fn fields(info: &Info) -> Fields {
         .field("not ended", output::count(info.active_sessions))
         .field("size", size(info.file_bytes))
         .field("free in it", size(info.free_bytes))
-        .field("WAL", size(info.wal_bytes))
+        .field("WAL", wal(info.wal_bytes))
         .field("losses", output::count(info.losses))
         .field("events lost", output::count(info.dropped))
+}
+
+/// Describes the write-ahead log.
+fn wal(bytes: u64) -> String {
+    match i64::try_from(bytes).unwrap_or(i64::MAX) {
+        0 => "none".to_owned(),
+        bytes => format!(
+            "{}; new rows are written there first, and a checkpoint copies them into the file",
+            output::bytes(bytes)
+        ),
+    }
 }

@@ -16,6 +16,7 @@ use crate::background;
 use crate::error::{self, CliError};
 use crate::interrupt::interrupted;
 use crate::output::{self, Align, Cell, Column, Output, Table};
+use crate::question;
 use crate::time;
 
 const COLUMNS: [Column; 2] = [
@@ -35,11 +36,14 @@ enum Line {
 }
 
 pub(crate) fn prune(db: &Path, args: &Prune, output: &mut Output) -> Result<(), CliError> {
+    if args.before > time::now() {
+        return Err(CliError::Message(format!(
+            "{} is in the future; prune removes rows from before a time in the past",
+            time::local_second(args.before)
+        )));
+    }
     if args.dry_run {
-        let preview = Preview::open(db).map_err(|error| error::not_opened(db, error))?;
-        let due = preview.rows_before(args.before)?;
-        let due: Vec<_> = due.iter().map(|due| (due.table, due.rows)).collect();
-        write_rows(&due, output)?;
+        write_rows(&due(db, args)?, output)?;
         if !output.is_json() {
             let before = time::local_second(args.before);
             output.line(&format!(
@@ -47,6 +51,13 @@ pub(crate) fn prune(db: &Path, args: &Prune, output: &mut Output) -> Result<(), 
             ))?;
         }
         return Ok(());
+    }
+    if !args.yes && question::is_possible() {
+        let due = due(db, args)?;
+        let rows = due.iter().map(|(_, rows)| rows).sum();
+        if rows > 0 && !is_confirmed(&due, rows, args, output)? {
+            return Err(CliError::Message("nothing was removed".to_owned()));
+        }
     }
     let maintenance = open(db)?;
     let due = maintenance.rows_before(args.before)?;
@@ -70,6 +81,32 @@ pub(crate) fn prune(db: &Path, args: &Prune, output: &mut Output) -> Result<(), 
         output.line("the file was made by an older version; `mcp-store vacuum` shrinks it")?;
     }
     whole(outcome, output)
+}
+
+/// Returns what prune would remove. Does not migrate the file.
+fn due(db: &Path, args: &Prune) -> Result<Vec<(&'static str, u64)>, CliError> {
+    let preview = Preview::open(db).map_err(|error| error::not_opened(db, error))?;
+    let due = preview.rows_before(args.before)?;
+    Ok(due.iter().map(|due| (due.table, due.rows)).collect())
+}
+
+/// Shows what would be removed, and asks.
+fn is_confirmed(
+    due: &[(&'static str, u64)],
+    rows: u64,
+    args: &Prune,
+    output: &mut Output,
+) -> Result<bool, CliError> {
+    if !output.is_json() {
+        write_rows(due, output)?;
+        output.line("")?;
+        io::Write::flush(output)?;
+    }
+    let rows = output::count(number(rows));
+    let before = time::local_second(args.before);
+    Ok(question::ask(&format!(
+        "Remove {rows} rows from before {before}?"
+    ))?)
 }
 
 pub(crate) fn vacuum(db: &Path, output: &mut Output) -> Result<(), CliError> {

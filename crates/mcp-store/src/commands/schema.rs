@@ -1,8 +1,10 @@
 //! `mcp-store schema`.
 
 mod changes;
+mod definition;
 mod diff;
 mod listings;
+mod parameters;
 mod tools;
 
 use std::path::Path;
@@ -18,6 +20,9 @@ pub(crate) fn run(db: &Path, args: Schema, output: &mut Output) -> Result<(), Cl
     let mut filter = SchemaFilter::new().window(args.window.window()?);
     filter.server_name = args.server;
     filter.method = args.method;
+    if let Some(name) = &args.tool {
+        return definition::run(&reader, filter, name, output);
+    }
     match args.diff.as_deref() {
         Some([from, to]) => diff::run(&reader, &filter, (*from, *to), output),
         _ if args.changes => changes::run(&reader, &filter, args.tail, output),

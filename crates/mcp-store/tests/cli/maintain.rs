@@ -159,7 +159,7 @@ fn shows_a_bar(path: &Path, args: &[&str], step: &str, done: &str) {
 fn terminal_shows_a_progress_bar() {
     let (_dir, path) = file(20_000);
     let bar = "removing rows";
-    let prune = ["prune", "--before", "0s"];
+    let prune = ["prune", "--before", "0s", "--yes"];
     shows_a_bar(&path, &prune, bar, " rows\nreturned ");
     let (_dir, path) = fixture(4);
     insert(&path, 20_000);
@@ -223,4 +223,57 @@ fn file_that_cannot_be_pruned_is_an_error() {
         assert!(!failed(2, &path, args).is_empty());
     }
     assert!(!path.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn prune_asks_on_a_terminal_and_shows_what_would_be_removed() {
+    for (answer, left, said) in [
+        ("\r", 100, "nothing was removed"),
+        ("no\r", 100, "nothing was removed"),
+        ("\x04", 100, "nothing was removed"),
+        ("y\r", 0, "removed 100 rows"),
+        ("YES\r", 0, "removed 100 rows"),
+    ] {
+        let (_dir, path) = file(100);
+        let mut terminal = crate::terminal::Terminal::start(&path, &["prune", "--before", "1d"]);
+        terminal.wait_for("? [y/N]");
+        let screen = terminal.screen().contents();
+        assert!(removed(&screen, "requests 100"), "{screen}");
+        assert!(screen.contains("Remove 100 rows from before "), "{screen}");
+        assert_eq!(requests(&path), 100);
+        terminal.press(answer);
+        let status = terminal.wait_for_end();
+        let screen = terminal.screen().contents();
+        assert!(screen.contains(said), "{answer:?}: {screen}");
+        assert_eq!(requests(&path), left, "{answer:?}");
+        assert_eq!(status.success(), left == 0, "{answer:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_at_the_question_removes_nothing() {
+    let (_dir, path) = file(100);
+    let mut terminal = crate::terminal::Terminal::start(&path, &["prune", "--before", "1d"]);
+    terminal.wait_for("? [y/N]");
+    terminal.press("\x03");
+    assert!(!terminal.wait_for_end().success());
+    assert_eq!(requests(&path), 100);
+}
+
+#[test]
+fn prune_refuses_the_future() {
+    let (_dir, path) = file(10);
+    for args in [
+        &["--before", "2999-01-01"][..],
+        &["--before", "2999-01-01", "--dry-run"],
+    ] {
+        let error = failed(2, &path, &[&["prune"], args].concat());
+        assert!(
+            error.contains("2999-01-01 00:00:00 is in the future"),
+            "{error}"
+        );
+    }
+    assert_eq!(requests(&path), 10);
 }

@@ -195,6 +195,9 @@ fn contradicting_options_are_refused() {
         &["--diff", "0s", "2h"],
         &["--diff", "2h", "0s", "--since", "1h"],
         &["--since", "1h"],
+        &["search", "--weight"],
+        &["search", "--diff", "2h", "0s"],
+        &["search", "--method", "tools/list"],
     ] {
         assert!(!failed(2, &path, &[&["schema"], args].concat()).is_empty());
     }
@@ -236,4 +239,61 @@ fn unused_lists_tools_that_may_have_been_called_separately() {
     );
     let weights = json(&path, &["schema", "--weight"]);
     assert_eq!(weights[0]["usage"], "unknown");
+}
+
+/// A server that describes one tool in full.
+fn described() -> (TempDir, PathBuf) {
+    let tool = value!({
+        "name": "search",
+        "title": "Search the catalogue",
+        "description": "Searches all items.\n\nSorted by\u{1b}[2J price.",
+        "annotations": {"readOnlyHint": true, "openWorldHint": false},
+        "inputSchema": {
+            "type": "object",
+            "required": ["query"],
+            "properties": {
+                "query": {"type": "string", "description": "What to search for"},
+                "limit": {"type": "integer", "default": 20},
+                "filter": {"type": "object", "properties": {
+                    "colours": {"type": "array", "items": {"enum": ["red", "green"]}},
+                }},
+            },
+        },
+        "outputSchema": {"type": "object"},
+    });
+    recorded([listing(START, "tools/list", &value!({"tools": [tool]}))])
+}
+
+#[test]
+fn definition_of_a_tool_is_readable() {
+    let (_dir, path) = described();
+    let text = stdout(&path, &["schema", "search"]);
+    insta::assert_snapshot!("schema-tool", text);
+    for line in on_lines_of(80, &path, &["schema", "search"]).lines() {
+        assert!(line.chars().count() <= 80, "{line:?}");
+    }
+    let lines = json(&path, &["schema", "search"]);
+    assert_eq!(lines[0]["definition"]["title"], "Search the catalogue");
+    let error = failed(1, &path, &["schema", "absent"]);
+    assert!(
+        error.contains("no listing has a tool of the name absent"),
+        "{error}"
+    );
+}
+
+#[test]
+fn unused_says_that_all_listed_tools_were_called() {
+    let (_dir, path) = changed();
+    for (uncalled, said) in [
+        ("", ""),
+        (
+            "UPDATE requests SET tool = 'reindex' WHERE latency_us = 1000",
+            "all 2 listed tools were called\n",
+        ),
+    ] {
+        connect(&path).execute_batch(uncalled).unwrap();
+        let unused = command(&path, &["schema", "--unused"]).output().unwrap();
+        assert_eq!(String::from_utf8(unused.stderr).unwrap(), said);
+        assert_eq!(unused.stdout.is_empty(), !said.is_empty());
+    }
 }

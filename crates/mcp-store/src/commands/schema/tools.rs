@@ -47,6 +47,7 @@ pub(super) fn run(
     output: &mut Output,
 ) -> Result<(), CliError> {
     let mut tools = reader.tools(filter)?;
+    let listed = tools.len();
     let is_unknown = |tool: &&Tool| tool.usage == Usage::Unknown;
     let unknown = tools.iter().filter(is_unknown).count();
     tools.retain(|tool| which == Which::All || tool.usage == Usage::Uncalled);
@@ -61,7 +62,13 @@ pub(super) fn run(
         return Ok(lines.try_for_each(|line| output.json(&line))?);
     }
     if tools.is_empty() {
-        output.table(&COLUMNS, &[], "tools")?;
+        // On standard error, because the answer is empty.
+        match listed {
+            0 => eprintln!("no tools found"),
+            _ if unknown > 0 => eprintln!("no listed tool is known to have no calls"),
+            1 => eprintln!("the only listed tool was called"),
+            _ => eprintln!("all {listed} listed tools were called"),
+        }
         return tell(unknown, output);
     }
     let mut rows: Vec<Vec<Cell>> = tools.iter().map(cells).collect();
