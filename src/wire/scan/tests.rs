@@ -17,7 +17,10 @@ struct Facts {
     id_is_null_or_absent: bool,
     texts: Vec<(Field, String, bool)>,
     tokens: Vec<(Field, JsonId)>,
+    digests: Vec<(Field, [u8; 32])>,
     is_error: bool,
+    /// What a task yielded is an error, in an answer and in a notification.
+    task_is_error: [bool; 2],
     has_task: bool,
     span: Range<u64>,
 }
@@ -32,13 +35,16 @@ impl Facts {
             ))
         };
         let token = |&(field, _): &(Field, &[&str])| Some((field, message.token(field)?));
+        let digest = |&(field, _): &(Field, &[&str])| Some((field, message.digest(field)?));
         Self {
             kind: message.kind(),
             id: message.id(),
             id_is_null_or_absent: message.id_is_null_or_absent(),
             texts: oracle::TEXTS.iter().filter_map(text).collect(),
             tokens: oracle::TOKENS.iter().filter_map(token).collect(),
+            digests: oracle::DIGESTS.iter().filter_map(digest).collect(),
             is_error: message.is_error(),
+            task_is_error: oracle::TASK_IS_ERROR.map(|(field, _)| message.is_true(field)),
             has_task: message.has_task(),
             span: message.span(),
         }

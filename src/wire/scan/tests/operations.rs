@@ -1,5 +1,6 @@
 //! Requests that are parts of one operation: rounds that ask for input, and tasks.
 
+use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use super::super::super::{Field, Message, Scanner};
@@ -229,5 +230,102 @@ fn a_task_tells_how_it_ended_in_an_answer_and_in_a_notification() {
                 [Some("failed"), Some("-32603"), Some("no https://host/")]
             ),
         }
+    }
+}
+
+#[test]
+fn large_states_keys_and_ids_take_no_memory() {
+    let mebibyte = "y".repeat(1 << 20);
+    for (document, field) in [
+        (
+            format!(r#"{{"params":{{"requestState":"{mebibyte}"}}}}"#),
+            Field::RequestState,
+        ),
+        (
+            format!(r#"{{"params":{{"requestState":{{"a":["{mebibyte}"]}}}}}}"#),
+            Field::RequestState,
+        ),
+        (
+            format!(r#"{{"result":{{"requestState":{}}}}}"#, "9".repeat(1 << 20)),
+            Field::ResultRequestState,
+        ),
+        (
+            format!(r#"{{"params":{{"inputResponses":{{"{mebibyte}":"{mebibyte}"}}}}}}"#),
+            Field::InputResponses,
+        ),
+        (
+            format!(r#"{{"result":{{"taskId":"{mebibyte}"}}}}"#),
+            Field::ResultTaskId,
+        ),
+    ] {
+        let mut scanner = Scanner::new();
+        let mut has_digest = false;
+        for chunk in document.as_bytes().chunks(8192) {
+            scanner.feed(chunk, &mut |message| {
+                has_digest = message.digest(field).is_some()
+            });
+            assert!(scanner.message.text.capacity() <= 4096, "{field:?}");
+        }
+        assert!(has_digest, "{field:?}");
+    }
+}
+
+#[test]
+fn digests_survive_the_clearing_out_of_repeated_members() {
+    let wide = "😀".repeat(2048);
+    let repeated = format!(r#""uri":"{wide}","#).repeat(50);
+    let id = "t".repeat(300);
+    let document = format!(
+        r#"{{"params":{{"requestState":"s","inputResponses":{{"a":1}},"taskId":"{id}",{repeated}"name":"n"}}}}"#
+    );
+    assert_eq!(digest(&document, Field::RequestState), sha256("s"));
+    assert_eq!(digest(&document, Field::InputResponses), keys(r#"{"a":1}"#));
+    assert_eq!(digest(&document, Field::TaskId), sha256(id));
+}
+
+/// A key or text with each character written in one of two ways.
+fn written(text: &str, escaped: &[bool]) -> String {
+    let mut ways = escaped.iter().cycle();
+    let character = |c: char| match ways.next() {
+        Some(true) => format!("\\u{:04x}", u32::from(c)),
+        _ => c.to_string(),
+    };
+    format!("\"{}\"", text.chars().map(character).collect::<String>())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn one_set_of_keys_has_one_digest_however_it_is_written(
+        keys in prop::collection::btree_set("[a-cé]{0,3}|[a-z]{250,300}", 1..6),
+        order in any::<prop::sample::Index>(),
+        escaped in prop::collection::vec(any::<bool>(), 1..5),
+        value in prop::sample::select(vec!["1", "null", r#""a""#, r#"{"b":{"c":1}}"#, r#"["{\"}"]"#]),
+        chunk in 1..40usize,
+    ) {
+        let member = |key: &String| format!("{}:{value}", written(key, &escaped));
+        let plain: Vec<_> = keys.iter().map(|key| format!("\"{key}\":0")).collect();
+        let mut other: Vec<_> = keys.iter().map(member).collect();
+        other.rotate_left(order.index(keys.len()));
+        let of = |members: &[String], chunk: usize| {
+            let document = format!(r#"{{"params":{{"inputResponses":{{{}}}}}}}"#, members.join(","));
+            ask(&document, chunk, |message| message.digest(Field::InputResponses))
+        };
+        let digest = of(&plain, usize::MAX);
+        prop_assert!(digest.is_some());
+        prop_assert_eq!(of(&other, chunk), digest);
+        prop_assert_ne!(of(&other[1..], chunk), digest);
+    }
+
+    #[test]
+    fn one_state_has_one_digest_however_it_is_written(
+        text in "[a-cé]{0,40}|[a-z]{250,300}",
+        escaped in prop::collection::vec(any::<bool>(), 1..5),
+        chunk in 1..40usize,
+    ) {
+        let document = format!(r#"{{"result":{{"requestState":{}}}}}"#, written(&text, &escaped));
+        let found = ask(&document, chunk, |message| message.digest(Field::ResultRequestState));
+        prop_assert_eq!(found, sha256(text));
     }
 }
