@@ -43,7 +43,8 @@ pub enum OpenErrorKind {
     NewerVersion,
     /// The file is of a version before 4, which only opening it for writing migrates.
     OlderVersion,
-    /// The tables lack columns or constraints of their version.
+    /// The tables lack columns or constraints of their version, or a build from before the
+    /// release of their version made them.
     IncompatibleTables,
     /// A program was killed while it wrote to the file, and its rollback journal has to
     /// be rolled back first, which reading cannot do.

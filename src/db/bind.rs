@@ -1,5 +1,7 @@
 //! Values as SQLite holds them.
 
+use std::fmt::Write;
+
 /// Returns a count as SQLite holds it: signed.
 pub(super) fn count(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
@@ -11,4 +13,13 @@ pub(super) fn bounded(text: &str, chars: usize) -> &str {
         Some((end, _)) => text.get(..end).unwrap_or(text),
         None => text,
     }
+}
+
+/// Returns bytes as lower-case hexadecimal digits.
+pub(super) fn hex<'a>(bytes: impl Iterator<Item = &'a u8>) -> String {
+    bytes.fold(String::new(), |mut text, byte| {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -95,6 +95,18 @@ pub(crate) fn declared_version(conn: &Connection, path: &Path) -> Result<i64, Op
             ),
         );
     }
+    if version == SCHEMA_VERSION {
+        let found = meta(migrate::FINGERPRINT);
+        if found.as_deref() != Some(migrate::fingerprint()) {
+            return refuse(
+                OpenErrorKind::IncompatibleTables,
+                format!(
+                    "its tables have the form that version {version} had in an unreleased build; \
+                     read it with that build, and give another path to record to"
+                ),
+            );
+        }
+    }
     Ok(version)
 }
 

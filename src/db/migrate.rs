@@ -2,10 +2,18 @@
 //!
 //! A step that was released is never edited: a file of its version exists
 //! somewhere. A fresh file takes the same way.
+//!
+//! Until its release, the newest step is edited in place. Builds from before and after an
+//! edit make different files of the same version, so each file holds the fingerprint of
+//! the step that made it.
+
+use std::sync::LazyLock;
 
 use rusqlite::{Connection, Result};
+use sha2::{Digest as _, Sha256};
 
 use super::SCHEMA_VERSION;
+use super::bind::hex;
 use super::names::Names;
 
 /// `STEPS[n]` leads from version `n` to `n + 1`.
@@ -16,6 +24,22 @@ const STEPS: [&str; SCHEMA_VERSION as usize] = [
     include_str!("migrations/0004_latency_us.sql"),
     include_str!("migrations/0005_outcomes_losses.sql"),
 ];
+
+/// The key in `meta` of the fingerprint of the newest step that the file has.
+pub(super) const FINGERPRINT: &str = "schema_fingerprint";
+
+/// How many bytes of a hash make a fingerprint.
+const FINGERPRINT_BYTES: usize = 8;
+
+/// Returns the fingerprint of the step to the current version.
+pub(super) fn fingerprint() -> &'static str {
+    static NEWEST: LazyLock<String> = LazyLock::new(|| {
+        let [.., newest] = STEPS;
+        let hash = Sha256::digest(newest);
+        hex(hash.iter().take(FINGERPRINT_BYTES))
+    });
+    &NEWEST
+}
 
 /// Makes the tables of version `to` out of those of version `from`.
 ///
@@ -72,4 +96,24 @@ fn rows(conn: &Connection, sql: &str) -> Result<Vec<(String, String)>> {
 /// `name` as an SQL identifier.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Those of the steps that a release contains. A release adds the newest step.
+    const RELEASED: [&str; 4] = [
+        "cb7ad6786734e53359fa39c6094adc01bb32b4b5df8e20f6975024d6ddb7e5a6",
+        "9d14e8fb412ef92f4fbcd412672f0072dc8d3fbaeab140ea56d2f73e8e56b8ae",
+        "c7b6c7d21195b3099a017a0d5b1f0bbc8fd9c64f71b7ef4b74fd3abf980d2b46",
+        "46f3aef1440595ee0f071d7ebce4d4931b843833aa92fad0d0bee9d49cd65136",
+    ];
+
+    #[test]
+    fn released_steps_are_never_edited() {
+        for (version, (step, released)) in (1..).zip(STEPS.iter().zip(RELEASED)) {
+            assert_eq!(hex(Sha256::digest(step).iter()), released, "step {version}");
+        }
+    }
 }

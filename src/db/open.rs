@@ -539,6 +539,7 @@ fn write_meta(conn: &Connection) -> rusqlite::Result<()> {
         ("schema_version", SCHEMA_VERSION.to_string().as_str()),
         ("writer_version", env!("CARGO_PKG_VERSION")),
         ("lineage", LINEAGE),
+        (migrate::FINGERPRINT, migrate::fingerprint()),
     ] {
         meta::set(conn, key, value)?;
     }

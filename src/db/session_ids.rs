@@ -7,7 +7,6 @@
 //! they are random and cannot be guessed.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use hmac::{Hmac, KeyInit, Mac};
 use rusqlite::{Connection, Error, Result};
@@ -15,6 +14,7 @@ use sha2::Sha256;
 use uuid::Uuid;
 use uuid::fmt::Simple;
 
+use super::bind::hex;
 use super::meta;
 use crate::event::bounded_id;
 
@@ -94,14 +94,6 @@ impl SessionIds {
 /// 122 random bits.
 fn random() -> Simple {
     Uuid::new_v4().simple()
-}
-
-fn hex<'a>(bytes: impl Iterator<Item = &'a u8>) -> String {
-    bytes.fold(String::new(), |mut text, byte| {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
+use tower_mcp_store::query::Reader;
 use tower_mcp_store::{OpenError, OpenErrorKind, SCHEMA_VERSION, Store};
 
 use crate::support::{self, LONG, connect, contents, fixture, fresh, rows, value};
@@ -90,6 +91,8 @@ fn a_migration_keeps_what_meta_said_and_adds_its_own() {
                 "migrated_at" | "migrated_bytes" => (key.as_str(), "a number"),
                 key => (key, value.as_str()),
             })
+            // Changes with the tables, until their release.
+            .filter(|(key, _)| *key != "schema_fingerprint")
             // There when the writer had the time to fold the requests.
             .filter(|(key, _)| *key != "requests_folded_to")
             .collect();
@@ -717,6 +720,24 @@ fn a_version_above_4_of_another_lineage_is_refused() {
     let other = format!("{unnamed}; INSERT INTO meta VALUES ('lineage', 'other')");
     for (_dir, path) in altered(&other) {
         assert_refused(&path, OpenErrorKind::ForeignLineage, "`other`");
+    }
+}
+
+#[test]
+fn file_of_version_5_from_an_earlier_build_is_refused_and_the_error_says_what_to_do() {
+    for sql in [
+        "DELETE FROM meta WHERE key = 'schema_fingerprint'",
+        "UPDATE meta SET value = '0123456789abcdef' WHERE key = 'schema_fingerprint'",
+    ] {
+        let (_dir, path) = fresh();
+        open(&path).unwrap();
+        connect(&path).execute_batch(sql).unwrap();
+        let kind = OpenErrorKind::IncompatibleTables;
+        for words in ["version 5 had in an unreleased build", "give another path"] {
+            assert_refused(&path, kind, words);
+        }
+        let error = Reader::open(&path).unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
     }
 }
 
