@@ -4,6 +4,7 @@ mod filters;
 mod proxy;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgGroup, Args as Arguments, ColorChoice, Parser, Subcommand};
 use tower_mcp_store::query::Window;
@@ -178,6 +179,10 @@ pub(crate) struct Top {
     /// Only the server with this name, as given to `mcp-store proxy --server`
     #[arg(long, value_name = "NAME", alias = "proxy")]
     pub(crate) server: Option<String>,
+    /// How often to read the file: 500ms, 2s, or a number of seconds
+    #[arg(short = 'd', long, value_name = "DURATION", default_value = "1s")]
+    #[arg(value_parser = time::interval)]
+    pub(crate) interval: Duration,
 }
 
 #[derive(Debug, Arguments)]

@@ -1,8 +1,14 @@
 //! Parses and formats times and spans.
 
+use std::time::Duration;
+
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp, Zoned};
+
+/// The bounds of [`interval`].
+const SHORTEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// Returns the current time in unix milliseconds.
 pub(crate) fn now() -> i64 {
@@ -41,6 +47,19 @@ pub(crate) fn microseconds(text: &str) -> Result<i64, String> {
         .filter(|duration| !duration.is_negative())
         .and_then(|duration| i64::try_from(duration.as_micros()).ok())
         .ok_or_else(|| "expected a duration, such as 500ms, 2s or 1m 30s".to_owned())
+}
+
+/// Parses how often something is done. A number without a unit is of seconds.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    let span = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => text
+            .parse::<SignedDuration>()
+            .ok()
+            .and_then(|span| Duration::try_from(span).ok()),
+    };
+    span.filter(|span| (SHORTEST..=LONGEST).contains(span))
+        .ok_or_else(|| "expected a duration from 100ms to 1h, such as 500ms or 2s".to_owned())
 }
 
 /// Formats a time in the local zone, to the millisecond.
@@ -115,7 +134,9 @@ pub(crate) fn span(ms: i64) -> String {
 mod tests {
     use jiff::Zoned;
 
-    use super::{latency, microseconds, parse, span};
+    use std::time::Duration;
+
+    use super::{interval, latency, microseconds, parse, span};
 
     #[test]
     fn spans_are_subtracted_from_now_and_times_are_local() {
@@ -158,6 +179,22 @@ mod tests {
         assert_eq!(microseconds("250us"), Ok(250));
         for text in ["", "5", "-1s", "x"] {
             assert!(microseconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn intervals_have_a_unit_or_are_of_seconds() {
+        for (text, ms) in [
+            ("2", 2_000),
+            ("0.5", 500),
+            ("500ms", 500),
+            ("2s", 2_000),
+            ("1h", 3_600_000),
+        ] {
+            assert_eq!(interval(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "0", "-1", "99ms", "2h", "NaN", "inf", "x"] {
+            assert!(interval(text).is_err(), "{text}");
         }
     }
 

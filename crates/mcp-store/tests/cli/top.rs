@@ -181,3 +181,49 @@ fn top_shows_a_file_of_version_4() {
     assert!(terminal.wait_for_end().success());
     assert_restored(&terminal);
 }
+
+#[test]
+fn top_pauses_and_shows_what_was_written_meanwhile() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    write(&store, "find_flights");
+    let mut terminal = Terminal::start(&path, &["top", "-d", "200ms"]);
+    terminal.wait_for("find_flights");
+    terminal.press("p");
+    terminal.wait_for("paused");
+    write(&store, "book_flight");
+    // A key draws the screen again.
+    terminal.press("?");
+    terminal.wait_for("any key closes it");
+    terminal.press("x");
+    terminal.press("s");
+    terminal.wait_for("methods by failures");
+    assert!(!terminal.screen().contents().contains("book_flight"));
+    terminal.press(" ");
+    terminal.wait_for("book_flight");
+    assert!(!terminal.screen().contents().contains("paused"));
+    terminal.press("q");
+    assert!(terminal.wait_for_end().success());
+    store.shutdown(LONG).unwrap();
+}
+
+#[test]
+fn top_refuses_an_interval_that_is_none() {
+    let (_dir, path) = fresh();
+    for interval in ["0", "2h", "soon"] {
+        let error = failed(2, &path, &["top", "-d", interval]);
+        assert!(error.contains("from 100ms to 1h"), "{error}");
+    }
+}
+
+#[test]
+fn name_of_the_terminal_is_never_written_to_it() {
+    for name in ["\x1b]0;evil\x07", "dumb", "unknown-terminal", ""] {
+        let (_dir, path) = fresh();
+        let mut terminal = shown(&path, &[("TERM", name)]);
+        terminal.press("q");
+        assert!(terminal.wait_for_end().success());
+        assert_restored(&terminal);
+        assert!(!String::from_utf8_lossy(&terminal.bytes).contains("evil"));
+    }
+}

@@ -1,14 +1,17 @@
 //! `mcp-store top`.
 //!
-//! Imports run one way: `outcome`, `range`, `keys` < `timeline` < `feed` < `state` < `table` <
-//! `view`.
+//! Imports run one way: `outcome`, `range`, `keys` < `scroll` < `timeline` < `feed` < `state` <
+//! `table` < `areas` and `help` < `view`.
 
+mod areas;
 mod feed;
+mod help;
 mod keys;
 mod outcome;
 mod range;
 #[cfg(test)]
 mod sample;
+mod scroll;
 mod signals;
 mod state;
 mod table;
@@ -34,12 +37,12 @@ use state::State;
 use table::Theme;
 use view::View;
 
-/// How often to read the file.
-const REFRESH: Duration = Duration::from_secs(1);
-
 /// The pause before the next read, as a multiple of the time that the last one took. So keys
 /// work even if a read takes long.
 const REST: u32 = 4;
+
+/// How long a paused screen waits for a key at a time.
+const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) fn run(db: &Path, args: Top, output: &Output) -> Result<(), CliError> {
     if output.is_json() || !io::stdout().is_terminal() {
@@ -64,7 +67,7 @@ pub(crate) fn run(db: &Path, args: Top, output: &Output) -> Result<(), CliError>
         .and_then(|terminal| {
             let terminal = Arc::new(Mutex::new(terminal));
             signals::end_on_signal(&terminal)?;
-            show(&terminal, feed, &view)
+            show(&terminal, feed, &view, args.interval)
         });
     // A panic restores the terminal before it prints its message.
     let restored = ratatui::try_restore();
@@ -72,31 +75,42 @@ pub(crate) fn run(db: &Path, args: Top, output: &Output) -> Result<(), CliError>
     Ok(restored?)
 }
 
-/// Draws the screen until the user quits.
-fn show(terminal: &Mutex<DefaultTerminal>, mut feed: Feed, view: &View) -> Result<(), CliError> {
+/// Draws the screen until the user quits. Reads the file at each `interval`.
+fn show(
+    terminal: &Mutex<DefaultTerminal>,
+    mut feed: Feed,
+    view: &View,
+    interval: Duration,
+) -> Result<(), CliError> {
     let mut state = State::default();
-    let mut due = Instant::now();
+    let mut due = Some(Instant::now());
     loop {
         let begun = Instant::now();
-        if begun >= due {
+        if due.is_some_and(|due| begun >= due) {
             state.update(feed.ask(state.range(), time::now())?);
-            due = Instant::now() + REFRESH.max(begun.elapsed() * REST);
+            let pause = interval.max(begun.elapsed() * REST);
+            due = (!state.is_paused()).then(|| Instant::now() + pause);
         }
-        signals::lock(terminal).draw(|frame| view.draw(frame, &state))?;
-        if !event::poll(due.saturating_duration_since(Instant::now()))? {
+        signals::lock(terminal).draw(|frame| {
+            state.fit(view.heights(frame.area()));
+            view.draw(frame, &state);
+        })?;
+        // A paused screen waits for a key only.
+        let rest = due.map(|due| due.saturating_duration_since(Instant::now()));
+        if !event::poll(rest.unwrap_or(FOREVER))? {
             continue;
         }
         let Event::Key(key) = event::read()? else {
             continue;
         };
-        match keys::action(key, state.is_typing()) {
+        match keys::action(key, state.mode()) {
             Some(Action::Quit) => return Ok(()),
             Some(Action::Stop) => signals::stop(&mut signals::lock(terminal))?,
             Some(Action::Change(change)) => {
-                let range = state.range();
+                let before = (state.range(), state.is_paused());
                 state.change(change);
-                if state.range() != range {
-                    due = Instant::now();
+                if (state.range(), state.is_paused()) != before {
+                    due = (!state.is_paused() || state.range() != before.0).then(Instant::now);
                 }
             }
             None => {}

@@ -6,9 +6,10 @@ use std::collections::VecDeque;
 use tower_mcp_store::query::{Group, Request, Session, StatsReport};
 
 use super::feed::{self, Snapshot};
-use super::keys::Change;
+use super::keys::{Change, Mode};
 use super::outcome::{failed, has_failed};
 use super::range::Range;
+use super::scroll::{List, Scroll};
 use super::timeline::Timeline;
 use crate::commands::logs;
 
@@ -33,6 +34,9 @@ pub(crate) struct State {
     failing: bool,
     filter: String,
     typing: bool,
+    paused: bool,
+    help: bool,
+    scroll: Scroll,
     now: i64,
     timeline: Timeline,
     stats: Option<StatsReport>,
@@ -86,6 +90,10 @@ impl State {
                 self.typing = false;
                 self.filter.clear();
             }
+            Change::Scroll(step) => self.scroll.step(step),
+            Change::List => self.scroll.choose(next(&List::ALL, self.scroll.chosen())),
+            Change::Pause => self.paused = !self.paused,
+            Change::Help => self.help = !self.help,
         }
     }
 
@@ -107,9 +115,32 @@ impl State {
         &self.filter
     }
 
-    /// Returns whether the filter is being typed.
-    pub(crate) fn is_typing(&self) -> bool {
-        self.typing
+    /// Returns what the next key is for.
+    pub(crate) fn mode(&self) -> Mode {
+        match (self.help, self.typing) {
+            (true, _) => Mode::Help,
+            (false, true) => Mode::Typing,
+            (false, false) => Mode::Commands,
+        }
+    }
+
+    /// Returns whether the file is not read.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    pub(crate) fn scroll(&self) -> &Scroll {
+        &self.scroll
+    }
+
+    /// Bounds how far lists are scrolled, where so many rows of each are shown.
+    pub(crate) fn fit(&mut self, heights: [usize; 3]) {
+        let lengths = List::ALL.map(|list| match list {
+            List::Tools => self.tools().len(),
+            List::Sessions => self.sessions().len(),
+            List::Failures => self.failures().len(),
+        });
+        self.scroll.fit(lengths, heights);
     }
 
     pub(crate) fn now(&self) -> i64 {

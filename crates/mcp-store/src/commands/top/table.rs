@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::{Constraint, Rect};
 use ratatui::style::{Color, Style, Stylize as _};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph, Row, Table};
@@ -11,13 +11,10 @@ use ratatui::widgets::{Block, Borders, Paragraph, Row, Table};
 use crate::output::{Align, Cell, Column, Tone};
 
 /// Separates two columns.
-const GAP: u16 = 2;
+const GAP: usize = 2;
 
-/// The minimal width of a column, so that changing numbers do not move other columns.
-const NARROWEST: u16 = 8;
-
-/// The width that a column of text claims.
-const WIDEST: u16 = 32;
+/// The minimal width of a column, so that changing numbers seldom move other columns.
+const NARROWEST: usize = 6;
 
 /// The style of each tone.
 #[derive(Debug, Clone, Copy)]
@@ -39,15 +36,20 @@ impl Theme {
     }
 }
 
-/// Draws as many rows as fit, under a title and the column names.
+/// Returns how many rows [`draw`] shows in an area.
+pub(crate) fn rows_in(area: Rect) -> usize {
+    usize::from(area.height).saturating_sub(2)
+}
+
+/// Draws rows under a title and the column names.
 pub(crate) fn draw(
     frame: &mut Frame<'_>,
     area: Rect,
-    (title, columns): (String, &[Column]),
+    (title, columns): (Span<'_>, &[Column]),
     rows: impl Iterator<Item = Vec<Cell>>,
     theme: Theme,
 ) {
-    let rows: Vec<Vec<Cell>> = rows.take(usize::from(area.height)).collect();
+    let rows: Vec<Vec<Cell>> = rows.collect();
     if rows.is_empty() {
         let none = Paragraph::new("none".dim()).block(block(title));
         frame.render_widget(none, area);
@@ -56,43 +58,95 @@ pub(crate) fn draw(
     let is_shown = |(_, column): &(usize, &Column)| frame.area().width >= column.from;
     let columns: Vec<(usize, &Column)> = columns.iter().enumerate().filter(is_shown).collect();
     let wanted = columns.iter().map(|(i, column)| {
-        let cells = rows.iter().filter_map(|row| row.get(*i));
-        let widest = cells.map(|cell| Span::raw(cell.text()).width()).max();
-        let widest = u16::try_from(widest.unwrap_or(0)).unwrap_or(u16::MAX);
-        match column.align {
-            Align::Cut => Constraint::Fill(widest.clamp(NARROWEST, WIDEST)),
-            Align::Left | Align::Right | Align::Moment => Constraint::Length(widest.max(NARROWEST)),
-        }
+        let cells = rows.iter().filter_map(|row| row.get(*i)).map(Cell::text);
+        let texts = cells
+            .chain([&*column.title])
+            .map(|text| Span::raw(text).width());
+        (
+            texts.max().unwrap_or(0).max(NARROWEST),
+            column.align == Align::Cut,
+        )
     });
-    let areas = Layout::horizontal(wanted).spacing(GAP).split(area);
+    let widths = widths(&wanted.collect::<Vec<_>>(), usize::from(area.width));
     let header = columns.iter().map(|(_, column)| {
         let title = column.title.to_string();
         aligned(column.align, title.bold())
     });
     let body = rows.iter().map(|row| {
-        let cells = columns.iter().zip(areas.iter());
-        Row::new(cells.filter_map(|((i, column), area)| {
+        let cells = columns.iter().zip(&widths);
+        Row::new(cells.filter_map(|((i, column), width)| {
             let cell = row.get(*i)?;
-            let text = cut(cell.text(), usize::from(area.width));
+            let text = cut(cell.text(), *width);
             Some(aligned(
                 column.align,
                 Span::styled(text, theme.style(cell.tone())),
             ))
         }))
     });
-    let widths = areas.iter().map(|area| Constraint::Length(area.width));
-    let table = Table::new(body, widths)
+    let lengths = widths
+        .iter()
+        .map(|width| Constraint::Length(to_u16(*width)));
+    let table = Table::new(body, lengths)
         .header(Row::new(header))
-        .column_spacing(GAP)
+        .column_spacing(to_u16(GAP))
         .block(block(title));
     frame.render_widget(table, area);
 }
 
+/// Returns the width of each column, whose wanted width is given and whether it may be cut.
+///
+/// Columns that may be cut share what the others leave. The narrowest come first, so that wide
+/// ones get what they do not need. The last one takes the rest of the line.
+fn widths(wanted: &[(usize, bool)], line: usize) -> Vec<usize> {
+    let mut widths: Vec<usize> = wanted.iter().map(|(width, _)| *width).collect();
+    let fixed = wanted.iter().filter(|(_, is_cut)| !is_cut);
+    let fixed: usize = fixed.map(|(width, _)| width).sum();
+    let gaps = GAP * wanted.len().saturating_sub(1);
+    let mut room = line.saturating_sub(fixed + gaps);
+    let mut order: Vec<usize> = (0..wanted.len()).filter(|i| wanted[*i].1).collect();
+    order.sort_by_key(|i| widths[*i]);
+    for (taken, i) in order.iter().enumerate() {
+        widths[*i] = widths[*i].min(room / (order.len() - taken));
+        room -= widths[*i];
+    }
+    if let Some(last) = order.iter().max() {
+        widths[*last] += room;
+    }
+    widths
+}
+
+fn to_u16(width: usize) -> u16 {
+    u16::try_from(width).unwrap_or(u16::MAX)
+}
+
 /// Returns a top border with a title.
-pub(crate) fn block(title: String) -> Block<'static> {
-    Block::new()
-        .borders(Borders::TOP)
-        .title(format!("{title} "))
+pub(crate) fn block(title: Span<'_>) -> Block<'_> {
+    let title = Line::from(vec![title, " ".into()]);
+    Block::new().borders(Borders::TOP).title(title)
+}
+
+/// Cuts the start of a text to a width, and marks the cut.
+pub(crate) fn cut_start(text: &str, width: usize) -> String {
+    let span = Span::raw(text);
+    if span.width() <= width {
+        return text.to_owned();
+    }
+    let graphemes: Vec<&str> = span
+        .styled_graphemes(Style::new())
+        .map(|one| one.symbol)
+        .collect();
+    let mut room = width.saturating_sub(1);
+    let mut shown = Vec::new();
+    for grapheme in graphemes.into_iter().rev() {
+        match room.checked_sub(Span::raw(grapheme).width()) {
+            Some(left) => room = left,
+            None => break,
+        }
+        shown.push(grapheme);
+    }
+    shown.push("…");
+    shown.reverse();
+    shown.concat()
 }
 
 fn aligned(align: Align, span: Span<'_>) -> Line<'_> {
@@ -103,7 +157,7 @@ fn aligned(align: Align, span: Span<'_>) -> Line<'_> {
 }
 
 /// Cuts a text to a width, and marks the cut.
-fn cut(text: &str, width: usize) -> Cow<'_, str> {
+pub(crate) fn cut(text: &str, width: usize) -> Cow<'_, str> {
     let span = Span::raw(text);
     if span.width() <= width {
         return text.into();

@@ -7,17 +7,18 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{RenderDirection, Sparkline, SparklineBar};
 use tower_mcp_store::query::{Group, Request, Session};
 
+use super::areas::Areas;
 use super::feed;
+use super::help;
+use super::keys::Mode;
 use super::outcome;
+use super::scroll::List;
 use super::state::{self, State};
 use super::table::{self, Theme};
 use crate::commands::{logs, sessions};
 use crate::output::{self, Align, Cell, Column, Tone};
 use crate::sanitize::escape_control;
 use crate::time;
-
-/// The minimal width at which sessions and failures are side by side.
-const WIDE: u16 = 120;
 
 const TOOLS: [Column; 7] = [
     Column::new("TOOL OR METHOD", Align::Cut),
@@ -57,42 +58,49 @@ impl View {
     /// Draws everything. All text from the file passes through [`Cell`], which replaces control
     /// characters.
     pub(crate) fn draw(&self, frame: &mut Frame<'_>, state: &State) {
-        let is_wide = frame.area().width >= WIDE;
-        let lists = if is_wide { 2 } else { 4 };
-        let [head, totals, timeline, tools, below, keys] = Layout::vertical([
-            Constraint::Length(1),
-            Constraint::Length(1),
-            Constraint::Length(4),
-            Constraint::Fill(3),
-            Constraint::Fill(lists),
-            Constraint::Length(1),
-        ])
-        .areas(frame.area());
-        let halves = [Constraint::Fill(1); 2];
-        let [left, right] = if is_wide {
-            Layout::horizontal(halves).spacing(2).areas(below)
-        } else {
-            Layout::vertical(halves).areas(below)
-        };
-        self.head(frame, head, state);
-        self.totals(frame, totals, state);
-        self.timeline(frame, timeline, state);
-        self.tools(frame, tools, state);
-        self.sessions(frame, left, state);
-        self.failures(frame, right, state);
-        self.keys(frame, keys, state);
+        let areas = Areas::of(frame.area());
+        self.head(frame, areas.head, state);
+        self.totals(frame, areas.totals, state);
+        self.timeline(frame, areas.timeline, state);
+        self.tools(frame, areas.tools, state);
+        self.sessions(frame, areas.sessions, state);
+        self.failures(frame, areas.failures, state);
+        self.keys(frame, areas.keys, state);
+        if state.mode() == Mode::Help {
+            help::draw(frame, self.theme);
+        }
+    }
+
+    /// Returns how many rows of each list a screen shows.
+    pub(crate) fn heights(&self, screen: Rect) -> [usize; 3] {
+        let areas = Areas::of(screen);
+        List::ALL.map(|list| {
+            table::rows_in(match list {
+                List::Tools => areas.tools,
+                List::Sessions => areas.sessions,
+                List::Failures => areas.failures,
+            })
+        })
     }
 
     fn head(&self, frame: &mut Frame<'_>, area: Rect, state: &State) {
-        let range = Line::from(format!("last {}", state.range().as_str()));
+        let mut range: Vec<Span<'_>> = Vec::new();
+        if state.is_paused() {
+            range.extend(["paused".bold(), "  ".into()]);
+        }
+        range.push(format!("last {}", state.range().as_str()).into());
+        let range = Line::from(range);
         let [left, right] = Layout::horizontal([
             Constraint::Fill(1),
             Constraint::Length(range.width().try_into().unwrap_or(u16::MAX)),
         ])
         .spacing(2)
         .areas(area);
-        let db = escape_control(&self.db).into_owned();
-        frame.render_widget(Line::from(vec!["mcp-store top  ".bold(), db.into()]), left);
+        const NAME: &str = "mcp-store top  ";
+        let room = usize::from(left.width).saturating_sub(NAME.len());
+        // The end of the path says most.
+        let db = table::cut_start(&escape_control(&self.db), room);
+        frame.render_widget(Line::from(vec![NAME.bold(), db.into()]), left);
         frame.render_widget(range, right);
     }
 
@@ -108,30 +116,34 @@ impl View {
             };
             parts.push((format!("missing {lost}"), Tone::Bad));
         }
-        parts.push((
-            format!("calls {}", output::count(figures.calls)),
-            Tone::Plain,
-        ));
-        for (name, count, tone) in [
-            ("errors", figures.errors, Tone::Bad),
-            ("tool errors", figures.tool_errors, Tone::Doubtful),
+        let calls = figures.calls;
+        parts.push((format!("calls {}", output::count(calls)), Tone::Plain));
+        for (name, count) in [
+            ("errors", figures.errors),
+            ("tool errors", figures.tool_errors),
         ] {
-            let percent = output::percent(count, figures.calls);
-            parts.push((format!("{name} {percent}"), if_any(count, tone)));
+            let percent = output::percent(count, calls);
+            parts.push((format!("{name} {percent}"), share(count, calls)));
         }
         for (name, us) in [
             ("p50", figures.p50_us),
             ("p95", figures.p95_us),
-            ("p99", figures.p99_us),
             ("max", figures.max_us),
+            ("p99", figures.p99_us),
         ] {
             let latency = us.map_or("-".to_owned(), time::latency);
             parts.push((format!("{name} {latency}"), Tone::Plain));
         }
+        // What does not fit is left out, so that no figure is cut.
+        let mut room = usize::from(area.width);
         let mut spans: Vec<Span<'_>> = Vec::new();
         for (text, tone) in parts {
-            spans.push(Span::styled(text, self.theme.style(tone)));
-            spans.push("  ".into());
+            let gap = if spans.is_empty() { "" } else { "  " };
+            let Some(left) = room.checked_sub(gap.len() + text.len()) else {
+                break;
+            };
+            room = left;
+            spans.extend([gap.into(), Span::styled(text, self.theme.style(tone))]);
         }
         frame.render_widget(Line::from(spans), area);
     }
@@ -149,10 +161,12 @@ impl View {
 
         let per_second: Vec<SparklineBar> = seconds()
             .map(|second| {
-                let failed = second.is_some_and(|second| second.failed > 0);
-                let tone = if failed { Tone::Bad } else { Tone::Good };
-                let bar = SparklineBar::from(second.map_or(0, |second| second.calls));
-                bar.style(self.theme.style(tone))
+                let (failed, calls) = second.map_or((0, 0), |second| (second.failed, second.calls));
+                let tone = match share(to_i64(failed), to_i64(calls)) {
+                    Tone::Plain => Tone::Good,
+                    tone => tone,
+                };
+                SparklineBar::from(calls).style(self.theme.style(tone))
             })
             .rev()
             .collect();
@@ -177,13 +191,9 @@ impl View {
         } else {
             ""
         };
-        let title = format!(
-            "{which}tools and methods by {}: {}",
-            state.sort().as_str(),
-            tools.len()
-        );
-        let rows = tools.into_iter().map(tool);
-        table::draw(frame, area, (title, &TOOLS), rows, self.theme);
+        let title = format!("{which}tools and methods by {}", state.sort().as_str());
+        let rows = tools.iter().map(|group| tool(group));
+        self.list(frame, area, state, List::Tools, (title, "", &TOOLS), rows);
     }
 
     fn sessions(&self, frame: &mut Frame<'_>, area: Rect, state: &State) {
@@ -193,45 +203,89 @@ impl View {
         } else {
             ""
         };
-        let title = format!("active sessions: {}{more}", rows.len());
-        let rows = rows.into_iter().map(|row| session(row, state.now()));
-        table::draw(frame, area, (title, &SESSIONS), rows, self.theme);
+        let title = "active sessions".to_owned();
+        let rows = rows.iter().map(|row| session(row, state.now()));
+        self.list(
+            frame,
+            area,
+            state,
+            List::Sessions,
+            (title, more, &SESSIONS),
+            rows,
+        );
     }
 
     fn failures(&self, frame: &mut Frame<'_>, area: Rect, state: &State) {
         let rows = state.failures();
-        let rows = rows.into_iter().map(|row| failure(row, state.now()));
+        let rows = rows.iter().map(|row| failure(row, state.now()));
         let title = "newest errors".to_owned();
-        table::draw(frame, area, (title, &FAILURES), rows, self.theme);
+        self.list(
+            frame,
+            area,
+            state,
+            List::Failures,
+            (title, "", &FAILURES),
+            rows,
+        );
+    }
+
+    /// A list from the row on to which it is scrolled. The title says which rows are shown.
+    fn list(
+        &self,
+        frame: &mut Frame<'_>,
+        area: Rect,
+        state: &State,
+        list: List,
+        (title, more, columns): (String, &str, &[Column]),
+        rows: impl ExactSizeIterator<Item = Vec<Cell>>,
+    ) {
+        let scroll = state.scroll();
+        let (first, height, count) = (scroll.first(list), table::rows_in(area), rows.len());
+        let last = (first + height).min(count);
+        let title = match (first, last) {
+            (0, last) if last == count => format!("{title}: {count}{more}"),
+            _ => format!("{title}: {} to {last} of {count}{more}", first + 1),
+        };
+        let title = if scroll.chosen() == list {
+            title.bold()
+        } else {
+            title.into()
+        };
+        let rows = rows.skip(first).take(height);
+        table::draw(frame, area, (title, columns), rows, self.theme);
     }
 
     /// The help for the keys, or the filter while it is typed.
     fn keys(&self, frame: &mut Frame<'_>, area: Rect, state: &State) {
         let filter = escape_control(state.filter());
-        if state.is_typing() {
+        if state.mode() == Mode::Typing {
             let line = format!("filter: {filter}_  Enter keep  Esc drop");
             frame.render_widget(line, area);
             return;
         }
-        let of_filter = if filter.is_empty() {
-            "filter".to_owned()
-        } else {
-            format!("filter: {filter}")
-        };
         let of_failing = if state.is_failing_only() {
             "all"
         } else {
             "failing only"
         };
+        let of_pause = if state.is_paused() { "resume" } else { "pause" };
         let mut spans: Vec<Span<'_>> = Vec::new();
         for (key, what) in [
-            ("q", "quit".to_owned()),
-            ("s", "sort".to_owned()),
-            ("w", "window".to_owned()),
-            ("e", of_failing.to_owned()),
-            ("/", of_filter),
+            ("q", "quit"),
+            ("?", "help"),
+            ("s", "sort"),
+            ("w", "window"),
+            ("p", of_pause),
+            ("e", of_failing),
+            ("/", "filter"),
         ] {
-            spans.extend([key.bold(), format!(" {what}   ").into()]);
+            let gap = if spans.is_empty() { "" } else { "   " };
+            spans.extend([gap.into(), key.bold(), format!(" {what}").into()]);
+        }
+        if !filter.is_empty() {
+            let room = usize::from(area.width).saturating_sub(Line::from(spans.clone()).width());
+            let filter = format!(": {filter}");
+            spans.push(table::cut(&filter, room).into_owned().into());
         }
         frame.render_widget(Line::from(spans), area);
     }
@@ -239,15 +293,15 @@ impl View {
 
 fn tool(group: &Group) -> Vec<Cell> {
     let figures = &group.figures;
-    let part = |count, tone| {
+    let part = |count| {
         let percent = output::percent(count, figures.calls);
-        Cell::toned(percent, if_any(count, tone))
+        Cell::toned(percent, share(count, figures.calls))
     };
     vec![
         Cell::new(state::name(group)),
         Cell::new(output::count(figures.calls)),
-        part(figures.errors, Tone::Bad),
-        part(figures.tool_errors, Tone::Doubtful),
+        part(figures.errors),
+        part(figures.tool_errors),
         Cell::of(figures.p50_us, time::latency),
         Cell::of(figures.p95_us, time::latency),
         Cell::of(figures.max_us, time::latency),
@@ -260,7 +314,7 @@ fn session(row: &Session, now: i64) -> Vec<Cell> {
         Cell::new(ago(row.last_seen_at, now)),
         Cell::of(sessions::client(row), |name| name),
         Cell::new(output::count(row.total_calls)),
-        Cell::toned(output::count(errors), if_any(errors, Tone::Bad)),
+        Cell::toned(output::count(errors), share(errors, row.total_calls)),
         Cell::new(&row.session_id),
     ]
 }
@@ -276,13 +330,25 @@ fn failure(row: &Request, now: i64) -> Vec<Cell> {
     ]
 }
 
-fn if_any(count: i64, tone: Tone) -> Tone {
-    if count > 0 { tone } else { Tone::Plain }
+/// Returns the tone of the share of calls that failed: bad from a fifth on.
+fn share(failed: i64, calls: i64) -> Tone {
+    match failed {
+        ..=0 => Tone::Plain,
+        _ if failed.saturating_mul(5) < calls => Tone::Doubtful,
+        _ => Tone::Bad,
+    }
 }
 
-/// Formats how long ago a time is. A time in the future counts as now, because clocks differ.
+/// Formats how long ago a time is, in its largest unit. A time in the future counts as now,
+/// because clocks differ.
 fn ago(then: i64, now: i64) -> String {
-    time::span(now.saturating_sub(then).max(0))
+    let seconds = now.saturating_sub(then).max(0) / 1_000;
+    match seconds {
+        ..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..86_400 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
 }
 
 fn highest_of(title: String, highest: Option<String>) -> String {
@@ -297,7 +363,7 @@ fn sparkline(frame: &mut Frame<'_>, area: Rect, title: String, bars: Vec<Sparkli
     let sparkline = Sparkline::default()
         .data(bars)
         .direction(RenderDirection::RightToLeft)
-        .block(table::block(title));
+        .block(table::block(title.into()));
     frame.render_widget(sparkline, area);
 }
 

@@ -82,7 +82,7 @@ fn filter_can_be_corrected_and_has_a_maximal_length() {
     let mut state = State::default();
     typed(&mut state, "sé");
     state.change(Change::Erase);
-    assert_eq!((state.filter(), state.is_typing()), ("s", false));
+    assert_eq!((state.filter(), state.mode()), ("s", Mode::Commands));
     typed(&mut state, &"x".repeat(1_000));
     assert_eq!(state.filter().len(), LONGEST_FILTER);
 }

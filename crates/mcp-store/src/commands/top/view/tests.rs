@@ -2,7 +2,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 
-use super::super::keys::Change;
+use super::super::keys::{Change, Step};
 use super::super::sample::{NOW, call, error, session, state, state_after, tool_error};
 use super::*;
 
@@ -127,4 +127,125 @@ fn help_line_shows_the_choices() {
     assert!(last_line(&state).contains("/ filter: \u{fffd}"));
     state.change(Change::Failing);
     assert!(last_line(&state).contains("e all"));
+}
+
+#[test]
+fn nothing_is_cut_at_80_by_24() {
+    let screen = drawn(&busy(), (80, 24), true).to_string();
+    assert!(!screen.contains('…'), "{screen}");
+    assert!(
+        screen.contains("01995a3e-7b1c-7000-8000-2a4b6c8d0e1f"),
+        "{screen}"
+    );
+    let lines: Vec<&str> = screen.lines().collect();
+    assert!(lines[1].contains("p95 147 ms  max 2.40 s"), "{screen}");
+    assert!(lines[23].ends_with("/ filter       \""), "{screen}");
+}
+
+#[test]
+fn long_path_is_cut_at_its_start() {
+    let view = View {
+        db: format!("/{}/mcp-store.db", "long/".repeat(30)),
+        theme: Theme { colored: true },
+    };
+    let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+    let state = state(Vec::new());
+    terminal.draw(|frame| view.draw(frame, &state)).unwrap();
+    let screen = terminal.backend().to_string();
+    let head = screen.lines().next().unwrap();
+    assert!(
+        head.contains("  …") && head.contains("/mcp-store.db  last 15 min"),
+        "{head}"
+    );
+}
+
+#[test]
+fn lists_scroll_and_say_which_rows_they_show() {
+    let calls = (0..40).map(|i| call(&format!("tool_{i:02}"), 2, 1_000));
+    let mut state = state(calls.collect());
+    state.change(Change::Sort);
+    state.change(Change::Sort);
+    state.change(Change::Sort);
+    let view = View {
+        db: "./mcp-store.db".to_owned(),
+        theme: Theme { colored: true },
+    };
+    let mut shown = |change| {
+        state.change(change);
+        state.fit(view.heights(Rect::new(0, 0, 80, 24)));
+        let screen = drawn(&state, (80, 24), true).to_string();
+        let mut lines = screen.lines().map(|line| line.trim_matches('"').to_owned());
+        let title = lines
+            .by_ref()
+            .find(|line| line.contains("tools and methods"));
+        let title = title.unwrap().trim_end_matches('─').to_owned();
+        let first = lines.nth(1).unwrap();
+        let first = first.split_whitespace().next().unwrap().to_owned();
+        (title, first)
+    };
+    let by_name = |rows: &str, first: &str| {
+        let title = format!("tools and methods by name: {rows} of 40 ");
+        (title, first.to_owned())
+    };
+    for (step, rows, first) in [
+        (Step::Up, "1 to 5", "tool_00"),
+        (Step::Down, "2 to 6", "tool_01"),
+        (Step::PageDown, "7 to 11", "tool_06"),
+        (Step::PageUp, "2 to 6", "tool_01"),
+        (Step::Last, "36 to 40", "tool_35"),
+        (Step::Down, "36 to 40", "tool_35"),
+        (Step::Up, "35 to 39", "tool_34"),
+        (Step::First, "1 to 5", "tool_00"),
+    ] {
+        assert_eq!(
+            shown(Change::Scroll(step)),
+            by_name(rows, first),
+            "{step:?}"
+        );
+    }
+    // The keys scroll another list.
+    shown(Change::List);
+    assert_eq!(
+        shown(Change::Scroll(Step::Down)),
+        by_name("1 to 5", "tool_00")
+    );
+}
+
+#[test]
+fn seconds_are_coloured_by_the_share_of_their_failures() {
+    let mut events: Vec<_> = (0..19).map(|_| call("search", 1, 1_000)).collect();
+    events.push(tool_error("search", 1, 1_000));
+    events.extend((0..4).map(|_| call("search", 2, 1_000)));
+    events.push(error("search", 2, 1_000, "no disk"));
+    events.push(call("search", 3, 1_000));
+    let screen = drawn(&state(events), (80, 24), true);
+    let lowest = |column| screen.buffer()[(column, 5)].fg;
+    assert_eq!(lowest(38), Color::Yellow, "one of twenty");
+    assert_eq!(lowest(37), Color::Red, "one of five");
+    assert_eq!(lowest(36), Color::Green, "none");
+}
+
+#[test]
+fn help_fits_80_by_24_and_hides_at_a_key() {
+    let mut state = busy();
+    state.change(Change::Help);
+    insta::assert_snapshot!("help-80x24", drawn(&state, (80, 24), true));
+    for size in [(1, 1), (20, 5), (200, 3)] {
+        drawn(&state, size, true);
+    }
+    state.change(Change::Help);
+    assert!(!drawn(&state, (80, 24), true).to_string().contains("Ctrl-C"));
+}
+
+#[test]
+fn long_filter_leaves_the_keys_whole() {
+    let mut state = busy();
+    state.change(Change::Type);
+    "0123456789"
+        .chars()
+        .for_each(|c| state.change(Change::Add(c)));
+    state.change(Change::Keep);
+    let screen = drawn(&state, (80, 24), true).to_string();
+    let last = screen.lines().last().unwrap();
+    assert!(last.contains("/ filter: 0123…"), "{last}");
 }
