@@ -1,21 +1,24 @@
 //! One transaction of events.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
-use rusqlite::types::Null;
 use rusqlite::{CachedStatement, Connection, Transaction, params};
 use uuid::Uuid;
 
 use super::bind::{bounded, count};
+use super::keyed_hash::KeyedHash;
+use super::links::{self, Place};
 use super::listing::{self, SeenListing};
 use super::session_ids::SessionIds;
+use super::tasks::{self, Sighting, Unknown};
 use super::{LossLog, WriteError, WriterStats, columns, platform, writers};
-use crate::event::{RequestEvent, RequestStatus, SessionEvent, StoreEvent};
+use crate::event::{Leg, RequestEvent, RequestStatus, SessionEvent, StoreEvent, TaskStatus};
 
 const SESSION: &str = "INSERT INTO sessions (
         session_id, proxy, started_at, last_seen_at, client_name, client_version, client_platform,
-        source, protocol_version, server_name, server_version)
-     VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+        source, protocol_version, server_name, server_version, caller)
+     VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
      ON CONFLICT (session_id) DO NOTHING";
 const TALLY: &str = "UPDATE sessions SET
         total_calls = total_calls + ?2,
@@ -35,9 +38,22 @@ pub(crate) struct Batch<'c, 'e> {
     request: CachedStatement<'c>,
     tally: CachedStatement<'c>,
     tallies: HashMap<&'e str, SessionCounters>,
-    session_ids: &'c SessionIds,
-    run: Option<&'c str>,
+    file: Shared<'c>,
+    /// What this batch saw of tasks that are not known yet.
+    unknown: Vec<Sighting>,
+    /// The tasks that became known, whose sightings are used up.
+    known: Vec<Box<str>>,
+    unlinked: u64,
     tx: Transaction<'c>,
+}
+
+/// What a connection keeps from one batch to the next.
+#[derive(Clone, Copy)]
+pub(super) struct Shared<'c> {
+    pub(super) session_ids: &'c SessionIds,
+    pub(super) keyed_hash: &'c KeyedHash,
+    pub(super) unknown_tasks: &'c RefCell<Unknown>,
+    pub(super) run: Option<&'c str>,
 }
 
 /// What the requests of one batch add to the row of their session.
@@ -51,19 +67,20 @@ struct SessionCounters {
 
 impl<'c, 'e> Batch<'c, 'e> {
     /// A batch in the transaction `tx` of `conn`, which brings the accounts of
-    /// the writer's `run` up to date.
+    /// the writer's run up to date.
     pub(super) fn begin(
         tx: Transaction<'c>,
         conn: &'c Connection,
-        session_ids: &'c SessionIds,
-        run: Option<&'c str>,
+        file: Shared<'c>,
     ) -> rusqlite::Result<Self> {
         Ok(Self {
             request: conn.prepare_cached(&columns::INSERT_REQUEST)?,
             tally: conn.prepare_cached(TALLY)?,
             tallies: HashMap::new(),
-            session_ids,
-            run,
+            file,
+            unknown: Vec::new(),
+            known: Vec::new(),
+            unlinked: 0,
             tx,
         })
     }
@@ -101,7 +118,7 @@ impl<'c, 'e> Batch<'c, 'e> {
                 session_id,
                 ended_at,
             } => {
-                let session_id = self.session_ids.stored(session_id);
+                let session_id = self.file.session_ids.stored(session_id);
                 let mut close = self.tx.prepare_cached(CLOSE)?;
                 close.execute(params![session_id, ended_at])?;
             }
@@ -120,8 +137,10 @@ impl<'c, 'e> Batch<'c, 'e> {
                 let mut stale = self.tx.prepare_cached(listing::STALE)?;
                 stale.execute(params![proxy, upstream_url, method, ts])?;
             }
-            // There is nothing to change: no request has an operation yet.
-            StoreEvent::TaskStatus(_) => {}
+            StoreEvent::TaskStatus(event) => {
+                let seen = Sighting::notified(event, &self.file);
+                self.see(seen)?;
+            }
         }
         Ok(())
     }
@@ -135,7 +154,7 @@ impl<'c, 'e> Batch<'c, 'e> {
             session_id,
             method,
             tool,
-            target,
+            target: _,
             latency_us,
             status,
             error_code,
@@ -150,17 +169,25 @@ impl<'c, 'e> Batch<'c, 'e> {
             principal,
             trace_id,
             parent_span_id,
-            leg: _,
+            leg,
         } = event;
         let mut id = Uuid::encode_buffer();
+        let id = &*request_id.hyphenated().encode_lower(&mut id);
         let session_id = session_id.as_deref();
+        let leg = leg.as_deref();
+        let place = match leg {
+            Some(leg) => links::place(&self.tx, self.file.keyed_hash, event, leg, id)?,
+            None => Place::default(),
+        };
+        let task = leg.and_then(|leg| leg.task_id.as_ref());
+        let task = task.map(|task| self.file.session_ids.stored_task(task));
         let error_msg = error_msg.as_deref();
         // In the order of `columns::REQUESTS`.
         self.request.execute(params![
-            &*request_id.hyphenated().encode_lower(&mut id),
+            id,
             ts,
             proxy,
-            session_id.map(|id| self.session_ids.stored(id)),
+            session_id.map(|id| self.file.session_ids.stored(id)),
             method,
             tool,
             count(*latency_us),
@@ -169,7 +196,7 @@ impl<'c, 'e> Batch<'c, 'e> {
             error_msg.map(|text| bounded(text, ERROR_MSG_CHARS)),
             bytes_in.map(count),
             bytes_out.map(count),
-            target,
+            self.file.session_ids.stored_target(event, task.as_deref()),
             http_status,
             tool_error,
             end_reason.map(|reason| reason.as_str()),
@@ -178,23 +205,77 @@ impl<'c, 'e> Batch<'c, 'e> {
             principal,
             trace_id.map(|id| id.to_string()),
             parent_span_id.map(|id| id.to_string()),
-            // operation_id, leg, state_in, state_out, task_id, task_status, operation_us
-            Null,
-            Null,
-            Null,
-            Null,
-            Null,
-            Null,
-            Null,
+            place.operation_id,
+            place.leg,
+            place.state_in,
+            place.state_out,
+            task,
+            leg.and_then(|leg| leg.task_status).map(TaskStatus::as_str),
+            place.operation_us,
         ])?;
         if let Some(session_id) = session_id {
             let tally = self.tallies.entry(session_id).or_default();
             tally.calls += 1;
-            tally.operations += 1;
+            tally.operations += i64::from(place.begins_operation());
             tally.errors += i64::from(event.status != RequestStatus::Ok);
             tally.last_seen = tally.last_seen.max(event.ts);
         }
+        self.unlinked += u64::from(place.is_unlinked);
+        match leg {
+            Some(leg) => self.follow(event, leg, &place, task),
+            None => Ok(()),
+        }
+    }
+
+    /// Changes what was written before by what the request says of it.
+    fn follow(
+        &mut self,
+        event: &RequestEvent,
+        leg: &Leg,
+        place: &Place,
+        task: Option<Box<str>>,
+    ) -> Result<(), WriteError> {
+        if place.state_out.is_some() {
+            let savepoint = self.tx.savepoint()?;
+            match links::link_earlier(&savepoint, event, leg, place) {
+                Ok(()) => savepoint.commit()?,
+                // The row is worth more than its links, which a trigger of the user's
+                // may refuse.
+                Err(error) => match WriteError::from(error) {
+                    WriteError::Row(_) => {}
+                    error => return Err(error),
+                },
+            }
+        }
+        let Some(task) = task else {
+            return Ok(());
+        };
+        if let Some(operation_id) = place.creates_task(event) {
+            tasks::create(&self.tx, operation_id, &task, leg.task_status, event.ts)?;
+            let earlier = self.file.unknown_tasks.borrow();
+            let earlier = earlier.of(&task).chain(&self.unknown);
+            for seen in earlier.filter(|seen| seen.task_id == task) {
+                tasks::see(&self.tx, seen)?;
+            }
+            self.known.push(task.clone());
+        }
+        match Sighting::answered(event, leg, task, &self.file) {
+            Some(seen) => self.see(seen),
+            None => Ok(()),
+        }
+    }
+
+    fn see(&mut self, seen: Sighting) -> Result<(), WriteError> {
+        if !tasks::see(&self.tx, &seen)? {
+            self.unknown.push(seen);
+        }
         Ok(())
+    }
+
+    /// Returns how many requests of this batch brought a state back and were linked to
+    /// no operation.
+    pub(crate) fn unlinked(&self) -> u64 {
+        self.unlinked
     }
 
     fn session(&mut self, event: &SessionEvent) -> Result<(), WriteError> {
@@ -205,7 +286,7 @@ impl<'c, 'e> Batch<'c, 'e> {
         }
         let client_name = event.client_name.as_deref();
         self.tx.prepare_cached(SESSION)?.execute(params![
-            self.session_ids.stored(&event.session_id),
+            self.file.session_ids.stored(&event.session_id),
             event.proxy,
             event.started_at,
             client_name,
@@ -218,12 +299,16 @@ impl<'c, 'e> Batch<'c, 'e> {
             event.protocol_version,
             event.server_name,
             event.server_version,
+            event
+                .caller
+                .as_ref()
+                .map(|caller| self.file.keyed_hash.caller(caller)),
         ])?;
         Ok(())
     }
 
     fn write_tally(&mut self, session_id: &str, tally: &SessionCounters) -> rusqlite::Result<()> {
-        let session_id = self.session_ids.stored(session_id);
+        let session_id = self.file.session_ids.stored(session_id);
         let values = params![
             session_id,
             tally.calls,
@@ -255,11 +340,16 @@ impl<'c, 'e> Batch<'c, 'e> {
         }
         loss_log
             .write(&self.tx)
-            .and_then(|()| match self.run {
+            .and_then(|()| match self.file.run {
                 Some(run) => writers::go_on(&self.tx, run, accounts),
                 None => Ok(()),
             })
             .and_then(|()| self.tx.commit())
-            .map_err(WriteError::Store)
+            .map_err(WriteError::Store)?;
+        if !self.unknown.is_empty() || !self.known.is_empty() {
+            let mut unknown = self.file.unknown_tasks.borrow_mut();
+            unknown.keep(self.unknown, &self.known);
+        }
+        Ok(())
     }
 }

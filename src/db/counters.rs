@@ -69,6 +69,11 @@ counters! {
         /// Events that were given up: the queue was full, `shutdown` had no time left, or
         /// they came after it.
         dropped,
+        /// Requests that brought back the state of an earlier one
+        /// ([`Leg::state_in`](crate::event::Leg::state_in)) and were linked to no operation
+        /// when they were written. A request that another writer of the file wrote too
+        /// early may be linked later.
+        unlinked,
     }
     layers {
         /// Methods, tools, targets, revisions, session ids, and names and versions of
@@ -99,7 +104,9 @@ counters! {
 
 impl Stats {
     /// Moves `events` from queued to written, and the `failed` among them to failed.
-    pub(crate) fn settle(&mut self, events: u64, failed: u64) {
+    /// `unlinked` of them were linked to no operation.
+    pub(crate) fn settle(&mut self, events: u64, failed: u64, unlinked: u64) {
+        self.unlinked += unlinked;
         self.written += events - failed;
         self.failed += failed;
         self.queued -= events;

@@ -11,7 +11,7 @@
 //! 2. files: `sidecar`, `files`, `writer_lock`, `side_files`, `read_only`;
 //! 3. schema: `names` and `migrate`, then `inspect`;
 //! 4. rows: `listing`, `losses`, `writers`, `session_ids`, `session_rows`, `newest_open`,
-//!    `open_sessions`, `rollup`;
+//!    `open_sessions`, `keyed_hash`, `rollup`, then `links` and `tasks`;
 //! 5. transactions: `batch`; `event_rows` and `command_tx`, then `command`;
 //! 6. the connection: `checkpoint`, `create` and `open`, then `retention`, `departure`,
 //!    `reader`.
@@ -38,6 +38,8 @@ mod error;
 mod event_rows;
 mod files;
 pub(crate) mod inspect;
+mod keyed_hash;
+mod links;
 mod listing;
 mod losses;
 mod meta;
@@ -64,6 +66,7 @@ mod side_files;
 pub(crate) mod sidecar;
 mod slice;
 mod synchronous;
+mod tasks;
 mod writer_lock;
 mod writers;
 

@@ -16,17 +16,20 @@ use rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
+use super::batch::Shared;
 use super::busy::{is_busy, retry_while_busy};
 use super::checkpoint::{self, Checkpoints};
 use super::command_tx::CommandTx;
 use super::create::{create, unwritable};
 use super::event_rows::EventLogs;
 use super::files::{Files, OpenFiles, Place};
+use super::keyed_hash::KeyedHash;
 use super::open_sessions::OpenSessions;
 use super::read_only::{self, Access};
 use super::rollup::NameCounts;
 use super::session_ids::{SessionIdForm, SessionIds};
 use super::side_files;
+use super::tasks::Unknown;
 use super::writer_lock::WriterLock;
 use super::writers::Run;
 use super::{
@@ -71,6 +74,8 @@ pub(crate) struct Db {
     /// Nothing where nothing is recorded.
     pub(super) run: Option<Run>,
     session_ids: SessionIds,
+    keyed_hash: KeyedHash,
+    unknown_tasks: RefCell<Unknown>,
     /// What the connection is set to; nothing where it must stay as it is.
     synchronous: Option<Cell<Synchronous>>,
     pub(super) event_logs: EventLogs,
@@ -103,13 +108,15 @@ impl Db {
             let session_ids = || match begin_here(&conn, &files) {
                 Ok(Some(tx)) => {
                     let session_ids = SessionIds::of(&tx, form)?;
-                    tx.commit().map(|()| Some(session_ids))
+                    let keyed_hash = KeyedHash::of_file(&tx)?;
+                    tx.commit().map(|()| Some((session_ids, keyed_hash)))
                 }
                 Ok(None) => Ok(None),
                 Err(error) => Err(error),
             };
             let session_ids = retry_while_busy(OPEN_PATIENCE, is_busy, session_ids);
-            let session_ids = session_ids.map_err(failed)?.ok_or_else(|| replaced(path))?;
+            let (session_ids, keyed_hash) =
+                session_ids.map_err(failed)?.ok_or_else(|| replaced(path))?;
             let lock = kept.take_if(|lock| lock.is_of(&real, writer));
             let mut run = Run::new(writer, files.clone(), lock);
             let enter = || run.enter(&conn, OPEN_PATIENCE);
@@ -130,6 +137,8 @@ impl Db {
                 is_replaced: Cell::new(false),
                 run: Some(run),
                 session_ids,
+                keyed_hash,
+                unknown_tasks: RefCell::default(),
                 synchronous: is_wal.then(|| Cell::new(Synchronous::Normal)),
                 event_logs: EventLogs::default(),
                 name_counts: RefCell::default(),
@@ -166,6 +175,8 @@ impl Db {
                 is_replaced: Cell::new(false),
                 run: None,
                 session_ids: SessionIds::Plain,
+                keyed_hash: KeyedHash::new(&[]),
+                unknown_tasks: RefCell::default(),
                 synchronous: is_wal.then(|| Cell::new(Synchronous::Normal)),
                 event_logs: EventLogs::default(),
                 name_counts: RefCell::default(),
@@ -179,7 +190,13 @@ impl Db {
         self.synchronize(Synchronous::Normal)?;
         let run = self.run.as_ref().and_then(Run::name);
         let tx = self.begin(WRITE_PATIENCE)?;
-        Batch::begin(tx, &self.conn, &self.session_ids, run).map_err(WriteError::Store)
+        let file = Shared {
+            session_ids: &self.session_ids,
+            keyed_hash: &self.keyed_hash,
+            unknown_tasks: &self.unknown_tasks,
+            run,
+        };
+        Batch::begin(tx, &self.conn, file).map_err(WriteError::Store)
     }
 
     /// Begins a transaction of commands, holding the write lock.

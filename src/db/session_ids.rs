@@ -16,7 +16,7 @@ use uuid::fmt::Simple;
 
 use super::bind::hex;
 use super::meta;
-use crate::event::bounded_id;
+use crate::event::{RequestEvent, TaskId, bounded_id};
 
 /// The key in `meta` of the key of the hash: 64 hexadecimal digits, which are
 /// used as they stand there.
@@ -75,6 +75,24 @@ impl SessionIds {
             }
             Self::Hashed(Box::new(Hmac::new(&key.into())))
         }))
+    }
+
+    /// What stands in the file for the id of a task, which is a credential, too.
+    pub(super) fn stored_task(&self, id: &TaskId) -> Box<str> {
+        self.stored(&id.bounded()).into()
+    }
+
+    /// What stands in the file for the target of a request: where ids are hashed, the
+    /// hash of the `task` that a `tasks/*` request names.
+    pub(super) fn stored_target<'a>(
+        &self,
+        event: &'a RequestEvent,
+        task: Option<&'a str>,
+    ) -> Option<&'a str> {
+        match self {
+            Self::Hashed(_) if event.method.starts_with("tasks/") => task,
+            _ => event.target.as_deref(),
+        }
     }
 
     /// What stands in the file for `id`.

@@ -20,14 +20,28 @@ pub(crate) fn bounded_id(id: &str) -> Cow<'_, str> {
     if id.len() <= LONGEST || id.chars().nth(LONGEST).is_none() {
         return Cow::Borrowed(id);
     }
+    Cow::Owned(cut(id, &Sha256::digest(id).into()))
+}
+
+/// Returns the same of an id of which only the first 256 characters and the hash of the
+/// whole are known.
+pub(super) fn bounded_id_of<'a>(text: &'a str, sha256: &[u8; 32]) -> Cow<'a, str> {
+    // Only an id that was cut has another hash than what is left of it.
+    if text.chars().nth(LONGEST - 1).is_none() || Sha256::digest(text).as_slice() == sha256 {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(cut(text, sha256))
+}
+
+fn cut(id: &str, sha256: &[u8; 32]) -> String {
     let end = id.char_indices().nth(BEGINNING);
     let (beginning, _) = id.split_at(end.map_or(id.len(), |(end, _)| end));
     let mut kept = format!("{beginning}~");
-    for byte in Sha256::digest(id).iter().take(HASH) {
+    for byte in sha256.iter().take(HASH) {
         // Writing to a text cannot fail.
         let _ = write!(kept, "{byte:02x}");
     }
-    Cow::Owned(kept)
+    kept
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
 use super::CallerDigest;
 use super::request::DEFAULT_PROXY;
+use super::session_id::bounded_id_of;
 use crate::clock;
 
 /// Longest id of a task that is kept, in characters.
@@ -28,6 +30,11 @@ impl TaskId {
             text: text.into(),
             sha256: Sha256::digest(id).into(),
         }
+    }
+
+    /// Returns the id as it is stored. Two ids are the same if these are.
+    pub(crate) fn bounded(&self) -> Cow<'_, str> {
+        bounded_id_of(&self.text, &self.sha256)
     }
 
     /// Returns the bytes that it holds elsewhere.

@@ -38,7 +38,8 @@ impl Error for FlushError {}
 /// [`Store::shutdown`](crate::Store::shutdown) could not write everything in time.
 #[derive(Debug, Clone)]
 pub struct ShutdownError {
-    pub(super) stats: Stats,
+    // Boxed, because each counter makes it larger, and most shutdowns need none.
+    pub(super) stats: Box<Stats>,
     pub(super) lost: u64,
     pub(super) reason: Option<String>,
 }
@@ -48,7 +49,7 @@ impl ShutdownError {
     /// are among the `dropped`. If any are `queued`, a writer that hangs in the
     /// operating system holds them.
     pub fn stats(&self) -> Stats {
-        self.stats
+        *self.stats
     }
 
     /// Returns how many events were given up.

@@ -163,7 +163,7 @@ impl Queue {
             return Ok(state.stats);
         }
         Err(ShutdownError {
-            stats: state.stats,
+            stats: Box::new(state.stats),
             lost: state.given_up,
             reason: state.obstacle(),
         })

@@ -232,7 +232,7 @@ impl Writer {
             }
             self.shared
                 .queue
-                .settle(batch, written.rejected.places.len());
+                .settle(batch, written.rejected.places.len(), written.unlinked);
             self.keep_wal_short();
             // Under full load, or where the flush interval is shorter than a
             // transaction, the queue never says that it is time.

@@ -63,6 +63,7 @@ CREATE TABLE writers (
     written            INTEGER NOT NULL DEFAULT 0,
     failed             INTEGER NOT NULL DEFAULT 0,
     dropped            INTEGER NOT NULL DEFAULT 0,
+    unlinked           INTEGER NOT NULL DEFAULT 0,
     truncated          INTEGER NOT NULL DEFAULT 0,
     unidentified       INTEGER NOT NULL DEFAULT 0,
     mismatched         INTEGER NOT NULL DEFAULT 0,
@@ -105,6 +106,12 @@ CREATE INDEX idx_requests_status     ON requests (status, ts)     WHERE status <
 CREATE INDEX idx_requests_error_code ON requests (error_code, ts) WHERE error_code IS NOT NULL;
 CREATE INDEX idx_requests_end_reason ON requests (end_reason, ts) WHERE end_reason IS NOT NULL;
 CREATE INDEX idx_requests_tool_error ON requests (ts)             WHERE tool_error <> 0;
+
+-- The legs of operations. Most requests are none, and in none of these.
+CREATE INDEX idx_requests_operation ON requests (operation_id) WHERE operation_id IS NOT NULL;
+CREATE INDEX idx_requests_state_in  ON requests (state_in)  WHERE state_in IS NOT NULL;
+CREATE INDEX idx_requests_state_out ON requests (state_out) WHERE state_out IS NOT NULL;
+CREATE INDEX idx_tasks_task         ON tasks (task_id, operation_id);
 
 -- Latency to its first digit, rising with it: below 1 ms -10 to -1, then 1 to 9
 -- for milliseconds, 11 to 19 for tens of them, and so on. Rows are added at the

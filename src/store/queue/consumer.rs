@@ -176,7 +176,7 @@ impl Queue {
     }
 
     /// Enters what became of the events in `chunks`, and keeps their memory.
-    pub(in crate::store) fn settle(&self, mut chunks: Vec<Chunk>, failed: usize) {
+    pub(in crate::store) fn settle(&self, mut chunks: Vec<Chunk>, failed: usize, unlinked: u64) {
         let (mut events, mut bytes) = (0, 0);
         for chunk in &mut chunks {
             events += chunk.events.len();
@@ -185,7 +185,7 @@ impl Queue {
             chunk.bytes = 0;
         }
         let mut state = self.lock();
-        state.stats.settle(events as u64, failed as u64);
+        state.stats.settle(events as u64, failed as u64, unlinked);
         state.settled += events as u64;
         state.bytes -= bytes;
         let room = MAX_FREE_CHUNKS.saturating_sub(state.free_chunks.len());

@@ -82,7 +82,7 @@ fn the_bound_in_bytes_holds_until_the_writer_is_done_with_the_events() {
     let chunks = take(&queue);
     queue.push(request());
     assert_eq!(queue.stats().dropped, 2, "the writer still holds both");
-    queue.settle(chunks, 0);
+    queue.settle(chunks, 0, 0);
     queue.push(request());
     let stats = queue.stats();
     assert_eq!((stats.queued, stats.written, stats.dropped), (1, 2, 2));
@@ -133,7 +133,7 @@ fn settled_memory_is_used_again_and_not_kept_without_bound() {
     for _ in 0..2 * MAX_FREE_CHUNKS * CHUNK {
         queue.push(request());
     }
-    queue.settle(take(&queue), 0);
+    queue.settle(take(&queue), 0, 0);
     assert_eq!(queue.lock().free_chunks.len(), MAX_FREE_CHUNKS);
     queue.push(request());
     assert_eq!(queue.lock().free_chunks.len(), MAX_FREE_CHUNKS - 1);
@@ -184,7 +184,7 @@ fn an_event_wakes_an_idle_writer() {
 fn an_event_soon_after_others_does_not_wake_the_writer() {
     let queue = Arc::new(queue(4, usize::MAX));
     queue.push(request());
-    queue.settle(take(&queue), 0);
+    queue.settle(take(&queue), 0, 0);
     let writer = thread::spawn({
         let queue = Arc::clone(&queue);
         move || events(queue.next(&mut Deadline::after(LONG), LONG)).len()
@@ -202,7 +202,7 @@ fn an_event_soon_after_others_does_not_wake_the_writer() {
 fn a_writer_that_looked_in_vain_often_enough_sleeps_until_it_is_woken() {
     let queue = Arc::new(queue(4, usize::MAX));
     queue.push(request());
-    queue.settle(take(&queue), 0);
+    queue.settle(take(&queue), 0, 0);
     assert_eq!(queue.lock().idle_polls, IDLE_POLLS);
     let writer = thread::spawn({
         let queue = Arc::clone(&queue);
@@ -229,7 +229,7 @@ fn a_flush_waits_for_what_came_before_it_and_for_nothing_later() {
             thread::yield_now();
         }
         queue.push(request());
-        queue.settle(first, 1);
+        queue.settle(first, 1, 0);
         flush.join().unwrap().unwrap();
     });
     assert_eq!(queue.stats().queued, 1);
@@ -243,7 +243,7 @@ fn a_closed_queue_drops_and_counts_and_its_writer_ends_when_it_is_empty() {
     queue.close(Deadline::after(LONG));
     queue.push(request());
     assert_balanced(&queue);
-    queue.settle(take(&queue), 0);
+    queue.settle(take(&queue), 0, 0);
     assert!(queue.next(&mut Deadline::after(NONE), NONE).is_none());
     let refused = queue.give_up();
     assert_eq!(refused.shutdown.unwrap().dropped, 1);

@@ -38,6 +38,8 @@ pub(super) struct Written {
     /// Every event accepted before then is.
     pub(super) as_of: i64,
     pub(super) rejected: Rejected,
+    /// Requests that brought a state back and were linked to no operation.
+    pub(super) unlinked: u64,
 }
 
 impl Writer {
@@ -181,7 +183,8 @@ fn commit(
     }
     let written = batch.iter().take(chunks);
     let events: usize = written.map(|chunk| chunk.events.len()).sum();
-    stats.settle(events as u64, failed);
+    let unlinked = transaction.unlinked();
+    stats.settle(events as u64, failed, unlinked);
     let as_of = if chunks == batch.len() {
         as_of.end
     } else {
@@ -192,6 +195,7 @@ fn commit(
         chunks,
         as_of,
         rejected,
+        unlinked,
     })
 }
 

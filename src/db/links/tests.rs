@@ -1,0 +1,398 @@
+use proptest::prelude::*;
+use rusqlite::Connection;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::db::{Db, LossLog, SessionIdForm, Stats};
+use crate::event::{
+    CallerDigest, EndReason, Leg, RequestEvent, RequestStatus, SessionEvent, SessionSource,
+    StateDigest, StateKind, StoreEvent,
+};
+
+/// A file with a writer, and a second connection that reads it.
+struct File {
+    _dir: tempfile::TempDir,
+    db: Db,
+    reader: Connection,
+    unlinked: u64,
+}
+
+impl File {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mcp.db");
+        let form = SessionIdForm::Plain;
+        let db = Db::open(&path, Uuid::now_v7(), form, &mut None).unwrap();
+        let reader = Connection::open(&path).unwrap();
+        Self {
+            _dir: dir,
+            db,
+            reader,
+            unlinked: 0,
+        }
+    }
+
+    fn write(&mut self, events: &[StoreEvent]) {
+        let mut batch = self.db.batch().unwrap();
+        for event in events {
+            batch.add(event).unwrap();
+        }
+        self.unlinked += batch.unlinked();
+        let stats = Stats::default().accounts(0);
+        batch.commit(&mut LossLog::default(), &stats).unwrap();
+    }
+
+    fn request(&mut self, event: RequestEvent) {
+        self.write(&[StoreEvent::Request(event)]);
+    }
+
+    /// Returns the rows by time: request id, operation id, leg, `operation_us`.
+    fn rows(&self) -> Vec<(String, Option<String>, Option<i64>, Option<i64>)> {
+        let mut rows = self
+            .reader
+            .prepare(
+                "SELECT request_id, operation_id, leg, operation_us FROM requests ORDER BY ts, id",
+            )
+            .unwrap();
+        let rows = rows
+            .query_map([], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+            .unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    }
+
+    /// Returns the legs by time.
+    fn legs(&self) -> Vec<Option<i64>> {
+        self.rows().into_iter().map(|row| row.2).collect()
+    }
+
+    fn operations(&self, session_id: &str) -> i64 {
+        let sql = "SELECT operations FROM sessions WHERE session_id = ?1";
+        let count = self.reader.query_row(sql, [session_id], |row| row.get(0));
+        count.unwrap()
+    }
+}
+
+fn digest(kind: StateKind, text: &str) -> StateDigest {
+    StateDigest::new(kind, Sha256::digest(text).into())
+}
+
+fn state(text: &str) -> Option<StateDigest> {
+    Some(digest(StateKind::State, text))
+}
+
+fn keys(text: &str) -> Option<StateDigest> {
+    Some(digest(StateKind::Keys, text))
+}
+
+/// A request of the session `s` that calls the tool `t`.
+fn call(ts: i64, state_in: Option<StateDigest>, state_out: Option<StateDigest>) -> RequestEvent {
+    let mut event = RequestEvent::new("tools/call", RequestStatus::Ok);
+    event.ts = ts;
+    event.latency_us = 10_000;
+    event.session_id = Some("s".into());
+    event.tool = Some("t".into());
+    event.end_reason = state_out.map(|_| EndReason::InputRequired);
+    let mut leg = Leg::default();
+    (leg.state_in, leg.state_out) = (state_in, state_out);
+    event.leg = Some(Box::new(leg));
+    event
+}
+
+fn with_caller(mut event: RequestEvent, caller: CallerDigest) -> RequestEvent {
+    event.session_id = None;
+    event.leg.as_mut().unwrap().caller = Some(caller);
+    event
+}
+
+#[test]
+fn legs_with_matching_states_are_one_operation_whose_last_leg_has_the_sum_of_latencies() {
+    let mut file = File::new();
+    file.request(call(0, None, state("a")));
+    file.request(call(100, state("a"), state("b")));
+    file.request(call(200, state("b"), None));
+    let rows = file.rows();
+    assert!(rows.iter().all(|row| row.1.as_ref() == Some(&rows[0].0)));
+    assert_eq!(file.legs(), [Some(1), Some(2), Some(3)]);
+    let sums: Vec<_> = rows.iter().map(|row| row.3).collect();
+    assert_eq!(sums, [None, None, Some(30_000)]);
+    assert_eq!(file.unlinked, 0);
+}
+
+#[test]
+fn request_that_stands_alone_has_no_operation() {
+    let mut file = File::new();
+    let mut event = call(0, None, None);
+    event.leg = None;
+    file.request(event);
+    assert_eq!(file.rows()[0].1, None);
+    assert_eq!(file.legs(), [None]);
+}
+
+#[test]
+fn invented_state_is_linked_to_nothing_and_counted() {
+    let mut file = File::new();
+    file.request(call(0, None, state("a")));
+    file.request(call(100, state("x"), None));
+    assert_eq!(file.legs(), [Some(1), None]);
+    assert_eq!(file.unlinked, 1);
+}
+
+#[test]
+fn state_that_two_open_operations_gave_links_to_neither() {
+    let mut file = File::new();
+    file.request(call(0, None, state("a")));
+    file.request(call(1, None, state("a")));
+    file.request(call(100, state("a"), None));
+    assert_eq!(file.legs(), [Some(1), Some(1), None]);
+    assert_eq!(file.unlinked, 1);
+}
+
+#[test]
+fn state_of_another_tool_session_or_server_is_not_linked() {
+    let mut file = File::new();
+    file.request(call(0, None, state("a")));
+    let mut other_tool = call(100, state("a"), None);
+    other_tool.tool = Some("u".into());
+    let mut other_session = call(101, state("a"), None);
+    other_session.session_id = Some("r".into());
+    let mut other_server = call(102, state("a"), None);
+    other_server.proxy = "other".into();
+    for event in [other_tool, other_session, other_server] {
+        file.request(event);
+    }
+    assert_eq!(file.legs(), [Some(1), None, None, None]);
+}
+
+#[test]
+fn leg_that_is_delivered_again_after_the_end_is_one_more_leg() {
+    let mut file = File::new();
+    file.request(call(0, None, state("a")));
+    file.request(call(100, state("a"), None));
+    file.request(call(200, state("a"), None));
+    assert_eq!(file.legs(), [Some(1), Some(2), Some(3)]);
+    let sums: Vec<_> = file.rows().iter().map(|row| row.3).collect();
+    assert_eq!(sums, [None, Some(20_000), None]);
+}
+
+#[test]
+fn operation_that_ended_an_hour_ago_takes_no_legs() {
+    let mut file = File::new();
+    file.request(call(0, None, state("a")));
+    file.request(call(100, state("a"), None));
+    file.request(call(3_700_000, state("a"), None));
+    assert_eq!(file.legs(), [Some(1), Some(2), None]);
+}
+
+#[test]
+fn keys_link_to_the_only_open_operation_and_not_to_ended_ones() {
+    let mut file = File::new();
+    for start in [0, 1_000] {
+        file.request(call(start, None, keys("confirm")));
+        file.request(call(start + 100, keys("confirm"), None));
+    }
+    assert_eq!(file.legs(), [Some(1), Some(2), Some(1), Some(2)]);
+    file.request(call(2_000, keys("confirm"), None));
+    assert_eq!(file.legs().last(), Some(&None));
+}
+
+#[test]
+fn keys_never_link_the_requests_of_a_client_that_only_gives_its_name() {
+    let mut file = File::new();
+    let named = CallerDigest::new([1; 32], false);
+    for (ts, brings, gives) in [
+        (0, None, keys("confirm")),
+        (100, keys("confirm"), None),
+        (200, None, state("a")),
+        (300, state("a"), None),
+    ] {
+        file.request(with_caller(call(ts, brings, gives), named));
+    }
+    assert_eq!(file.legs(), [Some(1), None, Some(1), Some(2)]);
+}
+
+#[test]
+fn leg_that_is_committed_before_the_first_is_linked_later() {
+    let mut file = File::new();
+    let session = SessionEvent::new("s");
+    file.write(&[StoreEvent::Session(session)]);
+    let [first, second, third] = [
+        call(0, None, state("a")),
+        call(100, state("a"), state("b")),
+        call(200, state("b"), None),
+    ];
+    for event in [third, second, first] {
+        file.request(event);
+    }
+    assert_eq!(file.legs(), [Some(1), Some(2), Some(3)]);
+    assert_eq!(file.rows()[2].3, Some(30_000));
+    assert_eq!(file.operations("s"), 1);
+}
+
+#[test]
+fn link_is_undone_if_another_operation_gave_the_same_state() {
+    let mut file = File::new();
+    let session = SessionEvent::new("s");
+    file.write(&[StoreEvent::Session(session)]);
+    file.request(call(0, None, state("a")));
+    file.request(call(100, state("a"), None));
+    assert_eq!(file.legs(), [Some(1), Some(2)]);
+    file.request(call(50, None, state("a")));
+    assert_eq!(file.legs(), [Some(1), Some(1), None]);
+    assert_eq!(file.operations("s"), 3);
+}
+
+#[test]
+fn state_that_is_given_to_everyone_is_looked_for_in_few_rows() {
+    let mut file = File::new();
+    let events: Vec<_> = (0..10_000)
+        .map(|ts| StoreEvent::Request(call(ts, None, state("same"))))
+        .collect();
+    file.write(&events);
+    file.request(call(20_000, state("same"), None));
+    assert_eq!(file.unlinked, 1);
+}
+
+/// What a server gives with the question of one leg.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Gives {
+    Unique,
+    Constant,
+    /// No state, and one of two sets of keys.
+    Keys(bool),
+}
+
+/// An operation: its caller, its tool, and what its legs give but for the last; whether
+/// the last leg is ever sent.
+type Operation = (u8, u8, Vec<Gives>, bool);
+
+fn operation(gives: impl Strategy<Value = Gives> + Clone) -> impl Strategy<Value = Operation> {
+    let rounds = prop::collection::vec(gives, 0..4);
+    (0..2_u8, 0..2_u8, rounds, any::<bool>())
+}
+
+/// Returns the legs of all operations with the number of each one's operation. They are
+/// interleaved as `order` says, and each is received after the last one's answer.
+fn interleave(
+    operations: &[Operation],
+    order: &[prop::sample::Index],
+) -> Vec<(usize, RequestEvent)> {
+    let mut next = vec![0; operations.len()];
+    let mut events = Vec::new();
+    let mut ts = 0;
+    for index in order {
+        let open: Vec<usize> = (0..operations.len())
+            .filter(|at| next[*at] < operations[*at].2.len() + usize::from(operations[*at].3))
+            .collect();
+        if open.is_empty() {
+            break;
+        }
+        let at = *index.get(&open);
+        let (caller, tool, gives, _) = &operations[at];
+        let given = |leg: usize| match gives.get(leg)? {
+            Gives::Unique => state(&format!("{at} {leg}")),
+            Gives::Constant => state("constant"),
+            Gives::Keys(first) => keys(&first.to_string()),
+        };
+        let brings = next[at].checked_sub(1).and_then(given);
+        let mut event = call(ts, brings, given(next[at]));
+        event.tool = Some(format!("tool {tool}").into());
+        event.session_id = Some(format!("session {caller}").into());
+        events.push((at, event));
+        next[at] += 1;
+        ts += 20;
+    }
+    events
+}
+
+/// Writes the events, some later than their turn, and compares the links with the truth.
+fn check(
+    operations: &[Operation],
+    order: &[prop::sample::Index],
+    delays: &[u8],
+) -> Result<(), TestCaseError> {
+    let mut file = File::new();
+    let mut begun = Vec::new();
+    for caller in 0..2 {
+        let mut session = SessionEvent::new(format!("session {caller}"));
+        session.source = SessionSource::Header;
+        begun.push(StoreEvent::Session(session));
+    }
+    file.write(&begun);
+    let events = interleave(operations, order);
+    let mut turns: Vec<usize> = (0..events.len()).collect();
+    turns.sort_by_key(|at| *at + usize::from(delays[*at % delays.len()]));
+    for at in turns {
+        file.request(events[at].1.clone());
+    }
+    let rows = file.rows();
+    let id = |at: usize| events[at].1.request_id.to_string();
+    let mut last = vec![None; operations.len()];
+    for (at, (operation, event)) in events.iter().enumerate() {
+        let row = rows.iter().find(|row| row.0 == id(at)).unwrap();
+        let head = events.iter().position(|(of, _)| of == operation).unwrap();
+        // A link to another operation is wrong.
+        if let Some(linked) = row.1.as_ref().filter(|linked| **linked != row.0) {
+            let linked = events
+                .iter()
+                .find(|(_, event)| event.request_id.to_string() == *linked);
+            prop_assert_eq!(linked.map(|(of, _)| of), Some(operation));
+        }
+        let unique = operations[*operation]
+            .2
+            .iter()
+            .all(|gives| *gives == Gives::Unique);
+        if unique && operations[*operation].2.len() + usize::from(operations[*operation].3) > 1 {
+            prop_assert_eq!(row.1.as_ref(), Some(&id(head)));
+            let leg = last[*operation].map_or(1, |leg: i64| leg + 1);
+            prop_assert_eq!(row.2, Some(leg));
+            last[*operation] = Some(leg);
+            if event.end_reason.is_none() {
+                prop_assert_eq!(row.3, Some(10_000 * leg));
+            }
+        }
+    }
+    for caller in 0..2 {
+        let session = format!("session {caller}");
+        let of = |id: &str| {
+            let (_, event) = events
+                .iter()
+                .find(|(_, event)| event.request_id.to_string() == id)?;
+            event.session_id.clone()
+        };
+        let begun = rows.iter().filter(|row| row.2.is_none_or(|leg| leg == 1));
+        let begun = begun.filter(|row| of(&row.0).as_deref() == Some(&session));
+        prop_assert_eq!(file.operations(&session), begun.count() as i64);
+    }
+    Ok(())
+}
+
+fn gives() -> impl Strategy<Value = Gives> + Clone {
+    prop_oneof![
+        3 => Just(Gives::Unique),
+        1 => Just(Gives::Constant),
+        1 => any::<bool>().prop_map(Gives::Keys),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn links_are_true_ones_and_complete_where_states_are_unique(
+        operations in prop::collection::vec(operation(gives()), 1..7),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 30),
+    ) {
+        check(&operations, &order, &[0])?;
+    }
+
+    #[test]
+    fn links_are_the_same_where_rows_are_committed_out_of_order(
+        operations in prop::collection::vec(operation(gives()), 1..7),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 30),
+        delays in prop::collection::vec(0..6_u8, 30),
+    ) {
+        check(&operations, &order, &delays)?;
+    }
+}
