@@ -48,10 +48,6 @@ mod names;
 mod newest_open;
 mod open;
 mod open_sessions;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "queries and views are about to use it")
-)]
 pub(crate) mod outcome;
 mod platform;
 pub(crate) mod pruned;

@@ -49,6 +49,15 @@ impl Outcome {
         Self::Working,
     ];
 
+    /// Those of requests that did not get what they asked for.
+    pub const FAILURES: [Self; 5] = [
+        Self::ToolError,
+        Self::CallerError,
+        Self::Error,
+        Self::Timeout,
+        Self::Gone,
+    ];
+
     /// Returns the word, in snake case.
     pub const fn as_str(self) -> &'static str {
         match self {

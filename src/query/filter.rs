@@ -1,7 +1,9 @@
 //! Which rows a question is about.
 
+use std::time::Duration;
+
 use super::window::Window;
-use crate::event::{EndReason, RequestStatus};
+use crate::event::{EndReason, Outcome, RequestStatus};
 
 /// Defines a filter: a struct of conditions, `new`, and a setter for each condition.
 macro_rules! filters {
@@ -29,6 +31,7 @@ macro_rules! filters {
     )*};
     (@type Window) => { Window };
     (@type bool) => { bool };
+    (@type Outcomes) => { Vec<Outcome> };
     (@type String) => { Option<String> };
     (@type $type:tt) => { Option<$type> };
     (@setter [$($condition:tt)*] $field:ident bool) => {
@@ -44,6 +47,14 @@ macro_rules! filters {
         #[must_use]
         pub fn $field(mut self, $field: Window) -> Self {
             self.$field = $field;
+            self
+        }
+    };
+    (@setter [$($condition:tt)*] $field:ident Outcomes) => {
+        $($condition)*
+        #[must_use]
+        pub fn $field(mut self, $field: impl IntoIterator<Item = Outcome>) -> Self {
+            self.$field = $field.into_iter().collect();
             self
         }
     };
@@ -69,15 +80,18 @@ filters! {
     /// Requests that meet all conditions that are set.
     ///
     /// ```
-    /// use tower_mcp_store::RequestStatus;
+    /// use tower_mcp_store::Outcome;
     /// use tower_mcp_store::query::{RequestFilter, Window};
     ///
     /// let filter = RequestFilter::new()
     ///     .window(Window::since(1_795_046_400_000))
-    ///     .tool("search")
-    ///     .status(RequestStatus::Timeout);
-    /// assert_eq!(filter.tool.as_deref(), Some("search"));
+    ///     .tool("search*")
+    ///     .outcomes([Outcome::Timeout, Outcome::ToolError]);
+    /// assert_eq!(filter.tool.as_deref(), Some("search*"));
     /// ```
+    ///
+    /// A method, tool, target or principal with one of `*`, `?` and `[` is a pattern, as
+    /// `GLOB` of SQLite has it: `[*]` is a star. The same text matches, too.
     pub struct RequestFilter {
         /// Requests that came in this window.
         window: Window,
@@ -94,8 +108,19 @@ filters! {
         /// [`Reader::find_session_id`](super::Reader::find_session_id) completes the
         /// beginning of one.
         session: String,
-        /// Requests of sessions whose client has this name.
+        /// Requests of sessions whose client has this name, in any case, or if there are
+        /// none, a name that begins with it. `*` and `?` stand for any characters.
         client: String,
+        /// Requests of this authenticated caller.
+        principal: String,
+        /// Requests of the W3C trace with this id, which are 32 hexadecimal digits.
+        trace_id: String,
+        /// Requests under this MCP revision.
+        protocol: String,
+        /// Requests with one of these outcomes; with any if there are none.
+        outcomes: Outcomes,
+        /// Requests that took this long or longer.
+        min_latency: Duration,
         /// Requests that ended like this.
         status: RequestStatus,
         /// Calls that succeeded, but whose tool failed.
@@ -113,8 +138,11 @@ filters! {
         window: Window,
         /// Sessions that this server saw begin.
         server_name: String,
-        /// Sessions whose client has this name.
+        /// Sessions whose client has this name, in any case, or if there are none, a name
+        /// that begins with it. `*` and `?` stand for any characters.
         client: String,
+        /// Sessions under this MCP revision.
+        protocol: String,
         /// Sessions that have not ended.
         active: bool,
     }
@@ -125,6 +153,8 @@ filters! {
         window: Window,
         /// Clients with sessions at this server.
         server_name: String,
+        /// Clients with sessions under this MCP revision, of which only these count.
+        protocol: String,
     }
 
     /// Requests to count that meet all conditions that are set.

@@ -96,7 +96,7 @@ fn written_after(
     if newest <= last {
         return Ok((Vec::new(), last));
     }
-    let mut conditions = Conditions::new(filter, source);
+    let mut conditions = Conditions::new(filter, source)?;
     let checks = conditions.checks();
     let (after, to) = (conditions.bind(last), conditions.bind(newest));
     let columns = Request::COLUMNS;

@@ -32,14 +32,17 @@
 //! | [`sessions`](Reader::sessions) | always, except for open ones | open sessions of all clients: some µs for each name of a client; of one server: grows with all open ones |
 //! | [`snapshots`](Reader::snapshots), [`schema_changes`](Reader::schema_changes) | always | |
 //!
-//! A condition on a target has no index: the rows of the other conditions are read.
+//! Conditions on a target, on a protocol and on the outcome `ok` have no index: the rows
+//! of the other conditions are read.
 //!
 //! | question | its time grows with |
 //! |---|---|
 //! | [`stats`](Reader::stats) | up to 50,000 requests; for longer windows the days and hours in it, and the requests of two hours; all requests of a tool that some day does not count by its name |
 //! | [`tools`](Reader::tools) | the days of the window |
 //! | [`change_impacts`](Reader::change_impacts) | the statistics of two windows for each change, fewer where changes share windows |
-//! | [`clients`](Reader::clients) | all sessions |
+//! | [`clients`](Reader::clients), [`client_revisions`](Reader::client_revisions) | all sessions |
+//! | [`callers`](Reader::callers) | the requests of the window that have a principal |
+//! | [`names`](Reader::names) | the names that are returned |
 //! | [`info`](Reader::info) | all requests, through their smallest index |
 //! | [`compare`](Reader::compare) | how often listings changed |
 //!
@@ -50,7 +53,8 @@
 //! # Modules
 //!
 //! Imports run one way: `error, window, record, recorded, state_hash, older < link,
-//! filter, request < reader < conditions, session_requests < plan < requests < slow, follow,
+//! filter, request, outcomes < reader < names < latency, session_requests < conditions < plan <
+//! requests < slow, follow,
 //! lookup < sessions, clients, losses, info, sql, coverage < stats < schema`.
 
 mod clients;
@@ -60,10 +64,13 @@ mod error;
 mod filter;
 mod follow;
 mod info;
+mod latency;
 mod link;
 mod lookup;
 mod losses;
+mod names;
 mod older;
+mod outcomes;
 mod plan;
 #[cfg(test)]
 mod query_cost;
@@ -81,13 +88,14 @@ mod state_hash;
 mod stats;
 mod window;
 
-pub use clients::Client;
+pub use clients::{Caller, Client, ClientRevision};
 pub use error::{QueryError, QueryErrorKind};
 pub use filter::{ClientFilter, RequestFilter, SchemaFilter, SessionFilter, StatsFilter};
 pub use follow::Follower;
 pub use info::Info;
 pub use lookup::Lookup;
 pub use losses::Loss;
+pub use names::NameKind;
 pub use reader::Reader;
 pub use recorded::{ChangeType, LossReason, Recorded, Word};
 pub use request::Request;

@@ -27,14 +27,17 @@ const FEW_ENTRIES: i64 = 30_000;
 const FEW_SESSION_REQUESTS: i64 = 5_000;
 
 /// The path of a query to its rows.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum AccessPath<'f> {
+#[derive(Debug)]
+pub(super) enum AccessPath {
     /// All rows of the window, newest first.
     Time,
-    /// The index of the condition at this place, newest entry first.
+    /// The index of the condition at this place, newest entry first, for each value that
+    /// meets it.
     Index(usize),
     /// One session after the other, latest first.
-    Sessions(Sessions<'f>),
+    Sessions(Sessions),
+    /// The requests of one trace, which this condition finds.
+    Trace(String),
     /// The classes of latency, slowest first.
     LatencyClasses,
     /// The requests of one server by latency, which an index of version 4 orders.
@@ -57,14 +60,16 @@ impl Selectivity {
 }
 
 /// Chooses the path to the newest requests that a filter takes.
-pub(super) fn newest<'f>(
+pub(super) fn newest(
     source: &Source<'_>,
     conditions: &mut Conditions,
-    filter: &'f RequestFilter,
-) -> rusqlite::Result<AccessPath<'f>> {
-    let sessions = Sessions::of(filter);
+) -> rusqlite::Result<AccessPath> {
+    if let Some(seek) = conditions.trace() {
+        return Ok(AccessPath::Trace(seek.to_owned()));
+    }
+    let sessions = conditions.sessions().cloned();
     let mut indexes = conditions.indexes();
-    if let (Some((place, _)), None, None) = (indexes.next(), indexes.next(), sessions) {
+    if let (Some((place, _)), None, None) = (indexes.next(), indexes.next(), &sessions) {
         return Ok(AccessPath::Index(place));
     }
     drop(indexes);
@@ -86,12 +91,15 @@ pub(super) fn newest<'f>(
 }
 
 /// Chooses the path to the slowest requests that a filter takes.
-pub(super) fn slowest<'f>(
+pub(super) fn slowest(
     source: &Source<'_>,
     conditions: &Conditions,
-    filter: &'f RequestFilter,
-) -> rusqlite::Result<AccessPath<'f>> {
-    let sessions = Sessions::of(filter);
+    filter: &RequestFilter,
+) -> rusqlite::Result<AccessPath> {
+    if let Some(seek) = conditions.trace() {
+        return Ok(AccessPath::Trace(seek.to_owned()));
+    }
+    let sessions = conditions.sessions();
     let has_several = conditions.indexes().nth(1).is_some();
     let few = match has_several && sessions.is_none() {
         true => FEW_ENTRIES,
@@ -104,7 +112,7 @@ pub(super) fn slowest<'f>(
     if let Some(sessions) = sessions
         && sessions.latest(source, FEW_SESSION_REQUESTS + 1)?.is_all
     {
-        return Ok(AccessPath::Sessions(sessions));
+        return Ok(AccessPath::Sessions(sessions.clone()));
     }
     Ok(match filter.server_name {
         _ if source.has_all_indexes() => AccessPath::LatencyClasses,
@@ -115,19 +123,48 @@ pub(super) fn slowest<'f>(
 
 /// Returns the path through the index whose condition is the most selective, as far as
 /// its newest `entries` show.
-fn most_selective<'f>(
+fn most_selective(
     source: &Source<'_>,
     conditions: &Conditions,
     entries: i64,
-) -> rusqlite::Result<(Selectivity, AccessPath<'f>)> {
+) -> rusqlite::Result<(Selectivity, AccessPath)> {
     let mut most = (Selectivity::Since(i64::MAX), AccessPath::Time);
-    for (place, seek) in conditions.indexes() {
-        let selectivity = probe(source, conditions, seek, entries)?;
+    let mut indexes: Vec<(usize, &[String])> = conditions.indexes().collect();
+    // Those with many values take longer, and need not be probed to their end.
+    indexes.sort_by_key(|(_, seeks)| seeks.len());
+    for (place, seeks) in indexes {
+        let selectivity = probe_all(source, conditions, seeks, entries, most.0)?;
         if selectivity < most.0 {
             most = (selectivity, AccessPath::Index(place));
         }
     }
     Ok(most)
+}
+
+/// Probes one value of a condition after the other, until they together are less
+/// selective than `most`.
+fn probe_all(
+    source: &Source<'_>,
+    conditions: &Conditions,
+    seeks: &[String],
+    entries: i64,
+    most: Selectivity,
+) -> rusqlite::Result<Selectivity> {
+    let mut all = Selectivity::Few(0);
+    for seek in seeks {
+        if all >= most {
+            break;
+        }
+        let one = probe(source, conditions, seek, entries)?;
+        all = match (all, one) {
+            (Selectivity::Few(all), Selectivity::Few(one)) => Selectivity::Few(all + one),
+            (Selectivity::Since(all), Selectivity::Since(one)) => Selectivity::Since(all.max(one)),
+            (Selectivity::Since(since), _) | (_, Selectivity::Since(since)) => {
+                Selectivity::Since(since)
+            }
+        };
+    }
+    Ok(all)
 }
 
 fn probe(

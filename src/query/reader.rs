@@ -46,7 +46,7 @@ const IDLE: usize = 4;
 ///
 /// async fn slowest(State(reader): State<Reader>) -> Result<Json<Vec<Request>>, StatusCode> {
 ///     let filter = RequestFilter::new().tool("search");
-///     let ask = move || reader.slow(&filter, Duration::from_secs(1), 20);
+///     let ask = move || reader.slow(&filter, 20);
 ///     match tokio::task::spawn_blocking(ask).await {
 ///         Ok(Ok(requests)) => Ok(Json(requests)),
 ///         _ => Err(StatusCode::INTERNAL_SERVER_ERROR),

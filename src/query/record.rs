@@ -1,6 +1,6 @@
 //! Structs whose fields are columns.
 
-/// Defines a struct with a field for each column, of the same name. It gets
+/// Defines a struct with a field for each column, of the same name or with its SQL. It gets
 /// `COLUMNS`, the list to select, and `from_row`, which reads what was selected.
 macro_rules! record {
     (
@@ -10,7 +10,7 @@ macro_rules! record {
             pub $first:ident: $first_type:ty,
             $(
                 $(#[$about_field:meta])*
-                pub $field:ident: $type:ty,
+                pub $field:ident: $type:ty $(= $sql:literal)?,
             )*
         }
     ) => {
@@ -27,7 +27,7 @@ macro_rules! record {
         impl $name {
             /// The columns that `from_row` reads.
             pub(super) const COLUMNS: &'static str =
-                concat!(stringify!($first) $(, ", ", stringify!($field))*);
+                concat!(stringify!($first) $(, ", ", record!(@column $field $($sql)?))*);
 
             /// Reads a row of these columns.
             pub(super) fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
@@ -40,6 +40,8 @@ macro_rules! record {
             }
         }
     };
+    (@column $field:ident) => { stringify!($field) };
+    (@column $field:ident $sql:literal) => { $sql };
 }
 
 pub(super) use record;

@@ -6,7 +6,7 @@ use super::record::record;
 use super::recorded::Recorded;
 use super::state_hash::StateHash;
 use crate::db::row::Lenient;
-use crate::event::{EndReason, RequestStatus, TaskStatus};
+use crate::event::{EndReason, Outcome, RequestStatus, TaskStatus};
 
 record! {
     /// One JSON-RPC request and its outcome: one row of `requests`.
@@ -26,6 +26,9 @@ record! {
         pub proxy: String,
         /// The session that it belongs to.
         pub session_id: Option<String>,
+        /// The name of the session's client.
+        pub client_name: Option<String> =
+            "(SELECT client_name FROM sessions AS s WHERE s.session_id = requests.session_id)",
         /// The JSON-RPC method.
         pub method: String,
         /// The tool that a `tools/call` called.
@@ -76,6 +79,19 @@ record! {
         /// The latencies of all requests of the operation together, in microseconds, if
         /// this request ended an operation of several rounds.
         pub operation_us: Option<i64>,
+    }
+}
+
+impl Request {
+    /// Returns what became of it, in one word.
+    pub fn outcome(&self) -> Outcome {
+        Outcome::of(
+            self.status,
+            self.tool_error,
+            self.end_reason.as_ref().and_then(Recorded::known),
+            self.error_code.as_deref(),
+            self.http_status,
+        )
     }
 }
 

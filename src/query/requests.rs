@@ -1,5 +1,6 @@
 //! The newest requests.
 
+use std::cmp::Reverse;
 use std::ops::ControlFlow;
 
 use rusqlite::params_from_iter;
@@ -63,31 +64,50 @@ fn requests(
     limit: usize,
     before: Option<Position>,
 ) -> rusqlite::Result<Vec<Request>> {
-    let mut conditions = Conditions::new(filter, source);
+    let mut conditions = Conditions::new(filter, source)?;
     let mut bound = String::new();
     if let Some(Position { ts, id }) = before {
         conditions.end_at(ts.saturating_add(1));
         let (ts, id) = (conditions.bind(ts), conditions.bind(id));
         bound = format!(" AND (+ts < {ts} OR +id < {id})");
     }
-    let found = match plan::newest(source, &mut conditions, filter)? {
+    let columns = Request::COLUMNS;
+    let found = match plan::newest(source, &mut conditions)? {
         AccessPath::Sessions(sessions) => {
-            return of_sessions(source, &mut conditions, &bound, limit, sessions);
+            return of_sessions(source, &mut conditions, &bound, limit, &sessions);
+        }
+        AccessPath::Trace(seek) => {
+            let checks = conditions.checks();
+            let limit = conditions.bind(limit as i64);
+            let order = format!("ORDER BY ts DESC, id DESC LIMIT {limit}");
+            let found = format!("requests WHERE {seek} AND {checks}{bound} {order}");
+            return select(
+                source,
+                &conditions,
+                &format!("SELECT {columns} FROM {found}"),
+            );
         }
         AccessPath::Index(place) => conditions.by_index(place),
         AccessPath::Time | AccessPath::LatencyClasses | AccessPath::LatencyOfServer => {
-            conditions.by_time()
+            vec![conditions.by_time()]
         }
     };
-    let columns = Request::COLUMNS;
-    let limit = conditions.bind(limit as i64);
-    select(
-        source,
-        &conditions,
-        &format!(
-            "SELECT {columns} FROM {found}{bound} ORDER BY hit_ts DESC, hit DESC LIMIT {limit}"
-        ),
-    )
+    let count = conditions.bind(limit as i64);
+    let order = format!("ORDER BY hit_ts DESC, hit DESC LIMIT {count}");
+    let mut rows: Vec<Request> = Vec::new();
+    for hits in &found {
+        let sql = format!("SELECT {columns} FROM {hits}{bound} {order}");
+        rows.extend(select(source, &conditions, &sql)?);
+        if found.len() > 1 {
+            rows.sort_unstable_by_key(|row| Reverse(row.position()));
+            rows.dedup_by_key(|row| row.id);
+            rows.truncate(limit);
+        }
+        if let Some(oldest) = rows.last().filter(|_| rows.len() == limit) {
+            conditions.begin_at(oldest.ts);
+        }
+    }
+    Ok(rows)
 }
 
 /// Runs a statement that selects [`Request::COLUMNS`].
@@ -109,7 +129,7 @@ fn of_sessions(
     conditions: &mut Conditions,
     bound: &str,
     limit: usize,
-    sessions: Sessions<'_>,
+    sessions: &Sessions,
 ) -> rusqlite::Result<Vec<Request>> {
     let columns = Request::COLUMNS;
     let checks = conditions.checks();
@@ -127,7 +147,7 @@ fn of_sessions(
         }
         conditions.set_last(session.session);
         found.extend(select(source, conditions, &sql)?);
-        found.sort_unstable_by_key(|row| std::cmp::Reverse(row.position()));
+        found.sort_unstable_by_key(|row| Reverse(row.position()));
         found.truncate(limit);
         Ok(ControlFlow::Continue(()))
     })?;

@@ -1,10 +1,10 @@
 //! The requests of sessions, through the index of session ids.
 
+use std::iter;
 use std::ops::ControlFlow;
 
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{OptionalExtension, Row, ToSql};
 
-use super::filter::RequestFilter;
 use super::reader::Source;
 use crate::db::row::{number, text};
 
@@ -19,38 +19,32 @@ pub(super) struct SessionRequests {
 
 /// The sessions that a filter names. A client may have any number, so they are read
 /// one after the other, latest first.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Sessions<'f> {
-    One(&'f str),
-    OfClient {
-        client: &'f str,
+#[derive(Debug, Clone)]
+pub(super) enum Sessions {
+    One(String),
+    OfClients {
+        names: Vec<String>,
         /// Only sessions with a request at this time or later.
         since: i64,
     },
 }
 
-impl<'f> Sessions<'f> {
-    /// Returns the sessions of a filter; `None` if it names none.
-    pub(super) fn of(filter: &'f RequestFilter) -> Option<Self> {
-        let since = filter.window.since;
-        match (&filter.session, &filter.client) {
-            (Some(session), _) => Some(Self::One(session)),
-            (None, Some(client)) => Some(Self::OfClient { client, since }),
-            (None, None) => None,
-        }
-    }
-
+impl Sessions {
     /// Calls `each` with one session after the other, latest first, until it breaks.
     pub(super) fn each(
-        self,
+        &self,
         source: &Source<'_>,
         mut each: impl FnMut(SessionRequests) -> rusqlite::Result<ControlFlow<()>>,
     ) -> rusqlite::Result<()> {
         match self {
             Self::One(session) => each(SessionRequests::of_session(source, session)?).map(drop),
-            Self::OfClient { client, since } => {
-                let mut statement = source.conn.prepare_cached(OF_CLIENT)?;
-                let mut rows = statement.query((client, since))?;
+            Self::OfClients { names, .. } if names.is_empty() => Ok(()),
+            Self::OfClients { names, since } => {
+                let mut statement = source.conn.prepare_cached(&of_clients(names.len()))?;
+                let names = names.iter().map(|name| name as &dyn ToSql);
+                let values: Vec<&dyn ToSql> =
+                    iter::once(since as &dyn ToSql).chain(names).collect();
+                let mut rows = statement.query(&*values)?;
                 while let Some(row) = rows.next()? {
                     if each(SessionRequests::from_row(row)?)?.is_break() {
                         break;
@@ -62,7 +56,7 @@ impl<'f> Sessions<'f> {
     }
 
     /// Returns the latest sessions that together have `count` requests, or all.
-    pub(super) fn latest(self, source: &Source<'_>, count: i64) -> rusqlite::Result<Latest> {
+    pub(super) fn latest(&self, source: &Source<'_>, count: i64) -> rusqlite::Result<Latest> {
         let mut latest = Latest {
             sessions: Vec::new(),
             count: 0,
@@ -82,14 +76,20 @@ impl<'f> Sessions<'f> {
     }
 }
 
-/// Each part comes from its index in order of time, and SQLite merges them.
-const OF_CLIENT: &str = "
-    SELECT session_id, total_calls, last_seen_at FROM sessions
-    WHERE client_name = ?1 AND ended_at IS NULL AND last_seen_at >= ?2
-    UNION ALL
-    SELECT session_id, total_calls, last_seen_at FROM sessions
-    WHERE client_name = ?1 AND ended_at IS NOT NULL AND last_seen_at >= ?2
-    ORDER BY last_seen_at DESC";
+/// Returns the statement that reads the sessions of so many clients. Each part comes from
+/// its index in order of time, and SQLite merges them.
+fn of_clients(count: usize) -> String {
+    let parts = (2..count + 2).flat_map(|parameter| {
+        ["IS NULL", "IS NOT NULL"].map(|ended| {
+            format!(
+                "SELECT session_id, total_calls, last_seen_at FROM sessions
+                 WHERE client_name = ?{parameter} AND ended_at {ended} AND last_seen_at >= ?1"
+            )
+        })
+    });
+    let parts: Vec<String> = parts.collect();
+    format!("{} ORDER BY last_seen_at DESC", parts.join(" UNION ALL "))
+}
 
 /// The latest sessions of a filter.
 #[derive(Debug)]
@@ -125,16 +125,21 @@ impl SessionRequests {
         })
     }
 
-    /// Returns the condition that finds a session's requests in the index. The index has
-    /// a part for every 65,536 rows, and the condition seeks in each.
+    /// Returns the condition that finds a session's requests in the index.
     pub(super) fn seek(session: &str) -> String {
-        format!(
-            "id / 65536 IN (
+        seek_in_parts("session_id", session)
+    }
+}
+
+/// Returns the condition that finds the rows with a text in a column by the end of the
+/// text. The index has a part for every 65,536 rows, and the condition seeks in each.
+pub(super) fn seek_in_parts(column: &str, parameter: &str) -> String {
+    format!(
+        "id / 65536 IN (
                  WITH RECURSIVE part (n) AS (
                      SELECT min(id) / 65536 FROM requests UNION ALL
                      SELECT n + 1 FROM part WHERE n < (SELECT max(id) / 65536 FROM requests))
                  SELECT n FROM part)
-             AND substr(session_id, -6) = substr({session}, -6) AND session_id = {session}"
-        )
-    }
+             AND substr({column}, -6) = substr({parameter}, -6) AND {column} = {parameter}"
+    )
 }

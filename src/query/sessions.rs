@@ -1,6 +1,7 @@
 //! Sessions.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
@@ -9,6 +10,7 @@ use super::Reader;
 use super::error::QueryError;
 use super::filter::{RequestFilter, SessionFilter};
 use super::lookup::Lookup;
+use super::names::Pattern;
 use super::reader::Source;
 use super::record::record;
 use super::recorded::Recorded;
@@ -127,7 +129,11 @@ fn sessions(
     filter: &SessionFilter,
     limit: usize,
 ) -> rusqlite::Result<Vec<Session>> {
-    if filter.active && filter.client.is_none() && source.has_all_indexes() {
+    if filter.active
+        && filter.client.is_none()
+        && filter.protocol.is_none()
+        && source.has_all_indexes()
+    {
         let Window { since, until } = filter.window;
         let (columns, proxy) = (Session::COLUMNS, filter.server_name.as_deref());
         return newest_open(
@@ -139,6 +145,42 @@ fn sessions(
             Session::from_row,
         );
     }
+    let Some(client) = &filter.client else {
+        return one_index(source, filter, None, limit);
+    };
+    let (pattern, names) = Pattern::of_client(source, client)?;
+    let Some(names) = names else {
+        let is_client = (pattern.matches("+client_name", "?4"), pattern.text);
+        return one_index(source, filter, Some(is_client), limit);
+    };
+    let mut found = Vec::new();
+    for name in names {
+        let is_client = ("client_name = ?4".to_owned(), name);
+        found.extend(one_index(source, filter, Some(is_client), limit)?);
+    }
+    found.sort_by_key(|session| Reverse(filter.time_of(session)));
+    found.truncate(limit);
+    Ok(found)
+}
+
+impl SessionFilter {
+    /// Returns the time of a session that its window is about.
+    fn time_of(&self, session: &Session) -> i64 {
+        match self.active {
+            true => session.last_seen_at,
+            false => session.started_at,
+        }
+    }
+}
+
+/// Reads the latest sessions, of clients that meet a condition on the value that is bound
+/// as `?4`, or of all.
+fn one_index(
+    source: &Source<'_>,
+    filter: &SessionFilter,
+    client: Option<(String, String)>,
+    limit: usize,
+) -> rusqlite::Result<Vec<Session>> {
     let time = if filter.active {
         "last_seen_at"
     } else {
@@ -156,9 +198,14 @@ fn sessions(
     // One index is enough, and the first of these is the best. A leading `+` keeps
     // SQLite from using the others.
     let mut sign = "";
+    if let Some((is_client, value)) = client {
+        values.push(value.into());
+        sql.push_str(&format!(" AND {is_client}"));
+        sign = "+";
+    }
     for (column, value) in [
-        ("client_name", &filter.client),
         ("proxy", &filter.server_name),
+        ("+protocol_version", &filter.protocol),
     ] {
         if let Some(value) = value {
             values.push(value.clone().into());

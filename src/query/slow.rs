@@ -1,42 +1,31 @@
 //! The slowest requests.
 
 use std::cmp::Reverse;
+use std::mem;
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use rusqlite::OptionalExtension;
 
 use super::Reader;
-use super::conditions::Conditions;
+use super::conditions::{Conditions, microseconds};
 use super::error::QueryError;
 use super::filter::RequestFilter;
+use super::latency::{self, CLASS};
 use super::plan::{self, AccessPath};
 use super::reader::Source;
 use super::request::Request;
 use super::requests::select;
 use super::session_requests::{SessionRequests, Sessions};
 
-/// The class of a latency, as in `idx_requests_slow`: its magnitude and first digit.
-const CLASS: &str = "CASE WHEN latency_us < 1000 THEN latency_us / 100 - 10
-         WHEN latency_us < 10000 THEN latency_us / 1000
-         WHEN latency_us < 100000 THEN 10 + latency_us / 10000
-         WHEN latency_us < 1000000 THEN 20 + latency_us / 100000
-         WHEN latency_us < 10000000 THEN 30 + latency_us / 1000000
-         ELSE 40 + latency_us / 10000000 END";
-
 impl Reader {
-    /// Returns the slowest `limit` requests that the filter takes and that took
-    /// `threshold` or longer, slowest first.
+    /// Returns the slowest `limit` requests that the filter takes, slowest first.
     ///
     /// Streams that stay open as long as the client listens (`stream_end`) are left out.
-    pub fn slow(
-        &self,
-        filter: &RequestFilter,
-        threshold: Duration,
-        limit: usize,
-    ) -> Result<Vec<Request>, QueryError> {
-        let threshold_us = i64::try_from(threshold.as_micros()).unwrap_or(i64::MAX);
-        self.read(|source| slow(source, filter, threshold_us, limit))
+    pub fn slow(&self, filter: &RequestFilter, limit: usize) -> Result<Vec<Request>, QueryError> {
+        // The classes of latency find these, and no other index needs to.
+        let mut others = filter.clone();
+        let threshold = others.min_latency.take().unwrap_or_default();
+        self.read(|source| slow(source, &others, microseconds(threshold), limit))
     }
 }
 
@@ -46,7 +35,7 @@ fn slow(
     threshold_us: i64,
     limit: usize,
 ) -> rusqlite::Result<Vec<Request>> {
-    let mut conditions = Conditions::new(filter, source);
+    let mut conditions = Conditions::new(filter, source)?;
     let path = plan::slowest(source, &conditions, filter)?;
     let columns = Request::COLUMNS;
     let threshold = conditions.bind(threshold_us);
@@ -56,16 +45,26 @@ fn slow(
     let statement = |found: String| format!("SELECT {columns} FROM {found} AND {rest} {order}");
     let found = match path {
         AccessPath::Time => conditions.by_time(),
-        AccessPath::Index(place) => conditions.by_index(place),
+        AccessPath::Index(place) => {
+            let mut found = Vec::new();
+            for hits in conditions.by_index(place) {
+                found.extend(select(source, &conditions, &statement(hits))?);
+            }
+            return Ok(slowest_of(found, limit));
+        }
+        AccessPath::Trace(seek) => format!("requests WHERE {seek} AND {}", conditions.checks()),
         AccessPath::Sessions(sessions) => {
-            return by_session(source, &mut conditions, statement, sessions, limit);
+            return by_session(source, &mut conditions, statement, &sessions, limit);
         }
         AccessPath::LatencyClasses => {
             return by_class(source, &mut conditions, statement, threshold_us, limit);
         }
         AccessPath::LatencyOfServer => {
-            let proxy = conditions.bind(filter.server_name.clone());
-            format!("requests WHERE proxy = {proxy} AND {}", conditions.checks())
+            let server = conditions.bind(filter.server_name.clone());
+            format!(
+                "requests WHERE proxy = {server} AND {}",
+                conditions.checks()
+            )
         }
     };
     select(source, &conditions, &statement(found))
@@ -76,7 +75,7 @@ fn by_session(
     source: &Source<'_>,
     conditions: &mut Conditions,
     statement: impl Fn(String) -> String,
-    sessions: Sessions<'_>,
+    sessions: &Sessions,
     limit: usize,
 ) -> rusqlite::Result<Vec<Request>> {
     let session = conditions.bind(String::new());
@@ -86,11 +85,18 @@ fn by_session(
     sessions.each(source, |session| {
         conditions.set_last(session.session);
         found.extend(select(source, conditions, &sql)?);
-        found.sort_unstable_by_key(|row| Reverse((row.latency_us, row.id)));
-        found.truncate(limit);
+        found = slowest_of(mem::take(&mut found), limit);
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(found)
+}
+
+/// Returns the slowest `limit` of these rows, each of them once.
+fn slowest_of(mut found: Vec<Request>, limit: usize) -> Vec<Request> {
+    found.sort_unstable_by_key(|row| Reverse((row.latency_us, row.id)));
+    found.dedup_by_key(|row| row.id);
+    found.truncate(limit);
+    found
 }
 
 /// Reads class after class, from the slowest, until there are enough rows.
@@ -107,11 +113,7 @@ fn by_class(
     let mut below = source.conn.prepare_cached(&format!(
         "SELECT {CLASS} FROM requests WHERE {CLASS} < ?1 ORDER BY {CLASS} DESC LIMIT 1"
     ))?;
-    let lowest: f64 = source.conn.query_row(
-        &format!("SELECT {CLASS} FROM (SELECT ?1 AS latency_us)"),
-        [threshold_us],
-        |row| row.get(0),
-    )?;
+    let lowest = latency::class(source, threshold_us)?;
     let class = conditions.bind(0.0);
     let whole = statement(conditions.by_seek(&format!("{CLASS} = {class}")));
     // The loop has read every class above this one.

@@ -149,6 +149,8 @@ fn a_migrated_file_has_the_tables_and_indexes_of_a_fresh_one() {
         "idx_requests_proxy",
         "idx_requests_tool",
         "idx_requests_session",
+        "idx_requests_trace",
+        "idx_requests_principal",
         "idx_requests_status",
         "idx_requests_method",
         "idx_requests_error_code",

@@ -100,6 +100,13 @@ CREATE INDEX idx_requests_proxy ON requests (proxy, ts) WHERE proxy <> 'default'
 CREATE INDEX idx_requests_session ON requests (id / 65536, substr(session_id, -6))
     WHERE session_id IS NOT NULL;
 
+-- Ids of traces are as random, and every request may have its own.
+CREATE INDEX idx_requests_trace ON requests (id / 65536, substr(trace_id, -6))
+    WHERE trace_id IS NOT NULL;
+
+-- Only requests with an authenticated caller cost something.
+CREATE INDEX idx_requests_principal ON requests (principal, ts) WHERE principal IS NOT NULL;
+
 -- What went wrong is rare, so these cost next to nothing: the row of an
 -- ordinary request is in none of them.
 CREATE INDEX idx_requests_status     ON requests (status, ts)     WHERE status <> 'ok';

@@ -61,9 +61,11 @@ impl Made {
         let (outcomes, values) = match version {
             4 => ("", ""),
             _ => (
-                ", end_reason, tool_error, target",
+                ", end_reason, tool_error, target, principal, trace_id, protocol_version",
                 ", CASE WHEN i < ?3 THEN 'panic' WHEN i % 8 = 0 THEN 'cancelled' END,
-                 i < ?3, iif(i < ?3, 'review', NULL)",
+                 i < ?3, iif(i < ?3, 'review', NULL),
+                 CASE WHEN i < ?3 THEN 'rare' WHEN i % 3 = 0 THEN 'user-' || (i % 7) END,
+                 CASE WHEN i % 2 = 0 THEN printf('%032x', i / 4) END, '2025-11-25'",
             ),
         };
         fill.execute(

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::data::{File, files_of_version_4};
 use crate::query::{
-    ClientFilter, Reader, RequestFilter, SchemaFilter, SessionFilter, StatsFilter, Window,
+    ClientFilter, NameKind, Reader, RequestFilter, SchemaFilter, SessionFilter, StatsFilter, Window,
 };
-use crate::{EndReason, RequestStatus};
+use crate::{EndReason, Outcome, RequestStatus};
 
 /// The bounds are a number of steps, and steps for each row of the file.
 #[test]
@@ -20,7 +20,7 @@ fn queries_of_version_4_use_its_indexes() {
     fn slow(reader: &Reader, set: impl FnOnce(&mut RequestFilter)) {
         let mut filter = RequestFilter::default();
         set(&mut filter);
-        reader.slow(&filter, Duration::ZERO, 20).unwrap();
+        reader.slow(&filter, 20).unwrap();
     }
     fn sessions(reader: &Reader, active: bool, client: Option<&str>, proxy: Option<&str>) {
         let filter = SessionFilter {
@@ -32,38 +32,38 @@ fn queries_of_version_4_use_its_indexes() {
         reader.sessions(&filter, 50).unwrap();
     }
     let queries: &[(&str, usize, f64, Ask)] = &[
-        ("logs", 2_000, 0.0, |it, _| logs(it, |_| ())),
-        ("logs since", 810, 0.0, |it, file| {
+        ("logs", 3_500, 0.0, |it, _| logs(it, |_| ())),
+        ("logs since", 1_500, 0.0, |it, file| {
             logs(it, |f| f.window = Window::since(file.back(20)))
         }),
-        ("logs default proxy", 2_800, 0.0, |it, _| {
+        ("logs default proxy", 4_300, 0.0, |it, _| {
             logs(it, |f| f.server_name = Some("default".into()))
         }),
-        ("logs rare proxy", 280, 0.0, |it, _| {
+        ("logs rare proxy", 420, 0.0, |it, _| {
             logs(it, |f| f.server_name = Some("rare".into()))
         }),
-        ("logs tool", 2_000, 0.0, |it, _| {
+        ("logs tool", 3_600, 0.0, |it, _| {
             logs(it, |f| f.tool = Some("tool-7".into()))
         }),
-        ("logs rare tool", 240, 0.0, |it, _| {
+        ("logs rare tool", 380, 0.0, |it, _| {
             logs(it, |f| f.tool = Some("rare".into()))
         }),
-        ("logs method", 5_200, 0.0, |it, _| {
+        ("logs method", 6_700, 0.0, |it, _| {
             logs(it, |f| f.method = Some("ping".into()))
         }),
         ("logs rare method", 220, 6.6, |it, _| {
             logs(it, |f| f.method = Some("prompts/get".into()))
         }),
-        ("logs error", 2_000, 0.0, |it, _| {
+        ("logs error", 3_600, 0.0, |it, _| {
             logs(it, |f| f.status = Some(RequestStatus::Error))
         }),
-        ("logs timeout", 240, 0.0, |it, _| {
+        ("logs timeout", 380, 0.0, |it, _| {
             logs(it, |f| f.status = Some(RequestStatus::Timeout))
         }),
-        ("logs ok", 2_200, 0.0, |it, _| {
+        ("logs ok", 3_800, 0.0, |it, _| {
             logs(it, |f| f.status = Some(RequestStatus::Ok))
         }),
-        ("logs code", 3_100, 0.0, |it, _| {
+        ("logs code", 4_600, 0.0, |it, _| {
             logs(it, |f| f.error_code = Some("-32602".into()))
         }),
         ("logs rare code", 210, 6.6, |it, _| {
@@ -78,22 +78,43 @@ fn queries_of_version_4_use_its_indexes() {
         ("logs target", 50, 0.0, |it, _| {
             logs(it, |f| f.target = Some("review".into()))
         }),
-        ("logs session", 4_200, 0.0, |it, _| {
+        ("logs session", 6_200, 0.0, |it, _| {
             logs(it, |f| f.session = Some("0000000000000007-538453d7".into()))
         }),
-        ("logs client", 5_100, 0.38, |it, _| {
+        ("logs client", 7_100, 0.36, |it, _| {
             logs(it, |f| f.client = Some("client-1".into()))
         }),
-        ("logs rare client", 5_400, 0.0, |it, _| {
+        ("logs rare client", 7_600, 0.0, |it, _| {
             logs(it, |f| f.client = Some("rare".into()))
         }),
-        ("logs two, rare", 640, 0.0, |it, _| {
+        ("logs tools by a pattern", 15_000, 0.0, |it, _| {
+            logs(it, |f| f.tool = Some("tool-1*".into()))
+        }),
+        ("logs methods by a pattern", 250, 9.9, |it, _| {
+            logs(it, |f| f.method = Some("prompts/*".into()))
+        }),
+        ("logs failed", 5_900, 0.0, |it, _| {
+            logs(it, |f| f.outcomes = Outcome::FAILURES.into())
+        }),
+        ("logs latency", 50, 6.6, |it, _| {
+            logs(it, |f| f.min_latency = Some(Duration::from_secs(100)))
+        }),
+        ("logs principal", 50, 0.0, |it, _| {
+            logs(it, |f| f.principal = Some("rare".into()))
+        }),
+        ("logs trace", 50, 0.0, |it, _| {
+            logs(it, |f| f.trace_id = Some("f".repeat(32)))
+        }),
+        ("names of tools", 1_000, 0.0, |it, _| {
+            it.names(NameKind::Tool, "", 100).map(drop).unwrap()
+        }),
+        ("logs two, rare", 780, 0.0, |it, _| {
             logs(it, |f| {
                 f.server_name = Some("rare".into());
                 f.status = Some(RequestStatus::Timeout);
             })
         }),
-        ("logs two, often", 9_300, 0.0, |it, _| {
+        ("logs two, often", 11_000, 0.0, |it, _| {
             logs(it, |f| {
                 f.tool = Some("tool-8".into());
                 f.status = Some(RequestStatus::Error);
@@ -105,7 +126,7 @@ fn queries_of_version_4_use_its_indexes() {
                 f.status = Some(RequestStatus::Error);
             })
         }),
-        ("logs method and code", 9_100, 0.0, |it, _| {
+        ("logs method and code", 11_000, 0.0, |it, _| {
             logs(it, |f| {
                 f.method = Some("ping".into());
                 f.error_code = Some("-32602".into());
@@ -117,7 +138,7 @@ fn queries_of_version_4_use_its_indexes() {
                 f.error_code = Some("-1".into());
             })
         }),
-        ("logs code and tool", 2_100, 0.0, |it, _| {
+        ("logs code and tool", 3_600, 0.0, |it, _| {
             logs(it, |f| {
                 f.tool = Some("tool-8".into());
                 f.error_code = Some("-32602".into());
@@ -130,13 +151,13 @@ fn queries_of_version_4_use_its_indexes() {
         ("slow proxy", 14_000, 0.0, |it, _| {
             slow(it, |f| f.server_name = Some("weather".into()))
         }),
-        ("slow default proxy", 1_800, 0.0, |it, _| {
+        ("slow default proxy", 2_600, 0.0, |it, _| {
             slow(it, |f| f.server_name = Some("default".into()))
         }),
-        ("slow tool", 9_300, 0.75, |it, _| {
+        ("slow tool", 12_000, 0.73, |it, _| {
             slow(it, |f| f.tool = Some("tool-7".into()))
         }),
-        ("slow rare tool", 480, 0.0, |it, _| {
+        ("slow rare tool", 670, 0.0, |it, _| {
             slow(it, |f| f.tool = Some("rare".into()))
         }),
         ("slow method", 3_900, 7.72, |it, _| {
@@ -151,10 +172,10 @@ fn queries_of_version_4_use_its_indexes() {
         ("slow reason", 100, 0.0, |it, _| {
             slow(it, |f| f.end_reason = Some(EndReason::Panic))
         }),
-        ("slow rare client", 22_000, 0.0, |it, _| {
+        ("slow rare client", 30_000, 0.0, |it, _| {
             slow(it, |f| f.client = Some("rare".into()))
         }),
-        ("slow session", 3_500, 0.0, |it, _| {
+        ("slow session", 5_000, 0.0, |it, _| {
             slow(it, |f| f.session = Some("0000000000000007-538453d7".into()))
         }),
         ("slow two", 3_300, 5.36, |it, _| {
@@ -163,23 +184,23 @@ fn queries_of_version_4_use_its_indexes() {
                 f.status = Some(RequestStatus::Error);
             })
         }),
-        ("find request", 90, 0.0, |it, _| {
+        ("find request", 110, 0.0, |it, _| {
             drop(it.find_request("0000002a-").unwrap().one())
         }),
         ("find session", 130, 0.0, |it, _| {
             drop(it.find_session("0000000000000007-").unwrap().one())
         }),
-        ("follow", 1_400, 0.0, |it, file| {
+        ("follow", 2_300, 0.0, |it, file| {
             drop(
                 it.follow_after(RequestFilter::default(), file.rows - 30)
                     .poll()
                     .unwrap(),
             )
         }),
-        ("sessions", 760, 0.66, |it, _| {
+        ("sessions", 410, 0.7, |it, _| {
             sessions(it, false, None, None)
         }),
-        ("sessions client", 690, 0.36, |it, _| {
+        ("sessions client", 750, 0.37, |it, _| {
             sessions(it, false, Some("client-1"), None)
         }),
         ("sessions proxy", 1_400, 0.0, |it, _| {
@@ -188,7 +209,7 @@ fn queries_of_version_4_use_its_indexes() {
         ("sessions active", 760, 0.35, |it, _| {
             sessions(it, true, None, None)
         }),
-        ("sessions active client", 690, 0.38, |it, _| {
+        ("sessions active client", 750, 0.39, |it, _| {
             sessions(it, true, Some("client-1"), None)
         }),
         ("sessions active proxy", 1_400, 0.0, |it, _| {
@@ -247,15 +268,15 @@ fn queries_of_version_4_use_its_indexes() {
         }),
         ("info", 130, 0.04, |it, _| drop(it.info().unwrap())),
     ];
+    let mut over = Vec::new();
     for file in files_of_version_4() {
         for (what, fixed, per_row, ask) in queries {
             let steps = file.reader.steps(|reader| ask(reader, &file));
             let bound = *fixed as f64 + per_row * file.rows as f64;
-            assert!(
-                steps as f64 <= bound,
-                "{what}: {steps} steps, {} rows",
-                file.rows
-            );
+            if steps as f64 > bound {
+                over.push(format!("{what}: {steps} steps, {} rows", file.rows));
+            }
         }
     }
+    assert!(over.is_empty(), "{over:#?}");
 }

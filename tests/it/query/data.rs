@@ -1,11 +1,12 @@
 //! A file with requests and sessions of every kind.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rusqlite::params;
 use tempfile::TempDir;
 use tower_mcp_store::query::{Reader, Recorded, Request, RequestFilter};
-use tower_mcp_store::{EndReason, RequestStatus, Store};
+use tower_mcp_store::{EndReason, Outcome, RequestStatus, Store};
 
 use crate::support::{LONG, connect, fixture, fresh};
 
@@ -91,7 +92,8 @@ impl Data {
             if version == 5 {
                 let reasons = [EndReason::Panic, EndReason::StreamEnd, EndReason::Cancelled];
                 conn.execute(
-                    "UPDATE requests SET tool_error = ?1, end_reason = ?2, target = ?3
+                    "UPDATE requests SET tool_error = ?1, end_reason = ?2, target = ?3,
+                         principal = ?4, trace_id = ?5, protocol_version = ?6, http_status = ?7
                      WHERE id = last_insert_rowid()",
                     params![
                         !failed && below(50) == 0,
@@ -99,6 +101,10 @@ impl Data {
                             .get(below(60) as usize)
                             .map(|reason| reason.as_str()),
                         (below(4) == 0).then(|| format!("file:///{}", below(9))),
+                        (below(3) > 0).then(|| format!("user-{}", below(12))),
+                        (below(3) > 0).then(|| trace_id(below(9))),
+                        (below(3) > 0).then(|| format!("2025-0{}-18", below(3) + 4)),
+                        [200, 400, 408, 500][below(4) as usize],
                     ],
                 )
                 .unwrap();
@@ -144,14 +150,36 @@ impl Data {
         fn is<T: PartialEq>(asked: &Option<T>, found: Option<&T>) -> bool {
             asked.is_none() || asked.as_ref() == found
         }
+        let is_like = |asked: &Option<String>, found: Option<&String>| {
+            asked.as_ref().is_none_or(|pattern| {
+                // Patterns have one character to compare behind what is the same.
+                let (start, class) = pattern.split_once(['*', '[']).unwrap_or((pattern, ""));
+                found.is_some_and(|found| match found.strip_prefix(start) {
+                    Some(rest) if class == "1-4]" => ["1", "2", "3", "4"].contains(&rest),
+                    Some(rest) => pattern.ends_with('*') || rest.is_empty(),
+                    None => false,
+                })
+            })
+        };
         let reason = filter.end_reason.map(Recorded::Known);
         (filter.window.since..filter.window.until).contains(&row.ts)
             && is(&filter.server_name, Some(&row.proxy))
-            && is(&filter.method, Some(&row.method))
-            && is(&filter.tool, row.tool.as_ref())
+            && is_like(&filter.method, Some(&row.method))
+            && is_like(&filter.tool, row.tool.as_ref())
             && is(&filter.target, row.target.as_ref())
+            && is_like(&filter.principal, row.principal.as_ref())
+            && is(&filter.trace_id, row.trace_id.as_ref())
+            && is(&filter.protocol, row.protocol_version.as_ref())
+            && filter
+                .min_latency
+                .is_none_or(|least| row.latency_us >= least.as_micros() as i64)
+            && (filter.outcomes.is_empty() || filter.outcomes.contains(&row.outcome()))
             && is(&filter.session, row.session_id.as_ref())
-            && is(&filter.client, self.client(row).as_ref())
+            && filter.client.as_ref().is_none_or(|client| {
+                let found = self.client(row).unwrap_or_default();
+                // Of these clients, none has a name that others begin with.
+                found.starts_with(&client.to_lowercase())
+            })
             && is(&filter.status, Some(&row.status))
             && is(&filter.error_code, row.error_code.as_ref())
             && is(&reason, row.end_reason.as_ref())
@@ -161,6 +189,10 @@ impl Data {
 
 fn proxy(number: u64) -> String {
     ["default", "weather", "files"][number as usize % 3].to_owned()
+}
+
+fn trace_id(number: u64) -> String {
+    format!("{number:032x}")
 }
 
 pub(crate) fn session_id(number: u64) -> String {
@@ -174,7 +206,7 @@ pub(crate) fn session_id(number: u64) -> String {
 /// have.
 pub(crate) fn filters() -> Vec<RequestFilter> {
     type Set = fn(&mut RequestFilter, usize);
-    let conditions: [Set; 11] = [
+    let conditions: [Set; 19] = [
         |filter, i| filter.window.since = START + [100, 3_900][i],
         |filter, i| filter.window.until = START + [4_000, 20][i],
         |filter, i| filter.server_name = Some(["default", "weather"][i].into()),
@@ -186,6 +218,17 @@ pub(crate) fn filters() -> Vec<RequestFilter> {
         |filter, i| filter.status = Some([RequestStatus::Ok, RequestStatus::Timeout][i]),
         |filter, i| filter.end_reason = Some([EndReason::Cancelled, EndReason::Task][i]),
         |filter, i| filter.error_code = Some(["-1", "-9"][i].into()),
+        |filter, i| filter.tool = Some(["tool-*", "tool-2*"][i].into()),
+        |filter, i| filter.method = Some(["method-[1-4]", "tools*"][i].into()),
+        |filter, i| filter.client = Some(["client-", "CLIENT-3"][i].into()),
+        |filter, i| filter.principal = Some(["user-1", "user-1*"][i].into()),
+        |filter, i| filter.trace_id = Some([trace_id(4), trace_id(10)][i].clone()),
+        |filter, i| filter.protocol = Some(["2025-06-18", "2024-11-05"][i].into()),
+        |filter, i| {
+            let gone = [Outcome::Ok, Outcome::Gone];
+            filter.outcomes = [&gone[..], &Outcome::FAILURES][i].to_vec();
+        },
+        |filter, i| filter.min_latency = Some(Duration::from_millis([1, 90_000][i])),
     ];
     let mut filters = vec![RequestFilter::default()];
     for (a, first) in conditions.iter().enumerate() {
@@ -193,11 +236,9 @@ pub(crate) fn filters() -> Vec<RequestFilter> {
             let mut one = RequestFilter::default();
             first(&mut one, i);
             for second in &conditions[a + 1..] {
-                for j in 0..2 {
-                    let mut two = one.clone();
-                    second(&mut two, j);
-                    filters.push(two);
-                }
+                let mut two = one.clone();
+                second(&mut two, (a + i) % 2);
+                filters.push(two);
             }
             let mut failed = one.clone();
             failed.tool_error = true;

@@ -1,4 +1,4 @@
-use tower_mcp_store::query::{ClientFilter, Lookup, SessionFilter, Window};
+use tower_mcp_store::query::{Caller, ClientFilter, Lookup, NameKind, SessionFilter, Window};
 
 use crate::query::data::{Data, START, session_id};
 
@@ -131,5 +131,96 @@ fn info_counts_the_rows_of_the_file() {
             std::fs::metadata(&data.path).unwrap().len()
         );
         assert_eq!(info.writer_version.is_some(), version == 5);
+    }
+}
+
+#[test]
+fn clients_are_counted_by_revision_and_by_principal() {
+    let data = Data::of_version(5);
+    let conn = crate::support::connect(&data.path);
+    conn.execute_batch(
+        "UPDATE sessions SET protocol_version =
+             iif(client_name = 'client-1', '2025-06-18', '2025-11-25')",
+    )
+    .unwrap();
+    let all = data.reader.client_revisions(&ClientFilter::new()).unwrap();
+    let first = &all[0];
+    assert_eq!(
+        (
+            first.protocol_version.as_deref(),
+            first.client_name.as_deref()
+        ),
+        (Some("2025-06-18"), Some("client-1"))
+    );
+    assert_eq!(all.iter().map(|group| group.sessions).sum::<i64>(), 40);
+    let old = ClientFilter::new().protocol("2025-06-18");
+    let clients = data.reader.clients(&old).unwrap();
+    assert_eq!(clients.len(), 1);
+    assert_eq!(clients[0].sessions, first.sessions);
+
+    let callers = data.reader.callers(&ClientFilter::new()).unwrap();
+    assert_eq!(callers.len(), 12);
+    for caller in &callers {
+        let of_caller = data
+            .rows
+            .iter()
+            .filter(|row| row.principal.as_deref() == Some(&*caller.principal));
+        assert_eq!(of_caller.count() as i64, caller.total_calls);
+    }
+    let window = Window::since(START + 1_000);
+    let late = data
+        .reader
+        .callers(&ClientFilter::new().window(window))
+        .unwrap();
+    let calls = |callers: &[Caller]| callers.iter().map(|caller| caller.total_calls).sum::<i64>();
+    let with_principal = data.rows.iter().filter(|row| row.principal.is_some());
+    let expected = with_principal.filter(|row| row.ts >= window.since).count();
+    assert_eq!(calls(&late), expected as i64);
+    assert!(calls(&callers) > calls(&late));
+}
+
+#[test]
+fn client_is_found_by_the_beginning_of_its_name_in_any_case() {
+    for version in [4, 5] {
+        let data = Data::of_version(version);
+        crate::support::connect(&data.path)
+            .execute_batch(
+                "UPDATE sessions SET client_name = 'Client' WHERE client_name = 'client-4'",
+            )
+            .unwrap();
+        let sessions = |client: &str| {
+            let filter = SessionFilter::new().client(client);
+            let found = data.reader.sessions(&filter, 100).unwrap();
+            assert!(found.is_sorted_by_key(|session| -session.started_at));
+            found.len()
+        };
+        assert_eq!(sessions("CLIENT-"), 24);
+        assert_eq!(sessions("client-1"), 8);
+        assert_eq!(sessions("client"), 8, "a whole name has precedence");
+        assert_eq!(sessions("client*"), 32);
+        assert_eq!(sessions("%"), 0, "it is no pattern of SQL");
+        assert_eq!(sessions("client_1"), 0);
+    }
+}
+
+#[test]
+fn names_are_listed_by_their_beginning() {
+    for version in [4, 5] {
+        let data = Data::of_version(version);
+        let names = |kind, prefix: &str| data.reader.names(kind, prefix, 100).unwrap();
+        assert_eq!(names(NameKind::Server, ""), ["default", "files", "weather"]);
+        assert_eq!(names(NameKind::Server, "d"), ["default"]);
+        assert_eq!(names(NameKind::Method, "m").len(), 8);
+        assert!(names(NameKind::Method, "").contains(&"tools/call".to_owned()));
+        assert_eq!(
+            names(NameKind::Tool, "tool-2"),
+            ["tool-2", "tool-20", "tool-25"]
+        );
+        assert_eq!(names(NameKind::Tool, "tool-["), [""; 0]);
+        assert_eq!(names(NameKind::Client, "client-").len(), 4);
+        let principals = if version == 5 { 12 } else { 0 };
+        assert_eq!(names(NameKind::Principal, "user").len(), principals);
+        let few = data.reader.names(NameKind::Tool, "", 3).unwrap();
+        assert_eq!(few.len(), 3);
     }
 }

@@ -3,7 +3,6 @@
 
 mod hosts;
 mod messages;
-mod prefix;
 mod support;
 mod tls;
 

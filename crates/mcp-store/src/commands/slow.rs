@@ -10,8 +10,8 @@ use crate::output::Output;
 
 pub(crate) fn run(db: &Path, args: Slow, output: &mut Output) -> Result<(), CliError> {
     let reader = error::open(db)?;
-    let filter = super::filter(&reader, args.filters)?;
-    let threshold = Duration::from_micros(args.threshold.unsigned_abs());
-    let rows = reader.slow(&filter, threshold, args.limit)?;
+    let mut filter = super::filter(&reader, args.filters)?;
+    filter.min_latency = Some(Duration::from_micros(args.threshold.unsigned_abs()));
+    let rows = reader.slow(&filter, args.limit)?;
     logs::write(output, &rows)
 }

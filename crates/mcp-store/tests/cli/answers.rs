@@ -13,7 +13,7 @@ fn json_has_the_names_and_values_of_the_columns() {
     let objects = json(&path, &["logs", "--tail", "1000"]);
     assert_eq!(objects.len(), 40);
     let conn = connect(&path);
-    for (args, table) in [("logs", "requests"), ("sessions", "sessions")] {
+    for (args, table, more) in [("logs", "requests", 1), ("sessions", "sessions", 0)] {
         let names = rows(
             &conn,
             &format!("SELECT name FROM pragma_table_info('{table}')"),
@@ -25,7 +25,8 @@ fn json_has_the_names_and_values_of_the_columns() {
             };
             assert!(object.get(name).is_some(), "{args} has no {name}");
         }
-        assert_eq!(object.as_object().unwrap().len(), names.len());
+        // A request also has the name of its client.
+        assert_eq!(object.as_object().unwrap().len(), names.len() + more);
     }
     let session = &json(&path, &["session", "s0", "--tail", "3"])[0];
     assert_eq!(session["client_name"], "claude-ai");
@@ -243,7 +244,7 @@ fn only_reading_sql_is_answered() {
 fn completions_and_manual_pages_are_written() {
     let (_dir, path) = fresh();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
-        assert!(stdout(&path, &["completions", shell]).contains("MCP_STORE_COMPLETE"));
+        assert!(stdout(&path, &["completions", shell]).contains("mcp-store"));
     }
     let manual = stdout(&path, &["man"]);
     assert!(manual.contains(".TH mcp-store 1"), "{manual}");

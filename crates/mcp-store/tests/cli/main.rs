@@ -4,8 +4,6 @@
 mod support;
 
 mod answers;
-#[cfg(unix)]
-mod completion;
 mod errors;
 mod follow;
 mod hostile;

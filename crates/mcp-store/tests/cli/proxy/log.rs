@@ -11,7 +11,6 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::process::{PATIENCE, Proxy, closed_url};
-use super::upstream::{Upstream, result};
 use crate::run::{command, failed};
 
 #[test]
@@ -121,7 +120,6 @@ fn json_writes_objects_to_both_outputs() {
 fn quiet_prints_and_logs_nothing_ordinary() {
     let dir = TempDir::new().unwrap();
     let db = dir.path().join("mcp.db");
-    let upstream = Upstream::start(|_| result());
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
     let address = address.unwrap().to_string();
     let arguments = [
@@ -130,7 +128,7 @@ fn quiet_prints_and_logs_nothing_ordinary() {
         "--listen",
         &address,
         "--upstream",
-        &upstream.url(),
+        &closed_url(),
     ];
     let child = command(&db, &arguments)
         .stdout(Stdio::piped())
