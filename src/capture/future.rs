@@ -90,6 +90,7 @@ impl PendingResponse {
     }
 
     /// Runs code of the inner service.
+    #[inline(always)]
     pub(super) fn step<T>(&mut self, code: impl FnOnce() -> T) -> T {
         self.panic_flag.run(code)
     }

@@ -21,7 +21,7 @@ use super::request_context::{self, RequestContext};
 use super::session::{DerivedSession, Known, ServerInfo, Sessions, protocol_version};
 use crate::event::StoreEvent;
 use crate::store::OpenCalls;
-use crate::wire::{EventEnd, EventId, JsonId, TextBuffer};
+use crate::wire::{EventEnd, EventId, JsonId, Scanner};
 use crate::{Store, clock};
 
 /// How long a shutdown waits at most for threads that are about to hand over a row.
@@ -67,25 +67,25 @@ impl ExchangeHandle {
     }
 
     /// The request body was read: these are its requests.
-    pub(super) fn requested(&self, calls: Calls, memory: TextBuffer) {
+    pub(super) fn requested(&self, calls: Calls, scanner: Option<Box<Scanner>>) {
         let Self {
             recorder,
             registered,
         } = self;
         let needs_index = registered.slot.needs_index(calls.len());
-        self.report(|exchange, cx, effects| exchange.requested(cx, effects, calls, memory));
+        self.report(|exchange, cx, effects| exchange.requested(cx, effects, calls, scanner));
         if needs_index {
             recorder.index(registered);
         }
     }
 
-    /// The response head came. Returns the buffers to read the body with.
+    /// The response head came. Returns what read the request, to read the body with.
     pub(super) fn answered(
         &self,
         head: &response::Parts,
         headers: &Headers<'_>,
         opaque: bool,
-    ) -> TextBuffer {
+    ) -> Option<Box<Scanner>> {
         let exchange = self.exchange();
         let initializes =
             head.status.is_success() && exchange.begins_session() && exchange.initializes();

@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::fields::{self, Capture, Field};
 use super::json_id::JsonId;
 use super::partial_text;
 use super::text_digest::TextDigest;
 
-/// Bytes that hold what is kept of most messages.
-const USUAL: usize = 256;
+/// What is kept of a message. That of most messages fits into the buffer itself.
+pub(super) type TextBuffer = SmallVec<[u8; 256]>;
 
 /// Bytes of text that slots can refer to.
 const MOST_TEXT: usize = u16::MAX as usize;
@@ -37,7 +39,7 @@ pub(crate) enum Kind {
 pub(crate) struct Message {
     slots: Slots,
     /// Everything that is kept, referred to by the slots.
-    pub(super) text: Vec<u8>,
+    pub(super) text: TextBuffer,
     pub(super) start: u64,
     pub(super) end: u64,
     pub(super) in_batch: bool,
@@ -132,18 +134,27 @@ impl Message {
     /// A member that is kept as text: unescaped, valid, bounded in length.
     /// `None` unless its value is a string, for the code of an error also a number.
     pub(crate) fn text(&self, field: Field) -> Option<&str> {
+        if !self.has_text(field) {
+            return None;
+        }
         let slot = self.slots.0[field as usize];
-        match (field.node().capture, slot.shape) {
-            (
-                Capture::Text(_) | Capture::Uri(_) | Capture::Prose(_) | Capture::TextOrNumber(_),
-                Shape::String,
-            )
-            | (Capture::TextOrNumber(_), Shape::Number) => str::from_utf8(self.kept(slot)).ok(),
-            (Capture::HashedText(_), Shape::String) => {
-                let (text, _) = self.text_and_digest(slot);
-                str::from_utf8(text).ok()
+        let text = match field.node().capture {
+            Capture::HashedText(_) => self.text_and_digest(slot).0,
+            _ => self.kept(slot),
+        };
+        str::from_utf8(text).ok()
+    }
+
+    /// Whether there is such a text.
+    pub(crate) fn has_text(&self, field: Field) -> bool {
+        match field.node().capture {
+            Capture::Text(_) | Capture::Uri(_) | Capture::Prose(_) | Capture::HashedText(_) => {
+                self.shape(field) == Shape::String
             }
-            _ => None,
+            Capture::TextOrNumber(_) => {
+                matches!(self.shape(field), Shape::String | Shape::Number)
+            }
+            _ => false,
         }
     }
 
@@ -167,8 +178,7 @@ impl Message {
 
     /// Whether the member's text is only the beginning of what was sent.
     pub(crate) fn was_cut(&self, field: Field) -> bool {
-        let slot = self.slots.0[field as usize];
-        slot.is_cut() && self.text(field).is_some()
+        self.slots.0[field as usize].is_cut() && self.has_text(field)
     }
 
     /// Whether a userinfo was taken out of the member's text.
@@ -242,13 +252,10 @@ impl Message {
         self.clear();
         self.start = start;
         self.in_batch = in_batch;
-        if self.text.capacity() == 0 {
-            self.text.reserve(USUAL);
-        }
     }
 
     /// Forgets the message, not the memory it took.
-    pub(super) fn clear(&mut self) {
+    fn clear(&mut self) {
         self.slots = Slots::default();
         self.text.clear();
     }

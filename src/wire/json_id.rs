@@ -4,6 +4,8 @@ use std::io::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
+use super::envelope::TextBuffer;
+
 /// Longest value that is kept as it is: a UUID with its hyphens.
 pub(super) const INLINE: usize = 36;
 
@@ -49,7 +51,7 @@ impl JsonId {
 /// Makes what lies from `start` on short enough for a [`JsonId`]: its digest if
 /// it is long. `digest` is that of a value of which only the beginning lies there.
 /// Returns whether it is a digest now.
-pub(super) fn store(buf: &mut Vec<u8>, start: usize, digest: Option<[u8; 32]>) -> bool {
+pub(super) fn store(buf: &mut TextBuffer, start: usize, digest: Option<[u8; 32]>) -> bool {
     let digest = match digest {
         Some(digest) => digest,
         None if buf.len() - start <= INLINE => return false,
@@ -63,16 +65,17 @@ pub(super) fn store(buf: &mut Vec<u8>, start: usize, digest: Option<[u8; 32]>) -
 /// Rewrites the JSON number that lies from `start` on so that equal values are
 /// equal bytes: sign, digits without zeros at either end, `e` and exponent.
 /// Returns false if it is no number.
-pub(super) fn normalise(buf: &mut Vec<u8>, start: usize) -> bool {
+pub(super) fn normalise(buf: &mut TextBuffer, start: usize) -> bool {
     if is_normal(&buf[start..]) {
         return true;
     }
+    let written = TextBuffer::from_slice(&buf[start..]);
     let Some(Number {
         negative,
         whole,
         fraction,
         exponent,
-    }) = Number::parse(&buf[start..])
+    }) = Number::parse(&written)
     else {
         return false;
     };
@@ -80,30 +83,29 @@ pub(super) fn normalise(buf: &mut Vec<u8>, start: usize) -> bool {
     let Some(mut exponent) = exponent.and_then(|e| e.checked_sub(fraction.len() as i64)) else {
         return true;
     };
-    let raw_end = buf.len();
+    buf.truncate(start);
     if negative {
         buf.push(b'-');
     }
-    let digits = buf.len();
-    buf.extend_from_within(start + whole.start..start + whole.end);
-    buf.extend_from_within(start + fraction.start..start + fraction.end);
-    let leading = buf[digits..]
-        .iter()
-        .take_while(|&&digit| digit == b'0')
-        .count();
-    buf.drain(digits..digits + leading);
-    while buf.len() > digits && buf.ends_with(b"0") {
+    let before = buf.len();
+    let digits = written[whole].iter().chain(&written[fraction]);
+    buf.extend(digits.skip_while(|digit| **digit == b'0').copied());
+    while buf.len() > before && buf.ends_with(b"0") {
         buf.pop();
         exponent = exponent.saturating_add(1);
     }
-    if buf.len() == digits {
-        buf.truncate(raw_end);
+    if buf.len() == before {
+        buf.truncate(start);
         buf.push(b'0');
     } else if exponent != 0 {
-        // Writing to a Vec can't fail.
-        let _ = write!(buf, "e{exponent}");
+        // Any exponent fits, so writing cannot fail.
+        let mut text = [0; "e-9223372036854775808".len()];
+        let mut room = &mut text[..];
+        let _ = write!(room, "e{exponent}");
+        let unused = room.len();
+        let len = text.len() - unused;
+        buf.extend_from_slice(&text[..len]);
     }
-    buf.drain(start..raw_end);
     true
 }
 

@@ -93,7 +93,7 @@ pub(crate) fn of(message: &Message) -> (Cow<'static, str>, Option<(TargetKind, F
         TargetParam::Target(fields) => (TargetKind::Target, fields),
         TargetParam::None => (TargetKind::Target, &[]),
     };
-    let there = fields.iter().find(|field| message.text(**field).is_some());
+    let there = fields.iter().find(|field| message.has_text(**field));
     (
         Cow::Borrowed(method.name),
         there.map(|field| (kind, *field)),

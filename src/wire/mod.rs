@@ -33,6 +33,6 @@ pub(crate) use envelope::{Kind, Message};
 pub(crate) use fields::Field;
 pub(crate) use json_id::JsonId;
 pub(crate) use listing::Discovery;
-pub(crate) use scan::{ScanState, Scanner, TextBuffer};
+pub(crate) use scan::{ScanState, Scanner};
 pub(crate) use space::begins_json;
 pub(crate) use sse::{EventEnd, EventId, EventKind, SseDecoder, SseItem};

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::envelope::TextBuffer;
 use super::json_id;
 use super::text_digest::TextDigest;
 use super::uri::Userinfo;
@@ -93,7 +94,7 @@ impl PartialText {
         }
     }
 
-    pub(super) fn push(&mut self, buf: &mut Vec<u8>, bytes: &[u8]) {
+    pub(super) fn push(&mut self, buf: &mut TextBuffer, bytes: &[u8]) {
         if let Kept::Stripped(userinfo) = &mut self.kept {
             return userinfo.feed(bytes, buf, self.start, self.limit);
         }
@@ -135,7 +136,7 @@ impl PartialText {
     }
 
     /// Makes the text valid and at most `chars` characters long. Returns whether it was longer.
-    pub(super) fn finish_text(self, buf: &mut Vec<u8>, chars: u16) -> bool {
+    pub(super) fn finish_text(self, buf: &mut TextBuffer, chars: u16) -> bool {
         make_valid(buf, self.start);
         match end_of(chars, &buf[self.start..]) {
             Some(end) => {
@@ -147,7 +148,7 @@ impl PartialText {
     }
 
     /// The same, with the digest of all of it behind a text that was longer.
-    pub(super) fn finish_hashed_text(mut self, buf: &mut Vec<u8>, chars: u16) -> bool {
+    pub(super) fn finish_hashed_text(mut self, buf: &mut TextBuffer, chars: u16) -> bool {
         let digest = self.take_digest();
         make_valid(buf, self.start);
         let text = &buf[self.start..];
@@ -162,14 +163,14 @@ impl PartialText {
     }
 
     /// Makes the value fit for a [`JsonId`](super::JsonId). Returns whether it is a digest now.
-    pub(super) fn finish_token(mut self, buf: &mut Vec<u8>) -> bool {
+    pub(super) fn finish_token(mut self, buf: &mut TextBuffer) -> bool {
         let digest = self.take_digest();
         make_valid(buf, self.start);
         json_id::store(buf, self.start, digest)
     }
 
     /// Takes the value out of the buffer. Returns its digest.
-    pub(super) fn finish_digest(mut self, buf: &mut Vec<u8>) -> [u8; 32] {
+    pub(super) fn finish_digest(mut self, buf: &mut TextBuffer) -> [u8; 32] {
         let digest = self.take_digest();
         let digest = digest.unwrap_or_else(|| TextDigest::of(&buf[self.start..]));
         buf.truncate(self.start);
@@ -201,7 +202,7 @@ fn is_start(byte: u8) -> bool {
 }
 
 /// Replaces invalid UTF-8 in what lies from `start` on.
-fn make_valid(buf: &mut Vec<u8>, start: usize) {
+fn make_valid(buf: &mut TextBuffer, start: usize) {
     if let Cow::Owned(valid) = String::from_utf8_lossy(&buf[start..]) {
         buf.truncate(start);
         buf.extend_from_slice(valid.as_bytes());

@@ -18,9 +18,8 @@ use super::value_skipper::ValueSkipper;
 
 /// Finds the messages of one JSON document: a message or a batch of them.
 ///
-/// `new` allocates nothing. What is kept of a message lies in one buffer, a few
-/// hundred bytes for most and never more than 64 KiB, which can be handed on to
-/// the next scanner.
+/// It takes some hundred bytes, in which what is kept of most messages fits. Of no
+/// message more than 64 KiB are kept.
 pub(crate) struct Scanner {
     /// Bytes fed before the current chunk.
     offset: u64,
@@ -38,10 +37,6 @@ pub(crate) struct Scanner {
     keys: KeySet,
     message: Message,
 }
-
-/// Where a scanner keeps the texts of a message.
-#[derive(Default)]
-pub(crate) struct TextBuffer(Vec<u8>);
 
 /// How far a document has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +85,12 @@ enum Step {
     Invalid,
 }
 
+impl Default for Scanner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Scanner {
     pub(crate) fn new() -> Self {
         Self {
@@ -105,19 +106,6 @@ impl Scanner {
             keys: KeySet::default(),
             message: Message::default(),
         }
-    }
-
-    /// One that keeps its texts where another one did.
-    pub(crate) fn reusing(memory: TextBuffer) -> Self {
-        let mut scanner = Self::new();
-        scanner.message.text = memory.0;
-        scanner
-    }
-
-    /// The memory of a document that is done with.
-    pub(crate) fn take_memory(&mut self) -> TextBuffer {
-        self.message.clear();
-        TextBuffer(std::mem::take(&mut self.message.text))
     }
 
     /// Ready for another document, with the memory of the last: the message
@@ -198,12 +186,12 @@ impl Scanner {
             (Step::Start, b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n', _) => Step::Closed,
             (Step::Start, ..) => self.preamble(byte),
             (Step::First | Step::Next, b'"', Some(object)) => {
-                return self.key(object, &bytes[1..]);
+                return 1 + self.key(object, &bytes[1..], position + 1);
             }
             (Step::Colon, b':', _) => Step::Value,
             // As nearly everybody writes objects.
             (Step::After, b',', Some(object)) if bytes.get(1) == Some(&b'"') => {
-                return 1 + self.key(object, &bytes[2..]);
+                return 2 + self.key(object, &bytes[2..], position + 2);
             }
             (Step::After, b',', _) => Step::Next,
             (Step::First | Step::After, b']', None) => Step::Closed,
@@ -242,24 +230,37 @@ impl Scanner {
         }
     }
 
-    /// A key of `object`, after its quote. Returns how much was read, quote included.
-    fn key(&mut self, object: Field, text: &[u8]) -> usize {
+    /// A key of `object`, after its quote, and the value after it if that follows as
+    /// nearly everybody writes it. Returns how much was read.
+    fn key(&mut self, object: Field, text: &[u8], position: u64) -> usize {
         let Some(key) = whole(text) else {
             self.draft = match object.node().capture {
                 Capture::KeySet => PartialText::token(&self.message.text),
                 _ => PartialText::short(&self.message.text, LONGEST_KEY),
             };
             self.step = Step::Key;
-            return 1;
+            return 0;
         };
         let member = object.member(text, key.len());
         if member.is_none() && matches!(object.node().capture, Capture::KeySet) {
             self.keys.insert(|| TextDigest::of(key));
         }
         self.enter(member);
-        let colon = text.get(key.len() + 1) == Some(&b':');
-        self.step = if colon { Step::Value } else { Step::Colon };
-        key.len() + 2 + usize::from(colon)
+        let read = key.len() + 1;
+        let [b':', value @ ..] = &text[read..] else {
+            self.step = Step::Colon;
+            return read;
+        };
+        let read = read + 1;
+        match value.first() {
+            Some(&byte) if !is_space(byte) && !matches!(byte, b']' | b'}' | b',' | b':') => {
+                read + self.value(value, position + read as u64)
+            }
+            _ => {
+                self.step = Step::Value;
+                read
+            }
+        }
     }
 
     /// A member's value comes next, watched or not.

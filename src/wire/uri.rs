@@ -4,6 +4,8 @@ mod prose;
 
 use std::borrow::Cow;
 
+use super::envelope::TextBuffer;
+
 pub(crate) use prose::Prose;
 
 /// Which bytes mean something in a URI; others are looked at in runs.
@@ -125,7 +127,13 @@ impl Userinfo {
 
     /// Reads on, and keeps what is no userinfo: at most `limit` bytes from `start`
     /// on in the buffer.
-    pub(super) fn feed(&mut self, mut text: &[u8], buf: &mut Vec<u8>, start: usize, limit: usize) {
+    pub(super) fn feed(
+        &mut self,
+        mut text: &[u8],
+        buf: &mut TextBuffer,
+        start: usize,
+        limit: usize,
+    ) {
         // What follows is not kept, and no more of what is kept is a userinfo.
         if self.exceeds(limit) && self.open_authority().is_none_or(|start| start > limit) {
             return;
@@ -368,10 +376,12 @@ pub(crate) fn without_userinfo(text: &str) -> Cow<'_, str> {
     if !text.contains('@') {
         return Cow::Borrowed(text);
     }
-    let mut kept = Vec::with_capacity(text.len());
+    let mut kept = TextBuffer::with_capacity(text.len());
     Userinfo::default().feed(text.as_bytes(), &mut kept, 0, text.len());
     // Only ASCII characters are cut beside.
-    String::from_utf8(kept).unwrap_or_default().into()
+    String::from_utf8(kept.into_vec())
+        .unwrap_or_default()
+        .into()
 }
 
 /// A URI without its query.

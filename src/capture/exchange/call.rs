@@ -146,6 +146,7 @@ impl Call {
         let cut = cut.into_iter().flatten();
         let cut = cut.filter(|field| message.was_cut(*field)).count();
         cx.count_truncated(cut);
+        let listing = ListingCall::of(&name, message, cx);
         Self {
             request_id: Uuid::nil(),
             id: message.id(),
@@ -165,7 +166,7 @@ impl Call {
             len: message.span().end - message.span().start,
             in_batch: message.in_batch(),
             client: initialize.then(|| Box::new(ClientInfo::of(message))),
-            listing: ListingCall::of(message, cx),
+            listing,
             copy: None,
             cancelled: None,
         }

@@ -10,7 +10,6 @@ use super::{Exchange, KnownBy, Phase, State, Unread};
 use crate::capture::context::Context;
 use crate::capture::session::CallSession;
 use crate::event::RequestEvent;
-use crate::wire::TextBuffer;
 
 impl Exchange {
     /// Ends the HTTP part of the exchange. A second call does nothing, except that
@@ -80,7 +79,7 @@ impl Exchange {
         // Only what waits is kept.
         calls.retain(|call| call.waiting().is_some());
         calls.shrink_to_fit();
-        state.memory = TextBuffer::default();
+        state.scanner = None;
         let bytes = self.bytes(&state);
         state.phase = Phase::Detached(end);
         effects.push(Effect::Detach { bytes });

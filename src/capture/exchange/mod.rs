@@ -23,7 +23,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 use super::context::Context;
 use super::request_context::RequestContext;
 use super::session::CallSession;
-use crate::wire::{Field, JsonId, Message, TextBuffer, method};
+use crate::wire::{Field, JsonId, Message, Scanner, method};
 
 use self::decide::ResponseHead;
 use Ordering::Relaxed;
@@ -76,8 +76,8 @@ struct State {
     /// The session is over, perhaps since before the request: no answer comes on a
     /// stream of it.
     session_over: bool,
-    /// The buffers that read the request, for the response.
-    memory: TextBuffer,
+    /// What read the request, to read the response with.
+    scanner: Option<Box<Scanner>>,
 }
 
 /// What names the requests of the exchange.
@@ -168,13 +168,14 @@ impl Exchange {
         add(&self.request_bytes, len);
     }
 
-    /// The request body was read: these are its requests.
+    /// The request body was read: these are its requests. The response is read with the
+    /// same `scanner`.
     pub(super) fn requested(
         &self,
         cx: &Context,
         effects: &mut Effects,
         mut calls: Calls,
-        memory: TextBuffer,
+        scanner: Option<Box<Scanner>>,
     ) {
         let all = calls.iter_mut().filter_map(CallState::call_mut);
         for (index, call) in all.enumerate() {
@@ -191,9 +192,9 @@ impl Exchange {
         });
         self.begins_session.store(begins_session, Relaxed);
         let mut state = self.state();
-        // The response took its memory when its head came.
+        // The response took its scanner when its head came.
         if state.response.is_none() {
-            state.memory = memory;
+            state.scanner = scanner;
         }
         match std::mem::replace(&mut state.known_by, KnownBy::Body) {
             // Refused unread and read afterwards: it has its row.

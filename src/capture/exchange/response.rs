@@ -17,7 +17,7 @@ use crate::capture::listing::ListingAnswer;
 use crate::capture::request_context::Era;
 use crate::capture::session::{self, CallSession, NamedSession, ServerInfo};
 use crate::event::{RequestStatus, SessionSource};
-use crate::wire::TextBuffer;
+use crate::wire::Scanner;
 
 /// How many bytes of copies of answers one exchange remembers.
 const COPIED_BYTES: usize = 64 * 1024;
@@ -50,7 +50,7 @@ impl Exchange {
     }
 
     /// The response head came. If the exchange initializes, `named` is the session that
-    /// the head names. Returns the buffers to read the body with.
+    /// the head names. Returns what read the request, to read the body with.
     pub(in crate::capture) fn answered(
         &self,
         effects: &mut Effects,
@@ -58,7 +58,7 @@ impl Exchange {
         headers: &Headers<'_>,
         opaque: bool,
         named: Option<Arc<str>>,
-    ) -> TextBuffer {
+    ) -> Option<Box<Scanner>> {
         let mut state = self.state();
         if status == StatusCode::NOT_FOUND {
             self.not_found(&state, effects);
@@ -81,7 +81,7 @@ impl Exchange {
             text: None,
             refusal: None,
         });
-        std::mem::take(&mut state.memory)
+        state.scanner.take()
     }
 
     /// A 404 ends the session that a request names. If the request or the session is of

@@ -39,8 +39,12 @@ pub(in crate::capture) struct ListingCall {
 }
 
 impl ListingCall {
-    pub(in crate::capture) fn of(message: &Message, cx: &Context) -> Option<Box<Self>> {
-        let of = Discovery::of(message.text(Field::Method)?)?;
+    pub(in crate::capture) fn of(
+        method: &str,
+        message: &Message,
+        cx: &Context,
+    ) -> Option<Box<Self>> {
+        let of = Discovery::of(method)?;
         let wanted = cx.config.listing_bytes > 0;
         wanted.then(|| {
             Box::new(Self {

@@ -8,7 +8,9 @@ use crate::capture::exchange::HttpEnd;
 pub(in crate::capture) struct PanicFlag(bool);
 
 impl PanicFlag {
-    /// Runs code of the inner service.
+    /// Runs code of the inner service. Inlined, because the code owns a whole request,
+    /// and its result is a whole response or future: each call would copy them.
+    #[inline(always)]
     pub(in crate::capture) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
         self.0 = true;
         let value = code();

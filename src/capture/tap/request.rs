@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::capture::exchange::{Call, CallState, Calls, Unread};
 use crate::capture::http::{Content, Undecodable};
 use crate::capture::recorder::ExchangeHandle;
-use crate::wire::{Kind, ScanState, Scanner, TextBuffer};
+use crate::wire::{Kind, ScanState, Scanner};
 
 /// How much a batch may make the layer remember, in bytes; what goes beyond it
 /// gets no row and is counted as unidentified.
@@ -20,7 +20,8 @@ const NOTIFICATIONS: usize = 32;
 /// Reads the JSON-RPC requests out of a request body.
 pub(in crate::capture) struct RequestTap {
     handle: ExchangeHandle,
-    scanner: Scanner,
+    /// Made when the first bytes come: a tap is moved a few times before that.
+    scanner: Option<Box<Scanner>>,
     /// Requests of a batch that are complete; they count once it closes.
     calls: Vec<CallState>,
     bytes: usize,
@@ -33,7 +34,7 @@ impl RequestTap {
     pub(in crate::capture) fn new(handle: ExchangeHandle, content: Content) -> Self {
         Self {
             handle,
-            scanner: Scanner::new(),
+            scanner: None,
             calls: Vec::new(),
             bytes: 0,
             notifications: 0,
@@ -54,6 +55,7 @@ impl RequestTap {
         let Some(reader) = content else {
             return;
         };
+        let scanner = scanner.get_or_insert_default();
         let (cx, exchange) = (handle.cx(), handle.exchange());
         let sessions = &handle.recorder.sessions;
         let mut alone = None;
@@ -98,7 +100,8 @@ impl RequestTap {
                 Some(call) => Calls::from_buf([CallState::Waiting(call)]),
                 None => Calls::from_vec(std::mem::take(calls)),
             };
-            handle.requested(calls, scanner.take_memory());
+            scanner.reset();
+            handle.requested(calls, self.scanner.take());
         } else if let Err(Undecodable) = read {
             *content = None;
             exchange.unread(cx, Unread::Undecodable);
@@ -110,8 +113,9 @@ impl RequestTap {
         if self.content.take().is_none() {
             return;
         }
-        match self.scanner.state() {
-            ScanState::Empty => self.handle.requested(Calls::new(), TextBuffer::default()),
+        let scanner = self.scanner.as_ref();
+        match scanner.map_or(ScanState::Empty, |scanner| scanner.state()) {
+            ScanState::Empty => self.handle.requested(Calls::new(), None),
             _ => self.unread(Unread::Unclosed),
         }
     }

@@ -20,7 +20,8 @@ pub(in crate::capture) struct ResponseTap {
     /// None once nothing more is to be known, or can be.
     content: Option<Content>,
     form: Form,
-    scanner: Scanner,
+    /// That of the request, or made when the first bytes come.
+    scanner: Option<Box<Scanner>>,
     /// What was read of a JSON body, if it may be a listing.
     document: Option<Document>,
     error: Option<Box<ErrorBody>>,
@@ -58,7 +59,7 @@ impl ResponseTap {
     pub(in crate::capture) fn new(handle: ExchangeHandle, head: &response::Parts) -> Self {
         let headers = Headers::of(&head.headers);
         let (media, content) = (headers.media(), Content::of(&headers).ok());
-        let memory = handle.answered(head, &headers, content.is_none());
+        let scanner = handle.answered(head, &headers, content.is_none());
         let is_error = head.status.as_u16() >= 400;
         let form = match media {
             Media::Json | Media::Unnamed => Form::Json,
@@ -71,7 +72,7 @@ impl ResponseTap {
             handle: Some(handle),
             content,
             form,
-            scanner: Scanner::reusing(memory),
+            scanner,
             document: None,
             error: is_error
                 .then(|| ErrorBody::of(media))
@@ -94,6 +95,7 @@ impl ResponseTap {
     }
 
     /// Runs code of the inner body.
+    #[inline(always)]
     pub(in crate::capture) fn step<T>(&mut self, code: impl FnOnce() -> T) -> T {
         self.panic_flag.run(code)
     }
@@ -105,11 +107,12 @@ impl ResponseTap {
         let (cx, exchange) = (handle.cx(), handle.exchange());
         exchange.response_bytes(data.len());
         self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
-        let (form, scanner, error) = (&mut self.form, &mut self.scanner, &mut self.error);
-        let document = &mut self.document;
         let Some(content) = &mut self.content else {
             return;
         };
+        let scanner = self.scanner.get_or_insert_default();
+        let (form, error) = (&mut self.form, &mut self.error);
+        let document = &mut self.document;
         let read = content.read(data, &mut |data| {
             let mut wanted = error.as_mut().is_some_and(|error| error.read(data));
             match form {
@@ -164,7 +167,7 @@ impl ResponseTap {
             let handle = &handle;
             messages.read(
                 handle.cx(),
-                &mut self.scanner,
+                self.scanner.get_or_insert_default(),
                 None,
                 &mut Responses { handle, state },
             );

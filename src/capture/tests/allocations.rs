@@ -57,6 +57,6 @@ fn call_of_a_known_session_costs_three_allocations() {
     // Tables and the queue grow with the first calls, and with some later ones.
     let recorded = (0..100).map(|_| allocations(&mut recorded)).min();
     let bare = allocations(&mut service_fn(answer::<Full<Bytes>>));
-    // The exchange, the name of the tool, and a buffer for texts.
+    // The exchange, the name of the tool, and the scanner of both bodies.
     assert_eq!(recorded, Some(bare + 3));
 }

@@ -466,6 +466,7 @@ fn a_reset_scanner_reads_another_document() {
 
 #[test]
 fn a_scanner_is_small() {
-    assert!(size_of::<Scanner>() <= 544, "{}", size_of::<Scanner>());
+    // 256 bytes of it hold what is kept of most messages.
+    assert!(size_of::<Scanner>() <= 800, "{}", size_of::<Scanner>());
     assert!(size_of::<JsonId>() <= 40);
 }

@@ -85,6 +85,13 @@ impl Scanner {
 
     /// A string, after its quote. Returns how much was read.
     fn text(&mut self, text: &[u8]) -> usize {
+        let whole = whole(text);
+        if let Some(whole) = whole
+            && self.keep_short(Shape::String, whole)
+        {
+            self.step = Step::After;
+            return whole.len() + 1;
+        }
         self.set_shape(Shape::String);
         let draft = match self.capture() {
             Some(Capture::Text(chars) | Capture::TextOrNumber(chars)) => {
@@ -100,12 +107,12 @@ impl Scanner {
         };
         let wanted = draft.is_some();
         self.draft = draft.unwrap_or_default();
-        let Some(text) = whole(text) else {
+        let Some(text) = whole else {
             self.skip = ValueSkipper::string();
             self.step = if wanted { Step::Text } else { Step::Skip };
             return 0;
         };
-        if wanted && !self.keep_short(Shape::String, text) {
+        if wanted {
             self.draft.push(&mut self.message.text, text);
             self.keep(Shape::String);
         }
@@ -170,10 +177,11 @@ impl Scanner {
     }
 
     /// A value that lies whole in the chunk: most are so short and plain that
-    /// they are kept as they are. Returns whether this one is.
+    /// they are kept as they are, if they are wanted. Returns whether nothing is left
+    /// to do with this one.
     fn keep_short(&mut self, shape: Shape, value: &[u8]) -> bool {
         let Some(member) = self.member else {
-            return false;
+            return true;
         };
         let most = match (member.node().capture, shape) {
             (Capture::Text(chars) | Capture::HashedText(chars), Shape::String)

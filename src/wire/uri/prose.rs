@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::Userinfo;
+use super::{TextBuffer, Userinfo};
 
 /// The beginning of a text that may hold URIs, without the userinfo of these.
 pub(crate) struct Prose {
     userinfo: Userinfo,
-    kept: Vec<u8>,
+    kept: TextBuffer,
     /// Bytes that are kept at most.
     limit: usize,
 }
@@ -16,7 +16,7 @@ impl Prose {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             userinfo: Userinfo::in_prose(),
-            kept: Vec::new(),
+            kept: TextBuffer::new(),
             limit,
         }
     }

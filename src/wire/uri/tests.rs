@@ -239,7 +239,7 @@ proptest! {
         let mut places: Vec<_> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
         places.push(text.len());
         places.sort_unstable();
-        let (mut kept, mut start) = (b"before".to_vec(), 0);
+        let (mut kept, mut start) = (TextBuffer::from_slice(b"before"), 0);
         let mut userinfo = Userinfo { is_prose, ..Userinfo::default() };
         for place in places {
             userinfo.feed(&text.as_bytes()[start..place], &mut kept, 6, limit);

@@ -72,8 +72,7 @@ impl Machine {
             let call = Call::new(message, &self.cx, &self.sessions, &self.exchange.head);
             calls.push(CallState::Waiting(call));
         });
-        let memory = TextBuffer::default();
-        words(|effects| self.exchange.requested(&self.cx, effects, calls, memory))
+        words(|effects| self.exchange.requested(&self.cx, effects, calls, None))
     }
 
     fn head(&self, status: u16, media: &'static str) -> Vec<String> {
