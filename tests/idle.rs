@@ -1,5 +1,5 @@
-//! The writer sleeps when there is nothing to write. Alone in its process, so
-//! that the thread that is watched is the right one.
+//! The writer sleeps while there is nothing to write. The test has a process of its own, so that it
+//! finds the right thread.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use support::{LONG, fresh, record_requests};
 use tower_mcp_store::Store;
 
-/// How often the writer's thread has gone to sleep; `None` unless it sleeps.
+/// Returns how often the writer thread has gone to sleep; `None` while it is awake.
 fn sleeps() -> Option<u64> {
     for task in fs::read_dir("/proc/self/task").unwrap() {
         let task = task.unwrap().path();
-        // The kernel keeps 15 letters of a name.
+        // The kernel keeps 15 bytes of a thread's name.
         if fs::read_to_string(task.join("comm")).unwrap().trim() == "mcp-store-write" {
             let status = fs::read_to_string(task.join("status")).unwrap();
             let field = |name| {
@@ -29,8 +29,8 @@ fn sleeps() -> Option<u64> {
     panic!("there is no writer thread");
 }
 
-/// Waits until the writer's thread has slept this long, however busy the machine
-/// is before, and tells how often it had gone to sleep by then.
+/// Waits until the writer thread has slept for `pause`, however busy the machine is before. Returns
+/// how often it had gone to sleep by then.
 fn settled(pause: Duration) -> u64 {
     let start = Instant::now();
     loop {
@@ -39,12 +39,12 @@ fn settled(pause: Duration) -> u64 {
         if let (Some(before), true) = (before, sleeps() == before) {
             return before;
         }
-        assert!(start.elapsed() < LONG, "the writer wakes again and again");
+        assert!(start.elapsed() < LONG, "the writer keeps waking");
     }
 }
 
 #[test]
-fn an_idle_writer_does_not_wake() {
+fn idle_writer_does_not_wake() {
     let (_dir, path) = fresh();
     let interval = Duration::from_millis(1);
     let store = Store::builder(path)
@@ -62,7 +62,7 @@ fn an_idle_writer_does_not_wake() {
 fn events_in_one_interval_wake_the_writer_once() {
     // In a process of its own, as above.
     let exe = std::env::current_exe().unwrap();
-    let name = "the_writer_wakes_once_for_a_thousand_events";
+    let name = "writer_wakes_once_for_a_thousand_events";
     let status = std::process::Command::new(exe)
         .args(["--exact", "--ignored", name])
         .status()
@@ -72,13 +72,13 @@ fn events_in_one_interval_wake_the_writer_once() {
 
 #[test]
 #[ignore = "run by the test above, alone in its process"]
-fn the_writer_wakes_once_for_a_thousand_events() {
+fn writer_wakes_once_for_a_thousand_events() {
     let (_dir, path) = fresh();
     let store = Store::builder(path).flush_interval(LONG).open().unwrap();
     let pause = Duration::from_millis(100);
     let before = settled(pause);
     record_requests(&store, 1);
-    // It wakes, and goes to sleep again until the interval is over.
+    // The writer wakes, and sleeps again until the interval is over.
     let woken = settled(pause);
     assert!(woken > before);
     for _ in 0..9 {

@@ -1,4 +1,4 @@
-//! What must never be stored is not in the file, its WAL, or anywhere near.
+//! Secrets never reach the file, its WAL or any other file.
 
 #[path = "faults/log.rs"]
 mod log;
@@ -93,7 +93,7 @@ async fn bodies_arguments_results_and_headers_leave_no_trace() {
     assert!(files >= 2, "the file and its WAL");
 }
 
-/// Where a secret is planted.
+/// Where the test puts a secret.
 #[derive(Debug, Clone)]
 enum Place {
     Uri,
@@ -122,16 +122,16 @@ enum Place {
 enum Name {
     Plain,
     Encoded,
-    /// Not as the protocol has it, but so that some servers read it.
+    /// Not the encoding of the protocol, but one that some servers read.
     EncodedOtherwise(&'static str, &'static str),
 }
 
-/// A secret, and how it is sent.
+/// A secret, and how the client or the server sends it.
 #[derive(Debug, Clone)]
 struct Plant {
     place: Place,
     secret: String,
-    /// What the URI with the secret in its userinfo begins with.
+    /// The beginning of the URI, before the secret in its userinfo.
     before: &'static str,
     /// Each character of the secret is a `\\u` escape in JSON.
     is_escaped: bool,
@@ -178,8 +178,8 @@ fn place() -> impl Strategy<Value = Place> {
     ]
 }
 
-/// What stands between the name of a user and the host: a token, a password, one
-/// with a bare slash, and a long one.
+/// Returns what stands between the user name and the host: a token, a password, a password with a
+/// bare slash, or a long password.
 fn secret() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z0-9!$&'()*+,;=_.~:%@-]{8,60}",
@@ -216,7 +216,7 @@ impl Plant {
         format!("{}{}@host/x", self.before, self.secret)
     }
 
-    /// A text with the secret as JSON.
+    /// Returns `text`, which contains the secret, as JSON.
     fn json(&self, text: &str) -> String {
         match self.is_escaped {
             true => {
@@ -227,7 +227,7 @@ impl Plant {
         }
     }
 
-    /// A body, cut into pieces.
+    /// Returns a body that is cut into pieces.
     fn body(&self, text: &str) -> Script {
         let mut places: Vec<_> = self.cuts.iter().map(|cut| cut.index(text.len())).collect();
         places.extend([0, text.len()]);
@@ -239,7 +239,7 @@ impl Plant {
         )
     }
 
-    /// Sends a request with the secret, or gets an answer with it. That leaves one row.
+    /// Sends a request with the secret, or receives an answer with it. Each leaves one row.
     async fn send(&self, layer: &StoreLayer) {
         let call = |method: &str, params: &str| {
             self.body(&format!(
@@ -322,7 +322,7 @@ impl Plant {
             .unwrap();
     }
 
-    /// What must not be found, in any way it was written.
+    /// Returns every form of the secret that must not be found.
     fn traces(&self) -> Vec<String> {
         vec![
             self.secret.clone(),
@@ -378,7 +378,7 @@ proptest! {
     }
 }
 
-/// Fails if it shows the secret.
+/// Asserts that the debug output does not show the secret.
 #[track_caller]
 fn shows_nothing(thing: &impl Debug) {
     let shown = format!("{thing:?}");
@@ -414,12 +414,15 @@ async fn ids_of_sessions_and_their_events_are_neither_logged_nor_shown() {
     shows_nothing(&store.flush(Duration::from_secs(1)).unwrap_err());
     assert!(log::logged(Level::WARN, &["cannot write"]) > 0);
     other.execute_batch("ROLLBACK").unwrap();
-    // Neither as it ought to be: no text, no number.
+    // Values of the wrong type: a text and no number.
     other
         .execute_batch("UPDATE sse_events SET ts = 'x'; UPDATE sdk_sessions SET expires_at = 'x'")
         .unwrap();
     for secret in events.replay_after(SECRET, 0).await.unwrap_or_default() {
-        assert_eq!(secret.data, SECRET, "to whoever asks for it alone");
+        assert_eq!(
+            secret.data, SECRET,
+            "a caller that asks for the record gets it"
+        );
     }
     drop(sessions.load("sdk", SECRET).await);
     store.shutdown(Duration::from_secs(5)).unwrap();

@@ -1,4 +1,4 @@
-//! Disks that are full.
+//! Full disks.
 
 use std::fs;
 use std::io::Write;
@@ -17,10 +17,10 @@ use crate::{COUNT, is_long, wait_until};
 
 const CHILD: &str = "MCP_STORE_TEST_FULL_DISK";
 
-/// The file may not grow over a megabyte: `ulimit -f` in a child process.
+/// Limits the file to a megabyte with `ulimit -f` in a child process.
 #[cfg(unix)]
 #[test]
-fn a_full_disk_loses_nothing_that_is_not_told() {
+fn every_event_a_full_disk_loses_is_counted() {
     let (_dir, path) = fresh();
     if let Some(path) = std::env::var_os(CHILD) {
         let store = Store::open(&path).unwrap();
@@ -36,15 +36,15 @@ fn a_full_disk_loses_nothing_that_is_not_told() {
         println!("written={}=", stats.written);
         return;
     }
-    // The unit of the limit is 512 or 1024 bytes. Without the trap the signal
-    // that comes with it would end the child.
+    // The unit of the limit is 512 or 1024 bytes. The limit comes with a signal, which would end
+    // the child without the trap.
     let output = Command::new("sh")
         .args(["-c", "trap '' XFSZ; ulimit -f 1000; exec \"$0\" \"$@\""])
         .arg(std::env::current_exe().unwrap())
         .args([
             "--exact",
             "--nocapture",
-            "disk::a_full_disk_loses_nothing_that_is_not_told",
+            "disk::every_event_a_full_disk_loses_is_counted",
         ])
         .env(CHILD, &path)
         .output()
@@ -63,10 +63,10 @@ fn a_full_disk_loses_nothing_that_is_not_told() {
     Store::open(&path).unwrap().shutdown(LONG).unwrap();
 }
 
-/// In a file system of its own, which takes the right to mount one.
+/// Mounts a file system of its own, for which it needs the permission.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_disk_that_is_full_for_a_while_costs_no_event() {
+fn disk_that_is_full_for_a_while_loses_no_event() {
     const MOUNT: &str = "mount -t tmpfs -o size=64m tmpfs \"$0\" && exec \"$@\"";
     if let Some(dir) = std::env::var_os(CHILD) {
         fill_and_free(Path::new(&dir));
@@ -86,7 +86,7 @@ fn a_disk_that_is_full_for_a_while_costs_no_event() {
         eprintln!("not tested: nothing can be mounted here");
         return;
     }
-    let name = "disk::a_disk_that_is_full_for_a_while_costs_no_event";
+    let name = "disk::disk_that_is_full_for_a_while_loses_no_event";
     let status = with_mount(&std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture", name])
         .env(CHILD, dir.path())

@@ -1,5 +1,5 @@
-//! For each fate of the file and each program that has it open: the old file and the new
-//! one are whole, and every row is in one of them.
+//! Checks each way to displace the file with each program that has it open. The old file and the
+//! new file stay whole, and every row is in one of them.
 #![cfg(unix)]
 
 use std::fs;
@@ -50,13 +50,13 @@ impl Fate {
         Self::SideFilesRemoved,
     ];
 
-    /// Whether a program that opens the path afterwards finds side files that are
-    /// not all of the database there.
+    /// Returns whether a program that opens the path afterwards finds side files of another
+    /// database.
     fn is_mixed(self) -> bool {
         matches!(self, Self::ReplacedBySmaller | Self::ReplacedByLarger) || self.is_stripped()
     }
 
-    /// Whether the database itself stays in its place.
+    /// Returns whether the database file itself stays in place.
     fn is_stripped(self) -> bool {
         matches!(
             self,
@@ -65,10 +65,10 @@ impl Fate {
     }
 }
 
-/// Who else has the file open.
+/// Which other program has the file open.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Company {
-    Nobody,
+    Alone,
     Recorder,
     IdleRecorder,
     /// A second store in this process.
@@ -86,16 +86,16 @@ enum Company {
     NewShell,
 }
 
-/// How many rows the files have that stand ready to replace it.
+/// How many rows the replacement files have.
 const SMALLER: u64 = 1;
 const LARGER: u64 = 20_000;
 
-/// A file that is recorded into.
+/// A store that records into the file.
 struct Scene {
     dir: TempDir,
-    /// As the store knows it.
+    /// The path that the store was given.
     path: PathBuf,
-    /// Where the old file is afterwards, if it is anywhere.
+    /// The path of the old file afterwards, if it still has one.
     old: Option<PathBuf>,
     fate: Fate,
 }
@@ -124,7 +124,7 @@ impl Scene {
         self.dir.path().join(name)
     }
 
-    /// A file with this number of rows that no program has open.
+    /// Creates a file with this number of rows that no program has open.
     fn ready(&self, rows: u64) -> PathBuf {
         let path = self.at("ready.db");
         let store = Store::open(&path).unwrap();
@@ -133,7 +133,7 @@ impl Scene {
         path
     }
 
-    /// Has it happen; how many rows are at the path then.
+    /// Displaces the file. Returns how many rows are then at the path.
     fn happen(&mut self) -> u64 {
         let (path, old) = (self.path.clone(), self.at("old.db"));
         let move_away = |scene: &mut Self| {
@@ -192,7 +192,7 @@ impl Scene {
         rows
     }
 
-    /// The file is whole, and has so many rows and no losses.
+    /// Asserts that the file is whole and has `rows` rows and no losses.
     #[track_caller]
     fn assert_whole(&self, path: &Path, rows: u64) {
         let conn = connect(path);
@@ -201,7 +201,7 @@ impl Scene {
         assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM losses"), 0);
     }
 
-    /// No WAL was left that has rows.
+    /// Asserts that no WAL with rows was left behind.
     #[track_caller]
     fn assert_no_orphans(&self) {
         for folder in [self.path.parent().unwrap(), self.dir.path()] {
@@ -219,14 +219,14 @@ fn side(path: &Path, suffix: &str) -> PathBuf {
     format!("{}{suffix}", path.display()).into()
 }
 
-/// This process holds the lock that tells other processes that the `-shm` file
-/// is in use. Who finds it free truncates the file.
+/// Asserts that this process holds the lock that marks the `-shm` file as in use. A process that
+/// finds it free truncates the file.
 #[track_caller]
 fn assert_shm_is_held(path: &Path) {
     if cfg!(target_os = "linux") {
         let shm = side(&fs::canonicalize(path).unwrap(), "-shm");
         let inode = format!(":{}", fs::metadata(shm).unwrap().ino());
-        // The kernel does not give all of them at one moment.
+        // The kernel may leave a lock out of one listing.
         wait_until(|| {
             let locks = fs::read_to_string("/proc/locks").unwrap();
             locks.lines().any(|line| {
@@ -237,7 +237,7 @@ fn assert_shm_is_held(path: &Path) {
     }
 }
 
-/// Appends an event of a stream and reads it again.
+/// Appends an event to a stream and reads it again.
 fn resume(store: &Store, id: u64) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -252,7 +252,7 @@ fn resume(store: &Store, id: u64) {
     });
 }
 
-/// One cell of the matrix.
+/// Checks one combination.
 fn check(company: Company, fate: Fate) {
     println!("{company:?}, {fate:?}");
     let mut scene = Scene::new(fate);
@@ -289,12 +289,12 @@ fn check(company: Company, fate: Fate) {
     if company == Company::EventStore {
         resume(&store, 1);
     }
-    // What a snapshot does not have cannot leave the WAL.
+    // A row that the snapshot does not include cannot leave the WAL.
     record_requests(&store, 50);
     store.flush(LONG).unwrap();
     before += 50;
     if company == Company::NewShell && fate.is_mixed() {
-        // With rows in the WAL this program would write them into the wrong file.
+        // With rows in the WAL, this program would write them into the wrong file.
         let conn = connect(&path);
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
             .unwrap();
@@ -304,8 +304,8 @@ fn check(company: Company, fate: Fate) {
     let opens_new = !matches!(fate, Fate::ReplacedByText | Fate::FolderRenamed);
     if company == Company::NewShell && opens_new {
         holder = Some(match fate.is_mixed() {
-            // It finds the side files of the other file.
-            true => Holder::in_vain(&path, "SELECT count(*) FROM sqlite_schema"),
+            // The holder finds the side files of the other file.
+            true => Holder::that_may_fail(&path, "SELECT count(*) FROM sqlite_schema"),
             false => Holder::of(&path, "SELECT count(*) FROM sqlite_schema"),
         });
     }
@@ -353,13 +353,13 @@ fn check(company: Company, fate: Fate) {
             if let Some(other) = &mut other {
                 other.record(0);
             }
-            // The user overwrites these.
+            // The user overwrites these rows.
             after = 0;
         }
         fs::rename(scene.old.take().unwrap(), &path).unwrap();
         there = before;
         if let Some(reader) = &reader {
-            // Which lets go of the side files that it had.
+            // The reader then closes the side files that it had open.
             rows_seen(reader).unwrap();
         }
     }
@@ -384,7 +384,7 @@ fn check(company: Company, fate: Fate) {
     if company == Company::EventStore {
         resume(&store, 2);
     }
-    // A program that takes a `-shm` for unused truncates it.
+    // A program that believes a `-shm` file to be unused truncates it.
     let shell = Holder::of(
         &path,
         "CREATE TABLE theirs (a); INSERT INTO theirs VALUES (1)",
@@ -403,7 +403,7 @@ fn check(company: Company, fate: Fate) {
         after += 5;
     }
     if let Some(reader) = &reader {
-        // A link is resolved when the reader is opened.
+        // The reader resolves a link when it is opened.
         let rows = match fate {
             Fate::LinkChanged => before,
             _ => there + after,
@@ -435,8 +435,8 @@ fn check_all(company: Company) {
 }
 
 #[test]
-fn every_row_is_in_the_old_file_or_the_new_one_beside_nobody() {
-    check_all(Company::Nobody);
+fn every_row_is_in_the_old_file_or_the_new_one_without_another_program() {
+    check_all(Company::Alone);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Traffic that goes on whatever happens to the file.
+//! A steady stream of events, whatever happens to the file.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,16 +9,16 @@ use tower_mcp_store::{Stats, Store, StoreEvent};
 
 use crate::support::request;
 
-/// Events come in so many bunches a second.
+/// How many batches of events arrive each second.
 const BUNCHES: u64 = 100;
 
-/// A thread that records so many requests a second.
+/// A thread that records `rate` requests each second.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Traffic>,
 }
 
-/// What a [`Load`] has recorded, and how long it was held up.
+/// What a [`Load`] recorded, and the longest that one batch took.
 #[derive(Debug)]
 pub(crate) struct Traffic {
     pub(crate) recorded: u64,
@@ -61,7 +61,7 @@ impl Load {
 }
 
 impl Traffic {
-    /// It was never held up, and every event is in the file.
+    /// Asserts that recording never blocked and that every event is in the file.
     #[track_caller]
     pub(crate) fn assert_unharmed(&self, stats: Stats) {
         println!(
@@ -76,8 +76,8 @@ impl Traffic {
         self.assert_free();
     }
 
-    /// It was never held up: much less than any fault lasts, and no more than a
-    /// busy machine may hold up any thread.
+    /// Asserts that recording never blocked. The limit is far below the length of any fault, and
+    /// above what a busy machine may delay a thread.
     #[track_caller]
     pub(crate) fn assert_free(&self) {
         assert!(self.slowest < Duration::from_millis(250), "{self:?}");

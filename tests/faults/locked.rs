@@ -13,7 +13,7 @@ use crate::support::{LONG, connect, fresh, record_requests, value};
 use crate::{COUNT, is_long, wait_until};
 
 #[test]
-fn a_file_that_is_locked_for_a_while_costs_nothing() {
+fn file_that_is_locked_for_a_while_loses_no_event() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let blocker = connect(&path);
@@ -50,7 +50,7 @@ fn opening_in_the_background_does_not_wait_for_a_lock() {
     assert_eq!(store.shutdown(LONG).unwrap().written, 1);
 }
 
-/// Seconds that the lock is held, and events that come each second.
+/// How many seconds the lock is held, and how many events come each second.
 fn cases() -> &'static [(u64, u64)] {
     match is_long() {
         true => &[(10, 2_000), (10, 10_000), (60, 2_000)],
@@ -59,7 +59,7 @@ fn cases() -> &'static [(u64, u64)] {
 }
 
 #[test]
-fn a_lock_that_another_process_holds_costs_no_event() {
+fn lock_of_another_process_loses_no_event() {
     listen();
     for &(seconds, rate) in cases() {
         let (_dir, path) = fresh();
@@ -84,7 +84,7 @@ fn a_lock_that_another_process_holds_costs_no_event() {
 }
 
 #[test]
-fn a_lock_that_another_process_holds_while_the_store_opens_costs_no_event() {
+fn lock_of_another_process_while_the_store_opens_loses_no_event() {
     listen();
     for &(seconds, rate) in cases() {
         let (_dir, path) = fresh();
@@ -102,7 +102,7 @@ fn a_lock_that_another_process_holds_while_the_store_opens_costs_no_event() {
             value::<i64>(&connect(&path), COUNT) as u64,
             traffic.recorded
         );
-        // The opening is patient for two seconds.
+        // Opening waits for a lock for two seconds.
         let name = path.to_str().unwrap();
         let told = logged(Level::ERROR, &["cannot open", name, "lock"]);
         assert_eq!(told, usize::from(seconds > 5));
@@ -110,7 +110,7 @@ fn a_lock_that_another_process_holds_while_the_store_opens_costs_no_event() {
 }
 
 #[test]
-fn a_lock_that_outlasts_the_queue_loses_what_does_not_fit_and_tells_how_much() {
+fn lock_that_fills_the_queue_loses_the_rest_and_counts_it() {
     listen();
     let (_dir, path) = fresh();
     let store = Store::builder(&path).queue_events(1_000).open().unwrap();

@@ -1,4 +1,4 @@
-//! What the crate logs, for tests that look for it.
+//! Records what the crate logs.
 
 use std::fmt::Write as _;
 use std::sync::{Mutex, Once};
@@ -42,7 +42,7 @@ pub(crate) fn listen() {
     ONCE.call_once(|| tracing::subscriber::set_global_default(Log).unwrap());
 }
 
-/// How often a message with all of `words` was logged.
+/// Returns how many messages with all of `words` were logged.
 pub(crate) fn logged(level: Level, words: &[&str]) -> usize {
     let log = LOG.lock().unwrap();
     log.iter()

@@ -1,9 +1,8 @@
-//! Files that are locked, full, moved, removed, damaged or not there at all,
-//! while traffic goes on: it is not held up, what can be kept is kept, the rest
-//! is accounted for, one message says what is wrong, and the store recovers by
-//! itself.
+//! Faults of the file while events arrive: it is locked, full, moved, removed, damaged or missing.
+//! Recording never blocks. The store keeps what it can, counts what it loses, logs one message that
+//! names the fault, and recovers by itself.
 //!
-//! `MCP_STORE_TEST_FAULTS=long` lets the faults last as long as they may in life.
+//! `MCP_STORE_TEST_FAULTS=long` runs the faults for as long as they may take in production.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -27,17 +26,17 @@ use support::LONG;
 
 const COUNT: &str = "SELECT count(*) FROM requests";
 
-/// Whether the long form is asked for.
+/// Returns whether the long form is switched on.
 fn is_long() -> bool {
     std::env::var_os("MCP_STORE_TEST_FAULTS").is_some_and(|form| form == "long")
 }
 
 #[track_caller]
 fn wait_until(done: impl FnMut() -> bool) {
-    assert!(wait_for(done), "waited in vain");
+    assert!(wait_for(done), "the condition stayed false");
 }
 
-/// Whether it is done in time.
+/// Waits for `done`. Returns `false` if that takes too long.
 fn wait_for(mut done: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     while !done() {

@@ -1,4 +1,4 @@
-//! Files that are removed, moved or replaced while they are written.
+//! Files that are removed, moved or replaced while the store writes to them.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::support::{LONG, connect, fresh, record_requests, value};
 use crate::{COUNT, wait_until};
 
 #[test]
-fn a_file_that_is_removed_is_made_anew() {
+fn removed_file_is_created_again() {
     let (dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     record_requests(&store, 1);
@@ -26,7 +26,7 @@ fn a_file_that_is_removed_is_made_anew() {
 }
 
 #[test]
-fn a_file_that_is_moved_away_is_whole_and_a_new_one_goes_on() {
+fn moved_file_stays_whole_and_a_new_file_takes_the_next_rows() {
     let (dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     record_requests(&store, 1);
@@ -41,7 +41,7 @@ fn a_file_that_is_moved_away_is_whole_and_a_new_one_goes_on() {
 }
 
 #[test]
-fn a_writer_that_leaves_a_moved_file_leaves_the_wal_of_the_next_one_alone() {
+fn writer_that_closes_a_moved_file_keeps_the_wal_of_the_next_one() {
     let (dir, path) = fresh();
     let wal = dir.path().join("mcp.db-wal");
     let store = Store::open(&path).unwrap();
@@ -66,7 +66,7 @@ fn a_writer_that_leaves_a_moved_file_leaves_the_wal_of_the_next_one_alone() {
 }
 
 #[test]
-fn a_file_that_is_replaced_by_something_else_is_left_alone_until_it_is_gone() {
+fn other_file_at_the_path_stays_untouched_until_it_is_removed() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     fs::remove_file(&path).unwrap();
@@ -80,13 +80,13 @@ fn a_file_that_is_replaced_by_something_else_is_left_alone_until_it_is_gone() {
 }
 
 #[test]
-fn a_file_that_is_removed_under_load_loses_no_event_that_comes_later() {
+fn file_removed_under_load_loses_no_later_event() {
     listen();
     let (dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let load = Load::start(&store, 2_000);
     wait_until(|| store.stats().written > 200);
-    // Under this name the rows of the removed file can still be counted.
+    // The rows of the removed file can still be counted under this name.
     let kept = dir.path().join("kept.db");
     fs::hard_link(&path, &kept).unwrap();
     for suffix in ["", "-wal", "-shm"] {
@@ -130,7 +130,7 @@ fn file_that_lacks_one_side_file_of_a_store_is_opened_once_that_store_records() 
 
 #[cfg(target_os = "linux")]
 #[test]
-fn stream_is_read_at_the_path_right_after_a_move_and_nothing_keeps_the_old_file_open() {
+fn stream_is_read_at_the_path_after_a_move_and_the_old_file_is_closed() {
     use tower_mcp_store::event_store::{EventRecord, EventStore};
 
     let (dir, path) = fresh();

@@ -1,4 +1,4 @@
-//! Files that cannot be opened at first, or ever.
+//! Files that the store cannot open at first, or at all.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -11,14 +11,14 @@ use crate::support::{LONG, connect, fresh, record_requests, value};
 use crate::{COUNT, wait_until};
 
 #[test]
-fn a_store_opened_in_the_background_logs_once_and_recovers() {
+fn store_opened_in_the_background_logs_once_and_recovers() {
     listen();
     let (_dir, path) = fresh();
     fs::create_dir(&path).unwrap();
     let store = Store::builder(&path).queue_events(5).open_in_background();
     record_requests(&store, 8);
     wait_until(|| matches!(store.state(), StoreState::Failing { .. }));
-    // Let it fail a second time.
+    // Time for a second failed attempt.
     std::thread::sleep(Duration::from_millis(100));
     let StoreState::Failing { reason } = store.state() else {
         panic!("{}", store.state());
@@ -39,7 +39,7 @@ fn a_store_opened_in_the_background_logs_once_and_recovers() {
 }
 
 #[test]
-fn a_store_that_never_opens_ends_in_time_and_counts_what_it_lost() {
+fn store_that_never_opens_shuts_down_in_time_and_counts_its_losses() {
     let (_dir, path) = fresh();
     fs::write(&path, b"a file").unwrap();
     let store = Store::builder(path.join("mcp.db")).open_in_background();
@@ -56,7 +56,7 @@ fn a_store_that_never_opens_ends_in_time_and_counts_what_it_lost() {
 }
 
 #[test]
-fn a_store_that_never_opens_and_has_nothing_to_write_ends_at_once() {
+fn store_that_never_opens_and_has_an_empty_queue_shuts_down_at_once() {
     let (_dir, path) = fresh();
     fs::create_dir(&path).unwrap();
     let store = Store::builder(path).open_in_background();

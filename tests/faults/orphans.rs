@@ -1,5 +1,5 @@
-//! A WAL whose file was moved before its rows were in it: nothing applies it to
-//! another file or removes it, and it can be restored.
+//! A file that is moved before the rows of its WAL are in it. The store never applies the WAL to
+//! another file and never removes it, and the user can restore it.
 #![cfg(unix)]
 
 use std::fs;
@@ -20,7 +20,7 @@ use crate::other::{Holder, Recorder};
 use crate::support::{LONG, connect, fixture, fresh, record_requests, value};
 use crate::{COUNT, is_long, wait_until};
 
-/// The names beside `path` that begin like its WAL's orphans.
+/// Returns the files beside `path` whose names begin like orphans of its WAL.
 fn orphans(path: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(path.parent().unwrap()).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
@@ -31,7 +31,7 @@ fn orphans(path: &Path) -> Vec<PathBuf> {
     orphans
 }
 
-/// Does what the log says.
+/// Restores the orphan as the log message says.
 fn restore(orphan: &Path, old: &Path) {
     fs::rename(orphan, format!("{}-wal", old.display())).unwrap();
 }
@@ -43,7 +43,7 @@ fn assert_whole(path: &Path, rows: i64) {
     assert_eq!(value::<i64>(&conn, COUNT), rows, "{path:?}");
 }
 
-/// A file of so many rows, the last of which are in its WAL; its writer was killed.
+/// Creates a file of `rows` rows whose writer was killed. The last of the rows are in the WAL.
 fn killed(path: &Path, rows: u64) {
     let mut recorder = Recorder::of(path);
     recorder.record(rows);
@@ -51,7 +51,7 @@ fn killed(path: &Path, rows: u64) {
 }
 
 #[test]
-fn moved_file_stays_open_while_a_reader_keeps_its_wal_and_the_reason_is_told_once() {
+fn moved_file_stays_open_while_a_reader_keeps_its_wal_and_the_reason_is_logged_once() {
     listen();
     let (dir, path) = fresh();
     let store = Store::open(&path).unwrap();
@@ -64,7 +64,7 @@ fn moved_file_stays_open_while_a_reader_keeps_its_wal_and_the_reason_is_told_onc
     fs::rename(&path, &old).unwrap();
     record_requests(&store, 30);
     wait_until(|| matches!(store.state(), StoreState::Failing { .. }));
-    // Some attempts more.
+    // Time for a few more attempts.
     record_requests(&store, 30);
     std::thread::sleep(std::time::Duration::from_millis(700));
     assert!(!path.exists());
@@ -132,7 +132,7 @@ fn shutdown_beside_a_reader_of_a_moved_file_leaves_an_orphan_that_can_be_restore
     assert_eq!(logged(Level::WARN, &words), 1);
     restore(orphan, &old);
     assert_whole(&old, 150);
-    // The run in the old file has its end.
+    // The run in the old file has ended.
     let store = Store::open(&old).unwrap();
     assert_eq!(
         value::<i64>(&connect(&old), "SELECT count(*) FROM losses"),
@@ -192,7 +192,7 @@ fn wal_beside_an_empty_file_becomes_an_orphan_that_can_be_restored() {
 fn journal_beside_a_missing_file_becomes_an_orphan_that_can_be_restored() {
     let (dir, path) = fresh();
     let (old, journal) = (dir.path().join("old.db"), dir.path().join("mcp.db-journal"));
-    // What a program leaves that is killed while it writes without a WAL.
+    // What a program leaves that writes without a WAL and is killed.
     let (_other, writing) = fresh();
     let conn = Connection::open(&writing).unwrap();
     conn.execute_batch(
@@ -221,8 +221,8 @@ fn journal_beside_a_missing_file_becomes_an_orphan_that_can_be_restored() {
     assert_eq!(value::<i64>(&conn, is_as_before), 1);
 }
 
-/// A file of 500 rows in the place of one whose writer was killed; where the
-/// other is now.
+/// Puts a file of 500 rows in the place of a file whose writer was killed. Returns where that file
+/// is now.
 fn replaced(dir: &Path, path: &Path) -> PathBuf {
     let (ready, old) = (dir.join("ready.db"), dir.join("old.db"));
     let store = Store::open(&ready).unwrap();
@@ -272,7 +272,7 @@ fn wal_of_a_killed_writer_is_not_read_into_the_file_that_replaced_its_own() {
 }
 
 #[test]
-fn file_that_is_moved_during_maintenance_keeps_its_rows_and_the_work_ends_with_the_reason() {
+fn file_moved_during_maintenance_keeps_its_rows_and_maintenance_returns_the_reason() {
     let (dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     record_requests(&store, 20_000);
@@ -298,17 +298,17 @@ fn file_that_is_moved_during_maintenance_keeps_its_rows_and_the_work_ends_with_t
     for suffix in ["-wal", "-shm"] {
         assert!(!dir.path().join(format!("mcp.db{suffix}")).exists());
     }
-    // What was removed before is removed from the moved file.
+    // Rows that were removed before the move are missing in the moved file.
     let conn = connect(&old);
     assert_eq!(value::<String>(&conn, "PRAGMA integrity_check"), "ok");
     let left = value::<i64>(&conn, COUNT);
     assert!(removed > 0 && left > 0, "{removed} removed, {left} left");
 }
 
-/// A step of a recorder on its way to the new file, and whether it is reached.
+/// A step of a recorder that changes to the new file, and whether it has been reached.
 type Step = (&'static str, Box<dyn Fn() -> bool>);
 
-/// What tells a file from another that has its name, and maybe its number, later.
+/// Tells a file from a later one of the same name, which may also have the same inode.
 fn identity(path: &Path) -> Option<(u64, Option<SystemTime>)> {
     let file = fs::metadata(path).ok()?;
     Some((file.ino(), file.created().ok()))
@@ -317,7 +317,7 @@ fn identity(path: &Path) -> Option<(u64, Option<SystemTime>)> {
 fn steps(path: &Path) -> Vec<Step> {
     let side = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
     let length = |path: PathBuf| move || fs::metadata(&path).map_or(0, |file| file.len());
-    // Each stays true once it is, because the recorder may take several steps between two looks.
+    // Each condition stays true, because the recorder may take several steps between two looks.
     let is_left = |path: PathBuf| {
         let old = identity(&path);
         move || identity(&path) != old
@@ -352,12 +352,12 @@ fn steps(path: &Path) -> Vec<Step> {
 }
 
 #[test]
-fn recorder_that_is_killed_on_its_way_to_a_new_file_leaves_both_whole_and_says_so() {
+fn recorder_killed_while_it_changes_files_leaves_both_whole_and_a_loss() {
     const STEPS: usize = 8;
     let rounds = if is_long() { 20 } else { 1 };
     for round in 0..rounds * STEPS {
         kill_on_the_way(round % STEPS, None, None);
-        // The others in turn.
+        // The other combinations in turn.
         kill_on_the_way(round % STEPS, Some(Recorder::of), None);
         kill_on_the_way(round % STEPS, None, Some(|path| Holder::of(path, COUNT)));
     }
@@ -413,7 +413,7 @@ fn kill_on_the_way(
 }
 
 #[test]
-fn file_that_is_moved_again_and_again_under_two_recorders_loses_no_row() {
+fn file_moved_repeatedly_under_two_recorders_loses_no_row() {
     let (dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let mut other = Recorder::of(&path);
@@ -437,7 +437,7 @@ fn file_that_is_moved_again_and_again_under_two_recorders_loses_no_row() {
             let conn = connect(&file);
             assert_eq!(value::<String>(&conn, "PRAGMA integrity_check"), "ok");
             if value::<i64>(&conn, "SELECT count(*) FROM sqlite_schema") == 0 {
-                // It was moved when it was just created.
+                // The file was moved just after its creation.
                 continue;
             }
             rows += value::<i64>(&conn, COUNT) as u64;
@@ -452,7 +452,7 @@ fn file_that_is_moved_again_and_again_under_two_recorders_loses_no_row() {
 }
 
 #[test]
-fn file_that_is_moved_before_it_is_rewritten_is_left_as_it_is() {
+fn file_moved_before_a_vacuum_is_not_changed() {
     let (dir, path) = fixture(4);
     let old = dir.path().join("old.db");
     let maintenance = Maintenance::open(&path).unwrap();

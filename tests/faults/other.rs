@@ -11,21 +11,20 @@ use crate::support::{LONG, record_requests};
 
 const PATH: &str = "MCP_STORE_TEST_OTHER_PATH";
 const SQL: &str = "MCP_STORE_TEST_OTHER_SQL";
-const IN_VAIN: &str = "MCP_STORE_TEST_OTHER_IN_VAIN";
+const MAY_FAIL: &str = "MCP_STORE_TEST_OTHER_MAY_FAIL";
 
-/// A process that has run some SQL on the file, and holds what locks that gave
-/// it until it is dropped.
+/// A process that has run some SQL on the file. It holds the locks of that SQL until it is dropped.
 pub(crate) struct Holder(Child);
 
 impl Holder {
     pub(crate) fn of(path: &Path, sql: &str) -> Self {
-        Self::start(&mut test("other::the_holder"), path, sql)
+        Self::start(&mut test("other::holder_process"), path, sql)
     }
 
-    /// The same, whether or not the SQL can be run.
-    pub(crate) fn in_vain(path: &Path, sql: &str) -> Self {
-        let mut command = test("other::the_holder");
-        Self::start(command.env(IN_VAIN, "1"), path, sql)
+    /// Does the same, and accepts that the SQL fails.
+    pub(crate) fn that_may_fail(path: &Path, sql: &str) -> Self {
+        let mut command = test("other::holder_process");
+        Self::start(command.env(MAY_FAIL, "1"), path, sql)
     }
 
     fn start(command: &mut Command, path: &Path, sql: &str) -> Self {
@@ -52,22 +51,25 @@ impl Drop for Holder {
 
 #[test]
 #[ignore = "run in a process of its own by other tests"]
-fn the_holder() {
-    // As sqlite3 does, it creates what is missing.
+fn holder_process() {
+    // Creates a missing file, as sqlite3 does.
     let conn = Connection::open(std::env::var_os(PATH).unwrap()).unwrap();
     conn.pragma_update(None, "busy_timeout", 30_000).unwrap();
     let done = conn.execute_batch(&std::env::var(SQL).unwrap());
-    if std::env::var_os(IN_VAIN).is_none() {
+    if std::env::var_os(MAY_FAIL).is_none() {
         done.unwrap();
     }
     println!("ready");
-    // Until the other end is closed.
+    // Until the parent closes its end.
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
 }
 
-/// A process that records so many requests into the file.
+/// Starts a process that records [`WRITES`] requests into the file.
 pub(crate) fn writer(path: &Path) -> Child {
-    test("other::the_writer").env(PATH, path).spawn().unwrap()
+    test("other::writer_process")
+        .env(PATH, path)
+        .spawn()
+        .unwrap()
 }
 
 /// How many requests [`writer`] records.
@@ -75,7 +77,7 @@ pub(crate) const WRITES: u64 = 5_000;
 
 #[test]
 #[ignore = "run in a process of its own by other tests"]
-fn the_writer() {
+fn writer_process() {
     let store = Store::open(std::env::var_os(PATH).unwrap()).unwrap();
     for _ in 0..WRITES / 100 {
         record_requests(&store, 100);
@@ -91,7 +93,7 @@ fn test(name: &str) -> Command {
     command
 }
 
-/// A process that has a store open and records when it is asked to.
+/// A process that has a store open and records on request.
 pub(crate) struct Recorder {
     child: Child,
     answers: Lines<BufReader<ChildStdout>>,
@@ -99,7 +101,7 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn of(path: &Path) -> Self {
-        let mut child = test("other::the_recorder")
+        let mut child = test("other::recorder_process")
             .env(PATH, path)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -111,17 +113,17 @@ impl Recorder {
         recorder
     }
 
-    /// Has it record so many requests and wait until they are written.
+    /// Makes it record `count` requests and waits until they are written.
     pub(crate) fn record(&mut self, count: u64) {
         assert_eq!(self.ask(&format!("record {count}")), "done");
     }
 
-    /// Has it record so many requests.
+    /// Makes it record `count` requests.
     pub(crate) fn queue(&mut self, count: u64) {
         assert_eq!(self.ask(&format!("queue {count}")), "done");
     }
 
-    /// Shuts it down; how many requests were written and dropped.
+    /// Shuts it down. Returns how many requests it wrote and dropped.
     pub(crate) fn end(mut self) -> (u64, u64) {
         let answer = self.ask("end");
         let (written, dropped) = answer.split_once(' ').unwrap();
@@ -139,7 +141,7 @@ impl Recorder {
         self.answer()
     }
 
-    /// Asks without waiting for the answer.
+    /// Sends a command without waiting for the answer.
     pub(crate) fn tell(&mut self, line: &str) {
         let input = self.child.stdin.as_mut().unwrap();
         writeln!(input, "{line}").unwrap();
@@ -154,7 +156,7 @@ impl Recorder {
 
 #[test]
 #[ignore = "run in a process of its own by other tests"]
-fn the_recorder() {
+fn recorder_process() {
     let store = Store::open(std::env::var_os(PATH).unwrap()).unwrap();
     println!("!open");
     for line in std::io::stdin().lines() {

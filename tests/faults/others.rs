@@ -1,4 +1,4 @@
-//! Other programs that read or write the file meanwhile.
+//! Other programs that read or write the file at the same time.
 
 use tower_mcp_store::{Store, StoreEvent};
 
@@ -25,8 +25,8 @@ fn two_processes_that_write_one_file_lose_nothing() {
 }
 
 #[test]
-fn a_reader_that_holds_a_snapshot_costs_nothing_and_the_wal_shrinks_afterwards() {
-    /// What the WAL may take when nobody holds it up, in bytes.
+fn reader_with_a_snapshot_loses_no_event_and_the_wal_shrinks_afterwards() {
+    /// How large the WAL may become without a reader that blocks checkpoints, in bytes.
     const BOUND: u64 = 32 << 20;
     let (dir, path) = fresh();
     let wal = || dir.path().join("mcp.db-wal").metadata().unwrap().len();
@@ -37,7 +37,7 @@ fn a_reader_that_holds_a_snapshot_costs_nothing_and_the_wal_shrinks_afterwards()
         std::thread::sleep(std::time::Duration::from_secs(60));
         load.stop().assert_free();
     }
-    // Large rows fill it sooner.
+    // Large rows fill the WAL sooner.
     let mut event = request();
     event.target = Some("x".repeat(2_000).into());
     while wal() <= BOUND {
@@ -49,7 +49,8 @@ fn a_reader_that_holds_a_snapshot_costs_nothing_and_the_wal_shrinks_afterwards()
     }
     println!("the WAL has grown to {} MiB", wal() >> 20);
     drop(reader);
-    // It is brought home beside the writer, then the next group begins it anew.
+    // A checkpoint runs beside the writer. Then the next batch starts the WAL again from its
+    // beginning.
     let start = std::time::Instant::now();
     while wal() > BOUND {
         assert!(start.elapsed() < LONG, "{} bytes", wal());

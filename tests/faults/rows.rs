@@ -1,4 +1,4 @@
-//! Rows that SQLite refuses, and moments that are not in order.
+//! Rows that SQLite refuses, and clocks that go back.
 
 use tower_mcp_store::{Retention, SessionEvent, Store, StoreEvent};
 use tracing::Level;
@@ -8,7 +8,7 @@ use crate::log::{LOG, listen, logged};
 use crate::support::{LONG, connect, fresh, record_requests, request, rows, value};
 
 #[test]
-fn failures_are_told_once_per_stretch() {
+fn failures_in_a_row_are_logged_once() {
     listen();
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
@@ -38,7 +38,7 @@ fn failures_are_told_once_per_stretch() {
 }
 
 #[test]
-fn a_bad_row_in_a_group_takes_no_other_with_it() {
+fn bad_row_in_a_batch_fails_alone() {
     let (_dir, path) = fresh();
     let store = Store::builder(&path).flush_interval(LONG).open().unwrap();
     let event = request();
@@ -56,7 +56,7 @@ fn a_bad_row_in_a_group_takes_no_other_with_it() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_turns_no_time_around() {
+fn clock_set_back_keeps_the_order_of_times() {
     const AHEAD: i64 = 4_000_000_000_000;
     let (_dir, path) = fresh();
     Store::open(&path).unwrap().shutdown(LONG).unwrap();
@@ -67,7 +67,7 @@ fn a_clock_that_is_set_back_turns_no_time_around() {
         [AHEAD],
     )
     .unwrap();
-    // Nor are rows taken for old.
+    // The store does not take rows for old either.
     let store = Store::builder(&path).retention(Retention::unlimited());
     let store = store.open().unwrap();
     let mut session = SessionEvent::new("s");

@@ -1,4 +1,4 @@
-//! Files that are damaged, or may not be written any more.
+//! Files that are damaged or read-only.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::support::{LONG, connect, fresh, record_requests, value};
 use crate::{COUNT, wait_for, wait_until};
 
 #[test]
-fn a_damaged_page_is_told_once_and_a_new_file_takes_everything() {
+fn damaged_page_is_logged_once_and_a_new_file_takes_all_events() {
     listen();
     let (dir, path) = fresh();
     let store = Store::open(&path).unwrap();
@@ -31,7 +31,7 @@ fn a_damaged_page_is_told_once_and_a_new_file_takes_everything() {
     assert!(reason.contains("malformed"), "{reason}");
     assert!(reason.contains("move the file away"), "{reason}");
     assert_eq!(store.stats().written, 0);
-    // As the message says.
+    // What the message tells the user to do.
     fs::rename(&path, dir.path().join("damaged.db")).unwrap();
     wait_until(|| store.stats().queued == 0);
     let traffic = load.stop();
@@ -47,7 +47,7 @@ fn a_damaged_page_is_told_once_and_a_new_file_takes_everything() {
     );
 }
 
-/// Overwrites the first page of an index. Nobody may have the file open.
+/// Overwrites the first page of an index. No process may have the file open.
 fn damage(path: &Path, index: &str) {
     let conn = connect(path);
     let page = conn.query_row(
@@ -63,10 +63,10 @@ fn damage(path: &Path, index: &str) {
     fs::write(path, bytes).unwrap();
 }
 
-/// Not even root can write to a file that is immutable.
+/// Even root cannot write to an immutable file.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_file_that_may_not_be_written_for_a_while_costs_no_event() {
+fn file_that_is_read_only_for_a_while_loses_no_event() {
     listen();
     let (dir, path) = fresh();
     let wal = dir.path().join("mcp.db-wal");

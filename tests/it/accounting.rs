@@ -1,4 +1,4 @@
-//! Every event that was recorded is written, failed, dropped or queued.
+//! Every recorded event is counted as written, failed, dropped or queued.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -19,7 +19,7 @@ fn assert_balanced(stats: Stats) {
 }
 
 #[test]
-fn the_accounts_balance_at_every_moment_under_load() {
+fn counters_balance_at_every_moment_under_load() {
     let (_dir, path) = fresh();
     let store = Store::builder(&path)
         .flush_interval(Duration::from_millis(1))
@@ -31,7 +31,7 @@ fn the_accounts_balance_at_every_moment_under_load() {
     let file = {
         let conn = connect(&path);
         move || {
-            // One statement, so one moment.
+            // One statement, so that all values are of the same moment.
             let sql = "SELECT submitted >= written + failed + dropped
                     AND written = (SELECT count(*) FROM requests)
                     AND failed + dropped = (SELECT coalesce(sum(dropped), 0) FROM losses)
@@ -45,7 +45,7 @@ fn the_accounts_balance_at_every_moment_under_load() {
                 scope.spawn(|| {
                     for round in 0..100 {
                         record_requests(&store, 40);
-                        // From the second on these fail.
+                        // The second and later events with this id fail.
                         store.record(StoreEvent::Request(again.clone()));
                         if round % 10 == 0 {
                             store.flush(LONG).unwrap();
@@ -106,7 +106,7 @@ fn the_accounts_balance_at_every_moment_under_load() {
 }
 
 #[test]
-fn an_overload_is_one_row_of_losses_and_sessions_still_fit() {
+fn overload_is_one_row_of_losses_and_sessions_are_kept() {
     let (_dir, path) = fresh();
     let blocker = {
         let store = Store::open(&path).unwrap();
@@ -114,7 +114,7 @@ fn an_overload_is_one_row_of_losses_and_sessions_still_fit() {
         connect(&path)
     };
     let store = Store::builder(&path).queue_events(10).open().unwrap();
-    // Nothing can be written, so that the queue fills.
+    // The lock stops the writer, so that the queue fills.
     blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
     record_requests(&store, 25);
     store.record(StoreEvent::Session(SessionEvent::new("s")));
@@ -137,7 +137,7 @@ fn an_overload_is_one_row_of_losses_and_sessions_still_fit() {
 }
 
 #[test]
-fn the_bound_in_bytes_is_kept_too() {
+fn queue_also_keeps_to_its_limit_in_bytes() {
     let (_dir, path) = fresh();
     let store = Store::builder(&path)
         .flush_interval(LONG)
@@ -152,7 +152,7 @@ fn the_bound_in_bytes_is_kept_too() {
     event.target = Some("x".repeat(200_000).into());
     store.record(StoreEvent::Request(event));
     assert_eq!(store.stats().dropped, 1);
-    // Nothing else comes, so the end is what tells of it.
+    // No later event reports the loss, so the shutdown must.
     store.shutdown(LONG).unwrap();
     assert_eq!(
         value::<i64>(&connect(&path), "SELECT dropped FROM losses"),
@@ -161,7 +161,7 @@ fn the_bound_in_bytes_is_kept_too() {
 }
 
 #[test]
-fn statistics_read_as_one_line() {
+fn statistics_are_displayed_as_one_line() {
     let (_dir, path) = fresh();
     let store = Store::open(path).unwrap();
     record_requests(&store, 2);
@@ -175,7 +175,7 @@ fn statistics_read_as_one_line() {
 }
 
 #[test]
-fn each_run_of_a_writer_leaves_its_accounts_in_the_file() {
+fn each_run_of_a_writer_stores_its_counters() {
     let (_dir, path) = fresh();
     for run in 1..=2 {
         let store = Store::open(&path).unwrap();
@@ -193,7 +193,7 @@ fn each_run_of_a_writer_leaves_its_accounts_in_the_file() {
 }
 
 #[test]
-fn the_accounts_in_the_file_are_as_of_a_moment_before_all_that_they_lack() {
+fn stored_counters_are_dated_before_every_event_they_lack() {
     let (_dir, path) = fresh();
     let store = Store::builder(&path).flush_interval(LONG).open().unwrap();
     let blocker = connect(&path);
@@ -206,7 +206,7 @@ fn the_accounts_in_the_file_are_as_of_a_moment_before_all_that_they_lack() {
     while store.state() == StoreState::Ready {
         thread::yield_now();
     }
-    // The writer has taken the first and cannot write it yet.
+    // The writer has taken the first event and cannot write it yet.
     thread::sleep(Duration::from_millis(2));
     let second = request();
     let lacking = second.ts;

@@ -1,4 +1,4 @@
-//! What a row says for each way that a request can be answered.
+//! The row for each kind of answer.
 
 use http_body_util::BodyExt as _;
 
@@ -24,7 +24,7 @@ async fn row(request: http::Request<Script>, answer: http::Response<Script>) -> 
 }
 
 #[tokio::test]
-async fn a_json_result_is_ok_and_measured() {
+async fn json_result_is_ok_and_measured() {
     let row = row(post(CALL), json(RESULT)).await;
     assert_eq!(row.method, "tools/call");
     assert_eq!(row.tool.as_deref(), Some("echo"));
@@ -42,7 +42,7 @@ async fn a_json_result_is_ok_and_measured() {
 }
 
 #[tokio::test]
-async fn a_result_in_a_stream_counts_its_bytes_to_the_end_of_its_event() {
+async fn result_in_a_stream_counts_its_bytes_to_the_end_of_its_event() {
     let progress = "event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":7}}\n\n";
     let result = format!("data: {RESULT}\nid: 3/1\n\n");
     let after = ": ping\n\n";
@@ -56,7 +56,7 @@ async fn a_result_in_a_stream_counts_its_bytes_to_the_end_of_its_event() {
 }
 
 #[tokio::test]
-async fn the_end_of_an_event_includes_a_line_feed_that_comes_later() {
+async fn end_of_an_event_includes_a_line_feed_that_comes_later() {
     let text = format!("data: {RESULT}\r\n\r\n");
     let cut = text.len() - 1;
     let row = row(
@@ -68,7 +68,7 @@ async fn the_end_of_an_event_includes_a_line_feed_that_comes_later() {
 }
 
 #[tokio::test]
-async fn what_a_result_says_of_itself_is_told() {
+async fn flags_of_a_result_are_recorded() {
     let cases = [
         (r#"{"content":[],"isError":true}"#, "ok tool_error"),
         (r#"{"isError":false}"#, "ok"),
@@ -98,7 +98,7 @@ async fn what_a_result_says_of_itself_is_told() {
 }
 
 #[tokio::test]
-async fn a_json_rpc_error_keeps_its_code_and_message() {
+async fn json_rpc_error_keeps_its_code_and_message() {
     let error =
         r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32602,"message":"Unknown tool: echo"}}"#;
     for answer in [
@@ -115,7 +115,7 @@ async fn a_json_rpc_error_keeps_its_code_and_message() {
 }
 
 #[tokio::test]
-async fn an_error_that_names_no_request_is_for_the_one_that_waits() {
+async fn error_without_an_id_answers_the_only_open_request() {
     for id in [r#""id":null,"#, ""] {
         let error = format!(r#"{{"jsonrpc":"2.0",{id}"error":{{"code":-32600,"message":"no"}}}}"#);
         assert_eq!(
@@ -126,7 +126,7 @@ async fn an_error_that_names_no_request_is_for_the_one_that_waits() {
 }
 
 #[tokio::test]
-async fn an_error_that_is_the_whole_body_refuses_every_request_of_a_batch() {
+async fn error_as_the_whole_body_answers_every_request_of_a_batch() {
     let batch =
         r#"[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":2,"method":"ping"}]"#;
     let error = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"no batches"}}"#;
@@ -138,8 +138,8 @@ async fn an_error_that_is_the_whole_body_refuses_every_request_of_a_batch() {
 }
 
 #[tokio::test]
-async fn an_http_error_whose_body_is_an_error_of_no_request_has_its_code() {
-    // Python 1.x calls its own errors "server-error".
+async fn http_error_with_a_json_rpc_error_of_no_request_has_its_code() {
+    // Python 1.x gives its own errors the id "server-error".
     for id in [r#""server-error""#, "0", "null", r#""""#] {
         for status in [400, 404, 408, 504] {
             let error = format!(
@@ -163,7 +163,7 @@ async fn an_http_error_whose_body_is_an_error_of_no_request_has_its_code() {
 }
 
 #[tokio::test]
-async fn an_error_of_another_request_counts_only_where_the_whole_exchange_failed() {
+async fn error_with_another_id_counts_only_in_a_failed_exchange() {
     let error = r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"no"}}"#;
     let row_of = async |answer| row(post(CALL), answer).await.outcome();
     assert_eq!(row_of(json(error)).await, "error no_response");
@@ -172,7 +172,7 @@ async fn an_error_of_another_request_counts_only_where_the_whole_exchange_failed
 }
 
 #[tokio::test]
-async fn a_byte_order_mark_before_a_json_answer_is_skipped() {
+async fn byte_order_mark_before_a_json_answer_is_skipped() {
     let marked = format!("\u{feff}{RESULT}");
     let row = row(post(CALL), json(&marked)).await;
     assert_eq!(row.outcome(), "ok");
@@ -180,7 +180,7 @@ async fn a_byte_order_mark_before_a_json_answer_is_skipped() {
 }
 
 #[tokio::test]
-async fn an_answer_to_another_id_is_no_answer() {
+async fn response_with_another_id_is_no_answer() {
     for id in [r#""7""#, "8", "null", "7.5"] {
         let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
         assert_eq!(
@@ -194,7 +194,7 @@ async fn an_answer_to_another_id_is_no_answer() {
 }
 
 #[tokio::test]
-async fn http_errors_without_a_json_rpc_message_are_told_with_their_text() {
+async fn http_error_without_a_json_rpc_message_keeps_its_text() {
     let cases = [
         (401, "", "", "error", Some("Unauthorized"), Some(0)),
         (
@@ -244,7 +244,7 @@ async fn http_errors_without_a_json_rpc_message_are_told_with_their_text() {
 }
 
 #[tokio::test]
-async fn an_error_text_is_cut_on_a_character() {
+async fn error_text_is_cut_on_a_character() {
     let long = "é".repeat(2000);
     let row = row(post(CALL), response(500, "text/plain", &long)).await;
     assert_eq!(row.error_msg, Some("é".repeat(512)));
@@ -252,7 +252,7 @@ async fn an_error_text_is_cut_on_a_character() {
 }
 
 #[tokio::test]
-async fn a_success_without_the_response_is_no_response() {
+async fn http_success_without_a_response_is_no_response() {
     let other = r#"data: {"jsonrpc":"2.0","method":"notifications/message","params":{}}"#;
     for answer in [
         json(""),
@@ -262,7 +262,7 @@ async fn a_success_without_the_response_is_no_response() {
         response(200, "text/html", "<html>"),
         event_stream(""),
         event_stream(format!("{other}\n\n")),
-        // An event that its blank line does not end was never sent.
+        // The blank line that ends an event is missing, so the event was never sent.
         event_stream(format!("data: {RESULT}\n")),
         event_stream(format!("event: other\ndata: {RESULT}\n\n")),
     ] {
@@ -273,7 +273,7 @@ async fn a_success_without_the_response_is_no_response() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_told() {
+async fn redirect_is_recorded_as_redirected() {
     assert_eq!(
         row(post(CALL), response(307, "", "")).await.outcome(),
         "error redirected"
@@ -281,7 +281,7 @@ async fn a_redirect_is_told() {
 }
 
 #[tokio::test]
-async fn a_compressed_answer_is_counted_and_not_read() {
+async fn compressed_answer_is_measured_and_not_read() {
     let gzip = |status, media, body: &str| {
         let mut answer = response(status, media, body);
         answer
@@ -302,7 +302,7 @@ async fn a_compressed_answer_is_counted_and_not_read() {
 }
 
 #[tokio::test]
-async fn a_body_that_fails_midway_is_told() {
+async fn body_that_fails_midway_is_recorded_as_body_error() {
     let broken = Script::new([Step::Data(RESULT[..20].into()), Step::Error]);
     let row = row(post(CALL), json(broken)).await;
     assert_eq!(
@@ -312,7 +312,7 @@ async fn a_body_that_fails_midway_is_told() {
 }
 
 #[tokio::test]
-async fn a_response_that_came_before_the_failure_counts() {
+async fn response_before_a_body_error_counts() {
     let late = Script::new([
         Step::Data(format!("data: {RESULT}\n\n").into()),
         Step::Error,
@@ -355,7 +355,7 @@ async fn each_request_of_a_batch_is_a_row() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_makes_no_row() {
+async fn message_that_is_no_request_makes_no_row() {
     for body in [
         "",
         "not json",
@@ -379,7 +379,7 @@ async fn what_is_no_request_makes_no_row() {
 }
 
 #[tokio::test]
-async fn a_request_aims_at_its_target() {
+async fn target_of_each_method_is_recorded() {
     let cases = [
         (
             r#""method":"tools/call","params":{"name":"t","uri":"u"}"#,
@@ -442,7 +442,7 @@ async fn a_request_aims_at_its_target() {
 }
 
 #[tokio::test]
-async fn a_setting_drops_the_query_of_a_uri() {
+async fn setting_drops_the_query_of_a_uri() {
     let recording = Recording::start();
     let layer = recording.layer().record_target_query(false);
     for body in [
@@ -481,7 +481,7 @@ async fn settings_leave_out_methods_and_error_texts() {
 }
 
 #[tokio::test]
-async fn a_trace_and_its_parent_are_taken_from_the_message_before_the_header() {
+async fn trace_and_its_parent_are_taken_from_the_message_before_the_header() {
     let header = (
         "traceparent",
         "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
@@ -502,7 +502,7 @@ async fn a_trace_and_its_parent_are_taken_from_the_message_before_the_header() {
 }
 
 #[tokio::test]
-async fn a_principal_comes_only_from_the_extension() {
+async fn principal_comes_only_from_the_extension() {
     let recording = Recording::start();
     let mut request = post_with(&[("authorization", "Bearer secret")], CALL);
     exchange(&recording.layer(), request.clone(), json(RESULT))
@@ -541,7 +541,7 @@ async fn long_text_is_cut_and_counted() {
 }
 
 #[tokio::test]
-async fn a_request_that_the_server_refused_unread_is_known_by_its_mirror_headers() {
+async fn request_refused_unread_is_recorded_from_its_mirror_headers() {
     use tower::{Layer as _, ServiceExt as _};
     let refuse = |_: http::Request<tower_mcp_store::StoreBody<Script>>| async {
         Ok::<_, std::convert::Infallible>(response(401, "", ""))
@@ -572,7 +572,7 @@ async fn a_request_that_the_server_refused_unread_is_known_by_its_mirror_headers
 }
 
 #[tokio::test]
-async fn a_request_refused_unread_with_a_json_rpc_error_has_its_code_and_text() {
+async fn request_refused_unread_has_the_code_and_text_of_its_json_rpc_error() {
     use tower::{Layer as _, ServiceExt as _};
     const REFUSED: &str =
         r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"too large"}}"#;
@@ -605,7 +605,7 @@ async fn a_request_refused_unread_with_a_json_rpc_error_has_its_code_and_text() 
 }
 
 #[tokio::test]
-async fn a_mirror_header_that_contradicts_the_body_is_counted_and_the_body_believed() {
+async fn mirror_header_that_contradicts_the_body_is_counted_and_the_body_wins() {
     const NAMED: &str =
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"météo"}}"#;
     const NAMELESS: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}"#;
@@ -621,7 +621,7 @@ async fn a_mirror_header_that_contradicts_the_body_is_counted_and_the_body_belie
         (NAMELESS, "tools/call", "meteo", true),
         (READ, "resources/read", "file://u:p@h/a", false),
         (READ, "resources/read", "file://h/a", true),
-        // This method aims at nothing that a header could name.
+        // No header can name a target for this method.
         (LIST, "tools/list", "meteo", false),
     ];
     for (body, method, name, mismatched) in cases {
@@ -635,7 +635,7 @@ async fn a_mirror_header_that_contradicts_the_body_is_counted_and_the_body_belie
     }
 }
 
-/// Sends a request to a service that reads it only when its answer is over.
+/// Sends a request to a service that reads it only after its answer has ended.
 async fn read_late(recording: &Recording, request: http::Request<Script>, status: u16) {
     use tower::{Layer as _, ServiceExt as _};
     let (keep, kept) = std::sync::mpsc::channel();
@@ -649,7 +649,7 @@ async fn read_late(recording: &Recording, request: http::Request<Script>, status
 }
 
 #[tokio::test]
-async fn a_request_that_is_read_after_its_refusal_counts_once() {
+async fn request_read_after_its_refusal_counts_once() {
     let recording = Recording::start();
     let named = [("mcp-method", "tools/call"), ("mcp-name", "mirrored")];
     for headers in [&named[..], &[]] {
@@ -665,7 +665,7 @@ async fn a_request_that_is_read_after_its_refusal_counts_once() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_read_after_its_answer_has_the_size_of_its_message() {
+async fn request_read_after_its_answer_has_the_size_of_its_message() {
     let recording = Recording::start();
     let (whole, pieces) = (format!("{CALL}\n"), [CALL, "\n"]);
     for body in [Script::chunks([whole]), Script::chunks(pieces)] {

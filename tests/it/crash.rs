@@ -1,4 +1,4 @@
-//! Processes that are killed under load. `MCP_STORE_TEST_KILLS=200` is the long form.
+//! Processes that are killed under load. `MCP_STORE_TEST_KILLS=200` kills each 200 times.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -12,7 +12,7 @@ use tower_mcp_store::{RequestStatus, SessionEvent, Store, StoreEvent};
 
 use crate::support::{self, LONG, connect, fixture, fresh, request, value};
 
-/// Where the child finds its path.
+/// The environment variable with the child's path.
 const CHILD: &str = "MCP_STORE_TEST_CRASH_PATH";
 
 fn kills(default: u64) -> u64 {
@@ -20,8 +20,8 @@ fn kills(default: u64) -> u64 {
         .map_or(default, |count| count.parse().expect("a number of kills"))
 }
 
-/// Runs the test `name` again in a process of its own, where [`CHILD`] is set.
-/// Also gives the lines that it prints with a `!` before them.
+/// Runs the test `name` again in a process of its own, with [`CHILD`] set. Also returns the lines
+/// that it prints with a `!` before them.
 fn spawn(name: &str, path: &Path) -> (Child, Receiver<String>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture", &format!("crash::{name}")])
@@ -33,7 +33,7 @@ fn spawn(name: &str, path: &Path) -> (Child, Receiver<String>) {
     let (send, receive) = channel();
     thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
-            // The harness may have begun the line.
+            // The line may begin with output of the test harness.
             if let Some((_, line)) = line.split_once('!')
                 && send.send(line.to_owned()).is_err()
             {
@@ -49,7 +49,7 @@ fn kill(mut child: Child) {
     child.wait().unwrap();
 }
 
-/// Records for ever; prints how many requests are committed.
+/// Records for ever. Prints how many requests are committed.
 fn record_for_ever(path: &Path) {
     let mut committed = 0_u64;
     let store = Store::builder(path)
@@ -83,8 +83,8 @@ fn record_for_ever(path: &Path) {
 }
 
 #[test]
-fn a_killed_writer_leaves_a_whole_file_that_tells_of_it() {
-    const NAME: &str = "a_killed_writer_leaves_a_whole_file_that_tells_of_it";
+fn killed_writer_leaves_a_whole_file_and_the_next_one_enters_a_loss() {
+    const NAME: &str = "killed_writer_leaves_a_whole_file_and_the_next_one_enters_a_loss";
     if let Some(path) = std::env::var_os(CHILD) {
         record_for_ever(Path::new(&path));
     }
@@ -95,10 +95,12 @@ fn a_killed_writer_leaves_a_whole_file_that_tells_of_it() {
         let mut committed: i64 = lines.recv_timeout(LONG).unwrap().parse().unwrap();
         thread::sleep(Duration::from_millis(round * 7 % 40));
         kill(child);
-        // What was told as committed survives. The last line may be cut short.
-        let mut told: Vec<String> = lines.iter().collect();
-        told.pop();
-        committed = told.last().map_or(committed, |line| line.parse().unwrap());
+        // Every row that the child printed as committed survives. The last line may be cut short.
+        let mut printed: Vec<String> = lines.iter().collect();
+        printed.pop();
+        committed = printed
+            .last()
+            .map_or(committed, |line| line.parse().unwrap());
 
         Store::open(&path).unwrap().shutdown(LONG).unwrap();
         let conn = connect(&path);
@@ -125,12 +127,12 @@ fn a_killed_writer_leaves_a_whole_file_that_tells_of_it() {
         );
         let written: i64 = value(&conn, "SELECT sum(written) FROM writers");
         assert_eq!(written, recorded);
-        let told: i64 = value(
+        let printed: i64 = value(
             &conn,
             "SELECT count(*) FROM losses WHERE reason = 'unclean_shutdown'
                  AND dropped IS NULL AND 0 < from_ts AND from_ts <= to_ts",
         );
-        assert_eq!(told as u64, round);
+        assert_eq!(printed as u64, round);
         let lock_files = || {
             let names = path.parent().map(support::contents).unwrap();
             names.into_keys().filter(|name| name.contains("-lock"))
@@ -139,13 +141,13 @@ fn a_killed_writer_leaves_a_whole_file_that_tells_of_it() {
     }
 }
 
-/// Records two requests a millisecond for ever, with the settings of a store
-/// that was given none; prints when the first of them are committed.
+/// Records two requests a millisecond for ever, with default settings. Prints a line when the first
+/// of them are committed.
 fn record_steadily(path: &Path) {
-    let mut is_told = false;
+    let mut has_printed = false;
     let store = Store::builder(path)
         .on_recorded(move |_| {
-            if !std::mem::replace(&mut is_told, true) {
+            if !std::mem::replace(&mut has_printed, true) {
                 println!("!committed");
             }
         })
@@ -159,8 +161,8 @@ fn record_steadily(path: &Path) {
 }
 
 #[test]
-fn a_kill_costs_a_flush_interval_and_the_commit_under_way() {
-    const NAME: &str = "a_kill_costs_a_flush_interval_and_the_commit_under_way";
+fn kill_loses_at_most_a_flush_interval_and_the_current_commit() {
+    const NAME: &str = "kill_loses_at_most_a_flush_interval_and_the_current_commit";
     if let Some(path) = std::env::var_os(CHILD) {
         record_steadily(Path::new(&path));
     }
@@ -187,8 +189,8 @@ fn a_kill_costs_a_flush_interval_and_the_commit_under_way() {
 }
 
 #[test]
-fn a_writer_that_is_alive_is_not_taken_for_dead() {
-    const NAME: &str = "a_writer_that_is_alive_is_not_taken_for_dead";
+fn living_writer_is_not_entered_as_a_loss() {
+    const NAME: &str = "living_writer_is_not_entered_as_a_loss";
     if let Some(path) = std::env::var_os(CHILD) {
         record_for_ever(Path::new(&path));
     }
@@ -233,8 +235,8 @@ fn kill_beside_a_living_writer_is_a_loss_and_the_living_writer_is_none() {
 }
 
 #[test]
-fn a_killed_migration_leaves_the_old_version_or_the_new_one_whole() {
-    const NAME: &str = "a_killed_migration_leaves_the_old_version_or_the_new_one_whole";
+fn killed_migration_leaves_the_old_version_or_the_new_one_whole() {
+    const NAME: &str = "killed_migration_leaves_the_old_version_or_the_new_one_whole";
     if let Some(path) = std::env::var_os(CHILD) {
         println!("!opening");
         drop(Store::open(path).unwrap());

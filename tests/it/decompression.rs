@@ -1,4 +1,4 @@
-//! Compressed bodies pass as they are, and are recorded as if they were not.
+//! Compressed bodies pass unchanged, and their rows equal those of plain bodies.
 
 #![cfg(feature = "decompression")]
 
@@ -25,13 +25,13 @@ const RESULT: &str = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[],"isError"
 const PROGRESS: &str = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n";
 const EVENT: &str = "event: message\nid: 1/3\ndata: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"isError\":true}}\n\n";
 
-/// Each of these parts, encoded and flushed; the last with the stream's end.
+/// Encodes the parts and flushes after each. The last one includes the end of the stream.
 fn encoded(coding: &str, parts: &[&str]) -> Vec<Bytes> {
     let level = Level::Default;
     let mut encoder: Box<dyn EncodeV2> = match coding {
         "gzip" | "x-gzip" => Box::new(GzipEncoder::new(level.into())),
         "deflate" => Box::new(ZlibEncoder::new(level.into())),
-        // Its default is the slowest.
+        // The default level is the slowest.
         "br" => Box::new(BrotliEncoder::new(
             BrotliParams::default().quality(Level::Fastest),
         )),
@@ -66,7 +66,7 @@ fn script(chunks: impl IntoIterator<Item = Bytes>) -> Script {
     Script::new(chunks.into_iter().map(Step::Data))
 }
 
-/// A body in two chunks, for each place where it can be cut.
+/// Returns the body in two chunks, for each place where it can be cut.
 fn cuts(body: &Bytes) -> impl Iterator<Item = Script> {
     (0..=body.len()).map(|at| script([body.slice(..at), body.slice(at..)]))
 }
@@ -77,7 +77,7 @@ fn coded(mut answer: Response<Script>, coding: &str) -> Response<Script> {
     answer
 }
 
-/// All rows, without what differs from one exchange to the next.
+/// Returns all rows, without the columns that differ between exchanges.
 fn alike(recording: &Recording) -> Vec<Row> {
     let mut rows = recording.rows();
     for row in &mut rows {
@@ -87,7 +87,7 @@ fn alike(recording: &Recording) -> Vec<Row> {
     rows
 }
 
-/// The row of one exchange.
+/// Returns the row of one exchange.
 async fn row(request: Request<Script>, answer: Response<Script>) -> Row {
     let recording = Recording::start();
     let _ = exchange(&recording.layer(), request, answer).await;
@@ -95,7 +95,7 @@ async fn row(request: Request<Script>, answer: Response<Script>) -> Row {
 }
 
 #[tokio::test]
-async fn a_compressed_request_is_recorded_however_it_is_cut() {
+async fn compressed_request_is_recorded_for_every_cut() {
     let plain = row(post(CALL), json(RESULT)).await;
     for coding in CODINGS {
         let recording = Recording::start();
@@ -122,7 +122,7 @@ async fn a_compressed_request_is_recorded_however_it_is_cut() {
 }
 
 #[tokio::test]
-async fn a_compressed_json_answer_is_recorded_however_it_is_cut() {
+async fn compressed_json_answer_is_recorded_for_every_cut() {
     let plain = row(post(CALL), json(RESULT)).await;
     assert_eq!(plain.outcome(), "ok tool_error");
     for coding in CODINGS {
@@ -150,7 +150,7 @@ async fn a_compressed_json_answer_is_recorded_however_it_is_cut() {
 }
 
 #[tokio::test]
-async fn a_compressed_event_stream_is_measured_in_what_it_decodes_to() {
+async fn compressed_event_stream_is_measured_decoded() {
     let text = [PROGRESS, EVENT, PROGRESS].concat();
     let plain = row(post(CALL), event_stream(&text)).await;
     assert_eq!(plain.bytes_out, Some((PROGRESS.len() + EVENT.len()) as i64));
@@ -171,7 +171,7 @@ async fn a_compressed_event_stream_is_measured_in_what_it_decodes_to() {
 }
 
 #[tokio::test]
-async fn frames_pass_as_they_are_whatever_they_decode_to() {
+async fn compressed_frames_pass_unchanged() {
     for coding in CODINGS {
         let good = encoded(coding, &[PROGRESS, EVENT, PROGRESS]);
         let broken = good.iter().map(|chunk| chunk.slice(1..)).collect();
@@ -193,7 +193,7 @@ async fn frames_pass_as_they_are_whatever_they_decode_to() {
 }
 
 #[tokio::test]
-async fn an_answer_is_recorded_as_soon_as_its_event_was_flushed() {
+async fn answer_is_recorded_as_soon_as_its_event_was_flushed() {
     for coding in CODINGS {
         let recording = Recording::start();
         let (sender, body) = live();
@@ -211,7 +211,7 @@ async fn an_answer_is_recorded_as_soon_as_its_event_was_flushed() {
 }
 
 #[tokio::test]
-async fn an_answer_on_a_compressed_get_stream_is_found() {
+async fn answer_on_a_compressed_get_stream_is_found() {
     for coding in CODINGS {
         let recording = Recording::start();
         let layer = recording.layer();
@@ -240,7 +240,7 @@ async fn an_answer_on_a_compressed_get_stream_is_found() {
 }
 
 #[tokio::test]
-async fn a_session_that_begins_in_compressed_bodies_is_known() {
+async fn session_of_a_compressed_initialize_is_recorded() {
     let recording = Recording::start();
     let initialize = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","clientInfo":{"name":"c","version":"1"}}}"#;
     let result = r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25","serverInfo":{"name":"s","version":"2"}}}"#;
@@ -259,7 +259,7 @@ async fn a_session_that_begins_in_compressed_bodies_is_known() {
 }
 
 #[tokio::test]
-async fn the_text_of_a_compressed_error_is_recorded() {
+async fn text_of_a_compressed_error_is_recorded() {
     let body = script([whole("gzip", "no such tool\n")]);
     let row = row(post(CALL), coded(response(400, "text/plain", body), "gzip")).await;
     assert_eq!(row.outcome(), "error");
@@ -267,7 +267,7 @@ async fn the_text_of_a_compressed_error_is_recorded() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_cut_off_is_none_as_in_a_plain_body() {
+async fn answer_cut_off_is_no_response_as_in_a_plain_body() {
     for coding in CODINGS {
         let (head, _) = RESULT.split_at(RESULT.len() - 10);
         let mut chunks = encoded(coding, &[head, ""]);
@@ -278,9 +278,9 @@ async fn an_answer_that_is_cut_off_is_none_as_in_a_plain_body() {
 }
 
 #[tokio::test]
-async fn a_broken_body_is_opaque_from_there_on() {
+async fn damaged_body_is_opaque_after_the_damage() {
     for coding in CODINGS {
-        // What was flushed before is read.
+        // The events flushed before the damage are read.
         let mut chunks = encoded(coding, &[PROGRESS, EVENT]);
         chunks[1] = Bytes::from_static(&[0xff; 64]);
         let broken = |answer| coded(answer, coding);
@@ -295,8 +295,8 @@ async fn a_broken_body_is_opaque_from_there_on() {
 }
 
 #[tokio::test]
-async fn a_stream_that_broke_is_not_waited_for() {
-    // The answer may have been in what could not be read.
+async fn damaged_stream_is_not_kept_open_for_its_answer() {
+    // The unreadable part may contain the answer.
     let mut chunks = encoded("gzip", &["id: 0/3\ndata: \n\n", EVENT]);
     chunks[1] = Bytes::from_static(&[0xff; 64]);
     let request = post_with(&[("mcp-session-id", "s-1")], CALL);
@@ -304,7 +304,7 @@ async fn a_stream_that_broke_is_not_waited_for() {
     assert_eq!(row.outcome(), "ok opaque");
 }
 
-/// Ten gigabytes of white space, as short as the coding can say it.
+/// Returns ten gigabytes of white space in the shortest form of the coding.
 fn bomb(coding: &str) -> Bytes {
     const SIZE: usize = 10 << 30;
     const BLOCK: usize = 128 << 10;
@@ -318,14 +318,14 @@ fn bomb(coding: &str) -> Bytes {
     }
     let space = " ".repeat(1 << 20);
     let chunks = encoded(coding, &[&space, &space, ""]);
-    // Once the window is full, what follows is the same again.
+    // Once the window is full, the encoded bytes repeat.
     [chunks[0].to_vec(), chunks[1].repeat(SIZE >> 20)]
         .concat()
         .into()
 }
 
 #[tokio::test]
-async fn a_bomb_is_opaque() {
+async fn decompression_bomb_is_opaque() {
     for coding in CODINGS {
         let bomb = bomb(coding);
         let answer = coded(json(script([bomb.clone()])), coding);
@@ -345,7 +345,7 @@ async fn a_bomb_is_opaque() {
 }
 
 #[tokio::test]
-async fn codings_that_are_not_known_or_several_are_opaque() {
+async fn unknown_and_combined_codings_are_opaque() {
     for coding in ["compress", "gzip, br"] {
         let row_ = row(post(CALL), coded(json(RESULT), coding)).await;
         assert_eq!(row_.outcome(), "ok opaque", "{coding}");
@@ -355,7 +355,7 @@ async fn codings_that_are_not_known_or_several_are_opaque() {
 }
 
 #[tokio::test]
-async fn a_compression_layer_may_stand_on_either_side() {
+async fn compression_layer_may_be_inside_or_outside() {
     for coding in ["gzip", "deflate", "br", "zstd"] {
         let request = || post_with(&[("accept-encoding", coding)], CALL);
         let service = || answering(json(RESULT));

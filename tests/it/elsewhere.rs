@@ -1,5 +1,5 @@
-//! Requests whose answer comes in another exchange, or not at all: resumed
-//! streams, HTTP+SSE of 2024-11-05, and cancellation.
+//! Requests whose answer arrives in another exchange or never: resumed streams, HTTP+SSE of
+//! 2024-11-05, and cancellation.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -36,7 +36,7 @@ fn cancel(id: &str, reason: &str) -> String {
     )
 }
 
-/// Calls through the layer and drops the answer after so many frames.
+/// Calls through the layer and drops the answer after `frames` frames.
 async fn leave(
     layer: &StoreLayer,
     request: Request<Script>,
@@ -57,7 +57,7 @@ fn without_times(mut row: Row) -> Row {
 }
 
 #[tokio::test]
-async fn an_answer_on_a_later_stream_of_the_session_is_resumed() {
+async fn answer_on_a_later_stream_of_the_session_is_resumed() {
     // The server closed the stream (2025-11-25 polling), or the client lost it.
     for frames in [1, 2] {
         let recording = Recording::start();
@@ -88,7 +88,7 @@ async fn an_answer_on_a_later_stream_of_the_session_is_resumed() {
 }
 
 #[tokio::test]
-async fn an_answer_on_a_later_stream_counts_before_the_old_one_is_known_to_be_lost() {
+async fn answer_on_a_later_stream_counts_while_the_old_stream_is_open() {
     let recording = Recording::start();
     let layer = recording.layer();
     let answer = event_stream(Script::new([Step::Data(PRIMING.into()), Step::Hang]));
@@ -107,7 +107,7 @@ async fn an_answer_on_a_later_stream_counts_before_the_old_one_is_known_to_be_lo
     assert_eq!(recording.row().outcome(), "ok resumed tool_error");
 }
 
-/// A call whose own exchange is still open, and where its events go.
+/// Returns the open body of a call, and the sender of its events.
 async fn open_call(
     layer: &StoreLayer,
     body: &str,
@@ -124,7 +124,7 @@ async fn open_call(
     (events, answer)
 }
 
-/// The answer to the call as `answer` has it, as an event.
+/// Returns an event with the answer to the call.
 fn answer_event(answer: &str) -> String {
     format!("id: 2/3\ndata: {{\"jsonrpc\":\"2.0\",\"id\":3,{answer}}}\n\n")
 }
@@ -132,7 +132,7 @@ fn answer_event(answer: &str) -> String {
 const FAILURE: &str = r#""error":{"code":-32603,"message":"boom"}"#;
 
 #[tokio::test]
-async fn a_copy_of_an_answer_leaves_the_call_to_its_own_exchange() {
+async fn copy_of_an_answer_leaves_the_call_to_its_own_exchange() {
     let recording = Recording::start();
     let layer = recording.layer();
     let (events, answer) = open_call(&layer, CALL).await;
@@ -152,7 +152,7 @@ async fn a_copy_of_an_answer_leaves_the_call_to_its_own_exchange() {
 }
 
 #[tokio::test]
-async fn a_copy_counts_where_the_own_exchange_ends_without_the_answer() {
+async fn copy_counts_if_the_own_exchange_ends_without_the_answer() {
     for end in [
         Step::Error,
         Step::Data(": that was all\n\n".into()),
@@ -176,7 +176,7 @@ async fn a_copy_counts_where_the_own_exchange_ends_without_the_answer() {
 }
 
 #[tokio::test]
-async fn a_copy_that_overtakes_the_head_makes_no_latency_before_it() {
+async fn copy_before_the_head_gives_no_latency_before_the_head() {
     let recording = Recording::start();
     let layer = recording.layer();
     let (go_on, may_go_on) = tokio::sync::watch::channel(false);
@@ -203,7 +203,7 @@ async fn a_copy_that_overtakes_the_head_makes_no_latency_before_it() {
 }
 
 #[tokio::test]
-async fn an_initialize_that_only_a_copy_answers_begins_its_session() {
+async fn initialize_that_only_a_copy_answers_begins_its_session() {
     const HELLO: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"clientInfo":{"name":"c","version":"1"}}}"#;
     const WELCOME: &str = "data: {\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{\"protocolVersion\":\"2025-11-25\",\"serverInfo\":{\"name\":\"s\",\"version\":\"2\"}}}\n\n";
     let recording = Recording::start();
@@ -230,7 +230,7 @@ async fn an_initialize_that_only_a_copy_answers_begins_its_session() {
 }
 
 #[tokio::test]
-async fn a_cancelled_call_that_only_a_copy_answers_is_cancelled() {
+async fn cancelled_call_that_only_a_copy_answers_is_cancelled() {
     let recording = Recording::start();
     let layer = recording.layer();
     let (_events, answer) = open_call(&layer, CALL).await;
@@ -247,8 +247,8 @@ async fn a_cancelled_call_that_only_a_copy_answers_is_cancelled() {
 }
 
 #[tokio::test]
-async fn of_two_calls_with_one_id_each_has_its_own_answer() {
-    // The older waits for its answer elsewhere, the newer is open.
+async fn two_calls_with_one_id_have_an_answer_each() {
+    // The older call waits for its answer in another exchange. The newer call is open.
     let recording = Recording::start();
     let layer = recording.layer();
     let older = CALL.replace("slow", "older");
@@ -278,9 +278,9 @@ async fn of_two_calls_with_one_id_each_has_its_own_answer() {
 }
 
 #[tokio::test]
-async fn the_replay_of_an_answer_settles_no_later_call_with_its_id() {
+async fn replayed_answer_does_not_answer_a_later_call_with_its_id() {
     let own = format!("id: 1/1\ndata: {{\"jsonrpc\":\"2.0\",\"id\":3,{FAILURE}}}\n\n");
-    // The later call waits for its answer elsewhere, or is open when the replay comes.
+    // The later call waits for its answer in another exchange, or is open when the replay arrives.
     for is_open in [false, true] {
         let recording = Recording::start();
         let layer = recording.layer();
@@ -313,7 +313,7 @@ async fn the_replay_of_an_answer_settles_no_later_call_with_its_id() {
 }
 
 #[tokio::test]
-async fn the_copies_that_an_exchange_remembers_are_bounded() {
+async fn number_of_remembered_copies_is_bounded() {
     const CALLS: usize = 400;
     let recording = Recording::start();
     let layer = recording.layer();
@@ -341,7 +341,7 @@ async fn the_copies_that_an_exchange_remembers_are_bounded() {
 }
 
 #[tokio::test]
-async fn a_replay_is_not_counted_twice() {
+async fn replay_is_not_counted_twice() {
     let recording = Recording::start();
     let layer = recording.layer();
     let whole = format!("{PRIMING}{RESULT}");
@@ -357,7 +357,7 @@ async fn a_replay_is_not_counted_twice() {
 }
 
 #[tokio::test]
-async fn an_answer_of_another_session_is_not_taken() {
+async fn answer_of_another_session_is_ignored() {
     let recording = Recording::start();
     let layer = recording.layer();
     exchange(&layer, post_with(&SESSION, CALL), event_stream(PRIMING))
@@ -371,7 +371,7 @@ async fn an_answer_of_another_session_is_not_taken() {
 }
 
 #[tokio::test]
-async fn an_answer_that_never_comes_is_detached_and_a_client_that_left_is_gone() {
+async fn missing_answer_is_detached_and_a_client_that_left_is_gone() {
     let recording = Recording::start();
     let layer = recording.layer().resume_grace(Duration::from_millis(1));
     exchange(&layer, post_with(&SESSION, CALL), event_stream(PRIMING))
@@ -395,7 +395,7 @@ async fn an_answer_that_never_comes_is_detached_and_a_client_that_left_is_gone()
 }
 
 #[tokio::test]
-async fn the_end_of_the_session_ends_the_waiting() {
+async fn end_of_the_session_ends_the_wait_for_answers() {
     let recording = Recording::start();
     let layer = recording.layer();
     exchange(&layer, post_with(&SESSION, CALL), event_stream(PRIMING))
@@ -410,7 +410,7 @@ async fn the_end_of_the_session_ends_the_waiting() {
 }
 
 #[tokio::test]
-async fn the_shutdown_of_the_store_ends_the_waiting() {
+async fn shutdown_of_the_store_ends_the_wait_for_answers() {
     let recording = Recording::start();
     exchange(
         &recording.layer(),
@@ -426,7 +426,7 @@ async fn the_shutdown_of_the_store_ends_the_waiting() {
 }
 
 #[tokio::test]
-async fn only_a_stream_that_can_be_resumed_is_waited_for() {
+async fn only_a_resumable_stream_keeps_its_call_open() {
     let no_id =
         "event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n";
     let stateless = [("mcp-protocol-version", "2026-07-28")];
@@ -445,7 +445,7 @@ async fn only_a_stream_that_can_be_resumed_is_waited_for() {
 }
 
 #[tokio::test]
-async fn http_and_sse_of_2024_is_joined_over_its_two_halves() {
+async fn http_and_sse_of_2024_joins_post_and_stream() {
     let recording = Recording::start();
     let layer = recording.layer();
     let (events, stream) = live();
@@ -490,7 +490,7 @@ async fn http_and_sse_of_2024_is_joined_over_its_two_halves() {
     events.send(RESULT.into()).unwrap();
     client.frame().await.unwrap().unwrap();
 
-    // This one is never answered: the stream ends first.
+    // This call gets no answer: the stream ends first.
     post(r#"{"jsonrpc":"2.0","id":4,"method":"ping"}"#).await;
     drop(events);
     assert!(client.frame().await.is_none());
@@ -535,7 +535,7 @@ async fn http_and_sse_of_2024_is_joined_over_its_two_halves() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_faster_than_the_202_makes_the_same_row() {
+async fn answer_before_the_202_makes_the_same_row() {
     let recording = Recording::start();
     let layer = recording.layer();
     let (events, stream) = live();
@@ -576,7 +576,7 @@ async fn an_answer_that_is_faster_than_the_202_makes_the_same_row() {
 }
 
 #[tokio::test]
-async fn a_202_to_a_request_of_a_session_that_nobody_announced_is_no_response() {
+async fn accepted_request_of_an_unannounced_session_is_no_response() {
     let recording = Recording::start();
     let mut request = post_with(&[], CALL);
     *request.uri_mut() = "/messages?sessionId=dc47".parse().unwrap();
@@ -591,7 +591,7 @@ async fn a_202_to_a_request_of_a_session_that_nobody_announced_is_no_response() 
 }
 
 #[tokio::test]
-async fn a_cancelled_request_says_so_and_whether_it_was_a_time_out() {
+async fn cancelled_request_is_recorded_and_a_time_out_is_told_apart() {
     let cases = [
         (
             r#","reason":"user stop""#,
@@ -633,7 +633,7 @@ async fn a_cancelled_request_says_so_and_whether_it_was_a_time_out() {
 }
 
 #[tokio::test]
-async fn a_cancelled_request_whose_stream_is_lost_is_not_waited_for() {
+async fn cancelled_request_whose_stream_is_lost_ends_at_once() {
     let recording = Recording::start();
     let layer = recording.layer();
     exchange(&layer, post_with(&SESSION, CALL), event_stream(PRIMING))
@@ -647,14 +647,14 @@ async fn a_cancelled_request_whose_stream_is_lost_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_response_counts_before_the_cancellation() {
+async fn response_counts_before_the_cancellation() {
     for (answer, outcome) in [
         (r#""result":{}"#, "ok"),
         (
             r#""error":{"code":-32603,"message":"boom"}"#,
             "error -32603",
         ),
-        // What the Python SDK says so that the stream can end.
+        // The Python SDK sends this error so that the stream can end.
         (
             r#""error":{"code":-32800,"message":"Request cancelled"}"#,
             "error cancelled",
@@ -664,7 +664,7 @@ async fn a_response_counts_before_the_cancellation() {
         let layer = recording.layer();
         let (events, stream) = live();
         let service = layer.layer(recording::answering(event_stream(stream)));
-        // Whoever answers from a task of its own has read the request by then.
+        // A server that answers from another task has read the request by then.
         let body = service
             .oneshot(post_with(&SESSION, CALL))
             .await
@@ -684,7 +684,7 @@ async fn a_response_counts_before_the_cancellation() {
 }
 
 #[tokio::test]
-async fn calls_are_found_among_many_that_wait() {
+async fn call_is_found_among_many_that_wait() {
     const CALLS: usize = 200;
     let recording = Recording::start();
     let layer = recording.layer();
@@ -728,7 +728,7 @@ async fn calls_are_found_among_many_that_wait() {
 }
 
 #[tokio::test]
-async fn a_cancellation_hits_only_the_request_it_names() {
+async fn cancellation_hits_only_the_request_it_names() {
     let cancels = [
         (cancel("4", ""), &SESSION[..]),
         (cancel("\"3\"", ""), &SESSION),
@@ -755,7 +755,7 @@ async fn a_cancellation_hits_only_the_request_it_names() {
 }
 
 #[tokio::test]
-async fn a_cancellation_of_a_session_whose_id_begins_alike_hits_nothing() {
+async fn cancellation_of_a_session_whose_id_begins_alike_hits_nothing() {
     let [ours, theirs] = ["a", "b"].map(|last| "x".repeat(256) + last);
     let recording = Recording::start();
     let layer = recording.layer();
@@ -772,10 +772,10 @@ async fn a_cancellation_of_a_session_whose_id_begins_alike_hits_nothing() {
 }
 
 #[tokio::test]
-async fn what_the_server_asks_the_client_disturbs_nothing() {
+async fn request_of_the_server_changes_no_row() {
     let recording = Recording::start();
     let layer = recording.layer();
-    // The server's request has the id of the client's own.
+    // The server's request has the same id as the client's.
     let asks = r#"data: {"jsonrpc":"2.0","id":3,"method":"elicitation/create","params":{"message":"name?"}}"#;
     let (events, stream) = live();
     let service = layer.layer(recording::answering(event_stream(stream)));
@@ -797,7 +797,7 @@ async fn what_the_server_asks_the_client_disturbs_nothing() {
     assert_eq!(recording.row().outcome(), "ok tool_error");
 }
 
-/// A session of 2024-11-05 with one request that waits for its answer.
+/// Returns a session of 2024-11-05 with one request that waits for its answer.
 async fn one_that_waits(layer: &StoreLayer) -> impl Sized {
     let (events, stream) = live();
     let endpoint = "event: endpoint\ndata: /messages?sessionId=x\n\n";
@@ -815,7 +815,7 @@ async fn one_that_waits(layer: &StoreLayer) -> impl Sized {
 }
 
 #[tokio::test]
-async fn the_last_handle_that_is_dropped_writes_what_waits() {
+async fn drop_of_the_last_handle_writes_waiting_calls() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mcp.db");
     let layer = StoreLayer::try_new(&path).unwrap();
@@ -842,7 +842,7 @@ async fn the_last_handle_that_is_dropped_writes_what_waits() {
 }
 
 #[tokio::test]
-async fn nothing_is_waited_for_after_the_shutdown() {
+async fn no_call_waits_after_the_shutdown() {
     let recording = Recording::start();
     let layer = recording.layer();
     recording.store.shutdown(Duration::from_secs(20)).unwrap();
@@ -854,8 +854,8 @@ async fn nothing_is_waited_for_after_the_shutdown() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_session_is_known_to_what_is_still_open() {
-    // The GET stream of 2024-11-05 ends before the 202 is read.
+async fn end_of_the_session_reaches_open_exchanges() {
+    // The GET stream of 2024-11-05 ends before the client reads the 202.
     let recording = Recording::start();
     let layer = recording.layer();
     let streams = one_that_waits(&layer).await;
@@ -875,7 +875,7 @@ async fn the_end_of_the_session_is_known_to_what_is_still_open() {
 }
 
 #[tokio::test]
-async fn a_post_after_the_end_of_its_stream_is_of_the_session_and_waits_for_nothing() {
+async fn post_after_the_end_of_its_stream_has_the_session_and_does_not_wait() {
     let recording = Recording::start();
     let layer = recording.layer();
     drop(one_that_waits(&layer).await);
@@ -899,7 +899,7 @@ async fn a_post_after_the_end_of_its_stream_is_of_the_session_and_waits_for_noth
 }
 
 #[tokio::test]
-async fn calls_that_were_answered_make_no_room_for_those_that_wait() {
+async fn answered_calls_do_not_displace_waiting_calls() {
     let recording = Recording::start();
     let layer = recording.layer();
     let (events, stream) = live();
@@ -935,7 +935,7 @@ async fn calls_that_were_answered_make_no_room_for_those_that_wait() {
 }
 
 #[tokio::test]
-async fn a_grace_time_without_end_is_one() {
+async fn unlimited_grace_time_is_accepted() {
     let recording = Recording::start();
     let layer = recording.layer().resume_grace(Duration::MAX);
     exchange(&layer, post_with(&SESSION, CALL), event_stream(PRIMING))

@@ -1,4 +1,4 @@
-//! Exactly one row for each request, whatever ends it.
+//! Exactly one row for each request, however it ends.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -24,7 +24,7 @@ async fn read(request: Request<StoreBody<Script>>) {
     let _ = request.into_body().collect().await;
 }
 
-/// Starts a request whose service reads it and then never answers, and drops it.
+/// Starts a request whose service reads it and never answers, and then drops it.
 async fn abandoned(recording: &Recording, body: &str) {
     let (seen, was_seen) = tokio::sync::oneshot::channel();
     let mut seen = Some(seen);
@@ -44,7 +44,7 @@ async fn abandoned(recording: &Recording, body: &str) {
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_before_the_answer_is_gone() {
+async fn caller_that_leaves_before_the_answer_is_gone() {
     let recording = Recording::start();
     abandoned(&recording, PING).await;
     let row = recording.row();
@@ -56,14 +56,14 @@ async fn a_caller_that_leaves_before_the_answer_is_gone() {
 }
 
 #[tokio::test]
-async fn a_stateless_caller_that_leaves_has_cancelled() {
+async fn stateless_caller_that_leaves_cancels() {
     let recording = Recording::start();
     abandoned(&recording, MODERN).await;
     assert_eq!(recording.row().outcome(), "error cancelled");
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_in_the_middle_of_the_body_is_gone() {
+async fn caller_that_leaves_in_the_middle_of_the_body_is_gone() {
     let recording = Recording::start();
     let answer = json(Script::new([Step::Data("{".into()), Step::Hang]));
     let service = recording.layer().layer(recording::answering(answer));
@@ -74,13 +74,13 @@ async fn a_caller_that_leaves_in_the_middle_of_the_body_is_gone() {
 }
 
 #[tokio::test]
-async fn a_caller_whose_request_and_answer_both_break_is_gone() {
+async fn caller_whose_request_and_answer_both_break_is_gone() {
     let text = || Step::Data("bad request".into());
     for (answer, outcome) in [
         (vec![Step::Error], "error client_gone"),
         (vec![text(), Step::Error], "error client_gone"),
         (vec![text(), Step::Hang], "error client_gone"),
-        // Delivered, so the caller is still there.
+        // The text was delivered, so the caller is still connected.
         (vec![text()], "error"),
     ] {
         let recording = Recording::start();
@@ -88,7 +88,7 @@ async fn a_caller_whose_request_and_answer_both_break_is_gone() {
         let service = recording.layer().layer(recording::answering(answer));
         let request = post(Script::new([Step::Data(PING.into()), Step::Error]));
         let body = service.oneshot(request).await.unwrap().into_body();
-        // Drops the body where it hangs.
+        // Drops the body at the point where it hangs.
         let _ = tokio::time::timeout(Duration::ZERO, body.collect()).await;
         let row = recording.row();
         assert_eq!(
@@ -99,7 +99,7 @@ async fn a_caller_whose_request_and_answer_both_break_is_gone() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_never_polled_still_makes_a_row() {
+async fn body_that_is_never_polled_still_makes_a_row() {
     let recording = Recording::start();
     let result = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
     let service = recording.layer().layer(recording::answering(json(result)));
@@ -108,7 +108,7 @@ async fn a_body_that_is_never_polled_still_makes_a_row() {
 }
 
 #[tokio::test]
-async fn a_panic_of_the_service_is_told_and_passes_on() {
+async fn panic_of_the_service_is_recorded_and_passed_on() {
     let recording = Recording::start();
     let service = recording.layer().layer(service_fn(|request| async {
         read(request).await;
@@ -123,7 +123,7 @@ async fn a_panic_of_the_service_is_told_and_passes_on() {
 }
 
 #[tokio::test]
-async fn a_panic_is_told_under_a_layer_that_catches_it() {
+async fn panic_below_a_layer_that_catches_it_is_recorded() {
     let recording = Recording::start();
     let service = tower::ServiceBuilder::new()
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(|_| {
@@ -143,7 +143,7 @@ async fn a_panic_is_told_under_a_layer_that_catches_it() {
 }
 
 #[tokio::test]
-async fn a_panic_of_the_response_body_is_told() {
+async fn panic_of_the_response_body_is_recorded() {
     let recording = Recording::start();
     let answer = event_stream(Script::new([Step::Data(": hi\n\n".into()), Step::Panic]));
     let service = recording.layer().layer(recording::answering(answer));
@@ -154,7 +154,7 @@ async fn a_panic_of_the_response_body_is_told() {
 }
 
 #[tokio::test]
-async fn an_error_of_the_service_is_told_and_passed_on_unchanged() {
+async fn error_of_the_service_is_recorded_and_passed_on_unchanged() {
     let recording = Recording::start();
     let service = recording.layer().layer(service_fn(|request| async {
         read(request).await;
@@ -168,7 +168,7 @@ async fn an_error_of_the_service_is_told_and_passed_on_unchanged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_out_layer_inside_is_a_time_out() {
+async fn time_out_of_an_inner_layer_is_recorded_as_timeout() {
     let recording = Recording::start();
     let service = tower::ServiceBuilder::new()
         .layer(recording.layer())
@@ -183,7 +183,7 @@ async fn a_time_out_layer_inside_is_a_time_out() {
 }
 
 #[tokio::test]
-async fn a_listen_stream_ends_well_whoever_ends_it() {
+async fn listen_stream_is_ok_whichever_side_ends_it() {
     let acknowledged =
         "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/subscriptions/acknowledged\"}\n\n";
     let result =
@@ -209,7 +209,7 @@ async fn a_listen_stream_ends_well_whoever_ends_it() {
 }
 
 #[tokio::test]
-async fn a_listen_that_is_refused_is_an_error() {
+async fn refused_listen_is_an_error() {
     let recording = Recording::start();
     let error =
         r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"subscriptions/listen"}}"#;
@@ -221,7 +221,7 @@ async fn a_listen_that_is_refused_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_is_open_at_shutdown_is_told() {
+async fn requests_open_at_shutdown_are_recorded() {
     let recording = Recording::start();
     let answer = event_stream(Script::new([Step::Data(": hi\n\n".into()), Step::Hang]));
     let service = recording.layer().layer(recording::answering(answer));
@@ -240,7 +240,7 @@ async fn what_is_open_at_shutdown_is_told() {
 }
 
 #[tokio::test]
-async fn a_request_body_that_breaks_off_is_no_request() {
+async fn request_body_that_breaks_off_is_no_request() {
     let recording = Recording::start();
     let broken = Script::new([Step::Data(PING[..30].into()), Step::Error]);
     recording::exchange(&recording.layer(), post(broken), response(400, "", ""))
@@ -250,7 +250,7 @@ async fn a_request_body_that_breaks_off_is_no_request() {
 }
 
 #[tokio::test]
-async fn no_exchange_is_forgotten() {
+async fn every_exchange_leaves_a_row_and_none_stays_open() {
     let recording = Recording::start();
     for _ in 0..50 {
         recording::exchange(&recording.layer(), post(PING), json(""))
@@ -263,7 +263,7 @@ async fn no_exchange_is_forgotten() {
 }
 
 #[tokio::test]
-async fn request_carries_the_id_of_its_row_only_if_the_layer_is_told_so() {
+async fn request_carries_the_id_of_its_row_only_if_switched_on() {
     for carries in [false, true] {
         let recording = Recording::start();
         let layer = match carries {
@@ -288,7 +288,7 @@ async fn request_carries_the_id_of_its_row_only_if_the_layer_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_consumer_that_knows_the_length_need_not_poll_again_for_the_row() {
+async fn row_is_complete_without_a_last_poll_if_the_length_is_known() {
     let result = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
     for (answer, frames, outcome) in [
         (json(result), 1, "ok"),
@@ -310,10 +310,10 @@ async fn a_consumer_that_knows_the_length_need_not_poll_again_for_the_row() {
     }
 }
 
-/// A body in a coding that nothing decodes.
+/// A body in a coding that the layer does not decode.
 const OPAQUE: &[u8] = b"\x01not decoded";
 
-/// An answer whose length only its head tells, as a reverse proxy streams it.
+/// Returns an answer whose length only its head declares, as a reverse proxy streams it.
 fn streamed(status: u16, media: &str, body: &[u8], encoding: Option<&str>) -> Response<Script> {
     let mut answer = response(status, media, Script::chunks(body.chunks(7)));
     let headers = answer.headers_mut();
@@ -325,7 +325,7 @@ fn streamed(status: u16, media: &str, body: &[u8], encoding: Option<&str>) -> Re
 }
 
 #[tokio::test]
-async fn an_answer_of_a_length_told_by_its_head_is_complete_with_its_last_byte() {
+async fn answer_with_a_content_length_is_complete_with_its_last_byte() {
     const RESULT: &[u8] = br#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
     const STREAM: &[u8] = b"data: {\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{}}\n\n";
     const JSON: &str = "application/json";
@@ -372,7 +372,7 @@ async fn an_answer_of_a_length_told_by_its_head_is_complete_with_its_last_byte()
 }
 
 #[tokio::test]
-async fn an_answer_that_lacks_a_byte_of_its_length_is_left() {
+async fn answer_that_lacks_a_byte_of_its_length_is_client_gone() {
     let recording = Recording::start();
     let answer = streamed(200, "application/json", OPAQUE, Some("x-unknown"));
     let service = recording.layer().layer(recording::answering(answer));
@@ -383,7 +383,7 @@ async fn an_answer_that_lacks_a_byte_of_its_length_is_left() {
 }
 
 #[tokio::test]
-async fn an_http_server_that_knows_the_length_leaves_no_client_gone() {
+async fn http_server_that_knows_the_length_records_no_client_gone() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     let recording = Recording::start();
@@ -411,24 +411,24 @@ async fn an_http_server_that_knows_the_length_leaves_no_client_gone() {
     server.abort();
 }
 
-/// An error of the service whose text cannot be told to its end.
+/// An error of the service whose `Display` panics.
 #[derive(Debug)]
-struct Unspeakable;
+struct PanicsInDisplay;
 
-impl std::fmt::Display for Unspeakable {
+impl std::fmt::Display for PanicsInDisplay {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("as far as ")?;
-        // A panic that prints nothing.
+        // Does not print the panic.
         std::panic::resume_unwind(Box::new("no further"))
     }
 }
 
 #[tokio::test]
-async fn a_panic_in_the_text_of_an_error_does_not_become_the_layers() {
+async fn panic_in_the_text_of_an_error_does_not_reach_the_caller() {
     let recording = Recording::start();
     let service = recording.layer().layer(service_fn(|request| async {
         read(request).await;
-        Err::<Response<Script>, _>(Unspeakable)
+        Err::<Response<Script>, _>(PanicsInDisplay)
     }));
     let result = tokio::spawn(service.oneshot(post(PING))).await;
     result.expect("no panic").expect_err("the service's error");

@@ -1,4 +1,4 @@
-//! Servers that are killed while they append. `MCP_STORE_TEST_KILLS=100` is the long form.
+//! Servers that are killed while they append. `MCP_STORE_TEST_KILLS=100` kills them 100 times.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -15,11 +15,11 @@ use tower_mcp_store::{Store, StoreEvent};
 
 use crate::support::{self, LONG, fresh, request, value};
 
-/// Where the child finds its path, and with which ids it begins.
+/// The environment variables with the child's path and its first event id.
 const CHILD: &str = "MCP_STORE_TEST_CRASH_PATH";
 const FROM: &str = "MCP_STORE_TEST_CRASH_FROM";
 
-/// Sessions that are appended to at once.
+/// How many sessions are appended to at the same time.
 const SESSIONS: u64 = 4;
 
 fn kills(default: u64) -> u64 {
@@ -27,8 +27,8 @@ fn kills(default: u64) -> u64 {
         .map_or(default, |count| count.parse().expect("a number of kills"))
 }
 
-/// Runs the test `name` again in a process of its own; also gives the lines that
-/// it prints with a `!` before them.
+/// Runs the test `name` again in a process of its own. Also returns the lines that it prints with a
+/// `!` before them.
 fn spawn(name: &str, path: &Path, from: u64) -> (Child, Receiver<String>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture", &format!("event_crash::{name}")])
@@ -41,7 +41,7 @@ fn spawn(name: &str, path: &Path, from: u64) -> (Child, Receiver<String>) {
     let (send, receive) = channel();
     thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
-            // The harness may have begun the line.
+            // The line may begin with output of the test harness.
             if let Some((_, line)) = line.split_once('!')
                 && send.send(line.to_owned()).is_err()
             {
@@ -52,8 +52,8 @@ fn spawn(name: &str, path: &Path, from: u64) -> (Child, Receiver<String>) {
     (child, receive)
 }
 
-/// Appends to all sessions for ever, beside telemetry, and tells what was
-/// acknowledged: the session, the id, and rmcp's id.
+/// Appends to all sessions for ever while telemetry is recorded. Prints each acknowledged append:
+/// the session, the id, and rmcp's id.
 async fn append_for_ever(path: &Path, from: u64) {
     let store = Store::open(path).unwrap();
     for session in 0..SESSIONS {
@@ -80,7 +80,7 @@ async fn append_for_ever(path: &Path, from: u64) {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_before_a_kill_is_replayed_once_and_in_order() {
+async fn events_acknowledged_before_a_kill_are_replayed_once_and_in_order() {
     if let Ok(path) = std::env::var(CHILD) {
         let from = std::env::var(FROM).unwrap().parse().unwrap();
         return append_for_ever(Path::new(&path), from).await;
@@ -90,16 +90,16 @@ async fn what_was_acknowledged_before_a_kill_is_replayed_once_and_in_order() {
     let mut streams = vec![Vec::new(); SESSIONS as usize];
     let mut from = 1;
     for round in 0..kills(3) {
-        let test = "what_was_acknowledged_before_a_kill_is_replayed_once_and_in_order";
+        let test = "events_acknowledged_before_a_kill_are_replayed_once_and_in_order";
         let (mut child, lines) = spawn(test, &path, from);
-        let mut told = vec![lines.recv_timeout(LONG).unwrap()];
-        // At another moment each time.
+        let mut printed = vec![lines.recv_timeout(LONG).unwrap()];
+        // At a different moment in each round.
         thread::sleep(Duration::from_micros(round * 7919 % 50_000));
         child.kill().unwrap();
         child.wait().unwrap();
-        // What was printed was acknowledged; a line that was cut off was not printed.
-        told.extend(lines.iter());
-        for line in told {
+        // A printed line is an acknowledged append. The last line may be cut short.
+        printed.extend(lines.iter());
+        for line in printed {
             let mut words = line.split(' ');
             let mut next = || words.next().unwrap_or_default().to_owned();
             let (session, id, place) = (next(), next(), next());
@@ -120,17 +120,17 @@ async fn what_was_acknowledged_before_a_kill_is_replayed_once_and_in_order() {
             let ids: Vec<_> = replayed.iter().map(|event| event.id).collect();
             assert!(ids.is_sorted_by(|a, b| a < b), "once and in order");
             from = from.max(ids.last().unwrap_or(&0) + 1);
-            // The one that was under way may be there too.
+            // The append that was under way may be stored too.
             let kept = ids.iter().filter(|id| *id <= newest).count() as u64;
             assert!(ids.last().unwrap_or(&0) >= newest, "session {session}");
             for event in &replayed {
                 assert_eq!(event.data, format!("{name}/{}", event.id));
             }
-            let told = streams[session].len() as u64;
-            assert!(kept >= told, "{kept} of {told} are left");
+            let printed = streams[session].len() as u64;
+            assert!(kept >= printed, "{kept} of {printed} are left");
 
             let Some((first, place)) = streams[session].first() else {
-                // Killed before anything was acknowledged there.
+                // The process was killed before it acknowledged an append to this session.
                 continue;
             };
             let stream = rmcp_session::EventStore::replay_events_after(&events, place).await;

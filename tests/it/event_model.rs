@@ -1,5 +1,5 @@
-//! The stores of events beside a plain map that does the same, through restarts.
-//! `PROPTEST_CASES` makes it longer.
+//! Compares the event stores with a plain map that does the same, across restarts. `PROPTEST_CASES`
+//! sets the number of cases.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -26,7 +26,7 @@ enum Step {
     Purge {
         session: u8,
     },
-    /// The store is shut down and opened again, and the cache is lost.
+    /// Shuts the store down and opens it again. The cache is lost.
     Restart,
 }
 
@@ -42,7 +42,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What each session should have.
+/// The expected events of each session.
 #[derive(Default)]
 struct Model {
     sessions: HashMap<u8, (BTreeMap<u64, String>, u64)>,
@@ -107,7 +107,7 @@ async fn run(steps: Vec<Step>) {
             Step::Purge { session } => {
                 let name = session.to_string();
                 memory.purge_session(&name).await.unwrap();
-                // Now behind the cache's back, now through it.
+                // Without the cache's knowledge, or through the cache.
                 match place % 2 {
                     0 => caching.purge_session(&name).await.unwrap(),
                     _ => events.purge_session(&name).await.unwrap(),
@@ -126,7 +126,7 @@ async fn run(steps: Vec<Step>) {
     }
 }
 
-/// Few, since every restart syncs files.
+/// Few cases, because every restart syncs files.
 fn config() -> ProptestConfig {
     let mut config = ProptestConfig {
         failure_persistence: None,
@@ -142,7 +142,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn every_store_answers_as_a_plain_map_would(steps in prop::collection::vec(step(), 1..80)) {
+    fn every_store_answers_like_a_plain_map(steps in prop::collection::vec(step(), 1..80)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(run(steps));
     }

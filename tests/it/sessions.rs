@@ -456,7 +456,7 @@ async fn initialize(layer: &StoreLayer, ids: &[&str]) {
 async fn a_session_that_is_open_in_the_file_is_known_after_a_restart() {
     for hashed in [false, true] {
         let set = |builder: StoreBuilder| builder.hash_session_ids(hashed);
-        let recording = Recording::go_on(Recording::start(), set);
+        let recording = Recording::reopen(Recording::start(), set);
         let layer = recording.layer();
         initialize(&layer, &["s-1", "s-2"]).await;
         exchange(&layer, verb("DELETE", "s-2"), response(200, "", ""))
@@ -464,7 +464,7 @@ async fn a_session_that_is_open_in_the_file_is_known_after_a_restart() {
             .unwrap();
         drop(layer);
 
-        let recording = Recording::go_on(recording, set);
+        let recording = Recording::reopen(recording, set);
         let list = async |layer: &StoreLayer, session: &str, answer| {
             let mut request = post_with(&[("mcp-session-id", session)], LIST);
             // The path on which it began is in no file.

@@ -1,5 +1,5 @@
-//! What the tests of capture share: a scripted body, a store to record into,
-//! and its rows as plain values.
+//! Helpers of the tests of capture: a scripted body, a store to record into, and its rows as plain
+//! values.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -21,26 +21,26 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tower::{Service, ServiceExt};
 use tower_mcp_store::{Store, StoreBody, StoreBuilder, StoreLayer};
 
-/// One thing that a scripted body does when it is polled.
+/// What a scripted body does when it is polled.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     Data(Bytes),
     Trailers(HeaderMap),
-    /// Pending once, waking itself.
+    /// Returns pending once and wakes itself.
     Pending,
-    /// Pending for ever.
+    /// Stays pending for ever.
     Hang,
-    /// Whatever is sent, until the sender is dropped.
+    /// Returns what is sent, until the sender is dropped.
     Live(Arc<Mutex<UnboundedReceiver<Bytes>>>),
     Error,
     Panic,
 }
 
-/// A body that follows a script, and says of itself what the script says.
+/// A body that follows a script. It reports the length and end that the script says.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Script {
     steps: VecDeque<Step>,
-    /// Claims its exact length, and its end as soon as nothing is left.
+    /// Reports its exact length, and its end as soon as no data is left.
     pub(crate) sized: bool,
 }
 
@@ -72,7 +72,7 @@ impl<T: AsRef<[u8]>> From<T> for Script {
     }
 }
 
-/// A body that shows what is sent to it.
+/// Returns a body, and a sender of its data.
 pub(crate) fn live() -> (UnboundedSender<Bytes>, Script) {
     let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
     (
@@ -173,7 +173,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// The outcome as one line: `status[:code][:end_reason][!]`.
+    /// Returns the outcome as one line: `status[:code][:end_reason][!]`.
     pub(crate) fn outcome(&self) -> String {
         let part = |text: &Option<String>| {
             text.as_ref()
@@ -206,7 +206,7 @@ pub(crate) struct SessionRow {
     pub(crate) server_version: Option<String>,
 }
 
-/// A store in a directory of its own, and what it holds.
+/// A store in a directory of its own, and queries of what it holds.
 pub(crate) struct Recording {
     pub(crate) store: Store,
     path: PathBuf,
@@ -225,8 +225,8 @@ impl Recording {
         }
     }
 
-    /// Records into the file of another recording, which has ended, in this way.
-    pub(crate) fn go_on(before: Self, set: impl FnOnce(StoreBuilder) -> StoreBuilder) -> Self {
+    /// Opens the file of another recording, which has ended, with these settings.
+    pub(crate) fn reopen(before: Self, set: impl FnOnce(StoreBuilder) -> StoreBuilder) -> Self {
         let Self { store, path, _dir } = before;
         let shutdown = store.shutdown(Duration::from_secs(20));
         shutdown.expect("everything is written");
@@ -262,7 +262,7 @@ impl Recording {
         rows.map(|row| row.expect("a readable row")).collect()
     }
 
-    /// All requests, in the order in which they were written.
+    /// Returns all requests, in the order in which they were written.
     pub(crate) fn rows(&self) -> Vec<Row> {
         self.read("SELECT * FROM requests ORDER BY id", |row| {
             Ok(Row {
@@ -290,7 +290,7 @@ impl Recording {
         })
     }
 
-    /// Waits for the first row, however long it takes to come, and returns it.
+    /// Waits for the first row and returns it.
     pub(crate) async fn first_row(&self) -> Row {
         let come = async {
             while self.rows().is_empty() {
@@ -303,14 +303,14 @@ impl Recording {
         self.row()
     }
 
-    /// The only row there is.
+    /// Returns the only row.
     pub(crate) fn row(&self) -> Row {
         let mut rows = self.rows();
         assert_eq!(rows.len(), 1, "one row: {rows:#?}");
         rows.remove(0)
     }
 
-    /// All sessions, in the order in which they were written.
+    /// Returns all sessions, in the order in which they were written.
     pub(crate) fn sessions(&self) -> Vec<SessionRow> {
         self.read("SELECT * FROM sessions ORDER BY rowid", |row| {
             Ok(SessionRow {
@@ -329,23 +329,23 @@ impl Recording {
         })
     }
 
-    /// The first column of whatever a query returns, after the store's shutdown.
+    /// Returns the first column of a query, after the store's shutdown.
     pub(crate) fn column_after_shutdown<T: FromSql>(&self, sql: &str) -> Vec<T> {
         self.read_file(sql, |row| row.get(0))
     }
 
-    /// The first column of whatever a query returns.
+    /// Returns the first column of a query.
     pub(crate) fn column<T: FromSql>(&self, sql: &str) -> Vec<T> {
         self.read(sql, |row| row.get(0))
     }
 }
 
-/// A POST of this body.
+/// Returns a POST of this body.
 pub(crate) fn post(body: impl Into<Script>) -> Request<Script> {
     post_with(&[], body)
 }
 
-/// A POST of this body with these headers beside the usual ones.
+/// Returns a POST of this body with these headers beside the usual ones.
 pub(crate) fn post_with(headers: &[(&str, &str)], body: impl Into<Script>) -> Request<Script> {
     let mut request = Request::post("/mcp")
         .header("content-type", "application/json")
@@ -356,7 +356,7 @@ pub(crate) fn post_with(headers: &[(&str, &str)], body: impl Into<Script>) -> Re
     request.body(body.into()).expect("a valid request")
 }
 
-/// A response with this status, media type and body.
+/// Returns a response with this status, media type and body.
 pub(crate) fn response(status: u16, media: &str, body: impl Into<Script>) -> Response<Script> {
     let mut response = Response::builder().status(status);
     if !media.is_empty() {
@@ -373,7 +373,7 @@ pub(crate) fn event_stream(body: impl Into<Script>) -> Response<Script> {
     response(200, "text/event-stream", body)
 }
 
-/// A service that reads the whole request and then answers with this.
+/// Returns a service that reads the whole request and then answers with `answer`.
 pub(crate) fn answering(
     answer: Response<Script>,
 ) -> impl Service<
@@ -392,8 +392,8 @@ pub(crate) fn answering(
     })
 }
 
-/// Sends one request through the layer, reads the answer to its end, and
-/// returns what the client saw.
+/// Sends one request through the layer, reads the answer to its end, and returns what the client
+/// saw.
 pub(crate) async fn exchange(
     layer: &StoreLayer,
     request: Request<Script>,

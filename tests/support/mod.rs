@@ -1,5 +1,5 @@
-//! What the tests of the store share: files to start from, and a look into files.
-#![allow(dead_code)] // Each test binary uses its own part.
+//! Helpers of the tests of the store: files to start from, and queries of files.
+#![allow(dead_code)] // Each test binary uses a part of it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,17 +10,17 @@ use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 use tower_mcp_store::{RequestEvent, RequestStatus, Retention, Store, StoreEvent};
 
-/// Longer than anything here takes; only a test that fails waits for it.
+/// Longer than any step takes. Only a failing test waits for it.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 
-/// A directory with a name for a store in it.
+/// Returns a new directory, and the path of a store in it.
 pub(crate) fn fresh() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mcp.db");
     (dir, path)
 }
 
-/// A copy of the file that was made by `version`.
+/// Returns a copy of the file that was written by `version`.
 pub(crate) fn fixture(version: i64) -> (TempDir, PathBuf) {
     let (dir, path) = fresh();
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -33,7 +33,7 @@ pub(crate) fn fixture(version: i64) -> (TempDir, PathBuf) {
     (dir, path)
 }
 
-/// Another program's connection.
+/// Connects to the file as another program does.
 pub(crate) fn connect(path: &Path) -> Connection {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).unwrap();
@@ -42,7 +42,7 @@ pub(crate) fn connect(path: &Path) -> Connection {
     conn
 }
 
-/// All rows of a query.
+/// Returns all rows of a query.
 pub(crate) fn rows(conn: &Connection, sql: &str) -> Vec<Vec<Value>> {
     let mut statement = conn.prepare(sql).unwrap();
     let columns = statement.column_count();
@@ -53,13 +53,13 @@ pub(crate) fn rows(conn: &Connection, sql: &str) -> Vec<Vec<Value>> {
         .unwrap()
 }
 
-/// The one value of a query.
+/// Returns the single value of a query.
 pub(crate) fn value<T: rusqlite::types::FromSql>(conn: &Connection, sql: &str) -> T {
     conn.query_row(sql, [], |row| row.get(0))
         .unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
-/// The names and bytes of everything in a directory; a directory has no bytes.
+/// Returns the names and bytes of all entries of a directory. A directory has no bytes.
 pub(crate) fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     std::fs::read_dir(dir)
         .unwrap()
@@ -71,10 +71,10 @@ pub(crate) fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// A file that holds these.
+/// Returns a file that holds these events.
 pub(crate) fn recorded(events: impl IntoIterator<Item = StoreEvent>) -> (TempDir, PathBuf) {
     let (dir, path) = fresh();
-    // What tests tell may be long ago.
+    // The events of tests may be old.
     let store = Store::builder(&path).retention(Retention::unlimited());
     let store = store.open().unwrap();
     for event in events {
@@ -84,7 +84,7 @@ pub(crate) fn recorded(events: impl IntoIterator<Item = StoreEvent>) -> (TempDir
     (dir, path)
 }
 
-/// A request as the layer would record it.
+/// Returns a request as the layer records it.
 pub(crate) fn request() -> RequestEvent {
     let mut event = RequestEvent::new("tools/call", RequestStatus::Ok);
     event.tool = Some("search".into());
