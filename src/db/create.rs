@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::files::Files;
 use super::open::{connect, keep_wal_on_close, make_ready};
 use super::sidecar::sidecar;
-use super::{inspect, side_files};
+use super::{inspect, side_files, special_path};
 use crate::error::{OpenError, OpenErrorKind};
 
 /// What a draft's name has after that of its database; 32 hex digits follow.
@@ -32,10 +32,12 @@ const STALE: Duration = Duration::from_secs(3600);
 /// files go by, with links resolved.
 pub(super) fn create(path: &Path) -> Result<PathBuf, OpenError> {
     let failed = |error| unwritable(path, error);
-    // An absolute path, so that `:memory:` and `file:` are plain names.
+    special_path::refuse(path)?;
     let absolute = std::path::absolute(path).map_err(failed)?;
-    if let Some(parent) = absolute.parent() {
+    if let Some(parent) = absolute.parent().filter(|parent| !parent.exists()) {
         fs::create_dir_all(parent).map_err(failed)?;
+        // The path may be mistyped.
+        tracing::info!(directory = %parent.display(), "created the directory of the store");
     }
     remove_stale_drafts(&absolute, SystemTime::now());
     if !exists(&absolute).map_err(failed)? {

@@ -61,6 +61,7 @@ mod session_rows;
 mod side_files;
 pub(crate) mod sidecar;
 mod slice;
+mod special_path;
 mod synchronous;
 mod tasks;
 mod writer_lock;
@@ -90,6 +91,7 @@ pub(crate) use retention::{Inherited, POLLS, PrunableTables, rows_before};
 pub(crate) use session_ids::SessionIdForm;
 pub(crate) use session_rows::SessionRow;
 pub(crate) use slice::{Slice, Span};
+pub(crate) use special_path::refuse as refuse_special_path;
 pub(crate) use writer_lock::WriterLock;
 
 /// The version of the tables that this release writes, as stored in

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::side_files;
 use super::sidecar::sidecar;
+use super::special_path;
 use crate::error::{OpenError, OpenErrorKind};
 
 /// How a connection that only reads gets on with those that write.
@@ -39,6 +40,7 @@ pub(crate) fn open(real: &Path, access: Access) -> rusqlite::Result<Connection> 
 
 /// The file that `path` leads to.
 pub(crate) fn locate(path: &Path) -> Result<PathBuf, OpenError> {
+    special_path::refuse(path)?;
     let real = fs::canonicalize(path).map_err(|error| {
         let (kind, detail) = match error.kind() {
             io::ErrorKind::NotFound => (OpenErrorKind::NotFound, "there is no such file"),

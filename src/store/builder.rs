@@ -11,7 +11,7 @@ use super::queue::{Limits, Queue};
 use super::readers::Readers;
 use super::writer::{Hook, Report, Writer};
 use super::{Handle, Retention, Shared, Store, StoreState};
-use crate::db::SessionIdForm;
+use crate::db::{SessionIdForm, refuse_special_path};
 use crate::error::{OpenError, OpenErrorKind};
 use crate::event::RequestEvent;
 
@@ -162,9 +162,7 @@ impl StoreBuilder {
 
     fn start(self, report: Report) -> (Store, io::Result<()>) {
         let shared = Arc::new(Shared {
-            // The file is found again whatever becomes of the working directory.
-            // Only an empty path has no absolute form; opening tells of it.
-            path: std::path::absolute(&self.path).unwrap_or(self.path),
+            path: absolute(self.path),
             queue: Queue::new(self.limits),
             readers: Readers::default(),
             counters: Arc::default(),
@@ -198,5 +196,13 @@ impl fmt::Debug for StoreBuilder {
             .field("retention", &self.retention)
             .field("session_ids", &self.session_ids)
             .finish_non_exhaustive()
+    }
+}
+/// Returns the absolute path, so that the file is found again if the working directory
+/// changes. A path that opening refuses stays as it is.
+fn absolute(path: PathBuf) -> PathBuf {
+    match refuse_special_path(&path) {
+        Ok(()) => std::path::absolute(&path).unwrap_or(path),
+        Err(_) => path,
     }
 }

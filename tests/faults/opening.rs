@@ -64,3 +64,16 @@ fn store_that_never_opens_and_has_an_empty_queue_shuts_down_at_once() {
     store.shutdown(LONG).unwrap();
     assert!(start.elapsed() < LONG / 2);
 }
+
+#[test]
+fn directories_that_are_created_are_named_in_the_log() {
+    listen();
+    let (dir, _) = fresh();
+    let parent = dir.path().join("a/b");
+    let path = parent.join("mcp.db");
+    for _ in 0..2 {
+        Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    }
+    let name = parent.to_str().unwrap();
+    assert_eq!(logged(Level::INFO, &["created the directory", name]), 1);
+}

@@ -4,6 +4,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use tower_mcp_store::maintenance::Maintenance;
 use tower_mcp_store::query::{QueryErrorKind, Reader, RequestFilter, Window};
 use tower_mcp_store::{OpenErrorKind, Retention, Store};
 
@@ -38,6 +39,33 @@ fn file_that_is_not_a_store_is_refused() {
     assert_refused(&path, OpenErrorKind::NotAStore, "empty");
     fs::write(&path, b"hello").unwrap();
     assert_refused(&path, OpenErrorKind::NotADatabase, "not an SQLite database");
+}
+
+#[test]
+fn path_that_sqlite_takes_for_no_file_is_refused() {
+    for (path, words) in [
+        (":memory:", "a store is always a file"),
+        ("", "a store is always a file"),
+        ("file:mcp.db", "URIs are not supported"),
+        ("file::memory:?cache=shared", "URIs are not supported"),
+    ] {
+        for error in [
+            Store::open(path).unwrap_err(),
+            Reader::open(path).unwrap_err(),
+            Maintenance::open(path).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), OpenErrorKind::NotAFile, "{error}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        assert!(path.is_empty() || !Path::new(path).exists());
+    }
+    // In a directory these are names like any other.
+    let (dir, _) = fresh();
+    for name in [":memory:", "file:mcp.db"] {
+        let path = dir.path().join(name);
+        Store::open(&path).unwrap().shutdown(LONG).unwrap();
+        assert!(path.is_file());
+    }
 }
 
 #[test]
