@@ -126,7 +126,7 @@ impl StoreLayer {
 
     /// Whether each request carries its [`RequestId`](super::RequestId) as an
     /// extension, so that a handler can log it (default `false`: the extension
-    /// costs up to four allocations for each request).
+    /// costs three allocations for each request).
     pub fn request_id_extension(self, insert: bool) -> Self {
         self.with(|config| config.request_id_extension = insert)
     }
