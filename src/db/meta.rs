@@ -20,3 +20,12 @@ pub(super) fn set(conn: &Connection, key: &str, value: &str) -> Result<()> {
     .execute(params![key, value])
     .map(drop)
 }
+
+/// Puts `value` there, if nothing stands under `key`.
+pub(super) fn set_once(conn: &Connection, key: &str, value: &str) -> Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING",
+    )?
+    .execute(params![key, value])
+    .map(drop)
+}

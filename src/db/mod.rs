@@ -11,7 +11,7 @@
 //! 2. files: `sidecar`, `files`, `writer_lock`, `side_files`, `read_only`;
 //! 3. schema: `names` and `migrate`, then `inspect`;
 //! 4. rows: `listing`, `losses`, `writers`, `session_ids`, `session_rows`, `newest_open`,
-//!    `open_sessions`, `keyed_hash`, `rollup`, then `links` and `tasks`;
+//!    `open_sessions`, `keyed_hash`, `rollup`, `writer_identity`, then `links` and `tasks`;
 //! 5. transactions: `batch`; `event_rows` and `command_tx`, then `command`;
 //! 6. the connection: `checkpoint`, `create` and `open`, then `retention`, `departure`,
 //!    `reader`.
@@ -64,6 +64,7 @@ mod slice;
 mod special_path;
 mod synchronous;
 mod tasks;
+mod writer_identity;
 mod writer_lock;
 mod writers;
 
@@ -92,6 +93,7 @@ pub(crate) use session_ids::SessionIdForm;
 pub(crate) use session_rows::SessionRow;
 pub(crate) use slice::{Slice, Span};
 pub(crate) use special_path::refuse as refuse_special_path;
+pub(crate) use writer_identity::WriterIdentity;
 pub(crate) use writer_lock::WriterLock;
 
 /// The version of the tables that this release writes, as stored in

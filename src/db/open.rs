@@ -27,9 +27,10 @@ use super::keyed_hash::KeyedHash;
 use super::open_sessions::OpenSessions;
 use super::read_only::{self, Access};
 use super::rollup::NameCounts;
-use super::session_ids::{SessionIdForm, SessionIds};
+use super::session_ids::SessionIds;
 use super::side_files;
 use super::tasks::Unknown;
+use super::writer_identity::WriterIdentity;
 use super::writer_lock::WriterLock;
 use super::writers::Run;
 use super::{
@@ -86,14 +87,12 @@ pub(crate) struct Db {
 }
 
 impl Db {
-    /// Opens `path` for the writer of that id, which is the same whenever one
-    /// writer opens its file again, and stores session ids in that form.
+    /// Opens `path` for this writer.
     ///
     /// `kept` is the lock of the writer's run, where it had another file open.
     pub(crate) fn open(
         path: &Path,
-        writer: Uuid,
-        form: SessionIdForm,
+        writer: &WriterIdentity,
         kept: &mut Option<WriterLock>,
     ) -> Result<Self, OpenError> {
         settled(|| {
@@ -107,7 +106,7 @@ impl Db {
             } = opened;
             let session_ids = || match begin_here(&conn, &files) {
                 Ok(Some(tx)) => {
-                    let session_ids = SessionIds::of(&tx, form)?;
+                    let session_ids = SessionIds::of(&tx, writer.session_ids)?;
                     let keyed_hash = KeyedHash::of_file(&tx)?;
                     tx.commit().map(|()| Some((session_ids, keyed_hash)))
                 }
@@ -117,7 +116,7 @@ impl Db {
             let session_ids = retry_while_busy(OPEN_PATIENCE, is_busy, session_ids);
             let (session_ids, keyed_hash) =
                 session_ids.map_err(failed)?.ok_or_else(|| replaced(path))?;
-            let lock = kept.take_if(|lock| lock.is_of(&real, writer));
+            let lock = kept.take_if(|lock| lock.is_of(&real, writer.id));
             let mut run = Run::new(writer, files.clone(), lock);
             let enter = || run.enter(&conn, OPEN_PATIENCE);
             if let Err(error) = retry_while_busy(OPEN_PATIENCE, is_busy, enter) {
@@ -548,10 +547,12 @@ fn bound(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 fn write_meta(conn: &Connection) -> rusqlite::Result<()> {
-    conn.execute(
-        "INSERT INTO meta (key, value) VALUES ('created_at', ?1) ON CONFLICT (key) DO NOTHING",
-        [clock::unix_ms().to_string()],
-    )?;
+    for (key, value) in [
+        ("created_at", clock::unix_ms().to_string()),
+        ("store_id", Uuid::now_v7().to_string()),
+    ] {
+        meta::set_once(conn, key, &value)?;
+    }
     for (key, value) in [
         ("schema_version", SCHEMA_VERSION.to_string().as_str()),
         ("writer_version", env!("CARGO_PKG_VERSION")),

@@ -57,10 +57,7 @@ impl SessionIds {
             return Ok(found);
         }
         // Another process may have come first; its key is the one.
-        conn.execute(
-            "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING",
-            [KEY, &format!("{}{}", random(), random())],
-        )?;
+        meta::set_once(conn, KEY, &format!("{}{}", random(), random()))?;
         Self::recorded(conn)?.ok_or(Error::QueryReturnedNoRows)
     }
 

@@ -18,6 +18,7 @@ use super::bind::count;
 use super::counters::{Stats, WriterStats};
 use super::files::OpenFiles;
 use super::side_files;
+use super::writer_identity::WriterIdentity;
 use super::writer_lock::{self, WriterLock};
 use crate::clock;
 
@@ -33,6 +34,7 @@ pub(super) struct Run {
     id: Uuid,
     /// The id as it stands in `writers`.
     name: String,
+    instance: Option<Box<str>>,
     files: OpenFiles,
     /// Held from before the run has a row in `writers` until after its end.
     lock: Option<WriterLock>,
@@ -43,10 +45,11 @@ pub(super) struct Run {
 
 impl Run {
     /// A run that is not in `writers` yet. Its lock may be held already.
-    pub(super) fn new(id: Uuid, files: OpenFiles, lock: Option<WriterLock>) -> Self {
+    pub(super) fn new(writer: &WriterIdentity, files: OpenFiles, lock: Option<WriterLock>) -> Self {
         Self {
-            id,
-            name: id.to_string(),
+            id: writer.id,
+            name: writer.id.to_string(),
+            instance: writer.instance.clone(),
             files,
             lock,
             is_entered: false,
@@ -93,7 +96,7 @@ impl Run {
         }
         if let Some(lock) = self.lock.as_ref().filter(|_| !self.is_entered) {
             self.note(lock);
-            begin(&tx, &self.name)?;
+            begin(&tx, &self.name, self.instance.as_deref())?;
         }
         for id in &self.killed(&tx)? {
             end_killed(&tx, id)?;
@@ -181,16 +184,16 @@ impl Run {
 
 /// Enters a run, or takes one up again whose writer opens its file once more.
 /// While it had let go of the file, another writer may have taken it for killed.
-fn begin(conn: &Connection, id: &str) -> Result<()> {
+fn begin(conn: &Connection, id: &str, instance: Option<&str>) -> Result<()> {
     conn.execute(
         "DELETE FROM losses WHERE reason = 'unclean_shutdown' AND from_ts =
             (SELECT seen_at FROM writers WHERE id = ?1 AND ended_at IS NOT NULL)",
         [id],
     )?;
     conn.execute(
-        "INSERT INTO writers (id, started_at, seen_at) VALUES (?1, ?2, ?2)
+        "INSERT INTO writers (id, started_at, seen_at, instance) VALUES (?1, ?2, ?2, ?3)
          ON CONFLICT (id) DO UPDATE SET ended_at = NULL",
-        params![id, clock::unix_ms()],
+        params![id, clock::unix_ms(), instance],
     )
     .map(drop)
 }
@@ -248,7 +251,7 @@ mod tests {
 
     use super::*;
     use crate::db::files::Files;
-    use crate::db::{SCHEMA_VERSION, migrate};
+    use crate::db::{SCHEMA_VERSION, SessionIdForm, migrate};
 
     struct File {
         dir: TempDir,
@@ -266,7 +269,11 @@ mod tests {
         fn run(&self, id: Uuid) -> Run {
             let path = self.dir.path().join("mcp.db");
             let files = Files::at(&path).unwrap();
-            Run::new(id, OpenFiles::new(&path, &path, files), None)
+            let writer = WriterIdentity {
+                id,
+                ..WriterIdentity::new(Some("here"), SessionIdForm::Plain)
+            };
+            Run::new(&writer, OpenFiles::new(&path, &path, files), None)
         }
 
         fn enter(&self, id: Uuid) -> Run {

@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, Row};
 use super::Reader;
 use super::error::QueryError;
 use super::reader::Source;
-use crate::db::row::{number, optional_number, optional_text};
+use crate::db::row::{number, optional_number, optional_text, text};
 use crate::db::sidecar::sidecar;
 
 /// A file and its numbers of rows.
@@ -17,6 +17,10 @@ use crate::db::sidecar::sidecar;
 pub struct Info {
     /// The path as it was given.
     pub path: PathBuf,
+    /// The id of the file, which its copies share; `None` in a file of version 4.
+    pub store_id: Option<String>,
+    /// Where the writers ran that recorded into the file, the newest first; 100 at most.
+    pub instances: Vec<String>,
     /// The version of its tables.
     pub schema_version: i64,
     /// The release that opened it last for recording; `None` if another program did.
@@ -68,6 +72,8 @@ impl Reader {
         let size = |path| fs::metadata(path).map_or(0, |file| file.len());
         Ok(Info {
             path: self.path().to_owned(),
+            store_id: meta("store_id")?,
+            instances: instances(source)?,
             schema_version: source.version(),
             writer_version: meta("writer_version")?,
             created_at: meta("created_at")?.and_then(|text| text.parse().ok()),
@@ -83,6 +89,17 @@ impl Reader {
             wal_bytes: size(sidecar(self.real(), "-wal")),
         })
     }
+}
+
+fn instances(source: &Source<'_>) -> rusqlite::Result<Vec<String>> {
+    source
+        .conn
+        .prepare_cached(
+            "SELECT instance FROM writers WHERE instance IS NOT NULL
+             GROUP BY instance ORDER BY max(started_at) DESC, max(id) DESC LIMIT 100",
+        )?
+        .query_map([], |row| text(row, 0))?
+        .collect()
 }
 
 fn ask<T>(

@@ -15,6 +15,8 @@ const EMPTY_TABLES: &str = "
     SELECT 0 AS width, 0 AS start, '' AS proxy, '' AS method, '' AS tool, '' AS status,
         0 AS calls, 0 AS tool_errors, 0 AS bytes_in, 0 AS bytes_out, 0 AS max_latency_us,
         x'' AS latencies WHERE false;
+    CREATE TEMP VIEW writers AS
+    SELECT '' AS id, 0 AS started_at, '' AS instance WHERE false;
     CREATE TEMP VIEW tasks AS
     SELECT '' AS operation_id, '' AS task_id, '' AS status, 0 AS updated_ts, 0 AS ended_ts,
         '' AS outcome, '' AS error_code, '' AS error_msg, 0 AS polls WHERE false;

@@ -11,7 +11,7 @@ use super::queue::{Limits, Queue};
 use super::readers::Readers;
 use super::writer::{Hook, Report, Writer};
 use super::{Handle, Retention, Shared, Store, StoreState};
-use crate::db::{SessionIdForm, refuse_special_path};
+use crate::db::{SessionIdForm, WriterIdentity, refuse_special_path};
 use crate::error::{OpenError, OpenErrorKind};
 use crate::event::RequestEvent;
 
@@ -38,6 +38,7 @@ pub struct StoreBuilder {
     limits: Limits,
     retention: Option<Retention>,
     session_ids: SessionIdForm,
+    instance: Option<String>,
     hook: Option<Hook>,
 }
 
@@ -52,6 +53,7 @@ impl StoreBuilder {
             },
             retention: None,
             session_ids: SessionIdForm::Plain,
+            instance: None,
             hook: None,
         }
     }
@@ -101,6 +103,14 @@ impl StoreBuilder {
         } else {
             SessionIdForm::Plain
         };
+        self
+    }
+
+    /// Sets the name of the place where the store runs, such as a replica or a pod; the
+    /// host's name by default. The file holds it in `writers`, so that the files of several
+    /// replicas can be told apart. Of a longer name, 256 characters are kept.
+    pub fn instance(mut self, instance: impl Into<String>) -> Self {
+        self.instance = Some(instance.into());
         self
     }
 
@@ -170,11 +180,12 @@ impl StoreBuilder {
             layers: Mutex::new(Vec::new()),
             open_sessions: OnceLock::new(),
         });
+        let identity = WriterIdentity::new(self.instance.as_deref(), self.session_ids);
         let housekeeping = Housekeeping::new(self.retention);
         let writer = Writer::new(
             Arc::clone(&shared),
             self.flush_interval,
-            self.session_ids,
+            identity,
             housekeeping,
             self.hook,
         );
@@ -195,6 +206,7 @@ impl fmt::Debug for StoreBuilder {
             .field("limits", &self.limits)
             .field("retention", &self.retention)
             .field("session_ids", &self.session_ids)
+            .field("instance", &self.instance)
             .finish_non_exhaustive()
     }
 }

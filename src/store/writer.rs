@@ -10,8 +10,6 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
-
 use self::batch::{SMALLEST_BATCH, batch_size, events, next_batch};
 use self::diagnostics::WriteFailure;
 use super::deadline::Deadline;
@@ -22,7 +20,7 @@ use super::queue::{Chunk, Pause, Work};
 use super::{Shared, Stats};
 use crate::clock;
 use crate::db::{
-    Db, Departure, Hindrance, LossLog, SCHEMA_VERSION, SessionIdForm, WriteError, WriterLock,
+    Db, Departure, Hindrance, LossLog, SCHEMA_VERSION, WriteError, WriterIdentity, WriterLock,
 };
 use crate::error::{OpenError, chain};
 use crate::event::RequestEvent;
@@ -50,9 +48,7 @@ pub(super) type Report = Option<Sender<Result<(), OpenError>>>;
 pub(super) struct Writer {
     shared: Arc<Shared>,
     flush_interval: Duration,
-    /// The same whenever this writer opens a file again.
-    id: Uuid,
-    session_ids: SessionIdForm,
+    identity: WriterIdentity,
     db: Option<Db>,
     /// The lock of its run, while it has no file open but had one.
     lock: Option<WriterLock>,
@@ -91,15 +87,14 @@ impl Writer {
     pub(super) fn new(
         shared: Arc<Shared>,
         flush_interval: Duration,
-        session_ids: SessionIdForm,
+        identity: WriterIdentity,
         housekeeping: Housekeeping,
         hook: Option<Hook>,
     ) -> Self {
         Self {
             shared,
             flush_interval,
-            id: Uuid::now_v7(),
-            session_ids,
+            identity,
             db: None,
             lock: None,
             loss_log: LossLog::default(),
@@ -294,7 +289,7 @@ impl Writer {
             Some(db) => Ok(db),
             empty => {
                 let path = &self.shared.path;
-                let db = Db::open(path, self.id, self.session_ids, &mut self.lock)?;
+                let db = Db::open(path, &self.identity, &mut self.lock)?;
                 tracing::info!(
                     "recording into {}, schema {SCHEMA_VERSION}, retention {}",
                     path.display(),

@@ -20,6 +20,7 @@ mod event_model;
 mod event_store;
 mod forms;
 mod forwarded;
+mod identity;
 mod imports;
 mod lane;
 mod layer_order;

@@ -1,9 +1,8 @@
 use proptest::prelude::*;
 use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
-use crate::db::{Db, LossLog, SessionIdForm, Stats};
+use crate::db::{Db, LossLog, SessionIdForm, Stats, WriterIdentity};
 use crate::event::{
     CallerDigest, EndReason, Leg, RequestEvent, RequestStatus, SessionEvent, SessionSource,
     StateDigest, StateKind, StoreEvent,
@@ -22,7 +21,7 @@ impl File {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("mcp.db");
         let form = SessionIdForm::Plain;
-        let db = Db::open(&path, Uuid::now_v7(), form, &mut None).unwrap();
+        let db = Db::open(&path, &WriterIdentity::new(None, form), &mut None).unwrap();
         let reader = Connection::open(&path).unwrap();
         Self {
             _dir: dir,

@@ -1,7 +1,6 @@
 use rusqlite::Connection;
-use uuid::Uuid;
 
-use crate::db::{Db, LossLog, SessionIdForm, Stats};
+use crate::db::{Db, LossLog, SessionIdForm, Stats, WriterIdentity};
 use crate::event::{
     CallerDigest, EndReason, Leg, RequestEvent, RequestStatus, SessionEvent, StoreEvent, TaskId,
     TaskOutcome, TaskStatus, TaskStatusEvent,
@@ -31,7 +30,7 @@ impl File {
     fn with(form: SessionIdForm) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("mcp.db");
-        let db = Db::open(&path, Uuid::now_v7(), form, &mut None).unwrap();
+        let db = Db::open(&path, &WriterIdentity::new(None, form), &mut None).unwrap();
         let reader = Connection::open(&path).unwrap();
         Self {
             _dir: dir,

@@ -27,6 +27,8 @@ fn fields(info: &Info) -> Fields {
     let writer = info.writer_version.as_deref();
     Fields::default()
         .field("file", info.path.display().to_string())
+        .maybe("store id", info.store_id.as_ref())
+        .maybe("instances", instances(info))
         .field("schema version", info.schema_version.to_string())
         .maybe(
             "written by",
@@ -54,4 +56,8 @@ fn wal(bytes: u64) -> String {
             output::bytes(bytes)
         ),
     }
+}
+
+fn instances(info: &Info) -> Option<String> {
+    (!info.instances.is_empty()).then(|| info.instances.join(", "))
 }

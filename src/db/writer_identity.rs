@@ -1,0 +1,37 @@
+//! What a writer enters into its file about itself.
+
+use std::borrow::Cow;
+
+use uuid::Uuid;
+
+use super::bind::bounded;
+use super::session_ids::SessionIdForm;
+
+/// Longest name of an instance that is kept, in characters.
+const INSTANCE_CHARS: usize = 256;
+
+/// A writer, and how it stores what must not stand in the file as it is.
+#[derive(Debug)]
+pub(crate) struct WriterIdentity {
+    /// The same whenever the writer opens its file again.
+    pub(crate) id: Uuid,
+    /// Where the writer runs.
+    pub(crate) instance: Option<Box<str>>,
+    pub(crate) session_ids: SessionIdForm,
+}
+
+impl WriterIdentity {
+    /// Returns the identity of a new writer, which runs at `instance`, else on this host.
+    pub(crate) fn new(instance: Option<&str>, session_ids: SessionIdForm) -> Self {
+        let host = || hostname::get().ok();
+        let instance = match instance {
+            Some(instance) => Some(Cow::Borrowed(instance)),
+            None => host().map(|name| Cow::Owned(name.to_string_lossy().into_owned())),
+        };
+        Self {
+            id: Uuid::now_v7(),
+            instance: instance.map(|name| bounded(&name, INSTANCE_CHARS).into()),
+            session_ids,
+        }
+    }
+}
