@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args as Arguments, ColorChoice, Parser, Subcommand};
 use tower_mcp_store::query::Window;
 
+use crate::complete;
 use crate::error::CliError;
 use crate::output::Format;
 use crate::time;
@@ -31,8 +32,8 @@ const DAY_MS: i64 = 24 * 3_600_000;
 )]
 pub(crate) struct Args {
     /// The SQLite file that holds the records
-    #[arg(long, global = true, value_name = "PATH", env = "MCP_STORE_DB")]
-    #[arg(default_value = "./mcp-store.db", help_heading = EVERYWHERE)]
+    #[arg(long, global = true, value_name = "PATH", env = complete::DB)]
+    #[arg(default_value = complete::DEFAULT_DB, help_heading = EVERYWHERE)]
     pub(crate) db: PathBuf,
     /// Write one JSON object per line, with the column names as fields and times in UTC
     #[arg(long, global = true, help_heading = EVERYWHERE)]
@@ -89,6 +90,10 @@ pub(crate) enum Command {
     /// sessions, losses and schema_changes.
     Sql(Sql),
     /// Write a completion script for a shell
+    ///
+    /// Have the shell read it at each start. Bash and zsh: `source <(mcp-store completions bash)`.
+    /// Fish: `mcp-store completions fish | source`. It completes tools, clients and sessions from
+    /// the file.
     Completions(Completions),
     /// Write the manual page of mcp-store or of one of its commands
     Man(Man),
@@ -136,7 +141,7 @@ pub(crate) struct Sessions {
     #[arg(long)]
     pub(crate) active: bool,
     /// Only sessions of clients with this name
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete::clients())]
     pub(crate) client: Option<String>,
     /// Only the server with this name, as given to `mcp-store proxy --server`
     #[arg(long, value_name = "NAME", alias = "proxy")]
@@ -151,7 +156,7 @@ pub(crate) struct Sessions {
 #[derive(Debug, Arguments)]
 pub(crate) struct Session {
     /// The id of the session, or its first characters
-    #[arg(value_parser = id)]
+    #[arg(value_parser = id, add = complete::sessions())]
     pub(crate) id: String,
     /// Show at most this many of its requests, the newest
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
@@ -192,6 +197,7 @@ pub(crate) struct Top {
     .requires("timed").conflicts_with("diff")))]
 pub(crate) struct Schema {
     /// Show the definition of this tool
+    #[arg(add = complete::tools())]
     pub(crate) tool: Option<String>,
     /// Show each added, removed and modified item, newest last, with the error rate and latency
     /// of a tool in the 7 days before and after

@@ -1,11 +1,12 @@
 //! `mcp-store`: records the traffic of MCP servers through a proxy, and shows what was recorded.
 //!
-//! Imports run one way: `sanitize`, `time`, `question`, `interrupt` and `background` < `error` < `log` and
-//! `output` < `args` < `commands`.
+//! Imports run one way: `sanitize`, `time`, `question`, `interrupt` and `background` < `error` and
+//! `complete` < `log` and `output` < `args` < `commands`.
 
 mod args;
 mod background;
 mod commands;
+mod complete;
 mod error;
 mod interrupt;
 mod log;
@@ -17,13 +18,16 @@ mod time;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 
 use args::{Args, Command};
 use error::CliError;
 use output::{Format, Output};
 
 fn main() -> ExitCode {
+    if let Some(code) = complete::answer(Args::command) {
+        return code;
+    }
     let args = Args::parse();
     let format = if args.json {
         Format::Json

@@ -5,6 +5,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tower_mcp_store::query::{RequestFilter, Window};
 use tower_mcp_store::{EndReason, RequestStatus};
 
+use crate::complete;
 use crate::error::CliError;
 use crate::output;
 use crate::time;
@@ -20,10 +21,10 @@ pub(crate) struct Filters {
     #[arg(long)]
     pub(crate) target: Option<String>,
     /// Only requests of the session with this id, or with these first characters
-    #[arg(long, value_name = "ID", value_parser = id)]
+    #[arg(long, value_name = "ID", value_parser = id, add = complete::sessions())]
     pub(crate) session: Option<String>,
     /// Only requests of clients with this name
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete::clients())]
     pub(crate) client: Option<String>,
     /// Only requests with this status
     #[arg(long, value_parser = named(&RequestStatus::ALL, RequestStatus::as_str))]
@@ -49,7 +50,7 @@ pub(crate) struct Calls {
     #[arg(long)]
     pub(crate) method: Option<String>,
     /// Only calls of this tool
-    #[arg(long)]
+    #[arg(long, add = complete::tools())]
     pub(crate) tool: Option<String>,
 }
 

@@ -1,18 +1,32 @@
 //! `mcp-store completions` and `mcp-store man`.
 
-use std::io::Write as _;
+use std::env;
+use std::path::PathBuf;
 
 use clap::CommandFactory as _;
+use clap_complete::env::Shells;
 
 use crate::args::{Args, Completions, Man};
+use crate::complete;
 use crate::error::CliError;
 use crate::output::Output;
 
 pub(crate) fn completions(args: &Completions, output: &mut Output) -> Result<(), CliError> {
-    // Into memory first, because the generator panics if it cannot write.
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Args::command(), "mcp-store", &mut script);
-    Ok(output.write_all(&script)?)
+    const NAME: &str = "mcp-store";
+    let shell = args.shell.to_string();
+    let shells = Shells::builtins();
+    let Some(shell) = shells.completer(&shell) else {
+        let message = format!("no completion for {shell}");
+        return Err(CliError::Message(message));
+    };
+    // The script calls the command again as the user has called it: by its name or by a path.
+    let called = env::args_os().next().map(PathBuf::from);
+    let path = called
+        .filter(|called| called.components().count() > 1)
+        .and_then(|_| env::current_exe().ok());
+    let path = path.unwrap_or_else(|| NAME.into());
+    let path = path.to_string_lossy();
+    Ok(shell.write_registration(complete::VARIABLE, NAME, NAME, &path, output)?)
 }
 
 pub(crate) fn man(args: &Man, output: &mut Output) -> Result<(), CliError> {

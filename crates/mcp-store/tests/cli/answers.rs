@@ -244,7 +244,7 @@ fn only_reading_sql_is_answered() {
 fn completions_and_manual_pages_are_written() {
     let (_dir, path) = fresh();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
-        assert!(stdout(&path, &["completions", shell]).contains("mcp-store"));
+        assert!(stdout(&path, &["completions", shell]).contains("MCP_STORE_COMPLETE"));
     }
     let manual = stdout(&path, &["man"]);
     assert!(manual.contains(".TH mcp-store 1"), "{manual}");

@@ -4,6 +4,8 @@
 mod support;
 
 mod answers;
+#[cfg(unix)]
+mod completion;
 mod errors;
 mod follow;
 mod hostile;

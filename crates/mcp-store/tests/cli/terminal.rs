@@ -54,7 +54,8 @@ impl Terminal {
         Self::run(shell)
     }
 
-    fn run(command: std::process::Command) -> Self {
+    /// Any program.
+    pub(crate) fn run(command: std::process::Command) -> Self {
         let (pty, pts) = pty_process::blocking::open().unwrap();
         pty.resize(Size::new(ROWS, COLUMNS)).unwrap();
         // In the background of a shell the tests themselves ignore Ctrl-C, and so
@@ -117,6 +118,18 @@ impl Terminal {
         while !self.screen().contents().contains(text) {
             let Ok(bytes) = self.output.recv_timeout(end - Instant::now()) else {
                 panic!("{text:?} is not in {}", self.screen().contents());
+            };
+            self.take_in(&bytes);
+        }
+    }
+
+    /// Waits until the text of the screen is as it should be.
+    #[track_caller]
+    pub(crate) fn wait_until(&mut self, is_so: impl Fn(&str) -> bool) {
+        let end = Instant::now() + LONG;
+        while !is_so(&self.screen().contents()) {
+            let Ok(bytes) = self.output.recv_timeout(end - Instant::now()) else {
+                panic!("it is still {}", self.screen().contents());
             };
             self.take_in(&bytes);
         }
