@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
-use http::uri::Scheme;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::uri::{PathAndQuery, Scheme};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use hyper_util::client::legacy::{self, Client};
@@ -22,8 +22,10 @@ use tower_service::Service;
 use super::body::{RequestBody, RequestFailure};
 use super::connect::{self, Connector};
 use super::headers::{self, has_foreign_coding, prepare_request, prepare_response};
+use super::legacy::EndpointWatch;
+use super::prefix::{self, Prefix, Stripped};
 use super::refusal::refusal;
-use super::upstream::Upstream;
+use super::upstream::{Unreachable, Upstream};
 use super::{BoxError, ForwardBody, MAX_FIELDS, UpstreamError, causes};
 
 /// The limit, in bytes, of the fields of an HTTP/2 answer. hyper's default is 16 KiB.
@@ -69,11 +71,20 @@ const LIMITS: Limits = Limits {
 #[derive(Clone)]
 pub struct Forward {
     client: Client<Connector, RequestBody>,
+    connector: Connector,
     upstream: Upstream,
     /// The scheme by which clients connect, if set.
     scheme: Option<Scheme>,
     /// Whether the upstream is known to speak HTTP/2.
     speaks_http2: Arc<AtomicBool>,
+    prefix: Option<Arc<Mounted>>,
+}
+
+/// The prefix under which clients reach the upstream.
+struct Mounted {
+    prefix: Prefix,
+    /// Whether a stream of the 2024-11-05 transport was seen.
+    is_legacy: AtomicBool,
 }
 
 impl Forward {
@@ -105,13 +116,26 @@ impl Forward {
             .http2_max_header_list_size(MAX_FIELD_BYTES)
             .http2_keep_alive_interval(limits.ping_interval)
             .http2_keep_alive_timeout(limits.ping_timeout)
-            .build(connector);
+            .build(connector.clone());
         Self {
             client,
+            connector,
             upstream,
             scheme: None,
             speaks_http2,
+            prefix: None,
         }
+    }
+
+    /// Sets the prefix under which clients reach the upstream, whose own paths lack it.
+    ///
+    /// The [crate's documentation](crate#under-a-prefix) describes which paths change.
+    pub fn prefix(mut self, prefix: Prefix) -> Self {
+        self.prefix = Some(Arc::new(Mounted {
+            prefix,
+            is_legacy: AtomicBool::new(false),
+        }));
+        self
     }
 
     /// Sets the scheme by which clients reach this server.
@@ -124,18 +148,35 @@ impl Forward {
         self
     }
 
+    /// Connects to the upstream, and closes the connection.
+    ///
+    /// # Errors
+    ///
+    /// Fails if no connection can be made, TLS handshake included, within the time limit for
+    /// connecting.
+    pub async fn check(&self) -> Result<(), Unreachable> {
+        let connected = self.connector.clone().call(self.endpoint().clone()).await;
+        connected.map(drop).map_err(|source| Unreachable {
+            origin: self.upstream.origin(),
+            source,
+        })
+    }
+
     /// Returns the upstream's URL without its query, which may hold a key.
     pub fn endpoint(&self) -> &Uri {
         self.upstream.endpoint()
     }
 
-    /// Converts a request into the one for the upstream.
-    fn prepare<B>(&self, request: Request<B>) -> Result<Request<RequestBody>, http::Error>
+    /// Converts a request into the one for the upstream, and returns another target to try if the
+    /// first is absent.
+    fn prepare<B>(&self, request: Request<B>) -> Result<Prepared, Refused>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let (mut parts, body) = request.into_parts();
-        let length_is_unknown = body.size_hint().exact().is_none() && !body.is_end_stream();
+        let targets = self.targets(&parts.uri)?;
+        let has_body = !body.is_end_stream();
+        let length_is_unknown = body.size_hint().exact().is_none() && has_body;
         let has_length = parts.headers.contains_key(CONTENT_LENGTH);
         let hop = headers::Request {
             uri: Some(&parts.uri),
@@ -146,17 +187,59 @@ impl Forward {
             chunked: length_is_unknown && !has_length,
         };
         prepare_request(&mut parts.headers, hop);
+        if let Some(mounted) = &self.prefix {
+            mounted.prefix.prepare_request(&mut parts.headers);
+        }
         // Each connection has its own version. The extensions belong to the server that calls
         // this service.
         let mut forwarded = Request::new(RequestBody::new(body));
-        *forwarded.uri_mut() = self.upstream.target(&parts.uri)?;
+        *forwarded.uri_mut() = targets.first;
         *forwarded.method_mut() = parts.method;
         *forwarded.headers_mut() = parts.headers;
-        Ok(forwarded)
+        Ok(Prepared {
+            request: forwarded,
+            second: targets.second.filter(|_| !has_body),
+        })
+    }
+
+    /// Returns where a request for `uri` goes.
+    fn targets(&self, uri: &Uri) -> Result<Targets, Refused> {
+        let target = |uri: &Uri| self.upstream.target(uri).map_err(Refused::Invalid);
+        let Some(mounted) = &self.prefix else {
+            let first = target(uri)?;
+            return Ok(Targets {
+                first,
+                second: None,
+            });
+        };
+        let with_path = |path: &str| {
+            let query = uri
+                .query()
+                .map_or(String::new(), |query| format!("?{query}"));
+            let path = PathAndQuery::try_from(format!("{path}{query}"));
+            let path = path.map_err(|error| Refused::Invalid(error.into()))?;
+            target(&Uri::from(path))
+        };
+        match mounted.prefix.strip(uri.path()) {
+            None => Err(Refused::OtherPath),
+            Some(Stripped::Path(rest)) => {
+                let first = with_path(if rest.is_empty() { "/" } else { rest })?;
+                Ok(Targets {
+                    first,
+                    second: None,
+                })
+            }
+            // A server that knows its public URL has its metadata at the client's path. Another
+            // has them at the path without the prefix.
+            Some(Stripped::WellKnown { name, rest }) => Ok(Targets {
+                first: target(uri)?,
+                second: Some(with_path(&format!("{name}{rest}"))?),
+            }),
+        }
     }
 
     /// Converts the upstream's answer into the one for the client.
-    fn answer<B>(&self, mut response: Response<B>) -> Response<ForwardBody>
+    fn answer<B>(&self, mut response: Response<B>, asked: &Asked) -> Response<ForwardBody>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
@@ -175,7 +258,38 @@ impl Forward {
         }
         prepare_response(response.headers_mut());
         *response.version_mut() = Version::default();
-        response.map(ForwardBody::stream)
+        let Some(mounted) = &self.prefix else {
+            return response.map(ForwardBody::stream);
+        };
+        let own = self
+            .endpoint()
+            .authority()
+            .map(|host| host.as_str().as_bytes());
+        let client = asked.host.as_ref().map(HeaderValue::as_bytes);
+        mounted
+            .prefix
+            .prepare_response(response.headers_mut(), [own, client]);
+        if !asked.is_get || !is_event_stream(&response) || mounted.is_legacy.load(Relaxed) {
+            return response.map(ForwardBody::stream);
+        }
+        let (mounted, origin) = (Arc::clone(mounted), origin());
+        response.map(|body| {
+            ForwardBody::stream(EndpointWatch::new(body, move || mounted.warn(&origin)))
+        })
+    }
+
+    async fn send(&self, request: Request<RequestBody>, asked: &Asked) -> Response<ForwardBody> {
+        let body = request.body().clone();
+        match self.client.request(request).await {
+            Ok(response) => self.answer(response, asked),
+            Err(error) => match body.failure() {
+                Some(failure) => not_received(failure),
+                None => {
+                    body.drain().await;
+                    self.failure(&error)
+                }
+            },
+        }
     }
 
     /// Returns the answer to a request that the upstream did not answer.
@@ -221,23 +335,87 @@ where
         }
         let forward = self.clone();
         Box::pin(async move {
-            let request = match forward.prepare(request) {
-                Ok(request) => request,
-                Err(error) => return Ok(refusal(StatusCode::BAD_REQUEST, error.to_string())),
+            let Prepared { request, second } = match forward.prepare(request) {
+                Ok(prepared) => prepared,
+                Err(refused) => return Ok(refused.into_response()),
             };
-            let body = request.body().clone();
-            Ok(match forward.client.request(request).await {
-                Ok(response) => forward.answer(response),
-                Err(error) => match body.failure() {
-                    Some(failure) => not_received(failure),
-                    None => {
-                        body.drain().await;
-                        forward.failure(&error)
-                    }
-                },
-            })
+            let asked = Asked::of(&request);
+            let Some(second) = second else {
+                return Ok(forward.send(request, &asked).await);
+            };
+            let mut again = Request::new(request.body().clone());
+            *again.uri_mut() = second;
+            *again.method_mut() = request.method().clone();
+            *again.headers_mut() = request.headers().clone();
+            let response = forward.send(request, &asked).await;
+            if !prefix::is_absent(response.status()) {
+                return Ok(response);
+            }
+            Ok(forward.send(again, &asked).await)
         })
     }
+}
+
+/// A request for the upstream.
+struct Prepared {
+    request: Request<RequestBody>,
+    /// Where to send it, too, if the upstream has nothing at the first target.
+    second: Option<Uri>,
+}
+
+struct Targets {
+    first: Uri,
+    second: Option<Uri>,
+}
+
+/// What the answer depends on.
+struct Asked {
+    is_get: bool,
+    /// The host by which clients reach the proxy, if the answer may have to name it.
+    host: Option<HeaderValue>,
+}
+
+impl Asked {
+    fn of(request: &Request<RequestBody>) -> Self {
+        Self {
+            is_get: request.method() == Method::GET,
+            host: request.headers().get(headers::FORWARDED_HOST).cloned(),
+        }
+    }
+}
+
+/// Why a request is not forwarded.
+enum Refused {
+    Invalid(http::Error),
+    /// The path is none of the prefix.
+    OtherPath,
+}
+
+impl Refused {
+    fn into_response(self) -> Response<ForwardBody> {
+        match self {
+            Self::Invalid(error) => refusal(StatusCode::BAD_REQUEST, error.to_string()),
+            Self::OtherPath => refusal(StatusCode::NOT_FOUND, "no server has this path".to_owned()),
+        }
+    }
+}
+
+impl Mounted {
+    /// Logs once that the transport of the upstream does not work under a prefix.
+    fn warn(&self, origin: &str) {
+        if !self.is_legacy.swap(true, Relaxed) {
+            tracing::warn!(
+                "{origin} has the transport of 2024-11-05, which sends messages to a path without \
+                 the prefix {}; give it an address of its own",
+                self.prefix.as_str()
+            );
+        }
+    }
+}
+
+fn is_event_stream<B>(response: &Response<B>) -> bool {
+    let media = response.headers().get(CONTENT_TYPE);
+    media.is_some_and(|media| media.as_bytes().starts_with(b"text/event-stream"))
 }
 
 impl fmt::Debug for Forward {

@@ -38,6 +38,25 @@
 //! | `http://127.0.0.1:9000` | `/messages?sessionId=1` | `http://127.0.0.1:9000/messages?sessionId=1` |
 //! | `https://example.com/v1/mcp?key=k` | `/v1/mcp?a=1` | `https://example.com/v1/mcp?key=k&a=1` |
 //!
+//! # Under a prefix
+//!
+//! [`Forward::prefix`] lets several upstreams share one address. A path loses the prefix on its
+//! way to the upstream, and a request for the prefix itself goes to the endpoint. These change,
+//! too:
+//!
+//! * `X-Forwarded-Prefix` carries the prefix, unless an earlier proxy has set it.
+//! * A redirect (`Location`) to a path of the upstream gets the prefix.
+//! * OAuth metadata are at `/.well-known/NAME` followed by the path of what they describe (RFC
+//!   9728, section 3.1, and RFC 8414, section 3.1). A request for
+//!   `/.well-known/oauth-protected-resource/weather/mcp` goes to that path of the upstream of
+//!   `/weather`, which is right if the server knows its public URL. If the answer is a 404 or
+//!   405, the request goes to `/.well-known/oauth-protected-resource/mcp`.
+//! * Any other path is a 404.
+//!
+//! A cookie's `Path` does not change. The 2024-11-05 transport needs an address of its own:
+//! its `endpoint` event names a path without the prefix. The first such event is logged as a
+//! warning.
+//!
 //! # What is changed on the way
 //!
 //! * Hop-by-hop fields (RFC 9110, section 7.6.1) are removed in both directions: `Connection`
@@ -102,7 +121,7 @@
 //! # Modules
 //!
 //! Imports run one way: `refusal` < `host` < `upstream` < `connect` < `forward`, which also
-//! uses `body` and `headers`. `server` uses no other module.
+//! uses `body`, `headers`, `legacy` and `prefix`. `server` uses no other module.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -113,6 +132,8 @@ mod connect;
 mod forward;
 mod headers;
 mod host;
+mod legacy;
+mod prefix;
 mod refusal;
 #[cfg(feature = "server")]
 mod server;
@@ -121,10 +142,11 @@ mod upstream;
 pub use body::ForwardBody;
 pub use forward::Forward;
 pub use host::{AllowedHosts, HostCheck, HostCheckFuture, HostName, InvalidHostName};
+pub use prefix::{InvalidPrefix, Prefix};
 #[cfg(feature = "server")]
 #[cfg_attr(docsrs, doc(cfg(feature = "server")))]
 pub use server::serve;
-pub use upstream::{UpstreamError, UpstreamErrorKind};
+pub use upstream::{Unreachable, UpstreamError, UpstreamErrorKind};
 
 /// How many fields the head of an HTTP/1.1 message may have. hyper's own limit is 100, which is
 /// less than servers admit.

@@ -4,8 +4,8 @@ use std::fmt;
 use http::Uri;
 use http::uri::PathAndQuery;
 
-use super::BoxError;
 use super::host::has_valid_port;
+use super::{BoxError, causes};
 
 /// The server to which requests are sent.
 #[derive(Clone)]
@@ -155,6 +155,24 @@ impl Error for UpstreamError {
         self.source.as_deref().map(|source| source as _)
     }
 }
+
+/// The error of [`Forward::check`](crate::Forward::check).
+///
+/// Its text names the upstream and every cause.
+#[derive(Debug)]
+pub struct Unreachable {
+    pub(super) origin: String,
+    pub(super) source: BoxError,
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot connect to {}", self.origin)?;
+        causes(&*self.source).try_for_each(|cause| write!(f, ": {cause}"))
+    }
+}
+
+impl Error for Unreachable {}
 
 #[cfg(test)]
 mod tests {

@@ -15,7 +15,10 @@ use crate::output::Format;
 use crate::time;
 pub(crate) use filters::{Calls, Filters, WindowArgs};
 use filters::{id, window};
-pub(crate) use proxy::{Limit, Log, Proxy, Recording, Retain, is_setting};
+pub(crate) use proxy::{
+    Address, DEFAULT_LISTEN, DEFAULT_NAME, Limit, Log, Named, Proxy, Recording, Retain, Servers,
+    is_setting,
+};
 
 /// The heading of the options that every command has.
 const EVERYWHERE: &str = "Options of every command";

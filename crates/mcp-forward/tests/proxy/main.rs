@@ -3,6 +3,7 @@
 
 mod hosts;
 mod messages;
+mod prefix;
 mod support;
 mod tls;
 

@@ -10,11 +10,17 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgAction, Args as Arguments};
-use mcp_forward::HostName;
+use mcp_forward::{HostName, Prefix};
 
 use crate::log::LogFormat;
-pub(crate) use values::Limit;
+pub(crate) use values::{Address, Limit, Named};
 use values::{age, duration, size, size_limit};
+
+/// Where servers without an address of their own are reached.
+pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:3000";
+
+/// The name of a server without one.
+pub(crate) const DEFAULT_NAME: &str = "default";
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Proxy {
@@ -40,22 +46,41 @@ pub(crate) struct Proxy {
 /// Where requests come from, and where they go.
 #[derive(Debug, Arguments)]
 pub(crate) struct Servers {
-    /// The server to record, as http://... or https://...
+    /// The server to record, as http://... or https://..., or one of several as NAME=URL
+    ///
+    /// The option may be repeated with NAME=URL. The name is the one of the server in the file. It
+    /// consists of a-z, 0-9, - and _.
     #[arg(
         long,
-        value_name = "URL",
+        value_name = "[NAME=]URL",
         env = "MCP_STORE_UPSTREAM",
         hide_env_values = true
     )]
-    pub(crate) upstream: Option<String>,
-    /// The address at which clients connect
+    #[arg(value_delimiter = ' ')]
+    pub(crate) upstream: Vec<Named<String>>,
+    /// The address at which clients connect, or that of one server as NAME=ADDR
+    ///
+    /// A port alone is one of 127.0.0.1, as in 3000 and :3000. Servers without an address of their
+    /// own share the one without a name. May be repeated.
     #[arg(
         long,
-        value_name = "ADDR",
+        value_name = "[NAME=]ADDR",
         env = "MCP_STORE_LISTEN",
-        default_value = "127.0.0.1:3000"
+        value_delimiter = ' '
     )]
-    pub(crate) listen: String,
+    #[arg(default_value = DEFAULT_LISTEN)]
+    pub(crate) listen: Vec<Named<Address>>,
+    /// The path prefix under which clients reach a server, such as weather=/weather
+    ///
+    /// Servers that share an address need one. A server of the transport of 2024-11-05 (HTTP+SSE)
+    /// needs an address of its own. May be repeated.
+    #[arg(
+        long,
+        value_name = "[NAME=]PATH",
+        env = "MCP_STORE_PREFIX",
+        value_delimiter = ' '
+    )]
+    pub(crate) prefix: Vec<Named<Prefix>>,
     /// Also accept requests for this host; may be repeated
     ///
     /// A proxy that listens on loopback refuses a request whose Host is neither its own address
@@ -68,10 +93,10 @@ pub(crate) struct Servers {
         value_delimiter = ' '
     )]
     pub(crate) allow_host: Vec<HostName>,
-    /// The name of the server in the file, which may hold several servers
+    /// The name of the one server in the file, which may hold several servers
     #[arg(long, value_name = "NAME", env = "MCP_STORE_SERVER", alias = "name")]
-    #[arg(default_value = "default")]
-    pub(crate) server: String,
+    #[arg(default_value = DEFAULT_NAME)]
+    pub(crate) server: Box<str>,
 }
 
 /// What is recorded.

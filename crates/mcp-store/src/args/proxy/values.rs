@@ -1,5 +1,7 @@
-//! Values of settings: durations and sizes.
+//! Values of settings: durations, sizes, addresses, and values of one server.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -52,11 +54,108 @@ fn or_unlimited(expected: String) -> String {
     format!("{expected}, or {UNLIMITED}")
 }
 
+/// A value for the server of this name, or for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named<T> {
+    pub(crate) server: Option<Box<str>>,
+    pub(crate) value: T,
+}
+
+impl<T: FromStr> FromStr for Named<T> {
+    type Err = T::Err;
+
+    fn from_str(text: &str) -> Result<Self, T::Err> {
+        let is_known = |c: u8| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+        let (server, value) = match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() && name.bytes().all(is_known) => {
+                (Some(name.into()), value)
+            }
+            _ => (None, text),
+        };
+        let value = value.parse()?;
+        Ok(Self { server, value })
+    }
+}
+
+/// An address to listen on: a host and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address(Box<str>);
+
+impl Address {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns whether the system chooses a free port.
+    pub(crate) fn is_any_port(&self) -> bool {
+        self.0.ends_with(":0")
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Address {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+        let is_host = !host.contains(':') || host.starts_with('[') && host.ends_with(']');
+        if !is_host || port.parse::<u16>().is_err() {
+            return Err("expected an address such as 127.0.0.1:3000, or a port such as 3000");
+        }
+        // A port alone must not open the proxy to other machines.
+        let host = if host.is_empty() { "127.0.0.1" } else { host };
+        Ok(Self(format!("{host}:{port}").into()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{Limit, age, duration, size, size_limit};
+    use super::{Address, Limit, Named, age, duration, size, size_limit};
+
+    #[test]
+    fn name_before_the_first_equals_sign_is_that_of_a_server() {
+        for (text, server, value) in [
+            ("a-1_b=http://h/?c=d", Some("a-1_b"), "http://h/?c=d"),
+            ("http://h/?c=d", None, "http://h/?c=d"),
+            ("A=b", None, "A=b"),
+            ("=b", None, "=b"),
+            ("a=", Some("a"), ""),
+        ] {
+            let named: Named<String> = text.parse().unwrap();
+            assert_eq!((named.server.as_deref(), &*named.value), (server, value));
+        }
+    }
+
+    #[test]
+    fn port_alone_is_an_address_of_loopback() {
+        for (text, expected) in [
+            ("4205", "127.0.0.1:4205"),
+            (":4205", "127.0.0.1:4205"),
+            ("0.0.0.0:80", "0.0.0.0:80"),
+            ("[::1]:0", "[::1]:0"),
+            ("localhost:1", "localhost:1"),
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap().as_str(), expected);
+        }
+        for text in [
+            "",
+            ":",
+            "127.0.0.1",
+            "h:",
+            "h:70000",
+            "::1:80",
+            "http://h:1/",
+        ] {
+            assert!(text.parse::<Address>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn durations_have_units_and_no_sign() {

@@ -4,9 +4,32 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::http::Uri;
+use tokio::net::TcpListener;
+
+use super::upstreams::Site;
+use crate::error::CliError;
+
+/// Binds the address of each site. Fails if one cannot be bound, or is that of an upstream.
+pub(super) async fn bind(sites: Vec<Site>) -> Result<Vec<(Site, TcpListener)>, CliError> {
+    let mut bound = Vec::new();
+    for site in sites {
+        let address = site.address.as_str();
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|error| CliError::Message(failure(address, &error)))?;
+        bound.push((site, listener));
+    }
+    for (_, listener) in &bound {
+        let listening = listener.local_addr()?;
+        let upstreams = bound.iter().flat_map(|(site, _)| &site.upstreams);
+        for upstream in upstreams {
+            check_upstream(upstream.forward.endpoint(), listening).map_err(CliError::Message)?;
+        }
+    }
+    Ok(bound)
+}
 
 /// Returns why the proxy cannot listen at an address.
-pub(super) fn failure(addr: &str, error: &io::Error) -> String {
+fn failure(addr: &str, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => format!(
             "{addr} is in use by another program; \
@@ -19,7 +42,7 @@ pub(super) fn failure(addr: &str, error: &io::Error) -> String {
 }
 
 /// Returns an error if the upstream is this proxy itself, to which it would forward for ever.
-pub(super) fn check_upstream(upstream: &Uri, listening: SocketAddr) -> Result<(), String> {
+fn check_upstream(upstream: &Uri, listening: SocketAddr) -> Result<(), String> {
     let host = upstream.host().unwrap_or_default();
     let is_here = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(ip) if listening.ip().is_unspecified() => ip.is_loopback(),

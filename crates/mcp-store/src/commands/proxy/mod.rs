@@ -3,22 +3,27 @@
 mod config;
 mod listen;
 mod print;
+mod reach;
 mod store;
+mod upstreams;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::uri::Scheme;
-use mcp_forward::{AllowedHosts, Forward};
-use tokio::net::TcpListener;
+use mcp_forward::AllowedHosts;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tower_mcp_store::Store;
 
 use self::config::Config;
-use self::print::{Form, Printer};
+use self::print::{Entry, Form, Printer};
+use self::upstreams::Site;
 use crate::args::{Log, Proxy};
 use crate::error::CliError;
-use crate::interrupt::interrupted;
-use crate::log;
 use crate::output::Output;
+use crate::{interrupt, log};
 
 /// How long writing the last rows may take.
 const CLOSE: Duration = Duration::from_secs(5);
@@ -44,52 +49,69 @@ pub(crate) fn run(args: &Proxy, output: &mut Output) -> Result<(), CliError> {
 }
 
 async fn record(config: &Config, form: Form) -> Result<(), CliError> {
-    let servers = &config.proxy.servers;
-    let Some(upstream) = &servers.upstream else {
-        let text = "no server to record; pass its address as --upstream URL";
-        return Err(CliError::Message(text.to_owned()));
-    };
-    let forward = Forward::new(upstream)?;
-    let listener = TcpListener::bind(&servers.listen)
-        .await
-        .map_err(|error| CliError::Message(listen::failure(&servers.listen, &error)))?;
-    let listening = listener.local_addr()?;
-    let endpoint = forward.endpoint().clone();
-    listen::check_upstream(&endpoint, listening).map_err(CliError::Message)?;
+    let sites = upstreams::sites(config)?;
+    let sites = listen::bind(sites).await?;
+    let upstreams = || sites.iter().flat_map(|(site, _)| &site.upstreams);
+    reach::warn_of_unreachable(upstreams().map(|upstream| upstream.forward.clone())).await;
     let printer = Printer::start(form)?;
     let mut builder = store::builder(config);
     if let Some(print) = printer.hook() {
         builder = builder.on_recorded(print);
     }
     let store = builder.open()?;
-    let layer = store::layer(&store, &config.proxy.recording)
-        .server_name(&*servers.server)
-        .upstream_url(endpoint.to_string());
-    let hosts = AllowedHosts::new(listening, servers.allow_host.iter().cloned());
-    let app = Router::new()
-        .fallback_service(forward.client_scheme(Scheme::HTTP))
-        .layer(hosts)
-        .layer(layer);
-    let url = listen::url(listening, endpoint.path());
-    tracing::info!("forwarding {url} to {endpoint}");
-    printer.welcome(&endpoint.to_string(), &url, endpoint.path());
-    serve(listener, app).await;
+    let mut serving = JoinSet::new();
+    let mut entries = Vec::new();
+    let (stop, stopped) = watch::channel(());
+    for (site, listener) in sites {
+        let listening = listener.local_addr()?;
+        entries.extend(
+            site.upstreams
+                .iter()
+                .map(|upstream| Entry::new(upstream, listening)),
+        );
+        let app = app(site, listening, config, &store);
+        let mut stopped = stopped.clone();
+        serving.spawn(mcp_forward::serve(listener, app, async move {
+            // It returns when the sender is dropped.
+            let _ = stopped.changed().await;
+        }));
+    }
+    let interrupted = interrupt::listen()?;
+    for entry in &entries {
+        tracing::info!("forwarding {} to {}", entry.url, entry.upstream);
+    }
+    printer.welcome(&entries);
+    interrupted.await;
+    end_at_second_signal();
+    drop((stop, stopped));
+    serving.join_all().await;
     let stats = store.shutdown(CLOSE)?;
     printer.finish();
     tracing::info!("stopped; {stats}");
     Ok(())
 }
 
-/// Serves until Ctrl-C or SIGTERM, and then until open exchanges have ended, for at most 3
-/// seconds. A second signal ends the program.
-async fn serve(listener: TcpListener, app: Router) {
-    mcp_forward::serve(listener, app, async {
-        interrupted().await;
-        tracing::info!("stopping; press Ctrl-C again to stop at once");
-        tokio::spawn(async {
-            interrupted().await;
-            std::process::exit(130);
-        });
-    })
-    .await;
+/// Returns the service for an address.
+fn app(site: Site, listening: SocketAddr, config: &Config, store: &Store) -> Router {
+    let routers = site.upstreams.into_iter().map(|upstream| {
+        let hosts = config.proxy.servers.allow_host.iter().cloned();
+        let layer = store::layer(store, &config.proxy.recording)
+            .server_name(&*upstream.name)
+            .upstream_url(upstream.forward.endpoint().to_string());
+        let router = Router::new()
+            .fallback_service(upstream.forward.client_scheme(Scheme::HTTP))
+            .layer(AllowedHosts::new(listening, hosts))
+            .layer(layer);
+        (upstream.prefix, router)
+    });
+    upstreams::route(routers.collect())
+}
+
+/// Ends the program at the next signal, while open exchanges may still delay its end.
+fn end_at_second_signal() {
+    tracing::info!("stopping; press Ctrl-C again to stop at once");
+    tokio::spawn(async {
+        interrupt::interrupted().await;
+        std::process::exit(130);
+    });
 }

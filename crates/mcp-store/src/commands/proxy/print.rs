@@ -1,6 +1,8 @@
 //! What `mcp-store proxy` prints on standard output: a line for each row.
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::Duration;
@@ -8,6 +10,9 @@ use std::time::Duration;
 use serde::Serialize;
 use tower_mcp_store::RequestEvent;
 
+use super::listen;
+use super::upstreams::Upstream;
+use crate::args::DEFAULT_NAME;
 use crate::output::Output;
 use crate::sanitize::escape_control;
 use crate::time;
@@ -79,17 +84,22 @@ impl Printer {
     }
 
     /// Prints how to use the proxy.
-    pub(super) fn welcome(&self, server: &str, url: &str, path: &str) {
+    pub(super) fn welcome(&self, entries: &[Entry]) {
         if self.form != Form::Text {
             return;
         }
-        let mut text = format!(
-            "recording {server}\n\
-             point an MCP client at {url}, or paste this into its configuration:\n\
-             \x20 {{\"mcpServers\": {{\"recorded\": {{\"type\": \"http\", \"url\": \"{url}\"}}}}}}\n"
+        let mut text = String::new();
+        for Entry { upstream, url, .. } in entries {
+            let _ = writeln!(text, "recording {upstream}\npoint an MCP client at {url}");
+        }
+        let servers: Vec<String> = entries.iter().map(Entry::configuration).collect();
+        let servers = servers.join(", ");
+        let _ = writeln!(
+            text,
+            "or paste this into its configuration:\n  {{\"mcpServers\": {{{servers}}}}}"
         );
-        if path == "/" {
-            text.push_str("add the server's path to it if there is one, such as /mcp\n");
+        if entries.iter().any(|entry| entry.url.ends_with('/')) {
+            text.push_str("add the server's path to a URL if there is one, such as /mcp\n");
         }
         text.push_str("stop with Ctrl-C\n");
         // The queue is empty at the start.
@@ -103,6 +113,33 @@ impl Printer {
         if let Err(RecvTimeoutError::Timeout) = self.ended.recv_timeout(PATIENCE) {
             tracing::warn!("the last rows were not printed, because the output is stopped");
         }
+    }
+}
+
+/// A server, as clients reach it.
+pub(super) struct Entry {
+    name: Box<str>,
+    pub(super) upstream: String,
+    pub(super) url: String,
+}
+
+impl Entry {
+    pub(super) fn new(upstream: &Upstream, listening: SocketAddr) -> Self {
+        Self {
+            name: upstream.name.clone(),
+            upstream: upstream.forward.endpoint().to_string(),
+            url: listen::url(listening, &upstream.path()),
+        }
+    }
+
+    /// Returns a member of the configuration of clients.
+    fn configuration(&self) -> String {
+        let name = if &*self.name == DEFAULT_NAME {
+            "recorded"
+        } else {
+            &self.name
+        };
+        format!(r#""{name}": {{"type": "http", "url": "{}"}}"#, self.url)
     }
 }
 

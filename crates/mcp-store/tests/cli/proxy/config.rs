@@ -28,6 +28,7 @@ const SETTINGS: &[(&str, [&str; 4])] = &[
             "127.0.0.1:3",
         ],
     ),
+    ("prefix", ["", "/a", "/b", "/c"]),
     ("allow-host", ["", "a.example", "b.example", "c.example"]),
     ("server", ["default", "a", "b", "c"]),
     ("skip-method", ["", "ping", "tasks/get", "tasks/list"]),
@@ -72,7 +73,7 @@ fn file(dir: &Path) -> String {
 fn option_precedes_environment_which_precedes_file_which_precedes_default() {
     let dir = TempDir::new().unwrap();
     let path = file(dir.path());
-    let config = vec!["--config".to_owned(), path.clone(), "--json".to_owned()];
+    let config = ["--config".to_owned(), path.clone(), "--json".to_owned()];
     let variable = |name: &str| format!("MCP_STORE_{}", name.to_uppercase().replace('-', "_"));
     let variables: Vec<_> = SETTINGS
         .iter()
@@ -131,7 +132,7 @@ fn printed_settings_are_a_file_with_the_same_settings_and_show_no_secret() {
     let arguments = arguments.map(str::to_owned);
     let first = String::from_utf8(print(dir.path(), &arguments, &[]).stdout).unwrap();
     assert!(
-        first.contains("upstream = \"https://...@h/mcp?...\""),
+        first.contains("upstream = [\"https://...@h/mcp?...\"]"),
         "{first}"
     );
     assert!(first.contains("skip-method = [\"ping\", \"a\"]"), "{first}");

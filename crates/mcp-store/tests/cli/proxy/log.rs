@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::process::{PATIENCE, Proxy, closed_url};
+use super::upstream::{Upstream, result};
 use crate::run::{command, failed};
 
 #[test]
@@ -120,6 +121,7 @@ fn json_writes_objects_to_both_outputs() {
 fn quiet_prints_and_logs_nothing_ordinary() {
     let dir = TempDir::new().unwrap();
     let db = dir.path().join("mcp.db");
+    let upstream = Upstream::start(|_| result());
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
     let address = address.unwrap().to_string();
     let arguments = [
@@ -128,7 +130,7 @@ fn quiet_prints_and_logs_nothing_ordinary() {
         "--listen",
         &address,
         "--upstream",
-        &closed_url(),
+        &upstream.url(),
     ];
     let child = command(&db, &arguments)
         .stdout(Stdio::piped())

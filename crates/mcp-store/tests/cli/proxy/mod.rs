@@ -3,6 +3,7 @@
 mod config;
 mod log;
 mod process;
+mod servers;
 mod upstream;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -35,6 +36,8 @@ fn compressed_answer_of_a_failing_tool_is_recorded_as_a_tool_error() {
          content-type: application/json\r\ncontent-length: {length}\r\n\r\n{call}"
     );
     client.write_all(request.as_bytes()).unwrap();
+    // The proxy has looked at the start whether it can connect.
+    drop(upstream.accept().unwrap());
     let (mut server, _) = upstream.accept().unwrap();
     let mut received = Vec::new();
     while !received.ends_with(call.as_bytes()) {
@@ -122,6 +125,8 @@ fn signal_lets_an_open_exchange_end_and_closes_idle_connections() {
     let length = body.len();
     let request = format!("{head}content-length: {length}\r\n\r\n{body}");
     client.write_all(request.as_bytes()).unwrap();
+    // The proxy has looked at the start whether it can connect.
+    drop(upstream.accept().unwrap());
     let (mut server, _) = upstream.accept().unwrap();
     let mut head = String::new();
     let mut lines = BufReader::new(server.try_clone().unwrap());

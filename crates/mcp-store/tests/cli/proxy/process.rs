@@ -133,11 +133,20 @@ impl Proxy {
     /// Posts JSON to a path, with more fields, and returns the answer.
     pub(crate) fn post(&self, path: &str, fields: &str, body: &str) -> String {
         let length = body.len();
-        let mut client = TcpStream::connect(&self.address).unwrap();
-        let request = format!(
+        self.send(&format!(
             "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{fields}\
              content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-        );
+        ))
+    }
+
+    /// Asks for a path, and returns the answer.
+    pub(crate) fn get(&self, path: &str) -> String {
+        let fields = "host: localhost\r\nconnection: close\r\n";
+        self.send(&format!("GET {path} HTTP/1.1\r\n{fields}\r\n"))
+    }
+
+    fn send(&self, request: &str) -> String {
+        let mut client = TcpStream::connect(&self.address).unwrap();
         client.write_all(request.as_bytes()).unwrap();
         let mut response = String::new();
         client.read_to_string(&mut response).unwrap();

@@ -6,7 +6,15 @@ use std::thread;
 
 /// A request as the server got it.
 pub(crate) struct Received {
+    /// The request line and the fields.
+    pub(crate) head: String,
     pub(crate) body: String,
+}
+
+impl Received {
+    pub(crate) fn path(&self) -> &str {
+        self.head.split(' ').nth(1).unwrap()
+    }
 }
 
 /// Answers each request by a function, on a connection of its own.
@@ -51,7 +59,7 @@ fn receive(stream: &mut impl BufRead) -> Option<Received> {
     let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
     stream.read_exact(&mut body).ok()?;
     let body = String::from_utf8(body).unwrap();
-    Some(Received { body })
+    Some(Received { head, body })
 }
 
 /// Returns an answer with a body of this type.
