@@ -39,8 +39,9 @@ impl Context {
         self.closed.store(true, Relaxed);
     }
 
-    /// Counts an exchange as open.
+    /// Counts a POST, and its exchange as open.
     pub(super) fn exchange_began(&self) {
+        self.counters.posts.fetch_add(1, Relaxed);
         self.counters.in_flight.fetch_add(1, Relaxed);
     }
 
@@ -59,6 +60,16 @@ impl Context {
     /// Counts a request of which too little is known for a row.
     pub(super) fn count_unidentified(&self) {
         self.counters.unidentified.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a POST that is no JSON and names no request.
+    pub(super) fn count_other_media(&self) {
+        self.counters.other_media.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a request whose method gets no row.
+    pub(super) fn count_skipped(&self) {
+        self.counters.skipped.fetch_add(1, Relaxed);
     }
 
     /// Counts a request whose mirror headers contradict its body.

@@ -19,7 +19,7 @@ macro_rules! counters {
         /// The counters of a [`Store`](crate::Store), as one consistent snapshot.
         ///
         /// At every moment `submitted == written + failed + dropped + queued`.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
         #[non_exhaustive]
         pub struct Stats {
             $($(#[doc = $queue_doc])* pub $queue: u64,)*
@@ -38,6 +38,15 @@ macro_rules! counters {
             /// Returns the values of [`COLUMNS`](Self::COLUMNS).
             pub(super) fn values(&self) -> [u64; Self::COLUMNS.len()] {
                 [$(self.$queue,)* $(self.$layer,)*]
+            }
+
+            /// Returns the counters with these values of [`COLUMNS`](Self::COLUMNS).
+            pub(super) fn of(values: [u64; Self::COLUMNS.len()]) -> Self {
+                let [$($queue,)* $($layer,)*] = values;
+                let mut stats = Self { $($queue,)* queued: 0, $($layer,)* };
+                let settled = stats.written + stats.failed + stats.dropped;
+                stats.queued = stats.submitted.saturating_sub(settled);
+                stats
             }
 
             /// Takes over what the layers counted.
@@ -76,6 +85,12 @@ counters! {
         unlinked,
     }
     layers {
+        /// POST requests that the layers saw. Where it stays 0, no layer stands in the way of
+        /// the traffic.
+        posts,
+        /// Requests without a row, because their method is one of
+        /// [`StoreLayer::skip_methods`](crate::StoreLayer::skip_methods).
+        skipped,
         /// Methods, tools, targets, revisions, session ids, and names and versions of
         /// clients and servers that were cut because they were longer than their bound.
         truncated,
@@ -85,6 +100,9 @@ counters! {
         /// that are kept of one batch. A JSON body without a complete value counts here,
         /// too, if the answer is below 400.
         unidentified,
+        /// POST requests without a row, whose `Content-Type` is neither missing nor JSON, and
+        /// which have no header of MCP. The layer read no JSON-RPC request in them.
+        other_media,
         /// Requests whose `Mcp-Method` or `Mcp-Name` header (2026-07-28) contradicts
         /// their body. Their rows hold what the body says.
         mismatched,

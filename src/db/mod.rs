@@ -95,6 +95,7 @@ pub(crate) use slice::{Slice, Span};
 pub(crate) use special_path::refuse as refuse_special_path;
 pub(crate) use writer_identity::WriterIdentity;
 pub(crate) use writer_lock::WriterLock;
+pub(crate) use writers::total as writers_total;
 
 /// The version of the tables that this release writes, as stored in
 /// `meta.schema_version`.

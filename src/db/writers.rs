@@ -221,6 +221,20 @@ fn write(conn: &Connection, id: &str, accounts: &WriterStats, ends: bool) -> Res
         .map(drop)
 }
 
+/// Returns the counters of all runs, added up.
+pub(crate) fn total(conn: &Connection) -> Result<Stats> {
+    let sums = Stats::COLUMNS.iter().map(|name| format!("total({name})"));
+    let sql = format!("SELECT {} FROM writers", Vec::from_iter(sums).join(", "));
+    conn.query_row(&sql, [], |row| {
+        let mut values = [0; Stats::COLUMNS.len()];
+        for (i, value) in values.iter_mut().enumerate() {
+            // A number of another program may be negative; the conversion makes it 0.
+            *value = row.get::<_, f64>(i)? as u64;
+        }
+        Ok(Stats::of(values))
+    })
+}
+
 /// Ends a run whose writer was killed, at its last accounts, and enters into
 /// `losses` that events are missing: what was not committed, which is unknown.
 fn end_killed(conn: &Connection, id: &str) -> Result<()> {

@@ -10,6 +10,7 @@ use super::error::QueryError;
 use super::reader::Source;
 use crate::db::row::{number, optional_number, optional_text, text};
 use crate::db::sidecar::sidecar;
+use crate::db::{Stats, writers_total};
 
 /// A file and its numbers of rows.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -47,6 +48,9 @@ pub struct Info {
     pub free_bytes: u64,
     /// The size of the write-ahead log, in bytes.
     pub wal_bytes: u64,
+    /// The counters of the writers whose rows the file still has, added up, each as of its
+    /// last commit. `None` for a file of version 4, which has none.
+    pub counters: Option<Stats>,
 }
 
 impl Reader {
@@ -87,6 +91,10 @@ impl Reader {
             file_bytes: size(self.real().to_owned()),
             free_bytes: u64::try_from(free).unwrap_or(0),
             wal_bytes: size(sidecar(self.real(), "-wal")),
+            counters: match source.has_all_indexes() {
+                true => Some(writers_total(source.conn)?),
+                false => None,
+            },
         })
     }
 }

@@ -106,7 +106,7 @@ fn counters_of_layers_reach_stats_and_file() {
 #[test]
 fn an_empty_path_is_an_error() {
     let error = Store::open("").unwrap_err();
-    assert_eq!(error.kind(), crate::OpenErrorKind::Unwritable);
+    assert_eq!(error.kind(), crate::OpenErrorKind::NotAFile);
 }
 
 #[test]

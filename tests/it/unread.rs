@@ -6,10 +6,12 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use tower::{Layer, ServiceExt};
 use tower_mcp_store::StoreBody;
+use tower_mcp_store::query::Reader;
 
 use crate::recording::{
     self, Recording, Row, Script, Step, event_stream, exchange, json, post, post_with, response,
 };
+use crate::support::LONG;
 
 const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}"#;
 const BATCH: &str = r#"[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}]"#;
@@ -83,6 +85,46 @@ async fn json_without_a_closed_value_is_counted_unless_it_was_refused() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn posts_skipped_methods_and_other_media_are_counted_in_the_file() {
+    let recording = Recording::start();
+    let layer = recording.layer().skip_methods(["tools/call"]);
+    let of_media = |media, headers: &[(&str, &str)]| {
+        let request = Request::post("/mcp").header("content-type", media);
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        request.body(Script::from("<call/>")).unwrap()
+    };
+    // A row of no kind, and no request either.
+    let get = Request::get("/mcp").body(Script::from("")).unwrap();
+    for request in [
+        post(CALL),
+        post(BATCH),
+        of_media("text/xml", &[]),
+        of_media("text/xml", &[("mcp-session-id", "s1")]),
+        post(""),
+        get,
+    ] {
+        let _ = exchange(&layer, request, json("{}")).await;
+    }
+    assert!(recording.rows().is_empty());
+    let stats = recording.store.stats();
+    let counted = [
+        stats.posts,
+        stats.skipped,
+        stats.other_media,
+        stats.unidentified,
+    ];
+    assert_eq!(counted, [5, 2, 1, 1]);
+    recording.store.shutdown(LONG).unwrap();
+    let info = Reader::open(recording.store.path())
+        .unwrap()
+        .info()
+        .unwrap();
+    assert_eq!(info.counters, Some(stats));
 }
 
 #[tokio::test]

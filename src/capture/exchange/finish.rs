@@ -28,6 +28,11 @@ impl Exchange {
         };
         if state.known_by == KnownBy::Nothing && self.may_hold_requests(&end, &state) {
             state.known_by = match self.unread_call(cx) {
+                // Without a header of MCP it is seldom one of its requests.
+                _ if !self.head.may_be_json => {
+                    cx.count_other_media();
+                    KnownBy::Nothing
+                }
                 Some(call) => {
                     state.calls.push(CallState::Waiting(call));
                     KnownBy::Headers
@@ -190,7 +195,7 @@ impl Exchange {
     /// Returns whether a body that names no request may have held one that the server
     /// executed, or refused without reading it.
     fn may_hold_requests(&self, end: &HttpEnd, state: &State) -> bool {
-        let may = match (end, &state.response) {
+        match (end, &state.response) {
             // The server read it and found no JSON either.
             (_, Some(response)) if response.is_error() || response.status.is_redirection() => {
                 state.unread != Unread::Unclosed
@@ -201,8 +206,7 @@ impl Exchange {
             }
             // The caller left, or was made to, while it was still send.
             (_, None) => state.unread == Unread::Undecodable,
-        };
-        may && self.head.may_be_json
+        }
     }
 
     /// Returns the request of a body that was not read, if the mirror headers name it.
@@ -229,6 +233,7 @@ impl Exchange {
             CallSession::Derived(session) => (Some(session.id.clone()), Some(session)),
         };
         if cx.skips(&call.method) {
+            cx.count_skipped();
             if let Some(session) = session {
                 let server = None;
                 effects.push(Effect::Announce { session, server });

@@ -15,7 +15,7 @@ pub(crate) fn run(db: &Path, output: &mut Output) -> Result<(), CliError> {
     if output.is_json() {
         return Ok(output.json(&info)?);
     }
-    fields(&info).write(output)?;
+    without_rows(fields(&info), &info).write(output)?;
     for loss in reader.losses(Window::ALL)? {
         output.line(&stats::format_loss(&loss))?;
     }
@@ -45,6 +45,55 @@ fn fields(info: &Info) -> Fields {
         .field("WAL", wal(info.wal_bytes))
         .field("losses", output::count(info.losses))
         .field("events lost", output::count(info.dropped))
+}
+
+/// Adds what was seen and has no row.
+fn without_rows(mut fields: Fields, info: &Info) -> Fields {
+    let Some(counters) = &info.counters else {
+        return fields;
+    };
+    let count = |count: u64| output::count(i64::try_from(count).unwrap_or(i64::MAX));
+    if counters.posts == 0 && info.requests == 0 {
+        return fields.field("POSTs seen", "0; no layer or proxy has seen a request");
+    }
+    fields = fields.field("POSTs seen", count(counters.posts));
+    for (name, counted, why) in [
+        (
+            "skipped",
+            counters.skipped,
+            "requests of methods that are skipped",
+        ),
+        (
+            "unidentified",
+            counters.unidentified,
+            "requests that the server did not read, or the layer cannot",
+        ),
+        (
+            "other media",
+            counters.other_media,
+            "POSTs that are neither JSON nor of MCP by their headers",
+        ),
+        (
+            "failed",
+            counters.failed,
+            "events that can never be written",
+        ),
+        (
+            "too long",
+            counters.listings_too_long,
+            "listings beyond the limit of a listing",
+        ),
+        (
+            "malformed",
+            counters.listings_malformed,
+            "listings that break the protocol",
+        ),
+    ] {
+        if counted > 0 {
+            fields = fields.field(name, format!("{}; {why}", count(counted)));
+        }
+    }
+    fields
 }
 
 /// Describes the write-ahead log.

@@ -300,3 +300,32 @@ fn session_without_a_row_of_its_own_is_found_by_its_id() {
         );
     }
 }
+
+#[test]
+fn info_says_what_has_no_row_and_why() {
+    let (_dir, path) = fresh();
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    let info = stdout(&path, &["info"]);
+    assert!(
+        info.contains("POSTs seen      0; no layer or proxy has seen a request\n"),
+        "{info}"
+    );
+    assert!(!info.contains("skipped"), "{info}");
+    let counted = "UPDATE writers SET posts = 1200, skipped = 3, other_media = 1";
+    connect(&path).execute_batch(counted).unwrap();
+    let info = stdout(&path, &["info"]);
+    for line in [
+        "POSTs seen      1,200\n",
+        "skipped         3; requests of methods that are skipped\n",
+        "other media     1; POSTs that are neither JSON nor of MCP by their headers\n",
+    ] {
+        assert!(info.contains(line), "{info}");
+    }
+    assert_eq!(json(&path, &["info"])[0]["counters"]["skipped"], 3);
+    let (_dir, path) = fixture(4);
+    let info = stdout(&path, &["info"]);
+    assert!(
+        !info.contains("POSTs") && info.contains("\nWAL             none\n"),
+        "{info}"
+    );
+}
