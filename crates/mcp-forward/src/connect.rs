@@ -43,6 +43,10 @@ impl Connector {
         }
     }
 
+    pub(super) fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+
     /// Returns a flag that tells whether the newest connection speaks HTTP/2. The server
     /// chooses that in the TLS handshake.
     pub(super) fn speaks_http2(&self) -> Arc<AtomicBool> {

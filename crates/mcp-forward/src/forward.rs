@@ -10,47 +10,25 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
-use http::uri::{PathAndQuery, Scheme};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::uri::Scheme;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use hyper_util::client::legacy::{self, Client};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use tower_service::Service;
 
 use super::body::{RequestBody, RequestFailure};
+use super::client::{self, LIMITS, Limits};
 use super::connect::{self, Connector};
 use super::headers::{self, has_foreign_coding, prepare_request, prepare_response};
+use super::idle::IdleLimit;
 use super::legacy::EndpointWatch;
-use super::prefix::{self, Prefix, Stripped};
+use super::mount::{self, Mount, NoTarget};
+use super::prefix::Prefix;
 use super::refusal::refusal;
 use super::upstream::{Unreachable, Upstream};
-use super::{BoxError, ForwardBody, MAX_FIELDS, UpstreamError, causes};
-
-/// The limit, in bytes, of the fields of an HTTP/2 answer. hyper's default is 16 KiB.
-const MAX_FIELD_BYTES: u32 = 400 * 1024;
-
-/// How long an idle connection is kept. Servers on Node close theirs after 5 seconds. A request
-/// that is sent while the server closes fails, and a POST cannot be retried.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// Time limits.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    /// For name look-up, TCP and TLS together.
-    connect: Duration,
-    /// How long an HTTP/2 connection with open streams may be silent before a ping, and how long
-    /// the upstream may take to answer it. HTTP/1.1 has no pings.
-    ping_interval: Duration,
-    ping_timeout: Duration,
-}
-
-const LIMITS: Limits = Limits {
-    connect: Forward::CONNECT_TIMEOUT,
-    ping_interval: Duration::from_secs(30),
-    ping_timeout: Duration::from_secs(20),
-};
+use super::{BoxError, ForwardBody, UpstreamError, causes};
 
 /// Sends every request to an upstream server and streams the answer back.
 ///
@@ -77,19 +55,16 @@ pub struct Forward {
     scheme: Option<Scheme>,
     /// Whether the upstream is known to speak HTTP/2.
     speaks_http2: Arc<AtomicBool>,
-    prefix: Option<Arc<Mounted>>,
-}
-
-/// The prefix under which clients reach the upstream.
-struct Mounted {
-    prefix: Prefix,
-    /// Whether a stream of the 2024-11-05 transport was seen.
-    is_legacy: AtomicBool,
+    mount: Option<Arc<Mount>>,
+    /// Fields that every request to the upstream gets.
+    added: Arc<HeaderMap>,
+    answer_timeout: Option<Duration>,
+    idle_timeout: Option<Duration>,
 }
 
 impl Forward {
     /// How long connecting may take: name look-up, TCP and TLS together.
-    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+    pub const CONNECT_TIMEOUT: Duration = client::CONNECT_TIMEOUT;
 
     /// Returns a service that forwards to the server at an `http` or `https` URL.
     ///
@@ -108,22 +83,17 @@ impl Forward {
     fn build(upstream: Upstream, tls: ClientConfig, limits: Limits) -> Self {
         let connector = Connector::new(tls, limits.connect);
         let speaks_http2 = connector.speaks_http2();
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .http1_max_headers(MAX_FIELDS)
-            .http2_max_header_list_size(MAX_FIELD_BYTES)
-            .http2_keep_alive_interval(limits.ping_interval)
-            .http2_keep_alive_timeout(limits.ping_timeout)
-            .build(connector.clone());
+        let client = client::client(connector.clone(), limits);
         Self {
             client,
             connector,
             upstream,
             scheme: None,
             speaks_http2,
-            prefix: None,
+            mount: None,
+            added: Arc::default(),
+            answer_timeout: None,
+            idle_timeout: None,
         }
     }
 
@@ -131,10 +101,40 @@ impl Forward {
     ///
     /// The [crate's documentation](crate#under-a-prefix) describes which paths change.
     pub fn prefix(mut self, prefix: Prefix) -> Self {
-        self.prefix = Some(Arc::new(Mounted {
-            prefix,
-            is_legacy: AtomicBool::new(false),
-        }));
+        self.mount = Some(Arc::new(Mount::new(prefix)));
+        self
+    }
+
+    /// Sets fields that every request to the upstream gets, such as a key. They replace those of
+    /// the client that have the same names.
+    pub fn add_headers(mut self, headers: HeaderMap) -> Self {
+        self.added = Arc::new(headers);
+        self
+    }
+
+    /// Sets how long connecting may take; [10 seconds](Self::CONNECT_TIMEOUT) by default.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connector.set_limit(limit);
+        self.client = client::client(self.connector.clone(), LIMITS);
+        self
+    }
+
+    /// Sets how long the upstream may take to begin its answer; any time by default.
+    ///
+    /// The time begins with the request, so it includes connecting and sending the body. An
+    /// upstream that answers a call of a tool with JSON begins its answer when the tool has ended.
+    /// The client gets a 504.
+    pub fn answer_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.answer_timeout = limit.into();
+        self
+    }
+
+    /// Sets how long the upstream may be silent within its answer; any time by default.
+    ///
+    /// The answer then breaks off. An event stream is silent for as long as there are no events,
+    /// unless the upstream sends comments to keep it alive.
+    pub fn idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.idle_timeout = limit.into();
         self
     }
 
@@ -169,12 +169,19 @@ impl Forward {
 
     /// Converts a request into the one for the upstream, and returns another target to try if the
     /// first is absent.
-    fn prepare<B>(&self, request: Request<B>) -> Result<Prepared, Refused>
+    fn prepare<B>(&self, request: Request<B>) -> Result<Prepared, NoTarget>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let (mut parts, body) = request.into_parts();
-        let targets = self.targets(&parts.uri)?;
+        let targets = match &self.mount {
+            Some(mount) => mount.targets(&self.upstream, &parts.uri)?,
+            None => self
+                .upstream
+                .target(&parts.uri)
+                .map_err(NoTarget::Invalid)?
+                .into(),
+        };
         let has_body = !body.is_end_stream();
         let length_is_unknown = body.size_hint().exact().is_none() && has_body;
         let has_length = parts.headers.contains_key(CONTENT_LENGTH);
@@ -187,8 +194,11 @@ impl Forward {
             chunked: length_is_unknown && !has_length,
         };
         prepare_request(&mut parts.headers, hop);
-        if let Some(mounted) = &self.prefix {
-            mounted.prefix.prepare_request(&mut parts.headers);
+        if let Some(mount) = &self.mount {
+            mount.prefix.prepare_request(&mut parts.headers);
+        }
+        for (name, value) in self.added.iter() {
+            parts.headers.insert(name, value.clone());
         }
         // Each connection has its own version. The extensions belong to the server that calls
         // this service.
@@ -200,42 +210,6 @@ impl Forward {
             request: forwarded,
             second: targets.second.filter(|_| !has_body),
         })
-    }
-
-    /// Returns where a request for `uri` goes.
-    fn targets(&self, uri: &Uri) -> Result<Targets, Refused> {
-        let target = |uri: &Uri| self.upstream.target(uri).map_err(Refused::Invalid);
-        let Some(mounted) = &self.prefix else {
-            let first = target(uri)?;
-            return Ok(Targets {
-                first,
-                second: None,
-            });
-        };
-        let with_path = |path: &str| {
-            let query = uri
-                .query()
-                .map_or(String::new(), |query| format!("?{query}"));
-            let path = PathAndQuery::try_from(format!("{path}{query}"));
-            let path = path.map_err(|error| Refused::Invalid(error.into()))?;
-            target(&Uri::from(path))
-        };
-        match mounted.prefix.strip(uri.path()) {
-            None => Err(Refused::OtherPath),
-            Some(Stripped::Path(rest)) => {
-                let first = with_path(if rest.is_empty() { "/" } else { rest })?;
-                Ok(Targets {
-                    first,
-                    second: None,
-                })
-            }
-            // A server that knows its public URL has its metadata at the client's path. Another
-            // has them at the path without the prefix.
-            Some(Stripped::WellKnown { name, rest }) => Ok(Targets {
-                first: target(uri)?,
-                second: Some(with_path(&format!("{name}{rest}"))?),
-            }),
-        }
     }
 
     /// Converts the upstream's answer into the one for the client.
@@ -258,29 +232,47 @@ impl Forward {
         }
         prepare_response(response.headers_mut());
         *response.version_mut() = Version::default();
-        let Some(mounted) = &self.prefix else {
-            return response.map(ForwardBody::stream);
-        };
-        let own = self
-            .endpoint()
-            .authority()
-            .map(|host| host.as_str().as_bytes());
-        let client = asked.host.as_ref().map(HeaderValue::as_bytes);
-        mounted
-            .prefix
-            .prepare_response(response.headers_mut(), [own, client]);
-        if !asked.is_get || !is_event_stream(&response) || mounted.is_legacy.load(Relaxed) {
-            return response.map(ForwardBody::stream);
+        let is_watched = self.mount.as_ref().is_some_and(|mount| {
+            let own = self
+                .endpoint()
+                .authority()
+                .map(|host| host.as_str().as_bytes());
+            let client = asked.host.as_ref().map(HeaderValue::as_bytes);
+            mount
+                .prefix
+                .prepare_response(response.headers_mut(), [own, client]);
+            asked.is_get && is_event_stream(&response) && !mount.is_legacy()
+        });
+        let response = response.map(|body| match self.idle_timeout {
+            Some(limit) => ForwardBody::stream(IdleLimit::new(body, limit)),
+            None => ForwardBody::stream(body),
+        });
+        match &self.mount {
+            Some(mount) if is_watched => {
+                let (mount, origin) = (Arc::clone(mount), origin());
+                let found = move || mount.warn_of_legacy(&origin);
+                response.map(|body| ForwardBody::stream(EndpointWatch::new(body, found)))
+            }
+            _ => response,
         }
-        let (mounted, origin) = (Arc::clone(mounted), origin());
-        response.map(|body| {
-            ForwardBody::stream(EndpointWatch::new(body, move || mounted.warn(&origin)))
-        })
     }
 
     async fn send(&self, request: Request<RequestBody>, asked: &Asked) -> Response<ForwardBody> {
         let body = request.body().clone();
-        match self.client.request(request).await {
+        let answered = self.client.request(request);
+        let answered = match self.answer_timeout {
+            Some(limit) => match tokio::time::timeout(limit, answered).await {
+                Ok(answered) => answered,
+                Err(_) => {
+                    body.drain().await;
+                    let origin = self.upstream.origin();
+                    let text = format!("no answer from {origin} within {limit:?}");
+                    return refusal(StatusCode::GATEWAY_TIMEOUT, text);
+                }
+            },
+            None => answered.await,
+        };
+        match answered {
             Ok(response) => self.answer(response, asked),
             Err(error) => match body.failure() {
                 Some(failure) => not_received(failure),
@@ -337,7 +329,7 @@ where
         Box::pin(async move {
             let Prepared { request, second } = match forward.prepare(request) {
                 Ok(prepared) => prepared,
-                Err(refused) => return Ok(refused.into_response()),
+                Err(reason) => return Ok(not_forwarded(reason)),
             };
             let asked = Asked::of(&request);
             let Some(second) = second else {
@@ -348,7 +340,7 @@ where
             *again.method_mut() = request.method().clone();
             *again.headers_mut() = request.headers().clone();
             let response = forward.send(request, &asked).await;
-            if !prefix::is_absent(response.status()) {
+            if !mount::is_absent(response.status()) {
                 return Ok(response);
             }
             Ok(forward.send(again, &asked).await)
@@ -360,11 +352,6 @@ where
 struct Prepared {
     request: Request<RequestBody>,
     /// Where to send it, too, if the upstream has nothing at the first target.
-    second: Option<Uri>,
-}
-
-struct Targets {
-    first: Uri,
     second: Option<Uri>,
 }
 
@@ -384,32 +371,11 @@ impl Asked {
     }
 }
 
-/// Why a request is not forwarded.
-enum Refused {
-    Invalid(http::Error),
-    /// The path is none of the prefix.
-    OtherPath,
-}
-
-impl Refused {
-    fn into_response(self) -> Response<ForwardBody> {
-        match self {
-            Self::Invalid(error) => refusal(StatusCode::BAD_REQUEST, error.to_string()),
-            Self::OtherPath => refusal(StatusCode::NOT_FOUND, "no server has this path".to_owned()),
-        }
-    }
-}
-
-impl Mounted {
-    /// Logs once that the transport of the upstream does not work under a prefix.
-    fn warn(&self, origin: &str) {
-        if !self.is_legacy.swap(true, Relaxed) {
-            tracing::warn!(
-                "{origin} has the transport of 2024-11-05, which sends messages to a path without \
-                 the prefix {}; give it an address of its own",
-                self.prefix.as_str()
-            );
-        }
+/// Returns the answer to a request that has no target.
+fn not_forwarded(reason: NoTarget) -> Response<ForwardBody> {
+    match reason {
+        NoTarget::Invalid(error) => refusal(StatusCode::BAD_REQUEST, error.to_string()),
+        NoTarget::OtherPath => refusal(StatusCode::NOT_FOUND, "no server has this path".to_owned()),
     }
 }
 

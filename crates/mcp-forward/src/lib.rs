@@ -92,8 +92,9 @@
 //! upstream.
 //!
 //! The service pings an HTTP/2 upstream after 30 seconds of silence on open streams, and ends
-//! them if no answer comes within 20 more. There is no other time limit: an MCP stream may be
-//! silent for hours.
+//! them if no answer comes within 20 more. There is no other time limit, because an MCP stream
+//! may be silent for hours, unless one is set: [`Forward::answer_timeout`] for the begin of an
+//! answer, which becomes a 504, and [`Forward::idle_timeout`] for silence within it.
 //!
 //! # When the client fails
 //!
@@ -120,23 +121,28 @@
 //!
 //! # Modules
 //!
-//! Imports run one way: `refusal` < `host` < `upstream` < `connect` < `forward`, which also
-//! uses `body`, `headers`, `legacy` and `prefix`. `server` uses no other module.
+//! Imports run one way: `refusal` < `host` < `upstream` < `connect` < `client` < `forward`, which also
+//! uses `body`, `headers`, `idle`, `legacy` and `prefix` < `mount`. `server` uses `tls`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 use std::error::Error;
 
 mod body;
+mod client;
 mod connect;
 mod forward;
 mod headers;
 mod host;
+mod idle;
 mod legacy;
+mod mount;
 mod prefix;
 mod refusal;
 #[cfg(feature = "server")]
 mod server;
+#[cfg(feature = "server")]
+mod tls;
 mod upstream;
 
 pub use body::ForwardBody;
@@ -145,7 +151,10 @@ pub use host::{AllowedHosts, HostCheck, HostCheckFuture, HostName, InvalidHostNa
 pub use prefix::{InvalidPrefix, Prefix};
 #[cfg(feature = "server")]
 #[cfg_attr(docsrs, doc(cfg(feature = "server")))]
-pub use server::serve;
+pub use server::{Server, serve};
+#[cfg(feature = "server")]
+#[cfg_attr(docsrs, doc(cfg(feature = "server")))]
+pub use tls::{TlsFiles, TlsFilesError};
 pub use upstream::{Unreachable, UpstreamError, UpstreamErrorKind};
 
 /// How many fields the head of an HTTP/1.1 message may have. hyper's own limit is 100, which is

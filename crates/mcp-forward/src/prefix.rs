@@ -4,9 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
+use http::Uri;
 use http::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::uri::PathAndQuery;
-use http::{StatusCode, Uri};
 
 /// Where the metadata of a path are (RFC 8615). The path follows a name, as RFC 9728 and RFC 8414
 /// put it.
@@ -105,14 +105,6 @@ impl Prefix {
             }
         }
     }
-}
-
-/// Returns whether the upstream may have the metadata at another path.
-pub(super) fn is_absent(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
-    )
 }
 
 impl FromStr for Prefix {

@@ -15,16 +15,15 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tower_service::Service;
 
+use super::tls::TlsFiles;
 use super::{BoxError, MAX_FIELDS};
-
-/// How long a client may take to send the head of a request. The limit of an idle connection,
-/// too.
-const HEAD_TIME: Duration = Duration::from_secs(30);
 
 /// How long open exchanges may delay the shutdown. An MCP client may keep a stream open for
 /// hours.
@@ -33,7 +32,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(3);
 /// The pause after a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Serves HTTP/1.1 and HTTP/2 until `shutdown` is ready.
+/// Serves HTTP/1.1 and HTTP/2 until `shutdown` is ready. A [`Server`] has settings, too.
 ///
 /// Then it accepts no further connection, closes idle ones, and waits at most 3 seconds for
 /// open exchanges. It returns when they have ended or the time is over.
@@ -66,23 +65,97 @@ where
         + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    let server = Server::new(service, HEAD_TIME);
-    tokio::select! {
-        never = server.accept(&listener) => match never {},
-        () = shutdown => {}
-    }
-    drop(listener);
-    let _ = tokio::time::timeout(DRAIN_TIME, server.connections.shutdown()).await;
+    Server::new().serve(listener, service, shutdown).await;
 }
 
-struct Server<S> {
+/// Settings of an HTTP server. [`serve`](fn@serve) describes what it does.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use axum::Router;
+/// use mcp_forward::{Forward, Server, TlsFiles};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let app: Router = Router::new().fallback_service(Forward::new("http://127.0.0.1:9000/mcp")?);
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+/// let server = Server::new()
+///     .head_timeout(Duration::from_secs(10))
+///     .tls(TlsFiles::read("cert.pem", "key.pem")?);
+/// server.serve(listener, app, async { drop(tokio::signal::ctrl_c().await) }).await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a server does nothing before `serve`"]
+pub struct Server {
+    head_timeout: Duration,
+    tls: Option<TlsFiles>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Server {
+    /// How long a client may take to send the head of a request, and how long a connection may be
+    /// idle.
+    pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// Returns the default settings.
+    pub const fn new() -> Self {
+        Self {
+            head_timeout: Self::HEAD_TIMEOUT,
+            tls: None,
+        }
+    }
+
+    /// Sets how long a client may take to send the head of a request, TLS handshake included, and
+    /// how long a connection may be idle; [30 seconds](Self::HEAD_TIMEOUT) by default.
+    pub fn head_timeout(mut self, limit: Duration) -> Self {
+        self.head_timeout = limit;
+        self
+    }
+
+    /// Serves TLS with this certificate and key, over HTTP/2 with clients that offer it.
+    pub fn tls(mut self, files: TlsFiles) -> Self {
+        self.tls = Some(files);
+        self
+    }
+
+    /// Serves until `shutdown` is ready.
+    pub async fn serve<S, B>(
+        self,
+        listener: TcpListener,
+        service: S,
+        shutdown: impl Future<Output = ()>,
+    ) where
+        S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+            + Clone
+            + Send
+            + 'static,
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let acceptor = Acceptor::new(service, self);
+        tokio::select! {
+            never = acceptor.accept(&listener) => match never {},
+            () = shutdown => {}
+        }
+        drop(listener);
+        let _ = tokio::time::timeout(DRAIN_TIME, acceptor.connections.shutdown()).await;
+    }
+}
+
+struct Acceptor<S> {
     service: S,
-    head_time: Duration,
+    server: Server,
     http: auto::Builder<TokioExecutor>,
     connections: GracefulShutdown,
 }
 
-impl<S, B> Server<S>
+impl<S, B> Acceptor<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
         + Clone
@@ -90,15 +163,15 @@ where
         + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    fn new(service: S, head_time: Duration) -> Self {
+    fn new(service: S, server: Server) -> Self {
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(head_time)
+            .header_read_timeout(server.head_timeout)
             .max_headers(MAX_FIELDS);
         Self {
             service,
-            head_time,
+            server,
             http,
             connections: GracefulShutdown::new(),
         }
@@ -109,7 +182,10 @@ where
             match listener.accept().await {
                 Ok((stream, client)) => drop(tokio::spawn(self.connection(stream, client))),
                 Err(error) if is_of_connection(&error) => {}
-                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+                Err(error) => {
+                    tracing::warn!("cannot accept connections, trying again: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }
@@ -121,25 +197,52 @@ where
     ) -> impl Future<Output = ()> + Send + 'static {
         // Most messages are small. They must not wait for one another.
         let _ = stream.set_nodelay(true);
-        let has_begun = Arc::new(AtomicBool::new(false));
-        let service = TowerToHyperService::new(FromClient {
+        let service = FromClient {
             service: self.service.clone(),
             client,
-            has_begun: Arc::clone(&has_begun),
-        });
-        let connection = self.http.serve_connection(TokioIo::new(stream), service);
-        let connection = self.connections.watch(connection.into_owned());
-        let head_time = self.head_time;
+            has_begun: Arc::default(),
+        };
+        let (http, watcher) = (self.http.clone(), self.connections.watcher());
+        let Server { head_timeout, tls } = self.server.clone();
         async move {
-            let mut connection = pin!(connection);
-            // hyper's own limit starts after the first bytes, which show the HTTP version. It does
-            // not apply to HTTP/2.
-            let ended = tokio::time::timeout(head_time, &mut connection).await;
-            if ended.is_err() && has_begun.load(Relaxed) {
-                // An error ends this connection only.
-                let _ = connection.await;
+            let end = Instant::now() + head_timeout;
+            let Some(tls) = tls else {
+                return serve_until(end, stream, service, http, watcher).await;
+            };
+            match tokio::time::timeout_at(end, tls.acceptor().accept(stream)).await {
+                Ok(Ok(stream)) => serve_until(end, stream, service, http, watcher).await,
+                Ok(Err(error)) => tracing::debug!(%client, "the TLS handshake failed: {error}"),
+                Err(_) => tracing::debug!(%client, "the TLS handshake took too long"),
             }
         }
+    }
+}
+
+/// Serves a connection, which ends at this moment unless a request has begun.
+async fn serve_until<S, B, I>(
+    end: Instant,
+    stream: I,
+    service: FromClient<S>,
+    http: auto::Builder<TokioExecutor>,
+    watcher: Watcher,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let has_begun = Arc::clone(&service.has_begun);
+    let service = TowerToHyperService::new(service);
+    let connection = http.serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(watcher.watch(connection.into_owned()));
+    // hyper's own limit starts after the first bytes, which show the HTTP version. It does not
+    // apply to HTTP/2.
+    let ended = tokio::time::timeout_at(end, &mut connection).await;
+    if ended.is_err() && has_begun.load(Relaxed) {
+        // An error ends this connection only.
+        let _ = connection.await;
     }
 }
 
@@ -188,7 +291,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
     use tokio::sync::{oneshot, watch};
 
-    use super::{Server, serve};
+    use super::{Acceptor, Server, serve};
 
     const LIMIT: Duration = Duration::from_millis(100);
 
@@ -198,7 +301,8 @@ mod tests {
     async fn connect(app: Router) -> impl AsyncFn(&str) -> TcpStream {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        tokio::spawn(async move { Server::new(app, LIMIT).accept(&listener).await });
+        let server = Server::new().head_timeout(LIMIT);
+        tokio::spawn(async move { Acceptor::new(app, server).accept(&listener).await });
         async move |request: &str| {
             let mut client = TcpStream::connect(addr).await.unwrap();
             client.write_all(request.as_bytes()).await.unwrap();

@@ -2,10 +2,13 @@
 //! byte, so that a test sees what is on the wire and when.
 
 mod hosts;
+mod limits;
 mod messages;
 mod prefix;
 mod support;
 mod tls;
+#[cfg(feature = "server")]
+mod tls_server;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
