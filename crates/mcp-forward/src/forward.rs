@@ -197,8 +197,9 @@ impl Forward {
         if let Some(mount) = &self.mount {
             mount.prefix.prepare_request(&mut parts.headers);
         }
-        for (name, value) in self.added.iter() {
-            parts.headers.insert(name, value.clone());
+        if !self.added.is_empty() {
+            // Replaces values of the same name.
+            parts.headers.extend((*self.added).clone());
         }
         // Each connection has its own version. The extensions belong to the server that calls
         // this service.

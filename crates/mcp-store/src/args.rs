@@ -17,7 +17,7 @@ pub(crate) use filters::{Calls, Filters, WindowArgs};
 use filters::{id, window};
 pub(crate) use proxy::{
     Address, DEFAULT_LISTEN, DEFAULT_NAME, Limit, Log, Named, Proxy, Recording, Retain, Servers,
-    is_setting,
+    Timeouts, Tls, is_setting,
 };
 
 /// The heading of the options that every command has.
@@ -75,7 +75,7 @@ pub(crate) enum Command {
     ///
     /// Records the HTTP transports of MCP: Streamable HTTP and HTTP+SSE. Does not record stdio
     /// and WebSocket.
-    Proxy(Proxy),
+    Proxy(Box<Proxy>),
     /// Remove old rows; safe while a server or proxy writes to the file
     ///
     /// Removes requests, sessions without later requests, losses and accounts of writers, and

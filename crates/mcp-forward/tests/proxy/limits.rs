@@ -61,13 +61,15 @@ async fn silence_within_an_answer_breaks_it_off() {
 async fn added_fields_replace_those_of_the_client() {
     let upstream = Upstream::bind().await;
     let mut headers = HeaderMap::new();
-    headers.insert("x-key", "of the proxy".parse().unwrap());
+    headers.append("x-key", "of the proxy".parse().unwrap());
+    headers.append("x-key", "another".parse().unwrap());
     let mut forward = Forward::new(&upstream.url("/mcp"))
         .unwrap()
         .add_headers(headers);
     tokio::spawn(async move { ask(&mut forward).await });
     let head = upstream.accept().await.read_until("\r\n\r\n").await;
     assert!(head.contains("\r\nx-key: of the proxy\r\n"), "{head}");
+    assert!(head.contains("\r\nx-key: another\r\n"), "{head}");
     assert!(!head.contains("of the client"), "{head}");
 }
 

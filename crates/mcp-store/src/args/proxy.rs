@@ -14,7 +14,7 @@ use mcp_forward::{HostName, Prefix};
 
 use crate::log::LogFormat;
 pub(crate) use values::{Address, Limit, Named};
-use values::{age, duration, size, size_limit};
+use values::{UNLIMITED, age, duration, size, size_limit};
 
 /// Where servers without an address of their own are reached.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:3000";
@@ -35,6 +35,12 @@ pub(crate) struct Proxy {
     pub(crate) print_config: bool,
     #[command(flatten)]
     pub(crate) servers: Servers,
+    #[command(flatten)]
+    pub(crate) timeouts: Timeouts,
+    #[command(flatten)]
+    pub(crate) tls: Tls,
+    #[command(flatten)]
+    pub(crate) health: Health,
     #[command(flatten)]
     pub(crate) recording: Recording,
     #[command(flatten)]
@@ -81,6 +87,17 @@ pub(crate) struct Servers {
         value_delimiter = ' '
     )]
     pub(crate) prefix: Vec<Named<Prefix>>,
+    /// A file with fields for every request to a server, such as keys, one `Name: value` on a line
+    ///
+    /// Other users must not be able to read it. May be repeated; in the environment variable,
+    /// commas separate the files.
+    #[arg(
+        long,
+        value_name = "[NAME=]PATH",
+        env = "MCP_STORE_HEADERS_FILE",
+        value_delimiter = ','
+    )]
+    pub(crate) headers_file: Vec<Named<PathBuf>>,
     /// Also accept requests for this host; may be repeated
     ///
     /// A proxy that listens on loopback refuses a request whose Host is neither its own address
@@ -97,6 +114,73 @@ pub(crate) struct Servers {
     #[arg(long, value_name = "NAME", env = "MCP_STORE_SERVER", alias = "name")]
     #[arg(default_value = DEFAULT_NAME)]
     pub(crate) server: Box<str>,
+}
+
+/// How long steps of an exchange may take.
+#[derive(Debug, Clone, Copy, Arguments)]
+#[command(next_help_heading = "Time limits")]
+pub(crate) struct Timeouts {
+    /// How long connecting to a server may take; the client then gets a 504
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "MCP_STORE_CONNECT_TIMEOUT",
+        default_value = "10s"
+    )]
+    #[arg(value_parser = duration)]
+    pub(crate) connect_timeout: Duration,
+    /// How long a server may take to begin its answer; the client then gets a 504
+    ///
+    /// Many servers begin the answer to a call of a tool when the tool has ended.
+    #[arg(long, value_name = "DURATION", env = "MCP_STORE_ANSWER_TIMEOUT")]
+    #[arg(default_value = UNLIMITED, value_parser = age)]
+    pub(crate) answer_timeout: Limit<Duration>,
+    /// How long a server may be silent within an answer, which then breaks off
+    ///
+    /// An event stream is silent while there are no events, unless the server keeps it alive.
+    #[arg(long, value_name = "DURATION", env = "MCP_STORE_IDLE_TIMEOUT")]
+    #[arg(default_value = UNLIMITED, value_parser = age)]
+    pub(crate) idle_timeout: Limit<Duration>,
+    /// How long a client may take to send the head of a request, and a connection may be idle
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "MCP_STORE_HEAD_TIMEOUT",
+        default_value = "30s"
+    )]
+    #[arg(value_parser = duration)]
+    pub(crate) head_timeout: Duration,
+}
+
+/// The certificate that clients see.
+#[derive(Debug, Arguments)]
+#[command(next_help_heading = "TLS")]
+pub(crate) struct Tls {
+    /// Serve TLS with the certificate chain in this PEM file, which is read again if it changes
+    #[arg(long, value_name = "PATH", env = "MCP_STORE_TLS_CERT")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The PEM file with the certificate's key; other users must not be able to read it
+    #[arg(long, value_name = "PATH", env = "MCP_STORE_TLS_KEY")]
+    pub(crate) tls_key: Option<PathBuf>,
+}
+
+/// Where the health of the proxy can be asked for.
+#[derive(Debug, Arguments)]
+#[command(next_help_heading = "Health")]
+pub(crate) struct Health {
+    /// Answer /healthz and /readyz at this address; a port alone is one of 127.0.0.1
+    #[arg(long, value_name = "ADDR", env = "MCP_STORE_ADMIN")]
+    pub(crate) admin: Option<Address>,
+    /// Whether /readyz is a 503 while the store cannot record
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "MCP_STORE_READY_NEEDS_STORE",
+        default_value = "false"
+    )]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = BoolishValueParser::new(), action = ArgAction::Set)]
+    pub(crate) ready_needs_store: bool,
 }
 
 /// What is recorded.

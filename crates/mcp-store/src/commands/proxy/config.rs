@@ -58,7 +58,7 @@ impl Config {
         let matches = matches.subcommand_matches("proxy").cloned();
         Ok(Self {
             db: args.db,
-            proxy,
+            proxy: *proxy,
             matches: matches.unwrap_or_default(),
             file,
         })

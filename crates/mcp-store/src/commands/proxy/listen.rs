@@ -4,18 +4,24 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::http::Uri;
+use axum::http::uri::Scheme;
 use tokio::net::TcpListener;
 
 use super::upstreams::Site;
+use crate::args::Address;
 use crate::error::CliError;
 
+/// Binds an address, which is the value of this option.
+pub(super) async fn bind(address: &Address, option: &str) -> Result<TcpListener, CliError> {
+    let listener = TcpListener::bind(address.as_str()).await;
+    listener.map_err(|error| CliError::Message(failure(address, option, &error)))
+}
+
 /// Binds the address of each site. Fails if one cannot be bound, or is that of an upstream.
-pub(super) async fn bind(sites: Vec<Site>) -> Result<Vec<(Site, TcpListener)>, CliError> {
+pub(super) async fn bind_all(sites: Vec<Site>) -> Result<Vec<(Site, TcpListener)>, CliError> {
     let mut bound = Vec::new();
     for site in sites {
-        let address = site.address.as_str();
-        let listener = TcpListener::bind(address).await;
-        let listener = listener.map_err(|error| CliError::Message(failure(address, &error)))?;
+        let listener = bind(&site.address, "--listen").await?;
         bound.push((site, listener));
     }
     for (_, listener) in &bound {
@@ -28,16 +34,13 @@ pub(super) async fn bind(sites: Vec<Site>) -> Result<Vec<(Site, TcpListener)>, C
     Ok(bound)
 }
 
-/// Returns why the proxy cannot listen at an address.
-fn failure(addr: &str, error: &io::Error) -> String {
+fn failure(address: &Address, option: &str, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => format!(
-            "{addr} is in use by another program; \
-             choose another port, such as --listen 127.0.0.1:3001, or 127.0.0.1:0 for any free one"
+            "{address} is in use by another program; choose another port, such as \
+             {option} 127.0.0.1:3001, or 127.0.0.1:0 for any free one"
         ),
-        _ => format!(
-            "cannot listen on {addr}: {error}; --listen takes an address such as 127.0.0.1:3000"
-        ),
+        _ => format!("cannot listen on {address}: {error}"),
     }
 }
 
@@ -59,9 +62,9 @@ fn check_upstream(upstream: &Uri, listening: SocketAddr) -> Result<(), String> {
 }
 
 /// Returns the URL at which a client on this machine reaches the proxy.
-pub(super) fn url(mut listening: SocketAddr, path: &str) -> String {
+pub(super) fn url(scheme: &Scheme, mut listening: SocketAddr, path: &str) -> String {
     if listening.ip().is_unspecified() {
         listening.set_ip(Ipv4Addr::LOCALHOST.into());
     }
-    format!("http://{listening}{path}")
+    format!("{scheme}://{listening}{path}")
 }

@@ -1,10 +1,14 @@
 //! `mcp-store proxy`.
 
+mod admin;
 mod config;
+mod headers;
 mod listen;
 mod print;
 mod reach;
+mod secret;
 mod store;
+mod tls;
 mod upstreams;
 
 use std::net::SocketAddr;
@@ -12,11 +16,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::uri::Scheme;
-use mcp_forward::AllowedHosts;
+use mcp_forward::{AllowedHosts, Server};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower_mcp_store::Store;
 
+use self::admin::Health;
 use self::config::Config;
 use self::print::{Entry, Form, Printer};
 use self::upstreams::Site;
@@ -49,29 +55,44 @@ pub(crate) fn run(args: &Proxy, output: &mut Output) -> Result<(), CliError> {
 }
 
 async fn record(config: &Config, form: Form) -> Result<(), CliError> {
-    let sites = upstreams::sites(config)?;
-    let sites = listen::bind(sites).await?;
-    let upstreams = || sites.iter().flat_map(|(site, _)| &site.upstreams);
-    reach::warn_of_unreachable(upstreams().map(|upstream| upstream.forward.clone())).await;
+    let tls = tls::read(&config.proxy.tls)?;
+    let scheme = if tls.is_some() {
+        Scheme::HTTPS
+    } else {
+        Scheme::HTTP
+    };
+    let sites = listen::bind_all(upstreams::sites(config, &scheme)?).await?;
+    let admin = match &config.proxy.health.admin {
+        Some(address) => Some(listen::bind(address, "--admin").await?),
+        None => None,
+    };
+    let upstreams = sites.iter().flat_map(|(site, _)| &site.upstreams);
+    reach::warn_of_unreachable(upstreams.map(|upstream| upstream.forward.clone())).await;
     let printer = Printer::start(form)?;
     let mut builder = store::builder(config);
     if let Some(print) = printer.hook() {
         builder = builder.on_recorded(print);
     }
     let store = builder.open()?;
+    let health = Health::new(store.clone(), config.proxy.health.ready_needs_store);
+    if let Some(admin) = admin {
+        serve_admin(admin, health.clone())?;
+    }
+    let mut server = Server::new().head_timeout(config.proxy.timeouts.head_timeout);
+    if let Some(files) = tls {
+        tokio::spawn(tls::follow(files.clone()));
+        server = server.tls(files);
+    }
     let mut serving = JoinSet::new();
     let mut entries = Vec::new();
     let (stop, stopped) = watch::channel(());
     for (site, listener) in sites {
         let listening = listener.local_addr()?;
-        entries.extend(
-            site.upstreams
-                .iter()
-                .map(|upstream| Entry::new(upstream, listening)),
-        );
+        let upstreams = site.upstreams.iter();
+        entries.extend(upstreams.map(|upstream| Entry::new(upstream, &scheme, listening)));
         let app = app(site, listening, config, &store);
         let mut stopped = stopped.clone();
-        serving.spawn(mcp_forward::serve(listener, app, async move {
+        serving.spawn(server.clone().serve(listener, app, async move {
             // It returns when the sender is dropped.
             let _ = stopped.changed().await;
         }));
@@ -83,11 +104,21 @@ async fn record(config: &Config, form: Form) -> Result<(), CliError> {
     printer.welcome(&entries);
     interrupted.await;
     end_at_second_signal();
+    health.stop();
     drop((stop, stopped));
     serving.join_all().await;
     let stats = store.shutdown(CLOSE)?;
     printer.finish();
     tracing::info!("stopped; {stats}");
+    Ok(())
+}
+
+/// Serves the admin address until the program ends.
+fn serve_admin(listener: TcpListener, health: Health) -> Result<(), CliError> {
+    let listening = listener.local_addr()?;
+    tracing::info!("health is at http://{listening}/healthz and /readyz");
+    let app = admin::app(health, listening);
+    tokio::spawn(mcp_forward::serve(listener, app, std::future::pending()));
     Ok(())
 }
 
@@ -99,7 +130,7 @@ fn app(site: Site, listening: SocketAddr, config: &Config, store: &Store) -> Rou
             .server_name(&*upstream.name)
             .upstream_url(upstream.forward.endpoint().to_string());
         let router = Router::new()
-            .fallback_service(upstream.forward.client_scheme(Scheme::HTTP))
+            .fallback_service(upstream.forward)
             .layer(AllowedHosts::new(listening, hosts))
             .layer(layer);
         (upstream.prefix, router)

@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::Duration;
 
+use axum::http::uri::Scheme;
 use serde::Serialize;
 use tower_mcp_store::RequestEvent;
 
@@ -124,11 +125,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(upstream: &Upstream, listening: SocketAddr) -> Self {
+    pub(super) fn new(upstream: &Upstream, scheme: &Scheme, listening: SocketAddr) -> Self {
         Self {
             name: upstream.name.clone(),
             upstream: upstream.forward.endpoint().to_string(),
-            url: listen::url(listening, &upstream.path()),
+            url: listen::url(scheme, listening, &upstream.path()),
         }
     }
 

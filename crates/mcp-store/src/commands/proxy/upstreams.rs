@@ -5,12 +5,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
+use axum::http::uri::Scheme;
 use axum::response::{IntoResponse as _, Response};
 use mcp_forward::{Forward, Prefix};
 use tower_service::Service as _;
 
 use super::config::Config;
-use crate::args::{Address, DEFAULT_LISTEN, Named, Servers};
+use super::headers;
+use crate::args::{Address, DEFAULT_LISTEN, Named, Servers, Timeouts};
 use crate::error::CliError;
 
 /// A server that is recorded.
@@ -39,8 +41,14 @@ impl Upstream {
 
 /// Returns the addresses and servers of the settings, or the first reason why they do not fit
 /// together.
-pub(super) fn sites(config: &Config) -> Result<Vec<Site>, CliError> {
+pub(super) fn sites(config: &Config, scheme: &Scheme) -> Result<Vec<Site>, CliError> {
     let servers = &config.proxy.servers;
+    let Timeouts {
+        connect_timeout,
+        answer_timeout,
+        idle_timeout,
+        ..
+    } = config.proxy.timeouts;
     check_names(config).map_err(CliError::Message)?;
     let mut sites: Vec<Site> = Vec::new();
     for Named { server, value: url } in &servers.upstream {
@@ -48,10 +56,18 @@ pub(super) fn sites(config: &Config) -> Result<Vec<Site>, CliError> {
             Some(name) => CliError::Message(format!("{name}: {error}")),
             None => CliError::Message(format!("{error}")),
         };
-        let mut forward = Forward::new(url).map_err(named)?;
+        let mut forward = Forward::new(url)
+            .map_err(named)?
+            .client_scheme(scheme.clone())
+            .connect_timeout(connect_timeout)
+            .answer_timeout(answer_timeout.0)
+            .idle_timeout(idle_timeout.0);
         let prefix = of(&servers.prefix, server.as_deref()).cloned();
         if let Some(prefix) = &prefix {
             forward = forward.prefix(prefix.clone());
+        }
+        if let Some(path) = of(&servers.headers_file, server.as_deref()) {
+            forward = forward.add_headers(headers::read(path)?);
         }
         let address = address(servers, server.as_deref())?;
         let is_own = of(&servers.listen, server.as_deref()).is_some();
@@ -127,7 +143,16 @@ fn check_names(config: &Config) -> Result<(), String> {
         .iter()
         .map(|prefix| prefix.server.as_deref())
         .collect();
-    for (option, used) in [("--listen", listen), ("--prefix", prefix)] {
+    let headers = servers
+        .headers_file
+        .iter()
+        .map(|file| file.server.as_deref())
+        .collect();
+    for (option, used) in [
+        ("--listen", listen),
+        ("--prefix", prefix),
+        ("--headers-file", headers),
+    ] {
         let used: Vec<Option<&str>> = used;
         unique(option, &used)?;
         // An address without a name is the one that servers share.

@@ -2,6 +2,8 @@
 
 mod config;
 mod log;
+#[cfg(unix)]
+mod operation;
 mod process;
 mod servers;
 mod upstream;

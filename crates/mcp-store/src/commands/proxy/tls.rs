@@ -1,0 +1,48 @@
+//! The certificate that clients see.
+
+use std::time::Duration;
+
+use mcp_forward::TlsFiles;
+
+use super::secret;
+use crate::args::Tls;
+use crate::error::CliError;
+
+/// How often to look whether the files have changed. A look takes some microseconds.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Returns the certificate and key of the settings, if they have any.
+pub(super) fn read(settings: &Tls) -> Result<Option<TlsFiles>, CliError> {
+    match (&settings.tls_cert, &settings.tls_key) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => {
+            secret::check_path(key)?;
+            let files = TlsFiles::read(certificate, key);
+            let files = files.map_err(|error| CliError::Message(error.to_string()))?;
+            Ok(Some(files))
+        }
+        (Some(_), None) => Err(CliError::Message("--tls-cert needs --tls-key".to_owned())),
+        (None, Some(_)) => Err(CliError::Message("--tls-key needs --tls-cert".to_owned())),
+    }
+}
+
+/// Reads the files again whenever they have changed.
+pub(super) async fn follow(files: TlsFiles) {
+    let mut looks = tokio::time::interval(LOOK);
+    loop {
+        looks.tick().await;
+        let files = files.clone();
+        let reread = tokio::task::spawn_blocking(move || files.reread());
+        match reread.await {
+            Ok(Ok(false)) => {}
+            Ok(Ok(true)) => tracing::info!("the certificate has changed and is in use"),
+            Ok(Err(error)) => {
+                tracing::error!(
+                    "the certificate has changed, and the old one stays in use: {error}"
+                );
+            }
+            // The runtime ends.
+            Err(_) => return,
+        }
+    }
+}
