@@ -1,6 +1,6 @@
 //! Lookup of one row by the beginning of its id.
 
-use rusqlite::Row;
+use rusqlite::{OptionalExtension as _, Row};
 
 use super::Reader;
 use super::error::QueryError;
@@ -66,6 +66,18 @@ impl<T> Lookup<T> {
 }
 
 impl Reader {
+    /// Returns the request of the row with this number.
+    pub fn request(&self, id: i64) -> Result<Option<Request>, QueryError> {
+        self.read(|source| {
+            let columns = Request::COLUMNS;
+            source
+                .conn
+                .prepare_cached(&format!("SELECT {columns} FROM requests WHERE id = ?1"))?
+                .query_row([id], Request::from_row)
+                .optional()
+        })
+    }
+
     /// Returns the request whose id is, or begins with, `id`.
     pub fn find_request(&self, id: &str) -> Result<Lookup<Request>, QueryError> {
         let find = |id: &str| {

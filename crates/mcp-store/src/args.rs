@@ -29,8 +29,9 @@ const DAY_MS: i64 = 24 * 3_600_000;
 #[derive(Debug, Parser)]
 #[command(name = "mcp-store", version, max_term_width = 100)]
 #[command(
-    after_help = "A TIME is a span before now (30m, 2h, 7d), a local time \
-    (2026-11-20, 2026-11-20T10:00) or a time in UTC (2026-11-20T10:00Z).\n\
+    after_help = "A TIME is a span before now (30m, 2h, 7d), a day (today, yesterday, 2026-11-20), \
+    a local time (10:00, 'yesterday 10:00', 2026-11-20T10:00), a time in UTC \
+    (2026-11-20T10:00Z), `now`, or unix milliseconds, as ts has them in JSON.\n\
     Exit codes: 0 on success, 1 if a named request or session does not exist, 2 on errors."
 )]
 pub(crate) struct Args {
@@ -38,8 +39,12 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "PATH", env = complete::DB)]
     #[arg(default_value = complete::DEFAULT_DB, help_heading = EVERYWHERE)]
     pub(crate) db: PathBuf,
-    /// Write one JSON object per line, with the column names as fields and times in UTC
-    #[arg(long, global = true, help_heading = EVERYWHERE)]
+    /// How to write records: JSON has one object per line with the column names as fields, and
+    /// CSV a header; both have times in UTC
+    #[arg(long, global = true, value_name = "FORMAT", help_heading = EVERYWHERE)]
+    pub(crate) format: Option<Format>,
+    /// Short for --format json
+    #[arg(long, global = true, help_heading = EVERYWHERE, conflicts_with = "format")]
     pub(crate) json: bool,
     /// When to colour tables; `auto` does on a terminal unless NO_COLOR is set
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
@@ -108,19 +113,22 @@ pub(crate) struct Logs {
     #[arg(short, long)]
     pub(crate) follow: bool,
     /// Show at most this many, the newest
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    pub(crate) tail: usize,
+    #[arg(
+        short = 'n',
+        long,
+        alias = "tail",
+        value_name = "COUNT",
+        default_value_t = 50
+    )]
+    pub(crate) limit: usize,
     #[command(flatten)]
     pub(crate) filters: Filters,
 }
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Slow {
-    /// Only requests that took at least this long: 500ms, 2s
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = time::microseconds)]
-    pub(crate) threshold: i64,
     /// Show at most this many
-    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
     pub(crate) limit: usize,
     #[command(flatten)]
     pub(crate) filters: Filters,
@@ -150,8 +158,14 @@ pub(crate) struct Sessions {
     #[arg(long, value_name = "NAME", alias = "proxy")]
     pub(crate) server: Option<String>,
     /// Show at most this many, the newest
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    pub(crate) tail: usize,
+    #[arg(
+        short = 'n',
+        long,
+        alias = "tail",
+        value_name = "COUNT",
+        default_value_t = 50
+    )]
+    pub(crate) limit: usize,
     #[command(flatten)]
     pub(crate) window: WindowArgs,
 }
@@ -162,13 +176,20 @@ pub(crate) struct Session {
     #[arg(value_parser = id, add = complete::sessions())]
     pub(crate) id: String,
     /// Show at most this many of its requests, the newest
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    pub(crate) tail: usize,
+    #[arg(
+        short = 'n',
+        long,
+        alias = "tail",
+        value_name = "COUNT",
+        default_value_t = 50
+    )]
+    pub(crate) limit: usize,
 }
 
 #[derive(Debug, Arguments)]
 pub(crate) struct RequestArgs {
-    /// The id of the request, or its first characters
+    /// The number of its row, which the column # shows, or its id, or the first characters of
+    /// its id, which begins with 0
     #[arg(value_parser = id)]
     pub(crate) id: String,
 }
@@ -222,8 +243,14 @@ pub(crate) struct Schema {
     #[arg(long)]
     pub(crate) method: Option<String>,
     /// Show at most this many changes, the newest
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    pub(crate) tail: usize,
+    #[arg(
+        short = 'n',
+        long,
+        alias = "tail",
+        value_name = "COUNT",
+        default_value_t = 50
+    )]
+    pub(crate) limit: usize,
     #[command(flatten)]
     pub(crate) window: WindowArgs,
 }
@@ -250,9 +277,6 @@ pub(crate) struct Sql {
     /// Read the statement from this file; `-` is standard input
     #[arg(long, value_name = "PATH", conflicts_with = "statement")]
     pub(crate) file: Option<PathBuf>,
-    /// How to write rows; a table has one line per field if it does not fit the terminal
-    #[arg(long, value_name = "FORMAT", conflicts_with = "json")]
-    pub(crate) format: Option<Format>,
 }
 
 #[derive(Debug, Arguments)]

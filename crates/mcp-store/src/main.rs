@@ -29,10 +29,9 @@ fn main() -> ExitCode {
         return code;
     }
     let args = Args::parse();
-    let format = if args.json {
-        Format::Json
-    } else {
-        Format::Table
+    let format = match args.format {
+        _ if args.json => Format::Json,
+        format => format.unwrap_or(Format::Table),
     };
     let mut output = Output::new(format, args.color);
     match run(args, &mut output).and_then(|()| Ok(output.flush()?)) {

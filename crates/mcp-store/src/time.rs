@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::civil::DateTime;
+use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp, Zoned};
 
@@ -15,18 +15,24 @@ pub(crate) fn now() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
-/// Parses a time into unix milliseconds: a span before now, or a date.
+/// Parses a time into unix milliseconds: a span before now, a day, a time of day, or a date.
 pub(crate) fn moment(text: &str) -> Result<i64, String> {
     parse(text, &Zoned::now()).ok_or_else(|| {
         "expected a span back from now, such as 30m, 2h or 7d, \
-         or a time, such as 2026-11-20 or 2026-11-20T10:00"
+         a day, such as today or 2026-11-20, \
+         or a time, such as 10:00, 'yesterday 10:00' or 2026-11-20T10:00"
             .to_owned()
     })
 }
 
 fn parse(text: &str, now: &Zoned) -> Option<i64> {
+    let text = text.trim();
     let back = |span: Span| (!span.is_negative()).then(|| now.checked_sub(span).ok())?;
-    let moment = if let Ok(span) = text.parse::<Span>() {
+    let moment = if let Some(moment) = of_day(text, now) {
+        moment.timestamp()
+    } else if let Some(ms) = milliseconds(text) {
+        return Some(ms);
+    } else if let Ok(span) = text.parse::<Span>() {
         back(span)?.timestamp()
     } else if let Ok(moment) = text.parse::<Timestamp>() {
         moment
@@ -40,12 +46,39 @@ fn parse(text: &str, now: &Zoned) -> Option<i64> {
     Some(moment.as_millisecond())
 }
 
-/// Parses a duration into microseconds.
-pub(crate) fn microseconds(text: &str) -> Result<i64, String> {
+/// Parses `now`, `today`, `yesterday`, a time of day, or a time of one of these days.
+fn of_day(text: &str, now: &Zoned) -> Option<Zoned> {
+    if text == "now" {
+        return Some(now.clone());
+    }
+    let (day, time) = text.split_once(' ').unwrap_or((text, "00:00"));
+    let (date, time) = match day {
+        "today" => (now.date(), time),
+        "yesterday" => (now.date().yesterday().ok()?, time),
+        _ => (now.date(), text),
+    };
+    // Jiff also reads the time out of a date with one.
+    let is_time = |c: char| c.is_ascii_digit() || ":.".contains(c);
+    if !time.contains(':') || !time.chars().all(is_time) {
+        return None;
+    }
+    let time = time.trim().parse::<Time>().ok()?;
+    date.to_datetime(time)
+        .to_zoned(now.time_zone().clone())
+        .ok()
+}
+
+/// Parses unix milliseconds, which have at least 12 digits since 1973.
+fn milliseconds(text: &str) -> Option<i64> {
+    let is_number = text.len() >= 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number)
+}
+
+/// Parses a duration.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     text.parse::<SignedDuration>()
         .ok()
-        .filter(|duration| !duration.is_negative())
-        .and_then(|duration| i64::try_from(duration.as_micros()).ok())
+        .and_then(|span| Duration::try_from(span).ok())
         .ok_or_else(|| "expected a duration, such as 500ms, 2s or 1m 30s".to_owned())
 }
 
@@ -60,6 +93,12 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
     };
     span.filter(|span| (SHORTEST..=LONGEST).contains(span))
         .ok_or_else(|| "expected a duration from 100ms to 1h, such as 500ms or 2s".to_owned())
+}
+
+/// Formats a time in UTC, if the calendar has it.
+pub(crate) fn utc(ms: i64) -> Option<String> {
+    let moment = Timestamp::from_millisecond(ms).ok()?;
+    Some(moment.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
 }
 
 /// Formats a time in the local zone, to the millisecond.
@@ -136,7 +175,7 @@ mod tests {
 
     use std::time::Duration;
 
-    use super::{interval, latency, microseconds, parse, span};
+    use super::{duration, interval, latency, parse, span};
 
     #[test]
     fn spans_are_subtracted_from_now_and_times_are_local() {
@@ -154,6 +193,15 @@ mod tests {
             ("2026-11-21T10:00:00+01:00", ms - 2 * hour),
             ("2026-11-21", ms - 12 * hour),
             ("2026-11-21T10:00[Asia/Tokyo]", ms - 10 * hour),
+            ("now", ms),
+            ("today", ms - 12 * hour),
+            ("yesterday", ms - 36 * hour),
+            ("10:00", ms - 2 * hour),
+            ("10:00:30", ms - 2 * hour + 30_000),
+            ("today 10:00", ms - 2 * hour),
+            ("yesterday 18:00", ms - 18 * hour),
+            ("1795046400000", 1_795_046_400_000),
+            ("2026-11-20T10:00:00.123Z", ms - 25 * hour + 123),
             ("2026-11-21T10:00+09:00[Asia/Tokyo]", ms - 10 * hour),
         ] {
             assert_eq!(parse(text, &now), Some(expected), "{text}");
@@ -162,6 +210,9 @@ mod tests {
             "",
             "x",
             "7",
+            "25:00",
+            "tomorrow",
+            "yesterday noon",
             "-2h",
             "2 fortnights",
             "99999999y",
@@ -173,12 +224,12 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_read_to_the_microsecond() {
-        assert_eq!(microseconds("500ms"), Ok(500_000));
-        assert_eq!(microseconds("1.5s"), Ok(1_500_000));
-        assert_eq!(microseconds("250us"), Ok(250));
+    fn durations_have_units_and_no_sign() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1_500)));
+        assert_eq!(duration("250us"), Ok(Duration::from_micros(250)));
         for text in ["", "5", "-1s", "x"] {
-            assert!(microseconds(text).is_err(), "{text}");
+            assert!(duration(text).is_err(), "{text}");
         }
     }
 

@@ -1,9 +1,11 @@
 //! Options that choose requests.
 
+use std::time::Duration;
+
 use clap::Args as Arguments;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tower_mcp_store::query::{RequestFilter, Window};
-use tower_mcp_store::{EndReason, RequestStatus};
+use tower_mcp_store::{EndReason, Outcome};
 
 use crate::complete;
 use crate::error::CliError;
@@ -23,15 +25,28 @@ pub(crate) struct Filters {
     /// Only requests of the session with this id, or with these first characters
     #[arg(long, value_name = "ID", value_parser = id, add = complete::sessions())]
     pub(crate) session: Option<String>,
-    /// Only requests of clients with this name
+    /// Only requests of clients with this name, or of those whose name begins with it
     #[arg(long, value_name = "NAME", add = complete::clients())]
     pub(crate) client: Option<String>,
-    /// Only requests with this status
-    #[arg(long, value_parser = named(&RequestStatus::ALL, RequestStatus::as_str))]
-    pub(crate) status: Option<RequestStatus>,
-    /// Only calls that succeeded with a result that says the tool failed
-    #[arg(long)]
-    pub(crate) tool_error: bool,
+    /// Only requests of this authenticated caller
+    #[arg(long, value_name = "NAME")]
+    pub(crate) principal: Option<String>,
+    /// Only requests of the trace with this id, 32 hexadecimal digits
+    #[arg(long, value_name = "ID")]
+    pub(crate) trace_id: Option<String>,
+    /// Only requests under this MCP revision, such as 2025-11-25
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) protocol: Option<String>,
+    /// Only requests with one of these outcomes, which the column STATUS shows
+    #[arg(long, visible_alias = "outcome", value_delimiter = ',')]
+    #[arg(value_parser = named(&Outcome::ALL, Outcome::as_str))]
+    pub(crate) status: Vec<Outcome>,
+    /// Only requests that took at least this long: 500ms, 2s
+    #[arg(long, alias = "threshold", value_name = "DURATION", value_parser = time::duration)]
+    pub(crate) min_latency: Option<Duration>,
+    /// Only requests that failed, with any status but ok, input_required and working
+    #[arg(long, conflicts_with = "status")]
+    pub(crate) failed: bool,
     /// Only requests with this JSON-RPC error code
     #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
     pub(crate) error_code: Option<String>,
@@ -46,10 +61,10 @@ pub(crate) struct Calls {
     /// Only the server with this name, as given to `mcp-store proxy --server`
     #[arg(long, value_name = "NAME", alias = "proxy")]
     pub(crate) server: Option<String>,
-    /// Only this JSON-RPC method
+    /// Only this JSON-RPC method, or those that match a pattern such as 'resources/*'
     #[arg(long)]
     pub(crate) method: Option<String>,
-    /// Only calls of this tool
+    /// Only calls of this tool, or of those that match a pattern such as 'search*'
     #[arg(long, add = complete::tools())]
     pub(crate) tool: Option<String>,
 }
@@ -92,8 +107,14 @@ impl Filters {
         filter.tool = self.calls.tool;
         filter.target = self.target;
         filter.client = self.client;
-        filter.status = self.status;
-        filter.tool_error = self.tool_error;
+        filter.principal = self.principal;
+        filter.trace_id = self.trace_id;
+        filter.protocol = self.protocol;
+        filter.min_latency = self.min_latency;
+        filter.outcomes = match self.failed {
+            true => Outcome::FAILURES.to_vec(),
+            false => self.status,
+        };
         filter.error_code = self.error_code;
         filter.end_reason = self.end_reason;
         Ok(filter)

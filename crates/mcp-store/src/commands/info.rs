@@ -6,14 +6,14 @@ use tower_mcp_store::query::{Info, Window};
 
 use super::stats;
 use crate::error::{self, CliError};
-use crate::output::{self, Fields, Output};
+use crate::output::{self, Fields, Format, Output};
 use crate::time;
 
 pub(crate) fn run(db: &Path, output: &mut Output) -> Result<(), CliError> {
     let reader = error::open(db)?;
     let info = reader.info()?;
-    if output.is_json() {
-        return Ok(output.json(&info)?);
+    if output.format() != Format::Table {
+        return Ok(output.record(&info)?);
     }
     without_rows(fields(&info), &info).write(output)?;
     for loss in reader.losses(Window::ALL)? {

@@ -5,20 +5,26 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use tower_mcp_store::RequestStatus;
-use tower_mcp_store::query::{Recorded, Request};
+use serde::Serialize;
+use tower_mcp_store::query::{Reader, Recorded, Request};
+use tower_mcp_store::{OpenErrorKind, Outcome};
 
+use super::suggest;
 use crate::args::Logs;
 use crate::error::{self, CliError};
-use crate::output::{self, Align, Cell, Column, Output, Table, Tone};
+use crate::output::{self, Align, Cell, Column, Format, Output, Table, Tone};
+use crate::sanitize::escape_control;
 use crate::time;
 
 /// How often to look for new rows. A look takes some microseconds.
 const POLL: Duration = Duration::from_millis(50);
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 14] = [
+    Column::new("#", Align::Right),
     Column::new("TIME", Align::Moment),
     Column::new("SERVER", Align::Cut).from(150),
+    Column::new("CLIENT", Align::Cut).from(100),
+    Column::new("PRINCIPAL", Align::Cut).from(100),
     Column::new("METHOD", Align::Cut),
     Column::new("TARGET", Align::Cut),
     Column::new("STATUS", Align::Left),
@@ -30,25 +36,49 @@ const COLUMNS: [Column; 11] = [
     Column::new("REQUEST", Align::Left).from(160),
 ];
 
+/// A request as JSON and CSV have it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Line<'a> {
+    #[serde(flatten)]
+    request: &'a Request,
+    outcome: Outcome,
+}
+
+impl<'a> Line<'a> {
+    pub(crate) fn of(request: &'a Request) -> Self {
+        Self {
+            request,
+            outcome: request.outcome(),
+        }
+    }
+}
+
 pub(crate) fn run(db: &Path, args: Logs, output: &mut Output) -> Result<(), CliError> {
+    if args.follow {
+        return follow(db, args, output);
+    }
     let reader = error::open(db)?;
     let filter = super::filter(&reader, args.filters)?;
-    if !args.follow {
-        let mut rows = reader.requests(&filter, args.tail, None)?;
-        rows.reverse();
-        return write(output, &rows);
-    }
-    let mut table = Table::new(&COLUMNS, output);
+    let mut rows = reader.requests(&filter, args.limit, None)?;
+    rows.reverse();
+    write(output, &rows)?;
+    suggest::names(&reader, &filter, rows.is_empty())
+}
+
+fn follow(db: &Path, args: Logs, output: &mut Output) -> Result<(), CliError> {
+    let reader = wait_for(db)?;
+    let filter = super::filter(&reader, args.filters)?;
     // Follows first, so that no row is missed between the two queries. A row in both answers is
     // shown by `follow`.
     let mut follow = reader.follow(filter.clone())?;
-    let mut rows = reader.requests(&filter, args.tail, None)?;
+    let mut rows = reader.requests(&filter, args.limit, None)?;
     rows.retain(|row| row.id <= follow.last_id());
     rows.reverse();
     if rows.is_empty() {
         // On standard error, because the answer is empty.
         eprintln!("no requests yet");
     }
+    let mut table = Table::new(&columns(&rows), output);
     write_on(&mut table, output, &rows)?;
     loop {
         output.flush()?;
@@ -61,15 +91,50 @@ pub(crate) fn run(db: &Path, args: Logs, output: &mut Output) -> Result<(), CliE
     }
 }
 
+/// Opens the file, once there is one.
+fn wait_for(db: &Path) -> Result<Reader, CliError> {
+    let mut is_told = false;
+    loop {
+        match Reader::open(db) {
+            Err(error) if error.kind() == OpenErrorKind::NotFound => {
+                if !is_told {
+                    eprintln!("waiting for {}", escape_control(&db.to_string_lossy()));
+                    is_told = true;
+                }
+                thread::sleep(POLL);
+            }
+            opened => return opened.map_err(|error| error::not_opened(db, error)),
+        }
+    }
+}
+
 /// Writes all requests, in this order.
 pub(crate) fn write(output: &mut Output, rows: &[Request]) -> Result<(), CliError> {
-    Ok(output.list(rows, "requests", &COLUMNS, cells)?)
+    if output.format() != Format::Table {
+        return Ok(rows
+            .iter()
+            .try_for_each(|row| output.record(&Line::of(row)))?);
+    }
+    let cells: Vec<Vec<Cell>> = rows.iter().map(cells).collect();
+    Ok(output.table(&columns(rows), &cells, "requests")?)
+}
+
+/// Returns the columns for these rows. On a line with an end, principals are shown only if
+/// there are any.
+fn columns(rows: &[Request]) -> Vec<Column> {
+    let has_principal = rows.iter().any(|row| row.principal.is_some());
+    let columns = COLUMNS.into_iter().map(|column| match &*column.title {
+        "PRINCIPAL" if !has_principal => column.from(u16::MAX),
+        _ => column,
+    });
+    columns.collect()
 }
 
 /// Writes more requests to a table.
 fn write_on(table: &mut Table, output: &mut Output, rows: &[Request]) -> Result<(), CliError> {
-    if output.is_json() {
-        rows.iter().try_for_each(|row| output.json(row))?;
+    if output.format() != Format::Table {
+        rows.iter()
+            .try_for_each(|row| output.record(&Line::of(row)))?;
     } else if !rows.is_empty() {
         let cells: Vec<Vec<Cell>> = rows.iter().map(cells).collect();
         table.write(output, &cells)?;
@@ -80,8 +145,11 @@ fn write_on(table: &mut Table, output: &mut Output, rows: &[Request]) -> Result<
 fn cells(row: &Request) -> Vec<Cell> {
     let (status, tone) = status(row);
     vec![
+        Cell::new(row.id.to_string()),
         Cell::moment(row.ts),
         Cell::new(&row.proxy),
+        Cell::of(row.client_name.as_ref(), String::clone),
+        Cell::of(row.principal.as_ref(), String::clone),
         Cell::new(&row.method),
         Cell::of(row.tool.as_ref().or(row.target.as_ref()), String::clone),
         Cell::toned(status, tone),
@@ -94,13 +162,16 @@ fn cells(row: &Request) -> Vec<Cell> {
     ]
 }
 
-/// Returns how a request ended, in one word.
+/// Returns the outcome of a request.
 pub(crate) fn status(row: &Request) -> (&'static str, Tone) {
-    match row.status {
-        RequestStatus::Ok if row.tool_error => ("tool_error", Tone::Doubtful),
-        RequestStatus::Ok => ("ok", Tone::Good),
-        RequestStatus::Error | RequestStatus::Timeout => (row.status.as_str(), Tone::Bad),
-    }
+    let outcome = row.outcome();
+    let tone = match outcome {
+        Outcome::Ok => Tone::Good,
+        Outcome::InputRequired | Outcome::Working => Tone::Plain,
+        Outcome::ToolError => Tone::Doubtful,
+        _ => Tone::Bad,
+    };
+    (outcome.as_str(), tone)
 }
 
 /// Returns the end reason, error code and error text.

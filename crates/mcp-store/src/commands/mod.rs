@@ -13,6 +13,7 @@ pub(crate) mod sessions;
 pub(crate) mod slow;
 pub(crate) mod sql;
 pub(crate) mod stats;
+mod suggest;
 pub(crate) mod top;
 
 use tower_mcp_store::query::{Lookup, Reader, RequestFilter};

@@ -4,25 +4,43 @@ use std::path::Path;
 
 use tower_mcp_store::query::Request;
 
-use super::logs;
+use super::logs::{self, Line};
 use crate::args::RequestArgs;
 use crate::error::{self, CliError};
-use crate::output::{self, Fields, Output};
+use crate::output::{self, Fields, Format, Output};
 use crate::time;
 
 pub(crate) fn run(db: &Path, args: &RequestArgs, output: &mut Output) -> Result<(), CliError> {
-    let found = error::open(db)?.find_request(&args.id)?;
-    let hint = "`mcp-store logs --json` shows ids";
-    let request = super::require_one("request", &args.id, found, hint)?;
-    if output.is_json() {
-        return Ok(output.json(&request)?);
+    let reader = error::open(db)?;
+    let request = match row_number(&args.id) {
+        Some(row) => reader.request(row)?.ok_or_else(|| {
+            CliError::NotFound(format!(
+                "no request has the row number {row}; `mcp-store logs` shows them"
+            ))
+        })?,
+        None => {
+            let found = reader.find_request(&args.id)?;
+            let hint = "`mcp-store logs` shows row numbers";
+            super::require_one("request", &args.id, found, hint)?
+        }
+    };
+    if output.format() != Format::Table {
+        return Ok(output.record(&Line::of(&request))?);
     }
     Ok(fields(&request).write(output)?)
+}
+
+/// Returns the number of a row. An id is a UUID of version 7, which begins with 0 for
+/// many centuries.
+fn row_number(text: &str) -> Option<i64> {
+    let is_number = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number)
 }
 
 fn fields(request: &Request) -> Fields {
     let number = |value: Option<i64>| value.map(|value| value.to_string());
     Fields::default()
+        .field("row", request.id.to_string())
         .field("request", &request.request_id)
         .field("time", time::local(request.ts))
         .field("server", &request.proxy)
@@ -39,8 +57,8 @@ fn fields(request: &Request) -> Fields {
         .maybe("bytes in", request.bytes_in.map(output::count))
         .maybe("bytes out", request.bytes_out.map(output::count))
         .maybe("session", request.session_id.as_ref())
+        .maybe("client", request.client_name.as_ref())
         .maybe("protocol", request.protocol_version.as_ref())
         .maybe("principal", request.principal.as_ref())
         .maybe("trace", request.trace_id.as_ref())
-        .field("row", request.id.to_string())
 }

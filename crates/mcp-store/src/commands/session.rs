@@ -3,19 +3,20 @@
 use std::path::Path;
 
 use serde::Serialize;
-use tower_mcp_store::query::{Request, RequestFilter, Session};
+use tower_mcp_store::query::{RequestFilter, Session};
 
-use super::{logs, sessions};
+use super::logs::{self, Line};
+use super::sessions;
 use crate::args;
 use crate::error::{self, CliError};
-use crate::output::{self, Fields, Output};
+use crate::output::{self, Fields, Format, Output};
 use crate::time;
 
 #[derive(Serialize)]
 struct Whole<'a> {
     #[serde(flatten)]
     known: Known<'a>,
-    requests: &'a [Request],
+    requests: Vec<Line<'a>>,
 }
 
 /// The data about the session.
@@ -43,11 +44,11 @@ pub(crate) fn run(db: &Path, args: &args::Session, output: &mut Output) -> Resul
     };
     let mut filter = RequestFilter::default();
     filter.session = Some(id.clone());
-    let mut requests = reader.requests(&filter, args.tail, None)?;
+    let mut requests = reader.requests(&filter, args.limit, None)?;
     requests.reverse();
-    if output.is_json() {
-        let requests = &requests;
-        return Ok(output.json(&Whole { known, requests })?);
+    if output.format() != Format::Table {
+        let requests = requests.iter().map(Line::of).collect();
+        return Ok(output.record(&Whole { known, requests })?);
     }
     match known {
         Known::All(session) => fields(session),

@@ -29,7 +29,7 @@ pub(crate) fn run(db: &Path, args: Sessions, output: &mut Output) -> Result<(), 
     filter.server_name = args.server;
     filter.client = args.client;
     filter.active = args.active;
-    let mut rows = reader.sessions(&filter, args.tail)?;
+    let mut rows = reader.sessions(&filter, args.limit)?;
     rows.reverse();
     Ok(output.list(&rows, "sessions", &COLUMNS, cells)?)
 }

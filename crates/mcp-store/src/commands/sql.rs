@@ -16,9 +16,6 @@ use crate::output::{Format, Output};
 use rows::Rows;
 
 pub(crate) fn run(db: &Path, args: &Sql, output: &mut Output) -> Result<(), CliError> {
-    if let Some(format) = args.format {
-        output.set_format(format);
-    }
     let reader = error::open(db)?;
     let sql = statement::read(args)?;
     match output.format() {

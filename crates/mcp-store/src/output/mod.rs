@@ -4,6 +4,7 @@ mod csv;
 mod fields;
 mod json;
 mod numbers;
+mod record;
 mod table;
 
 use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write};
@@ -32,6 +33,8 @@ pub(crate) struct Output {
     stdout: BufWriter<Stdout>,
     format: Format,
     colored: bool,
+    /// The last header of CSV.
+    header: Option<Vec<String>>,
 }
 
 impl Output {
@@ -47,6 +50,7 @@ impl Output {
             stdout: BufWriter::new(io::stdout()),
             format,
             colored,
+            header: None,
         }
     }
 
@@ -59,10 +63,6 @@ impl Output {
         self.format
     }
 
-    pub(crate) fn set_format(&mut self, format: Format) {
-        self.format = format;
-    }
-
     pub(crate) fn is_colored(&self) -> bool {
         self.colored
     }
@@ -71,6 +71,21 @@ impl Output {
     pub(crate) fn json(&mut self, object: &impl Serialize) -> io::Result<()> {
         object.serialize(&mut json::serializer(&mut self.stdout))?;
         self.stdout.write_all(b"\n")
+    }
+
+    /// Writes a record with its times in UTC, as one object or as one line of CSV, after a
+    /// header if it is the first one with these fields.
+    pub(crate) fn record(&mut self, record: &impl Serialize) -> io::Result<()> {
+        let record = record::with_times(record)?;
+        if self.format != Format::Csv {
+            return self.json(&record);
+        }
+        let names: Vec<String> = record.keys().cloned().collect();
+        if self.header.as_ref() != Some(&names) {
+            self.csv(&names)?;
+            self.header = Some(names);
+        }
+        self.csv(record.values().map(record::text))
     }
 
     /// Returns one object as one line, without its end.
@@ -100,8 +115,8 @@ impl Output {
         columns: &[Column],
         cells: fn(&T) -> Vec<Cell>,
     ) -> io::Result<()> {
-        if self.is_json() {
-            return found.iter().try_for_each(|one| self.json(one));
+        if self.format != Format::Table {
+            return found.iter().try_for_each(|one| self.record(one));
         }
         let rows: Vec<Vec<Cell>> = found.iter().map(cells).collect();
         self.table(columns, &rows, things)

@@ -13,7 +13,7 @@ fn json_has_the_names_and_values_of_the_columns() {
     let objects = json(&path, &["logs", "--tail", "1000"]);
     assert_eq!(objects.len(), 40);
     let conn = connect(&path);
-    for (args, table, more) in [("logs", "requests", 1), ("sessions", "sessions", 0)] {
+    for (args, table, more) in [("logs", "requests", 3), ("sessions", "sessions", 3)] {
         let names = rows(
             &conn,
             &format!("SELECT name FROM pragma_table_info('{table}')"),
@@ -25,7 +25,7 @@ fn json_has_the_names_and_values_of_the_columns() {
             };
             assert!(object.get(name).is_some(), "{args} has no {name}");
         }
-        // A request also has the name of its client.
+        // Also its times in UTC and, for a request, the outcome and the client.
         assert_eq!(object.as_object().unwrap().len(), names.len() + more);
     }
     let session = &json(&path, &["session", "s0", "--tail", "3"])[0];
@@ -53,16 +53,34 @@ fn logs_take_every_filter() {
     );
     assert_eq!(count(&["--session", "s0"]), 8);
     assert_eq!(count(&["--client", "claude-ai"]), 8);
-    let failed = count(&["--status", "error"]) + count(&["--status", "timeout"]);
+    assert_eq!(count(&["--client", "CLAUDE"]), 8);
+    let failed = count(&["--status", "caller_error"]) + count(&["--status", "timeout"]);
     assert_eq!(failed, 16);
+    assert_eq!(count(&["--failed"]), failed);
+    assert_eq!(count(&["--status", "timeout,caller_error"]), failed);
+    assert_eq!(count(&["--outcome", "ok"]), 40 - failed);
     assert_eq!(
         count(&["--error-code", "-32601"]),
-        count(&["--status", "error"])
+        count(&["--status", "caller_error"])
     );
+    assert_eq!(count(&["--tool", "se*"]), 5);
+    assert_eq!(
+        count(&["--method", "tools/c*"]),
+        count(&["--method", "tools/call"])
+    );
+    assert!(count(&["--min-latency", "5ms"]) > 0);
+    assert_eq!(count(&["--min-latency", "1h"]), 0);
+    for none in [
+        ["--principal", "ann"],
+        ["--trace-id", "00"],
+        ["--protocol", "2025-06-18"],
+    ] {
+        assert_eq!(count(&none), 0, "{none:?}");
+    }
     assert_eq!(count(&["--since", "2026-03-31T23:33:29"]), 4);
     assert_eq!(count(&["--until", "2026-03-31T23:33:21Z"]), 4);
     assert_eq!(
-        count(&["--tool-error"]) + count(&["--end-reason", "panic"]),
+        count(&["--status", "tool_error"]) + count(&["--end-reason", "panic"]),
         0
     );
 }

@@ -19,3 +19,4 @@ mod tables;
 mod terminal;
 #[cfg(unix)]
 mod top;
+mod who;

@@ -100,7 +100,7 @@ fn nothing_is_cut_on_unbounded_lines() {
 fn tables_are_coloured_only_on_a_terminal_by_default() {
     let (_dir, path) = fixture(4);
     assert!(!stdout(&path, &["logs"]).contains('\x1b'));
-    assert!(stdout(&path, &["logs", "--color", "always"]).contains("\x1b[38;5;1merror"));
+    assert!(stdout(&path, &["logs", "--color", "always"]).contains("\x1b[38;5;1mcaller_error"));
     let mut command = command(&path, &["logs", "--color", "always", "--json"]);
     let output = command.env("NO_COLOR", "1").output().unwrap();
     assert!(!output.stdout.contains(&0x1b), "JSON has no colours");

@@ -1,0 +1,148 @@
+//! Who called, and how a row leads to its request.
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+use tower_mcp_store::{RequestStatus, SessionEvent, Store, StoreEvent};
+
+use crate::run::{command, failed, json, on_lines_of, stdout};
+use crate::support::{LONG, fresh, request};
+
+/// A file with calls of two clients and two principals. The last one fails.
+fn recorded() -> (TempDir, PathBuf) {
+    let (dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    for (session, client) in [("s-1", "claude-code"), ("s-2", "Cursor")] {
+        let mut event = SessionEvent::new(session);
+        event.client_name = Some(client.into());
+        store.record(StoreEvent::Session(event));
+    }
+    let calls = [
+        ("s-1", Some("ann"), "search_hotels"),
+        ("s-2", Some("bob"), "book"),
+        ("s-1", None, "search_flights"),
+        ("s-2", Some("bob"), "book"),
+    ];
+    for (i, (session, principal, tool)) in calls.into_iter().enumerate() {
+        let mut event = request();
+        event.session_id = Some(session.into());
+        event.principal = principal.map(Into::into);
+        event.tool = Some(tool.into());
+        event.latency_us = 1_000 * i as u64;
+        if i == 3 {
+            event.status = RequestStatus::Error;
+            event.error_code = Some("-32602".into());
+        }
+        store.record(StoreEvent::Request(event));
+    }
+    store.shutdown(LONG).unwrap();
+    (dir, path)
+}
+
+#[test]
+fn logs_show_row_numbers_always_and_clients_and_principals_from_100_columns() {
+    let (_dir, path) = recorded();
+    for (width, has_caller) in [(80, false), (99, false), (120, true), (200, true)] {
+        let table = on_lines_of(width, &path, &["logs"]);
+        let header = table.lines().next().unwrap();
+        assert!(header.starts_with('#'), "{table}");
+        for title in ["CLIENT", "PRINCIPAL"] {
+            assert_eq!(header.contains(title), has_caller, "{width}: {table}");
+        }
+        for line in table.lines() {
+            assert!(line.chars().count() <= width.into(), "{width}: {line}");
+        }
+        assert!(table.contains("caller_error"), "{table}");
+    }
+    let without = on_lines_of(120, &path, &["logs", "--tool", "search_flights"]);
+    assert!(!without.contains("PRINCIPAL"), "{without}");
+    let row = &json(&path, &["logs", "--client", "cursor", "-n", "1"])[0];
+    assert_eq!(row["client_name"], "Cursor");
+    assert_eq!(row["principal"], "bob");
+    assert_eq!(row["outcome"], "caller_error");
+    assert!(row["time"].as_str().unwrap().ends_with('Z'), "{row}");
+}
+
+#[test]
+fn caller_is_chosen_by_client_and_by_principal() {
+    let (_dir, path) = recorded();
+    let count = |args: &[&str]| json(&path, &[&["logs"], args].concat()).len();
+    assert_eq!(count(&["--client", "CLAUDE"]), 2);
+    assert_eq!(count(&["--principal", "bob"]), 2);
+    assert_eq!(count(&["--principal", "*n*"]), 1);
+    assert_eq!(count(&["--principal", "bob", "--failed"]), 1);
+    assert_eq!(count(&["--tool", "search_*"]), 2);
+    assert_eq!(json(&path, &["sessions", "--client", "cur"]).len(), 1);
+}
+
+#[test]
+fn row_number_leads_to_its_request() {
+    let (_dir, path) = recorded();
+    let rows = json(&path, &["logs"]);
+    for row in &rows {
+        let found = json(&path, &["request", &row["id"].to_string()]);
+        assert_eq!(found, [row.clone()]);
+        let id = row["request_id"].as_str().unwrap();
+        assert_eq!(json(&path, &["request", id]), [row.clone()]);
+    }
+    let error = failed(1, &path, &["request", "99"]);
+    assert!(error.contains("row number 99"), "{error}");
+}
+
+#[test]
+fn time_of_json_chooses_the_same_rows() {
+    let (_dir, path) = recorded();
+    let row = &json(&path, &["logs", "-n", "1"])[0];
+    let ts = row["ts"].to_string();
+    for since in [&*ts, row["time"].as_str().unwrap()] {
+        let found = json(&path, &["logs", "--since", since]);
+        assert!(found.contains(row), "{since}");
+    }
+    assert_eq!(json(&path, &["logs", "--since", "now"]).len(), 0);
+    assert_eq!(json(&path, &["logs", "--since", "yesterday"]).len(), 4);
+}
+
+#[test]
+fn unknown_name_gets_a_suggestion() {
+    let (_dir, path) = recorded();
+    for (args, hint) in [
+        (
+            ["--tool", "serch_hotels"],
+            "did you mean --tool search_hotels?",
+        ),
+        (["--client", "cluade"], "did you mean --client claude-code?"),
+        (["--principal", "bop"], "did you mean --principal bob?"),
+        (["--server", "defualt"], "did you mean --server default?"),
+        (["--tool", "xyz"], "no tool has the name xyz\n"),
+    ] {
+        let output = command(&path, &[&["logs"][..], &args].concat())
+            .output()
+            .unwrap();
+        assert!(output.status.success() && output.stdout.is_empty());
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(hint), "{error}");
+    }
+    let output = command(&path, &["logs", "--tool", "book", "--since", "now"]).output();
+    let error = String::from_utf8(output.unwrap().stderr).unwrap();
+    assert_eq!(error, "no requests found\n");
+}
+
+#[test]
+fn csv_has_the_fields_of_json_under_one_header() {
+    let (_dir, path) = recorded();
+    let csv = stdout(&path, &["logs", "--format", "csv"]);
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines.len(), 5, "{csv}");
+    assert!(
+        lines[0].starts_with("id,request_id,ts,time,proxy,session_id,"),
+        "{csv}"
+    );
+    assert!(
+        lines[4].contains(",bob,") && lines[4].contains(",caller_error"),
+        "{csv}"
+    );
+    assert_eq!(
+        stdout(&path, &["logs", "--format", "json"]),
+        stdout(&path, &["logs", "--json"])
+    );
+}
