@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::Command;
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
-use tower_mcp_store::query::{Reader, SessionFilter, Value};
+use tower_mcp_store::query::{NameKind, Reader, SessionFilter};
 
 use crate::sanitize::escape_control;
 
@@ -29,7 +29,7 @@ pub(crate) const DEFAULT_DB: &str = "./mcp-store.db";
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// How many names are read. Clients choose them, so there may be any number.
-const MOST: usize = 1_000;
+const MOST: usize = 200;
 
 /// How many of the newest sessions are offered.
 const SESSIONS: usize = 100;
@@ -119,9 +119,13 @@ fn read(kind: Kind, db: &Path, prefix: &str) -> Option<Vec<CompletionCandidate>>
         return None;
     }
     let reader = Reader::open(db).ok()?;
-    let found = match kind {
-        Kind::Tool => names(&reader, "requests", "tool")?,
-        Kind::Client => names(&reader, "sessions", "client_name")?,
+    let names = |kind| {
+        let names = reader.names(kind, prefix, MOST).ok()?;
+        Some(names.into_iter().map(|name| (name, None)).collect())
+    };
+    let found: Vec<(String, Option<String>)> = match kind {
+        Kind::Tool => names(NameKind::Tool)?,
+        Kind::Client => names(NameKind::Client)?,
         Kind::Session => {
             let sessions = reader.sessions(&SessionFilter::default(), SESSIONS).ok()?;
             let of = |client: Option<String>| client.map(|name| escape_control(&name).into_owned());
@@ -139,32 +143,6 @@ fn read(kind: Kind, db: &Path, prefix: &str) -> Option<Vec<CompletionCandidate>>
             .map(|(value, help)| CompletionCandidate::new(value).help(help.map(Into::into)))
             .collect(),
     )
-}
-
-/// Returns the names in a column that has an index, by steps from each to the next.
-fn names(
-    reader: &Reader,
-    table: &'static str,
-    column: &'static str,
-) -> Option<Vec<(String, Option<String>)>> {
-    let sql = format!(
-        "WITH RECURSIVE n (name) AS (
-             SELECT min({column}) FROM {table} WHERE {column} IS NOT NULL
-             UNION ALL
-             SELECT (SELECT min({column}) FROM {table} WHERE {column} > n.name)
-             FROM n WHERE n.name IS NOT NULL
-         )
-         SELECT name FROM n WHERE name IS NOT NULL LIMIT {MOST}"
-    );
-    let mut names = Vec::new();
-    let add = |_: &[String], row: Vec<Value>| {
-        if let Some(Value::Text(name)) = row.into_iter().next() {
-            names.push((name, None));
-        }
-        std::ops::ControlFlow::Continue(())
-    };
-    reader.sql(&sql, add).ok()?;
-    Some(names)
 }
 
 /// Returns whether a shell takes the value as it is. A client chose it, and Bash inserts it

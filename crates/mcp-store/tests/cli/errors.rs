@@ -62,19 +62,25 @@ fn wrong_usage_has_exit_code_2() {
 fn closed_pipe_ends_the_command_without_an_error() {
     let (_dir, path) = fixture(4);
     let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";
-    let mut child = command(&path, &["sql", sql, "--json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut first = [0; 8];
-    let mut stdout = child.stdout.take().unwrap();
-    stdout.read_exact(&mut first).unwrap();
-    assert_eq!(&first, b"{\"i\":1}\n");
-    drop(stdout);
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", output.status);
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    for (format, begins) in [
+        ("json", "{\"i\":1}\n"),
+        ("csv", "i\n1\n"),
+        ("table", "i\n1\n2\n"),
+    ] {
+        let mut child = command(&path, &["sql", sql, "--format", format])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = vec![0; begins.len()];
+        let mut stdout = child.stdout.take().unwrap();
+        stdout.read_exact(&mut first).unwrap();
+        assert_eq!(String::from_utf8(first).unwrap(), begins);
+        drop(stdout);
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{format}: {}", output.status);
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{format}");
+    }
 }
 
 #[test]

@@ -49,6 +49,21 @@ fn without_a_statement_a_terminal_shows_how_to_give_one() {
     assert!(screen.contains("--file PATH"), "{screen}");
 }
 
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_statement_that_runs_for_long() {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    let (_dir, path) = fixture(4);
+    // The first rows show that it runs.
+    let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+               SELECT i FROM n WHERE i <= 5000 OR i < 0";
+    let mut terminal = crate::terminal::Terminal::start(&path, &["sql", sql, "--format", "csv"]);
+    terminal.wait_until(|screen| !screen.is_empty());
+    terminal.press("\x03");
+    assert_eq!(terminal.wait_for_end().signal(), Some(2));
+}
+
 #[test]
 fn row_that_is_wider_than_the_line_has_a_line_for_each_field() {
     let (_dir, path) = fixture(4);
