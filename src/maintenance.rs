@@ -40,7 +40,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::db::{self, Db, PrunableTables, Slice, Span, WriteError};
+use crate::db::{self, Db, LonelyLegs, PrunableTables, Slice, Span, WriteError};
 use crate::error::OpenError;
 use crate::query::Reader;
 
@@ -194,7 +194,7 @@ impl Maintenance {
     ) -> Result<Outcome, MaintenanceError> {
         self.measured(|rows| {
             let unfolded = self.db.unfolded()?;
-            let fold = |until| self.db.fold(PATIENCE, until);
+            let fold = |until| self.db.fold(LonelyLegs::Wait, PATIENCE, until);
             if slices(Step::Fold, unfolded, &mut progress, fold)?
                 .1
                 .is_break()

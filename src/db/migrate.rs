@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::SCHEMA_VERSION;
 use super::bind::hex;
 use super::names::Names;
+use super::outcome;
 
 /// `STEPS[n]` leads from version `n` to `n + 1`.
 const STEPS: [&str; SCHEMA_VERSION as usize] = [
@@ -22,7 +23,20 @@ const STEPS: [&str; SCHEMA_VERSION as usize] = [
     include_str!("migrations/0002_schema_listings.sql"),
     include_str!("migrations/0003_schema_proxy.sql"),
     include_str!("migrations/0004_latency_us.sql"),
-    include_str!("migrations/0005_outcomes_losses.sql"),
+    concat!(
+        include_str!("migrations/0005_outcomes_losses.sql"),
+        include_str!("migrations/0005_views.sql"),
+    ),
+];
+
+/// What a step writes in braces, and what stands for it.
+const PARTS: [(&str, &str); 3] = [
+    (
+        "{operations}",
+        include_str!("migrations/0005_operations.sql"),
+    ),
+    ("{outcome}", outcome::OUTCOME),
+    ("{error_type}", outcome::ERROR_TYPE),
 ];
 
 /// The key in `meta` of the fingerprint of the newest step that the file has.
@@ -49,13 +63,19 @@ pub(super) fn migrate(conn: &Connection, from: i64, to: i64) -> Result<()> {
     let names = Names::given(conn, from, to)?;
     for (version, step) in (1..).zip(STEPS) {
         if (from + 1..=to).contains(&version) {
-            conn.execute_batch(&names.applied(step))?;
+            conn.execute_batch(&names.applied(&whole(step)))?;
             if version == 3 {
                 restore_additions(conn)?;
             }
         }
     }
     Ok(())
+}
+
+/// Returns a step with its parts.
+fn whole(step: &str) -> String {
+    let replace = |step: String, (name, part): &(&str, &str)| step.replace(name, part);
+    PARTS.iter().fold(step.to_owned(), replace)
 }
 
 /// The user's columns and their definitions. A column of a table with rows takes

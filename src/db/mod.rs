@@ -7,7 +7,8 @@
 //! Files import those of earlier lines:
 //!
 //! 1. values: `bind`, `busy`, `error`, `columns`, `counters`, `meta`, `row`, `slice`,
-//!    `synchronous`, `width`, `pruned`, `platform`, `outcome`;
+//!    `synchronous`, `width`, `pruned`, `platform`, `outcome`,
+//!    `contribution`;
 //! 2. files: `sidecar`, `files`, `writer_lock`, `side_files`, `read_only`;
 //! 3. schema: `names` and `migrate`, then `inspect`;
 //! 4. rows: `listing`, `losses`, `writers`, `session_ids`, `session_rows`, `newest_open`,
@@ -31,6 +32,7 @@ mod checkpoint;
 pub(crate) mod columns;
 mod command;
 mod command_tx;
+pub(crate) mod contribution;
 mod counters;
 mod create;
 mod departure;
@@ -87,8 +89,10 @@ pub(crate) use losses::{LossLog, LossReason, LossSpan};
 pub(crate) use newest_open::newest_open;
 pub(crate) use open::Db;
 pub(crate) use open_sessions::{OpenSession, OpenSessions};
+pub(crate) use pruned::POLLS;
 pub(crate) use reader::Reader;
-pub(crate) use retention::{Inherited, POLLS, PrunableTables, rows_before};
+pub(crate) use retention::{Inherited, PrunableTables, rows_before};
+pub(crate) use rollup::LonelyLegs;
 pub(crate) use session_ids::SessionIdForm;
 pub(crate) use session_rows::SessionRow;
 pub(crate) use slice::{Slice, Span};

@@ -23,7 +23,6 @@ END";
 
 /// What OpenTelemetry calls `error.type`; NULL for what is not the server's failure.
 /// It is computed from a column `outcome`, which holds [`OUTCOME`].
-#[cfg_attr(not(test), expect(dead_code, reason = "the views are about to use it"))]
 pub(crate) const ERROR_TYPE: &str = "CASE
     WHEN outcome IN ('tool_error', 'timeout') THEN outcome
     WHEN outcome IN ('error', 'gone')

@@ -7,6 +7,9 @@ use rusqlite::{Connection, Result};
 use super::bucket_width::BucketWidth;
 use super::meta;
 
+/// The methods whose requests are pruned before others.
+pub(crate) const POLLS: [&str; 3] = ["ping", "tasks/get", "tasks/list"];
+
 /// What was pruned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pruned {

@@ -20,7 +20,7 @@ use super::bind;
 use super::bucket_width::BucketWidth;
 use super::busy::retry_while_busy;
 use super::listing::history;
-use super::rollup;
+use super::rollup::{self, LonelyLegs};
 use super::slice::{Slice, Span};
 use super::{Db, WriteError};
 
@@ -30,7 +30,8 @@ pub(crate) use kinds::PrunableTables;
 use kinds::{KINDS, Kind, Removal};
 use pages::Part;
 pub(crate) use pages::Space;
-pub(crate) use requests::POLLS;
+#[cfg(test)]
+pub(super) use requests::remove as remove_requests;
 
 /// How many rows one statement deletes.
 const BATCH: i64 = 64;
@@ -50,10 +51,15 @@ pub(crate) struct Size {
 
 impl Db {
     /// Folds requests into the cells of the statistics.
-    pub(crate) fn fold(&self, patience: Duration, until: Instant) -> Result<Slice, WriteError> {
+    pub(crate) fn fold(
+        &self,
+        lonely: LonelyLegs,
+        patience: Duration,
+        until: Instant,
+    ) -> Result<Slice, WriteError> {
         let mut names = self.name_counts.borrow_mut();
         let slice = self.slice(patience, |conn| {
-            Part::Cells.counted(conn, || rollup::fold(conn, &mut names, until))
+            Part::Cells.counted(conn, || rollup::fold(conn, &mut names, lonely, until))
         });
         if slice.is_err() {
             // The names that it has counted are not there.
@@ -222,14 +228,15 @@ impl Db {
         pages::space(&self.conn).map_err(WriteError::Store)
     }
 
-    /// How many requests may still be in no cell, at most.
+    /// How many requests and ends of tasks may still be in no cell, at most.
     pub(crate) fn fold_lag(&self) -> Result<u64, WriteError> {
         let newest: Option<i64> = self
             .conn
             .prepare_cached("SELECT max(id) FROM requests")?
             .query_row([], |row| row.get(0))?;
         let folded_to = rollup::folded_to(&self.conn)?;
-        let lag = newest.unwrap_or(0).saturating_sub(folded_to);
+        let lag = newest.unwrap_or(0).saturating_sub(folded_to).max(0);
+        let lag = lag.saturating_add(rollup::unfolded_tasks(&self.conn)?);
         Ok(u64::try_from(lag).unwrap_or(0))
     }
 
@@ -249,17 +256,15 @@ impl Db {
         self.slice(patience, correct).map(drop)
     }
 
-    /// How many requests are in no cell yet.
+    /// How many requests and ends of tasks are in no cell yet.
     pub(crate) fn unfolded(&self) -> Result<u64, WriteError> {
-        rollup::folded_to(&self.conn)
-            .and_then(|id| {
-                count(
-                    &self.conn,
-                    "SELECT count(*) FROM requests WHERE id > ?1",
-                    id,
-                )
-            })
-            .map_err(WriteError::Store)
+        let unfolded = || {
+            let id = rollup::folded_to(&self.conn)?;
+            let sql = "SELECT count(*) FROM requests WHERE id > ?1";
+            let tasks = rollup::unfolded_tasks(&self.conn)?;
+            Ok(count(&self.conn, sql, id)? + u64::try_from(tasks).unwrap_or(0))
+        };
+        unfolded().map_err(WriteError::Store)
     }
 
     /// How many rows of each table are from before `before`.

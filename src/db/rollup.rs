@@ -10,11 +10,21 @@
 //! - the rows at its edges, where no whole cell fits, and
 //! - the rows above that id inside the whole cells.
 //!
+//! An operation of several requests begins in the cell of its first request and ends in
+//! that of its last. A leg that another recorder may still link to an operation is not
+//! folded before it is a minute old. The end of a task is folded from `tasks`, and
+//! `tasks.folded_as` says as which outcome; the first request of a task stays until then.
+//!
 //! `meta` also says up to when requests and cells were [pruned](super::pruned).
 
+mod cell;
+mod names;
+mod tasks;
+
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Write;
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use rusqlite::types::Value;
@@ -22,12 +32,16 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use sha2::{Digest, Sha256};
 
 use super::bucket_width::BucketWidth;
+use super::contribution::Contribution;
 use super::meta;
 use super::pruned::Pruned;
-use super::retention::POLLS;
-use super::row::{number, text};
+use super::row::number;
 use super::slice::{Slice, Span};
-use crate::histogram::Histogram;
+use crate::clock;
+use cell::{Cell, Key};
+pub(crate) use names::NameCounts;
+use names::Names;
+pub(crate) use tasks::unfolded as unfolded_tasks;
 
 /// The key in `meta` of the last request that is in its cells.
 const FOLDED_TO: &str = "requests_folded_to";
@@ -35,15 +49,6 @@ const FOLDED_TO: &str = "requests_folded_to";
 /// What takes the place of a tool or method that has no cells of its own. Who
 /// calls a tool of this name is counted with these.
 pub(crate) const OTHER: &str = "(other)";
-
-/// How many names a day has cells for. Without this bound a client that calls tools
-/// that do not exist could make as many cells as rows.
-const NAMES_PER_DAY: i64 = 1000;
-
-/// How many names a day has cells for if a call of the name succeeded, without a tool
-/// error. It is higher, so that calls of tools that do not exist cannot take the cells
-/// of a tool that is in use.
-const SUCCESSFUL_NAMES_PER_DAY: i64 = 5000;
 
 /// Rows in one slice, and cells, at most.
 const SLICE_ROWS: i64 = 4096;
@@ -55,36 +60,39 @@ pub(crate) const NAME_BYTES: usize = 128;
 const HASH_DIGITS: usize = 32;
 const CUT: char = '~';
 
-const ROWS: &str = "SELECT id, ts, proxy, method, tool, status, latency_us, tool_error, bytes_in,
-        bytes_out, end_reason IS 'stream_end'
-     FROM requests WHERE id > ?1 ORDER BY id LIMIT ?2";
-const LATENCIES: &str = "SELECT latencies FROM request_rollups
-     WHERE width = ?1 AND start = ?2 AND proxy = ?3 AND method = ?4 AND tool = ?5 AND status = ?6";
-/// A sum that no integer holds becomes a float, which `min` brings back.
-const ADD: &str = "INSERT INTO request_rollups (width, start, proxy, method, tool, status,
-        calls, tool_errors, bytes_in, bytes_out, max_latency_us, latencies)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-     ON CONFLICT DO UPDATE SET
-        calls = calls + excluded.calls,
-        tool_errors = tool_errors + excluded.tool_errors,
-        bytes_in = min(bytes_in + excluded.bytes_in, 9223372036854775807),
-        bytes_out = min(bytes_out + excluded.bytes_out, 9223372036854775807),
-        max_latency_us = max(max_latency_us, excluded.max_latency_us),
-        latencies = excluded.latencies";
-const IS_NAMED: &str = "SELECT 1 FROM request_rollups
-     WHERE width = ?1 AND start = ?2 AND proxy = ?3 AND method = ?4 AND tool = ?5 LIMIT 1";
+/// The requests after the last one that is in its cells. A leg that may still get a
+/// partner brought a state, and is no part of an operation yet.
+static ROWS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT id, ts, proxy, method, tool, bytes_in, bytes_out,
+            state_in IS NOT NULL AND operation_id IS NULL, latency_us, {}
+         FROM requests WHERE id > ?1 ORDER BY id LIMIT ?2",
+        Contribution::COLUMNS
+    )
+});
+
+/// How long a leg waits for its partner, in milliseconds. Another recorder may commit
+/// the leg before it later.
+const WAIT_MS: i64 = 60_000;
+
+/// What becomes of a leg that may still get a partner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LonelyLegs {
+    /// It waits for a minute, and so do all rows after it.
+    Wait,
+    /// It counts as an operation by itself.
+    Fold,
+}
+
 const OLDEST: &str = "SELECT start, CAST(start AS INTEGER) FROM request_rollups
      WHERE width = ?1 AND start >= ?2 AND start < ?3 ORDER BY start LIMIT 1";
 const DELETE: &str = "DELETE FROM request_rollups
-     WHERE (width, start, proxy, method, tool, status) IN (
-        SELECT width, start, proxy, method, tool, status FROM request_rollups
+     WHERE (width, start, proxy, method, tool, outcome) IN (
+        SELECT width, start, proxy, method, tool, outcome FROM request_rollups
         WHERE width = ?1 AND start = ?2 LIMIT ?3)";
 
 /// How many cells one statement deletes.
 const BATCH: i64 = 64;
-
-const COUNT_NAMES: &str = "SELECT count(*) FROM (SELECT 1 FROM request_rollups
-     WHERE width = ?1 AND start = ?2 GROUP BY proxy, method, tool)";
 
 /// The id of the last request that is in its cells; 0 where none is.
 pub(crate) fn folded_to(conn: &Connection) -> Result<i64> {
@@ -110,9 +118,23 @@ pub(crate) fn cell_name(name: &str) -> Cow<'_, str> {
 
 /// Folds the next requests into their cells. The caller holds the transaction.
 /// `known` is what earlier calls have found out about the same file.
-pub(crate) fn fold(conn: &Connection, known: &mut NameCounts, until: Instant) -> Result<Slice> {
+pub(crate) fn fold(
+    conn: &Connection,
+    known: &mut NameCounts,
+    lonely: LonelyLegs,
+    until: Instant,
+) -> Result<Slice> {
     let mut folded_to = folded_to(conn)?;
-    let mut select = conn.prepare_cached(ROWS)?;
+    let now = clock::unix_ms();
+    let waits = |row: &Row<'_>| -> Result<bool> {
+        if lonely == LonelyLegs::Fold || number(row, 7)? == 0 {
+            return Ok(false);
+        }
+        let written = number(row, 1)?.saturating_add(number(row, 8)? / 1000);
+        // A time of a clock that was ahead tells nothing.
+        Ok((now - WAIT_MS..=now + clock::TOLERANCE_MS).contains(&written))
+    };
+    let mut select = conn.prepare_cached(&ROWS)?;
     let mut rows = select.query([folded_to, SLICE_ROWS])?;
     let mut names = Names::new(known);
     // By the names that they go by: most that do not exist go by one.
@@ -126,8 +148,16 @@ pub(crate) fn fold(conn: &Connection, known: &mut NameCounts, until: Instant) ->
                 is_last = true;
                 break;
             };
+            if waits(row)? {
+                is_last = true;
+                break;
+            }
             folded_to = row.get(0)?;
-            batch.entry(Key::of(row)?).or_default().add(row)?;
+            let contribution = Contribution::read(row, 9)?;
+            let key = Key::read(row, 2, number(row, 1)?, contribution.outcome)?;
+            let cell = batch.entry(key).or_default();
+            cell.add(contribution);
+            cell.add_bytes(row, 5)?;
             count += 1;
             // The clock is asked for every few rows only: it costs as much as a row.
             if count % 32 == 0 && Instant::now() >= until {
@@ -153,10 +183,13 @@ pub(crate) fn fold(conn: &Connection, known: &mut NameCounts, until: Instant) ->
     if count > 0 {
         meta::set(conn, FOLDED_TO, &folded_to.to_string())?;
     }
-    Ok(Slice {
-        count,
-        is_last: ran_out && count < SLICE_ROWS as u64,
-    })
+    let mut is_last = ran_out && count < SLICE_ROWS as u64;
+    if is_last {
+        let (ends, are_all) = tasks::fold(conn, &mut names)?;
+        count += ends;
+        is_last = are_all;
+    }
+    Ok(Slice { count, is_last })
 }
 
 /// Deletes the cells of one width that began in the time of `span`.
@@ -189,184 +222,6 @@ pub(super) fn remove_oldest(conn: &Connection, width: BucketWidth, span: Span) -
     Pruned::Cells(width).raise(conn, time.saturating_add(width.ms()))?;
     let mut delete = conn.prepare_cached(DELETE)?;
     Ok(delete.execute(params![width.ms(), start, BATCH])? as u64)
-}
-
-/// Requests of one hour that are counted together.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Key {
-    hour: i64,
-    proxy: String,
-    method: String,
-    tool: String,
-    status: String,
-}
-
-impl Key {
-    fn of(row: &Row<'_>) -> Result<Self> {
-        Ok(Self {
-            hour: BucketWidth::Hour.start(number(row, 1)?),
-            proxy: text(row, 2)?,
-            method: name(row, 3)?,
-            tool: name(row, 4)?,
-            status: text(row, 5)?,
-        })
-    }
-}
-
-#[derive(Debug, Default)]
-struct Cell {
-    calls: i64,
-    tool_errors: i64,
-    bytes_in: i64,
-    bytes_out: i64,
-    max_latency_us: i64,
-    /// Each of them: most names come a few times only, and a histogram is large.
-    latencies: Vec<u64>,
-}
-
-impl Cell {
-    fn add(&mut self, row: &Row<'_>) -> Result<()> {
-        self.calls += 1;
-        self.tool_errors += i64::from(number(row, 7)? != 0);
-        self.bytes_in = self.bytes_in.saturating_add(number(row, 8)?.max(0));
-        self.bytes_out = self.bytes_out.saturating_add(number(row, 9)?.max(0));
-        let measures_a_stay = number(row, 10)? != 0;
-        if !measures_a_stay {
-            let latency = number(row, 6)?;
-            self.max_latency_us = self.max_latency_us.max(latency);
-            self.latencies.push(u64::try_from(latency).unwrap_or(0));
-        }
-        Ok(())
-    }
-
-    /// Whether a call of these succeeded, and its tool did too: many servers
-    /// answer a call of a tool that they do not have with a result.
-    fn has_success(&self, key: &Key) -> bool {
-        key.status == "ok" && self.calls > self.tool_errors
-    }
-
-    /// Adds what another one counts.
-    fn merge(&mut self, more: Self) {
-        self.calls += more.calls;
-        self.tool_errors += more.tool_errors;
-        self.bytes_in = self.bytes_in.saturating_add(more.bytes_in);
-        self.bytes_out = self.bytes_out.saturating_add(more.bytes_out);
-        self.max_latency_us = self.max_latency_us.max(more.max_latency_us);
-        self.latencies.extend(more.latencies);
-    }
-
-    /// Adds this to the cell of that width in the file.
-    fn write(&self, conn: &Connection, width: BucketWidth, key: &Key) -> Result<()> {
-        let (ms, start) = (width.ms(), width.start(key.hour));
-        let before: Option<Vec<u8>> = conn
-            .prepare_cached(LATENCIES)?
-            .query_row(
-                params![ms, start, key.proxy, key.method, key.tool, key.status],
-                |row| row.get(0),
-            )
-            .optional()?;
-        let mut latencies = Histogram::default();
-        if let Some(before) = before {
-            latencies.merge(&before);
-        }
-        self.latencies.iter().for_each(|us| latencies.record(*us));
-        conn.prepare_cached(ADD)?.execute(params![
-            ms,
-            start,
-            key.proxy,
-            key.method,
-            key.tool,
-            key.status,
-            self.calls,
-            self.tool_errors,
-            self.bytes_in,
-            self.bytes_out,
-            self.max_latency_us,
-            latencies.encode(),
-        ])?;
-        Ok(())
-    }
-}
-
-/// How many names there are of some days, at least: cells go only when they are
-/// too many or too old.
-pub(crate) type NameCounts = HashMap<i64, i64>;
-
-/// Of how many days the names are remembered.
-const REMEMBERED_DAYS: usize = 32;
-
-/// The names of each day, as far as this slice had to ask.
-#[derive(Debug)]
-struct Names<'a> {
-    known: &'a mut NameCounts,
-    /// The days whose names this slice has counted.
-    counted: HashSet<i64>,
-    /// Which came with this slice: day, server, method and tool.
-    admitted: HashSet<(i64, String, String, String)>,
-}
-
-impl<'a> Names<'a> {
-    fn new(known: &'a mut NameCounts) -> Self {
-        if known.len() > REMEMBERED_DAYS {
-            known.clear();
-        }
-        Self {
-            known,
-            counted: HashSet::new(),
-            admitted: HashSet::new(),
-        }
-    }
-
-    /// The key of the cell that is to count the calls of `cell`.
-    fn admit(&mut self, conn: &Connection, key: Key, cell: &Cell) -> Result<Key> {
-        // Polls may be removed before other requests, so their cells must be found.
-        if POLLS.contains(&key.method.as_str()) {
-            return Ok(key);
-        }
-        let (width, day) = (BucketWidth::Day.ms(), BucketWidth::Day.start(key.hour));
-        let name = (day, key.proxy.clone(), key.method.clone(), key.tool.clone());
-        if self.admitted.contains(&name)
-            || conn
-                .prepare_cached(IS_NAMED)?
-                .exists(params![width, day, key.proxy, key.method, key.tool])?
-        {
-            return Ok(key);
-        }
-        let bound = match cell.has_success(&key) {
-            true => SUCCESSFUL_NAMES_PER_DAY,
-            false => NAMES_PER_DAY,
-        };
-        let names = self.known.entry(day).or_default();
-        // To count thousands takes longer than to fold some.
-        if *names < bound && self.counted.insert(day) {
-            let mut count = conn.prepare_cached(COUNT_NAMES)?;
-            *names = count.query_row([width, day], |row| row.get(0))?;
-        }
-        if *names < bound {
-            *names += 1;
-            self.admitted.insert(name);
-            return Ok(key);
-        }
-        let (method, tool) = match (key.method.as_str(), key.tool.as_str()) {
-            ("tools/call", _) => ("tools/call", OTHER),
-            (_, "") => (OTHER, ""),
-            (_, _) => (OTHER, OTHER),
-        };
-        Ok(Key {
-            method: method.to_owned(),
-            tool: tool.to_owned(),
-            ..key
-        })
-    }
-}
-
-/// The name of a method or tool, as cells go by it.
-fn name(row: &Row<'_>, column: usize) -> Result<String> {
-    let name = text(row, column)?;
-    Ok(match cell_name(&name) {
-        Cow::Borrowed(_) => name,
-        Cow::Owned(cut) => cut,
-    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
+use crate::event::{EndReason, Outcome, RequestStatus};
+
 /// A type that any value of a column can be read as.
 pub(crate) trait Lenient: Sized {
     fn read(value: ValueRef<'_>) -> Self;
@@ -80,4 +82,34 @@ pub(crate) fn optional_number(row: &Row<'_>, column: usize) -> rusqlite::Result<
 /// Returns a number; 0 for anything else.
 pub(crate) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<i64> {
     read(row, column)
+}
+
+/// The table accepts no other text than these three.
+impl Lenient for RequestStatus {
+    fn read(value: ValueRef<'_>) -> Self {
+        word(value, &Self::ALL, Self::as_str).unwrap_or(Self::Error)
+    }
+}
+
+/// Returns a reason that this release knows; `None` for anything else.
+impl Lenient for Option<EndReason> {
+    fn read(value: ValueRef<'_>) -> Self {
+        word(value, EndReason::ALL, EndReason::as_str)
+    }
+}
+
+/// Returns an outcome that this release knows; `None` for anything else.
+impl Lenient for Option<Outcome> {
+    fn read(value: ValueRef<'_>) -> Self {
+        word(value, &Outcome::ALL, Outcome::as_str)
+    }
+}
+
+/// Returns the one of some words that stands in a value.
+fn word<T: Copy>(value: ValueRef<'_>, words: &[T], as_str: fn(T) -> &'static str) -> Option<T> {
+    let ValueRef::Text(text) = value else {
+        return None;
+    };
+    let is_it = |word: &&T| as_str(**word).as_bytes() == text;
+    words.iter().find(is_it).copied()
 }

@@ -72,6 +72,12 @@ impl Outcome {
         }
     }
 
+    /// Returns whether the call has ended: neither the caller nor the server has more to
+    /// do for it.
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::InputRequired | Self::Working)
+    }
+
     /// Returns the outcome of a row with these columns. An end reason that this release
     /// does not know counts as none.
     ///

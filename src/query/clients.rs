@@ -23,10 +23,12 @@ pub struct Client {
     pub sessions: i64,
     /// The number of sessions that have not ended.
     pub active_sessions: i64,
+    /// The number of calls. A call counts once, however many requests it takes.
+    pub calls: i64,
     /// The number of requests.
-    pub total_calls: i64,
+    pub requests: i64,
     /// The number of requests that ended in an error or a timeout.
-    pub total_errors: i64,
+    pub request_errors: i64,
     /// When the first session began, in unix milliseconds.
     pub first_seen_at: i64,
     /// When the last request came, in unix milliseconds.
@@ -47,17 +49,19 @@ pub struct ClientRevision {
     pub sessions: i64,
     /// The number of sessions that have not ended.
     pub active_sessions: i64,
+    /// The number of calls. A call counts once, however many requests it takes.
+    pub calls: i64,
     /// The number of requests.
-    pub total_calls: i64,
+    pub requests: i64,
     /// The number of requests that ended in an error or a timeout.
-    pub total_errors: i64,
+    pub request_errors: i64,
     /// When the first session began, in unix milliseconds.
     pub first_seen_at: i64,
     /// When the last request came, in unix milliseconds.
     pub last_seen_at: i64,
 }
 
-/// The requests of one authenticated caller.
+/// The calls of one authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Caller {
@@ -65,10 +69,12 @@ pub struct Caller {
     pub principal: String,
     /// The number of sessions with these requests.
     pub sessions: i64,
+    /// The number of calls. A call counts once, however many requests it takes.
+    pub calls: i64,
     /// The number of requests.
-    pub total_calls: i64,
+    pub requests: i64,
     /// The number of requests that ended in an error or a timeout.
-    pub total_errors: i64,
+    pub request_errors: i64,
     /// When the first request came, in unix milliseconds.
     pub first_seen_at: i64,
     /// When the last request came, in unix milliseconds.
@@ -88,10 +94,11 @@ impl Reader {
                     versions: number(row, 2)?,
                     sessions: number(row, 3)?,
                     active_sessions: number(row, 4)?,
-                    total_calls: number(row, 5)?,
-                    total_errors: number(row, 6)?,
-                    first_seen_at: number(row, 7)?,
-                    last_seen_at: number(row, 8)?,
+                    calls: number(row, 5)?,
+                    requests: number(row, 6)?,
+                    request_errors: number(row, 7)?,
+                    first_seen_at: number(row, 8)?,
+                    last_seen_at: number(row, 9)?,
                 })
             })
         })
@@ -112,10 +119,11 @@ impl Reader {
                     versions: number(row, 2)?,
                     sessions: number(row, 3)?,
                     active_sessions: number(row, 4)?,
-                    total_calls: number(row, 5)?,
-                    total_errors: number(row, 6)?,
-                    first_seen_at: number(row, 7)?,
-                    last_seen_at: number(row, 8)?,
+                    calls: number(row, 5)?,
+                    requests: number(row, 6)?,
+                    request_errors: number(row, 7)?,
+                    first_seen_at: number(row, 8)?,
+                    last_seen_at: number(row, 9)?,
                 })
             })
         })
@@ -143,8 +151,8 @@ fn sessions_by<T>(
         .conn
         .prepare_cached(&format!(
             "SELECT {first}, {second}, count(DISTINCT client_version), count(*),
-                 sum(ended_at IS NULL), sum(total_calls), sum(total_errors), min(started_at),
-                 max(last_seen_at)
+                 sum(ended_at IS NULL), sum(operations), sum(total_calls), sum(total_errors),
+                 min(started_at), max(last_seen_at)
              FROM sessions WHERE +last_seen_at >= ?1 AND started_at < ?2 AND {of_server}
                  AND (?4 IS NULL OR protocol_version = ?4)
              GROUP BY {first}, {second} ORDER BY {order}"
@@ -176,8 +184,8 @@ fn callers(source: &Source<'_>, filter: &ClientFilter) -> rusqlite::Result<Vec<C
     source
         .conn
         .prepare_cached(&format!(
-            "SELECT principal, count(DISTINCT session_id), count(*), sum(status <> 'ok'),
-                 min(ts), max(ts)
+            "SELECT principal, count(DISTINCT session_id), sum(coalesce(leg, 1) = 1), count(*),
+                 sum(status <> 'ok'), min(ts), max(ts)
              FROM requests WHERE principal IS NOT NULL AND {sign}ts >= ?1 AND {sign}ts < ?2
                  AND {of_server} AND (?4 IS NULL OR protocol_version = ?4)
              GROUP BY principal ORDER BY 3 DESC, 1"
@@ -188,10 +196,11 @@ fn callers(source: &Source<'_>, filter: &ClientFilter) -> rusqlite::Result<Vec<C
                 Ok(Caller {
                     principal: text(row, 0)?,
                     sessions: number(row, 1)?,
-                    total_calls: number(row, 2)?,
-                    total_errors: number(row, 3)?,
-                    first_seen_at: number(row, 4)?,
-                    last_seen_at: number(row, 5)?,
+                    calls: number(row, 2)?,
+                    requests: number(row, 3)?,
+                    request_errors: number(row, 4)?,
+                    first_seen_at: number(row, 5)?,
+                    last_seen_at: number(row, 6)?,
                 })
             },
         )?

@@ -12,14 +12,15 @@ const EMPTY_TABLES: &str = "
     CREATE TEMP VIEW losses AS
     SELECT 0 AS id, 0 AS from_ts, 0 AS to_ts, 0 AS dropped, '' AS reason WHERE false;
     CREATE TEMP VIEW request_rollups AS
-    SELECT 0 AS width, 0 AS start, '' AS proxy, '' AS method, '' AS tool, '' AS status,
-        0 AS calls, 0 AS tool_errors, 0 AS bytes_in, 0 AS bytes_out, 0 AS max_latency_us,
-        x'' AS latencies WHERE false;
+    SELECT 0 AS width, 0 AS start, '' AS proxy, '' AS method, '' AS tool, '' AS outcome,
+        0 AS calls, 0 AS ended, 0 AS bytes_in, 0 AS bytes_out, 0 AS max_latency_us,
+        x'' AS latencies, 0 AS max_wall_us, x'' AS wall_latencies WHERE false;
     CREATE TEMP VIEW writers AS
     SELECT '' AS id, 0 AS started_at, '' AS instance WHERE false;
     CREATE TEMP VIEW tasks AS
     SELECT '' AS operation_id, '' AS task_id, '' AS status, 0 AS updated_ts, 0 AS ended_ts,
-        '' AS outcome, '' AS error_code, '' AS error_msg, 0 AS polls WHERE false;
+        '' AS outcome, '' AS error_code, '' AS error_msg, 0 AS polls, '' AS folded_as
+    WHERE false;
     CREATE TEMP VIEW listing_views AS
     SELECT 0 AS id, '' AS proxy, '' AS upstream_url, '' AS method, '' AS protocol_version,
         '' AS principal, '' AS content_hash, '' AS meta_hash, 0 AS seen_at WHERE false;";

@@ -1,11 +1,8 @@
 //! One row of `requests`.
 
-use rusqlite::types::ValueRef;
-
 use super::record::record;
 use super::recorded::Recorded;
 use super::state_hash::StateHash;
-use crate::db::row::Lenient;
 use crate::event::{EndReason, Outcome, RequestStatus, TaskStatus};
 
 record! {
@@ -92,15 +89,5 @@ impl Request {
             self.error_code.as_deref(),
             self.http_status,
         )
-    }
-}
-
-/// The table accepts no other text than these three.
-impl Lenient for RequestStatus {
-    fn read(value: ValueRef<'_>) -> Self {
-        RequestStatus::ALL
-            .into_iter()
-            .find(|status| value == ValueRef::Text(status.as_str().as_bytes()))
-            .unwrap_or(RequestStatus::Error)
     }
 }

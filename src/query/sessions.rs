@@ -55,8 +55,9 @@ record! {
         /// Who calls: a keyed hash of client name, client version and principal or
         /// authorization.
         pub caller: Option<String>,
-        /// The number of its operations. A call counts once, however many requests it
-        /// takes.
+        /// The number of its calls. A call counts once, however many requests it takes. As
+        /// JSON it is called `calls`.
+        #[serde(rename = "calls")]
         pub operations: i64,
     }
 }

@@ -16,6 +16,7 @@ use super::reader::Source;
 use super::window::Window;
 use crate::db::POLLS;
 use crate::histogram;
+use rows::Ends;
 use tally::Tallies;
 
 /// The most requests of a window that are read one by one, which makes percentiles exact.
@@ -63,27 +64,47 @@ pub struct Group {
 
 /// The statistics of some calls.
 ///
+/// A call is an operation: a call of a tool counts once, whatever rounds of input and
+/// polls of a task it takes. It counts in the window in which it begins; its outcome and
+/// its latencies count in the window in which it ends.
+///
 /// A stream that stays open as long as the client listens (`stream_end`) is a call
 /// without a latency.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct CallStats {
-    /// The number of calls.
+    /// The number of calls that began.
     pub calls: i64,
-    /// The number of calls that ended in an error or a timeout.
+    /// The number of calls that ended in an error of the server or a timeout.
     pub errors: i64,
     /// The number of calls that ended in a timeout.
     pub timeouts: i64,
-    /// The number of calls that succeeded, but whose tool failed.
+    /// The number of calls whose tool failed.
     pub tool_errors: i64,
-    /// The median latency, in microseconds.
+    /// The number of calls that failed by a fault of the caller.
+    pub caller_errors: i64,
+    /// The number of calls that the caller cancelled or left.
+    pub gone: i64,
+    /// The number of calls that have begun and not ended: `calls` without all that ended.
+    pub open: i64,
+    /// The median of server time, in microseconds: the latencies of all requests of a
+    /// call together. A task has no server time.
     pub p50_us: Option<i64>,
-    /// The 95th percentile of latency, in microseconds.
+    /// The 95th percentile of server time, in microseconds.
     pub p95_us: Option<i64>,
-    /// The 99th percentile of latency, in microseconds.
+    /// The 99th percentile of server time, in microseconds.
     pub p99_us: Option<i64>,
-    /// The highest latency, in microseconds.
+    /// The highest server time, in microseconds.
     pub max_us: Option<i64>,
+    /// The median of wall time, in microseconds: from the first request of a call to its
+    /// end. It includes the time that the client takes between requests, and tasks.
+    pub wall_p50_us: Option<i64>,
+    /// The 95th percentile of wall time, in microseconds.
+    pub wall_p95_us: Option<i64>,
+    /// The 99th percentile of wall time, in microseconds.
+    pub wall_p99_us: Option<i64>,
+    /// The highest wall time, in microseconds.
+    pub wall_max_us: Option<i64>,
     /// Bytes of all request messages.
     pub bytes_in: i64,
     /// Bytes of all response messages.
@@ -264,6 +285,7 @@ fn count(
         Plan::Requests(window) => {
             let mut tallies = Tallies::exact();
             rows::add(source, asked, *window, &mut tallies)?;
+            rows::add_tasks(source, asked, *window, Ends::All, &mut tallies)?;
             Ok((tallies, 0))
         }
         Plan::Cells(Cells {
@@ -275,9 +297,11 @@ fn count(
             let other_calls = cells::add(source, asked, cells, &mut tallies)?;
             if !cells.is_empty() {
                 rows::add_unfolded(source, asked, *whole, &mut tallies)?;
+                rows::add_tasks(source, asked, *whole, Ends::Unfolded, &mut tallies)?;
             }
             for edge in edges.iter().filter(|edge| edge.since < edge.until) {
                 rows::add(source, asked, *edge, &mut tallies)?;
+                rows::add_tasks(source, asked, *edge, Ends::All, &mut tallies)?;
             }
             Ok((tallies, other_calls))
         }

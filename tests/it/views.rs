@@ -29,7 +29,8 @@ fn calls_have_their_tools_outcomes_and_clients() {
         (SELECT DISTINCT error_type FROM calls WHERE error_type IS NOT NULL ORDER BY 1)";
     assert_eq!(
         value::<String>(&conn, types),
-        "-32601,client_gone,timeout,tool_error"
+        "client_gone,timeout,tool_error",
+        "an unknown method is a fault of the caller"
     );
     let read = "SELECT time || ' ' || mcp_resource_uri || ' ' || mcp_server_operation_duration
         FROM calls ORDER BY id DESC LIMIT 1";
@@ -49,13 +50,13 @@ fn statistics_of_tools_and_clients_equal_those_of_the_reader() {
     let tools = "SELECT gen_ai_tool_name || ' ' || sum(calls) || ' ' || sum(errors)
         FROM tool_stats GROUP BY gen_ai_tool_name";
     assert_eq!(rows(&conn, tools).len(), 2);
-    assert_eq!(value::<String>(&conn, tools), "create_order 7 3");
+    assert_eq!(value::<String>(&conn, tools), "create_order 7 1");
     let clients = Reader::open(&path)
         .unwrap()
         .clients(&ClientFilter::new())
         .unwrap();
     let sums = "SELECT count(*) || ' ' || sum(sessions) || ' ' || sum(calls) FROM client_stats";
-    let calls: i64 = clients.iter().map(|client| client.total_calls).sum();
+    let calls: i64 = clients.iter().map(|client| client.calls).sum();
     let expected = format!("{} 4 {calls}", clients.len());
     assert_eq!(value::<String>(&conn, sums), expected);
 }

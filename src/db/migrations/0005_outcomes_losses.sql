@@ -39,8 +39,13 @@ CREATE TABLE tasks (
     outcome      TEXT,
     error_code   TEXT,
     error_msg    TEXT,
-    polls        INTEGER NOT NULL DEFAULT 0
+    polls        INTEGER NOT NULL DEFAULT 0,
+    -- The outcome as which request_rollups counts the end; NULL while it does not.
+    folded_as    TEXT
 ) WITHOUT ROWID;
+CREATE INDEX idx_tasks_ended    ON tasks (ended_ts) WHERE ended_ts IS NOT NULL;
+CREATE INDEX idx_tasks_unfolded ON tasks (ended_ts)
+    WHERE ended_ts IS NOT NULL AND folded_as IS NOT outcome;
 
 CREATE TABLE losses (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -150,126 +155,36 @@ CREATE INDEX idx_sessions_ended   ON sessions (client_name, last_seen_at)
     WHERE ended_at IS NOT NULL AND client_name IS NOT NULL;
 
 -- Statistics that outlive the requests: a cell for each hour and each day
--- (`width` ms from `start`, UTC) and each name and status in it. Requests up to
+-- (`width` ms from `start`, UTC) and each name and outcome in it. Requests up to
 -- the id in `meta.requests_folded_to` are in these cells; what is younger is to
--- be counted from its rows. `tool` is '' where there is none. `latencies` is a
--- histogram of microseconds; it and `max_latency_us` leave out the requests
--- that only measure how long a client stayed (`stream_end`). `tool`, or `method`
--- where it is not tools/call, is '(other)' for names beyond a bound. Of a name of
--- more than 128 bytes there are the first, '~' and 32 digits of its SHA-256. What began
--- before `hours_pruned_to` or `days_pruned_to` in `meta` is gone from here, and
--- requests from before `requests_pruned_to` are not all in `requests`.
+-- be counted from its rows. `tool` is '' where there is none. `calls` are operations
+-- that began, `ended` those that ended with this outcome; both under the method and
+-- tool of their first request. `latencies` is a histogram of the microseconds that
+-- the server took for them: it and `max_latency_us` leave out tasks, and the requests
+-- that only measure how long a client stayed (`stream_end`). `wall_latencies` is a
+-- histogram from the first request to the end, tasks included; NULL where it is the
+-- same. `tool`, or `method` where it is not tools/call, is '(other)' for names beyond
+-- a bound. Of a name of more than 128 bytes there are the first, '~' and 32 digits of
+-- its SHA-256. What began before `hours_pruned_to` or `days_pruned_to` in `meta` is
+-- gone from here, and requests from before `requests_pruned_to` are not all in
+-- `requests`.
 CREATE TABLE request_rollups (
     width          INTEGER NOT NULL,
     start          INTEGER NOT NULL,
     proxy          TEXT    NOT NULL,
     method         TEXT    NOT NULL,
     tool           TEXT    NOT NULL,
-    status         TEXT    NOT NULL,
+    outcome        TEXT    NOT NULL,
     calls          INTEGER NOT NULL,
-    tool_errors    INTEGER NOT NULL,
+    ended          INTEGER NOT NULL,
     bytes_in       INTEGER NOT NULL,
     bytes_out      INTEGER NOT NULL,
     max_latency_us INTEGER NOT NULL,
     latencies      BLOB    NOT NULL,
-    PRIMARY KEY (width, start, proxy, method, tool, status)
+    max_wall_us    INTEGER NOT NULL,
+    wall_latencies BLOB,
+    PRIMARY KEY (width, start, proxy, method, tool, outcome)
 ) WITHOUT ROWID;
-
--- What other programs show, such as sqlite3, Datasette and Grafana. Columns are
--- named by the conventions of OpenTelemetry for MCP where there is a name, with
--- `_` for each `.`; times are text in UTC, durations seconds. A view or table of
--- the user's by one of these names is left alone.
-CREATE VIEW IF NOT EXISTS calls AS
-SELECT
-    r.id,
-    strftime('%Y-%m-%dT%H:%M:%fZ', r.ts / 1000.0, 'unixepoch') AS time,
-    r.ts,
-    r.proxy,
-    r.method AS mcp_method_name,
-    r.tool AS gen_ai_tool_name,
-    CASE WHEN r.method = 'prompts/get' THEN r.target END AS gen_ai_prompt_name,
-    CASE WHEN r.method GLOB 'resources/*' THEN r.target END AS mcp_resource_uri,
-    r.latency_us / 1e6 AS mcp_server_operation_duration,
-    r.status,
-    CASE
-        WHEN r.tool_error THEN 'tool_error'
-        WHEN r.status = 'timeout' THEN 'timeout'
-        WHEN r.status = 'error'
-            THEN coalesce(r.error_code, r.end_reason, CAST(r.http_status AS TEXT), '_OTHER')
-    END AS error_type,
-    r.error_code AS rpc_response_status_code,
-    r.error_msg AS error_message,
-    r.end_reason,
-    r.http_status AS http_response_status_code,
-    r.bytes_in AS http_request_body_size,
-    r.bytes_out AS http_response_body_size,
-    r.session_id AS mcp_session_id,
-    coalesce(r.protocol_version, s.protocol_version) AS mcp_protocol_version,
-    s.client_name,
-    s.client_version,
-    s.client_platform,
-    r.principal AS enduser_id,
-    r.trace_id,
-    r.parent_span_id,
-    r.request_id
-FROM requests AS r LEFT JOIN sessions AS s ON s.session_id = r.session_id;
-
--- Over all requests that are in the file.
-CREATE VIEW IF NOT EXISTS tool_stats AS
-SELECT
-    proxy,
-    tool AS gen_ai_tool_name,
-    count(*) AS calls,
-    sum(status <> 'ok') AS errors,
-    sum(status = 'timeout') AS timeouts,
-    sum(tool_error) AS tool_errors,
-    avg(latency_us) / 1e6 AS mean_duration,
-    max(latency_us) / 1e6 AS max_duration,
-    strftime('%Y-%m-%dT%H:%M:%fZ', min(ts) / 1000.0, 'unixepoch') AS first_call,
-    strftime('%Y-%m-%dT%H:%M:%fZ', max(ts) / 1000.0, 'unixepoch') AS last_call
-FROM requests WHERE tool IS NOT NULL GROUP BY proxy, tool;
-
--- By the hour, also of requests that are no longer in the file: what is in the
--- cells, and the requests that are in none yet. Sums that no integer holds end
--- at the highest, where sum() would fail.
-CREATE VIEW IF NOT EXISTS hourly_stats AS
-SELECT
-    strftime('%Y-%m-%dT%H:%M:%SZ', start / 1000, 'unixepoch') AS time,
-    start AS ts,
-    proxy,
-    method AS mcp_method_name,
-    nullif(tool, '') AS gen_ai_tool_name,
-    CAST(total(calls) AS INTEGER) AS calls,
-    CAST(total(iif(status = 'ok', 0, calls)) AS INTEGER) AS errors,
-    CAST(total(iif(status = 'timeout', calls, 0)) AS INTEGER) AS timeouts,
-    CAST(total(tool_errors) AS INTEGER) AS tool_errors,
-    max(max_latency_us) / 1e6 AS max_duration,
-    CAST(total(bytes_in) AS INTEGER) AS http_request_body_size,
-    CAST(total(bytes_out) AS INTEGER) AS http_response_body_size
-FROM (
-    SELECT start, proxy, method, tool, status, calls, tool_errors, max_latency_us,
-        bytes_in, bytes_out
-    FROM request_rollups WHERE width = 3600000
-    UNION ALL
-    SELECT ts - (ts % 3600000 + 3600000) % 3600000, proxy, method, coalesce(tool, ''), status,
-        1, tool_error <> 0, iif(end_reason IS 'stream_end', 0, latency_us), bytes_in, bytes_out
-    FROM requests
-    WHERE id > coalesce((SELECT CAST(value AS INTEGER) FROM meta
-        WHERE key = 'requests_folded_to'), 0)
-) GROUP BY start, proxy, method, tool;
-
-CREATE VIEW IF NOT EXISTS client_stats AS
-SELECT
-    client_name,
-    client_platform,
-    count(DISTINCT client_version) AS versions,
-    count(*) AS sessions,
-    sum(ended_at IS NULL) AS active_sessions,
-    sum(total_calls) AS calls,
-    sum(total_errors) AS errors,
-    strftime('%Y-%m-%dT%H:%M:%fZ', min(started_at) / 1000.0, 'unixepoch') AS first_seen,
-    strftime('%Y-%m-%dT%H:%M:%fZ', max(last_seen_at) / 1000.0, 'unixepoch') AS last_seen
-FROM sessions GROUP BY client_name, client_platform;
 
 -- The contents that listings ever had, so that any two can be compared, by the
 -- hash that server_schema and schema_changes give. How long one is comes before

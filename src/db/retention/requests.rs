@@ -6,18 +6,23 @@
 use rusqlite::{Connection, Params, Result, params};
 
 use super::super::losses;
-use super::super::pruned::Pruned;
+use super::super::pruned::{POLLS, Pruned};
 use super::super::rollup;
 use super::{BATCH, Span, inherited};
 use crate::clock;
 
 /// Of the oldest rows those that may go: which those are, ids tell, and what is
-/// in the way is passed over.
+/// in the way is passed over. So is the first request of a task whose end is in no cell
+/// yet, unless ?5 is set.
 const DELETE: &str = "DELETE FROM requests WHERE id IN (
         SELECT id FROM (
-            SELECT id FROM requests WHERE ts >= ?1 AND ts < ?2 ORDER BY ts LIMIT ?3)
-        WHERE id <= ?4)
-     RETURNING id, CAST(ts AS INTEGER)";
+            SELECT id, leg, request_id FROM requests WHERE ts >= ?1 AND ts < ?2
+            ORDER BY ts LIMIT ?3)
+        WHERE id <= ?4 AND (?5 OR leg IS NULL OR NOT EXISTS (
+            SELECT 1 FROM tasks WHERE operation_id = request_id
+                AND ended_ts IS NOT NULL AND folded_as IS NOT outcome)))
+     RETURNING id, CAST(ts AS INTEGER), iif(leg = 1, request_id, NULL)";
+const DELETE_TASK: &str = "DELETE FROM tasks WHERE operation_id = ?1";
 /// The last of them.
 const NEWEST: &str = "SELECT max(id) FROM (
         SELECT id FROM requests WHERE ts >= ?1 AND ts < ?2 ORDER BY ts LIMIT ?3)
@@ -28,10 +33,7 @@ const NEWEST: &str = "SELECT max(id) FROM (
 const ANY_AHEAD: &str = "SELECT 1 FROM requests WHERE ts > ?1 LIMIT 1";
 const DELETE_AHEAD: &str = "DELETE FROM requests WHERE id IN (
         SELECT id FROM requests WHERE ts > ?1 AND id < ?2 ORDER BY ts LIMIT ?3)
-     RETURNING id, CAST(ts AS INTEGER)";
-
-/// The methods whose requests are pruned before others.
-pub(crate) const POLLS: [&str; 3] = ["ping", "tasks/get", "tasks/list"];
+     RETURNING id, CAST(ts AS INTEGER), iif(leg = 1, request_id, NULL)";
 
 /// Of the oldest polls of one method those that may go.
 const DELETE_POLLS: &str = "DELETE FROM requests WHERE id IN (
@@ -39,7 +41,7 @@ const DELETE_POLLS: &str = "DELETE FROM requests WHERE id IN (
             SELECT id FROM requests WHERE method = ?5 AND tool IS NULL AND ts >= ?1 AND ts < ?2
             ORDER BY ts LIMIT ?3)
         WHERE id <= ?4)
-     RETURNING id, CAST(ts AS INTEGER)";
+     RETURNING id, CAST(ts AS INTEGER), NULL";
 
 const ANY_POLL: &str =
     "SELECT 1 FROM requests WHERE method = ?1 AND tool IS NULL AND ts >= ?2 LIMIT 1";
@@ -77,7 +79,7 @@ pub(super) fn remove_polls(conn: &Connection, span: Span) -> Result<u64> {
 ///
 /// Requests of a clock that was ahead go before those that were written later:
 /// their own time would keep them for ever.
-pub(super) fn remove(conn: &Connection, span: Span, uncounted: bool) -> Result<u64> {
+pub(in super::super) fn remove(conn: &Connection, span: Span, uncounted: bool) -> Result<u64> {
     let folded_to = rollup::folded_to(conn)?;
     let to = if uncounted { i64::MAX } else { folded_to };
     let mut removed = Removed::default();
@@ -90,7 +92,7 @@ pub(super) fn remove(conn: &Connection, span: Span, uncounted: bool) -> Result<u
         removed.delete(conn, DELETE_AHEAD, ahead, folded_to)?;
     }
     if removed.count < BATCH as u64 {
-        let oldest = params![span.from, span.before, BATCH, to];
+        let oldest = params![span.from, span.before, BATCH, to, uncounted];
         removed.delete(conn, DELETE, oldest, folded_to)?;
     }
     if removed.count > 0 {
@@ -125,10 +127,14 @@ impl Removed {
     ) -> Result<()> {
         let inherited = inherited::inherited(conn)?;
         let end = inherited.map_or(i64::MIN, |file| file.before);
+        let mut tasks = conn.prepare_cached(DELETE_TASK)?;
         let mut delete = conn.prepare_cached(sql)?;
         let mut rows = delete.query(values)?;
         while let Some(row) = rows.next()? {
             let (id, ts): (i64, i64) = (row.get(0)?, row.get(1)?);
+            if let Some(operation) = row.get::<_, Option<String>>(2)? {
+                tasks.execute([operation])?;
+            }
             self.latest = match self.count {
                 0 => ts,
                 _ => self.latest.max(ts),

@@ -1,9 +1,13 @@
+mod operations;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::names::{NAMES_PER_DAY, SUCCESSFUL_NAMES_PER_DAY};
 use super::*;
 use crate::db::{SCHEMA_VERSION, migrate};
+use crate::histogram::Histogram;
 
 const HOUR: i64 = BucketWidth::Hour.ms();
 const DAY: i64 = BucketWidth::Day.ms();
@@ -31,17 +35,20 @@ fn before(before: i64) -> Span {
 
 fn fold_all(conn: &Connection) {
     let until = Instant::now() + Duration::from_secs(60);
-    while !fold(conn, &mut Default::default(), until).unwrap().is_last {}
+    while !fold(conn, &mut Default::default(), LonelyLegs::Wait, until)
+        .unwrap()
+        .is_last
+    {}
     let newest: Option<i64> = value(conn, "SELECT max(id) FROM requests");
     assert_eq!(folded_to(conn).unwrap(), newest.unwrap_or(0));
 }
 
-/// `width, start, method, tool, status, calls, max_latency_us` of all cells.
+/// `width, start, method, tool, outcome, calls, max_latency_us` of all cells.
 type Line = (i64, i64, String, String, String, i64, i64);
 
 fn cells(conn: &Connection) -> Vec<Line> {
     conn.prepare(
-        "SELECT width, start, method, tool, status, calls, max_latency_us FROM request_rollups",
+        "SELECT width, start, method, tool, outcome, calls, max_latency_us FROM request_rollups",
     )
     .unwrap()
     .query_map([], |row| row.try_into())
@@ -75,8 +82,8 @@ fn a_request_is_in_the_hour_and_the_day_of_its_time_however_late_it_is_written()
     insert(&conn, -1, "ping", None, 7);
     fold_all(&conn);
     let line = |width, start, calls, max| {
-        let (method, status) = ("ping".to_owned(), "ok".to_owned());
-        (width, start, method, String::new(), status, calls, max)
+        let (method, outcome) = ("ping".to_owned(), "ok".to_owned());
+        (width, start, method, String::new(), outcome, calls, max)
     };
     assert_eq!(
         cells(&conn),
@@ -233,7 +240,13 @@ fn a_slice_ends_when_its_time_is_up() {
     for _ in 0..200 {
         insert(&conn, 0, "ping", None, 1);
     }
-    let folded = fold(&conn, &mut Default::default(), Instant::now()).unwrap();
+    let folded = fold(
+        &conn,
+        &mut Default::default(),
+        LonelyLegs::Wait,
+        Instant::now(),
+    )
+    .unwrap();
     assert!((1..200).contains(&folded.count), "{folded:?}");
     assert!(!folded.is_last);
     fold_all(&conn);
@@ -260,7 +273,7 @@ proptest! {
                 insert(&conn, *ts, "tools/call", Some(&format!("tool {tool}")), *latency);
                 expected.record(*latency as u64);
             }
-            fold(&conn, &mut Default::default(), Instant::now()).unwrap();
+            fold(&conn, &mut Default::default(), LonelyLegs::Wait, Instant::now()).unwrap();
         }
         fold_all(&conn);
         for width in BucketWidth::ALL {
@@ -270,7 +283,7 @@ proptest! {
                          0, max(latency_us)
                      FROM requests GROUP BY 1, 2, 3, 4, 5
                      EXCEPT
-                     SELECT start, proxy, method, tool, status, calls, bytes_in, bytes_out,
+                     SELECT start, proxy, method, tool, outcome, calls, bytes_in, bytes_out,
                          max_latency_us
                      FROM request_rollups WHERE width = {ms})",
                 ms = width.ms(),

@@ -135,6 +135,7 @@ impl Made {
         while !rollup::fold(
             &fill,
             &mut Default::default(),
+            rollup::LonelyLegs::Wait,
             Instant::now() + Duration::from_secs(60),
         )
         .unwrap()

@@ -215,7 +215,7 @@ fn queries_of_version_4_use_its_indexes() {
         ("sessions active proxy", 1_400, 0.0, |it, _| {
             sessions(it, true, None, Some("weather"))
         }),
-        ("stats hour", 60_000, 0.0, |it, file| {
+        ("stats hour", 87_000, 0.0, |it, file| {
             drop(
                 it.stats(&StatsFilter {
                     window: Window::since(file.back(3_600)),
@@ -224,10 +224,10 @@ fn queries_of_version_4_use_its_indexes() {
                 .unwrap(),
             )
         }),
-        ("stats", 100, 16.5, |it, _| {
+        ("stats", 150, 24.0, |it, _| {
             drop(it.stats(&StatsFilter::default()).unwrap())
         }),
-        ("stats tool", 80, 0.83, |it, _| {
+        ("stats tool", 150, 1.2, |it, _| {
             drop(
                 it.stats(&StatsFilter {
                     tool: Some("tool-7".into()),

@@ -187,7 +187,7 @@ mod tests {
         ] {
             conn.execute(
                 "INSERT INTO request_rollups VALUES (?1, ?2, 'p', 'tools/call', ?3, 'ok',
-                     1, 0, 0, 0, 0, x'')",
+                     1, 1, 0, 0, 0, x'', 0, NULL)",
                 params![width.ms(), start, tool],
             )
             .unwrap();

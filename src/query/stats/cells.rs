@@ -12,7 +12,8 @@ use super::tally::Tallies;
 use super::{Methods, StatsFilter};
 use crate::db::BucketWidth;
 use crate::db::rollup::{OTHER, cell_name};
-use crate::db::row::number;
+use crate::db::row::{Lenient, number};
+use crate::event::Outcome;
 
 /// Adds cells. Returns the number of further calls that the filter may take: those in
 /// cells without the name of their method or tool.
@@ -37,8 +38,8 @@ fn add_cells(
 ) -> rusqlite::Result<i64> {
     let (conditions, values) = filter.cell_conditions(methods, 4);
     let sql = format!(
-        "SELECT method, tool, status, calls, tool_errors, bytes_in, bytes_out, max_latency_us,
-             latencies
+        "SELECT method, tool, outcome, calls, ended, bytes_in, bytes_out, max_latency_us,
+             latencies, max_wall_us, wall_latencies
          FROM request_rollups WHERE width = ?1 AND start >= ?2 AND start < ?3{conditions}"
     );
     let mut statement = source.conn.prepare_cached(&sql)?;
@@ -46,7 +47,7 @@ fn add_cells(
     let mut rows = statement.query(params_from_iter(place.into_iter().chain(values)))?;
     let mut unnamed: i64 = 0;
     while let Some(row) = rows.next()? {
-        let (calls, tool_errors) = (number(row, 3)?, number(row, 4)?);
+        let calls = number(row, 3)?;
         let is = |column, asked: &Option<String>| {
             let found = row.get_ref(column)?;
             let is = |asked: &str| found == ValueRef::Text(cell_name(asked).as_bytes());
@@ -56,10 +57,17 @@ fn add_cells(
             unnamed = unnamed.saturating_add(calls);
             continue;
         }
+        let outcome: Option<Outcome> = Lenient::read(row.get_ref(2)?);
         let tally = tallies.of(row)?;
-        tally.count(row, calls, tool_errors, number(row, 5)?, number(row, 6)?)?;
-        if let ValueRef::Blob(latencies) = row.get_ref(8)? {
-            tally.latencies(latencies, number(row, 7)?);
+        tally.count(outcome, calls, number(row, 4)?);
+        tally.add_bytes(number(row, 5)?, number(row, 6)?);
+        if let ValueRef::Blob(server) = row.get_ref(8)? {
+            tally.server.add_cell(server, number(row, 7)?);
+            let wall = match row.get_ref(10)? {
+                ValueRef::Blob(wall) => wall,
+                _ => server,
+            };
+            tally.wall.add_cell(wall, number(row, 9)?);
         }
     }
     Ok(unnamed)

@@ -6,8 +6,10 @@ use super::super::reader::Source;
 use super::super::window::Window;
 use super::tally::Tallies;
 use super::{Methods, StatsFilter};
+use crate::db::contribution::Contribution;
 use crate::db::rollup;
-use crate::db::row::number;
+use crate::db::row::{Lenient, number};
+use crate::event::Outcome;
 
 /// Returns whether a window has at most `limit` requests, or whether there are no cells to
 /// count instead.
@@ -60,25 +62,65 @@ fn add_where(
 ) -> rusqlite::Result<()> {
     let (conditions, values) = filter.conditions(methods, sign, 3);
     let sql = format!(
-        "SELECT method, tool, status, latency_us, bytes_in, bytes_out, tool_error,
-             end_reason IS 'stream_end'
-         FROM requests WHERE {found}{conditions}"
+        "SELECT method, tool, bytes_in, bytes_out, {}
+         FROM requests WHERE {found}{conditions}",
+        Contribution::COLUMNS
     );
     let mut statement = source.conn.prepare_cached(&sql)?;
     let window = [window.since.into(), window.until.into()];
     let mut rows = statement.query(params_from_iter(window.into_iter().chain(values)))?;
     while let Some(row) = rows.next()? {
+        let contribution = Contribution::read(row, 4)?;
         let tally = tallies.of(row)?;
-        tally.count(
-            row,
-            1,
-            number(row, 6)?.min(1),
-            number(row, 4)?,
-            number(row, 5)?,
-        )?;
-        let measures_a_stay = number(row, 7)? != 0;
-        if !measures_a_stay {
-            tally.latency(number(row, 3)?);
+        tally.add(contribution);
+        tally.add_bytes(number(row, 2)?, number(row, 3)?);
+    }
+    Ok(())
+}
+
+/// Which tasks are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    All,
+    /// Those whose end is not in its cells, and those whose outcome was refined since.
+    Unfolded,
+}
+
+/// Adds the ends of tasks in a window. What a task is about, its first request says.
+pub(super) fn add_tasks(
+    source: &Source<'_>,
+    (filter, methods): (&StatsFilter, Methods),
+    window: Window,
+    ends: Ends,
+    tallies: &mut Tallies,
+) -> rusqlite::Result<()> {
+    let (conditions, values) = filter.conditions(methods, "+", 3);
+    let unfolded = match ends {
+        Ends::All => "",
+        Ends::Unfolded => " AND t.folded_as IS NOT t.outcome",
+    };
+    let sql = format!(
+        "SELECT method, tool, t.outcome, t.ended_ts, ts, t.folded_as
+         FROM tasks AS t CROSS JOIN requests ON request_id = t.operation_id
+         WHERE t.ended_ts >= ?1 AND t.ended_ts < ?2{unfolded}{conditions}"
+    );
+    let mut statement = source.conn.prepare_cached(&sql)?;
+    let window = [window.since.into(), window.until.into()];
+    let mut rows = statement.query(params_from_iter(window.into_iter().chain(values)))?;
+    while let Some(row) = rows.next()? {
+        let outcome: Option<Outcome> = Lenient::read(row.get_ref(2)?);
+        let Some(outcome) = outcome else {
+            continue;
+        };
+        let counted: Option<Outcome> = match ends {
+            Ends::All => None,
+            Ends::Unfolded => Lenient::read(row.get_ref(5)?),
+        };
+        let end = Contribution::of_task(outcome, number(row, 4)?, number(row, 3)?);
+        let tally = tallies.of(row)?;
+        match counted {
+            None => tally.add(end),
+            Some(counted) => tally.move_end(counted, outcome),
         }
     }
     Ok(())

@@ -7,8 +7,10 @@ use rusqlite::types::ValueRef;
 
 use super::{CallStats, Group};
 use crate::db::POLLS;
+use crate::db::contribution::Contribution;
 use crate::db::rollup::{NAME_BYTES, cell_name};
 use crate::db::row::{optional_text, text};
+use crate::event::Outcome;
 use crate::histogram::Histogram;
 
 /// The counts so far, by method and tool.
@@ -25,11 +27,14 @@ pub(super) struct Tallies {
 #[derive(Debug, Clone)]
 pub(super) struct Tally {
     figures: CallStats,
-    latencies: Latencies,
+    /// Operations that ended.
+    ended: i64,
+    pub(super) server: Latencies,
+    pub(super) wall: Latencies,
 }
 
 #[derive(Debug, Clone)]
-enum Latencies {
+pub(super) enum Latencies {
     Each(Vec<i64>),
     Buckets { histogram: Histogram, max: i64 },
 }
@@ -98,9 +103,10 @@ impl Tallies {
         let mut total = Tally::new(self.exact);
         let mut groups = Vec::with_capacity(self.groups.len());
         for (method, tool, tally) in self.groups {
-            total.add_counts(&tally.figures);
+            total.add_counts(&tally);
             if of_polls || !POLLS.contains(&method.as_str()) {
-                total.add_latencies(&tally.latencies);
+                total.server.add(&tally.server);
+                total.wall.add(&tally.wall);
             }
             let figures = tally.finish();
             groups.push(Group {
@@ -119,49 +125,102 @@ impl Tallies {
 
 impl Tally {
     fn new(exact: bool) -> Self {
-        let latencies = if exact {
-            Latencies::Each(Vec::new())
-        } else {
-            Latencies::Buckets {
-                histogram: Histogram::default(),
-                max: 0,
-            }
-        };
         Self {
             figures: CallStats::default(),
-            latencies,
+            ended: 0,
+            server: Latencies::new(exact),
+            wall: Latencies::new(exact),
         }
     }
 
-    /// Counts calls with the status in the row's third column.
-    pub(super) fn count(
-        &mut self,
-        row: &Row<'_>,
-        calls: i64,
-        tool_errors: i64,
-        bytes_in: i64,
-        bytes_out: i64,
-    ) -> rusqlite::Result<()> {
-        let figures = &mut self.figures;
-        let (failed, timed_out) = match row.get_ref(2)? {
-            ValueRef::Text(b"ok") => (false, false),
-            status => (true, status == ValueRef::Text(b"timeout")),
-        };
-        let of_them = |part| if part { calls } else { 0 };
-        // Another program may have written any number into a cell.
-        figures.calls = figures.calls.saturating_add(calls);
-        figures.errors = figures.errors.saturating_add(of_them(failed));
-        figures.timeouts = figures.timeouts.saturating_add(of_them(timed_out));
-        figures.tool_errors = figures.tool_errors.saturating_add(tool_errors);
-        figures.bytes_in = figures.bytes_in.saturating_add(bytes_in);
-        figures.bytes_out = figures.bytes_out.saturating_add(bytes_out);
-        Ok(())
+    /// Adds what a row contributes.
+    pub(super) fn add(&mut self, row: Contribution) {
+        self.count(Some(row.outcome), row.calls, row.ended);
+        self.server.record(row.server_us);
+        self.wall.record(row.wall_us);
     }
 
-    pub(super) fn latency(&mut self, us: i64) {
-        match &mut self.latencies {
-            Latencies::Each(all) => all.push(us),
-            Latencies::Buckets { histogram, max } => {
+    /// Counts operations that began, and operations that ended with an outcome.
+    pub(super) fn count(&mut self, outcome: Option<Outcome>, calls: i64, ended: i64) {
+        // Another program may have written any number into a cell.
+        let add = |sum: &mut i64, more: i64| *sum = sum.saturating_add(more);
+        let figures = &mut self.figures;
+        add(&mut figures.calls, calls);
+        add(&mut self.ended, ended);
+        match outcome {
+            Some(Outcome::Error) => add(&mut figures.errors, ended),
+            Some(Outcome::Timeout) => {
+                add(&mut figures.errors, ended);
+                add(&mut figures.timeouts, ended);
+            }
+            Some(Outcome::ToolError) => add(&mut figures.tool_errors, ended),
+            Some(Outcome::CallerError) => add(&mut figures.caller_errors, ended),
+            Some(Outcome::Gone) => add(&mut figures.gone, ended),
+            Some(Outcome::Ok | Outcome::InputRequired | Outcome::Working) | None => {}
+        }
+    }
+
+    /// Counts an end under another outcome.
+    pub(super) fn move_end(&mut self, from: Outcome, to: Outcome) {
+        self.count(Some(from), 0, -1);
+        self.count(Some(to), 0, 1);
+    }
+
+    pub(super) fn add_bytes(&mut self, bytes_in: i64, bytes_out: i64) {
+        let figures = &mut self.figures;
+        figures.bytes_in = figures.bytes_in.saturating_add(bytes_in);
+        figures.bytes_out = figures.bytes_out.saturating_add(bytes_out);
+    }
+
+    fn add_counts(&mut self, other: &Self) {
+        let (sum, more) = (&mut self.figures, &other.figures);
+        sum.calls = sum.calls.saturating_add(more.calls);
+        sum.errors = sum.errors.saturating_add(more.errors);
+        sum.timeouts = sum.timeouts.saturating_add(more.timeouts);
+        sum.tool_errors = sum.tool_errors.saturating_add(more.tool_errors);
+        sum.caller_errors = sum.caller_errors.saturating_add(more.caller_errors);
+        sum.gone = sum.gone.saturating_add(more.gone);
+        self.ended = self.ended.saturating_add(other.ended);
+        self.add_bytes(more.bytes_in, more.bytes_out);
+    }
+
+    fn finish(self) -> CallStats {
+        let [p50_us, p95_us, p99_us, max_us] = self.server.ranks();
+        let [wall_p50_us, wall_p95_us, wall_p99_us, wall_max_us] = self.wall.ranks();
+        CallStats {
+            open: self.figures.calls.saturating_sub(self.ended).max(0),
+            p50_us,
+            p95_us,
+            p99_us,
+            max_us,
+            wall_p50_us,
+            wall_p95_us,
+            wall_p99_us,
+            wall_max_us,
+            ..self.figures
+        }
+    }
+}
+
+impl Latencies {
+    fn new(exact: bool) -> Self {
+        if exact {
+            Self::Each(Vec::new())
+        } else {
+            Self::Buckets {
+                histogram: Histogram::default(),
+                max: 0,
+            }
+        }
+    }
+
+    fn record(&mut self, us: Option<i64>) {
+        let Some(us) = us else {
+            return;
+        };
+        match self {
+            Self::Each(all) => all.push(us),
+            Self::Buckets { histogram, max } => {
                 histogram.record(u64::try_from(us).unwrap_or(0));
                 *max = us.max(*max);
             }
@@ -169,31 +228,21 @@ impl Tally {
     }
 
     /// Adds the latencies of a cell.
-    pub(super) fn latencies(&mut self, encoded: &[u8], highest: i64) {
-        if let Latencies::Buckets { histogram, max } = &mut self.latencies {
+    pub(super) fn add_cell(&mut self, encoded: &[u8], highest: i64) {
+        if let Self::Buckets { histogram, max } = self {
             histogram.merge(encoded);
             *max = highest.max(*max);
         }
     }
 
-    fn add_counts(&mut self, more: &CallStats) {
-        let sum = &mut self.figures;
-        sum.calls = sum.calls.saturating_add(more.calls);
-        sum.errors = sum.errors.saturating_add(more.errors);
-        sum.timeouts = sum.timeouts.saturating_add(more.timeouts);
-        sum.tool_errors = sum.tool_errors.saturating_add(more.tool_errors);
-        sum.bytes_in = sum.bytes_in.saturating_add(more.bytes_in);
-        sum.bytes_out = sum.bytes_out.saturating_add(more.bytes_out);
-    }
-
-    fn add_latencies(&mut self, more: &Latencies) {
+    fn add(&mut self, more: &Self) {
         match more {
-            Latencies::Each(latencies) => latencies.iter().for_each(|us| self.latency(*us)),
-            Latencies::Buckets {
+            Self::Each(latencies) => latencies.iter().for_each(|us| self.record(Some(*us))),
+            Self::Buckets {
                 histogram: more,
                 max: highest,
             } => {
-                if let Latencies::Buckets { histogram, max } = &mut self.latencies {
+                if let Self::Buckets { histogram, max } = self {
                     histogram.add(more);
                     *max = (*max).max(*highest);
                 }
@@ -201,22 +250,16 @@ impl Tally {
         }
     }
 
-    fn finish(self) -> CallStats {
-        let [p50_us, p95_us, p99_us, max_us] = match self.latencies {
-            Latencies::Each(latencies) => ranks(latencies),
-            Latencies::Buckets { histogram, max } => [0.5, 0.95, 0.99, 1.0].map(|part| {
+    /// Returns the percentiles 50, 95 and 99, and the highest latency.
+    fn ranks(self) -> [Option<i64>; 4] {
+        match self {
+            Self::Each(latencies) => ranks(latencies),
+            Self::Buckets { histogram, max } => [0.5, 0.95, 0.99, 1.0].map(|part| {
                 let found = histogram.quantile(part)?;
                 // No estimate exceeds the highest latency, which is known.
                 let found = i64::try_from(found).unwrap_or(i64::MAX).min(max);
                 Some(if part < 1.0 { found } else { max })
             }),
-        };
-        CallStats {
-            p50_us,
-            p95_us,
-            p99_us,
-            max_us,
-            ..self.figures
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::Store;
 use crate::db::{BucketWidth, rollup};
-use crate::db::{Db, PrunableTables, Span};
+use crate::db::{Db, LonelyLegs, PrunableTables, Span};
 use crate::query::{Reader, Window};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -33,6 +33,7 @@ fn file(folded: i64) -> (tempfile::TempDir, Connection, Reader) {
     while !rollup::fold(
         &fold,
         &mut Default::default(),
+        LonelyLegs::Wait,
         Instant::now() + Duration::from_secs(30),
     )
     .unwrap()
@@ -103,6 +104,9 @@ fn assert_close(estimated: &CallStats, exact: &CallStats) {
         (estimated.p50_us, exact.p50_us),
         (estimated.p95_us, exact.p95_us),
         (estimated.p99_us, exact.p99_us),
+        (estimated.wall_p50_us, exact.wall_p50_us),
+        (estimated.wall_p95_us, exact.wall_p95_us),
+        (estimated.wall_p99_us, exact.wall_p99_us),
     ] {
         let (found, expected) = (found.unwrap_or(0) as f64, expected.unwrap_or(0) as f64);
         let bound = expected * crate::histogram::ERROR + 1.0;
@@ -112,6 +116,9 @@ fn assert_close(estimated: &CallStats, exact: &CallStats) {
         p50_us: None,
         p95_us: None,
         p99_us: None,
+        wall_p50_us: None,
+        wall_p95_us: None,
+        wall_p99_us: None,
         ..figures.clone()
     };
     assert_eq!(comparable(estimated), comparable(exact));
@@ -227,7 +234,7 @@ fn flooded() -> (tempfile::TempDir, PathBuf) {
     ))
     .unwrap();
     let db = Db::open_to_maintain(&path).unwrap();
-    while !db.fold(LONG, deadline()).unwrap().is_last {}
+    while !db.fold(LonelyLegs::Wait, LONG, deadline()).unwrap().is_last {}
     (dir, path)
 }
 
@@ -273,7 +280,7 @@ fn tool_without_a_cell_is_counted_from_its_remaining_requests() {
 fn overflowing_counts_saturate() {
     let (_dir, conn, reader) = file(ROWS);
     conn.execute(
-        "UPDATE request_rollups SET calls = ?1, tool_errors = ?1 WHERE status = 'timeout'",
+        "UPDATE request_rollups SET calls = ?1, ended = ?1 WHERE outcome IN ('timeout', 'tool_error')",
         [i64::MAX],
     )
     .unwrap();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Housekeeping, Stage};
 use crate::clock;
-use crate::db::{BucketWidth, Db, PrunableTables, Slice, Span, WriteError};
+use crate::db::{BucketWidth, Db, LonelyLegs, PrunableTables, Slice, Span, WriteError};
 
 /// What part of the file's limit the history of listings may take, and the cells
 /// of the statistics.
@@ -47,7 +47,7 @@ impl Housekeeping {
                 Ok(slice)
             }
             Stage::Fold => {
-                if self.fold(db, until)? {
+                if self.fold(db, LonelyLegs::Wait, until)? {
                     self.to_fold = 0;
                 }
                 Ok(NOTHING)
@@ -79,8 +79,8 @@ impl Housekeeping {
     }
 
     /// Rolls some requests up. Returns whether none are left, or none can be rolled up.
-    fn fold(&mut self, db: &Db, until: Instant) -> Result<bool, WriteError> {
-        match db.fold(self.patience(), until) {
+    fn fold(&mut self, db: &Db, lonely: LonelyLegs, until: Instant) -> Result<bool, WriteError> {
+        match db.fold(lonely, self.patience(), until) {
             Ok(slice) => {
                 self.to_fold = self.to_fold.saturating_sub(slice.count);
                 Ok(slice.is_last)
@@ -138,7 +138,7 @@ impl Housekeeping {
             return Ok(());
         }
         // The rest of them goes before anything else, once it is folded.
-        if !self.cannot_fold && db.has_polls(from)? && !self.fold(db, until)? {
+        if !self.cannot_fold && db.has_polls(from)? && !self.fold(db, LonelyLegs::Fold, until)? {
             return Ok(());
         }
         // What a clock dated that was ahead was written before all else.
@@ -165,7 +165,7 @@ impl Housekeeping {
             return Ok(());
         }
         // Nothing that is folded; then more is.
-        if !self.cannot_fold && !self.fold(db, until)? {
+        if !self.cannot_fold && !self.fold(db, LonelyLegs::Fold, until)? {
             return Ok(());
         }
         let kinds = match self.cannot_fold {

@@ -113,10 +113,14 @@ impl Data {
         conn.execute_batch(
             "UPDATE sessions SET (total_calls, total_errors, last_seen_at) =
                  (SELECT count(*), sum(status <> 'ok'), max(max(ts), started_at)
-                  FROM requests r WHERE r.session_id = sessions.session_id);
-             COMMIT;",
+                  FROM requests r WHERE r.session_id = sessions.session_id);",
         )
         .unwrap();
+        if version == 5 {
+            conn.execute_batch("UPDATE sessions SET operations = total_calls")
+                .unwrap();
+        }
+        conn.execute_batch("COMMIT").unwrap();
         conn.close().unwrap();
         let reader = Reader::open(&path).unwrap();
         assert_eq!(reader.version(), version);

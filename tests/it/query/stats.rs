@@ -1,21 +1,29 @@
 use std::collections::BTreeMap;
 
 use tower_mcp_store::query::{CallStats, Recorded, Request, StatsFilter};
-use tower_mcp_store::{EndReason, RequestStatus};
+use tower_mcp_store::{EndReason, Outcome};
 
 use crate::query::data::{Data, START};
 
 /// Asserts that `figures` are those of `rows`.
 #[track_caller]
 fn assert_figures(figures: &CallStats, rows: &[&Request]) {
-    let count = |of: fn(&Request) -> bool| rows.iter().filter(|row| of(row)).count() as i64;
     assert_eq!(figures.calls, rows.len() as i64);
-    assert_eq!(figures.errors, count(|row| row.status != RequestStatus::Ok));
-    assert_eq!(
-        figures.timeouts,
-        count(|row| row.status == RequestStatus::Timeout)
-    );
-    assert_eq!(figures.tool_errors, count(|row| row.tool_error));
+    let ended = |all: &[Outcome]| {
+        let ended = rows.iter().filter(|row| all.contains(&row.outcome()));
+        ended.count() as i64
+    };
+    use Outcome::{CallerError, Error, Gone, InputRequired, Timeout, ToolError, Working};
+    for (found, outcomes) in [
+        (figures.errors, &[Error, Timeout][..]),
+        (figures.timeouts, &[Timeout]),
+        (figures.tool_errors, &[ToolError]),
+        (figures.caller_errors, &[CallerError]),
+        (figures.gone, &[Gone]),
+        (figures.open, &[InputRequired, Working]),
+    ] {
+        assert_eq!(found, ended(outcomes), "{outcomes:?}");
+    }
     let sum = |of: fn(&Request) -> Option<i64>| rows.iter().filter_map(|row| of(row)).sum::<i64>();
     assert_eq!(figures.bytes_in, sum(|row| row.bytes_in));
     assert_eq!(figures.bytes_out, sum(|row| row.bytes_out));
@@ -31,6 +39,14 @@ fn assert_figures(figures: &CallStats, rows: &[&Request]) {
         figures.p99_us,
         figures.max_us,
     ];
+    // Each of these calls is one request.
+    let wall = [
+        figures.wall_p50_us,
+        figures.wall_p95_us,
+        figures.wall_p99_us,
+        figures.wall_max_us,
+    ];
+    assert_eq!(wall, found);
     for (found, percent) in found.into_iter().zip([50, 95, 99, 100]) {
         // The lowest latency that `percent` of all do not exceed.
         let lowest = latencies

@@ -91,13 +91,13 @@ fn clients_are_counted_by_name_and_platform() {
         let data = Data::of_version(version);
         let clients = data.reader.clients(&ClientFilter::new()).unwrap();
         assert_eq!(clients.len(), 5, "four names, and those without one");
-        assert!(clients.is_sorted_by_key(|client| -client.total_calls));
+        assert!(clients.is_sorted_by_key(|client| -client.requests));
         for client in &clients {
             let rows = data
                 .rows
                 .iter()
                 .filter(|row| row.session_id.is_some() && data.client(row) == client.client_name);
-            assert_eq!(rows.count() as i64, client.total_calls, "{client:?}");
+            assert_eq!(rows.count() as i64, client.requests, "{client:?}");
             assert_eq!(client.sessions, 8);
         }
         let later = Window::since(START + 1_000_000);
@@ -165,14 +165,14 @@ fn clients_are_counted_by_revision_and_by_principal() {
             .rows
             .iter()
             .filter(|row| row.principal.as_deref() == Some(&*caller.principal));
-        assert_eq!(of_caller.count() as i64, caller.total_calls);
+        assert_eq!(of_caller.count() as i64, caller.requests);
     }
     let window = Window::since(START + 1_000);
     let late = data
         .reader
         .callers(&ClientFilter::new().window(window))
         .unwrap();
-    let calls = |callers: &[Caller]| callers.iter().map(|caller| caller.total_calls).sum::<i64>();
+    let calls = |callers: &[Caller]| callers.iter().map(|caller| caller.requests).sum::<i64>();
     let with_principal = data.rows.iter().filter(|row| row.principal.is_some());
     let expected = with_principal.filter(|row| row.ts >= window.since).count();
     assert_eq!(calls(&late), expected as i64);

@@ -152,7 +152,7 @@ fn listings_take_a_quarter_of_the_limit_at_most_and_leave_traffic_alone() {
 fn add_old_cell(conn: &Connection) {
     conn.execute(
         "INSERT INTO request_rollups
-         VALUES (3600000, ?1, 'default', 'tools/call', 'old', 'ok', 1, 0, 0, 0, 0, x'')",
+         VALUES (3600000, ?1, 'default', 'tools/call', 'old', 'ok', 1, 1, 0, 0, 0, x'', 0, NULL)",
         [now() - 100 * DAY_MS],
     )
     .unwrap();

@@ -8,13 +8,14 @@ use crate::args::Clients;
 use crate::error::{self, CliError};
 use crate::output::{self, Align, Cell, Column, Output, Tone};
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 10] = [
     Column::new("CLIENT", Align::Cut),
     Column::new("PLATFORM", Align::Cut),
     Column::new("VERSIONS", Align::Right).from(100),
     Column::new("SESSIONS", Align::Right),
     Column::new("OPEN", Align::Right).from(90),
     Column::new("CALLS", Align::Right),
+    Column::new("REQUESTS", Align::Right).from(100),
     Column::new("ERRORS", Align::Right),
     Column::new("FIRST SEEN", Align::Moment).from(110),
     Column::new("LAST SEEN", Align::Moment),
@@ -29,7 +30,7 @@ pub(crate) fn run(db: &Path, args: Clients, output: &mut Output) -> Result<(), C
 }
 
 fn cells(row: &Client) -> Vec<Cell> {
-    let tone = if row.total_errors > 0 {
+    let tone = if row.request_errors > 0 {
         Tone::Bad
     } else {
         Tone::Plain
@@ -40,8 +41,9 @@ fn cells(row: &Client) -> Vec<Cell> {
         Cell::new(output::count(row.versions)),
         Cell::new(output::count(row.sessions)),
         Cell::new(output::count(row.active_sessions)),
-        Cell::new(output::count(row.total_calls)),
-        Cell::toned(output::percent(row.total_errors, row.total_calls), tone),
+        Cell::new(output::count(row.calls)),
+        Cell::new(output::count(row.requests)),
+        Cell::toned(output::percent(row.request_errors, row.requests), tone),
         Cell::second(row.first_seen_at),
         Cell::second(row.last_seen_at),
     ]

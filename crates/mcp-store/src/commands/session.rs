@@ -75,6 +75,7 @@ fn fields(session: &Session) -> Fields {
         .field("started", time::local(session.started_at))
         .field("last seen", time::local(session.last_seen_at))
         .maybe("ended", session.ended_at.map(time::local))
-        .field("calls", output::count(session.total_calls))
+        .field("calls", output::count(session.operations))
+        .field("requests", output::count(session.total_calls))
         .field("errors", output::count(session.total_errors))
 }

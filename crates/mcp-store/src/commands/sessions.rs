@@ -9,7 +9,7 @@ use crate::error::{self, CliError};
 use crate::output::{self, Align, Cell, Column, Output, Tone};
 use crate::time;
 
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 11] = [
     Column::new("STARTED", Align::Moment),
     Column::new("LAST SEEN", Align::Moment).from(110),
     Column::new("LASTED", Align::Right),
@@ -18,6 +18,7 @@ const COLUMNS: [Column; 10] = [
     Column::new("PLATFORM", Align::Left).from(130),
     Column::new("SERVER", Align::Cut).from(100),
     Column::new("CALLS", Align::Right),
+    Column::new("REQUESTS", Align::Right).from(120),
     Column::new("ERRORS", Align::Right),
     Column::new("SESSION", Align::Cut),
 ];
@@ -52,6 +53,7 @@ fn cells(row: &Session) -> Vec<Cell> {
         Cell::of(client(row), |name| name),
         Cell::of(row.client_platform.as_ref(), String::clone),
         Cell::new(&row.proxy),
+        Cell::new(output::count(row.operations)),
         Cell::new(output::count(row.total_calls)),
         Cell::toned(output::count(row.total_errors), failed),
         Cell::new(&row.session_id),

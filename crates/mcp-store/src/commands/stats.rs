@@ -13,17 +13,21 @@ use crate::output::{self, Align, Cell, Column, Output, Table, Tone};
 use crate::sanitize::escape_control;
 use crate::time;
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 16] = [
     Column::new("METHOD", Align::Cut),
     Column::new("TOOL", Align::Cut),
     Column::new("CALLS", Align::Right),
     Column::new("ERRORS", Align::Right),
     Column::new("TIMEOUTS", Align::Right).from(120),
     Column::new("TOOL ERR", Align::Right),
+    Column::new("CALLER ERR", Align::Right).from(140),
+    Column::new("GONE", Align::Right).from(140),
+    Column::new("OPEN", Align::Right).from(100),
     Column::new("P50", Align::Right),
     Column::new("P95", Align::Right),
     Column::new("P99", Align::Right).from(100),
     Column::new("MAX", Align::Right).from(90),
+    Column::new("WALL P95", Align::Right).from(140),
     Column::new("IN", Align::Right).from(120),
     Column::new("OUT", Align::Right).from(120),
 ];
@@ -38,6 +42,7 @@ enum Line<'a> {
         window: Window,
         percentiles: Percentiles,
         other_calls: i64,
+        polls: Window,
         #[serde(flatten)]
         figures: &'a CallStats,
     },
@@ -65,6 +70,12 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
     output.line(&format!("\n{}", window(stats.window)))?;
     if stats.window != filter.window {
         output.line(widened(stats.window))?;
+    }
+    if stats.polls != stats.window {
+        let window = window(stats.polls);
+        output.line(&format!(
+            "polls and pings are counted by whole hours, {window}"
+        ))?;
     }
     output.line(&percentiles(stats.percentiles))?;
     if stats.other_calls > 0 {
@@ -97,6 +108,7 @@ fn write_json(stats: &StatsReport, output: &mut Output) -> Result<(), CliError> 
         window: stats.window,
         percentiles: stats.percentiles,
         other_calls: stats.other_calls,
+        polls: stats.polls,
         figures: &stats.total,
     })?;
     for loss in &stats.losses {
@@ -117,10 +129,14 @@ fn cells(method: &str, tool: &str, figures: &CallStats) -> Vec<Cell> {
         part(figures.errors, Tone::Bad),
         part(figures.timeouts, Tone::Bad),
         part(figures.tool_errors, Tone::Doubtful),
+        part(figures.caller_errors, Tone::Doubtful),
+        part(figures.gone, Tone::Doubtful),
+        Cell::new(output::count(figures.open)),
         Cell::of(figures.p50_us, time::latency),
         Cell::of(figures.p95_us, time::latency),
         Cell::of(figures.p99_us, time::latency),
         Cell::of(figures.max_us, time::latency),
+        Cell::of(figures.wall_p95_us, time::latency),
         Cell::new(output::bytes(figures.bytes_in)),
         Cell::new(output::bytes(figures.bytes_out)),
     ]

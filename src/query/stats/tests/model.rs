@@ -12,7 +12,7 @@ use rusqlite::{Connection, params};
 use super::{DAYS, LONG, START, assert_close, deadline, report};
 use crate::Store;
 use crate::db::pruned::Pruned;
-use crate::db::{BucketWidth, Db, PrunableTables, Span};
+use crate::db::{BucketWidth, Db, LonelyLegs, PrunableTables, Span};
 use crate::query::{CallStats, Percentiles, Reader, StatsFilter, Window};
 
 /// A file without requests.
@@ -94,7 +94,7 @@ fn happen(path: &Path, steps: &[Step]) -> Connection {
                 write.commit().unwrap();
             }
             // In several slices.
-            Step::Fold => drop(db.fold(LONG, Instant::now()).unwrap()),
+            Step::Fold => drop(db.fold(LonelyLegs::Wait, LONG, Instant::now()).unwrap()),
             Step::Prune(from, before) => {
                 let (from, before) = (*from, *before);
                 while !db
@@ -162,6 +162,10 @@ fn plainly(truth: &Connection, filter: &StatsFilter, polls: Window) -> CallStats
         p95_us: rank(95),
         p99_us: rank(99),
         max_us: rank(100),
+        wall_p50_us: rank(50),
+        wall_p95_us: rank(95),
+        wall_p99_us: rank(99),
+        wall_max_us: rank(100),
         ..CallStats::default()
     }
 }

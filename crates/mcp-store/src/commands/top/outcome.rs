@@ -3,10 +3,11 @@
 use tower_mcp_store::RequestStatus;
 use tower_mcp_store::query::{Group, Request};
 
-/// Returns how many calls of a group failed: with an error, or in the tool.
+/// Returns how many calls of a group failed, also by a fault of their caller.
 pub(crate) fn failed(group: &Group) -> i64 {
     let figures = &group.figures;
-    figures.errors.saturating_add(figures.tool_errors)
+    let parts = [figures.tool_errors, figures.caller_errors, figures.gone];
+    parts.into_iter().fold(figures.errors, i64::saturating_add)
 }
 
 /// Returns whether a call failed: with an error, by a timeout, or in the tool.

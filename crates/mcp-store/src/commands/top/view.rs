@@ -313,7 +313,7 @@ fn session(row: &Session, now: i64) -> Vec<Cell> {
     vec![
         Cell::new(ago(row.last_seen_at, now)),
         Cell::of(sessions::client(row), |name| name),
-        Cell::new(output::count(row.total_calls)),
+        Cell::new(output::count(row.operations)),
         Cell::toned(output::count(errors), share(errors, row.total_calls)),
         Cell::new(&row.session_id),
     ]

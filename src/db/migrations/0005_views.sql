@@ -1,0 +1,178 @@
+-- What other programs show, such as sqlite3, Datasette and Grafana. Columns are
+-- named by the conventions of OpenTelemetry for MCP where there is a name, with
+-- `_` for each `.`; times are text in UTC, durations seconds. Each computed column is
+-- cast, so that it has a type. A view or table of the user's by one of these names is
+-- left alone.
+--
+-- `migrate.rs` puts the expressions of `outcome.rs` in place of their names in braces,
+-- and the view of operations where its name is: a table of the user's may be called so.
+
+-- Each request.
+CREATE VIEW IF NOT EXISTS calls AS
+SELECT
+    r.id,
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', r.ts / 1000.0, 'unixepoch') AS TEXT) AS time,
+    r.ts,
+    r.proxy,
+    r.method AS mcp_method_name,
+    r.tool AS gen_ai_tool_name,
+    CAST(CASE WHEN r.method = 'prompts/get' THEN r.target END AS TEXT) AS gen_ai_prompt_name,
+    CAST(CASE WHEN r.method GLOB 'resources/*' THEN r.target END AS TEXT) AS mcp_resource_uri,
+    CAST(r.latency_us / 1e6 AS REAL) AS mcp_server_operation_duration,
+    r.status,
+    CAST(r.outcome AS TEXT) AS outcome,
+    CAST(r.error_type AS TEXT) AS error_type,
+    r.error_code AS rpc_response_status_code,
+    r.error_msg AS error_message,
+    r.end_reason,
+    r.http_status AS http_response_status_code,
+    r.bytes_in AS http_request_body_size,
+    r.bytes_out AS http_response_body_size,
+    r.session_id AS mcp_session_id,
+    CAST(coalesce(r.protocol_version, s.protocol_version) AS TEXT) AS mcp_protocol_version,
+    s.client_name,
+    s.client_version,
+    s.client_platform,
+    r.principal AS enduser_id,
+    r.trace_id,
+    r.parent_span_id,
+    r.request_id,
+    r.operation_id,
+    r.leg
+FROM (
+    SELECT id, ts, proxy, method, tool, target, latency_us, status, error_code, error_msg,
+        end_reason, http_status, bytes_in, bytes_out, session_id, protocol_version, principal,
+        trace_id, parent_span_id, request_id, operation_id, leg, outcome,
+        {error_type} AS error_type
+    FROM (
+        SELECT id, ts, proxy, method, tool, target, latency_us, status, error_code, error_msg,
+            end_reason, http_status, bytes_in, bytes_out, session_id, protocol_version,
+            principal, trace_id, parent_span_id, request_id, operation_id, leg,
+            {outcome} AS outcome
+        FROM requests)
+) AS r LEFT JOIN sessions AS s ON s.session_id = r.session_id;
+
+-- Each call as its client means it; see `0005_operations.sql`.
+CREATE VIEW IF NOT EXISTS operations AS
+{operations};
+
+-- The calls of each tool whose requests are in the file. Percentiles are exact, by
+-- nearest rank: `rank` is the place among those of the tool that have such a time.
+CREATE VIEW IF NOT EXISTS tool_stats AS
+SELECT
+    proxy,
+    gen_ai_tool_name,
+    CAST(count(*) AS INTEGER) AS calls,
+    CAST(sum(outcome IN ('error', 'timeout')) AS INTEGER) AS errors,
+    CAST(sum(outcome = 'timeout') AS INTEGER) AS timeouts,
+    CAST(sum(outcome = 'tool_error') AS INTEGER) AS tool_errors,
+    CAST(sum(outcome = 'caller_error') AS INTEGER) AS caller_errors,
+    CAST(sum(outcome = 'gone') AS INTEGER) AS gone,
+    CAST(sum(ended_ts IS NULL) AS INTEGER) AS open,
+    CAST(avg(server_us) / 1e6 AS REAL) AS mean_duration,
+    CAST(max(iif(rank <= (timed * 50 + 99) / 100, server_us, NULL)) / 1e6 AS REAL)
+        AS p50_duration,
+    CAST(max(iif(rank <= (timed * 95 + 99) / 100, server_us, NULL)) / 1e6 AS REAL)
+        AS p95_duration,
+    CAST(max(iif(rank <= (timed * 99 + 99) / 100, server_us, NULL)) / 1e6 AS REAL)
+        AS p99_duration,
+    CAST(max(server_us) / 1e6 AS REAL) AS max_duration,
+    CAST(max(iif(wall_rank <= (wall_timed * 50 + 99) / 100, wall_us, NULL)) / 1e6 AS REAL)
+        AS wall_p50_duration,
+    CAST(max(iif(wall_rank <= (wall_timed * 95 + 99) / 100, wall_us, NULL)) / 1e6 AS REAL)
+        AS wall_p95_duration,
+    CAST(max(iif(wall_rank <= (wall_timed * 99 + 99) / 100, wall_us, NULL)) / 1e6 AS REAL)
+        AS wall_p99_duration,
+    CAST(max(wall_us) / 1e6 AS REAL) AS wall_max_duration,
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', min(ts) / 1000.0, 'unixepoch') AS TEXT) AS first_call,
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', max(ts) / 1000.0, 'unixepoch') AS TEXT) AS last_call
+FROM (
+    SELECT proxy, gen_ai_tool_name, ts, ended_ts, outcome, server_us, wall_us,
+        count(server_us) OVER (PARTITION BY proxy, gen_ai_tool_name) AS timed,
+        row_number() OVER (PARTITION BY proxy, gen_ai_tool_name
+            ORDER BY server_us NULLS LAST) AS rank,
+        count(wall_us) OVER (PARTITION BY proxy, gen_ai_tool_name) AS wall_timed,
+        row_number() OVER (PARTITION BY proxy, gen_ai_tool_name
+            ORDER BY wall_us NULLS LAST) AS wall_rank
+    FROM ({operations}) WHERE gen_ai_tool_name IS NOT NULL
+) GROUP BY proxy, gen_ai_tool_name;
+
+-- By the hour, also of requests that are no longer in the file: what is in the
+-- cells, and what is in none yet. A call counts in the hour in which it began, and
+-- among `ended` and its outcome in the one in which it ended. Sums that no integer
+-- holds end at the highest, where sum() would fail.
+CREATE VIEW IF NOT EXISTS hourly_stats AS
+SELECT
+    CAST(strftime('%Y-%m-%dT%H:%M:%SZ', start / 1000, 'unixepoch') AS TEXT) AS time,
+    CAST(start AS INTEGER) AS ts,
+    CAST(proxy AS TEXT) AS proxy,
+    CAST(method AS TEXT) AS mcp_method_name,
+    CAST(nullif(tool, '') AS TEXT) AS gen_ai_tool_name,
+    CAST(total(calls) AS INTEGER) AS calls,
+    CAST(total(ended) AS INTEGER) AS ended,
+    CAST(total(iif(outcome IN ('error', 'timeout'), ended, 0)) AS INTEGER) AS errors,
+    CAST(total(iif(outcome = 'timeout', ended, 0)) AS INTEGER) AS timeouts,
+    CAST(total(iif(outcome = 'tool_error', ended, 0)) AS INTEGER) AS tool_errors,
+    CAST(total(iif(outcome = 'caller_error', ended, 0)) AS INTEGER) AS caller_errors,
+    CAST(total(iif(outcome = 'gone', ended, 0)) AS INTEGER) AS gone,
+    CAST(max(max_latency_us) / 1e6 AS REAL) AS max_duration,
+    CAST(max(max_wall_us) / 1e6 AS REAL) AS wall_max_duration,
+    CAST(total(bytes_in) AS INTEGER) AS http_request_body_size,
+    CAST(total(bytes_out) AS INTEGER) AS http_response_body_size
+FROM (
+    SELECT start, proxy, method, tool, outcome, calls, ended, max_latency_us, max_wall_us,
+        bytes_in, bytes_out
+    FROM request_rollups WHERE width = 3600000
+    UNION ALL
+    SELECT ts - (ts % 3600000 + 3600000) % 3600000, proxy, method, coalesce(tool, ''), outcome,
+        coalesce(leg, 1) = 1, ends,
+        iif(ends AND end_reason IS NOT 'stream_end', coalesce(operation_us, latency_us), 0),
+        iif(ends AND end_reason IS NOT 'stream_end', max(coalesce(operation_us, latency_us),
+            coalesce((ts - first_ts) * 1000 + latency_us, 0)), 0),
+        bytes_in, bytes_out
+    FROM (
+        SELECT ts, proxy, method, tool, outcome, leg, operation_us, latency_us, end_reason,
+            bytes_in, bytes_out, operation_id,
+            CASE WHEN leg IS NULL THEN outcome NOT IN ('input_required', 'working')
+                ELSE operation_us IS NOT NULL END AS ends,
+            CASE WHEN leg > 1 AND operation_us IS NOT NULL THEN (
+                SELECT f.ts FROM requests AS f WHERE f.request_id = unfolded.operation_id
+            ) END AS first_ts
+        FROM (
+            SELECT ts, proxy, method, tool, leg, iif(leg IS NULL, NULL, operation_us)
+                    AS operation_us, latency_us, end_reason, bytes_in, bytes_out, operation_id,
+                {outcome} AS outcome
+            FROM requests
+            WHERE id > coalesce((SELECT CAST(value AS INTEGER) FROM meta
+                WHERE key = 'requests_folded_to'), 0)
+        ) AS unfolded
+    )
+    UNION ALL
+    SELECT t.ended_ts - (t.ended_ts % 3600000 + 3600000) % 3600000, f.proxy, f.method,
+        coalesce(f.tool, ''), t.outcome, 0, 1, 0,
+        iif(t.folded_as IS NULL, max(0, (t.ended_ts - f.ts) * 1000), 0), 0, 0
+    FROM tasks AS t CROSS JOIN requests AS f ON f.request_id = t.operation_id
+    WHERE t.ended_ts IS NOT NULL AND t.folded_as IS NOT t.outcome
+    UNION ALL
+    SELECT t.ended_ts - (t.ended_ts % 3600000 + 3600000) % 3600000, f.proxy, f.method,
+        coalesce(f.tool, ''), t.folded_as, 0, -1, 0, 0, 0, 0
+    FROM tasks AS t CROSS JOIN requests AS f ON f.request_id = t.operation_id
+    WHERE t.ended_ts IS NOT NULL AND t.folded_as IS NOT t.outcome AND t.folded_as IS NOT NULL
+) GROUP BY start, proxy, method, tool;
+
+-- The clients, by all of their sessions. A call may take several requests.
+CREATE VIEW IF NOT EXISTS client_stats AS
+SELECT
+    client_name,
+    client_platform,
+    CAST(count(DISTINCT client_version) AS INTEGER) AS versions,
+    CAST(count(*) AS INTEGER) AS sessions,
+    CAST(sum(ended_at IS NULL) AS INTEGER) AS active_sessions,
+    CAST(sum(operations) AS INTEGER) AS calls,
+    CAST(sum(total_calls) AS INTEGER) AS requests,
+    CAST(sum(total_errors) AS INTEGER) AS request_errors,
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', min(started_at) / 1000.0, 'unixepoch') AS TEXT)
+        AS first_seen,
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', max(last_seen_at) / 1000.0, 'unixepoch') AS TEXT)
+        AS last_seen
+FROM sessions GROUP BY client_name, client_platform;

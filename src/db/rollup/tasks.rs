@@ -1,0 +1,94 @@
+//! The ends of tasks. A task ends long after the request that created it, and no row of
+//! `requests` tells.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Result, params};
+
+use super::cell::{Cell, Key};
+use super::names::Names;
+use crate::db::bucket_width::BucketWidth;
+use crate::db::contribution::Contribution;
+use crate::db::row::{Lenient, number};
+use crate::event::Outcome;
+
+/// Tasks in one slice at most.
+const SLICE_TASKS: i64 = 256;
+
+/// Tasks whose end is not in its cells, or whose outcome has been refined since. Each
+/// with its first request, if that is left.
+const ENDED: &str = "SELECT t.operation_id, t.outcome, t.folded_as, t.ended_ts, r.ts, r.proxy,
+        r.method, r.tool
+     FROM tasks AS t LEFT JOIN requests AS r ON r.request_id = t.operation_id
+     WHERE t.ended_ts IS NOT NULL AND t.folded_as IS NOT t.outcome LIMIT ?1";
+const FOLDED: &str = "UPDATE tasks SET folded_as = outcome WHERE operation_id = ?1";
+/// The end moves from one outcome to another. Its latency stays where it is: statistics
+/// add up the latencies of all outcomes.
+const MOVE_AWAY: &str = "UPDATE request_rollups SET ended = ended - 1
+     WHERE width = ?1 AND start = ?2 AND proxy = ?3 AND method = ?4 AND tool = ?5
+        AND outcome = ?6 AND ended > 0";
+const COUNT: &str = "SELECT count(*) FROM tasks
+     WHERE ended_ts IS NOT NULL AND folded_as IS NOT outcome";
+
+/// Returns the number of tasks whose end is not in its cells.
+pub(crate) fn unfolded(conn: &Connection) -> Result<i64> {
+    conn.prepare_cached(COUNT)?.query_row([], |row| row.get(0))
+}
+
+/// The end of a task that is to be folded.
+struct End {
+    operation_id: String,
+    /// Where and what to count, if the first request and the outcome are known.
+    counted: Option<(Key, Contribution)>,
+    /// The outcome as which it was counted before.
+    before: Option<Outcome>,
+}
+
+/// Folds the ends of some tasks into their cells. Returns their number, and whether
+/// there are no more.
+pub(super) fn fold(conn: &Connection, names: &mut Names<'_>) -> Result<(u64, bool)> {
+    let mut ended = conn.prepare_cached(ENDED)?;
+    let mut rows = ended.query([SLICE_TASKS])?;
+    // A row that is changed while it is read may be read again.
+    let mut found: Vec<End> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let outcome: Option<Outcome> = Lenient::read(row.get_ref(1)?);
+        let before: Option<Outcome> = Lenient::read(row.get_ref(2)?);
+        let has_first = row.get_ref(4)? != ValueRef::Null;
+        let counted = match outcome.filter(|_| has_first) {
+            Some(outcome) => {
+                let ended_ts = number(row, 3)?;
+                let key = Key::read(row, 5, ended_ts, outcome)?;
+                let contribution = Contribution::of_task(outcome, number(row, 4)?, ended_ts);
+                Some((key, contribution))
+            }
+            None => None,
+        };
+        found.push(End {
+            operation_id: row.get(0)?,
+            counted,
+            before,
+        });
+    }
+    let count = found.len();
+    for end in found {
+        if let Some((key, contribution)) = end.counted {
+            let mut cell = Cell::default();
+            match end.before {
+                None => cell.add(contribution),
+                Some(_) => cell.add_moved(),
+            }
+            let key = names.admit(conn, key, &cell)?;
+            for width in BucketWidth::ALL {
+                if let Some(before) = end.before {
+                    let (ms, start) = (width.ms(), width.start(key.hour));
+                    let outcome = before.as_str();
+                    conn.prepare_cached(MOVE_AWAY)?
+                        .execute(params![ms, start, key.proxy, key.method, key.tool, outcome])?;
+                }
+                cell.write(conn, width, &key)?;
+            }
+        }
+        conn.prepare_cached(FOLDED)?.execute([end.operation_id])?;
+    }
+    Ok((count as u64, count < SLICE_TASKS as usize))
+}
