@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::process;
 
-/// `NAME [sessions=N] [rows=N] [fill=N] [group=N] [rate=N] [sql=TEXT]`, as on
+/// `NAME [sessions=N] [rows=N] [fill=N] [legs=N] [group=N] [rate=N] [sql=TEXT]`, as on
 /// the command line.
 pub(crate) struct Case {
     pub(crate) name: String,
@@ -17,6 +17,8 @@ pub(crate) struct Case {
     pub(crate) rows: usize,
     /// Rows that the file has before.
     pub(crate) fill: usize,
+    /// Requests of each call; with 2, the first is answered with a question.
+    pub(crate) legs: usize,
     /// Rows in one transaction of the plain loop.
     pub(crate) group: usize,
     /// Rows that come each second.
@@ -44,6 +46,7 @@ impl Case {
             sessions: number("sessions", 50),
             rows: number("rows", 200_000),
             fill: number("fill", 0),
+            legs: number("legs", 1),
             group: number("group", 16_384),
             rate: number("rate", 10_000) as u32,
             sql: text("sql").unwrap_or_default(),

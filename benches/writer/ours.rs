@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use tower_mcp_store::event::{Leg, StateDigest, StateKind};
 use tower_mcp_store::{EndReason, RequestEvent, RequestStatus, SessionEvent, Store, StoreEvent};
 use uuid::Uuid;
 
@@ -83,6 +84,43 @@ impl Shared {
     }
 }
 
+/// Makes each two requests the legs of one call.
+fn in_two_legs(requests: impl Iterator<Item = StoreEvent>) -> impl Iterator<Item = StoreEvent> {
+    let mut first: Option<RequestEvent> = None;
+    requests.map(move |event| {
+        let StoreEvent::Request(mut event) = event else {
+            return event;
+        };
+        let mut leg = Leg::default();
+        match first.take() {
+            None => {
+                event.method = "tools/call".into();
+                event.tool.get_or_insert_with(|| "echo".into());
+                event.target = None;
+                event.end_reason = Some(EndReason::InputRequired);
+                leg.state_out = Some(state(&event));
+                first = Some(event.clone());
+            }
+            Some(first) => {
+                leg.state_in = Some(state(&first));
+                event.session_id = first.session_id;
+                event.method = first.method;
+                event.tool = first.tool;
+                event.target = None;
+            }
+        }
+        event.leg = Some(Box::new(leg));
+        StoreEvent::Request(event)
+    })
+}
+
+/// A state that no other request has.
+fn state(event: &RequestEvent) -> StateDigest {
+    let mut digest = [0; 32];
+    digest[..16].copy_from_slice(event.request_id.as_bytes());
+    StateDigest::new(StateKind::State, digest)
+}
+
 fn open(path: &Path) -> Store {
     Store::open(path).expect("the store opens")
 }
@@ -93,7 +131,11 @@ fn open(path: &Path) -> Store {
 pub(crate) fn write(path: &Path, case: &Case) {
     let shared = Shared::new(case.sessions);
     let store = open(path);
-    let mut requests = shared.requests();
+    let requests = shared.requests();
+    let mut requests: Box<dyn Iterator<Item = StoreEvent>> = match case.legs {
+        1 => Box::new(requests),
+        _ => Box::new(in_two_legs(requests)),
+    };
     shared.sessions().for_each(|event| store.record(event));
     for start in (0..case.fill).step_by(FILL) {
         let count = FILL.min(case.fill - start);
@@ -111,6 +153,7 @@ pub(crate) fn write(path: &Path, case: &Case) {
     let (wall, cpu) = (start.elapsed(), process::cpu() - cpu);
     let stats = store.shutdown(LONG).expect("an orderly end");
     case.tell_rows(wall, cpu, path);
+    assert_eq!(stats.unlinked, 0);
     case.tell_losses(stats.dropped + stats.failed);
 }
 
