@@ -243,6 +243,9 @@ pub(crate) struct Recording {
     )]
     #[arg(value_parser = size)]
     pub(crate) max_listing: usize,
+    /// The name of the place where the proxy runs, such as a replica [default: the host's name]
+    #[arg(long, value_name = "NAME", env = "MCP_STORE_INSTANCE")]
+    pub(crate) instance: Option<String>,
     /// How long a row may wait to be written with others
     #[arg(
         long,

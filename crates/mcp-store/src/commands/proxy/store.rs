@@ -7,18 +7,15 @@ use crate::args::{Limit, Recording, Retain};
 
 /// Returns the store that the settings describe.
 pub(super) fn builder(config: &Config) -> StoreBuilder {
-    let Recording {
-        hash_session_ids,
-        flush_interval,
-        queue_events,
-        queue_size,
-        ..
-    } = config.proxy.recording;
-    let builder = Store::builder(&config.db)
-        .hash_session_ids(hash_session_ids)
-        .flush_interval(flush_interval)
-        .queue_events(queue_events)
-        .queue_bytes(queue_size);
+    let recording = &config.proxy.recording;
+    let mut builder = Store::builder(&config.db)
+        .hash_session_ids(recording.hash_session_ids)
+        .flush_interval(recording.flush_interval)
+        .queue_events(recording.queue_events)
+        .queue_bytes(recording.queue_size);
+    if let Some(instance) = &recording.instance {
+        builder = builder.instance(instance);
+    }
     // The default spares rows that were in the file before its migration.
     let is_default = !config.sets_any(&[
         "retention-age",

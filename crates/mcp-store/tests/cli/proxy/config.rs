@@ -46,6 +46,7 @@ const SETTINGS: &[(&str, [&str; 4])] = &[
     ("hash-session-ids", ["false", "true", "false", "true"]),
     ("resume-grace", ["5m", "1m", "2m", "3m"]),
     ("max-listing", ["4MiB", "1MiB", "2MiB", "3MiB"]),
+    ("instance", ["", "a", "b", "c"]),
     ("flush-interval", ["40ms", "1ms", "2ms", "3ms"]),
     ("queue-events", ["262144", "1", "2", "3"]),
     ("queue-size", ["88MiB", "1MiB", "2MiB", "3MiB"]),
@@ -248,6 +249,7 @@ fn settings_of_a_file_determine_what_is_recorded() {
          hash-session-ids = true
          resume-grace = \"0s\"
          max-listing = 0
+         instance = \"pod-1\"
          retention-age = \"7d\"
          retention-size = \"unlimited\"",
         upstream.url()
@@ -280,6 +282,8 @@ fn settings_of_a_file_determine_what_is_recorded() {
             .starts_with("hashed:")
     );
     assert_eq!(json(&db, &["schema"]), [] as [Value; 0]);
+    let writers = json(&db, &["sql", "SELECT instance FROM writers"]);
+    assert_eq!(writers[0]["instance"], "pod-1");
     let log = proxy.log.rest().join("\n");
     assert!(log.contains("retention 7 days / any size"), "{log}");
 }

@@ -104,6 +104,11 @@ fn time_limits_of_an_answer_are_told_apart() {
         // The proxy has looked at the start whether it can connect.
         drop(half.accept().unwrap());
         let (mut stream, _) = half.accept().unwrap();
+        let mut request = [0; 1024];
+        let mut length = 0;
+        while !request[..length].ends_with(b"}") {
+            length += stream.read(&mut request[length..]).unwrap();
+        }
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9";
         stream
             .write_all(format!("{head}\r\n\r\n{{").as_bytes())
