@@ -18,6 +18,7 @@ mod traceparent;
 pub use caller::CallerDigest;
 pub use leg::{Leg, StateDigest, StateKind};
 pub use outcome::Outcome;
+pub(crate) use outcome::URL_ELICITATION_REQUIRED;
 pub(crate) use page::{ListingKey, ListingPage, MemoryReservation};
 pub(crate) use request::DEFAULT_PROXY;
 pub use request::{EndReason, RequestEvent, RequestStatus};

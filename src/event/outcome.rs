@@ -112,7 +112,7 @@ impl Outcome {
 }
 
 /// The JSON-RPC error by which revision 2025-11-25 asks for an elicitation by URL.
-const URL_ELICITATION_REQUIRED: &str = "-32042";
+pub(crate) const URL_ELICITATION_REQUIRED: &str = "-32042";
 
 /// The JSON-RPC errors that are the caller's fault: of JSON-RPC itself, of a missing
 /// resource, and those of revision 2026-07-28 about headers, capabilities and versions.

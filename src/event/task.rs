@@ -80,6 +80,11 @@ impl TaskStatus {
         }
     }
 
+    /// Returns the status with this text, if this release knows it.
+    pub(crate) fn of(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
     /// Returns whether no other status follows.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)

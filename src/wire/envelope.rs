@@ -163,7 +163,6 @@ impl Message {
     /// written; of what a server asks for or is answered, the set of keys.
     ///
     /// `None` for any other member or value, for no keys and for more than 64.
-    #[allow(dead_code, reason = "capture does not read it yet")]
     pub(crate) fn digest(&self, field: Field) -> Option<[u8; 32]> {
         let slot = self.slots.0[field as usize];
         match (field.node().capture, slot.shape) {
@@ -207,9 +206,9 @@ impl Message {
         self.shape(field) == Shape::True
     }
 
-    /// The result holds a task that goes on elsewhere (2025-11-25).
-    pub(crate) fn has_task(&self) -> bool {
-        self.shape(Field::Task) == Shape::Object
+    /// Whether the member is an object.
+    pub(crate) fn is_object(&self, field: Field) -> bool {
+        self.shape(field) == Shape::Object
     }
 
     /// Where the message's object lies in the document, in bytes.

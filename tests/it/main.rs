@@ -30,6 +30,7 @@ mod load;
 mod maintenance;
 mod migrations;
 mod model;
+mod operations;
 mod query;
 mod reading;
 mod replay;

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use uuid::Uuid;
 
+use super::leg;
 use super::outcome::Outcome;
 use crate::capture::context::Context;
 use crate::capture::http::{bounded, owned_bytes};
 use crate::capture::listing::{Document, ListingCall, ListingResult};
 use crate::capture::request_context::RequestContext;
 use crate::capture::session::{CallSession, ClientInfo, ServerInfo, Sessions, protocol_version};
-use crate::event::{EndReason, RequestStatus, Traceparent};
+use crate::event::{EndReason, Leg, RequestStatus, Traceparent};
 use crate::wire::method::{self, MirrorTarget, TargetKind};
 use crate::wire::{Field, JsonId, Kind, Message};
 
@@ -39,6 +40,8 @@ pub(in crate::capture) struct Call {
     pub(in crate::capture) client: Option<Box<ClientInfo>>,
     /// What it asks the server about itself.
     pub(in crate::capture) listing: Option<Box<ListingCall>>,
+    /// What it says of the operation that it belongs to.
+    pub(in crate::capture) leg: Option<Box<Leg>>,
     /// A copy of the answer, which passed on another stream while the own one was
     /// still open. It counts only if that ends without the answer.
     pub(in crate::capture) copy: Option<Box<AnswerCopy>>,
@@ -150,6 +153,7 @@ impl Call {
         Self {
             request_id: Uuid::nil(),
             id: message.id(),
+            leg: leg::of_request(&name, message),
             method: name,
             tool,
             target,
@@ -214,6 +218,7 @@ impl Call {
             in_batch: false,
             client: None,
             listing: None,
+            leg: None,
             copy: None,
             cancelled: None,
         }
@@ -236,7 +241,8 @@ impl Call {
             .listing
             .as_ref()
             .map_or(0, |_| size_of::<ListingCall>());
-        texts.chain(names).sum::<usize>() + copy + client + listing
+        let leg = self.leg.as_ref().map_or(0, |leg| leg.size());
+        texts.chain(names).sum::<usize>() + copy + client + listing + leg
     }
 
     /// Returns whether an answer on another stream may be for this request.
@@ -301,11 +307,12 @@ impl Answer {
                 let end_reason = match message.text(Field::ResultType) {
                     Some("input_required") => Some(EndReason::InputRequired),
                     Some("task") => Some(EndReason::Task),
-                    _ if message.has_task() => Some(EndReason::Task),
+                    _ if message.is_object(Field::Task) => Some(EndReason::Task),
                     _ => None,
                 };
                 let mut outcome = Outcome::new(RequestStatus::Ok, end_reason);
                 outcome.tool_error = message.is_error();
+                outcome.leg = leg::of_result(message, end_reason);
                 (Some(message.id()?), outcome)
             }
             Kind::Failure => {

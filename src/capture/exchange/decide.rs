@@ -7,6 +7,7 @@
 use http::StatusCode;
 
 use super::call::{Answer, Call};
+use super::leg;
 use super::outcome::{BytesOut, Outcome};
 use crate::capture::http::Failure;
 use crate::event::{EndReason, RequestStatus};
@@ -194,6 +195,7 @@ pub(in crate::capture) fn answered(call: &Call, mut outcome: Outcome) -> Outcome
     if call.is_listen() && outcome.status == RequestStatus::Ok {
         outcome.end_reason = Some(EndReason::StreamEnd);
     }
+    leg::fit(&call.method, &mut outcome);
     match &call.cancelled {
         Some(reason) if outcome.error_code.as_deref() == Some(REQUEST_CANCELLED) => {
             let bytes_out = outcome.bytes_out;
@@ -208,10 +210,13 @@ pub(in crate::capture) fn answered(call: &Call, mut outcome: Outcome) -> Outcome
 }
 
 /// Returns the outcome of a request whose answer came on another stream than its own.
-/// If it was cancelled, that reason stays.
+/// That it was cancelled says more, and that its operation goes on does.
 pub(in crate::capture) fn resumed(mut outcome: Outcome) -> Outcome {
-    if outcome.end_reason != Some(EndReason::Cancelled) {
-        outcome.end_reason = Some(EndReason::Resumed);
+    use EndReason as End;
+
+    match outcome.end_reason {
+        Some(End::Cancelled | End::InputRequired | End::Task) => {}
+        _ => outcome.end_reason = Some(End::Resumed),
     }
     outcome
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::call::{Call, CallState};
 use super::decide::{self, HttpEnd, ResponseHead};
 use super::effect::{Effect, Effects};
+use super::leg;
 use super::outcome::{BytesOut, Outcome};
 use super::{Exchange, KnownBy, Phase, State, Unread};
 use crate::capture::context::Context;
@@ -224,7 +225,7 @@ impl Exchange {
         cx: &Context,
         effects: &mut Effects,
         call: Call,
-        outcome: Outcome,
+        mut outcome: Outcome,
         response: Option<&ResponseHead>,
     ) {
         let (session_id, session) = match call.session {
@@ -240,6 +241,7 @@ impl Exchange {
             }
             return;
         }
+        let leg = leg::joined(call.leg, &mut outcome);
         let mut row = RequestEvent::received(
             call.request_id,
             self.head.caller.ts,
@@ -272,6 +274,12 @@ impl Exchange {
         row.principal = self.head.caller.principal.clone();
         row.trace_id = call.traceparent.map(|parent| parent.trace_id);
         row.parent_span_id = call.traceparent.map(|parent| parent.parent_span_id);
+        row.leg = leg.map(|mut leg| {
+            if let (Some(task), false) = (&mut leg.task_outcome, cx.config.error_text) {
+                task.error_msg = None;
+            }
+            leg
+        });
         self.pending_rows.fetch_add(1, Relaxed);
         effects.push(Effect::Row { row, session });
     }

@@ -37,6 +37,7 @@ mod call;
 mod decide;
 mod effect;
 mod finish;
+mod leg;
 mod outcome;
 mod response;
 

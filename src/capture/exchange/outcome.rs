@@ -1,6 +1,6 @@
 //! How a request ended, as its row says it.
 
-use crate::event::{EndReason, RequestStatus};
+use crate::event::{EndReason, Leg, RequestStatus};
 
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub(in crate::capture) struct Outcome {
     pub(in crate::capture) end_reason: Option<EndReason>,
     pub(in crate::capture) latency_us: u64,
     pub(in crate::capture) bytes_out: BytesOut,
+    /// What the answer says of the operation that the request belongs to.
+    pub(in crate::capture) leg: Option<Box<Leg>>,
 }
 
 /// What the size of a response is.
@@ -34,12 +36,14 @@ impl Outcome {
             end_reason,
             latency_us: 0,
             bytes_out: BytesOut::None,
+            leg: None,
         }
     }
 
     /// Returns the bytes that it holds on the heap.
     pub(in crate::capture) fn heap(&self) -> usize {
         let texts = [&self.error_code, &self.error_msg].into_iter().flatten();
-        texts.map(|text| text.len()).sum()
+        let leg = self.leg.as_ref().map_or(0, |leg| leg.size());
+        texts.map(|text| text.len()).sum::<usize>() + leg
     }
 }

@@ -45,7 +45,7 @@ impl Facts {
             digests: oracle::DIGESTS.iter().filter_map(digest).collect(),
             is_error: message.is_error(),
             task_is_error: oracle::TASK_IS_ERROR.map(|(field, _)| message.is_true(field)),
-            has_task: message.has_task(),
+            has_task: message.is_object(Field::Task),
             span: message.span(),
         }
     }

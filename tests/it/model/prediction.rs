@@ -203,10 +203,19 @@ fn answer(
             continue;
         }
         matched = true;
-        let words = match call.method == "subscriptions/listen" && reply.words.starts_with("ok") {
-            true if reply.words.ends_with("tool_error") => "ok stream_end tool_error".to_owned(),
-            true => "ok stream_end".to_owned(),
-            false => reply.words.clone(),
+        let words = match &*call.method {
+            "subscriptions/listen" if reply.words.starts_with("ok") => {
+                match reply.words.ends_with("tool_error") {
+                    true => "ok stream_end tool_error".to_owned(),
+                    false => "ok stream_end".to_owned(),
+                }
+            }
+            // What goes on is the task.
+            "tasks/get" => reply
+                .words
+                .replace(" input_required", "")
+                .replace(" task", ""),
+            _ => reply.words.clone(),
         };
         call.outcome = Some(Outcome {
             words,

@@ -14,6 +14,7 @@ use crate::capture::session::{Known, Sessions};
 use crate::store::CaptureCounters;
 use crate::wire::Scanner;
 
+mod legs;
 mod life;
 mod model;
 mod sessions;

@@ -1,0 +1,316 @@
+//! What a row says of the operation that it belongs to.
+
+use sha2::{Digest as _, Sha256};
+
+use super::*;
+use crate::event::{
+    EndReason, Leg, RequestEvent, RequestStatus, StateDigest, StateKind, TaskId, TaskOutcome,
+    TaskStatus,
+};
+
+/// The row of a request of this method and with these `params`, answered with `member`.
+fn row(method: &str, params: &str, member: &str) -> RequestEvent {
+    row_of(&Machine::in_session(), method, params, member)
+}
+
+fn row_of(machine: &Machine, method: &str, params: &str, member: &str) -> RequestEvent {
+    machine.request(&format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}}}}}"#
+    ));
+    machine.head(200, JSON);
+    machine.answer(&format!(r#"{{"jsonrpc":"2.0","id":1,{member}}}"#));
+    let mut effects = Effects::new();
+    let end = HttpEnd::Complete;
+    machine.exchange.end(&machine.cx, &mut effects, end);
+    let row = effects.into_iter().find_map(|effect| match effect {
+        Effect::Row { row, .. } => Some(row),
+        _ => None,
+    });
+    row.expect("a row")
+}
+
+fn sha256(text: impl AsRef<[u8]>) -> [u8; 32] {
+    Sha256::digest(text).into()
+}
+
+fn state(text: &str) -> Option<StateDigest> {
+    Some(StateDigest::new(StateKind::State, sha256(text)))
+}
+
+/// The digest of the set of these keys, which are in the order of their hashes.
+fn keys<const N: usize>(keys: [&str; N]) -> Option<StateDigest> {
+    let mut hashes = keys.map(sha256);
+    hashes.sort_unstable();
+    let kind = StateKind::Keys;
+    Some(StateDigest::new(kind, sha256(hashes.concat())))
+}
+
+/// The leg of a row that is one.
+#[track_caller]
+fn leg(row: RequestEvent) -> Leg {
+    *row.leg.expect("a leg")
+}
+
+const DONE: &str = r#""result":{"content":[]}"#;
+const MAY_ASK: [&str; 3] = ["tools/call", "prompts/get", "resources/read"];
+
+#[test]
+fn call_that_stands_alone_is_no_leg() {
+    let looks_alike = r#""result":{"status":"completed","taskId":"t","requestState":"s","inputRequests":{"k":1},"result":{"isError":true}}"#;
+    for method in MAY_ASK {
+        for answer in [DONE, looks_alike] {
+            let row = row(method, r#""name":"n","taskId":"t""#, answer);
+            assert_eq!((row.end_reason, row.leg), (None, None), "{method}");
+        }
+    }
+}
+
+#[test]
+fn state_that_comes_back_is_hashed_without_its_escapes() {
+    for method in MAY_ASK {
+        let params = r#""requestState":"a\u00e9\"b","inputResponses":{"k":{}}"#;
+        let leg = leg(row(method, params, DONE));
+        assert_eq!(leg.state_in, state("a\u{e9}\"b"), "{method}");
+        assert_eq!(leg.state_out, None, "{method}");
+    }
+}
+
+#[test]
+fn state_that_is_no_string_is_hashed_as_it_was_written() {
+    for written in ["17", "17.0", r#"{"a" : [1, "x"]}"#, "[ ]", "true"] {
+        let params = format!(r#""requestState":{written}"#);
+        let leg = leg(row("tools/call", &params, DONE));
+        assert_eq!(leg.state_in, state(written), "{written}");
+        let asks =
+            format!(r#""result":{{"resultType":"input_required","requestState":{written}}}"#);
+        let leg = self::leg(row("tools/call", "", &asks));
+        assert_eq!(leg.state_out, state(written), "{written}");
+    }
+}
+
+#[test]
+fn keys_stand_for_a_state_that_is_missing() {
+    for no_state in ["", r#""requestState":null,"#] {
+        let params = format!(r#"{no_state}"inputResponses":{{"b":{{"x":1}},"a":2}}"#);
+        let leg = leg(row("tools/call", &params, DONE));
+        assert_eq!(leg.state_in, keys(["a", "b"]));
+        let asks = format!(
+            r#""result":{{{no_state}"inputRequests":{{"a":{{}},"b":{{}}}},"resultType":"input_required"}}"#
+        );
+        let leg = self::leg(row("tools/call", "", &asks));
+        assert_eq!(leg.state_out, keys(["a", "b"]));
+    }
+    let empty = row("tools/call", r#""inputResponses":{}"#, DONE);
+    assert_eq!(empty.leg, None);
+}
+
+#[test]
+fn only_the_methods_that_may_ask_bring_a_state_back() {
+    for method in ["tools/list", "completion/complete", "custom/method", "ping"] {
+        let row = row(
+            method,
+            r#""requestState":"s","inputResponses":{"k":1}"#,
+            DONE,
+        );
+        assert_eq!(row.leg, None, "{method}");
+    }
+}
+
+#[test]
+fn call_that_asks_for_input_is_ok_and_not_final() {
+    let asks =
+        r#""result":{"requestState":"s-1","inputRequests":{"k":{}},"resultType":"input_required"}"#;
+    for method in MAY_ASK {
+        let row = row(method, r#""requestState":"s-0""#, asks);
+        assert_eq!(row.status, RequestStatus::Ok, "{method}");
+        assert_eq!(row.end_reason, Some(EndReason::InputRequired), "{method}");
+        let leg = leg(row);
+        assert_eq!((leg.state_in, leg.state_out), (state("s-0"), state("s-1")));
+        assert_eq!((leg.task_id, leg.task_status), (None, None));
+    }
+}
+
+#[test]
+fn call_that_asks_without_a_state_is_the_first_leg_of_its_operation() {
+    for asks in [
+        r#""result":{"resultType":"input_required"}"#,
+        r#""result":{"resultType":"input_required","inputRequests":{},"status":"working"}"#,
+    ] {
+        let row = row("tools/call", "", asks);
+        assert_eq!(row.end_reason, Some(EndReason::InputRequired));
+        assert_eq!(leg(row), Leg::default());
+    }
+}
+
+#[test]
+fn retry_that_fails_is_the_last_leg() {
+    let row = row(
+        "tools/call",
+        r#""requestState":"s""#,
+        r#""error":{"code":-32603,"message":"no"}"#,
+    );
+    assert_eq!((row.status, row.end_reason), (RequestStatus::Error, None));
+    assert_eq!(leg(row).state_in, state("s"));
+}
+
+#[test]
+fn call_whose_user_has_to_open_a_url_is_no_leg() {
+    let row = row(
+        "tools/call",
+        r#""requestState":"s""#,
+        r#""error":{"code":-32042,"message":"open a page"}"#,
+    );
+    assert_eq!((row.status, row.end_reason), (RequestStatus::Error, None));
+    assert_eq!(row.leg, None);
+}
+
+#[test]
+fn task_of_either_revision_has_its_id_and_status() {
+    let created = Some(TaskId::new("t-é"));
+    for result in [
+        r#"{"resultType":"task","taskId":"t-\u00e9","status":"working","ttlMs":9}"#,
+        r#"{"task":{"taskId":"t-é","status":"working","ttl":9}}"#,
+        r#"{"resultType":"task","task":{"taskId":"t-é","status":"working"}}"#,
+    ] {
+        let row = row("tools/call", "", &format!(r#""result":{result}"#));
+        assert_eq!(row.end_reason, Some(EndReason::Task), "{result}");
+        let leg = leg(row);
+        assert_eq!(leg.task_id, created, "{result}");
+        assert_eq!(leg.task_status, Some(TaskStatus::Working), "{result}");
+        assert_eq!(leg.task_outcome, None, "{result}");
+    }
+}
+
+#[test]
+fn id_of_a_task_is_bounded_and_hashed_whole() {
+    let long = "t".repeat(3000);
+    let result = format!(r#""result":{{"resultType":"task","taskId":"{long}"}}"#);
+    let created = leg(row("tools/call", "", &result)).task_id;
+    assert_eq!(created, Some(TaskId::new(&long)));
+    let polled = row("tasks/get", &format!(r#""taskId":"{long}""#), DONE);
+    assert_eq!(leg(polled).task_id, created);
+}
+
+#[test]
+fn task_that_is_asked_for_is_that_of_the_request() {
+    for method in ["tasks/get", "tasks/update", "tasks/cancel"] {
+        // These members are the task's; a poll is no operation that goes on.
+        for kind in ["complete", "task", "input_required"] {
+            let result = format!(
+                r#""result":{{"resultType":"{kind}","taskId":"other","status":"input_required","requestState":"s","inputRequests":{{"k":1}}}}"#
+            );
+            let row = row(method, r#""taskId":"t-1","requestState":"s""#, &result);
+            assert_eq!(row.end_reason, None, "{method} {kind}");
+            let leg = leg(row);
+            assert_eq!(leg.task_id, Some(TaskId::new("t-1")), "{method} {kind}");
+            assert_eq!(leg.task_status, Some(TaskStatus::InputRequired));
+            assert_eq!(
+                (leg.state_in, leg.state_out, leg.task_outcome),
+                (None, None, None)
+            );
+        }
+    }
+}
+
+#[test]
+fn poll_says_how_a_task_ended_beside_its_own_outcome() {
+    let outcome = |tool_error, code: Option<&str>, message: Option<&str>| TaskOutcome {
+        tool_error,
+        error_code: code.map(Into::into),
+        error_msg: message.map(Into::into),
+    };
+    for (result, status, expected) in [
+        (
+            r#"{"status":"completed","result":{"content":[]}}"#,
+            TaskStatus::Completed,
+            Some(outcome(false, None, None)),
+        ),
+        (
+            r#"{"status":"completed","result":{"isError":true}}"#,
+            TaskStatus::Completed,
+            Some(outcome(true, None, None)),
+        ),
+        (
+            r#"{"status":"failed","error":{"code":-32603,"message":"kaput"}}"#,
+            TaskStatus::Failed,
+            Some(outcome(false, Some("-32603"), Some("kaput"))),
+        ),
+        // 2025-11-25: the result is asked for later.
+        (r#"{"status":"completed"}"#, TaskStatus::Completed, None),
+        (r#"{"status":"cancelled"}"#, TaskStatus::Cancelled, None),
+        // Only of a task that ended.
+        (
+            r#"{"status":"working","result":{"isError":true}}"#,
+            TaskStatus::Working,
+            None,
+        ),
+    ] {
+        let row = row(
+            "tasks/get",
+            r#""taskId":"t""#,
+            &format!(r#""result":{result}"#),
+        );
+        assert_eq!(row.status, RequestStatus::Ok, "{result}");
+        assert!(!row.tool_error && row.error_code.is_none(), "{result}");
+        let leg = leg(row);
+        assert_eq!(leg.task_status, Some(status), "{result}");
+        assert_eq!(leg.task_outcome, expected, "{result}");
+    }
+}
+
+#[test]
+fn status_that_is_not_known_is_left_out() {
+    let unknown = r#""result":{"taskId":"t","status":"paused"}"#;
+    let leg = leg(row("tasks/get", r#""taskId":"t""#, unknown));
+    assert_eq!((leg.task_status, leg.task_outcome), (None, None));
+}
+
+#[test]
+fn members_of_a_task_result_are_those_of_the_tool() {
+    let result =
+        r#""result":{"isError":true,"status":"cancelled","taskId":"x","error":{"code":1}}"#;
+    let row = row("tasks/result", r#""taskId":"t""#, result);
+    assert_eq!((row.tool_error, row.end_reason), (true, None));
+    let leg = leg(row);
+    assert_eq!(leg.task_id, Some(TaskId::new("t")));
+    assert_eq!((leg.task_status, leg.task_outcome), (None, None));
+}
+
+#[test]
+fn error_that_answers_a_poll_says_nothing_of_the_task() {
+    let error = r#""error":{"code":-32602,"message":"no such task"}"#;
+    let row = row("tasks/get", r#""taskId":"t""#, error);
+    assert_eq!(row.status, RequestStatus::Error);
+    let leg = leg(row);
+    assert_eq!(leg.task_id, Some(TaskId::new("t")));
+    assert_eq!((leg.task_status, leg.task_outcome), (None, None));
+}
+
+#[test]
+fn text_of_a_task_error_is_left_out_where_error_texts_are() {
+    let machine = Machine::in_session();
+    let mut machine = machine;
+    machine.cx = Context::new(
+        Config {
+            error_text: false,
+            ..Config::default()
+        },
+        Arc::new(CaptureCounters::default()),
+    );
+    let failed = r#""result":{"status":"failed","error":{"code":-1,"message":"secret"}}"#;
+    let leg = leg(row_of(&machine, "tasks/get", r#""taskId":"t""#, failed));
+    let outcome = leg.task_outcome.expect("an outcome");
+    assert_eq!(outcome.error_code.as_deref(), Some("-1"));
+    assert_eq!(outcome.error_msg, None);
+}
+
+#[test]
+fn call_that_becomes_a_task_on_a_later_stream_goes_on_as_a_task() {
+    let machine = Machine::in_session();
+    machine.request(CALL);
+    machine.resumable_stream();
+    machine.end(HttpEnd::Complete);
+    let created = r#"{"jsonrpc":"2.0","id":1,"result":{"task":{"taskId":"t","status":"working"}}}"#;
+    let effects = machine.elsewhere(created, CopyUse::Answer);
+    assert_eq!(effects.unwrap(), ["row ok task", "finished"]);
+}
