@@ -104,18 +104,30 @@ impl Db {
                 files,
                 is_wal,
             } = opened;
-            let session_ids = || match begin_here(&conn, &files) {
+            let keyed_hash = || match begin_here(&conn, &files) {
                 Ok(Some(tx)) => {
-                    let session_ids = SessionIds::of(&tx, writer.session_ids)?;
-                    let keyed_hash = KeyedHash::of_file(&tx)?;
-                    tx.commit().map(|()| Some((session_ids, keyed_hash)))
+                    let key = match &writer.shared_key {
+                        Some(key) => key.clone(),
+                        None => KeyedHash::of_file(&tx)?,
+                    };
+                    let before = key.enter(&tx)?;
+                    tx.commit().map(|()| Some((key, before)))
                 }
                 Ok(None) => Ok(None),
                 Err(error) => Err(error),
             };
-            let session_ids = retry_while_busy(OPEN_PATIENCE, is_busy, session_ids);
-            let (session_ids, keyed_hash) =
-                session_ids.map_err(failed)?.ok_or_else(|| replaced(path))?;
+            let keyed_hash = retry_while_busy(OPEN_PATIENCE, is_busy, keyed_hash);
+            let (keyed_hash, key_before) =
+                keyed_hash.map_err(failed)?.ok_or_else(|| replaced(path))?;
+            if let Some(before) = key_before {
+                tracing::warn!(
+                    "{} was recorded under another key ({before}, now {}); what is hashed with \
+                     one key is not found by the hashes of the other",
+                    path.display(),
+                    keyed_hash.fingerprint(),
+                );
+            }
+            let session_ids = SessionIds::new(writer.session_ids, &keyed_hash);
             let lock = kept.take_if(|lock| lock.is_of(&real, writer.id));
             let mut run = Run::new(writer, files.clone(), lock);
             let enter = || run.enter(&conn, OPEN_PATIENCE);

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use uuid::Uuid;
 
 use super::bind::bounded;
+use super::keyed_hash::KeyedHash;
 use super::session_ids::SessionIdForm;
 
 /// Longest name of an instance that is kept, in characters.
@@ -18,11 +19,17 @@ pub(crate) struct WriterIdentity {
     /// Where the writer runs.
     pub(crate) instance: Option<Box<str>>,
     pub(crate) session_ids: SessionIdForm,
+    /// The key that was set.
+    pub(crate) shared_key: Option<KeyedHash>,
 }
 
 impl WriterIdentity {
     /// Returns the identity of a new writer, which runs at `instance`, else on this host.
-    pub(crate) fn new(instance: Option<&str>, session_ids: SessionIdForm) -> Self {
+    pub(crate) fn new(
+        instance: Option<&str>,
+        session_ids: SessionIdForm,
+        shared_key: Option<KeyedHash>,
+    ) -> Self {
         let host = || hostname::get().ok();
         let instance = match instance {
             Some(instance) => Some(Cow::Borrowed(instance)),
@@ -32,6 +39,7 @@ impl WriterIdentity {
             id: Uuid::now_v7(),
             instance: instance.map(|name| bounded(&name, INSTANCE_CHARS).into()),
             session_ids,
+            shared_key,
         }
     }
 }

@@ -285,7 +285,7 @@ mod tests {
             let files = Files::at(&path).unwrap();
             let writer = WriterIdentity {
                 id,
-                ..WriterIdentity::new(Some("here"), SessionIdForm::Plain)
+                ..WriterIdentity::new(Some("here"), SessionIdForm::Plain, None)
             };
             Run::new(&writer, OpenFiles::new(&path, &path, files), None)
         }

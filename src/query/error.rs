@@ -31,6 +31,9 @@ pub enum QueryErrorKind {
     Statement,
     /// The statement that was given to [`Reader::sql`](super::Reader::sql) writes.
     StatementWrites,
+    /// The file holds hashes of session ids under a key that the reader does not have. See
+    /// [`Reader::with_shared_key`](super::Reader::with_shared_key).
+    KeyMissing,
     /// A writer came to a file that was at rest, so the rows may be of several moments.
     /// Ask again.
     Interrupted,

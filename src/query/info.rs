@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, Row};
 use super::Reader;
 use super::error::QueryError;
 use super::reader::Source;
+use crate::db::keyed_hash::fingerprints;
 use crate::db::row::{number, optional_number, optional_text, text};
 use crate::db::sidecar::sidecar;
 use crate::db::{Stats, writers_total};
@@ -22,6 +23,8 @@ pub struct Info {
     pub store_id: Option<String>,
     /// Where the writers ran that recorded into the file, the newest first; 100 at most.
     pub instances: Vec<String>,
+    /// The fingerprints of the keys of its keyed hashes, the newest last.
+    pub key_fingerprints: Vec<String>,
     /// The version of its tables.
     pub schema_version: i64,
     /// The release that opened it last for recording; `None` if another program did.
@@ -78,6 +81,7 @@ impl Reader {
             path: self.path().to_owned(),
             store_id: meta("store_id")?,
             instances: instances(source)?,
+            key_fingerprints: fingerprints(source.conn)?,
             schema_version: source.version(),
             writer_version: meta("writer_version")?,
             created_at: meta("created_at")?.and_then(|text| text.parse().ok()),

@@ -1,6 +1,5 @@
 //! The connections that queries use.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,8 +7,9 @@ use rusqlite::Connection;
 
 use super::error::{QueryError, QueryErrorKind};
 use super::link::Link;
+use crate::db::keyed_hash::{KeyedHash, fingerprints};
 use crate::db::read_only;
-use crate::db::session_ids::SessionIds;
+use crate::db::session_ids::{SessionIdForm, SessionIds};
 use crate::db::{Files, brief, inspect};
 use crate::error::OpenError;
 
@@ -60,7 +60,11 @@ const IDLE: usize = 4;
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Reader(Arc<Shared>);
+pub struct Reader {
+    shared: Arc<Shared>,
+    /// The key that was given.
+    key: Option<KeyedHash>,
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -96,7 +100,7 @@ impl Reader {
     pub(crate) fn of_version(path: &Path, oldest: i64) -> Result<Self, OpenError> {
         let real = read_only::locate(path)?;
         let link = Link::new(path, &real, oldest)?;
-        Ok(Self(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             path: path.to_owned(),
             real,
             oldest,
@@ -106,16 +110,25 @@ impl Reader {
                 replaced: 0,
                 idle: vec![link],
             }),
-        })))
+        });
+        Ok(Self { shared, key: None })
+    }
+
+    /// Gives the reader the key of
+    /// [`StoreBuilder::shared_key`](crate::StoreBuilder::shared_key), which is not in the
+    /// file. It is needed to look up hashed session ids.
+    pub fn with_shared_key(mut self, key: [u8; 32]) -> Self {
+        self.key = Some(KeyedHash::new(&key));
+        self
     }
 
     /// Returns the path as it was given to [`open`](Self::open).
     pub fn path(&self) -> &Path {
-        &self.0.path
+        &self.shared.path
     }
 
     pub(super) fn real(&self) -> &Path {
-        &self.0.real
+        &self.shared.real
     }
 
     /// Returns the version of the file's tables: 4, or
@@ -135,6 +148,7 @@ impl Reader {
                 conn: &link.conn,
                 version: link.version,
                 replaced: link.replaced,
+                key: self.key.as_ref(),
             };
             let answer = link
                 .conn
@@ -177,7 +191,10 @@ impl Reader {
     }
 
     fn links(&self) -> MutexGuard<'_, Links> {
-        self.0.links.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .links
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the connection that was used last, or a new one where all are in use.
@@ -210,7 +227,7 @@ impl Reader {
 
     /// Opens under the lock, so that two threads find one replacement of the file.
     fn connect(&self, links: &mut Links) -> Result<Link, QueryError> {
-        let mut link = Link::new(&self.0.path, &self.0.real, self.0.oldest)?;
+        let mut link = Link::new(&self.shared.path, &self.shared.real, self.shared.oldest)?;
         if link.files().main != links.files.main {
             links.replaced += 1;
         }
@@ -267,13 +284,38 @@ pub(crate) struct Source<'a> {
     version: i64,
     /// Which of the files at the path this is, as [`Reader::replaced`] counts them.
     pub(super) replaced: u64,
+    /// The key that was given to the reader.
+    key: Option<&'a KeyedHash>,
 }
 
 impl Source<'_> {
-    /// Returns the id of a session as it stands in the file, which may hash ids.
-    pub(super) fn hashed<'i>(&self, id: &'i str) -> rusqlite::Result<Cow<'i, str>> {
-        let ids = SessionIds::recorded(self.conn)?;
-        Ok(ids.map_or(Cow::Borrowed(id), |ids| ids.stored(id)))
+    /// Returns the keys that are known: the one that was given, and the one in the file.
+    fn keys(&self) -> rusqlite::Result<impl Iterator<Item = KeyedHash>> {
+        let given = self.key.cloned();
+        Ok(given.into_iter().chain(KeyedHash::recorded(self.conn)?))
+    }
+
+    /// Returns the hashes that the file may hold in place of a session's id.
+    pub(super) fn hashed(&self, id: &str) -> rusqlite::Result<Vec<String>> {
+        let hashed = |key| {
+            SessionIds::new(SessionIdForm::Hashed, &key)
+                .stored(id)
+                .into_owned()
+        };
+        Ok(self.keys()?.map(hashed).collect())
+    }
+
+    /// Returns whether the file holds session ids that may be hashed with a key that is
+    /// neither in the file nor given.
+    pub(super) fn lacks_key(&self) -> rusqlite::Result<bool> {
+        let known: Vec<_> = self.keys()?.map(|key| key.fingerprint()).collect();
+        let all = fingerprints(self.conn)?;
+        if all.iter().all(|fingerprint| known.contains(fingerprint)) {
+            return Ok(false);
+        }
+        let sql = "SELECT EXISTS (SELECT 1 FROM sessions
+            WHERE session_id >= 'hashed:' AND session_id < 'hashed;')";
+        self.conn.query_row(sql, [], |row| row.get(0))
     }
 
     pub(crate) fn version(&self) -> i64 {

@@ -1,13 +1,12 @@
 //! Sessions.
 
-use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
 
 use super::Reader;
-use super::error::QueryError;
+use super::error::{QueryError, QueryErrorKind};
 use super::filter::{RequestFilter, SessionFilter};
 use super::lookup::Lookup;
 use super::names::Pattern;
@@ -16,6 +15,7 @@ use super::record::record;
 use super::recorded::Recorded;
 use super::window::Window;
 use crate::db::newest_open;
+use crate::db::session_ids::HASHED;
 use crate::event::{SessionSource, bounded_id};
 
 record! {
@@ -78,8 +78,17 @@ impl Reader {
     /// If ids are stored [hashed](crate::StoreBuilder::hash_session_ids), the whole id
     /// that the client sends finds the session too. The same holds for an id of more than
     /// the 256 characters that are stored.
+    ///
+    /// # Errors
+    ///
+    /// Also if no session is found, and ids are hashed with a
+    /// [key](Self::with_shared_key) that the reader does not have.
     pub fn find_session(&self, id: &str) -> Result<Lookup<Session>, QueryError> {
-        let id = &*bounded_id(id);
+        let found = self.look_up_session(&bounded_id(id))?;
+        self.with_all_keys(id, found)
+    }
+
+    fn look_up_session(&self, id: &str) -> Result<Lookup<Session>, QueryError> {
         self.read(|source| {
             let place = ("sessions", "session_id", Session::COLUMNS);
             let find = |id: &str| {
@@ -87,22 +96,45 @@ impl Reader {
                     &session.session_id
                 })
             };
-            match find(id)? {
-                Lookup::One(session) if session.session_id == id => Ok(Lookup::One(session)),
-                begins => Ok(match find(&source.hashed(id)?)? {
-                    Lookup::Nothing => begins,
-                    hashed => hashed,
-                }),
+            let begins = match find(id)? {
+                Lookup::One(session) if session.session_id == id => {
+                    return Ok(Lookup::One(session));
+                }
+                begins => begins,
+            };
+            for hashed in source.hashed(id)? {
+                match find(&hashed)? {
+                    Lookup::Nothing => {}
+                    found => return Ok(found),
+                }
             }
+            Ok(begins)
         })
+    }
+
+    /// Returns an error if nothing was found, and a key is missing that would be needed.
+    fn with_all_keys<T>(&self, id: &str, found: Lookup<T>) -> Result<Lookup<T>, QueryError> {
+        let is_hash = id.starts_with(HASHED);
+        if matches!(found, Lookup::Nothing) && !is_hash && self.read(|source| source.lacks_key())? {
+            return Err(QueryError::new(
+                QueryErrorKind::KeyMissing,
+                "session ids are stored hashed, and the key of the hashes is not in the file; \
+                 give the shared key of the server that recorded it, or the stored id",
+            ));
+        }
+        Ok(found)
     }
 
     /// Returns the whole stored id of the session that
     /// [`find_session`](Self::find_session) finds. If only requests have this id, and no
     /// row of `sessions` does, it returns the id.
+    ///
+    /// # Errors
+    ///
+    /// As for `find_session`.
     pub fn find_session_id(&self, id: &str) -> Result<Lookup<String>, QueryError> {
         let id = &*bounded_id(id);
-        let found = match self.find_session(id)? {
+        let found = match self.look_up_session(id)? {
             Lookup::One(session) if session.session_id == id => {
                 return Ok(Lookup::One(id.to_owned()));
             }
@@ -111,8 +143,8 @@ impl Reader {
             Lookup::Nothing => Lookup::Nothing,
         };
         // A whole id has precedence over the beginning of another one.
-        let hashed = self.read(|source| source.hashed(id).map(Cow::into_owned))?;
-        for id in [id.to_owned(), hashed] {
+        let hashed = self.read(|source| source.hashed(id))?;
+        for id in std::iter::once(id.to_owned()).chain(hashed) {
             let filter = RequestFilter {
                 session: Some(id.clone()),
                 ..RequestFilter::default()
@@ -121,7 +153,7 @@ impl Reader {
                 return Ok(Lookup::One(id));
             }
         }
-        Ok(found)
+        self.with_all_keys(id, found)
     }
 }
 

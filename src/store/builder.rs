@@ -11,6 +11,7 @@ use super::queue::{Limits, Queue};
 use super::readers::Readers;
 use super::writer::{Hook, Report, Writer};
 use super::{Handle, Retention, Shared, Store, StoreState};
+use crate::db::keyed_hash::KeyedHash;
 use crate::db::{SessionIdForm, WriterIdentity, refuse_special_path};
 use crate::error::{OpenError, OpenErrorKind};
 use crate::event::RequestEvent;
@@ -39,6 +40,7 @@ pub struct StoreBuilder {
     retention: Option<Retention>,
     session_ids: SessionIdForm,
     instance: Option<String>,
+    shared_key: Option<KeyedHash>,
     hook: Option<Hook>,
 }
 
@@ -54,6 +56,7 @@ impl StoreBuilder {
             retention: None,
             session_ids: SessionIdForm::Plain,
             instance: None,
+            shared_key: None,
             hook: None,
         }
     }
@@ -94,7 +97,7 @@ impl StoreBuilder {
     ///
     /// The hash is `hashed:` and 32 hexadecimal digits. It is the same throughout a
     /// file, so queries by session work as before, and it differs between files. The
-    /// key of the hash is in the file. So the hash hides only ids that cannot be
+    /// key of the hash is in the file, unless it is [set](Self::shared_key). So the hash hides only ids that cannot be
     /// guessed, such as the random ones of servers. Ids that are already in the file
     /// stay, and so do those that this crate derives (`derived:`).
     pub fn hash_session_ids(mut self, hash: bool) -> Self {
@@ -111,6 +114,20 @@ impl StoreBuilder {
     /// replicas can be told apart. Of a longer name, 256 characters are kept.
     pub fn instance(mut self, instance: impl Into<String>) -> Self {
         self.instance = Some(instance.into());
+        self
+    }
+
+    /// Sets the key of all keyed hashes: those of session ids, of callers and of states.
+    /// By default it is random and in the file.
+    ///
+    /// Set the same key where the files of several servers are read together: a caller then
+    /// has the same hash in all of them. It must be 32 random bytes, not a passphrase. The
+    /// file never holds a key that is set, but only its fingerprint. If the file was
+    /// recorded under another key before, the store logs one warning and records. To look
+    /// up a hashed session id, give the key to
+    /// [`Reader::with_shared_key`](crate::query::Reader::with_shared_key).
+    pub fn shared_key(mut self, key: [u8; 32]) -> Self {
+        self.shared_key = Some(KeyedHash::new(&key));
         self
     }
 
@@ -180,7 +197,8 @@ impl StoreBuilder {
             layers: Mutex::new(Vec::new()),
             open_sessions: OnceLock::new(),
         });
-        let identity = WriterIdentity::new(self.instance.as_deref(), self.session_ids);
+        let identity =
+            WriterIdentity::new(self.instance.as_deref(), self.session_ids, self.shared_key);
         let housekeeping = Housekeeping::new(self.retention);
         let writer = Writer::new(
             Arc::clone(&shared),
@@ -207,6 +225,7 @@ impl fmt::Debug for StoreBuilder {
             .field("retention", &self.retention)
             .field("session_ids", &self.session_ids)
             .field("instance", &self.instance)
+            .field("shared_key", &self.shared_key)
             .finish_non_exhaustive()
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use tower_mcp_store::query::Reader;
 use tower_mcp_store::{Store, StoreState};
 use tracing::Level;
 
@@ -76,4 +77,19 @@ fn directories_that_are_created_are_named_in_the_log() {
     }
     let name = parent.to_str().unwrap();
     assert_eq!(logged(Level::INFO, &["created the directory", name]), 1);
+}
+
+#[test]
+fn opening_under_another_key_logs_one_warning_with_both_fingerprints_and_never_the_key() {
+    listen();
+    let (_dir, path) = fresh();
+    for key in [[1; 32], [2; 32], [2; 32]] {
+        let store = Store::builder(&path).shared_key(key).open().unwrap();
+        store.shutdown(LONG).unwrap();
+    }
+    let info = Reader::open(&path).unwrap().info().unwrap();
+    let name = path.display().to_string();
+    let [first, second] = [&info.key_fingerprints[0], &info.key_fingerprints[1]];
+    assert_eq!(logged(Level::WARN, &[&name, first, second]), 1);
+    assert_eq!(logged(Level::WARN, &[&name]), 1);
 }

@@ -1,11 +1,12 @@
-//! A file says which file it is, and where its writers ran.
+//! A file says which file it is, where its writers ran, and which keys its hashes have.
 
 use std::path::Path;
 
-use tower_mcp_store::query::Reader;
-use tower_mcp_store::{Store, StoreBuilder};
+use tower_mcp_store::event::CallerDigest;
+use tower_mcp_store::query::{Lookup, QueryErrorKind, Reader};
+use tower_mcp_store::{SessionEvent, Store, StoreBuilder, StoreEvent};
 
-use crate::support::{LONG, connect, fixture, fresh, value};
+use crate::support::{LONG, connect, fixture, fresh, rows, value};
 
 /// Opens and closes a store that is set so.
 fn record(path: &Path, set: impl FnOnce(StoreBuilder) -> StoreBuilder) {
@@ -73,4 +74,121 @@ fn info_tells_the_id_and_the_instances() {
     let (_dir, path) = fixture(4);
     let info = Reader::open(&path).unwrap().info().unwrap();
     assert_eq!((info.store_id, info.instances.len()), (None, 0));
+}
+
+// ===== one key for all hashes =====
+
+const KEY: [u8; 32] = *b"32 bytes that no one else knows.";
+const OTHER: [u8; 32] = [9; 32];
+const SECRET: &str = "1868a90c-5f4e-4d4b-9a1c-credential";
+
+/// Records a session of a caller, with hashed ids.
+fn record_session(path: &Path, key: Option<[u8; 32]>) {
+    let builder = Store::builder(path).hash_session_ids(true);
+    let builder = match key {
+        Some(key) => builder.shared_key(key),
+        None => builder,
+    };
+    let store = builder.open().unwrap();
+    let mut session = SessionEvent::new(SECRET);
+    session.caller = Some(CallerDigest::new([1; 32], true));
+    store.record(StoreEvent::Session(session));
+    store.shutdown(LONG).unwrap();
+}
+
+fn sessions(path: &Path) -> Vec<Vec<rusqlite::types::Value>> {
+    rows(&connect(path), "SELECT session_id, caller FROM sessions")
+}
+
+fn fingerprints(path: &Path) -> Vec<String> {
+    let info = Reader::open(path).unwrap().info().unwrap();
+    info.key_fingerprints
+}
+
+#[test]
+fn one_key_gives_a_session_and_a_caller_the_same_hashes_in_each_file() {
+    let files = [Some(KEY), Some(KEY), Some(OTHER), None, None].map(|key| {
+        let (dir, path) = fresh();
+        record_session(&path, key);
+        (dir, sessions(&path), fingerprints(&path))
+    });
+    let [(_, a, of_a), (_, b, of_b), others @ ..] = &files;
+    assert_eq!((a, of_a), (b, of_b));
+    for (at, (_, other, of_other)) in others.iter().enumerate() {
+        assert_ne!((a, of_a), (other, of_other));
+        assert!(others[..at].iter().all(|(_, earlier, _)| earlier != other));
+    }
+}
+
+#[test]
+fn caller_is_sixteen_digits_and_the_same_after_a_restart() {
+    let (_dir, path) = fresh();
+    record_session(&path, None);
+    let caller: String = value(&connect(&path), "SELECT caller FROM sessions");
+    assert_eq!(caller.len(), 16);
+    assert!(caller.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let store = Store::open(&path).unwrap();
+    let mut session = SessionEvent::new("another");
+    session.caller = Some(CallerDigest::new([1; 32], true));
+    store.record(StoreEvent::Session(session));
+    store.shutdown(LONG).unwrap();
+    let callers = "SELECT count(*) * 10 + count(DISTINCT caller) FROM sessions";
+    assert_eq!(value::<i64>(&connect(&path), callers), 21);
+}
+
+#[test]
+fn key_that_was_set_is_nowhere_in_the_file_and_its_fingerprint_is() {
+    let (dir, path) = fresh();
+    record_session(&path, Some(KEY));
+    let digits: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        for part in [&KEY[..8], digits[..16].as_bytes()] {
+            assert!(bytes.windows(part.len()).all(|found| found != part));
+        }
+    }
+    let own_key = "SELECT count(*) FROM meta WHERE key = 'hash_key'";
+    assert_eq!(value::<i64>(&connect(&path), own_key), 0);
+    assert_eq!(fingerprints(&path).len(), 1);
+}
+
+#[test]
+fn hashed_id_is_found_with_the_key_and_without_it_the_error_says_that_the_key_is_missing() {
+    let (_dir, path) = fresh();
+    record_session(&path, Some(KEY));
+    let reader = Reader::open(&path).unwrap();
+    for error in [
+        reader.find_session(SECRET).unwrap_err(),
+        reader.find_session_id(SECRET).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), QueryErrorKind::KeyMissing, "{error}");
+        assert!(error.to_string().contains("the key"), "{error}");
+    }
+    let wrong = reader.clone().with_shared_key(OTHER);
+    let error = wrong.find_session(SECRET).unwrap_err();
+    assert_eq!(error.kind(), QueryErrorKind::KeyMissing);
+    let keyed = reader.clone().with_shared_key(KEY);
+    let found = keyed.find_session(SECRET).unwrap().one().unwrap();
+    assert_eq!(keyed.find_session("no such id").unwrap(), Lookup::Nothing);
+    // Who has the stored id needs no key.
+    let stored = reader.find_session(&found.session_id).unwrap();
+    assert_eq!(stored.one().unwrap(), found);
+}
+
+#[test]
+fn file_under_a_second_key_is_recorded_into_and_holds_both_fingerprints() {
+    let (_dir, path) = fresh();
+    for key in [Some(KEY), None, Some(KEY), Some(KEY)] {
+        record_session(&path, key);
+    }
+    assert_eq!(sessions(&path).len(), 2, "one for each key");
+    let both = fingerprints(&path);
+    assert_eq!(both.len(), 2);
+    let (_dir, other) = fresh();
+    record_session(&other, Some(KEY));
+    assert_eq!(
+        both.last(),
+        fingerprints(&other).last(),
+        "the newest is last"
+    );
 }

@@ -89,7 +89,7 @@ fn a_migration_keeps_what_meta_said_and_adds_its_own() {
             .map(|(key, value)| match key.as_str() {
                 // Of that moment.
                 "migrated_at" | "migrated_bytes" => (key.as_str(), "a number"),
-                "hash_key" => (key.as_str(), "random"),
+                "hash_key" | "key_fingerprints" => (key.as_str(), "random"),
                 key => (key, value.as_str()),
             })
             // Another one for each file.
@@ -104,6 +104,7 @@ fn a_migration_keeps_what_meta_said_and_adds_its_own() {
             [
                 ("created_at", "1775000000000"),
                 ("hash_key", "random"),
+                ("key_fingerprints", "random"),
                 ("lineage", "tower-mcp-store"),
                 ("mcpr_version", "0.4.50"),
                 ("migrated_at", "a number"),

@@ -30,7 +30,7 @@ impl File {
     fn with(form: SessionIdForm) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("mcp.db");
-        let db = Db::open(&path, &WriterIdentity::new(None, form), &mut None).unwrap();
+        let db = Db::open(&path, &WriterIdentity::new(None, form, None), &mut None).unwrap();
         let reader = Connection::open(&path).unwrap();
         Self {
             _dir: dir,

@@ -28,7 +28,8 @@ fn fields(info: &Info) -> Fields {
     Fields::default()
         .field("file", info.path.display().to_string())
         .maybe("store id", info.store_id.as_ref())
-        .maybe("instances", instances(info))
+        .maybe("instances", list(&info.instances))
+        .maybe("keys", list(&info.key_fingerprints))
         .field("schema version", info.schema_version.to_string())
         .maybe(
             "written by",
@@ -107,6 +108,6 @@ fn wal(bytes: u64) -> String {
     }
 }
 
-fn instances(info: &Info) -> Option<String> {
-    (!info.instances.is_empty()).then(|| info.instances.join(", "))
+fn list(names: &[String]) -> Option<String> {
+    (!names.is_empty()).then(|| names.join(", "))
 }
