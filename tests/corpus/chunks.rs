@@ -1,11 +1,11 @@
 //! Ways to cut bytes into pieces.
 
-/// Pieces of one to sixteen bytes, many of one, that `seed` decides.
+/// Returns pieces of one to sixteen bytes, many of one, as `seed` decides.
 pub(crate) fn pieces(seed: u8, mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut state = u32::from(seed).wrapping_mul(0x9e37_79b9) | 1;
     let mut pieces = Vec::new();
     while !bytes.is_empty() {
-        // Xorshift: what comes next only has to differ.
+        // Xorshift: the next value only has to differ.
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;

@@ -1,11 +1,9 @@
-//! Checks what the layer makes of any exchanges, by what must be true of all:
-//! nothing panics, both sides see the other's bytes unchanged, no exchange is
-//! forgotten, every row is written once and bounded, and how the bodies are cut
-//! changes no row.
+//! Checks what holds for every exchange: the layer does not panic, both sides see the other's bytes
+//! unchanged, every exchange ends, every row is written once and bounded, and cuts of the bodies
+//! change no row.
 //!
-//! An input is read as five bytes of settings (see [`Plan`]) and three bodies
-//! that bytes `0xff` part: of the request, of its response, and of a GET stream
-//! of the same session that comes afterwards.
+//! An input is five bytes of settings (see [`Plan`]) and three bodies separated by bytes `0xff`: of
+//! the request, of its response, and of a later GET stream of the same session.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -25,7 +23,7 @@ use uuid::Uuid;
 
 use crate::chunks::pieces;
 
-/// Files grow, so a store is used for so many inputs.
+/// A store serves this many inputs, because files grow.
 const INPUTS_PER_STORE: usize = 20_000;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -54,26 +52,26 @@ enum Last {
     #[default]
     Ends,
     Fails,
-    /// It hangs, and the client leaves.
+    /// The body hangs, and the client leaves.
     Hangs,
 }
 
-/// What an input says.
+/// The settings and bodies of an input.
 #[derive(Debug)]
 struct Plan<'a> {
     status: u16,
     media: Option<&'static str>,
     compressed: bool,
-    /// The header of the session; the query where there is none.
+    /// Sends the session in the header, and otherwise in the query.
     session: bool,
     version: Option<&'static str>,
-    /// Headers that mirror the method and its name.
+    /// Sends headers that mirror the method and its name.
     mirrors: bool,
-    /// The content coding that the request names, whether it is in it or not.
+    /// The content coding that the request declares, whether or not the body has it.
     coding: Option<&'static str>,
     reads: Reads,
     last: Last,
-    /// A GET stream announces the session first (2024-11-05).
+    /// Announces the session on a GET stream first (2024-11-05).
     announced: bool,
     seed: u8,
     request: &'a [u8],
@@ -111,7 +109,7 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Has a client and a server do all this through the layer.
+    /// Runs the plan through the layer, for client and server.
     fn run(&self, layer: &StoreLayer, cut: Cut) {
         let frames = |seed, bytes| cut.frames(self.seed.wrapping_add(seed), bytes);
         let answer = |bytes: Script| {
@@ -128,7 +126,7 @@ impl<'a> Plan<'a> {
             call(layer, request, answer(bytes), |_| {})
         };
 
-        // The stream says which session it is of, and waits.
+        // The stream announces its session, and waits.
         let mut announced = self.announced.then(|| {
             let mut script = Script::default();
             script.data(frames(1, b"event: endpoint\ndata: ?sessionId=s\n\n"));
@@ -169,7 +167,7 @@ impl<'a> Plan<'a> {
         assert_eq!(read(&mut stream), (self.stream.to_vec(), Last::Ends));
         drop(stream);
 
-        // The end of the session settles what still waits.
+        // The end of the session ends every wait.
         let request = Request::delete("/mcp").header("mcp-session-id", "s");
         let request = request.body(Script::default()).expect("a valid request");
         call(layer, request, answer(Script::default()), |_| {});
@@ -209,9 +207,9 @@ impl<'a> Plan<'a> {
         head.header("mcp-session-id", "s")
     }
 
-    /// How many requests the body holds, if a parser accepts it.
+    /// Returns how many requests the body holds if a parser accepts it.
     fn requests(&self) -> Option<usize> {
-        // A body in a coding may begin as a text or number does.
+        // A body in a coding may begin like a text or number.
         if self.coding.is_some() && !self.request.trim_ascii().starts_with(b"{") {
             return None;
         }
@@ -229,8 +227,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Sends one request through the layer to a service that answers with this,
-/// and hands its body to `reader`.
+/// Sends one request through the layer to a service that answers with `answer`, and passes its body
+/// to `reader`.
 fn call(
     layer: &StoreLayer,
     request: Request<Script>,
@@ -250,7 +248,7 @@ fn call(
     }
 }
 
-/// Reads until nothing comes any more: what came, and why no more.
+/// Reads until no more data comes. Returns the data and how it ended.
 fn read(body: &mut StoreBody<Script>) -> (Vec<u8>, Last) {
     let mut bytes = Vec::new();
     let mut context = Context::from_waker(Waker::noop());
@@ -273,8 +271,7 @@ enum Cut {
 }
 
 impl Cut {
-    /// Of nothing there are no frames: an empty one would say that the body may
-    /// hold something, which is another thing than how it is cut.
+    /// An empty body has no frames: an empty frame would say that the body may hold data.
     fn frames(self, seed: u8, bytes: &[u8]) -> Vec<&[u8]> {
         match self {
             Self::Whole if bytes.is_empty() => Vec::new(),
@@ -295,7 +292,7 @@ struct Script {
 #[derive(Debug)]
 enum Step {
     Data(Bytes),
-    /// Nothing more until the body is polled again.
+    /// Returns no data until the next poll.
     Pause,
 }
 
@@ -326,13 +323,13 @@ impl Body for Script {
         }
     }
 
-    /// As of a body of known length.
+    /// Like a body of known length.
     fn is_end_stream(&self) -> bool {
         self.steps.is_empty() && self.last == Last::Ends
     }
 }
 
-/// A store and what it has written.
+/// A store and the rows that it has written.
 struct Recording {
     store: Store,
     rows: Arc<Mutex<Vec<RequestEvent>>>,
@@ -356,8 +353,7 @@ impl Recording {
         }
     }
 
-    /// The rows that one run of the plan makes, and how many requests it
-    /// counts as unidentified.
+    /// Returns the rows of one run of the plan, and how many requests it counts as unidentified.
     fn run(&mut self, plan: &Plan<'_>, cut: Cut) -> (Vec<RequestEvent>, u64) {
         self.inputs += 1;
         let before = self.store.stats().unidentified;
@@ -375,7 +371,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A row without what time and chance decide.
+/// Returns a row without the columns that time and chance decide.
 fn settled(mut row: RequestEvent) -> RequestEvent {
     row.request_id = Uuid::nil();
     (row.ts, row.latency_us) = (0, 0);
@@ -420,12 +416,12 @@ pub(crate) fn check(data: &[u8]) {
             assert_eq!(whole.len(), requests, "each request once: {whole:#?}");
             assert_eq!(unidentified, 0, "and none is counted");
         }
-        let told = |(rows, unidentified): (Vec<RequestEvent>, u64)| {
+        let facts = |(rows, unidentified): (Vec<RequestEvent>, u64)| {
             let rows = rows.into_iter().map(settled).collect::<Vec<_>>();
             (rows, unidentified)
         };
-        let whole = told((whole, unidentified));
-        assert_eq!(whole, told(run(Cut::Pieces)), "in pieces");
-        assert_eq!(whole, told(run(Cut::Bytes)), "byte by byte");
+        let whole = facts((whole, unidentified));
+        assert_eq!(whole, facts(run(Cut::Pieces)), "in pieces");
+        assert_eq!(whole, facts(run(Cut::Bytes)), "byte by byte");
     });
 }

@@ -1,8 +1,7 @@
-//! Runs the checks of the fuzz targets on what the fuzzer has kept, each input
-//! under `fuzz/corpus/<target>/`; `fuzz/README.md` says how it got there.
+//! Runs the checks of the fuzz targets on each input under `fuzz/corpus/<target>/`.
+//! `fuzz/README.md` describes how the fuzzer found them.
 //!
-//! Without the test harness, under which the tests within `wire` would run here
-//! once more.
+//! It runs without the test harness, which would run the tests within `wire` here once more.
 
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/wire/mod.rs"]

@@ -1,6 +1,5 @@
-//! Checks what the scanner makes of any bytes: nothing panics, how the bytes
-//! are cut changes nothing, memory is bounded, and of valid JSON it tells the
-//! same as a parser. The first byte decides how the rest is cut.
+//! Checks the scanner with any bytes: it does not panic, cuts change nothing, memory is bounded,
+//! and it agrees with a parser on valid JSON. The first byte decides how the rest is cut.
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -8,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use crate::chunks::pieces;
 use crate::wire::{Field, Kind, Message, ScanState, Scanner};
 
-/// More than the scanner may hold at a time, whatever it reads.
+/// More than the scanner may hold at a time.
 const MEMORY: u64 = 256 << 10;
 
 const FIELDS: [Field; 44] = [
@@ -58,7 +57,7 @@ const FIELDS: [Field; 44] = [
     Field::ErrorMessage,
 ];
 
-/// What is compared by its digest, and where it lies.
+/// The fields that are compared by their digest, and their place.
 const DIGESTS: [(Field, &str, &str); 6] = [
     (Field::RequestState, "params", "requestState"),
     (Field::InputResponses, "params", "inputResponses"),
@@ -68,7 +67,7 @@ const DIGESTS: [(Field, &str, &str); 6] = [
     (Field::ResultTaskId, "result", "taskId"),
 ];
 
-/// All that a message tells, as one text.
+/// Returns all that a message says, as one text.
 fn facts(message: &Message) -> String {
     let members = FIELDS.map(|field| {
         let text = message.text(field).map(str::to_owned);
@@ -109,7 +108,7 @@ pub(crate) fn check(data: &[u8]) {
     }
 }
 
-/// The same over and over again, as one document and as several.
+/// Checks the memory for many repetitions, as one document and as several.
 fn check_memory(document: &[u8]) {
     let taken = allocation_counter::measure(|| {
         let mut scanner = Scanner::new();
@@ -124,7 +123,7 @@ fn check_memory(document: &[u8]) {
     assert!(taken.bytes_max <= MEMORY, "{} bytes held", taken.bytes_max);
 }
 
-/// A document that a parser accepts.
+/// Checks a document that a parser accepts.
 fn check_valid(document: &[u8], value: &Value) {
     let mut scanner = Scanner::new();
     let mut found = Vec::new();
@@ -163,14 +162,14 @@ fn check_valid(document: &[u8], value: &Value) {
                     };
                     assert_eq!(*digest, text, "{field:?}");
                 }
-                // As it was written, which a `Value` does not tell.
+                // The digest is of the text as written, which a `Value` does not have.
                 _ => {}
             }
         }
     }
 }
 
-/// What a message is, read off the parsed value.
+/// Returns the kind of a message, from the parsed value.
 fn kind_of(message: &Value) -> Kind {
     let is_id = |id: &Value| id.is_string() || id.is_number();
     let is_there = |key| message.get(key).is_some();

@@ -1,6 +1,5 @@
-//! Checks what the decoder makes of any bytes: nothing panics, how the bytes
-//! are cut changes nothing, and nothing is told twice or out of order. The
-//! first byte decides how the rest is cut.
+//! Checks the decoder with any bytes: it does not panic, cuts change nothing, and no event is
+//! returned twice or out of order. The first byte decides how the rest is cut.
 
 use std::ops::Range;
 
@@ -16,7 +15,7 @@ struct Event {
     id: Option<EventId>,
 }
 
-/// The events of a stream, and the data that belongs to none.
+/// Returns the events of a stream, and the data outside of events.
 fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Event>, Vec<u8>) {
     let mut decoder = SseDecoder::default();
     let mut events = Vec::new();
@@ -54,8 +53,8 @@ pub(crate) fn check(data: &[u8]) {
     assert_eq!(taken.count_total, 0, "nothing is kept");
 }
 
-/// Events lie one behind the other, each ends with a line end and is at least
-/// as long as its data.
+/// Asserts that events follow one another, that each ends with a line end, and that each is at
+/// least as long as its data.
 fn check_order(stream: &[u8], events: &[Event]) {
     let mut position = 0;
     for event in events {

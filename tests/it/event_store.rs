@@ -1,4 +1,4 @@
-//! One suite for every store of events, and what each promises beside it.
+//! One test suite for every event store, and the promises of each store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use crate::support::{self, connect, fresh, rows, value};
 /// No events.
 const NONE: [u64; 0] = [];
 
-/// A session that nothing is known of.
+/// A session without events.
 const UNKNOWN: &str = "nobody";
 
 fn event(id: u64) -> EventRecord {
@@ -47,22 +47,22 @@ fn sqlite(capacity: usize) -> (SqliteEventStore, TempDir) {
 
 type Caching = CachingEventStore<MemoryEventStore, SqliteEventStore>;
 
-/// With a cache that is smaller than what is behind it.
+/// Returns a caching store whose cache is smaller than its backend.
 fn caching(capacity: usize) -> (Caching, TempDir) {
     let (store, dir) = sqlite(capacity);
     let cache = MemoryEventStore::with_capacity(capacity.div_ceil(2));
     (CachingEventStore::new(cache, store), dir)
 }
 
-/// The suite: tests in a module of that name over the stores that the function
-/// of the same name makes, which keep so many events of each session.
+/// Defines the suite as a module named after a function. The function makes the store to test,
+/// which keeps the given number of events of each session.
 macro_rules! conformance {
     ($make:ident) => {
         mod $make {
             use super::*;
 
             #[tokio::test]
-            async fn what_is_appended_is_replayed_behind_an_id_in_order() {
+            async fn replay_returns_the_events_after_an_id_in_order() {
                 let (store, _guard) = super::$make(10);
                 append(&store, "s", 0..3).await;
                 assert_eq!(ids(&store, "s", 0).await, [1, 2]);
@@ -94,7 +94,7 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
-            async fn the_same_id_appended_again_replaces() {
+            async fn event_with_a_known_id_replaces_the_old_one() {
                 let (store, _guard) = super::$make(3);
                 append(&store, "s", 1..4).await;
                 for data in ["once", "twice"] {
@@ -106,7 +106,7 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
-            async fn a_capacity_of_three_keeps_the_last_three_of_five() {
+            async fn capacity_of_three_keeps_the_last_three_of_five() {
                 let (store, _guard) = super::$make(3);
                 append(&store, "s", 0..5).await;
                 assert_eq!(ids(&store, "s", 0).await, [2, 3, 4]);
@@ -114,7 +114,7 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
-            async fn completeness_is_what_eviction_has_left() {
+            async fn complete_after_is_the_newest_evicted_id() {
                 let (store, _guard) = super::$make(3);
                 assert_eq!(store.complete_after("s").await.unwrap(), None);
                 append(&store, "s", 1..4).await;
@@ -127,7 +127,7 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
-            async fn a_session_that_goes_on_after_it_is_gone_claims_nothing_of_what_went_before() {
+            async fn session_appended_to_after_a_purge_is_complete_only_from_there() {
                 let (store, _guard) = super::$make(10);
                 append(&store, "s", 1..8).await;
                 store.purge_session("s").await.unwrap();
@@ -138,7 +138,7 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
-            async fn the_newest_event_is_never_evicted() {
+            async fn newest_event_is_never_evicted() {
                 let (store, _guard) = super::$make(0);
                 append(&store, "s", 1..4).await;
                 assert_eq!(ids(&store, "s", 0).await, [3]);
@@ -161,7 +161,7 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
-            async fn a_purge_takes_everything_and_can_be_repeated() {
+            async fn purge_removes_everything_and_can_be_repeated() {
                 let (store, _guard) = super::$make(10);
                 store.purge_session(UNKNOWN).await.unwrap();
                 append(&store, "s", 1..4).await;
@@ -173,7 +173,7 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
-            async fn it_works_behind_a_trait_object() {
+            async fn store_works_as_a_trait_object() {
                 let (store, _guard) = super::$make(10);
                 let store: Arc<dyn EventStore> = Arc::new(store);
                 append(&store, "s", 1..4).await;
@@ -184,7 +184,7 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
-            async fn callers_at_once_lose_nothing() {
+            async fn concurrent_callers_lose_no_event() {
                 let (store, _guard) = super::$make(200);
                 let store = Arc::new(store);
                 let appends = (1..=100).map(|id| {
@@ -211,7 +211,7 @@ conformance!(caching);
 conformance!(sqlite);
 
 #[tokio::test]
-async fn clones_of_a_memory_store_share_what_they_keep() {
+async fn clones_of_a_memory_store_share_their_events() {
     let store = MemoryEventStore::default();
     append(&store.clone(), "a", 0..3).await;
     append(&store.clone(), "b", 0..2).await;
@@ -224,7 +224,7 @@ async fn clones_of_a_memory_store_share_what_they_keep() {
 }
 
 #[test]
-fn errors_tell_what_failed() {
+fn errors_name_what_failed() {
     for (error, text) in [
         (EventStoreError::Encode("x".into()), "encode error: x"),
         (EventStoreError::Decode("x".into()), "decode error: x"),
@@ -235,7 +235,7 @@ fn errors_tell_what_failed() {
 }
 
 #[test]
-fn a_record_survives_serde() {
+fn record_survives_serde() {
     let record = event(7);
     let text = serde_json::to_string(&record).unwrap();
     assert_eq!(serde_json::from_str::<EventRecord>(&text).unwrap(), record);
@@ -243,7 +243,7 @@ fn a_record_survives_serde() {
 
 // ===== CachingEventStore =====
 
-/// A memory store that counts replays and can be made to fail.
+/// A memory store that counts replays and fails on request.
 #[derive(Debug, Clone, Default)]
 struct Probe {
     inner: MemoryEventStore,
@@ -263,7 +263,7 @@ impl Probe {
         }
     }
 
-    /// How many events it has replayed.
+    /// Returns how many events it has replayed.
     fn replayed(&self) -> usize {
         self.replayed.load(Ordering::Relaxed)
     }
@@ -305,7 +305,7 @@ async fn both_tiers_are_written() {
 }
 
 #[tokio::test]
-async fn a_miss_warms_the_cache() {
+async fn cache_miss_warms_the_cache() {
     let (cache, backend) = (MemoryEventStore::new(), Probe::new("backend"));
     append(&backend, "s", 0..100).await;
     let store = CachingEventStore::new(cache.clone(), backend.clone());
@@ -317,7 +317,7 @@ async fn a_miss_warms_the_cache() {
 }
 
 #[tokio::test]
-async fn a_purge_clears_both_tiers() {
+async fn purge_clears_both_tiers() {
     let (cache, backend) = (MemoryEventStore::new(), MemoryEventStore::new());
     let store = CachingEventStore::new(cache.clone(), backend.clone());
     append(&store, "s", [0]).await;
@@ -327,7 +327,7 @@ async fn a_purge_clears_both_tiers() {
 }
 
 #[tokio::test]
-async fn what_the_ring_of_the_cache_has_evicted_is_not_skipped() {
+async fn replay_includes_events_the_cache_has_evicted() {
     let cache = MemoryEventStore::with_capacity(3);
     let store = CachingEventStore::new(cache.clone(), MemoryEventStore::new());
     append(&store, "s", 1..=10).await;
@@ -344,7 +344,7 @@ async fn what_the_ring_of_the_cache_has_evicted_is_not_skipped() {
 }
 
 #[tokio::test]
-async fn a_fresh_cache_claims_nothing() {
+async fn empty_cache_does_not_claim_completeness() {
     let backend = MemoryEventStore::new();
     append(&backend, "s", 1..=5).await;
     let store = CachingEventStore::new(MemoryEventStore::new(), backend);
@@ -354,7 +354,7 @@ async fn a_fresh_cache_claims_nothing() {
 }
 
 #[tokio::test]
-async fn appends_of_another_process_are_noticed_wherever_they_fall() {
+async fn appends_of_another_process_are_noticed_at_every_position() {
     let (cache, backend) = (MemoryEventStore::new(), MemoryEventStore::new());
     let store = CachingEventStore::new(cache.clone(), backend.clone());
     append(&store, "s", 1..=3).await;
@@ -377,7 +377,7 @@ async fn appends_of_another_process_are_noticed_wherever_they_fall() {
 }
 
 #[tokio::test]
-async fn a_purge_by_another_process_is_noticed() {
+async fn purge_by_another_process_is_noticed() {
     let backend = MemoryEventStore::new();
     let store = CachingEventStore::new(MemoryEventStore::new(), backend.clone());
     append(&store, "s", 1..=3).await;
@@ -388,7 +388,7 @@ async fn a_purge_by_another_process_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_failure_of_the_backend_stops_an_append() {
+async fn failure_of_the_backend_stops_an_append() {
     let (cache, backend) = (Probe::new("cache"), Probe::new("backend"));
     let store = CachingEventStore::new(cache.clone(), backend.clone());
     backend.appends_fail.store(true, Ordering::Relaxed);
@@ -398,7 +398,7 @@ async fn a_failure_of_the_backend_stops_an_append() {
 }
 
 #[tokio::test]
-async fn a_failure_of_the_cache_is_told_and_empties_its_session() {
+async fn failure_of_the_cache_is_returned_and_empties_its_session() {
     let (cache, backend) = (Probe::new("cache"), Probe::new("backend"));
     let store = CachingEventStore::new(cache.clone(), backend.clone());
     append(&store, "s", 1..=2).await;
@@ -412,8 +412,7 @@ async fn a_failure_of_the_cache_is_told_and_empties_its_session() {
     assert_eq!(events[0].data, "changed", "a failure to warm is no failure");
 }
 
-/// A store that has an event of the data `held` at once, and returns only when
-/// it is let go.
+/// A store that stores an event with the data `held` at once, but returns only after its release.
 #[derive(Debug, Clone)]
 struct Held {
     inner: MemoryEventStore,
@@ -441,7 +440,7 @@ impl EventStore for Held {
 }
 
 impl Held {
-    /// Three events, and a cache that has them too.
+    /// Returns a store with three events, and a cache that has them too.
     async fn with_three() -> (Self, CachingEventStore<MemoryEventStore, Self>) {
         let held = Self {
             inner: MemoryEventStore::new(),
@@ -453,7 +452,7 @@ impl Held {
     }
 }
 
-/// Appends on a task of its own, and lets all tasks get as far as they can.
+/// Appends on a task of its own, and runs all other tasks until they wait.
 async fn begin<S: EventStore + Clone>(
     store: &S,
     id: u64,
@@ -468,7 +467,7 @@ async fn begin<S: EventStore + Clone>(
 }
 
 #[tokio::test]
-async fn two_that_replace_an_event_at_once_come_to_both_tiers_in_one_order() {
+async fn concurrent_replacements_reach_both_tiers_in_one_order() {
     let (held, store) = Held::with_three().await;
     let first = begin(&store, 2, "held").await;
     let second = begin(&store, 2, "second").await;
@@ -481,7 +480,7 @@ async fn two_that_replace_an_event_at_once_come_to_both_tiers_in_one_order() {
 }
 
 #[tokio::test]
-async fn an_append_that_is_broken_off_between_the_tiers_leaves_no_stale_event() {
+async fn append_cancelled_between_the_tiers_leaves_no_stale_event() {
     let (held, store) = Held::with_three().await;
     let append = begin(&store, 2, "held").await;
     append.abort();
@@ -492,7 +491,7 @@ async fn an_append_that_is_broken_off_between_the_tiers_leaves_no_stale_event() 
 }
 
 #[tokio::test]
-async fn a_purge_goes_to_both_tiers_and_tells_the_error_of_the_cache_first() {
+async fn purge_reaches_both_tiers_and_returns_the_error_of_the_cache_first() {
     let (cache, backend) = (Probe::new("cache"), Probe::new("backend"));
     let store = CachingEventStore::new(cache.clone(), backend.clone());
     append(&store, "s", [1]).await;
@@ -512,7 +511,7 @@ async fn a_purge_goes_to_both_tiers_and_tells_the_error_of_the_cache_first() {
 // ===== SqliteEventStore =====
 
 #[tokio::test]
-async fn an_acknowledged_event_is_in_the_file() {
+async fn acknowledged_event_is_in_the_file() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     append(&store.event_store(), "s", 1..=3).await;
@@ -523,7 +522,7 @@ async fn an_acknowledged_event_is_in_the_file() {
 }
 
 #[tokio::test]
-async fn events_survive_a_restart_with_what_is_known_of_evictions() {
+async fn events_and_evictions_survive_a_restart() {
     let (_dir, path) = fresh();
     for round in 0..3 {
         let store = Store::open(&path).unwrap();
@@ -537,7 +536,7 @@ async fn events_survive_a_restart_with_what_is_known_of_evictions() {
 }
 
 #[tokio::test]
-async fn an_id_that_sqlite_cannot_hold_is_an_error() {
+async fn id_that_sqlite_cannot_hold_is_an_error() {
     let (store, _dir) = sqlite(10);
     let error = store.append("s", event(u64::MAX)).await.unwrap_err();
     assert!(matches!(error, EventStoreError::Encode(_)), "{error}");
@@ -584,7 +583,7 @@ fn outside_of_a_runtime_a_call_is_an_error() {
 }
 
 #[test]
-fn in_a_runtime_without_timers_a_call_is_an_error_and_does_nothing() {
+fn in_a_runtime_without_timers_a_call_is_an_error_and_stores_nothing() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let events = store.event_store();
@@ -601,7 +600,7 @@ fn in_a_runtime_without_timers_a_call_is_an_error_and_does_nothing() {
 }
 
 #[tokio::test]
-async fn an_append_waits_no_longer_than_it_may() {
+async fn append_waits_no_longer_than_its_timeout() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let other = connect(&path);
@@ -621,7 +620,7 @@ async fn an_append_waits_no_longer_than_it_may() {
 }
 
 #[tokio::test]
-async fn an_append_outlasts_a_lock_that_is_let_go_in_time() {
+async fn append_succeeds_once_a_lock_is_released_in_time() {
     let (_dir, path) = fresh();
     let events = Store::open(&path)
         .unwrap()
@@ -633,7 +632,7 @@ async fn an_append_outlasts_a_lock_that_is_let_go_in_time() {
         let events = events.clone();
         async move { events.append("s", event(1)).await }
     });
-    // Longer than the writer waits for one attempt.
+    // Longer than the writer waits in one attempt.
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert!(!append.is_finished());
     other.execute_batch("ROLLBACK").unwrap();
@@ -642,7 +641,7 @@ async fn an_append_outlasts_a_lock_that_is_let_go_in_time() {
 }
 
 #[tokio::test]
-async fn a_reader_does_not_hold_the_writer_up() {
+async fn reader_does_not_block_the_writer() {
     let (_dir, path) = fresh();
     let events = Store::open(&path).unwrap().event_store();
     append(&events, "s", [1]).await;
@@ -678,7 +677,7 @@ async fn two_stores_on_one_file_see_each_others_events() {
     assert_eq!(totals(&path), (1, 66));
 }
 
-/// What is counted, which has to be what is there.
+/// Returns the counters, and asserts that they equal what is stored.
 fn totals(path: &std::path::Path) -> (i64, i64) {
     let conn = connect(path);
     let told = rows(&conn, "SELECT events, bytes FROM sse_totals");
@@ -692,7 +691,7 @@ fn totals(path: &std::path::Path) -> (i64, i64) {
 }
 
 #[tokio::test]
-async fn all_sessions_together_keep_to_their_bytes_and_each_its_newest_event() {
+async fn all_sessions_keep_to_the_byte_limit_and_each_keeps_its_newest_event() {
     let (_dir, path) = fresh();
     let events = Store::open(&path)
         .unwrap()
@@ -711,7 +710,7 @@ async fn all_sessions_together_keep_to_their_bytes_and_each_its_newest_event() {
         assert_eq!(ids(&events, &session, 0).await, Vec::from_iter(41..=50));
         assert_eq!(events.complete_after(&session).await.unwrap(), Some(40));
     }
-    // Less than the newest events take.
+    // Less than the size of the newest events.
     let narrow = events.max_bytes(1);
     append(&narrow, "0", [51, 52]).await;
     assert_eq!(totals(&path).0, 10);
@@ -720,7 +719,7 @@ async fn all_sessions_together_keep_to_their_bytes_and_each_its_newest_event() {
 }
 
 #[tokio::test]
-async fn old_events_go_but_for_the_newest_of_a_live_session() {
+async fn old_events_are_removed_except_the_newest_of_a_live_session() {
     use tower_mcp_store::session_store::{SessionRecord, SessionStore};
 
     let (_dir, path) = fresh();
@@ -732,7 +731,7 @@ async fn old_events_go_but_for_the_newest_of_a_live_session() {
     for session in ["dead", "live", "active"] {
         append(&events, session, 1..=3).await;
     }
-    // Two hours pass.
+    // Makes the events two hours older.
     connect(&path)
         .execute_batch("UPDATE sse_events SET n = n - 7200000000")
         .unwrap();
@@ -753,7 +752,7 @@ async fn old_events_go_but_for_the_newest_of_a_live_session() {
 }
 
 #[tokio::test]
-async fn an_event_that_the_file_refuses_leaves_nothing_half_done() {
+async fn event_refused_by_sqlite_changes_nothing() {
     let (_dir, path) = fresh();
     let events = Store::open(&path)
         .unwrap()
@@ -767,8 +766,8 @@ async fn an_event_that_the_file_refuses_leaves_nothing_half_done() {
         )
         .unwrap();
     let refused = EventRecord::new(2, "refused");
-    // One would take the event out that it replaces, the other leave a session
-    // without events; those who share their commit are not concerned.
+    // One append would remove the event that it replaces, the other would leave a session without
+    // events. The appends in the same commit succeed.
     let (replaces, begins, good, other) = tokio::join!(
         events.append("s", refused.clone()),
         events.append("new", refused),
@@ -790,7 +789,7 @@ async fn an_event_that_the_file_refuses_leaves_nothing_half_done() {
 }
 
 #[tokio::test]
-async fn what_another_process_purged_does_not_come_back_with_the_next_append() {
+async fn events_purged_by_another_process_do_not_return_with_the_next_append() {
     let backend = MemoryEventStore::new();
     let store = CachingEventStore::new(MemoryEventStore::new(), backend.clone());
     append(&store, "s", 1..=3).await;
@@ -801,7 +800,7 @@ async fn what_another_process_purged_does_not_come_back_with_the_next_append() {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_just_now_stays_when_the_rest_of_its_session_is_old() {
+async fn new_event_of_a_session_with_old_events_stays() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let events = store.event_store().max_age(Duration::from_secs(3600));
@@ -809,7 +808,7 @@ async fn what_was_acknowledged_just_now_stays_when_the_rest_of_its_session_is_ol
     connect(&path)
         .execute_batch("UPDATE sse_events SET n = n - 7200000000")
         .unwrap();
-    // The server counts anew.
+    // The server starts to count again at 1.
     append(&events, "s", [1]).await;
     assert_eq!(ids(&events, "s", 0).await, [1]);
     append(&events, "s", [2]).await;
@@ -818,7 +817,7 @@ async fn what_was_acknowledged_just_now_stays_when_the_rest_of_its_session_is_ol
 }
 
 #[tokio::test]
-async fn a_session_that_goes_on_makes_room_beside_many_that_are_silent() {
+async fn busy_session_evicts_its_own_events_beside_many_silent_sessions() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let events = store.event_store().max_bytes(10_000);
@@ -827,13 +826,13 @@ async fn a_session_that_goes_on_makes_room_beside_many_that_are_silent() {
     }
     append(&events, "busy", 1..=900).await;
     let (kept, _) = totals(&path);
-    // Of those that are silent the newest, and what one pass has yet to reach.
+    // The newest event of each silent session, and the events that one pass has not reached yet.
     assert!((201..=201 + 64).contains(&kept), "{kept}");
     assert!(ids(&events, "busy", 0).await.contains(&900));
 }
 
 #[tokio::test]
-async fn a_trigger_that_rolls_back_takes_nothing_that_was_acknowledged() {
+async fn trigger_that_rolls_back_removes_no_acknowledged_event() {
     let (_dir, path) = fresh();
     let events = Store::open(&path)
         .unwrap()

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What each room may import. Files of the crate that belong to no room, such as
-/// `clock.rs`, may be imported by all.
+/// What each room may import. Every room may import files that belong to no room, such as
+/// `clock.rs`.
 const ROOMS: [(&str, &[&str]); 8] = [
     ("wire", &[]),
     ("event", &["wire"]),
@@ -27,7 +27,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The rooms that a line names by a path from the crate's root.
+/// Returns the rooms that a line names by a path from the crate's root.
 fn named(line: &str) -> Vec<&'static str> {
     let code = line.split("//").next().unwrap_or_default();
     let paths = code.split("crate::").skip(1);
@@ -55,7 +55,7 @@ fn rooms_import_in_one_direction() {
                     .any(|name| part.as_os_str() == *name)
             });
             let text = fs::read_to_string(&source).unwrap();
-            // Unit tests may use anything: they stand at the end of a file.
+            // Unit tests may import anything. They are at the end of a file.
             let code = text
                 .split("#[cfg(test)]\nmod tests {")
                 .next()
@@ -76,7 +76,7 @@ fn rooms_import_in_one_direction() {
 }
 
 #[test]
-fn a_path_names_its_room() {
+fn path_names_its_room() {
     assert_eq!(named("use crate::event::StoreEvent;"), ["event"]);
     assert_eq!(
         named("use crate::event_store::EventRecord;"),

@@ -1,4 +1,4 @@
-//! What is awaited and what is not share one writer, and neither starves.
+//! Awaited commands and telemetry share one writer, and neither starves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,11 +10,11 @@ use tower_mcp_store::event_store::{EventRecord, EventStore};
 
 use crate::support::{LONG, fresh, record_requests};
 
-/// Many of the writer's largest groups.
+/// Many times the writer's largest batch.
 const BACKLOG: u64 = 80_000;
 
 #[tokio::test]
-async fn an_append_does_not_wait_for_the_backlog_of_telemetry() {
+async fn append_does_not_wait_for_the_backlog_of_telemetry() {
     let (_dir, path) = fresh();
     let store = Store::builder(path)
         .queue_events(BACKLOG as usize)
@@ -26,7 +26,7 @@ async fn an_append_does_not_wait_for_the_backlog_of_telemetry() {
     record_requests(&store, BACKLOG);
     for id in 1..=3 {
         let before = store.stats();
-        // More than one group, of which the writer may have begun the next.
+        // More than one batch: the writer may have begun the next one.
         let fair = before.queued / 2;
         events
             .append("s", EventRecord::new(id, "{}"))
@@ -39,12 +39,12 @@ async fn an_append_does_not_wait_for_the_backlog_of_telemetry() {
             before.queued
         );
     }
-    // The rest is of no interest.
+    // The test does not need the rest.
     let _ = store.shutdown(Duration::ZERO);
 }
 
 #[tokio::test]
-async fn appends_that_never_cease_do_not_keep_telemetry_waiting() {
+async fn constant_appends_do_not_delay_telemetry() {
     let (_dir, path) = fresh();
     let store = Store::open(path).unwrap();
     let is_over = Arc::<AtomicBool>::default();
@@ -71,7 +71,7 @@ async fn appends_that_never_cease_do_not_keep_telemetry_waiting() {
     record_requests(&store, 1000);
     let flushing = store.clone();
     let flushed = tokio::task::spawn_blocking(move || flushing.flush(LONG));
-    // The callers go on meanwhile, on this thread.
+    // The callers keep appending on this thread meanwhile.
     flushed.await.unwrap().unwrap();
     assert_eq!(store.stats().written, 1000);
     is_over.store(true, Ordering::Relaxed);

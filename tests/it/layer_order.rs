@@ -1,7 +1,6 @@
-//! Where the layer stands among others, and what its rows then say.
+//! The position of the layer among other layers, and what its rows say there.
 //!
-//! On a `Router` each `layer` stands outside of those before it; in a
-//! `ServiceBuilder` inside of them.
+//! On a `Router` each `layer` wraps those before it. In a `ServiceBuilder` it is inside of them.
 
 use std::fmt::Debug;
 use std::future::pending;
@@ -38,14 +37,14 @@ use crate::recording::{Recording, Row, Script, post, post_with};
 const CALL: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo"}}"#;
 const RESULT: &str = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[],"isError":true}}"#;
 const SECOND: Duration = Duration::from_secs(1);
-/// What a client of 2026-07-28 says in its headers, too.
+/// The headers of a client of 2026-07-28.
 const MIRROR: [(&str, &str); 3] = [
     ("mcp-protocol-version", "2026-07-28"),
     ("mcp-method", "tools/call"),
     ("mcp-name", "echo"),
 ];
 
-/// A server that answers on `/mcp`, does not on `/never`, and panics on `/panic`.
+/// A server that answers on `/mcp`, never answers on `/never`, and panics on `/panic`.
 fn server() -> Router {
     let answer = |_: String| async { ([(CONTENT_TYPE, "application/json")], RESULT) };
     Router::new()
@@ -63,7 +62,7 @@ fn to(path: &'static str, mut request: http::Request<Script>) -> http::Request<S
     request
 }
 
-/// What the client sees of an answer that it reads to its end.
+/// Sends a request, reads the answer to its end, and returns what the client sees.
 async fn send<S, B>(app: S, request: http::Request<Script>) -> (StatusCode, HeaderMap)
 where
     S: Service<http::Request<Script>, Response = http::Response<B>, Error: Debug>,
@@ -74,7 +73,7 @@ where
     (head.status, head.headers)
 }
 
-/// Its row, without what differs from one exchange to the next.
+/// Returns the row, without the columns that differ between exchanges.
 fn alike(recording: &Recording) -> Row {
     Row {
         request_id: String::new(),
@@ -98,7 +97,7 @@ fn unidentified(recording: &Recording) -> u64 {
 // ===== time-outs =====
 
 #[tokio::test(start_paused = true)]
-async fn a_time_out_layer_inside_that_answers_is_told_as_a_time_out() {
+async fn inner_time_out_layer_that_answers_is_recorded_as_timeout() {
     for status in [StatusCode::REQUEST_TIMEOUT, StatusCode::GATEWAY_TIMEOUT] {
         let recording = Recording::start();
         let app = server()
@@ -112,7 +111,7 @@ async fn a_time_out_layer_inside_that_answers_is_told_as_a_time_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_out_layer_inside_that_fails_is_told_as_a_time_out() {
+async fn inner_time_out_layer_that_fails_is_recorded_as_timeout() {
     let recording = Recording::start();
     let app = server().layer(
         ServiceBuilder::new()
@@ -127,7 +126,7 @@ async fn a_time_out_layer_inside_that_fails_is_told_as_a_time_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_out_layer_outside_looks_like_a_client_that_left() {
+async fn outer_time_out_layer_is_recorded_as_client_gone() {
     let status = StatusCode::REQUEST_TIMEOUT;
     let recording = Recording::start();
     let app = server()
@@ -155,7 +154,7 @@ async fn a_time_out_layer_outside_looks_like_a_client_that_left() {
 // ===== compression =====
 
 #[tokio::test]
-async fn inside_compression_the_layer_sees_plain_answers() {
+async fn layer_inside_compression_sees_plain_answers() {
     let request = || post_with(&[("accept-encoding", "gzip")], CALL);
     let recording = Recording::start();
     let app = server()
@@ -167,7 +166,7 @@ async fn inside_compression_the_layer_sees_plain_answers() {
 }
 
 #[tokio::test]
-async fn outside_compression_answers_are_opaque_unless_they_are_decoded() {
+async fn layer_outside_compression_sees_opaque_answers_unless_it_decodes() {
     let recording = Recording::start();
     let app = server()
         .layer(CompressionLayer::new())
@@ -191,7 +190,7 @@ fn gzip(text: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn inside_a_layer_that_decompresses_requests_they_are_plain() {
+async fn layer_inside_request_decompression_sees_plain_requests() {
     let request = || post_with(&[("content-encoding", "gzip")], gzip(CALL));
     let recording = Recording::start();
     let app = ServiceBuilder::new()
@@ -213,7 +212,7 @@ async fn inside_a_layer_that_decompresses_requests_they_are_plain() {
 
 // ===== authentication =====
 
-/// Lets those pass who say who they are.
+/// Passes requests that name their user.
 async fn authenticate(mut request: Request, next: Next) -> Response {
     let name = request.headers().get(AUTHORIZATION);
     let Some(name) = name.and_then(|name| name.to_str().ok()) else {
@@ -225,7 +224,7 @@ async fn authenticate(mut request: Request, next: Next) -> Response {
 }
 
 #[tokio::test]
-async fn inside_authentication_the_layer_knows_who_calls_and_sees_no_others() {
+async fn layer_inside_authentication_knows_the_principal_and_sees_no_refusals() {
     let recording = Recording::start();
     let app = server()
         .layer(recording.layer())
@@ -238,7 +237,7 @@ async fn inside_authentication_the_layer_knows_who_calls_and_sees_no_others() {
 }
 
 #[tokio::test]
-async fn outside_authentication_the_layer_sees_refusals_and_not_who_calls() {
+async fn layer_outside_authentication_sees_refusals_without_a_principal() {
     let recording = Recording::start();
     let app = server()
         .layer(from_fn(authenticate))
@@ -257,7 +256,7 @@ async fn outside_authentication_the_layer_sees_refusals_and_not_who_calls() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_unseen_inside_the_layer_that_refuses_and_counted_outside() {
+async fn refusal_is_recorded_only_outside_the_layer_that_refuses() {
     let accept = ValidateRequestHeaderLayer::accept("application/xml");
     for (outside, refused) in [(true, 0), (false, 1)] {
         let recording = Recording::start();
@@ -274,14 +273,14 @@ async fn a_refusal_is_unseen_inside_the_layer_that_refuses_and_counted_outside()
 // ===== limits =====
 
 #[tokio::test]
-async fn outside_a_body_limit_the_layer_tells_what_was_refused() {
+async fn layer_outside_a_body_limit_records_refusals() {
     let length = CALL.len().to_string();
     let named = [&MIRROR[..], &[("content-length", &length)]].concat();
     let recording = Recording::start();
     let app = server()
         .layer(RequestBodyLimitLayer::new(10))
         .layer(recording.layer());
-    // Refused by its length, and in the middle of the body.
+    // The layer refuses one by its length, and one in the middle of the body.
     for request in [post_with(&named, CALL), post_with(&MIRROR, CALL)] {
         let (status, _) = send(app.clone(), request).await;
         assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
@@ -304,7 +303,7 @@ async fn outside_a_body_limit_the_layer_tells_what_was_refused() {
 }
 
 #[tokio::test]
-async fn inside_a_body_limit_the_layer_sees_nothing_of_what_is_refused_by_its_length() {
+async fn layer_inside_a_body_limit_does_not_see_requests_refused_by_length() {
     let recording = Recording::start();
     let app = server()
         .layer(recording.layer())
@@ -318,7 +317,7 @@ async fn inside_a_body_limit_the_layer_sees_nothing_of_what_is_refused_by_its_le
 // ===== CORS, panics, traces =====
 
 #[tokio::test]
-async fn a_cors_layer_may_stand_on_either_side() {
+async fn cors_layer_may_be_inside_or_outside() {
     let origin = [("origin", "https://example.com")];
     for outside in [true, false] {
         let recording = Recording::start();
@@ -342,7 +341,7 @@ async fn a_cors_layer_may_stand_on_either_side() {
 }
 
 #[tokio::test]
-async fn a_panic_is_told_as_one_inside_the_layer_that_catches_it() {
+async fn panic_is_recorded_as_panic_inside_the_layer_that_catches_it() {
     let recording = Recording::start();
     let app = server()
         .layer(recording.layer())
@@ -357,7 +356,7 @@ async fn a_panic_is_told_as_one_inside_the_layer_that_catches_it() {
 }
 
 #[tokio::test]
-async fn a_panic_is_an_http_error_outside_the_layer_that_catches_it() {
+async fn panic_is_recorded_as_http_error_outside_the_layer_that_catches_it() {
     let recording = Recording::start();
     let app = server()
         .layer(CatchPanicLayer::new())
@@ -371,7 +370,7 @@ async fn a_panic_is_an_http_error_outside_the_layer_that_catches_it() {
 }
 
 #[tokio::test]
-async fn a_trace_layer_changes_nothing_on_either_side() {
+async fn trace_layer_changes_nothing_on_either_side() {
     let recording = Recording::start();
     let app = server()
         .layer(recording.layer())
@@ -390,7 +389,7 @@ async fn a_trace_layer_changes_nothing_on_either_side() {
 // ===== all of them =====
 
 #[tokio::test(start_paused = true)]
-async fn a_router_and_a_service_builder_stack_them_in_opposite_orders() {
+async fn router_and_service_builder_stack_layers_in_opposite_orders() {
     let status = StatusCode::GATEWAY_TIMEOUT;
     let on_router = |recording: &Recording| {
         server()

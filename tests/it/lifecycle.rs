@@ -17,7 +17,7 @@ fn handles_can_be_shared_between_threads() {
 }
 
 #[test]
-fn after_a_flush_everything_recorded_before_it_is_in_the_file() {
+fn flush_writes_every_event_recorded_before_it() {
     let (_dir, path) = fresh();
     let store = Store::builder(&path).flush_interval(LONG).open().unwrap();
     let conn = connect(&path);
@@ -34,7 +34,7 @@ fn after_a_flush_everything_recorded_before_it_is_in_the_file() {
 }
 
 #[test]
-fn without_a_flush_events_are_written_when_the_interval_is_over() {
+fn events_are_written_after_the_interval_without_a_flush() {
     let (_dir, path) = fresh();
     let (send, recorded) = mpsc::channel();
     let store = Store::builder(&path)
@@ -48,7 +48,7 @@ fn without_a_flush_events_are_written_when_the_interval_is_over() {
 }
 
 #[test]
-fn a_flush_that_runs_out_of_time_says_how_much_is_left() {
+fn flush_that_times_out_returns_how_many_events_are_queued() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let blocker = connect(&path);
@@ -61,7 +61,7 @@ fn a_flush_that_runs_out_of_time_says_how_much_is_left() {
 }
 
 #[test]
-fn shutdown_writes_everything_closes_the_file_and_can_be_repeated() {
+fn shutdown_writes_all_events_closes_the_file_and_can_be_repeated() {
     let (dir, path) = fresh();
     let store = Store::builder(&path).flush_interval(LONG).open().unwrap();
     let clone = store.clone();
@@ -70,7 +70,7 @@ fn shutdown_writes_everything_closes_the_file_and_can_be_repeated() {
     assert_eq!((stats.written, stats.queued), (1000, 0));
     assert_eq!(store.state(), StoreState::Closed);
     assert_eq!(clone.shutdown(Duration::ZERO).unwrap(), stats);
-    // A closed database has no WAL, and its writer's run an end.
+    // A closed database has no WAL, and the run of its writer has ended.
     assert!(!dir.path().join("mcp.db-wal").exists());
     let living = "SELECT count(*) FROM writers WHERE ended_at IS NULL";
     assert_eq!(value::<i64>(&connect(&path), living), 0);
@@ -81,7 +81,7 @@ fn shutdown_writes_everything_closes_the_file_and_can_be_repeated() {
 }
 
 #[test]
-fn shutdown_without_time_gives_up_and_says_so_every_time() {
+fn shutdown_without_time_returns_the_error_each_time() {
     let (_dir, path) = fresh();
     let store = Store::builder(&path).flush_interval(LONG).open().unwrap();
     record_requests(&store, 10);
@@ -105,7 +105,7 @@ fn shutdown_without_time_gives_up_and_says_so_every_time() {
 }
 
 #[test]
-fn shutdown_of_a_locked_file_is_bounded_and_counts_what_is_lost() {
+fn shutdown_of_a_locked_file_ends_in_time_and_counts_its_losses() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let blocker = connect(&path);
@@ -124,7 +124,8 @@ fn shutdown_of_a_locked_file_is_bounded_and_counts_what_is_lost() {
     );
     assert!(error.to_string().contains("locked"), "{error}");
     blocker.execute_batch("ROLLBACK").unwrap();
-    // The file could not be told, but it still knows that it was left in haste.
+    // The shutdown could not write its losses, but the file still shows that the writer did not
+    // close it.
     Store::open(&path).unwrap().shutdown(LONG).unwrap();
     assert_eq!(
         value::<String>(&blocker, "SELECT reason FROM losses"),
@@ -133,7 +134,7 @@ fn shutdown_of_a_locked_file_is_bounded_and_counts_what_is_lost() {
 }
 
 #[test]
-fn the_last_handle_that_is_dropped_writes_what_is_queued() {
+fn drop_of_the_last_handle_writes_the_queue() {
     let (dir, path) = fresh();
     let store = Store::builder(&path).flush_interval(LONG).open().unwrap();
     let clone = store.clone();
@@ -146,7 +147,7 @@ fn the_last_handle_that_is_dropped_writes_what_is_queued() {
 }
 
 #[test]
-fn a_store_that_is_dropped_by_a_panic_does_not_hold_it_up() {
+fn store_dropped_by_a_panic_does_not_delay_it() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let blocker = connect(&path);
@@ -167,7 +168,7 @@ fn a_store_that_is_dropped_by_a_panic_does_not_hold_it_up() {
 }
 
 #[test]
-fn durations_may_be_without_end() {
+fn longest_durations_are_accepted() {
     let (_dir, path) = fresh();
     let store = Store::builder(path)
         .flush_interval(Duration::MAX)
@@ -181,7 +182,7 @@ fn durations_may_be_without_end() {
 // ===== the hook =====
 
 #[test]
-fn the_hook_sees_every_request_whose_row_is_committed_and_no_other() {
+fn hook_sees_exactly_the_committed_requests() {
     let (_dir, path) = fresh();
     let conn = {
         Store::open(&path).unwrap().shutdown(LONG).unwrap();
@@ -217,7 +218,7 @@ fn the_hook_sees_every_request_whose_row_is_committed_and_no_other() {
 }
 
 #[test]
-fn a_hook_that_panics_is_not_called_again_and_costs_no_row() {
+fn hook_that_panics_is_not_called_again_and_loses_no_row() {
     let (_dir, path) = fresh();
     let (send, calls) = mpsc::channel();
     let store = Store::builder(&path)
@@ -236,9 +237,9 @@ fn a_hook_that_panics_is_not_called_again_and_costs_no_row() {
 }
 
 #[test]
-fn a_hook_that_holds_the_last_handle_does_not_hang_the_writer() {
-    struct Told(mpsc::Sender<()>);
-    impl Drop for Told {
+fn hook_that_holds_the_last_handle_does_not_block_the_writer() {
+    struct SendsOnDrop(mpsc::Sender<()>);
+    impl Drop for SendsOnDrop {
         fn drop(&mut self) {
             self.0.send(()).unwrap();
         }
@@ -247,8 +248,8 @@ fn a_hook_that_holds_the_last_handle_does_not_hang_the_writer() {
     let (_dir, path) = fresh();
     let (give, take) = mpsc::channel::<Store>();
     let (send, dropped) = mpsc::channel();
-    // The fields are dropped in this order.
-    let mut own = (None, Told(send));
+    // Rust drops the fields in this order.
+    let mut own = (None, SendsOnDrop(send));
     let store = Store::builder(path)
         .on_recorded(move |_| {
             let own = &mut own;
@@ -271,7 +272,7 @@ fn a_hook_that_holds_the_last_handle_does_not_hang_the_writer() {
 }
 
 #[test]
-fn a_reader_sees_a_request_within_a_tenth_of_a_second_while_others_come() {
+fn reader_sees_a_request_within_a_tenth_of_a_second_while_others_come() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let reader = connect(&path);
@@ -292,6 +293,6 @@ fn a_reader_sees_a_request_within_a_tenth_of_a_second_while_others_come() {
         })
         .collect();
     waits.sort_unstable();
-    // A busy machine may hold up one or the other.
+    // A busy machine may delay the two slowest.
     assert!(waits[17] < Duration::from_millis(100), "{waits:?}");
 }

@@ -1,5 +1,5 @@
-//! What a server says that it offers is kept with its history, and told once
-//! when it changes.
+//! The lists and descriptions of a server are stored with their history, and each change is
+//! recorded once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,7 +14,7 @@ use crate::recording::{
 
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","clientInfo":{"name":"c","version":"1"}}}"#;
 
-/// A request for a listing.
+/// Returns a request for a listing.
 fn list(method: &str, cursor: Option<&str>) -> String {
     static ID: AtomicUsize = AtomicUsize::new(1);
     let id = ID.fetch_add(1, Ordering::Relaxed);
@@ -22,13 +22,13 @@ fn list(method: &str, cursor: Option<&str>) -> String {
     value!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string()
 }
 
-/// The answer to a request.
+/// Returns the answer to a request.
 fn answer(request: &str, result: &Value) -> String {
     let request: Value = serde_json::from_str(request).unwrap();
     value!({"jsonrpc": "2.0", "result": result, "id": request["id"]}).to_string()
 }
 
-/// Has a caller of this session list the tools, or go on at a cursor.
+/// Makes a client of this session list the tools, at a cursor if given.
 async fn tools_of(layer: &StoreLayer, session: &str, cursor: Option<&str>, result: &Value) {
     let request = list("tools/list", cursor);
     let reply = json(answer(&request, result));
@@ -36,7 +36,7 @@ async fn tools_of(layer: &StoreLayer, session: &str, cursor: Option<&str>, resul
     exchange(layer, request, reply).await.unwrap();
 }
 
-/// Has a caller of this name list the tools.
+/// Makes a client of this principal list the tools.
 async fn tools_for(layer: &StoreLayer, principal: &str, result: &Value) {
     let request = list("tools/list", None);
     let reply = json(answer(&request, result));
@@ -54,7 +54,7 @@ fn named(names: &[&str]) -> Value {
     value!({ "tools": tools })
 }
 
-/// `change_type item_name` of each change, in order.
+/// Returns `change_type item_name` of each change, in order.
 fn changes(recording: &Recording) -> Vec<String> {
     recording.column(
         "SELECT change_type || coalesce(' ' || item_name, '') FROM schema_changes ORDER BY id",
@@ -113,7 +113,7 @@ async fn every_discovery_answer_becomes_a_snapshot() {
 }
 
 #[tokio::test]
-async fn what_a_server_says_of_itself_is_kept_from_json_and_event_streams() {
+async fn server_info_is_stored_from_json_and_event_streams() {
     let result = value!({"protocolVersion": "2025-11-25", "capabilities": {}, "instructions": "i",
         "serverInfo": {"name": "s", "version": "1"}});
     let body = answer(INITIALIZE, &result);
@@ -136,7 +136,7 @@ async fn what_a_server_says_of_itself_is_kept_from_json_and_event_streams() {
 }
 
 #[tokio::test]
-async fn how_the_answer_was_cut_into_frames_makes_no_difference() {
+async fn listing_is_the_same_for_every_cut_into_frames() {
     let request = list("tools/list", None);
     let body = answer(&request, &named(&["a", "é"]));
     let event = format!(
@@ -159,7 +159,7 @@ async fn how_the_answer_was_cut_into_frames_makes_no_difference() {
 }
 
 #[tokio::test]
-async fn a_listing_in_a_batch_is_found() {
+async fn listing_in_a_batch_is_stored() {
     let recording = Recording::start();
     let (one, two) = (list("tools/list", None), list("prompts/list", None));
     let replies = [
@@ -179,7 +179,7 @@ async fn a_listing_in_a_batch_is_found() {
 }
 
 #[tokio::test]
-async fn each_change_is_one_row_for_each_item() {
+async fn each_changed_item_is_one_row() {
     let recording = Recording::start();
     let layer = recording.layer();
     tools(&layer, &named(&["a", "b"])).await;
@@ -214,13 +214,13 @@ async fn each_change_is_one_row_for_each_item() {
 }
 
 #[tokio::test]
-async fn the_same_content_is_written_once_however_it_is_spelt_and_after_a_restart() {
+async fn equal_content_is_written_once_in_any_spelling_and_after_a_restart() {
     let recording = Recording::start();
     for body in [
         r#"{"tools":[{"name":"a","d":"é"},{"name":"b"}],"_meta":{"t":1}}"#,
         r#"{"nextCursor":null,"tools":[{"name":"b","_meta":{}},{"d":"\u00e9","name":"a"}]}"#,
     ] {
-        // A layer of its own, which remembers nothing, as after a restart.
+        // A new layer remembers nothing, as after a restart.
         let layer = recording.layer();
         let request = list("tools/list", None);
         let id: Value = serde_json::from_str::<Value>(&request).unwrap()["id"].clone();
@@ -235,7 +235,7 @@ async fn the_same_content_is_written_once_however_it_is_spelt_and_after_a_restar
 }
 
 #[tokio::test]
-async fn bytes_that_were_seen_already_are_not_even_handed_over() {
+async fn bytes_seen_before_do_not_reach_the_store() {
     let recording = Recording::start();
     let layer = recording.layer();
     tools(&layer, &named(&["a"])).await;
@@ -251,7 +251,7 @@ async fn bytes_that_were_seen_already_are_not_even_handed_over() {
 }
 
 #[tokio::test]
-async fn pages_of_two_interleaved_clients_are_joined_each_for_itself() {
+async fn pages_of_two_interleaved_clients_are_joined_per_client() {
     let recording = Recording::start();
     let layer = recording.layer();
     let page = |names: &[&str], next: Option<&str>| {
@@ -283,10 +283,10 @@ async fn pages_of_two_interleaved_clients_are_joined_each_for_itself() {
 }
 
 #[tokio::test]
-async fn callers_who_are_shown_different_lists_make_no_changes_by_turns() {
+async fn clients_with_different_lists_record_no_changes_in_turn() {
     let recording = Recording::start();
     for _ in 0..3 {
-        // Nothing is remembered from the round before but what is in the file.
+        // Only the file still knows the listings of the round before.
         let layer = recording.layer();
         for _ in 0..3 {
             tools_for(&layer, "root", &named(&["a", "admin"])).await;
@@ -305,7 +305,7 @@ async fn callers_who_are_shown_different_lists_make_no_changes_by_turns() {
 }
 
 #[tokio::test]
-async fn a_change_that_many_callers_see_is_told_once() {
+async fn change_that_many_clients_see_is_recorded_once() {
     let recording = Recording::start();
     for names in [&["a"][..], &["a", "b"], &["b"]] {
         for principal in ["one", "two", "three"] {
@@ -324,7 +324,7 @@ async fn a_change_that_many_callers_see_is_told_once() {
 }
 
 #[tokio::test]
-async fn callers_that_nothing_tells_apart_fill_no_history_by_turns() {
+async fn indistinguishable_clients_do_not_fill_the_history_in_turn() {
     let recording = Recording::start();
     for round in 0..10 {
         let layer = recording.layer();
@@ -353,7 +353,7 @@ async fn callers_that_nothing_tells_apart_fill_no_history_by_turns() {
 }
 
 #[tokio::test]
-async fn a_listing_that_is_never_the_same_twice_does_not_fill_the_file() {
+async fn listing_that_always_changes_does_not_fill_the_file() {
     let recording = Recording::start();
     let layer = recording.layer();
     for second in 0..150 {
@@ -374,7 +374,7 @@ async fn a_listing_that_is_never_the_same_twice_does_not_fill_the_file() {
 }
 
 #[tokio::test]
-async fn a_notification_on_any_stream_marks_the_listing_stale_until_it_is_read_again() {
+async fn notification_on_any_stream_marks_the_listing_stale_until_the_next_read() {
     let recording = Recording::start();
     let layer = recording.layer();
     let stale = |what: &str| {
@@ -422,7 +422,7 @@ async fn a_notification_on_any_stream_marks_the_listing_stale_until_it_is_read_a
 }
 
 #[tokio::test]
-async fn a_listing_that_comes_on_the_stream_of_a_2024_11_05_session_is_kept() {
+async fn listing_on_the_stream_of_a_2024_11_05_session_is_stored() {
     let recording = Recording::start();
     let layer = recording.layer();
     let (events, stream) = live();
@@ -433,7 +433,7 @@ async fn a_listing_that_comes_on_the_stream_of_a_2024_11_05_session_is_kept() {
         events.send(Bytes::from(event)).unwrap();
         tokio::select! {
             biased;
-            _ = &mut reading => panic!("the stream goes on"),
+            _ = &mut reading => panic!("the stream is still open"),
             () = tokio::task::yield_now() => {}
         }
     };
@@ -449,7 +449,7 @@ async fn a_listing_that_comes_on_the_stream_of_a_2024_11_05_session_is_kept() {
 }
 
 #[tokio::test]
-async fn a_hostile_listing_does_no_harm_and_is_counted() {
+async fn hostile_listing_is_counted_and_does_no_harm() {
     let recording = Recording::start();
     let layer = recording.layer();
     let deep = format!(
@@ -515,7 +515,7 @@ async fn a_hostile_listing_does_no_harm_and_is_counted() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_an_error_or_broken_off_is_no_listing() {
+async fn error_or_incomplete_answer_is_no_listing() {
     let recording = Recording::start();
     let layer = recording.layer();
     let request = list("tools/list", None);
@@ -539,7 +539,7 @@ async fn an_answer_that_is_an_error_or_broken_off_is_no_listing() {
     assert_eq!(recording.store.stats().listings_malformed, 0);
 }
 
-/// Ten thousand tools in 20 MiB.
+/// Returns ten thousand tools in 20 MiB.
 fn many() -> String {
     let description = "d".repeat(2100);
     let tools: Vec<String> = (0..10_000)
@@ -557,7 +557,7 @@ async fn list_many(layer: &StoreLayer, result: &str) -> Bytes {
 }
 
 #[tokio::test]
-async fn a_listing_of_ten_thousand_tools_is_counted_or_stored_as_the_limit_says() {
+async fn listing_of_ten_thousand_tools_is_stored_only_below_the_limit() {
     let recording = Recording::start();
     let result = many();
     let read = list_many(&recording.layer(), &result).await;
@@ -574,7 +574,7 @@ async fn a_listing_of_ten_thousand_tools_is_counted_or_stored_as_the_limit_says(
 }
 
 #[test]
-fn whoever_serves_a_listing_above_the_limit_holds_no_more_of_it_than_that() {
+fn listing_above_the_limit_takes_memory_up_to_the_limit() {
     let recording = Recording::start();
     let layer = recording.layer();
     let request = list("tools/list", None);
@@ -595,7 +595,7 @@ fn whoever_serves_a_listing_above_the_limit_holds_no_more_of_it_than_that() {
             }
         });
     });
-    // Twice the limit, while what is held moves to where there is more room.
+    // Twice the limit, because a buffer that grows is copied.
     assert!(spent.bytes_max <= 8 << 20, "{} bytes", spent.bytes_max);
     assert!(
         spent.bytes_current < 1 << 20,
@@ -605,10 +605,10 @@ fn whoever_serves_a_listing_above_the_limit_holds_no_more_of_it_than_that() {
 }
 
 #[tokio::test]
-async fn what_passes_of_listings_has_a_bound_in_memory_for_all_together() {
+async fn listings_in_progress_share_a_limit_of_memory() {
     let recording = Recording::start();
     let layer = recording.layer();
-    // Listings that do not end hold what they have sent so far: 12 times 3 MiB.
+    // Unfinished listings hold what they have sent so far: 12 times 3 MiB.
     let mut open = Vec::new();
     for _ in 0..12 {
         let request = list("tools/list", None);
@@ -633,7 +633,7 @@ async fn what_passes_of_listings_has_a_bound_in_memory_for_all_together() {
 }
 
 #[tokio::test]
-async fn no_listing_is_stored_where_none_is_wanted() {
+async fn no_listing_is_stored_if_listings_are_switched_off() {
     let recording = Recording::start();
     let layer = recording.layer().max_listing_bytes(0);
     tools(&layer, &named(&["a"])).await;
@@ -642,7 +642,7 @@ async fn no_listing_is_stored_where_none_is_wanted() {
 }
 
 #[tokio::test]
-async fn a_snapshot_of_an_older_file_is_what_the_first_caller_is_compared_with() {
+async fn first_listing_is_compared_with_the_snapshot_of_an_older_file() {
     for (names, told) in [
         (&["b", "a"][..], vec![]),
         (&["a"][..], vec!["tool_removed b".to_owned()]),

@@ -1,9 +1,8 @@
 //! Exactly one row for each request that reached the server, under load.
 //!
-//! 200 clients at a time talk to a server over loopback sockets. Some leave at
-//! random points, some handlers panic or fail, and afterwards the rows are
-//! compared with what the handler and the client saw. `TOWER_MCP_STORE_LOAD` sets how many requests
-//! each client sends, 10 by default:
+//! 200 concurrent clients talk to a server over loopback sockets. Some leave at random points, and
+//! some handlers panic or fail. Afterwards the test compares the rows with what the handler and the
+//! clients saw. `TOWER_MCP_STORE_LOAD` sets how many requests each client sends, 10 by default:
 //!
 //! ```text
 //! TOWER_MCP_STORE_LOAD=500 cargo test --all-features --test it load::every_request
@@ -33,10 +32,10 @@ use crate::recording::{Recording, Row, Script, Step, live};
 
 const CLIENTS: u64 = 200;
 
-/// Longer than any of this takes.
+/// Longer than any of the steps takes.
 const LONG: Duration = Duration::from_secs(60);
 
-/// What the handler of a request does, and the client with it.
+/// What the handler of a request and its client do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Json,
@@ -47,21 +46,21 @@ enum Kind {
     Panic,
     /// The service returns an error.
     Failure,
-    /// The body panics where its answer should come.
+    /// The body panics in place of the answer.
     BodyPanic,
-    /// No answer at all, until the client leaves.
+    /// The server sends no answer until the client leaves.
     Silent,
-    /// Events, and the answer at last.
+    /// The server sends events and then the answer.
     Events,
-    /// The same with ids, so that the client could resume.
+    /// The same with event ids, so that the client could resume.
     Resumable,
-    /// Events, and the client leaves at a moment of its own.
+    /// The server sends events, and the client leaves at a random moment.
     Left,
     /// The same with ids.
     LeftResumable,
-    /// A stream without an answer, which the client leaves.
+    /// The server sends a stream without an answer, and the client leaves.
     Hangs,
-    /// The client leaves before its request is whole.
+    /// The client leaves before it has sent its whole request.
     Cut,
 }
 
@@ -83,12 +82,12 @@ const KINDS: [Kind; 15] = [
     Kind::Cut,
 ];
 
-/// One request. The name of the tool that it calls is all that is sent of it.
+/// One request. The test sends only the name of the tool.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
     kind: Kind,
     modern: bool,
-    /// Decides whatever else is left to chance.
+    /// The random number for every other choice.
     chance: u64,
 }
 
@@ -102,8 +101,8 @@ impl Plan {
         }
     }
 
-    /// The outcomes that a row of it may tell, if the client had the whole
-    /// answer or not.
+    /// Returns the outcomes that the row may have, given whether the client received the whole
+    /// answer.
     fn outcomes(self, whole: bool) -> &'static [&'static str] {
         match (self.kind, self.modern) {
             (Kind::Json | Kind::Events | Kind::Resumable, _) => &["ok"],
@@ -116,7 +115,7 @@ impl Plan {
             (Kind::Hangs | Kind::Silent, true) => &["error cancelled"],
             (Kind::Hangs | Kind::Silent, false) => &["error client_gone"],
             (Kind::Left | Kind::LeftResumable, _) if whole => &["ok"],
-            // It may have been under way when the client left.
+            // The answer may have been under way when the client left.
             (Kind::Left | Kind::LeftResumable, true) => &["ok", "error cancelled"],
             (Kind::Left | Kind::LeftResumable, false) => &["ok", "error client_gone"],
             (Kind::Cut, _) => &[],
@@ -147,8 +146,8 @@ impl Plan {
         )
     }
 
-    /// Sends the request and reads the answer, as far as the plan goes; whether
-    /// that was all of it.
+    /// Sends the request and reads the answer as far as the plan says. Returns whether that was the
+    /// whole answer.
     async fn play(self, server: SocketAddr, name: &str) -> io::Result<bool> {
         let mut connection = TcpStream::connect(server).await?;
         let request = self.request(name);
@@ -163,11 +162,11 @@ impl Plan {
         match self.kind {
             Kind::Left | Kind::LeftResumable | Kind::Silent => {
                 let patience = Duration::from_micros(self.chance % 12_000);
-                // It leaves at that moment, or has its answer before.
+                // The client leaves at that moment, unless the answer arrives before.
                 let _ = tokio::time::timeout(patience, connection.read_to_end(&mut answer)).await;
             }
             Kind::Hangs => drop(connection.read(&mut [0; 64]).await?),
-            // However the server breaks it off.
+            // The server may break the connection in any way.
             Kind::BodyPanic => drop(connection.read_to_end(&mut answer).await),
             _ => drop(connection.read_to_end(&mut answer).await?),
         }
@@ -176,14 +175,14 @@ impl Plan {
     }
 }
 
-/// The requests that the handler saw whole, by the name of their tool.
+/// The requests that the handler read completely, by the name of their tool.
 type Reached = Arc<Mutex<BTreeMap<String, Plan>>>;
 
 fn result() -> Value {
     json!({"jsonrpc": "2.0", "id": 1, "result": {"content": []}})
 }
 
-/// A stream of some events, a moment apart, and then of the answer.
+/// Returns a stream of events, a moment apart, and then the answer.
 fn events(plan: Plan) -> Response {
     let (sender, body) = live();
     tokio::spawn(async move {
@@ -192,7 +191,7 @@ fn events(plan: Plan) -> Response {
                 true => format!("id: {index}\n"),
                 false => String::new(),
             };
-            // Whether the client is still there is not the server's concern.
+            // The server does not check whether the client is still connected.
             let _ = sender.send(format!("{id}data: {message}\n\n").into());
         };
         let progress = json!({"jsonrpc": "2.0", "method": "notifications/progress"});
@@ -209,14 +208,14 @@ fn events(plan: Plan) -> Response {
     ([(CONTENT_TYPE, "text/event-stream")], Body::new(body)).into_response()
 }
 
-/// The server, which may fail: that is for the layer to see.
+/// Handles a request, and fails as the plan says.
 async fn handle(
     reached: Reached,
     request: Request<StoreBody<Body>>,
 ) -> Result<Response, &'static str> {
     let mut body = request.into_body();
     let mut bytes = Vec::new();
-    // Read as far as the message, which is as far as the layer waits for it.
+    // Reads up to the end of the message, which is as far as the layer needs it.
     let message: Value = loop {
         match body.frame().await {
             Some(Ok(frame)) => bytes.extend(frame.into_data().into_iter().flatten()),
@@ -240,7 +239,7 @@ async fn handle(
             return Ok((StatusCode::SERVICE_UNAVAILABLE, "busy").into_response());
         }
         Kind::Empty => return Ok(StatusCode::ACCEPTED.into_response()),
-        // A panic that prints nothing.
+        // Does not print the panic.
         Kind::Panic => std::panic::resume_unwind(Box::new("as planned")),
         Kind::Failure => return Err("as planned"),
         Kind::BodyPanic => {
@@ -256,7 +255,7 @@ async fn handle(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_request_that_reached_the_server_is_one_row_whatever_ended_it() {
+async fn every_request_that_reached_the_server_is_one_row() {
     let requests = std::env::var("TOWER_MCP_STORE_LOAD");
     let requests: u64 = requests.map_or(10, |number| number.parse().expect("a number"));
     let recording = Recording::start();
@@ -296,7 +295,7 @@ async fn every_request_that_reached_the_server_is_one_row_whatever_ended_it() {
         whole.extend(client.await.unwrap());
     }
 
-    // The server hears of the last clients that left a moment later.
+    // The server notices a moment later that the last clients left.
     let deadline = Instant::now() + LONG;
     let store = &recording.store;
     let expected = || reached.lock().unwrap().len() as u64;
@@ -311,8 +310,8 @@ async fn every_request_that_reached_the_server_is_one_row_whatever_ended_it() {
     assert_rows(&rows, &reached.lock().unwrap(), &whole);
 }
 
-/// Compares the rows with the requests that the handler saw, and with the names
-/// of those whose clients had their whole answer.
+/// Compares the rows with the requests that the handler read, and with the names of the requests
+/// whose clients received the whole answer.
 fn assert_rows(rows: &[Row], reached: &BTreeMap<String, Plan>, whole: &BTreeSet<String>) {
     let tool = |row: &Row| row.tool.clone().expect("a tool");
     let recorded: BTreeSet<String> = rows.iter().map(tool).collect();

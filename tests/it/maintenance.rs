@@ -1,4 +1,4 @@
-//! What is asked of a file by hand is done beside its writer.
+//! Maintenance on request, while a writer may use the file.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -12,7 +12,7 @@ use tower_mcp_store::{OpenErrorKind, Store};
 
 use crate::support::{LONG, connect, contents, fixture, fresh, record_requests, value};
 
-/// Requests at 1, 2, ... milliseconds, as another program inserts them.
+/// Inserts requests at 1, 2, ... milliseconds, as another program does.
 fn insert(conn: &Connection, count: i64) {
     conn.execute(
         "INSERT INTO requests (request_id, ts, proxy, method, tool, latency_us, status)
@@ -23,12 +23,12 @@ fn insert(conn: &Connection, count: i64) {
     .unwrap();
 }
 
-/// Never breaks off.
+/// Continues.
 fn on(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// A file with 20,000 old requests, which are beyond any retention.
+/// Creates a file with 20,000 requests that are older than any retention.
 fn file() -> (tempfile::TempDir, std::path::PathBuf, Connection) {
     let (dir, path) = fresh();
     Store::open(&path).unwrap().shutdown(LONG).unwrap();
@@ -45,7 +45,7 @@ fn rows_before(maintenance: &Maintenance, before: i64) -> Vec<(&'static str, u64
 }
 
 #[test]
-fn what_would_go_is_told_and_nothing_changes() {
+fn preview_counts_the_rows_and_changes_nothing() {
     let (dir, path, conn) = file();
     drop(conn);
     let maintenance = Maintenance::open(&path).unwrap();
@@ -84,7 +84,7 @@ fn pruning_removes_the_rows_and_keeps_their_statistics() {
 }
 
 #[test]
-fn what_is_broken_off_leaves_a_whole_file_and_is_gone_on_with_later() {
+fn interrupted_prune_leaves_a_whole_file_and_can_continue_later() {
     let (_dir, path, conn) = file();
     insert(&conn, 50_000);
     let maintenance = Maintenance::open(&path).unwrap();
@@ -106,7 +106,7 @@ fn what_is_broken_off_leaves_a_whole_file_and_is_gone_on_with_later() {
 }
 
 #[test]
-fn rows_that_an_older_version_wrote_are_pruned_when_asked_for() {
+fn rows_of_an_older_version_are_pruned_on_request() {
     let (_dir, path) = fixture(4);
     let maintenance = Maintenance::open(&path).unwrap();
     assert_eq!(rows_before(&maintenance, i64::MAX)[0], ("requests", 40));
@@ -118,7 +118,7 @@ fn rows_that_an_older_version_wrote_are_pruned_when_asked_for() {
 }
 
 #[test]
-fn an_older_file_is_made_to_give_space_back_while_it_is_written_to() {
+fn vacuum_lets_an_older_file_shrink_while_it_is_written() {
     let (_dir, path) = fixture(4);
     let conn = connect(&path);
     insert(&conn, 20_000);
@@ -134,7 +134,7 @@ fn an_older_file_is_made_to_give_space_back_while_it_is_written_to() {
         });
         maintenance.prune(1_000_000, on).unwrap();
         let sizes = maintenance.vacuum(on).unwrap();
-        // The writer goes on with a file of another kind.
+        // The writer continues with a file of the other mode.
         maintenance.prune(i64::MAX, on).unwrap();
         done.store(true, Ordering::Relaxed);
         sizes
@@ -146,7 +146,7 @@ fn an_older_file_is_made_to_give_space_back_while_it_is_written_to() {
     );
     let before = outcome.bytes_before;
     assert!(outcome.bytes_after < before / 2, "{outcome:?}");
-    // A connection from before may still tell how the file was.
+    // A connection from before may still return the old mode.
     let conn = connect(&path);
     assert_eq!(value::<i64>(&conn, "PRAGMA auto_vacuum"), 2);
     assert_eq!(value::<String>(&conn, "PRAGMA integrity_check"), "ok");
@@ -155,7 +155,7 @@ fn an_older_file_is_made_to_give_space_back_while_it_is_written_to() {
 }
 
 #[test]
-fn a_file_that_tracks_its_pages_is_shrunk_in_slices() {
+fn file_that_tracks_its_pages_shrinks_in_slices() {
     let (_dir, path, conn) = file();
     conn.execute_batch("DELETE FROM requests").unwrap();
     let maintenance = Maintenance::open(&path).unwrap();
@@ -173,7 +173,7 @@ fn a_file_that_tracks_its_pages_is_shrunk_in_slices() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_not_made() {
+fn missing_file_is_not_created() {
     let (_dir, path) = fresh();
     let error = Maintenance::open(&path).unwrap_err();
     assert_eq!(error.kind(), OpenErrorKind::NotFound);
@@ -181,7 +181,7 @@ fn a_file_that_is_not_there_is_not_made() {
 }
 
 #[test]
-fn work_on_a_file_leaves_no_trace_of_a_writer() {
+fn maintenance_leaves_no_row_in_writers() {
     let (_dir, path, conn) = file();
     drop(Maintenance::open(&path).unwrap());
     Store::open(&path).unwrap().shutdown(LONG).unwrap();
@@ -190,7 +190,7 @@ fn work_on_a_file_leaves_no_trace_of_a_writer() {
 }
 
 #[tokio::test]
-async fn only_expired_session_records_go_whatever_the_time() {
+async fn prune_removes_only_expired_session_records() {
     use tower_mcp_store::session_store::{SessionRecord, SessionStore};
 
     let (_dir, path) = fresh();
@@ -202,7 +202,7 @@ async fn only_expired_session_records_go_whatever_the_time() {
         sessions.create(&record).await.unwrap();
     }
     let conn = connect(&path);
-    // Each one that is added takes some expired ones away.
+    // Each insert removes some expired records.
     let expired = "SELECT count(*) FROM sdk_sessions WHERE expires_at < 1000 * unixepoch()";
     conn.execute_batch(
         "UPDATE sdk_sessions SET expires_at = 1 WHERE CAST(session_id AS INT) > 250",

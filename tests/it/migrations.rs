@@ -1,4 +1,4 @@
-//! Files of every version that ever was are taken over whole, or left alone.
+//! Files of every version are migrated whole, or refused untouched.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,7 @@ const LISTINGS: &str = "SELECT id, PROXY, upstream_url, method, payload, capture
 const CHANGES: &str = "SELECT id, PROXY, upstream_url, method, change_type, item_name, old_hash,
     new_hash, detected_at FROM schema_changes ORDER BY id";
 
-/// All rows of a file, in the terms of the newest version.
+/// Returns all rows of a file as the newest version stores them.
 fn all_rows(path: &Path, version: i64) -> Vec<Vec<Vec<Value>>> {
     let conn = connect(path);
     let latency = if version < 4 {
@@ -72,7 +72,7 @@ fn each_request_that_an_older_version_counted_is_an_operation() {
 }
 
 #[test]
-fn a_migration_keeps_what_meta_said_and_adds_its_own() {
+fn migration_keeps_the_keys_of_meta_and_adds_its_own() {
     for version in 1..=4 {
         let (_dir, path) = fixture(version);
         open(&path).unwrap();
@@ -87,16 +87,16 @@ fn a_migration_keeps_what_meta_said_and_adds_its_own() {
         let meta: Vec<_> = meta
             .iter()
             .map(|(key, value)| match key.as_str() {
-                // Of that moment.
+                // Of the moment of the migration.
                 "migrated_at" | "migrated_bytes" => (key.as_str(), "a number"),
                 "hash_key" | "key_fingerprints" => (key.as_str(), "random"),
                 key => (key, value.as_str()),
             })
-            // Another one for each file.
+            // Differs in each file.
             .filter(|(key, _)| *key != "store_id")
-            // Changes with the tables, until their release.
+            // Changes with the tables until their release.
             .filter(|(key, _)| *key != "schema_fingerprint")
-            // There when the writer had the time to fold the requests.
+            // Present if the writer had time to roll the requests up.
             .filter(|(key, _)| *key != "requests_folded_to")
             .collect();
         assert_eq!(
@@ -117,7 +117,7 @@ fn a_migration_keeps_what_meta_said_and_adds_its_own() {
     }
 }
 
-/// Tables with their columns, and indexes, without the blanks in their SQL.
+/// Returns the tables with their columns, and the indexes, without white space in their SQL.
 fn shape(path: &Path) -> Vec<String> {
     let conn = connect(path);
     let mut shape: Vec<String> = conn
@@ -143,7 +143,7 @@ fn shape(path: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_migrated_file_has_the_tables_and_indexes_of_a_fresh_one() {
+fn migrated_file_has_the_tables_and_indexes_of_a_fresh_one() {
     let (_dir, path) = fresh();
     open(&path).unwrap();
     let expected = shape(&path);
@@ -275,7 +275,7 @@ fn generated_column_that_would_be_lost_is_refused_and_the_error_says_what_to_do(
 }
 
 #[test]
-fn stores_that_open_a_file_at_once_migrate_it_once() {
+fn stores_that_open_a_file_concurrently_migrate_it_once() {
     for version in [0, 1, 4] {
         let (_dir, path) = if version == 0 {
             fresh()
@@ -305,9 +305,9 @@ fn stores_that_open_a_file_at_once_migrate_it_once() {
 }
 
 #[test]
-fn a_failed_migration_leaves_the_file_as_it_was() {
+fn failed_migration_leaves_the_file_unchanged() {
     let (_dir, path) = fixture(1);
-    // In the way of step 2; not before, since version 1 has no such table.
+    // Blocks step 2. Step 1 passes, because version 1 has no such table.
     connect(&path)
         .execute_batch("CREATE TABLE schema_changes (mine TEXT)")
         .unwrap();
@@ -318,7 +318,7 @@ fn a_failed_migration_leaves_the_file_as_it_was() {
 }
 
 #[test]
-fn a_program_written_for_version_4_can_still_read_insert_and_upsert() {
+fn program_of_version_4_can_still_read_insert_and_upsert() {
     let (_dir, path) = fresh();
     open(&path).unwrap();
     let conn = connect(&path);
@@ -370,7 +370,7 @@ fn a_program_written_for_version_4_can_still_read_insert_and_upsert() {
 }
 
 #[test]
-fn an_empty_file_is_a_fresh_one_and_opening_again_changes_nothing() {
+fn empty_file_becomes_a_store_and_opening_it_again_changes_nothing() {
     let (_dir, path) = fresh();
     fs::write(&path, b"").unwrap();
     open(&path).unwrap();
@@ -401,7 +401,7 @@ fn any_file_name_is_taken_literally() {
         let path = dir.path().join("sub").join(name);
         open(&path).unwrap();
         assert!(path.is_file(), "{name}");
-        // The second opening inspects what the first has made.
+        // The second opening inspects what the first one created.
         open(&path).unwrap();
         assert_eq!(
             value::<i64>(&connect_literally(&path), "SELECT count(*) FROM requests"),
@@ -410,14 +410,14 @@ fn any_file_name_is_taken_literally() {
     }
 }
 
-/// Without giving SQLite a name that it could read as a URI.
+/// Connects without giving SQLite a name that it may parse as a URI.
 fn connect_literally(path: &Path) -> Connection {
     connect(&fs::canonicalize(path).unwrap())
 }
 
 #[cfg(unix)]
 #[test]
-fn new_files_are_for_their_owner_alone() {
+fn new_files_are_readable_by_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
 
     let (dir, path) = fresh();
@@ -445,8 +445,8 @@ fn new_files_are_for_their_owner_alone() {
 
 // ===== names of ours that the user has given to something else =====
 
-/// The names of indexes, views and tables that a file of the newest version has
-/// and one of `version` does not.
+/// Returns the names of indexes, views and tables that the newest version has and `version` does
+/// not have.
 fn names_added_since(version: i64, kind: &str) -> Vec<String> {
     let (_dir, newest) = fresh();
     open(&newest).unwrap();
@@ -466,7 +466,7 @@ fn names_added_since(version: i64, kind: &str) -> Vec<String> {
     added
 }
 
-/// The SQL of the object by this name.
+/// Returns the SQL of the object with this name.
 fn sql_of(path: &Path, name: &str) -> String {
     let sql = format!("SELECT sql FROM sqlite_schema WHERE name = '{name}' COLLATE NOCASE");
     value(&connect(path), &sql)
@@ -550,8 +550,8 @@ fn index_table_or_view_of_the_user_by_the_name_of_a_view_stays() {
     }
 }
 
-/// Asserts that opening the file is refused untouched with an error of one line
-/// that names `name`; gives the statement that the error says mends it.
+/// Asserts that opening refuses the file untouched, with an error of one line that names `name`.
+/// Returns the statement that the error suggests as the fix.
 #[track_caller]
 fn mending(path: &Path, name: &str) -> String {
     let before = contents(path.parent().unwrap());
@@ -605,7 +605,7 @@ fn column_of_our_name_is_refused_untouched_and_the_error_says_how_to_rename_it()
 }
 
 #[test]
-fn table_view_or_index_by_the_name_of_a_table_is_refused_and_the_error_says_how_to_mend_it() {
+fn table_view_or_index_by_the_name_of_a_table_is_refused_and_the_error_says_how_to_fix_it() {
     const TABLE: &str = "TABLE NAME (mine)";
     const VIEW: &str = "VIEW NAME AS SELECT 1 AS mine";
     const INDEX: &str = "INDEX NAME ON requests (method)";
@@ -627,9 +627,9 @@ fn table_view_or_index_by_the_name_of_a_table_is_refused_and_the_error_says_how_
 }
 
 #[test]
-fn migration_that_fails_in_the_middle_tells_why_in_a_line() {
+fn migration_that_fails_midway_returns_the_cause_in_one_line() {
     let (_dir, path) = fixture(3);
-    // SQLite renames no column while a view of the user's is broken.
+    // SQLite renames no column while one of the user's views is broken.
     connect(&path)
         .execute_batch("CREATE VIEW broken AS SELECT * FROM nowhere")
         .unwrap();
@@ -643,8 +643,8 @@ fn migration_that_fails_in_the_middle_tells_why_in_a_line() {
 
 // ===== files that are refused =====
 
-/// Asserts that `path` is refused for the reason given, with a message that
-/// holds `words`, and that nothing in its directory changes.
+/// Asserts that opening refuses `path` for this reason with a message that contains `words`, and
+/// that nothing in its directory changes.
 #[track_caller]
 fn assert_refused(path: &Path, kind: OpenErrorKind, words: &str) {
     let dir = path.parent().unwrap();
@@ -663,7 +663,7 @@ fn assert_refused(path: &Path, kind: OpenErrorKind, words: &str) {
     );
 }
 
-/// A file of version 4 after `sql`, in rollback and in WAL mode.
+/// Returns a file of version 4 after `sql`, in rollback mode and in WAL mode.
 fn altered(sql: &str) -> [(tempfile::TempDir, std::path::PathBuf); 2] {
     ["DELETE", "WAL"].map(|mode| {
         let (dir, path) = fixture(4);
@@ -676,7 +676,7 @@ fn altered(sql: &str) -> [(tempfile::TempDir, std::path::PathBuf); 2] {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_refused() {
+fn file_that_is_no_database_is_refused() {
     for bytes in [&b"hello"[..], &[0; 4096], &b"SQLite format 4\0".repeat(512)] {
         let (_dir, path) = fresh();
         fs::write(&path, bytes).unwrap();
@@ -685,7 +685,7 @@ fn a_file_that_is_no_database_is_refused() {
 }
 
 #[test]
-fn a_damaged_database_is_refused() {
+fn damaged_database_is_refused() {
     let (_dir, path) = fixture(4);
     let mut bytes = fs::read(&path).unwrap();
     bytes[100..4096].fill(0xff);
@@ -694,14 +694,14 @@ fn a_damaged_database_is_refused() {
 }
 
 #[test]
-fn a_directory_is_refused() {
+fn directory_is_refused() {
     let (_dir, path) = fresh();
     fs::create_dir(&path).unwrap();
     assert_refused(&path, OpenErrorKind::NotAFile, "it is a directory");
 }
 
 #[test]
-fn a_path_below_a_file_is_refused() {
+fn path_below_a_file_is_refused() {
     let (_dir, path) = fresh();
     fs::write(&path, b"a file").unwrap();
     let error = open(&path.join("mcp.db")).unwrap_err();
@@ -710,7 +710,7 @@ fn a_path_below_a_file_is_refused() {
 }
 
 #[test]
-fn a_newer_version_is_refused() {
+fn newer_version_is_refused() {
     let newer = "UPDATE meta SET value = '6' WHERE key = 'schema_version';
                  INSERT INTO meta VALUES ('lineage', 'tower-mcp-store');";
     for (_dir, path) in altered(newer) {
@@ -719,7 +719,7 @@ fn a_newer_version_is_refused() {
 }
 
 #[test]
-fn a_version_above_4_of_another_lineage_is_refused() {
+fn version_above_4_of_another_lineage_is_refused() {
     let unnamed = "UPDATE meta SET value = '5' WHERE key = 'schema_version'";
     for (_dir, path) in altered(unnamed) {
         assert_refused(&path, OpenErrorKind::ForeignLineage, "unnamed lineage");
@@ -814,8 +814,8 @@ fn unique_index_takes_the_place_of_a_unique_key() {
     open(&path).unwrap();
 }
 
-/// What a program leaves that is killed after it set the version to 7: the new
-/// version is in the WAL alone.
+/// Returns what a program leaves that is killed after it set the version to 7. The new version is
+/// only in the WAL.
 fn killed_at_version_7() -> (tempfile::TempDir, std::path::PathBuf) {
     let (living_dir, living) = fixture(4);
     let conn = connect(&living);
@@ -833,13 +833,13 @@ fn killed_at_version_7() -> (tempfile::TempDir, std::path::PathBuf) {
 }
 
 #[test]
-fn what_is_in_a_wal_that_was_left_behind_counts() {
+fn version_in_the_wal_of_a_killed_program_counts() {
     let (_dir, path) = killed_at_version_7();
     assert_refused(&path, OpenErrorKind::ForeignLineage, "version 7");
 }
 
 #[test]
-fn a_wal_without_its_index_is_kept_by_a_refusal() {
+fn refusal_keeps_a_wal_without_its_index() {
     let (dir, path) = killed_at_version_7();
     fs::remove_file(dir.path().join("mcp.db-shm")).unwrap();
     let before = contents(dir.path());
@@ -852,7 +852,7 @@ fn a_wal_without_its_index_is_kept_by_a_refusal() {
 }
 
 #[test]
-fn a_database_that_another_program_has_open_is_refused_by_what_it_wrote_last() {
+fn version_that_another_program_wrote_last_counts_while_it_has_the_file_open() {
     let (_dir, path) = fixture(4);
     let conn = connect(&path);
     conn.pragma_update(None, "journal_mode", "WAL").unwrap();
@@ -870,7 +870,7 @@ fn a_database_that_another_program_has_open_is_refused_by_what_it_wrote_last() {
 }
 
 #[test]
-fn a_locked_file_is_an_error_after_a_while() {
+fn file_that_stays_locked_is_an_error() {
     let (_dir, path) = fixture(4);
     let conn = connect(&path);
     conn.execute_batch("BEGIN EXCLUSIVE").unwrap();
@@ -881,7 +881,7 @@ fn a_locked_file_is_an_error_after_a_while() {
 }
 
 #[test]
-fn the_version_that_is_told_is_the_version_that_is_written() {
+fn schema_version_constant_equals_the_version_in_the_file() {
     let (_dir, path) = fresh();
     open(&path).unwrap();
     let version = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'schema_version'";

@@ -1,4 +1,4 @@
-//! A reader opens what can be read and changes nothing.
+//! A reader opens every readable file and changes nothing.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -133,11 +133,11 @@ fn transaction_of_a_statement_ends_with_it() {
     store.shutdown(LONG).unwrap();
 }
 
-/// What a program leaves that is killed while it writes in rollback mode.
+/// Returns what a program leaves that is killed while it writes in rollback mode.
 fn killed_in_rollback_mode() -> (tempfile::TempDir, std::path::PathBuf) {
     let (living_dir, living) = fixture(4);
     let conn = connect(&living);
-    // Pages go into the file before the commit.
+    // SQLite writes pages into the file before the commit.
     conn.execute_batch(
         "PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN;
          UPDATE requests SET method = method || 'x'; UPDATE sessions SET proxy = proxy || 'x';",
@@ -166,7 +166,7 @@ fn file_with_a_hot_journal_is_refused_and_the_error_says_what_rolls_it_back() {
 }
 
 #[test]
-fn journal_that_becomes_hot_under_a_reader_fails_the_next_question() {
+fn journal_that_becomes_hot_under_a_reader_fails_the_next_query() {
     let (dir, path) = fixture(4);
     let reader = Reader::open(&path).unwrap();
     let (killed, _) = killed_in_rollback_mode();
@@ -202,7 +202,7 @@ fn file_whose_wal_was_removed_under_its_writer_is_refused_and_the_error_says_wha
     let cause = std::error::Error::source(&error).unwrap();
     assert!(cause.to_string().contains("was removed"), "{cause}");
     drop(opened_before);
-    // The error says that this saves the rows.
+    // The error says that a shutdown saves the rows.
     store.shutdown(LONG).unwrap();
     let rows = Reader::open(&path)
         .unwrap()
@@ -289,7 +289,7 @@ fn reader_answers_several_threads_at_once_and_within_its_own_rows() {
     };
     reader.sql("SELECT id FROM requests", ask).unwrap();
     assert_eq!(asked, 100);
-    // A follower moves to another thread.
+    // The follower moves to another thread.
     let mut follow = reader.follow(RequestFilter::new()).unwrap();
     record_requests(&store, 3);
     store.flush(LONG).unwrap();

@@ -1,4 +1,4 @@
-//! What becomes of each event in the file.
+//! The rows that each event leaves in the file.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -98,7 +98,7 @@ fn every_field_of_a_request_has_its_column() {
 }
 
 #[test]
-fn what_is_not_known_of_a_request_is_null() {
+fn unknown_fields_of_a_request_are_null() {
     let event = RequestEvent::new("ping", RequestStatus::Ok);
     let (_dir, conn, _) = write([vec![StoreEvent::Request(event)]]);
     assert_eq!(
@@ -115,7 +115,7 @@ fn what_is_not_known_of_a_request_is_null() {
 }
 
 #[test]
-fn an_error_text_is_kept_to_512_characters() {
+fn error_text_is_cut_to_512_characters() {
     let mut event = RequestEvent::new("ping", RequestStatus::Error);
     event.error_msg = Some("é".repeat(600).into());
     let (_dir, conn, _) = write([vec![StoreEvent::Request(event)]]);
@@ -126,7 +126,7 @@ fn an_error_text_is_kept_to_512_characters() {
 }
 
 #[test]
-fn a_second_request_with_the_same_id_fails_alone_and_moves_no_counter() {
+fn second_request_with_the_same_id_fails_alone_and_changes_no_counter() {
     let mut first = request();
     first.session_id = Some("s".into());
     let mut second = first.clone();
@@ -226,7 +226,7 @@ fn every_field_of_a_session_has_its_column() {
 }
 
 #[test]
-fn a_platform_that_was_given_is_kept() {
+fn given_platform_is_stored() {
     let mut event = SessionEvent::new("s");
     event.client_name = Some("claude-ai".into());
     event.client_platform = Some("mine".into());
@@ -237,8 +237,8 @@ fn a_platform_that_was_given_is_kept() {
     );
 }
 
-/// The same events in one transaction, and each in its own.
-fn however_grouped(events: Vec<StoreEvent>, check: impl Fn(&Connection)) {
+/// Writes the events in one transaction, and then each in a transaction of its own.
+fn in_any_batches(events: Vec<StoreEvent>, check: impl Fn(&Connection)) {
     let (_dir, conn, _) = write([events.clone()]);
     check(&conn);
     let (_dir, conn, _) = write(events.into_iter().map(|event| vec![event]));
@@ -246,7 +246,7 @@ fn however_grouped(events: Vec<StoreEvent>, check: impl Fn(&Connection)) {
 }
 
 #[test]
-fn counters_count_every_request_of_the_session_however_grouped() {
+fn counters_count_every_request_of_the_session_in_any_batches() {
     use RequestStatus::{Error, Ok, Timeout};
     let events = vec![
         session(100),
@@ -254,12 +254,12 @@ fn counters_count_every_request_of_the_session_however_grouped() {
         of_session(200, Error),
         of_session(250, Timeout),
     ];
-    however_grouped(events, |conn| {
+    in_any_batches(events, |conn| {
         assert_eq!(rows(conn, COUNTERS), [[100, 300, -1, 3, 2].map(integer)]);
     });
 }
 
-/// -1 stands for NULL.
+/// Returns a value; -1 stands for NULL.
 fn integer(value: i64) -> Value {
     if value == -1 {
         Value::Null
@@ -269,9 +269,9 @@ fn integer(value: i64) -> Value {
 }
 
 #[test]
-fn a_request_before_its_session_counts_for_nothing_however_grouped() {
+fn request_before_its_session_is_not_counted_in_any_batches() {
     let events = vec![of_session(900, RequestStatus::Error), session(100)];
-    however_grouped(events, |conn| {
+    in_any_batches(events, |conn| {
         assert_eq!(rows(conn, COUNTERS), [[100, 100, -1, 0, 0].map(integer)]);
         assert_eq!(
             value::<String>(conn, "SELECT session_id FROM requests"),
@@ -281,20 +281,20 @@ fn a_request_before_its_session_counts_for_nothing_however_grouped() {
 }
 
 #[test]
-fn requests_after_the_end_count_and_do_not_reopen_the_session() {
+fn requests_after_the_end_are_counted_and_do_not_reopen_the_session() {
     let events = vec![
         session(100),
         closed(200),
         of_session(300, RequestStatus::Ok),
         closed(400),
     ];
-    however_grouped(events, |conn| {
+    in_any_batches(events, |conn| {
         assert_eq!(rows(conn, COUNTERS), [[100, 300, 200, 1, 0].map(integer)]);
     });
 }
 
 #[test]
-fn a_repeated_session_changes_nothing() {
+fn repeated_session_changes_nothing() {
     let mut again = SessionEvent::new("s");
     again.client_name = Some("other".into());
     let events = vec![
@@ -303,7 +303,7 @@ fn a_repeated_session_changes_nothing() {
         closed(200),
         StoreEvent::Session(again),
     ];
-    however_grouped(events, |conn| {
+    in_any_batches(events, |conn| {
         assert_eq!(rows(conn, COUNTERS), [[100, 150, 200, 1, 0].map(integer)]);
         assert_eq!(
             value::<Option<String>>(conn, "SELECT client_name FROM sessions"),
@@ -313,7 +313,7 @@ fn a_repeated_session_changes_nothing() {
 }
 
 #[test]
-fn requests_and_closes_of_an_unknown_session_make_none() {
+fn requests_and_closes_of_an_unknown_session_create_no_session() {
     let (_dir, conn, stats) = write([vec![of_session(1, RequestStatus::Ok), closed(2)]]);
     assert_eq!(stats.written, 2);
     assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM sessions"), 0);
@@ -350,14 +350,14 @@ const A: &str = r#"{"tools":[{"name":"a"}]}"#;
 const B: &str = r#"{"tools":[{"name":"b"}]}"#;
 
 #[test]
-fn a_listing_is_kept_with_the_history_of_its_changes() {
+fn listing_is_stored_with_the_history_of_its_changes() {
     let events = vec![
         listing(1, A, "h1"),
         listing(2, B, "h2"),
         listing(3, B, "h2"),
         listing(4, r#"{"tools":[{"name":"b"}],"more":1}"#, "h4"),
     ];
-    however_grouped(events, |conn| {
+    in_any_batches(events, |conn| {
         assert_eq!(
             changes(conn),
             [
@@ -378,7 +378,7 @@ fn a_listing_is_kept_with_the_history_of_its_changes() {
 }
 
 #[test]
-fn a_listing_is_marked_stale_once_until_it_is_seen_again() {
+fn listing_is_marked_stale_once_until_the_next_read() {
     let events = vec![
         stale(1),
         stale(2),
@@ -388,7 +388,7 @@ fn a_listing_is_marked_stale_once_until_it_is_seen_again() {
         listing(6, B, "h2"),
         stale(7),
     ];
-    however_grouped(events, |conn| {
+    in_any_batches(events, |conn| {
         assert_eq!(
             changes(conn),
             [
@@ -404,7 +404,7 @@ fn a_listing_is_marked_stale_once_until_it_is_seen_again() {
 }
 
 #[test]
-fn a_listing_that_cannot_be_read_is_updated_and_no_item_removed() {
+fn unparsable_listing_is_updated_and_removes_no_item() {
     let deep = format!(
         r#"{{"tools":[{{"name":"a","inputSchema":{}{}}}]}}"#,
         "[".repeat(1000),
@@ -415,7 +415,7 @@ fn a_listing_that_cannot_be_read_is_updated_and_no_item_removed() {
         listing(2, &deep, "h2"),
         listing(3, A, "h3"),
     ];
-    however_grouped(events, |conn| {
+    in_any_batches(events, |conn| {
         assert_eq!(
             changes(conn),
             ["initial - - h1 1", "updated - h1 h2 2", "updated - h2 h3 3"]
@@ -424,7 +424,7 @@ fn a_listing_that_cannot_be_read_is_updated_and_no_item_removed() {
 }
 
 #[test]
-fn listings_of_different_recording_points_are_apart() {
+fn listings_of_different_servers_are_separate() {
     let mut other = SchemaVersionEvent::new("tools/list", A, "h1");
     other.proxy = "other".into();
     let (_dir, conn, _) = write([vec![
@@ -447,7 +447,7 @@ fn listings_of_different_recording_points_are_apart() {
 }
 
 #[test]
-fn two_stores_may_write_to_one_file_at_once() {
+fn two_stores_can_write_to_one_file_concurrently() {
     let (_dir, path) = fresh();
     let stores: [Store; 2] = [(); 2].map(|()| {
         Store::builder(PathBuf::from(&path))

@@ -1,5 +1,5 @@
-//! The stores as the SDKs know them: their own contracts, and what their traits
-//! leave to us.
+//! The stores behind the traits of the SDKs: the contracts of the SDKs, and the promises that their
+//! traits leave open.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -27,7 +27,7 @@ fn open(path: &Path) -> SqliteEventStore {
 }
 
 #[tokio::test]
-async fn the_event_store_keeps_the_contract_of_tower_mcp() {
+async fn event_store_passes_the_contract_tests_of_tower_mcp() {
     let dir = tempfile::tempdir().unwrap();
     let made = Cell::new(0);
     event_store_contract(|| {
@@ -39,7 +39,7 @@ async fn the_event_store_keeps_the_contract_of_tower_mcp() {
 }
 
 #[tokio::test]
-async fn the_session_store_keeps_the_contract_of_tower_mcp() {
+async fn session_store_passes_the_contract_tests_of_tower_mcp() {
     let dir = tempfile::tempdir().unwrap();
     let made = Cell::new(0);
     session_store_contract(|| {
@@ -52,7 +52,7 @@ async fn the_session_store_keeps_the_contract_of_tower_mcp() {
 }
 
 #[tokio::test]
-async fn the_other_stores_keep_the_contracts_of_tower_mcp() {
+async fn memory_and_caching_stores_pass_the_contract_tests_of_tower_mcp() {
     event_store_contract(MemoryEventStore::new).await;
     let backend = || MemoryEventStore::with_capacity(10_000);
     event_store_contract(|| CachingEventStore::new(MemoryEventStore::new(), backend())).await;
@@ -62,7 +62,7 @@ async fn the_other_stores_keep_the_contracts_of_tower_mcp() {
 }
 
 #[tokio::test]
-async fn the_handles_go_where_the_sdks_ask_for_them() {
+async fn stores_are_accepted_by_the_servers_of_the_sdks() {
     let (_dir, path) = fresh();
     let store = Store::open(path).unwrap();
     let router = tower_mcp::McpRouter::new().server_info("s", "1");
@@ -82,7 +82,7 @@ fn message(id: i64) -> ServerSseMessage {
     ServerSseMessage::from_message(message)
 }
 
-/// As `EventStore`, under which name tower-mcp has a trait too.
+/// Calls `EventStore::store_event`. tower-mcp has a trait of the same name.
 async fn store(
     events: &impl rmcp_session::EventStore,
     stream: &str,
@@ -93,7 +93,7 @@ async fn store(
         .unwrap()
 }
 
-/// The ids and messages behind an id.
+/// Returns the ids and messages after an id.
 async fn replay(
     events: &impl rmcp_session::EventStore,
     id: &str,
@@ -109,7 +109,7 @@ async fn replay(
 }
 
 #[tokio::test]
-async fn events_of_rmcp_come_back_with_their_ids_in_order_also_after_a_restart() {
+async fn events_of_rmcp_are_replayed_with_their_ids_in_order_after_a_restart() {
     let (_dir, path) = fresh();
     let mut ids = Vec::new();
     for round in 0..3 {
@@ -131,7 +131,7 @@ async fn events_of_rmcp_come_back_with_their_ids_in_order_also_after_a_restart()
 }
 
 #[tokio::test]
-async fn a_priming_event_of_rmcp_keeps_its_retry_and_has_no_message() {
+async fn priming_event_of_rmcp_keeps_its_retry_and_has_no_message() {
     let (_dir, path) = fresh();
     let events = open(&path);
     let first = store(&events, "stream", &message(1)).await;
@@ -147,7 +147,7 @@ async fn a_priming_event_of_rmcp_keeps_its_retry_and_has_no_message() {
 }
 
 #[tokio::test]
-async fn an_event_id_of_rmcp_leads_to_its_own_stream_and_to_no_other() {
+async fn event_id_of_rmcp_leads_to_its_own_stream_only() {
     let (_dir, path) = fresh();
     event_ids_lead_to_their_own_streams(&open(&path)).await;
     event_ids_lead_to_their_own_streams(&MemoryEventStore::new()).await;
@@ -174,7 +174,7 @@ async fn event_ids_lead_to_their_own_streams(events: &impl rmcp_session::EventSt
     let tokens: std::collections::HashSet<_> = first.iter().map(|id| token(id)).collect();
     assert_eq!(tokens.len(), streams.len());
 
-    // Made up, cut, of an event that is still to come, or of another trait's.
+    // Invented, cut, of an event that does not exist yet, or of the other SDK.
     for id in [
         "",
         "1",
@@ -216,7 +216,7 @@ async fn streams_of_rmcp_and_sessions_of_tower_mcp_do_not_see_each_other() {
 }
 
 #[tokio::test]
-async fn what_a_stream_of_rmcp_lost_to_its_bound_is_skipped_and_the_rest_replayed() {
+async fn evicted_events_of_an_rmcp_stream_are_skipped_and_the_rest_replayed() {
     let (_dir, path) = fresh();
     only_evicted_events_are_missing(&open(&path).max_events_per_session(3)).await;
     only_evicted_events_are_missing(&MemoryEventStore::with_capacity(3)).await;
@@ -233,7 +233,7 @@ async fn only_evicted_events_are_missing(events: &impl rmcp_session::EventStore)
 }
 
 #[tokio::test]
-async fn an_event_of_rmcp_is_committed_before_its_id_is_known() {
+async fn event_of_rmcp_is_committed_before_its_id_is_returned() {
     let (_dir, path) = fresh();
     let events = open(&path);
     store(&events, "stream", &message(1)).await;
@@ -242,7 +242,7 @@ async fn an_event_of_rmcp_is_committed_before_its_id_is_known() {
 }
 
 #[tokio::test]
-async fn a_session_of_rmcp_is_kept_until_it_is_deleted_or_its_time_is_up() {
+async fn session_of_rmcp_is_stored_until_it_is_deleted_or_expires() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let sessions = store
@@ -279,7 +279,7 @@ async fn a_session_of_rmcp_is_kept_until_it_is_deleted_or_its_time_is_up() {
 }
 
 #[tokio::test]
-async fn every_session_store_keeps_a_session_of_rmcp_until_it_is_deleted() {
+async fn every_session_store_holds_a_session_of_rmcp_until_it_is_deleted() {
     async fn check(sessions: impl rmcp_session::SessionStore) {
         let client = Implementation::new("client", "1");
         let params = InitializeRequestParams::new(ClientCapabilities::default(), client);
@@ -300,7 +300,7 @@ async fn every_session_store_keeps_a_session_of_rmcp_until_it_is_deleted() {
 }
 
 #[tokio::test]
-async fn rmcp_takes_a_session_up_again_while_the_file_is_locked() {
+async fn rmcp_resumes_a_session_while_the_file_is_locked() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let sessions = store.session_store().timeout(Duration::from_millis(50));
@@ -317,7 +317,7 @@ async fn rmcp_takes_a_session_up_again_while_the_file_is_locked() {
     assert!(sessions.load("s").await.unwrap().is_some());
 }
 
-/// A message of about `bytes`.
+/// Returns a message of about `bytes`.
 fn answer(bytes: usize) -> ServerSseMessage {
     let text = "x".repeat(bytes);
     let message = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"text":"{text}"}}}}"#);
@@ -325,7 +325,7 @@ fn answer(bytes: usize) -> ServerSseMessage {
 }
 
 #[tokio::test]
-async fn answers_to_many_requests_keep_to_the_bound_of_bytes() {
+async fn answers_to_many_requests_keep_to_the_byte_limit() {
     use rmcp_session::EventStore as _;
 
     let (_dir, path) = fresh();
@@ -344,7 +344,7 @@ async fn answers_to_many_requests_keep_to_the_bound_of_bytes() {
 }
 
 #[tokio::test]
-async fn a_client_that_listens_to_a_silent_session_keeps_its_place() {
+async fn client_that_listens_to_a_silent_session_can_still_resume() {
     use rmcp_session::EventStore as _;
 
     let (_dir, path) = fresh();
@@ -363,7 +363,7 @@ async fn a_client_that_listens_to_a_silent_session_keeps_its_place() {
     for stream in ["s:common", "s:1", "gone:common"] {
         last.push(events.store_event(stream, &answer(1)).await.unwrap());
     }
-    // Two hours pass.
+    // Makes the events two hours older.
     connect(&path)
         .execute_batch("UPDATE sse_events SET n = n - 7200000000")
         .unwrap();

@@ -1,4 +1,4 @@
-//! Session ids can be stored hashed, and everything fits together as before.
+//! Session ids can be stored hashed. All lookups still work.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::support::{LONG, connect, fresh, request, rows, value};
 
 const SECRET: &str = "1868a90c-5f4e-4d4b-9a1c-credential";
 
-/// A session with three requests, and its end.
+/// Records a session with three requests, and its end.
 fn record(path: &Path, id: &str) {
     let store = Store::builder(path).hash_session_ids(true).open().unwrap();
     let id: Arc<str> = id.into();
@@ -29,7 +29,7 @@ fn record(path: &Path, id: &str) {
 }
 
 #[test]
-fn a_hashed_id_joins_a_session_its_requests_and_its_end() {
+fn hashed_id_joins_a_session_its_requests_and_its_end() {
     let (_dir, path) = fresh();
     record(&path, SECRET);
     let conn = connect(&path);
@@ -44,7 +44,7 @@ fn a_hashed_id_joins_a_session_its_requests_and_its_end() {
 }
 
 #[test]
-fn an_id_that_is_stored_hashed_is_nowhere_in_the_file() {
+fn plain_id_is_nowhere_in_the_file_if_ids_are_hashed() {
     let (dir, path) = fresh();
     record(&path, SECRET);
     for entry in fs::read_dir(dir.path()).unwrap() {
@@ -55,7 +55,7 @@ fn an_id_that_is_stored_hashed_is_nowhere_in_the_file() {
 }
 
 #[test]
-fn a_session_has_one_hash_whenever_the_file_is_opened() {
+fn hash_of_an_id_is_the_same_after_reopening_the_file() {
     let (_dir, path) = fresh();
     record(&path, SECRET);
     record(&path, SECRET);
@@ -66,7 +66,7 @@ fn a_session_has_one_hash_whenever_the_file_is_opened() {
 }
 
 #[test]
-fn an_id_is_stored_as_it_is_unless_asked_otherwise() {
+fn id_is_stored_unchanged_by_default() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let event = SessionEvent::new(SECRET);
@@ -77,7 +77,7 @@ fn an_id_is_stored_as_it_is_unless_asked_otherwise() {
 }
 
 #[test]
-fn whoever_knows_an_id_finds_its_session_where_ids_are_hashed() {
+fn plain_id_finds_its_session_if_ids_are_hashed() {
     let (_dir, path) = fresh();
     record(&path, SECRET);
     let reader = Reader::open(&path).unwrap();
@@ -91,7 +91,7 @@ fn whoever_knows_an_id_finds_its_session_where_ids_are_hashed() {
     );
     stored.truncate("hashed:".len() + 4);
     assert_eq!(reader.find_session(&stored).unwrap().one(), Some(found));
-    // Of a hash the beginning of the id tells nothing.
+    // The beginning of an id does not lead to its hash.
     let beginning = &SECRET[..SECRET.len() - 1];
     assert_eq!(reader.find_session(beginning).unwrap(), Lookup::Nothing);
 }

@@ -1,4 +1,4 @@
-//! One suite for every store of sessions, and what each promises beside it.
+//! One test suite for every session store, and the promises of each store.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -58,7 +58,7 @@ macro_rules! conformance {
             use super::*;
 
             #[tokio::test]
-            async fn what_is_saved_is_loaded_under_its_sdk_and_id() {
+            async fn saved_record_is_loaded_by_sdk_and_id() {
                 let (store, _guard) = super::$make();
                 for (sdk, id) in [("a", "1"), ("a", "2"), ("b", "1"), ("", "a1"), ("a1", "")] {
                     let record = SessionRecord::new(sdk, id, format!("{sdk}/{id}"), HOUR);
@@ -71,7 +71,7 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
-            async fn a_record_comes_back_whole_with_its_end_to_the_millisecond() {
+            async fn record_is_loaded_whole_with_its_expiry_to_the_millisecond() {
                 let (store, _guard) = super::$make();
                 let record = record("s", "{\"\u{1F980}\":\"\\u0000 ' \0\"}");
                 store.save(&record).await.unwrap();
@@ -82,7 +82,7 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
-            async fn a_record_saved_again_is_replaced() {
+            async fn record_saved_again_is_replaced() {
                 let (store, _guard) = super::$make();
                 store.save(&record("s", "one")).await.unwrap();
                 store.save(&record("s", "two")).await.unwrap();
@@ -90,7 +90,7 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
-            async fn a_record_is_created_once() {
+            async fn record_is_created_once() {
                 let (store, _guard) = super::$make();
                 assert!(store.create(&record("s", "one")).await.unwrap());
                 assert!(!store.create(&record("s", "two")).await.unwrap());
@@ -100,7 +100,7 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
-            async fn an_expired_record_is_neither_given_out_nor_in_the_way() {
+            async fn expired_record_is_not_loaded_and_can_be_created_again() {
                 let (store, _guard) = super::$make();
                 store.save(&expired("s")).await.unwrap();
                 assert_eq!(data(&store, "sdk", "s").await, None);
@@ -112,7 +112,7 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
-            async fn a_record_can_live_longer_than_any_clock_goes() {
+            async fn record_can_have_the_longest_lifetime() {
                 let (store, _guard) = super::$make();
                 let record = SessionRecord::new("sdk", "s", "for ever", Duration::MAX);
                 store.save(&record).await.unwrap();
@@ -120,7 +120,7 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
-            async fn a_delete_takes_one_record_and_can_be_repeated() {
+            async fn delete_removes_one_record_and_can_be_repeated() {
                 let (store, _guard) = super::$make();
                 store.save(&record("s", "")).await.unwrap();
                 store.save(&record("t", "kept")).await.unwrap();
@@ -133,7 +133,7 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
-            async fn a_prolonged_record_lives_longer_and_never_shorter() {
+            async fn prolonging_a_record_never_shortens_its_lifetime() {
                 let (store, _guard) = super::$make();
                 store.save(&record("s", "data")).await.unwrap();
                 let end = async || {
@@ -152,7 +152,7 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
-            async fn a_record_that_is_gone_is_not_prolonged() {
+            async fn missing_record_is_not_prolonged() {
                 let (store, _guard) = super::$make();
                 store.save(&expired("expired")).await.unwrap();
                 store.save(&record("deleted", "")).await.unwrap();
@@ -165,7 +165,7 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
-            async fn it_works_behind_a_trait_object() {
+            async fn store_works_as_a_trait_object() {
                 let (store, _guard) = super::$make();
                 let store: Arc<dyn SessionStore> = Arc::new(store);
                 assert!(store.create(&record("s", "one")).await.unwrap());
@@ -174,7 +174,7 @@ macro_rules! conformance {
             }
 
             #[tokio::test]
-            async fn of_many_callers_one_creates() {
+            async fn one_of_many_callers_creates_the_record() {
                 let (store, _guard) = super::$make();
                 let store = Arc::new(store);
                 let creates = (0..20).map(|_| {
@@ -244,7 +244,7 @@ impl SessionStore for SlowToDelete {
 }
 
 #[tokio::test]
-async fn a_record_that_is_read_while_it_is_deleted_does_not_come_back() {
+async fn record_read_during_its_deletion_does_not_return() {
     let slow = SlowToDelete {
         records: MemorySessionStore::new(),
         asked: Arc::default(),
@@ -302,13 +302,13 @@ async fn records_survive_a_restart() {
 }
 
 #[test]
-fn neither_an_id_nor_data_is_shown() {
+fn debug_output_shows_neither_id_nor_data() {
     let record = record("secret-id", "secret-data");
     assert!(!format!("{record:?}").contains("secret"));
 }
 
 #[test]
-fn errors_tell_what_failed() {
+fn errors_name_what_failed() {
     for (error, text) in [
         (SessionStoreError::Encode("x".into()), "encode error: x"),
         (SessionStoreError::Decode("x".into()), "decode error: x"),
@@ -318,7 +318,7 @@ fn errors_tell_what_failed() {
     }
 }
 
-/// Adds records to a store that may take 10,000 bytes; those that are kept.
+/// Adds records to a store with a limit of 10,000 bytes. Returns the records that are left.
 async fn kept(sessions: &impl SessionStore) -> Vec<usize> {
     // A record takes 64 bytes beside its texts.
     let data = "x".repeat(1000 - 64 - "sdk".len() - "000".len());
@@ -339,7 +339,7 @@ async fn kept(sessions: &impl SessionStore) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn records_over_their_limit_go_oldest_first() {
+async fn oldest_records_over_the_limit_are_removed_first() {
     let newest: Vec<usize> = (90..100).collect();
     let memory = MemorySessionStore::new().max_bytes(10_000);
     assert_eq!(kept(&memory).await, newest);
@@ -352,7 +352,7 @@ async fn records_over_their_limit_go_oldest_first() {
     let sum = "SELECT (SELECT session_bytes FROM sse_totals) =
         (SELECT sum(64 + length(session_id || sdk || data)) FROM sdk_sessions)";
     assert!(value::<bool>(&conn, sum));
-    // What is changed or deleted counts as what it is then.
+    // A changed or deleted record counts with its new size.
     let shorter = SessionRecord::new("sdk", "099", "", Duration::from_secs(9_000));
     sessions.save(&shorter).await.unwrap();
     sessions.delete("sdk", "090").await.unwrap();
@@ -360,7 +360,7 @@ async fn records_over_their_limit_go_oldest_first() {
 }
 
 #[tokio::test]
-async fn a_record_that_is_too_long_stays_until_another_comes() {
+async fn record_over_the_limit_stays_until_the_next_one() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     let memory = MemorySessionStore::new().max_bytes(10_000);
@@ -369,7 +369,7 @@ async fn a_record_that_is_too_long_stays_until_another_comes() {
     for sessions in stores {
         sessions.save(&record("short", "")).await.unwrap();
         let mut long = record("long", &"x".repeat(20_000));
-        // Before all others.
+        // Expires before all others.
         long.expires_at -= HOUR / 2;
         sessions.save(&long).await.unwrap();
         let is_kept = async |id| sessions.load("sdk", id).await.unwrap().is_some();

@@ -1,4 +1,4 @@
-//! Sessions: who opened them, what was negotiated, how they end.
+//! Sessions: who opens them, what client and server negotiate, and how they end.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ fn modern(client: Option<(&str, &str)>) -> String {
 }
 
 #[tokio::test]
-async fn an_initialize_opens_a_session_whether_answered_as_json_or_as_events() {
+async fn initialize_answered_as_json_or_as_events_opens_a_session() {
     for answer in [
         json(INITIALIZED),
         event_stream(format!(
@@ -88,7 +88,7 @@ async fn an_initialize_opens_a_session_whether_answered_as_json_or_as_events() {
 }
 
 #[tokio::test]
-async fn the_header_says_the_revision_before_what_was_negotiated() {
+async fn header_of_the_revision_overrides_the_negotiated_one() {
     let recording = Recording::start();
     let layer = recording.layer();
     exchange(
@@ -132,7 +132,7 @@ async fn only_a_successful_initialize_with_a_session_id_opens_one() {
 }
 
 #[tokio::test]
-async fn a_request_of_an_unknown_session_keeps_its_id_and_makes_no_session() {
+async fn request_of_an_unknown_session_keeps_its_id_and_makes_no_session() {
     let recording = Recording::start();
     let request = post_with(&[("mcp-session-id", "elsewhere")], LIST);
     exchange(&recording.layer(), request, json(LISTED))
@@ -143,7 +143,7 @@ async fn a_request_of_an_unknown_session_keeps_its_id_and_makes_no_session() {
 }
 
 #[tokio::test]
-async fn a_delete_that_succeeds_closes_the_session() {
+async fn successful_delete_closes_the_session() {
     for (status, ended) in [
         (200, true),
         (202, true),
@@ -168,13 +168,14 @@ async fn a_delete_that_succeeds_closes_the_session() {
 }
 
 #[tokio::test]
-async fn a_404_closes_only_a_session_that_was_opened_on_this_path() {
+async fn http_404_closes_only_a_session_that_was_opened_on_this_path() {
     for (path, session, known) in [
         ("/mcp", "s-1", true),
         ("/other", "s-1", false),
         ("/mcp", "s-2", false),
     ] {
-        // Frameworks answer 404 where a server has no GET route, so a GET says nothing.
+        // Frameworks answer 404 if a server has no GET route, so a 404 to a GET does not end the
+        // session.
         for (method, closes) in [
             ("POST", true),
             ("DELETE", true),
@@ -206,7 +207,7 @@ async fn a_404_closes_only_a_session_that_was_opened_on_this_path() {
 }
 
 #[tokio::test]
-async fn a_404_to_a_stateless_request_closes_nothing() {
+async fn http_404_to_a_stateless_request_closes_nothing() {
     let recording = Recording::start();
     let layer = recording.layer();
     exchange(
@@ -277,7 +278,7 @@ async fn callers_with_different_credentials_do_not_share_a_derived_session() {
 }
 
 #[tokio::test]
-async fn the_principal_counts_before_the_credentials() {
+async fn principal_overrides_the_credentials() {
     let recording = Recording::start();
     let layer = recording.layer();
     for token in ["Bearer a", "Bearer b"] {
@@ -291,7 +292,7 @@ async fn the_principal_counts_before_the_credentials() {
 }
 
 #[tokio::test]
-async fn a_stateless_request_that_does_not_say_who_sends_it_has_no_session() {
+async fn stateless_request_without_client_info_has_no_session() {
     let recording = Recording::start();
     exchange(&recording.layer(), post(modern(None)), json(LISTED))
         .await
@@ -301,7 +302,7 @@ async fn a_stateless_request_that_does_not_say_who_sends_it_has_no_session() {
 }
 
 #[tokio::test]
-async fn an_initialize_that_names_the_stateless_revision_is_still_a_handshake() {
+async fn initialize_that_names_the_stateless_revision_is_still_a_handshake() {
     let recording = Recording::start();
     exchange(
         &recording.layer(),
@@ -314,7 +315,7 @@ async fn an_initialize_that_names_the_stateless_revision_is_still_a_handshake() 
 }
 
 #[tokio::test]
-async fn a_session_that_negotiated_the_stateless_revision_keeps_its_requests() {
+async fn session_that_negotiated_the_stateless_revision_keeps_its_requests() {
     let version = ("mcp-protocol-version", "2026-07-28");
     let session = ("mcp-session-id", "s-1");
     let recording = Recording::start();
@@ -336,7 +337,7 @@ async fn a_session_that_negotiated_the_stateless_revision_keeps_its_requests() {
         assert_eq!(row.session_id.as_deref(), Some("s-1"), "{row:?}");
         assert_eq!(row.protocol_version.as_deref(), Some("2026-07-28"));
     }
-    // There it may say that the method is unknown.
+    // A 404 of 2026-07-28 may mean an unknown method.
     exchange(&layer, post_with(&[session], LIST), response(404, "", ""))
         .await
         .unwrap();
@@ -353,7 +354,7 @@ async fn a_session_that_negotiated_the_stateless_revision_keeps_its_requests() {
 }
 
 #[tokio::test]
-async fn an_empty_session_header_names_no_session() {
+async fn empty_session_header_names_no_session() {
     for empty in ["", " "] {
         let recording = Recording::start();
         let layer = recording.layer();
@@ -444,7 +445,7 @@ async fn names_that_are_cut_are_counted_once_for_each_session() {
     assert_eq!(recording.store.stats().truncated, 6);
 }
 
-/// Opens a session of each of these ids.
+/// Opens a session with each of these ids.
 async fn initialize(layer: &StoreLayer, ids: &[&str]) {
     for id in ids {
         let answer = with_session(json(INITIALIZED), id);
@@ -453,7 +454,7 @@ async fn initialize(layer: &StoreLayer, ids: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_session_that_is_open_in_the_file_is_known_after_a_restart() {
+async fn session_open_in_the_file_is_known_after_a_restart() {
     for hashed in [false, true] {
         let set = |builder: StoreBuilder| builder.hash_session_ids(hashed);
         let recording = Recording::reopen(Recording::start(), set);
@@ -467,11 +468,11 @@ async fn a_session_that_is_open_in_the_file_is_known_after_a_restart() {
         let recording = Recording::reopen(recording, set);
         let list = async |layer: &StoreLayer, session: &str, answer| {
             let mut request = post_with(&[("mcp-session-id", session)], LIST);
-            // The path on which it began is in no file.
+            // The file does not store the path on which the session began.
             *request.uri_mut() = "/other".parse().unwrap();
             exchange(layer, request, answer).await.unwrap();
         };
-        // Listings are events, too.
+        // Listings are events too.
         let ours = recording.layer().max_listing_bytes(0);
         let theirs = ours.clone().server_name("theirs");
         list(&ours, "s-1", json(LISTED)).await;
@@ -487,13 +488,13 @@ async fn a_session_that_is_open_in_the_file_is_known_after_a_restart() {
         let known = Some("2025-11-25".to_owned());
         let expected = [known.clone(), None, None, known, None];
         assert_eq!(Vec::from_iter(versions.skip(2)), expected, "{hashed}");
-        // A session ends once.
+        // Each session ends once.
         assert_eq!(recording.store.stats().submitted, 6);
     }
 }
 
 #[tokio::test]
-async fn a_store_that_opens_in_the_background_tells_its_layers_when_it_is_open() {
+async fn layers_learn_when_a_store_has_opened_in_the_background() {
     let recording = Recording::start();
     initialize(&recording.layer(), &["s-1"]).await;
     recording.store.shutdown(Duration::from_secs(20)).unwrap();

@@ -1,4 +1,4 @@
-//! With and without the layer, both sides see the same.
+//! Client and server see the same with and without the layer.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -30,7 +30,7 @@ enum Seen {
     End,
 }
 
-/// Polls a body at most `polls` times and writes down everything it shows.
+/// Polls a body at most `polls` times. Returns everything that it shows.
 fn consume<B: Body<Data = Bytes, Error = Broken>>(body: B, polls: usize) -> Vec<Seen> {
     let mut body = pin!(body);
     let mut seen = Vec::new();
@@ -59,7 +59,7 @@ fn consume<B: Body<Data = Bytes, Error = Broken>>(body: B, polls: usize) -> Vec<
     seen
 }
 
-/// What the server sees of the request and the client of the response.
+/// Returns what the server sees of the request and the client of the response.
 fn both_sides<S, Q, R>(
     wrap: impl FnOnce(RecordingService<Q>) -> S,
     request: Request<Script>,
@@ -196,11 +196,11 @@ proptest! {
 }
 
 proptest! {
-    // Each case opens two stores.
+    // Few cases, because each opens two stores.
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn chunking_changes_no_column_but_the_times(
+    fn chunking_changes_no_column_except_the_times(
         text in prop_oneof![Just(CALL), Just(BATCH)],
         answer in prop_oneof![
             Just(("application/json", JSON_ANSWER)),
@@ -251,7 +251,7 @@ fn cut(text: &str, at: &[prop::sample::Index]) -> Script {
 }
 
 #[test]
-fn service_future_and_body_are_send_and_what_they_wrap_allows() {
+fn service_future_and_body_are_send_and_sync_if_the_inner_types_are() {
     fn send<T: Send>(_: &T) {}
     fn sync<T: Sync>(_: &T) {}
     let recording = Recording::start();

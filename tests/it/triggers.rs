@@ -1,4 +1,4 @@
-//! What a trigger that somebody put into the file can and cannot do.
+//! What the user's triggers can and cannot do.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::{LONG, connect, fresh, request, value};
 
 const REQUESTS: &str = "SELECT count(*) FROM requests";
 
-/// A store, and a connection beside it that has run `sql`.
+/// Returns a store, and another connection that has run `sql`.
 fn store_with(sql: &str) -> (tempfile::TempDir, Store, Connection) {
     let (dir, path) = fresh();
     let store = Store::open(path).unwrap();
@@ -19,7 +19,7 @@ fn store_with(sql: &str) -> (tempfile::TempDir, Store, Connection) {
 }
 
 #[test]
-fn one_that_refuses_the_sums_of_a_session_costs_no_request() {
+fn trigger_that_refuses_the_counters_of_a_session_loses_no_request() {
     let (_dir, store, conn) = store_with(
         "CREATE TRIGGER protect BEFORE UPDATE ON sessions
          BEGIN SELECT RAISE(ABORT, 'sessions are final'); END",
@@ -36,7 +36,7 @@ fn one_that_refuses_the_sums_of_a_session_costs_no_request() {
 }
 
 #[test]
-fn one_that_rolls_a_group_back_makes_it_wait_and_lose_nothing() {
+fn trigger_that_rolls_a_batch_back_delays_it_and_loses_nothing() {
     let (_dir, store, conn) = store_with(
         "CREATE TRIGGER strict BEFORE INSERT ON requests WHEN NEW.tool = 'bad'
          BEGIN SELECT RAISE(ROLLBACK, 'no bad tools'); END",

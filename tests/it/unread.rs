@@ -1,4 +1,4 @@
-//! Requests whose bodies the layer cannot read, or the server does not.
+//! Requests whose bodies the layer cannot read, or the server does not read.
 
 use std::convert::Infallible;
 
@@ -22,28 +22,28 @@ fn utf_16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-/// The rows of one exchange in which the server reads the request, and how
-/// many requests are counted as unidentified.
-async fn told(request: Request<Script>, answer: Response<Script>) -> (Vec<Row>, u64) {
+/// Returns the rows of one exchange in which the server reads the request, and the count of
+/// unidentified requests.
+async fn recorded(request: Request<Script>, answer: Response<Script>) -> (Vec<Row>, u64) {
     let recording = Recording::start();
     let _ = exchange(&recording.layer(), request, answer).await;
     (recording.rows(), recording.store.stats().unidentified)
 }
 
 async fn unidentified(request: Request<Script>, answer: Response<Script>) -> u64 {
-    let (rows, unidentified) = told(request, answer).await;
+    let (rows, unidentified) = recorded(request, answer).await;
     assert!(rows.is_empty(), "{rows:#?}");
     unidentified
 }
 
-/// The row of one exchange, and nothing else.
+/// Returns the row of one exchange, and asserts that nothing else is recorded.
 async fn row(request: Request<Script>, answer: Response<Script>) -> Row {
-    let (mut rows, unidentified) = told(request, answer).await;
+    let (mut rows, unidentified) = recorded(request, answer).await;
     assert_eq!((rows.len(), unidentified), (1, 0), "{rows:#?}");
     rows.remove(0)
 }
 
-/// A server that drops the request after this many frames of its body.
+/// Sends the request to a server that drops it after `frames` frames of its body.
 async fn dropped_after(
     frames: usize,
     request: Request<Script>,
@@ -151,7 +151,7 @@ async fn post_without_a_request_is_not_counted() {
 }
 
 #[tokio::test]
-async fn post_with_a_header_of_mcp_counts_whatever_its_media_type() {
+async fn post_with_an_mcp_header_counts_with_any_media_type() {
     for media in [
         "text/plain",
         "application/jsonx",
@@ -194,13 +194,13 @@ async fn request_known_by_headers_alone_is_opaque_below_400() {
             );
             assert_eq!(row.bytes_out, bytes_out);
         }
-        let refused = told(post_with(headers, utf_16(CALL)), response(400, "", "")).await;
+        let refused = recorded(post_with(headers, utf_16(CALL)), response(400, "", "")).await;
         assert_eq!(refused, (vec![], 0), "it was read, and no request");
     }
 }
 
 #[tokio::test]
-async fn body_that_the_server_does_not_read_counts() {
+async fn body_that_the_server_does_not_read_is_counted() {
     let halves = || Script::chunks([&CALL[..30], &CALL[30..]]);
     for frames in [0, 1] {
         for status in [200, 202, 307, 401, 500] {
@@ -220,7 +220,7 @@ async fn body_that_the_server_does_not_read_counts() {
             assert_eq!(rows[0].bytes_in, Some(30 * frames as i64));
         }
     }
-    // The whole message passed, though the body was not read to its end.
+    // The whole message passed, but the server did not read the body to its end.
     let longer = || Script::chunks([CALL, "\n"]);
     let (rows, count) = dropped_after(1, post(longer()), json(RESULT)).await;
     assert_eq!((rows.len(), count), (1, 0));
@@ -229,7 +229,7 @@ async fn body_that_the_server_does_not_read_counts() {
 }
 
 #[tokio::test]
-async fn unread_call_of_a_get_stream_is_not_waited_for() {
+async fn unread_call_of_a_get_stream_ends_at_once() {
     let recording = Recording::start();
     let layer = recording.layer();
     let endpoint = "event: endpoint\ndata: /messages?sessionId=s\n\n";
@@ -244,7 +244,7 @@ async fn unread_call_of_a_get_stream_is_not_waited_for() {
     for headers in [&MIRRORED[..], &[]] {
         let mut request = post_with(headers, utf_16(CALL));
         *request.uri_mut() = "/messages?sessionId=s".parse().unwrap();
-        // The session says that it is MCP.
+        // The session shows that the request is MCP.
         let text = "text/plain".parse().unwrap();
         request.headers_mut().insert("content-type", text);
         exchange(&layer, request, response(202, "", ""))
@@ -256,7 +256,7 @@ async fn unread_call_of_a_get_stream_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn plain_json_is_read_whatever_coding_its_header_names() {
+async fn plain_json_is_read_under_any_declared_coding() {
     let codings = [
         "x", "identity", "", "gzip", "x-gzip", "deflate", "br", "zstd", "gzip, br", "utf-8",
     ];
@@ -267,13 +267,14 @@ async fn plain_json_is_read_whatever_coding_its_header_names() {
                 Script::chunks(body.as_bytes().chunks(1)),
             ] {
                 let headers = [("content-encoding", coding), ("mcp-method", "ping")];
-                let (rows, count) = told(post_with(&headers[..1], cut.clone()), json(RESULT)).await;
+                let (rows, count) =
+                    recorded(post_with(&headers[..1], cut.clone()), json(RESULT)).await;
                 if (coding, body) == ("br", BATCH) && cfg!(feature = "decompression") {
-                    // Compressed bodies may begin so, too.
+                    // Compressed bodies may begin with these bytes too.
                     assert_eq!((rows.len(), count), (0, 1));
                     continue;
                 }
-                let told_by_body = told(post_with(&headers, cut), json(RESULT)).await.0;
+                let told_by_body = recorded(post_with(&headers, cut), json(RESULT)).await.0;
                 for rows in [rows, told_by_body] {
                     assert_eq!(rows.len(), 1, "{coding}: {body}");
                     assert_eq!(rows[0].method, "tools/call");
@@ -335,7 +336,7 @@ async fn byte_order_mark_before_an_answer_is_skipped() {
 }
 
 #[tokio::test]
-async fn error_that_names_no_request_refuses_it_whatever_the_status() {
+async fn error_without_an_id_refuses_the_request_at_any_status() {
     const REFUSAL: &str =
         r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"no JSON"}}"#;
     assert_eq!(unidentified(post(utf_16(CALL)), json(REFUSAL)).await, 1);

@@ -71,7 +71,7 @@ fn hours_count_each_request_once() {
     store.shutdown(LONG).unwrap();
     let conn = connect(&path);
     assert_eq!(value::<i64>(&conn, CALLS), 100);
-    // The writer rolls up at opening.
+    // The writer rolls up when it opens the file.
     let store = Store::open(&path).unwrap();
     let start = std::time::Instant::now();
     while value::<i64>(&conn, CELLS) == 0 {

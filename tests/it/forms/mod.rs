@@ -1,6 +1,6 @@
-//! Sends the Rust servers requests in all the forms of `tests/interop/forms.json`
-//! and compares what they executed with what is recorded. `tests/interop/forms.py`
-//! does the same with the servers in other languages.
+//! Sends the Rust servers requests in all the forms of `tests/interop/forms.json`. Compares what
+//! the servers executed with what the layer recorded. `tests/interop/forms.py` does the same with
+//! servers in other languages.
 
 mod servers;
 mod table;
@@ -17,7 +17,7 @@ use tower::ServiceExt;
 
 use crate::recording::{Recording, Row};
 
-/// How a client speaks.
+/// The protocol that a client speaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     Session,
@@ -25,7 +25,7 @@ enum Way {
     Modern,
 }
 
-/// A client that sends what it is told, byte by byte.
+/// A client that sends the given bytes unchanged.
 struct Client {
     server: axum::Router,
     headers: HeaderMap,
@@ -87,7 +87,7 @@ impl Client {
     }
 }
 
-/// What is wrong with what was recorded of a form, if anything.
+/// Returns what is wrong with the rows of a form, if anything.
 fn fault(form: &Form, executed: u64, rows: &[Row], unidentified: u64) -> Option<String> {
     let is_call = |row: &&Row| row.method == "tools/call" && row.tool.as_deref() == Some("count");
     let answered: Vec<_> = rows

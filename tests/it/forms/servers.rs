@@ -21,7 +21,7 @@ pub(crate) enum Server {
 }
 
 impl Server {
-    /// A router that serves MCP on `/mcp`.
+    /// Returns a router that serves MCP on `/mcp`.
     pub(crate) fn router(self, counted: Arc<AtomicU64>) -> axum::Router {
         match self {
             Self::Rmcp => {

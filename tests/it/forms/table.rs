@@ -22,9 +22,9 @@ pub(crate) struct Form {
     id: String,
     encoding: String,
     pack: Option<String>,
-    /// Set, or removed where there is no value.
+    /// Sets a header, or removes it if there is no value.
     headers: BTreeMap<String, Option<String>>,
-    /// A server may understand it where the layer does not.
+    /// A server may understand it although the layer does not.
     pub(crate) unreadable: bool,
     /// How many of its requests a server may leave without an answer.
     pub(crate) unanswered: u64,
@@ -53,7 +53,7 @@ pub(crate) fn read() -> Vec<Form> {
     serde_json::from_slice(&table).expect("a table of forms")
 }
 
-/// Numbers that did not occur yet.
+/// Returns numbers that no request has used before.
 #[derive(Default)]
 pub(crate) struct Numbers(u32);
 

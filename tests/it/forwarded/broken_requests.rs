@@ -1,4 +1,4 @@
-//! Requests that the client breaks off or frames badly. The upstream is not to blame.
+//! Requests that the client breaks off or frames badly. The upstream is not the cause.
 
 use std::net::SocketAddr;
 
@@ -43,7 +43,7 @@ impl Recorded {
         }
     }
 
-    /// The request's first part, once the upstream has it.
+    /// Sends the first part of the request, and returns once the upstream has it.
     async fn begin(&self, request: &str) -> (Peer, Peer) {
         let mut client = Peer::connect(self.proxy).await;
         client.write(request).await;
@@ -160,7 +160,7 @@ async fn client_of_2026_that_disconnects_within_its_message_cancels_it() {
     assert_eq!(row.end_reason, Some(EndReason::Cancelled));
 }
 
-/// On two threads, so that the proxy may answer before or after it learns of the reset.
+/// Runs on two threads, so that the proxy may answer before or after it learns of the reset.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn client_that_resets_its_http_2_stream_is_recorded_as_gone() {
     let mut recorded = Recorded::start().await;

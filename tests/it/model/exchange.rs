@@ -1,4 +1,4 @@
-//! Made-up exchanges.
+//! Random exchanges.
 
 use http::{Request, Response, request, response};
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use crate::model::text::{Style, style};
 
 pub(crate) const SESSION: &str = "s-1";
 
-/// All that client and server say to each other.
+/// All messages of client and server.
 #[derive(Debug, Clone)]
 pub(crate) struct Exchange {
     pub(crate) version: Option<&'static str>,
@@ -19,7 +19,7 @@ pub(crate) struct Exchange {
     pub(crate) answer: Answer,
 }
 
-/// Messages of one body or event, each written down.
+/// Messages of one body or event, each as text.
 #[derive(Debug, Clone)]
 pub(crate) struct Messages {
     pub(crate) messages: Vec<String>,
@@ -44,15 +44,15 @@ pub(crate) enum Answer {
     },
 }
 
-/// What a stream holds up to a blank line.
+/// The lines of a stream up to a blank line.
 #[derive(Debug, Clone)]
 pub(crate) enum Block {
     Comment,
-    /// An id and empty data, so that the client can come back.
+    /// An id and empty data, so that the client can resume.
     Priming,
     Event {
         kind: Option<&'static str>,
-        /// The type after the data.
+        /// Puts the type after the data.
         kind_last: bool,
         has_id: bool,
         messages: Messages,
@@ -124,7 +124,7 @@ impl Exchange {
         .into_bytes()
     }
 
-    /// The blocks of the stream as text, with the messages of those that hold any.
+    /// Returns the blocks of the stream as text, with their messages if they have any.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = (String, &Block)> {
         let (line_end, blocks) = match &self.answer {
             Answer::Events { line_end, blocks } => (*line_end, &blocks[..]),
@@ -146,7 +146,7 @@ fn words() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Members that are not looked at, or not where they stand.
+/// Returns members that the layer does not read, or not at this place.
 fn decoy() -> impl Strategy<Value = (String, Value)> {
     let key = select(vec!["arguments", "content", "x", "structuredContent"]);
     let value = prop_oneof![
@@ -169,7 +169,7 @@ fn object(members: Vec<(&str, Value)>, decoy: Option<(String, Value)>) -> Value 
     object.into()
 }
 
-/// Ids that are all different, though some look alike.
+/// Returns ids that all differ, although some look alike.
 fn ids() -> Vec<Value> {
     vec![
         json!(0),
@@ -214,7 +214,7 @@ fn request(id: Value) -> impl Strategy<Value = Value> {
     })
 }
 
-/// What a client sends that is no request.
+/// Returns a message of the client that is no request.
 fn aside() -> impl Strategy<Value = Value> {
     select(vec![
         json!({"jsonrpc": "2.0", "method": "notifications/initialized"}),
@@ -227,7 +227,7 @@ fn aside() -> impl Strategy<Value = Value> {
     ])
 }
 
-/// The answer to a request with this id.
+/// Returns the answer to a request with this id.
 fn reply(id: Value) -> impl Strategy<Value = Value> {
     let result = prop_oneof![
         4 => Just(vec![]),
@@ -259,7 +259,7 @@ fn reply(id: Value) -> impl Strategy<Value = Value> {
         })
 }
 
-/// What a server sends that answers nothing.
+/// Returns a message of the server that answers no request.
 fn noise() -> impl Strategy<Value = Value> {
     select(vec![
         json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 1}}),
@@ -270,7 +270,7 @@ fn noise() -> impl Strategy<Value = Value> {
     ])
 }
 
-/// An error that names no request.
+/// Returns an error without the id of a request.
 fn refusal() -> impl Strategy<Value = Value> {
     select(vec![
         json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32700, "message": "Parse error"}}),
@@ -286,7 +286,7 @@ fn written(values: impl Strategy<Value = Vec<Value>>) -> impl Strategy<Value = V
     })
 }
 
-/// The client's messages, and the ids of the requests among them.
+/// Returns the client's messages, and the ids of the requests among them.
 fn asked() -> impl Strategy<Value = (Messages, Vec<Value>)> {
     let single = subsequence(ids(), 1).prop_map(|ids| (ids, 0, false));
     let several =
@@ -303,8 +303,8 @@ fn asked() -> impl Strategy<Value = (Messages, Vec<Value>)> {
     })
 }
 
-/// The server's messages: some of the answers and whatever else, in any order.
-fn told(ids: Vec<Value>) -> impl Strategy<Value = Vec<String>> {
+/// Returns the server's messages: some of the answers and other messages, in any order.
+fn server_messages(ids: Vec<Value>) -> impl Strategy<Value = Vec<String>> {
     let count = 0..=ids.len();
     let answers = prop_oneof![
         3 => Just(ids.clone()),
@@ -375,7 +375,7 @@ pub(crate) fn exchange() -> impl Strategy<Value = Exchange> {
     let version = select(vec![None, Some("2025-11-25"), Some("2026-07-28")]);
     let status = prop_oneof![4 => Just(200_u16), 1 => Just(202), 1 => Just(307), 1 => Just(400)];
     asked().prop_flat_map(move |(request, ids)| {
-        let answer = told(ids).prop_flat_map(|messages| {
+        let answer = server_messages(ids).prop_flat_map(|messages| {
             let single = messages.len() == 1;
             let json = any::<bool>().prop_map({
                 let messages = messages.clone();

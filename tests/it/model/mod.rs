@@ -1,8 +1,8 @@
-//! Random exchanges make the rows that a plain reading of the two whole bodies
-//! with serde_json predicts, however the bodies are cut into frames.
+//! Random exchanges, cut into random frames, make the rows that a plain reading of both whole
+//! bodies with serde_json predicts.
 //!
-//! `exchange` makes up what client and server say, `text` writes it down in the
-//! many ways that mean the same, `prediction` reads it back.
+//! `exchange` generates the messages of client and server, `text` writes JSON in many equal forms,
+//! and `prediction` reads it back.
 
 mod exchange;
 mod prediction;
@@ -28,7 +28,7 @@ fn recording() -> &'static Recording {
     RECORDING.get_or_init(Recording::start)
 }
 
-/// `bytes` cut at these places.
+/// Returns `bytes` cut at these places.
 fn cut(bytes: &[u8], at: &[Index]) -> Script {
     let mut at: Vec<_> = at.iter().map(|at| at.index(bytes.len() + 1)).collect();
     at.sort_unstable();
@@ -48,7 +48,7 @@ fn send(layer: &StoreLayer, request: Request<Script>, answer: Response<Script>) 
     while let Poll::Ready(Some(_)) = Pin::new(&mut body).poll_frame(&mut context) {}
 }
 
-/// The rows that an exchange makes.
+/// Returns the rows of an exchange.
 fn rows(exchange: &Exchange, cuts: &[Vec<Index>; 2]) -> Vec<Row> {
     let proxy = Uuid::now_v7().to_string();
     let layer = recording().layer().server_name(&*proxy);
@@ -57,7 +57,7 @@ fn rows(exchange: &Exchange, cuts: &[Vec<Index>; 2]) -> Vec<Row> {
     let response = exchange.response_head();
     let response = response.body(cut(&exchange.response_body(), &cuts[1]));
     send(&layer, request.unwrap(), response.unwrap());
-    // What waits for another stream waits no longer when the session is over.
+    // The end of the session ends the wait for answers on another stream.
     let delete = Request::delete("/mcp").header("mcp-session-id", exchange::SESSION);
     let deleted = Response::builder().status(204);
     send(
@@ -79,7 +79,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn rows_are_what_a_reading_of_the_whole_bodies_predicts(
+    fn rows_equal_the_prediction_from_the_whole_bodies(
         exchange in exchange::exchange(),
         cuts in cuts(),
     ) {

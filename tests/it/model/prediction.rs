@@ -1,11 +1,11 @@
-//! What the rows of an exchange have to be, read off its whole bodies.
+//! Predicts the rows of an exchange from its whole bodies.
 
 use serde_json::Value;
 
 use crate::model::exchange::{Answer, Block, Exchange, SESSION};
 use crate::recording::Row;
 
-/// A request whose answer is looked for.
+/// A request that may have an answer.
 struct Call {
     id: Value,
     method: String,
@@ -19,7 +19,7 @@ struct Call {
 
 #[derive(Clone)]
 struct Outcome {
-    /// As [`Row::outcome`] tells it.
+    /// In the form of [`Row::outcome`].
     words: String,
     text: Option<String>,
     bytes_out: Option<usize>,
@@ -33,7 +33,7 @@ struct Reply {
     len: usize,
 }
 
-/// The columns that are predicted, as one text.
+/// Returns the predicted columns as one text.
 pub(crate) fn facts(row: &Row) -> String {
     format!(
         "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
@@ -181,14 +181,14 @@ fn reply(text: &str) -> Option<Reply> {
     })
 }
 
-/// Whether a request waits for this, or may.
+/// Returns whether a request waits for this reply, or may wait for it.
 fn is_awaited(calls: &[Call], reply: &Reply) -> bool {
     let mut waiting = calls.iter().filter(|call| call.outcome.is_none());
     waiting.any(|call| reply.id.as_ref().is_none_or(|id| *id == call.id))
 }
 
-/// Gives the reply to whom it is for; whether there is anyone. One without an
-/// id is for all if it is the `whole` body, and else for the only one left.
+/// Gives the reply to its request. Returns whether there is one. A reply without an id answers all
+/// requests if it is the `whole` body, and otherwise the only one left.
 fn answer(
     calls: &mut [Call],
     reply: &Reply,
@@ -226,7 +226,7 @@ fn answer(
     matched
 }
 
-/// What is told of a request whose answer did not come.
+/// Returns the outcome of a request without an answer.
 fn unanswered(exchange: &Exchange, call: &Call) -> Outcome {
     let has_id = |(_, block): (String, &Block)| match block {
         Block::Comment => false,

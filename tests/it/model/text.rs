@@ -1,24 +1,24 @@
-//! JSON, written down in different ways.
+//! Writes JSON in different forms.
 
 use proptest::prelude::*;
 use serde_json::Value;
 
-/// A way of writing JSON.
+/// A form of JSON.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Style {
     escapes: Escapes,
     spaced: bool,
-    /// Members of objects in the reverse order.
+    /// Writes the members of objects in reverse order.
     reversed: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Escapes {
-    /// Where they are needed.
+    /// Escapes only what JSON requires.
     Few,
-    /// For all that is not ASCII, as surrogate pairs where they are needed.
+    /// Escapes everything that is not ASCII, with surrogate pairs if necessary.
     Unicode,
-    /// For every character.
+    /// Escapes every character.
     All,
 }
 

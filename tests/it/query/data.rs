@@ -10,7 +10,7 @@ use tower_mcp_store::{EndReason, Outcome, RequestStatus, Store};
 
 use crate::support::{LONG, connect, fixture, fresh};
 
-/// Rows in a file: more than the query side counts to choose an index.
+/// The number of rows: more than a query counts to choose an index.
 const ROWS: i64 = 3_600;
 pub(crate) const START: i64 = 1_795_000_000_000;
 
@@ -34,7 +34,7 @@ impl Data {
         let conn = connect(&path);
         conn.execute_batch("BEGIN; DELETE FROM requests; DELETE FROM sessions;")
             .unwrap();
-        // Numbers without a pattern, the same each time.
+        // Pseudo-random numbers, the same in every run.
         let mut seed = 1_u64;
         let mut below = |limit: u64| {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -56,7 +56,7 @@ impl Data {
             .unwrap();
         }
         for id in 0..ROWS {
-            // Several in one millisecond, and not in the order of time.
+            // Several rows share a millisecond, and the order of ids is not the order of time.
             let ts = START + (id / 3) * 2 + below(50) as i64;
             let session = below(40);
             let tool = (below(3) > 0).then(|| format!("tool-{}", below(6) * below(6)));
@@ -142,14 +142,14 @@ impl Data {
         }
     }
 
-    /// The client of a row's session, as the sessions say.
+    /// Returns the client of the row's session.
     pub(crate) fn client(&self, row: &Request) -> Option<String> {
         let id = row.session_id.as_deref()?;
         let number: u64 = id.strip_prefix("session-")?.get(..4)?.parse().ok()?;
         (!number.is_multiple_of(5)).then(|| format!("client-{}", number % 5))
     }
 
-    /// Whether a filter takes a row.
+    /// Returns whether a filter accepts a row.
     pub(crate) fn takes(&self, filter: &RequestFilter, row: &Request) -> bool {
         fn is<T: PartialEq>(asked: &Option<T>, found: Option<&T>) -> bool {
             asked.is_none() || asked.as_ref() == found

@@ -10,7 +10,7 @@ fn ids(rows: &[Request]) -> Vec<i64> {
 }
 
 #[test]
-fn pages_are_the_newest_rows_that_a_filter_takes() {
+fn pages_are_the_newest_rows_that_a_filter_accepts() {
     for version in [4, 5] {
         let data = Data::of_version(version);
         let mut newest_first = data.rows.clone();
@@ -38,7 +38,7 @@ fn pages_are_the_newest_rows_that_a_filter_takes() {
 }
 
 #[test]
-fn follower_returns_each_written_row_that_the_filter_takes() {
+fn follower_returns_each_new_row_that_the_filter_accepts() {
     for version in [4, 5] {
         let data = Data::of_version(version);
         for filter in filters() {
@@ -63,7 +63,7 @@ fn follower_returns_each_written_row_that_the_filter_takes() {
 #[test]
 fn requests_of_a_long_session_are_found_by_time() {
     let data = Data::of_version(5);
-    // The plan now reads the session by time.
+    // The query plan now reads the session by time.
     connect(&data.path)
         .execute_batch("UPDATE sessions SET total_calls = 1000000")
         .unwrap();

@@ -1,4 +1,4 @@
-//! Every question is answered as a look at all rows would, whatever index it takes.
+//! Every query returns what a scan of all rows would return, with any index.
 
 mod data;
 mod logs;

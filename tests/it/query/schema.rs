@@ -1,4 +1,4 @@
-//! What servers offer, and what its changes did.
+//! The lists of servers, and the effects of their changes.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::recorded;
 
 const TOOLS: &str = "tools/list";
 
-/// A listing of tools at a time.
+/// Returns a list of tools at a time.
 fn tools(ts: i64, tools: Value) -> StoreEvent {
     let payload = json!({ "tools": tools }).to_string();
     let mut event = SchemaVersionEvent::new(TOOLS, payload.as_str(), format!("hash of {payload}"));
@@ -36,7 +36,7 @@ fn call(ts: i64, tool: &str, status: RequestStatus, latency_us: u64) -> StoreEve
     StoreEvent::Request(event)
 }
 
-/// A reader of a file that holds these.
+/// Returns a reader of a file that holds these events.
 fn reader(events: impl IntoIterator<Item = StoreEvent>) -> (tempfile::TempDir, Reader) {
     let (dir, path) = recorded(events);
     (dir, Reader::open(&path).unwrap())

@@ -41,7 +41,7 @@ fn slowest_rows_above_the_threshold_come_first_without_streams() {
 fn fractional_latencies_are_found_in_order() {
     let data = Data::of_version(5);
     let conn = connect(&data.path);
-    // One in each class, and several in one.
+    // One latency in each class, and several in one.
     let odd = [0.5, 150.25, 3_700.5, 3_700.75, 45_000.5, 9e12, 3_999.0];
     for (id, latency) in odd.iter().enumerate() {
         let sql = "UPDATE requests SET latency_us = ?1, end_reason = NULL WHERE id = ?2";

@@ -48,7 +48,7 @@ fn assert_figures(figures: &CallStats, rows: &[&Request]) {
     ];
     assert_eq!(wall, found);
     for (found, percent) in found.into_iter().zip([50, 95, 99, 100]) {
-        // The lowest latency that `percent` of all do not exceed.
+        // The lowest latency that is not below `percent` of all.
         let lowest = latencies
             .iter()
             .enumerate()

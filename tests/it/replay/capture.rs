@@ -1,20 +1,20 @@
-//! Reads what `captures/` holds; its README says what that is.
+//! Reads the files of `captures/`; its README describes them.
 //!
-//! An answer is written as Python shows a string, in quotes and with escapes;
-//! line breaks within the quotes are there for the eye.
+//! An answer is a Python string literal, in quotes and with escapes. Line breaks within the quotes
+//! are for the reader.
 
 /// A response as a server sent it.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
-    /// One for each chunk of the transfer coding, or the whole body.
+    /// One frame for each chunk of the transfer coding, or the whole body.
     pub(crate) frames: Vec<Vec<u8>>,
     /// The client left before the server ended the body.
     pub(crate) open: bool,
 }
 
-/// What a client did.
+/// An action of a client.
 #[derive(Debug, Clone)]
 pub(crate) enum Sent {
     Request {
@@ -23,11 +23,11 @@ pub(crate) enum Sent {
         headers: Vec<(String, String)>,
         body: Vec<u8>,
     },
-    /// It closed a connection.
+    /// The client closed a connection.
     Closed,
 }
 
-/// The answers of one server, each under the name of what it answers.
+/// Returns the answers of one server, each with the name of its request.
 pub(crate) fn answers(capture: &str) -> Vec<(&str, Answer)> {
     let sections = capture.split("=== ").skip(1);
     let named = sections.map(|section| section.split_once('\n').expect("a name"));
@@ -36,7 +36,7 @@ pub(crate) fn answers(capture: &str) -> Vec<(&str, Answer)> {
         .collect()
 }
 
-/// The requests of one client, in the order in which it sent them.
+/// Returns the requests of one client, in the order in which it sent them.
 pub(crate) fn sent(capture: &str) -> Vec<Sent> {
     let mut sent = Vec::new();
     let mut lines = capture.lines();
@@ -45,7 +45,7 @@ pub(crate) fn sent(capture: &str) -> Vec<Sent> {
         match (event.unwrap_or(line), sent.last_mut()) {
             ("", _) => {}
             ("[client closed conn]", _) => sent.push(Sent::Closed),
-            // A body may have come in a packet of its own.
+            // A body may be in a packet of its own.
             (text, Some(Sent::Request { body, .. })) if text.starts_with(['{', '[']) => {
                 assert_eq!(body, b"", "one body for each request");
                 *body = text.into();
@@ -68,7 +68,7 @@ pub(crate) fn sent(capture: &str) -> Vec<Sent> {
     sent
 }
 
-/// The first string in quotes.
+/// Returns the first string in quotes.
 pub(crate) fn quoted(text: &str) -> String {
     let (_, rest) = text.split_once('\'').expect("an opening quote");
     let mut chars = rest.chars();
@@ -113,7 +113,7 @@ pub(crate) fn answer(text: &str) -> Answer {
         }
         None => chunks(body),
     };
-    // A connection that is kept open says nothing of the body.
+    // A connection that is kept open does not show where the body ends.
     assert!(is_open || ended || value("content-type") == Some("text/event-stream"));
     Answer {
         status: status.and_then(|code| code.parse().ok()).expect("a status"),
@@ -123,7 +123,7 @@ pub(crate) fn answer(text: &str) -> Answer {
     }
 }
 
-/// The chunks of a body (RFC 9112, section 7.1), and whether the last came.
+/// Returns the chunks of a body (RFC 9112, section 7.1), and whether the last one arrived.
 pub(crate) fn chunks(body: &str) -> (Vec<Vec<u8>>, bool) {
     let mut rest = body.as_bytes();
     let mut chunks = Vec::new();
@@ -143,7 +143,7 @@ pub(crate) fn chunks(body: &str) -> (Vec<Vec<u8>>, bool) {
     (chunks, false)
 }
 
-/// A line of a head; names in lower case.
+/// Splits a line of a head; names are in lower case.
 fn header(line: &str) -> (String, String) {
     let (name, value) = line.split_once(": ").expect("a header");
     (name.to_ascii_lowercase(), value.to_owned())

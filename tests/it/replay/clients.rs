@@ -1,11 +1,11 @@
-//! The `*_cli*.log`: what four clients sent. The captures hold no answers; a
-//! small server answers here as the recorded ones did: everything at once, but
-//! for the tool `hang`, whose stream is open until the client has left.
+//! The `*_cli*.log`: what four clients sent. The captures hold no answers. A small server answers
+//! as the recorded servers did: at once, except for the tool `hang`, whose stream stays open until
+//! the client leaves.
 
 use crate::replay::capture::{Answer, Sent, sent};
 use crate::replay::stage::{Call, Cut, Held, Stage, answer, events, json};
 
-/// The answer to a request, if any is to come.
+/// Returns the answer to a request, and whether its stream stays open.
 fn reply(method: &str, body: &str, session: &str) -> (Answer, bool) {
     let accepted = || (answer(202, &[], ""), false);
     match method {
@@ -54,7 +54,7 @@ fn assert_recorded(capture: &str, rows: &str, sessions: &[&str]) {
                 body,
             } = event
             else {
-                // Which connection it was is not known, so it is all of them.
+                // The capture does not say which connection it was, so all are closed.
                 held.drain(..).for_each(Held::leave);
                 continue;
             };
@@ -79,7 +79,7 @@ fn assert_recorded(capture: &str, rows: &str, sessions: &[&str]) {
 }
 
 #[test]
-fn the_typescript_client_1_cancels_what_takes_too_long_and_what_its_user_stops() {
+fn typescript_client_1_cancels_on_time_out_and_for_its_user() {
     assert_recorded(
         include_str!("captures/ts_cli.log"),
         r#"
@@ -96,7 +96,7 @@ exchange | method     | aim  | http | outcome           | in  | out | session  |
 }
 
 #[test]
-fn the_typescript_client_2_cancels_by_leaving() {
+fn typescript_client_2_cancels_by_leaving() {
     assert_recorded(
         include_str!("captures/ts2_cli.log"),
         r#"
@@ -110,7 +110,7 @@ exchange | method          | aim  | http | outcome         | in  | out | session
 }
 
 #[test]
-fn the_python_client_in_a_session_says_that_it_cancels() {
+fn python_client_in_a_session_sends_cancellations() {
     assert_recorded(
         include_str!("captures/py_cli_legacy.log"),
         r#"
@@ -126,7 +126,7 @@ exchange | method     | aim  | http | outcome           | in  | out | session  |
 }
 
 #[test]
-fn the_python_client_without_sessions_cancels_by_leaving() {
+fn python_client_without_sessions_cancels_by_leaving() {
     assert_recorded(
         include_str!("captures/py_cli_auto.log"),
         r#"
@@ -142,7 +142,7 @@ exchange | method          | aim  | http | outcome         | in  | out | session
 }
 
 #[test]
-fn the_rmcp_client_writes_the_name_of_a_tool_last() {
+fn rmcp_client_writes_the_name_of_a_tool_last() {
     assert_recorded(
         include_str!("captures/rs_cli.log"),
         r#"

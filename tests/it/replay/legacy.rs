@@ -1,12 +1,12 @@
-//! `ts1_legacy_sse.out`: HTTP+SSE of 2024-11-05, where every answer comes on the
-//! session's GET stream.
+//! `ts1_legacy_sse.out`: HTTP+SSE of 2024-11-05, where every answer arrives on the session's GET
+//! stream.
 
 use crate::replay::capture::{Answer, answer, chunks, quoted};
 use crate::replay::stage::{Call, Cut, Stage};
 
 const CAPTURE: &str = include_str!("captures/ts1_legacy_sse.out");
 
-/// The POSTs in the order of their answers, with what came on the stream then.
+/// Returns the POSTs in the order of their answers, with the stream's data at that time.
 fn exchanges() -> (Answer, Vec<(Answer, Vec<u8>)>) {
     let mut lines = CAPTURE.lines();
     let stream = answer(&quoted(lines.next().expect("the stream's head")));
@@ -22,7 +22,7 @@ fn exchanges() -> (Answer, Vec<(Answer, Vec<u8>)>) {
 }
 
 #[test]
-fn the_two_halves_of_a_call_are_one_row() {
+fn post_and_streamed_answer_of_a_call_are_one_row() {
     let (stream, exchanges) = exchanges();
     let session = "122dce94-00cc-4ddb-bbe4-1d970442daea";
     let requests = [

@@ -1,8 +1,8 @@
-//! What real peers said to each other, played through the layer once more, with
-//! the rows that it must make written beside it.
+//! Replays the recorded messages of real peers through the layer, and compares the rows with a
+//! table beside each test.
 //!
-//! Each exchange is played twice: with the frames that were recorded and byte
-//! by byte. The rows are the same.
+//! Each exchange is played twice: with the recorded frames, and byte by byte. The rows are the
+//! same.
 
 mod capture;
 mod stage;

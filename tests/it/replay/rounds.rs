@@ -1,5 +1,5 @@
-//! `py_mrtr.out`: one call of 2026-07-28 in two rounds. The server asks for more
-//! input, and the client sends the call again with it.
+//! `py_mrtr.out`: one call of 2026-07-28 in two rounds. The server asks for more input, and the
+//! client sends the call again with that input.
 
 use crate::replay::capture::answers;
 use crate::replay::stage::{Call, Cut, Stage};
@@ -22,7 +22,7 @@ fn request(round: &str) -> Call {
 }
 
 #[test]
-fn a_call_in_two_rounds_is_two_rows_and_the_first_says_why() {
+fn call_in_two_rounds_is_two_rows_and_the_first_is_input_required() {
     for cut in Cut::ALL {
         let mut stage = Stage::new(cut);
         for (round, answer) in answers(include_str!("captures/py_mrtr.out")) {

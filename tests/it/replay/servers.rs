@@ -1,13 +1,13 @@
-//! `ts.out`, `py.out`, `rs.out`, `tm.out`: what four servers answered to the
-//! same client, that of a session first and that of 2026-07-28 after it. The
-//! captures hold no requests; these are the ones that were sent.
+//! `ts.out`, `py.out`, `rs.out`, `tm.out`: the answers of four servers to the same client, first in
+//! a session and then with 2026-07-28. The captures hold no requests. This file has the requests
+//! that were sent.
 
 use crate::replay::capture::{Answer, answers};
 use crate::replay::stage::{Call, Cut, Stage};
 
 const ANY: &str = "application/json, text/event-stream";
 
-/// A request in the session, of the revision that was negotiated.
+/// Returns a request in the session, with the negotiated revision.
 fn call(session: &str, body: &str) -> Call {
     Call::post(body)
         .header("mcp-session-id", session)
@@ -21,7 +21,7 @@ fn verb(method: &str, session: &str) -> Call {
         .header("mcp-protocol-version", "2025-11-25")
 }
 
-/// A request of 2026-07-28: its method and name are in headers too.
+/// Returns a request of 2026-07-28 with its method and name in headers too.
 fn modern(id: u32, method: &str, name: Option<&str>, version: &str, params: &str) -> Call {
     let call = Call::post(format!(
         r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{{params}"_meta":{{"io.modelcontextprotocol/protocolVersion":"{version}","io.modelcontextprotocol/clientInfo":{{"name":"probe","version":"0"}},"io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#
@@ -35,7 +35,7 @@ fn modern(id: u32, method: &str, name: Option<&str>, version: &str, params: &str
     }
 }
 
-/// The request that a section of a capture answers.
+/// Returns the request that a section of a capture answers.
 fn request(section: &str, session: &str) -> Call {
     let legacy = |body| call(session, body);
     let plain = |id, method| modern(id, method, None, "2026-07-28", "");
@@ -108,7 +108,7 @@ fn request(section: &str, session: &str) -> Call {
     }
 }
 
-/// The session that the answer to `initialize` names.
+/// Returns the session that the answer to `initialize` names.
 fn session(answers: &[(&str, Answer)]) -> String {
     let mut headers = answers.iter().flat_map(|(_, answer)| &answer.headers);
     let (_, id) = headers
@@ -131,11 +131,11 @@ fn assert_recorded(capture: &str, rows: &str, sessions: &[&str]) {
     }
 }
 
-// Streams that stayed open were left by the client. A request that got no JSON-RPC
-// answer before that is `client_gone`.
+// The client left the streams that stayed open. A request without a JSON-RPC answer before that is
+// `client_gone`.
 
 #[test]
-fn the_typescript_sdk_answers_with_events_and_knows_no_2026_07_28() {
+fn typescript_sdk_answers_with_events_and_knows_no_2026_07_28() {
     assert_recorded(
         include_str!("captures/ts.out"),
         r#"
@@ -178,7 +178,7 @@ M DELETE              | no row
 }
 
 #[test]
-fn the_python_sdk_answers_sessions_with_events_and_2026_07_28_with_json() {
+fn python_sdk_answers_sessions_with_events_and_2026_07_28_with_json() {
     assert_recorded(
         include_str!("captures/py.out"),
         r#"

@@ -1,18 +1,18 @@
-//! The shapes of exchange that observers get wrong, one by one.
+//! Exchanges that observers often misread, one by one.
 
 use crate::replay::capture::Answer;
 use crate::replay::stage::{Call, Cut, Stage, answer, events, json};
 
 const SESSION: &str = "9f7426fb-dff8";
 
-/// A POST in a session, of 2025-11-25.
+/// Returns a POST in a session of 2025-11-25.
 fn in_session(body: impl AsRef<[u8]>) -> Call {
     Call::post(body)
         .header("mcp-session-id", SESSION)
         .header("mcp-protocol-version", "2025-11-25")
 }
 
-/// Plays these exchanges in order, in both cuts.
+/// Plays these exchanges in order, with both kinds of frames.
 #[track_caller]
 fn assert_recorded(exchanges: &[(&str, Call, Answer)], rows: &str) {
     for cut in Cut::ALL {
@@ -24,7 +24,7 @@ fn assert_recorded(exchanges: &[(&str, Call, Answer)], rows: &str) {
     }
 }
 
-/// The client leaves this answer while it goes on.
+/// Returns an answer that the client leaves before it ends.
 fn left(answer: Answer) -> Answer {
     Answer {
         open: true,
@@ -33,7 +33,7 @@ fn left(answer: Answer) -> Answer {
 }
 
 #[test]
-fn a_batch_is_a_row_for_each_request_in_whatever_order_they_are_answered() {
+fn each_request_of_a_batch_is_a_row_in_any_order_of_answers() {
     let batch = Call::post(
         r#"[{"jsonrpc":"2.0","id":8,"method":"tools/list"},{"jsonrpc":"2.0","method":"notifications/initialized"},{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"echo","arguments":{}}}]"#,
     );
@@ -58,7 +58,7 @@ array    | tools/call | echo | 200  | error -32602 | 86 | 63  | 9f7426fb | -    
 }
 
 #[test]
-fn progress_and_comments_before_the_answer_count_as_its_bytes_only() {
+fn progress_and_comments_before_the_answer_only_add_to_its_bytes() {
     let call = in_session(
         r#"{"jsonrpc":"2.0","id":"a-2","method":"tools/call","params":{"name":"slow","arguments":{},"_meta":{"progressToken":7}}}"#,
     );
@@ -71,7 +71,7 @@ fn progress_and_comments_before_the_answer_count_as_its_bytes_only() {
     stream.frames.push(
         "event: message\r\ndata: {\"jsonrpc\":\"2.0\",\"id\":\"a-2\",\"result\":{\"content\":[{\"text\":\"done\",\"type\":\"text\"}],\"isError\":false}}\r\n\r\n".into(),
     );
-    // What comes after the answer is not the answer's.
+    // Data after the answer does not count for the answer.
     stream.frames.push(": ping\r\n\r\n".into());
     assert_recorded(
         &[("progress", call, stream)],
@@ -83,7 +83,7 @@ progress | tools/call | slow | 200  | ok      | 118 | 305 | 9f7426fb | 2025-11-2
 }
 
 #[test]
-fn a_priming_event_is_no_message() {
+fn priming_event_is_no_message() {
     let call = in_session(
         r#"{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"nope","arguments":{}}}"#,
     );
@@ -100,7 +100,7 @@ priming event | tools/call | nope | 200  | error -32602 | 86 | 119 | 9f7426fb | 
 }
 
 #[test]
-fn a_question_of_the_server_with_the_id_of_a_request_pairs_with_nothing() {
+fn server_request_with_the_id_of_a_client_request_answers_nothing() {
     for cut in Cut::ALL {
         let mut stage = Stage::new(cut);
         let list = in_session(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
@@ -136,7 +136,7 @@ call     | tools/call | ask | 200  | ok      | 85 | 197 | 9f7426fb | 2025-11-25 
 }
 
 #[test]
-fn a_failed_tool_is_a_success_and_its_text_says_nothing_of_it() {
+fn failed_tool_is_a_success_and_its_text_is_not_stored() {
     let call = in_session(
         r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"boom","arguments":{}}}"#,
     );
@@ -162,7 +162,7 @@ of a task           | tools/call | boom | 200  | ok            | 86 | 106 | 9f74
 }
 
 #[test]
-fn an_error_without_an_id_is_of_the_request_it_came_for() {
+fn error_without_an_id_answers_the_request_of_its_exchange() {
     let call = in_session(r#"{"jsonrpc":"2.0","id":10,"method":"tools/list"}"#);
     let parse_error = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error: EOF while parsing a value at line 1 column 11"}}"#;
     let text = "fail to deserialize request body EOF while parsing a value at line 1 column 11";
@@ -186,7 +186,7 @@ broken request | no row
 }
 
 #[test]
-fn the_tool_is_found_behind_five_mebibytes_of_arguments_and_decoys() {
+fn tool_is_found_behind_five_mebibytes_of_arguments_and_decoys() {
     let mut call = in_session("").body(
         r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"_meta":{"progressToken":1},"arguments":{"name":"decoy","blob":""#,
     );
@@ -205,7 +205,7 @@ large    | tools/call | upload | 200  | ok      | 5243053 | 36  | 9f7426fb | 202
 }
 
 #[test]
-fn a_name_is_whole_though_frames_end_within_characters_and_escapes() {
+fn name_split_within_characters_and_escapes_is_whole() {
     let call = in_session(
         b"{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"tools/call\",\"params\":{\"name\":\"m\xc3",
     )
@@ -228,10 +228,10 @@ invalid  | tools/call | m� �!   | 200  | ok      | 77  | 36  | 9f7426fb | 20
 }
 
 #[test]
-fn an_answer_in_a_coding_that_cannot_be_read_is_counted() {
+fn answer_in_an_unknown_coding_is_counted() {
     let call = in_session(r#"{"jsonrpc":"2.0","id":5,"method":"tools/list"}"#)
         .header("accept-encoding", "gzip, compress");
-    // Nothing decodes this one, whatever features are on.
+    // No feature decodes this coding.
     let compressed = |status, media| {
         let headers = [("content-type", media), ("content-encoding", "compress")];
         answer(status, &headers, b"\x1f\x9d\x90\x00\x00\x00\x00\x00")
@@ -252,7 +252,7 @@ error    | tools/list | -   | 500  | error opaque | 46 | 8   | 9f7426fb | 2025-1
 }
 
 #[test]
-fn one_message_may_take_several_lines_that_end_in_different_ways() {
+fn message_over_several_lines_with_different_line_ends_is_read() {
     let call = in_session(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
     let mut stream = events(
         "event:message\ndata: {\"jsonrpc\":\"2.0\",\ndata:  \"id\":1,\"result\":\rdata:{\"a\":\"line sep \u{2028} raw\"}}\r",
@@ -268,7 +268,7 @@ lines    | tools/list | -   | 200  | ok      | 46 | 96  | 9f7426fb | 2025-11-25 
 }
 
 #[test]
-fn a_session_ends_by_delete_and_is_not_found_afterwards() {
+fn session_ends_by_delete_and_is_not_found_afterwards() {
     for cut in Cut::ALL {
         let mut stage = Stage::new(cut);
         let initialize = Call::post(
@@ -298,7 +298,7 @@ after DELETE | tools/list | -   | 404  | error   | 47  | 28  | 9f7426fb | 2025-1
     }
 }
 
-/// A `tools/call` of 2026-07-28.
+/// Returns a `tools/call` of 2026-07-28.
 fn stateless(name: &str, mirrored: &str) -> Call {
     Call::post(format!(
         r#"{{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{{"name":"{name}","arguments":{{"text":"hé"}},"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{{"name":"mcp","version":"0.1.0"}},"io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#
@@ -309,7 +309,7 @@ fn stateless(name: &str, mirrored: &str) -> Call {
 }
 
 #[test]
-fn a_stateless_call_says_itself_who_calls() {
+fn stateless_call_carries_its_client() {
     let result = json(
         200,
         r#"{"jsonrpc":"2.0","id":3,"result":{"content":[{"text":"h\u00e9","type":"text"}],"isError":false,"resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"pyprobe","version":"1.2.3"}}}}"#,
@@ -334,7 +334,7 @@ encoded name | tools/call | météo | 200  | ok      | 284 | 204 | derived | 202
 }
 
 #[test]
-fn a_question_instead_of_a_result_is_told_and_is_no_message_itself() {
+fn input_request_instead_of_a_result_is_recorded_as_input_required() {
     let asked = r#"{"jsonrpc":"2.0","id":3,"result":{"inputRequests":{"who":{"jsonrpc":"2.0","id":3,"method":"elicitation/create","params":{"message":"name?","mode":"form"}}},"requestState":"v1.T3oy","resultType":"input_required"}}"#;
     let call = stateless("greet", "greet");
     assert_recorded(
@@ -347,7 +347,7 @@ round 1  | tools/call | greet | 200  | ok input_required | 282 | 212 | derived |
 }
 
 #[test]
-fn a_404_to_a_stateless_call_is_a_protocol_error_and_a_listen_stream_has_no_failure() {
+fn http_404_to_a_stateless_call_is_a_protocol_error_and_a_listen_stream_has_no_failure() {
     let unknown = Call::post(
         r#"{"jsonrpc":"2.0","id":7,"method":"no/such","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#,
     );
@@ -378,7 +378,7 @@ ended          | subscriptions/listen | -   | 200  | ok stream_end | 174 | 280 |
 }
 
 #[test]
-fn http_and_sse_of_2024_11_05_tells_the_session_in_the_endpoint() {
+fn http_and_sse_of_2024_11_05_names_the_session_in_the_endpoint() {
     let session = "dc47cd65-d00f-43f8-add7-3c409842a0c0";
     for cut in Cut::ALL {
         let mut stage = Stage::new(cut);

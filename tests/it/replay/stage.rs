@@ -1,7 +1,7 @@
-//! Plays exchanges through the layer and shows the rows that they make.
+//! Plays exchanges through the layer and shows their rows.
 //!
-//! Everything is ready when it is asked for, so there is no runtime: bodies are
-//! polled by hand, also without the budget that a runtime gives each poll.
+//! All data is ready at once, so the test needs no runtime. It polls bodies by hand, without the
+//! budget that a runtime gives each poll.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
@@ -16,19 +16,19 @@ use tower_mcp_store::{StoreBody, StoreLayer};
 use crate::recording::{Recording, Row, Script, answering, live};
 use crate::replay::capture::Answer;
 
-/// Of a body that is sent byte by byte, so much at either end really is.
+/// How many bytes at either end of a body really are sent byte by byte.
 const BYTEWISE: usize = 4 << 10;
 
 /// How bodies are cut into frames.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Cut {
-    /// As they came.
+    /// As recorded.
     AsSent,
     ByteByByte,
 }
 
 impl Cut {
-    /// Both; the rows must be the same.
+    /// Both kinds. The rows must be the same.
     pub(crate) const ALL: [Self; 2] = [Self::AsSent, Self::ByteByByte];
 
     fn frames(self, frame: &[u8]) -> Vec<&[u8]> {
@@ -63,7 +63,7 @@ impl Call {
         }
     }
 
-    /// A POST of JSON to `/mcp`.
+    /// Returns a POST of JSON to `/mcp`.
     pub(crate) fn post(body: impl AsRef<[u8]>) -> Self {
         Self::new("POST", "/mcp")
             .header("content-type", "application/json")
@@ -76,7 +76,7 @@ impl Call {
         self
     }
 
-    /// One frame of the body, after those there are.
+    /// Adds a frame to the body.
     pub(crate) fn body(mut self, frame: impl AsRef<[u8]>) -> Self {
         self.frames.push(frame.as_ref().to_owned());
         self
@@ -94,7 +94,7 @@ impl Call {
     }
 }
 
-/// An answer, written down.
+/// Returns an answer of this status, headers and body.
 pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     Answer {
@@ -113,7 +113,7 @@ pub(crate) fn events(body: impl AsRef<[u8]>) -> Answer {
     answer(200, &[("content-type", "text/event-stream")], body)
 }
 
-/// A server behind the layer, and what it recorded.
+/// A server behind the layer, and its recording.
 pub(crate) struct Stage {
     recording: Recording,
     layer: StoreLayer,
@@ -122,7 +122,7 @@ pub(crate) struct Stage {
     table: Vec<Vec<String>>,
 }
 
-/// A response whose body is not over.
+/// A response whose body has not ended.
 pub(crate) struct Held {
     cut: Cut,
     sender: UnboundedSender<Bytes>,
@@ -153,7 +153,7 @@ impl Stage {
         self.note(name);
     }
 
-    /// Plays an exchange as far as the answer goes.
+    /// Plays an exchange up to the end of the recorded answer.
     pub(crate) fn open(&self, call: &Call, answer: &Answer) -> Held {
         let mut head = Response::builder().status(answer.status);
         for (name, value) in &answer.headers {
@@ -178,7 +178,7 @@ impl Stage {
         held
     }
 
-    /// Notes the rows that were made since the last time under this name.
+    /// Notes the rows since the last call under this name.
     pub(crate) fn note(&mut self, name: &str) {
         let rows = self.recording.rows();
         let new = &rows[self.seen..];
@@ -189,7 +189,7 @@ impl Stage {
         self.seen = rows.len();
     }
 
-    /// The sessions that were recorded: id, client, server, number of calls.
+    /// Returns the recorded sessions: id, client, server, number of calls.
     pub(crate) fn sessions(&self) -> Vec<String> {
         let sessions = self.recording.sessions();
         let lines = sessions.iter().map(|session| {
@@ -235,7 +235,7 @@ const HEADINGS: [&str; 10] = [
     "exchange", "method", "aim", "http", "outcome", "in", "out", "session", "revision", "text",
 ];
 
-/// A row as the tables show it; `-` is NULL.
+/// Returns a row as the tables show it; `-` is NULL.
 fn cells(name: &str, row: &Row) -> Vec<String> {
     let text = |text: &Option<String>| text.clone().unwrap_or("-".to_owned());
     let number = |number: Option<i64>| number.map_or("-".to_owned(), |number| number.to_string());
@@ -253,7 +253,7 @@ fn cells(name: &str, row: &Row) -> Vec<String> {
     ]
 }
 
-/// As much of a text as fits into a table.
+/// Returns as much of a text as fits into a table.
 fn beginning(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     line.chars()
@@ -263,7 +263,7 @@ fn beginning(text: &str) -> String {
         .to_owned()
 }
 
-/// The beginning of a session's id.
+/// Returns the beginning of a session's id.
 fn shown(session: Option<&str>) -> String {
     match session {
         None => "-".to_owned(),
@@ -293,7 +293,7 @@ fn aligned(table: &[Vec<String>]) -> String {
 }
 
 impl Held {
-    /// The server sends more, and the client reads it.
+    /// Sends more data of the server, which the client reads.
     pub(crate) fn send(&mut self, data: impl AsRef<[u8]>) {
         for frame in self.cut.frames(data.as_ref()) {
             let sent = self.sender.send(Bytes::copy_from_slice(frame));
@@ -302,17 +302,17 @@ impl Held {
         assert!(!read_on(&mut self.body), "the body is not over");
     }
 
-    /// The server ends the body.
+    /// Ends the body.
     pub(crate) fn end(mut self) {
         drop(self.sender);
         assert!(read_on(&mut self.body), "the body is over");
     }
 
-    /// The client leaves.
+    /// Makes the client leave.
     pub(crate) fn leave(self) {}
 }
 
-/// Reads what there is; whether it was the end.
+/// Reads all data. Returns whether the body has ended.
 fn read_on(body: &mut StoreBody<Script>) -> bool {
     let mut context = Context::from_waker(Waker::noop());
     loop {

@@ -1,4 +1,4 @@
-//! The clients of both SDKs, which take a stream up again by themselves.
+//! The clients of both SDKs, which resume a stream by themselves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use tokio::task::JoinSet;
 use tower_mcp::client::{HttpClientConfig, NotificationHandler};
 use tower_mcp::{HttpClientTransport, McpClient};
 
-/// After how long a client tries again.
+/// How long a client waits before it tries again.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// How often; by then a server is there again.
+/// How often a client tries. The next server is up long before.
 const RETRIES: u32 = 1500;
 
 pub(crate) struct Hearing(UnboundedSender<u64>);
@@ -28,7 +28,7 @@ impl ClientHandler for Hearing {
         progress: ProgressNotificationParam,
         _: NotificationContext<RoleClient>,
     ) {
-        // Nobody listens when the test is over.
+        // The receiver is gone when the test is over.
         let _ = self.0.send(progress.progress as u64);
     }
 }
@@ -47,7 +47,7 @@ pub(crate) async fn rmcp(
     let mut calls = JoinSet::new();
     let caller = client.clone();
     calls.spawn(async move {
-        // Goes with the server that is killed.
+        // The call ends when the server is killed.
         drop(caller.call_tool(CallToolRequestParams::new("count")).await);
     });
     (client, calls)

@@ -1,17 +1,16 @@
-//! Streams that are taken up again over sockets: from a server that was killed
-//! and started again on the same file, and from another that shares the file.
+//! Clients resume streams over sockets: from a server that was killed and started again on the same
+//! file, and from another server that shares the file.
 //!
-//! A server tells each event that its store has acknowledged, before it sends
-//! it. What a client hears is compared with that. The clients of both SDKs take
-//! a stream up again by themselves; a plain HTTP client does it beside them, so
-//! that what is promised does not hang on how they do it. So do the clients of
-//! the TypeScript SDK, once `tests/interop/run.sh` has installed it:
+//! A server prints each event that its store has acknowledged before it sends the event. The test
+//! compares what a client receives with that. The clients of both SDKs resume a stream by
+//! themselves. A plain HTTP client does the same, so that the test does not depend on how the SDKs
+//! resume. The clients of the TypeScript SDK run once `tests/interop/run.sh` has installed them:
 //!
 //! ```text
 //! cargo test --all-features --test it -- --ignored typescript
 //! ```
 //!
-//! `MCP_STORE_TEST_KILLS=100` is the long form of them all.
+//! `MCP_STORE_TEST_KILLS=100` is the long form of all of them.
 
 mod clients;
 mod plain;
@@ -30,17 +29,17 @@ use tokio::time::timeout;
 
 use crate::support::{LONG, fresh};
 
-/// How long nothing has to come for nothing more to come.
+/// How long a stream must be silent to count as finished.
 const SILENCE: Duration = Duration::from_millis(300);
 
-/// A server lives no longer than this after its first event, in microseconds.
+/// A server lives at most this long after its first event, in microseconds.
 const LIFE: u64 = 200_000;
 
 fn kills() -> u64 {
     std::env::var("MCP_STORE_TEST_KILLS").map_or(3, |count| count.parse().expect("a number"))
 }
 
-/// Adds what is heard up to `last`, and whatever comes at once behind it.
+/// Adds the events up to `last`, and those that arrive right after it.
 async fn hear(heard: &mut UnboundedReceiver<u64>, last: u64, steps: &mut Vec<u64>) {
     loop {
         let wait = match steps.last() {
@@ -54,8 +53,8 @@ async fn hear(heard: &mut UnboundedReceiver<u64>, last: u64, steps: &mut Vec<u64
     }
 }
 
-/// `connect` gives a client that has the server count, and what keeps it alive;
-/// it is notified of the kill.
+/// `connect` returns a client that makes the server count, and a value that keeps the client alive.
+/// The client is notified of the kill.
 async fn every_acknowledged_event_comes_once_and_in_order<C>(
     sdk: Sdk,
     connect: impl AsyncFn(String, UnboundedSender<u64>, Arc<Notify>) -> C,
@@ -75,7 +74,7 @@ async fn every_event_of_these_stores_comes_once_and_in_order<C>(
         let killed = Arc::<Notify>::default();
         let client = connect(server.url(), tell, killed.clone()).await;
         let mut acknowledged = vec![server.acknowledged().await];
-        // Who has heard nothing has no id to go on from.
+        // A client without a first event has no id from which to resume.
         let first = timeout(LONG, heard.recv()).await.unwrap();
         let mut steps = Vec::from_iter(first);
         let moment = RandomState::new().hash_one(round) % LIFE;
@@ -88,7 +87,7 @@ async fn every_event_of_these_stores_comes_once_and_in_order<C>(
         let last = acknowledged.len() as u64;
         assert!(acknowledged.iter().copied().eq(1..=last), "round {round}");
         hear(&mut heard, last, &mut steps).await;
-        // The one that was under way may have been committed too.
+        // The event that was under way may have been committed too.
         let whole = steps.iter().copied().eq(1..=steps.len() as u64);
         assert!(
             whole && steps.len() as u64 >= last,
@@ -99,40 +98,40 @@ async fn every_event_of_these_stores_comes_once_and_in_order<C>(
 }
 
 #[tokio::test]
-async fn the_client_of_rmcp_gets_what_a_killed_server_acknowledged() {
+async fn rmcp_client_gets_every_event_a_killed_server_acknowledged() {
     let connect = async |url, tell, _| clients::rmcp(url, tell).await;
     every_acknowledged_event_comes_once_and_in_order(Sdk::Rmcp, connect).await;
 }
 
 #[tokio::test]
-async fn the_client_of_tower_mcp_gets_what_a_killed_server_acknowledged() {
+async fn tower_mcp_client_gets_every_event_a_killed_server_acknowledged() {
     let connect = async |url, tell, _| clients::tower_mcp(url, tell).await;
     every_acknowledged_event_comes_once_and_in_order(Sdk::TowerMcp, connect).await;
 }
 
 #[tokio::test]
-async fn a_plain_client_gets_what_a_killed_server_of_rmcp_acknowledged() {
+async fn plain_client_gets_every_event_a_killed_rmcp_server_acknowledged() {
     let connect = async |url, tell, killed| plain::follow(Sdk::Rmcp, url, tell, killed).await;
     every_acknowledged_event_comes_once_and_in_order(Sdk::Rmcp, connect).await;
 }
 
 #[tokio::test]
-async fn a_plain_client_gets_what_a_killed_server_of_tower_mcp_acknowledged() {
+async fn plain_client_gets_every_event_a_killed_tower_mcp_server_acknowledged() {
     let connect = async |url, tell, killed| plain::follow(Sdk::TowerMcp, url, tell, killed).await;
     every_acknowledged_event_comes_once_and_in_order(Sdk::TowerMcp, connect).await;
 }
 
 #[tokio::test]
-async fn a_plain_client_gets_what_a_killed_server_acknowledged_through_a_cache() {
+async fn plain_client_gets_every_event_a_killed_server_acknowledged_through_a_cache() {
     for sdk in [Sdk::Rmcp, Sdk::TowerMcp] {
         let connect = async |url, tell, killed| plain::follow(sdk, url, tell, killed).await;
         every_event_of_these_stores_comes_once_and_in_order(Stores::Caching, sdk, connect).await;
     }
 }
 
-/// The server goes on; only the connection is lost.
+/// The server keeps running; only the connection is lost.
 #[tokio::test]
-async fn a_client_that_lost_its_connection_gets_its_events_again_from_memory() {
+async fn client_that_lost_its_connection_gets_its_events_from_memory() {
     const HEARD: u64 = 10;
     for sdk in [Sdk::Rmcp, Sdk::TowerMcp] {
         let (_dir, path) = fresh();
@@ -157,7 +156,7 @@ async fn a_client_that_lost_its_connection_gets_its_events_again_from_memory() {
     }
 }
 
-async fn the_clients_of_typescript_get_what_was_acknowledged(sdk: Sdk, how: &str) {
+async fn typescript_clients_get_every_acknowledged_event(sdk: Sdk, how: &str) {
     for version in ["typescript", "typescript2"] {
         eprintln!("{version}");
         let connect =
@@ -168,23 +167,23 @@ async fn the_clients_of_typescript_get_what_was_acknowledged(sdk: Sdk, how: &str
 
 #[tokio::test]
 #[ignore = "needs what tests/interop/run.sh installs"]
-async fn the_clients_of_typescript_connect_again_to_a_killed_server_of_rmcp() {
-    the_clients_of_typescript_get_what_was_acknowledged(Sdk::Rmcp, "reconnect").await;
+async fn typescript_clients_connect_again_to_a_killed_rmcp_server() {
+    typescript_clients_get_every_acknowledged_event(Sdk::Rmcp, "reconnect").await;
 }
 
 #[tokio::test]
 #[ignore = "needs what tests/interop/run.sh installs"]
-async fn the_clients_of_typescript_connect_again_to_a_killed_server_of_tower_mcp() {
-    the_clients_of_typescript_get_what_was_acknowledged(Sdk::TowerMcp, "reconnect").await;
+async fn typescript_clients_connect_again_to_a_killed_tower_mcp_server() {
+    typescript_clients_get_every_acknowledged_event(Sdk::TowerMcp, "reconnect").await;
 }
 
 #[tokio::test]
 #[ignore = "needs what tests/interop/run.sh installs"]
-async fn the_clients_of_typescript_return_to_a_killed_server_of_rmcp() {
-    the_clients_of_typescript_get_what_was_acknowledged(Sdk::Rmcp, "return").await;
+async fn typescript_clients_return_to_a_killed_rmcp_server() {
+    typescript_clients_get_every_acknowledged_event(Sdk::Rmcp, "return").await;
 }
 
-/// One server goes on while the other takes the session over.
+/// One server keeps running while the other takes the session over.
 async fn a_session_is_handed_over(sdk: Sdk) {
     let (_dir, path) = fresh();
     let mut first = Server::start(sdk, &path, 0).await;
@@ -201,7 +200,7 @@ async fn a_session_is_handed_over(sdk: Sdk) {
     while acknowledged < 50 {
         acknowledged = first.acknowledged().await;
     }
-    // Only who has loaded the record of the session answers this.
+    // Only a server that has loaded the record of the session answers this.
     let listening = session.listen(&second.url(), last.as_deref()).await;
     let mut events = listening.expect("a session that is known");
     while steps.last().is_none_or(|step| *step < acknowledged) {
@@ -216,16 +215,16 @@ async fn a_session_is_handed_over(sdk: Sdk) {
 }
 
 #[tokio::test]
-async fn one_server_of_rmcp_hands_a_session_over_to_another() {
+async fn session_moves_from_one_rmcp_server_to_another() {
     a_session_is_handed_over(Sdk::Rmcp).await;
 }
 
 #[tokio::test]
-async fn one_server_of_tower_mcp_hands_a_session_over_to_another() {
+async fn session_moves_from_one_tower_mcp_server_to_another() {
     a_session_is_handed_over(Sdk::TowerMcp).await;
 }
 
-/// Not a test of its own: the servers of the others, each in its own process.
+/// Not a test: the server of other tests, each in a process of its own.
 #[tokio::test]
 #[ignore = "run by the other tests"]
 async fn server() {

@@ -44,8 +44,8 @@ impl Session {
         session
     }
 
-    /// Has the server count. Gives the stream on which it tells its progress:
-    /// rmcp on that of the call, tower-mcp on that of the session.
+    /// Makes the server count. Returns the stream with its progress: of the call with rmcp, of the
+    /// session with tower-mcp.
     pub(crate) async fn count(&mut self, sdk: Sdk, url: &str) -> Events {
         let call = json!({
             "jsonrpc": "2.0", "id": 1, "method": "tools/call",
@@ -62,7 +62,7 @@ impl Session {
         }
     }
 
-    /// Opens a stream, behind the event of that id if there is one.
+    /// Opens a stream, after the event with id `last` if given.
     pub(crate) async fn listen(&self, url: &str, last: Option<&str>) -> reqwest::Result<Events> {
         let mut get = self.known(self.client.get(url));
         if let Some(id) = last {
@@ -98,7 +98,7 @@ async fn send(request: RequestBuilder) -> reqwest::Result<Response> {
     request.send().await?.error_for_status()
 }
 
-/// An event of a stream, with the progress that it tells.
+/// An event of a stream, with the progress in it.
 pub(crate) struct Event {
     pub(crate) id: String,
     pub(crate) progress: Option<u64>,
@@ -115,10 +115,10 @@ impl Events {
         Self { response, received }
     }
 
-    /// The next event that has an id; nothing once the stream has ended.
+    /// Returns the next event with an id, or `None` once the stream has ended.
     pub(crate) async fn next(&mut self) -> Option<Event> {
         loop {
-            // Both servers write "\n" at the end of a line.
+            // Both servers end lines with "\n".
             while let Some(end) = self.received.windows(2).position(|bytes| bytes == b"\n\n") {
                 let event: Vec<u8> = self.received.drain(..end + 2).collect();
                 let event = String::from_utf8(event).unwrap();
@@ -139,8 +139,8 @@ impl Events {
     }
 }
 
-/// Has the server count, hears its first steps, and no more until it is killed;
-/// then takes the stream up on the next server.
+/// Makes the server count, reads its first steps, and waits until the server is killed. Then
+/// resumes the stream on the next server.
 pub(crate) async fn follow(
     sdk: Sdk,
     url: String,

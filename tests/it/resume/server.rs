@@ -28,13 +28,13 @@ use tower_mcp_store::session_store::{CachingSessionStore, MemorySessionStore};
 
 use crate::support::LONG;
 
-/// Where the child finds its file, its SDK, its stores and its port.
+/// The environment variables with the child's file, SDK, stores and port.
 const PATH: &str = "MCP_STORE_TEST_RESUME_PATH";
 const SDK: &str = "MCP_STORE_TEST_RESUME_SDK";
 const STORES: &str = "MCP_STORE_TEST_RESUME_STORES";
 const PORT: &str = "MCP_STORE_TEST_RESUME_PORT";
 
-/// After how long clients are asked to try again.
+/// How long the server asks clients to wait before they try again.
 const RETRY: Duration = Duration::from_millis(20);
 
 /// How long a step takes.
@@ -51,11 +51,11 @@ pub(crate) enum Sdk {
 pub(crate) enum Stores {
     Sqlite,
     Memory,
-    /// Memory before SQLite. For the events of rmcp, SQLite.
+    /// Memory before SQLite. The events of rmcp are in SQLite only.
     Caching,
 }
 
-/// More than a server lives to store.
+/// More events than a server stores in its life.
 const CAPACITY: usize = 1_000_000;
 
 pub(crate) struct Server {
@@ -65,7 +65,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server with stores of SQLite. `port` 0 is any.
+    /// Starts a server with SQLite stores. Port 0 stands for any free port.
     pub(crate) async fn start(sdk: Sdk, path: &Path, port: u16) -> Self {
         Self::start_with(Stores::Sqlite, sdk, path, port).await
     }
@@ -84,12 +84,12 @@ impl Server {
         let (send, mut lines) = unbounded_channel::<u64>();
         thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                // The harness may have begun the line. One that was cut off has
-                // not been told.
-                let told = line
+                // The line may begin with output of the test harness. A line that was cut short
+                // does not count.
+                let printed = line
                     .split_once('!')
                     .and_then(|(_, line)| line.strip_suffix('.'));
-                if let Some(Ok(number)) = told.map(str::parse)
+                if let Some(Ok(number)) = printed.map(str::parse)
                     && send.send(number).is_err()
                 {
                     return;
@@ -105,20 +105,20 @@ impl Server {
         format!("http://127.0.0.1:{}/mcp", self.port)
     }
 
-    /// The next step whose event was acknowledged.
+    /// Returns the next step whose event was acknowledged.
     pub(crate) async fn acknowledged(&mut self) -> u64 {
         let step = timeout(LONG, self.lines.recv()).await.unwrap();
         step.expect("a server that counts")
     }
 
-    /// Kills it with `SIGKILL`. Gives the steps that were acknowledged by then.
+    /// Kills the server with `SIGKILL`. Returns the steps that it had acknowledged.
     pub(crate) async fn kill(mut self) -> Vec<u64> {
         self.end();
-        let mut told = Vec::new();
+        let mut printed = Vec::new();
         while let Some(step) = self.lines.recv().await {
-            told.push(step);
+            printed.push(step);
         }
-        told
+        printed
     }
 
     fn end(&mut self) {
@@ -133,11 +133,11 @@ impl Drop for Server {
     }
 }
 
-fn tell(number: u64) {
+fn print_step(number: u64) {
     println!("!{number}.");
 }
 
-/// What the child does.
+/// Runs the server in the child.
 pub(crate) async fn run() {
     let (Ok(path), Ok(sdk), Ok(stores), Ok(port)) = (
         std::env::var(PATH),
@@ -167,7 +167,7 @@ pub(crate) async fn run() {
     };
     let address = format!("127.0.0.1:{port}");
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
-    tell(listener.local_addr().unwrap().port().into());
+    print_step(listener.local_addr().unwrap().port().into());
     axum::serve(listener, app.layer(store.layer()))
         .await
         .unwrap();
@@ -182,7 +182,7 @@ fn rmcp_app(
     config.sse_retry = Some(RETRY);
     let mut manager = rmcp_session::local::LocalSessionManager::default();
     manager.session_config.sse_retry = Some(RETRY);
-    let manager = manager.with_event_store(Arc::new(Telling(events)));
+    let manager = manager.with_event_store(Arc::new(Printing(events)));
     let mcp = StreamableHttpService::new(|| Ok(Counter), Arc::new(manager), config);
     Router::new().nest_service("/mcp", mcp)
 }
@@ -192,7 +192,7 @@ fn tower_mcp_app(
     sessions: impl tower_mcp_sessions::SessionStore,
 ) -> Router {
     HttpTransport::new(counter())
-        .event_store(Arc::new(Telling(events)))
+        .event_store(Arc::new(Printing(events)))
         .session_store(Arc::new(sessions))
         .into_router_at("/mcp")
 }
@@ -201,8 +201,8 @@ fn counter() -> McpRouter {
     let count = ToolBuilder::new("count")
         .description("Counts")
         .extractor_handler((), |context: Context, _: RawArgs| async move {
-            // A call under way when the server is killed ends the transport of
-            // tower-mcp's client, and its stream with it. So the call ends first.
+            // A call under way when the server is killed ends the transport of tower-mcp's client,
+            // and its stream with it. So the call ends first.
             tokio::spawn(async move {
                 for step in 1_u32.. {
                     context.report_progress(step.into(), None, None).await;
@@ -222,7 +222,7 @@ impl Counter {
     #[tool(description = "Counts")]
     async fn count(&self, context: RequestContext<RoleServer>) -> String {
         let token = context.meta.get_progress_token();
-        let token = token.expect("somebody who asks for progress");
+        let token = token.expect("a client that asks for progress");
         for step in 1_u32.. {
             let progress = ProgressNotificationParam::new(token.clone(), step.into());
             if context.peer.notify_progress(progress).await.is_err() {
@@ -234,18 +234,18 @@ impl Counter {
     }
 }
 
-/// Tells each step when its event is acknowledged, before the SDK sends it.
-struct Telling<S>(S);
+/// Prints each step when its event is acknowledged, before the SDK sends it.
+struct Printing<S>(S);
 
-fn tell_progress(message: Option<Value>) {
+fn print_progress(message: Option<Value>) {
     let step = message.and_then(|message| message["params"]["progress"].as_f64());
     if let Some(step) = step {
-        tell(step as u64);
+        print_step(step as u64);
     }
 }
 
 #[async_trait]
-impl<S: tower_mcp_events::EventStore> tower_mcp_events::EventStore for Telling<S> {
+impl<S: tower_mcp_events::EventStore> tower_mcp_events::EventStore for Printing<S> {
     async fn append(
         &self,
         session_id: &str,
@@ -253,7 +253,7 @@ impl<S: tower_mcp_events::EventStore> tower_mcp_events::EventStore for Telling<S
     ) -> tower_mcp_events::Result<()> {
         let message = serde_json::from_str(&event.data).ok();
         tower_mcp_events::EventStore::append(&self.0, session_id, event).await?;
-        tell_progress(message);
+        print_progress(message);
         Ok(())
     }
 
@@ -271,7 +271,7 @@ impl<S: tower_mcp_events::EventStore> tower_mcp_events::EventStore for Telling<S
 }
 
 #[async_trait]
-impl<S: rmcp_session::EventStore> rmcp_session::EventStore for Telling<S> {
+impl<S: rmcp_session::EventStore> rmcp_session::EventStore for Printing<S> {
     async fn store_event(
         &self,
         stream_id: &str,
@@ -279,7 +279,7 @@ impl<S: rmcp_session::EventStore> rmcp_session::EventStore for Telling<S> {
     ) -> Result<rmcp_session::EventId, rmcp_session::EventStoreError> {
         let id = rmcp_session::EventStore::store_event(&self.0, stream_id, event).await?;
         let message = event.message.as_deref();
-        tell_progress(message.and_then(|message| serde_json::to_value(message).ok()));
+        print_progress(message.and_then(|message| serde_json::to_value(message).ok()));
         Ok(id)
     }
 

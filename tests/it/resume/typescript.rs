@@ -1,4 +1,4 @@
-//! The clients of the TypeScript SDK, which take a stream up again by themselves.
+//! The clients of the TypeScript SDK, which resume a stream by themselves.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
-/// Starts the client of this version in a process of its own, which says what it
-/// hears and is told of the kill. `how` it goes on is told in its `resume.mjs`.
+/// Starts the client of this version in a process of its own. It prints what it receives, and is
+/// notified of the kill. `resume.mjs` describes the ways (`how`) to resume.
 pub(crate) fn run(
     version: &str,
     how: &str,
@@ -33,13 +33,13 @@ pub(crate) fn run(
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         while let Ok(Some(line)) = lines.next_line().await {
-            // Nobody listens when the test is over.
+            // The receiver is gone when the test is over.
             let _ = tell.send(line.parse().expect("a step"));
         }
     });
     tasks.spawn(async move {
         killed.notified().await;
-        // Who waits for no kill may have closed it.
+        // A client that waits for no kill may have closed it.
         let _ = stdin.write_all(b"killed\n").await;
     });
     (child, tasks)

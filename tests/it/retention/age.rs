@@ -6,7 +6,7 @@ use super::{CALLS, DAY_MS, await_value, days, end, file, insert, now};
 use crate::support::{connect, fixture, fresh, record_requests, value};
 
 #[test]
-fn rows_are_kept_for_thirty_days_unless_told_otherwise() {
+fn rows_are_kept_for_thirty_days_by_default() {
     let (_dir, path) = fresh();
     let conn = file(&path);
     insert(&conn, 40, now() - 40 * DAY_MS - 60_000, DAY_MS);
@@ -61,7 +61,7 @@ fn polls_and_pings_are_kept_for_a_day_and_statistics_count_them_for_longer() {
 }
 
 #[test]
-fn sessions_go_by_when_they_were_last_seen_closed_or_not() {
+fn sessions_are_removed_by_when_they_were_last_seen() {
     let (_dir, path) = fresh();
     let conn = file(&path);
     let (old, new) = (now() - 31 * DAY_MS, now() - DAY_MS);
@@ -86,7 +86,7 @@ fn sessions_go_by_when_they_were_last_seen_closed_or_not() {
 }
 
 #[test]
-fn losses_and_runs_of_writers_go_and_the_history_of_listings_stays() {
+fn losses_and_runs_of_writers_are_removed_and_the_history_of_listings_stays() {
     let (_dir, path) = fresh();
     let conn = file(&path);
     let old = now() - 31 * DAY_MS;
@@ -111,11 +111,11 @@ fn losses_and_runs_of_writers_go_and_the_history_of_listings_stays() {
 }
 
 #[test]
-fn what_an_older_version_wrote_is_kept_until_a_retention_is_given() {
+fn rows_of_an_older_version_are_kept_until_a_retention_is_set() {
     let (_dir, path) = fixture(4);
     let store = Store::open(&path).unwrap();
     let conn = connect(&path);
-    // The fold of what is recorded now belongs to a second round.
+    // A second round rolls up what is recorded now.
     await_value(&conn, CALLS, 40);
     record_requests(&store, 66_000);
     await_value(&conn, CALLS, 66_040);
@@ -134,7 +134,7 @@ fn what_an_older_version_wrote_is_kept_until_a_retention_is_given() {
 }
 
 #[test]
-fn an_unlimited_file_keeps_everything() {
+fn unlimited_file_keeps_everything() {
     let (_dir, path) = fresh();
     let conn = file(&path);
     insert(&conn, 10, DAY_MS, DAY_MS);
@@ -148,7 +148,7 @@ fn an_unlimited_file_keeps_everything() {
 }
 
 #[tokio::test]
-async fn events_of_an_idle_file_go_but_for_the_newest_of_a_live_session() {
+async fn events_of_an_idle_file_are_removed_except_the_newest_of_a_live_session() {
     use tower_mcp_store::event_store::{EventRecord, EventStore};
     use tower_mcp_store::session_store::{SessionRecord, SessionStore};
 
@@ -185,7 +185,7 @@ async fn events_of_an_idle_file_go_but_for_the_newest_of_a_live_session() {
     }
     let totals = "SELECT events || ' ' || bytes FROM sse_totals";
     assert_eq!(value::<String>(&conn, totals), "2 132");
-    // A session that is gone begins anew.
+    // A session starts again at its first event.
     events
         .append("dead", EventRecord::new(1, "{}"))
         .await
@@ -196,7 +196,7 @@ async fn events_of_an_idle_file_go_but_for_the_newest_of_a_live_session() {
 }
 
 #[tokio::test]
-async fn what_stores_of_events_and_sessions_hold_goes_at_its_own_age_where_no_more_comes() {
+async fn events_and_session_records_of_idle_stores_are_removed_at_their_own_age() {
     use tower_mcp_store::event_store::{EventRecord, EventStore};
     use tower_mcp_store::session_store::{SessionRecord, SessionStore};
 
@@ -231,12 +231,12 @@ async fn what_stores_of_events_and_sessions_hold_goes_at_its_own_age_where_no_mo
     let left = "SELECT session_id FROM sdk_sessions";
     assert_eq!(value::<String>(&conn, left), "live");
     let complete = store.event_store().complete_after("s").await.unwrap();
-    assert_eq!(complete, Some(2), "it tells what is missing");
+    assert_eq!(complete, Some(2), "the store reports the missing events");
     end(&store);
 }
 
 #[tokio::test]
-async fn events_of_a_clock_that_was_ahead_are_dated_as_of_now() {
+async fn events_of_a_clock_that_was_ahead_are_dated_now() {
     use tower_mcp_store::event_store::{EventRecord, EventStore};
 
     const AHEAD: &str = "SELECT count(*) FROM sse_events WHERE n > 1000000 * (unixepoch() + 60)";
@@ -261,7 +261,7 @@ async fn events_of_a_clock_that_was_ahead_are_dated_as_of_now() {
 
     let store = Store::open(&path).unwrap();
     let events = store.event_store().max_age(days(1));
-    // It comes after those of the future until they are dated.
+    // It comes after the events of the future until they are dated.
     events
         .append("a", EventRecord::new(201, "{}"))
         .await
@@ -272,7 +272,7 @@ async fn events_of_a_clock_that_was_ahead_are_dated_as_of_now() {
     await_value(&conn, AHEAD, 0);
     end(&store);
     assert_eq!(value::<String>(&conn, order), format!("{before},201"));
-    // So they go at their age.
+    // So the store removes them by their age.
     conn.execute_batch(&format!("UPDATE sse_events SET n = n - {day} - 60000000"))
         .unwrap();
     let store = Store::open(&path).unwrap();
@@ -281,7 +281,7 @@ async fn events_of_a_clock_that_was_ahead_are_dated_as_of_now() {
 }
 
 #[test]
-fn rows_of_a_clock_that_was_ahead_go_with_those_that_came_later() {
+fn rows_of_a_clock_that_was_ahead_are_removed_with_later_rows() {
     let (_dir, path) = fresh();
     let conn = file(&path);
     let ahead = now() + 365 * DAY_MS;

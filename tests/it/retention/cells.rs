@@ -9,7 +9,7 @@ const DAYS: &str = "SELECT count(DISTINCT start) FROM request_rollups WHERE widt
 const HOURS: &str = "SELECT count(DISTINCT start) FROM request_rollups WHERE width = 3600000";
 
 #[test]
-fn statistics_outlive_the_requests_by_their_own_retention() {
+fn statistics_outlive_the_requests_and_have_a_retention_of_their_own() {
     let (_dir, path) = fresh();
     let conn = file(&path);
     // One request a day for 500 days, the last of them yesterday.
@@ -23,7 +23,7 @@ fn statistics_outlive_the_requests_by_their_own_retention() {
 }
 
 #[test]
-fn what_is_gone_is_counted_also_beside_older_requests_that_were_inherited() {
+fn removed_requests_are_counted_beside_older_inherited_requests() {
     let (_dir, path) = fixture(4);
     Store::open(&path).unwrap().shutdown(LONG).unwrap();
     let conn = connect(&path);
@@ -41,7 +41,7 @@ fn what_is_gone_is_counted_also_beside_older_requests_that_were_inherited() {
     let mut filter = StatsFilter::default();
     let reader = Reader::open(&path).unwrap();
     assert_eq!(reader.stats(&filter).unwrap().total.calls, 40 + 55);
-    // In the midst of an hour.
+    // The window begins within an hour.
     filter.window = Window::since(now() - 40 * DAY_MS + 60_000);
     let stats = reader.stats(&filter).unwrap();
     let widened = filter.window.since - stats.window.since;
@@ -54,7 +54,7 @@ fn what_is_gone_is_counted_also_beside_older_requests_that_were_inherited() {
 }
 
 #[test]
-fn up_to_when_requests_are_gone_is_told_by_whatever_they_went() {
+fn time_up_to_which_requests_are_removed_is_stored_for_every_cause() {
     const PRUNED_TO: &str = "SELECT CAST(value AS INTEGER) FROM meta
         WHERE key = 'requests_pruned_to'";
     let (_dir, path) = fresh();
@@ -80,20 +80,20 @@ fn up_to_when_requests_are_gone_is_told_by_whatever_they_went() {
         }
         end(&store);
         let ahead = value::<i64>(&conn, PRUNED_TO) - pruned_to();
-        // Of a slice that was cut short.
+        // A slice may have been cut short.
         assert!((0..256 * 60_000).contains(&ahead), "{ahead}");
     }
     let before = now() - 70 * DAY_MS;
     let on = |_| std::ops::ControlFlow::Continue(());
     Maintenance::open(&path).unwrap().prune(before, on).unwrap();
     assert_eq!(value::<i64>(&conn, PRUNED_TO), pruned_to());
-    // Nothing goes, and it never falls.
+    // A prune without rows to remove does not lower the value.
     Maintenance::open(&path).unwrap().prune(first, on).unwrap();
     assert_eq!(value::<i64>(&conn, PRUNED_TO), pruned_to());
 }
 
 #[test]
-fn no_cell_goes_before_the_requests_that_are_in_it() {
+fn statistics_are_not_removed_before_their_requests() {
     let (_dir, path) = fresh();
     let conn = file(&path);
     insert(&conn, 100, now() - 100 * DAY_MS, DAY_MS);
@@ -115,7 +115,7 @@ fn no_cell_goes_before_the_requests_that_are_in_it() {
 }
 
 #[test]
-fn requests_of_an_older_file_and_of_other_programs_are_folded_too() {
+fn requests_of_an_older_file_and_of_other_programs_are_rolled_up() {
     let (_dir, path) = fixture(4);
     let store = Store::open(&path).unwrap();
     let conn = connect(&path);
@@ -128,7 +128,7 @@ fn requests_of_an_older_file_and_of_other_programs_are_folded_too() {
 }
 
 #[test]
-fn what_is_folded_goes_also_when_nothing_more_can_be_folded() {
+fn rolled_up_requests_are_removed_even_if_no_more_can_be_rolled_up() {
     let (_dir, path) = fresh();
     let conn = file(&path);
     insert(&conn, 10, now() - 40 * DAY_MS, 1);
@@ -146,7 +146,7 @@ fn what_is_folded_goes_also_when_nothing_more_can_be_folded() {
 }
 
 #[test]
-fn inherited_requests_keep_no_later_cells() {
+fn inherited_requests_do_not_keep_later_statistics() {
     let (_dir, path) = fixture(4);
     Store::open(&path).unwrap().shutdown(LONG).unwrap();
     let conn = connect(&path);

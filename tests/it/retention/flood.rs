@@ -1,6 +1,5 @@
-//! The size limit beside traffic that fills the file faster than its limit
-//! allows. `MCP_STORE_TEST_FLOOD=60` lets each case last so many seconds, which
-//! is the long form, to be run with `--release -- --nocapture --test-threads=1`.
+//! The size limit under traffic that would fill the file beyond it. `MCP_STORE_TEST_FLOOD=60` makes
+//! each case last 60 seconds. Run that with `--release -- --nocapture --test-threads=1`.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ fn seconds() -> u64 {
     std::env::var("MCP_STORE_TEST_FLOOD").map_or(4, |seconds| seconds.parse().expect("seconds"))
 }
 
-/// The name of the tool that is called, of so many bytes.
+/// Returns the name of a tool, `bytes` long.
 fn name(number: u64, bytes: usize) -> String {
     format!("{number:032x}{}", "x".repeat(bytes.saturating_sub(32)))
 }
@@ -25,7 +24,7 @@ fn flood(limit_mib: u64, rate: u64, name_bytes: usize) {
     let limit = limit_mib << 20;
     let store = Store::builder(&path)
         .retention(Retention::default().max_bytes(limit))
-        // What is too much is dropped soon, and a flush waits for little.
+        // The queue drops the excess early, so that a flush takes little time.
         .queue_events(16_384)
         .open()
         .unwrap();
@@ -59,7 +58,7 @@ fn flood(limit_mib: u64, rate: u64, name_bytes: usize) {
     end(&store);
     let stats = store.stats();
     assert_eq!(stats.submitted, stats.written + stats.dropped);
-    // What is no longer a row is in the statistics, or told as lost.
+    // Every other call is in the statistics, or counted as lost.
     let left: i64 = value(&conn, "SELECT count(*) FROM requests");
     assert!(left > 100, "{left} are left");
     let unfolded = "SELECT count(*) FROM requests WHERE id > (SELECT CAST(value AS INTEGER)
@@ -79,11 +78,11 @@ fn long_names_at_a_high_rate_leave_the_file_near_its_limit() {
 }
 
 #[test]
-fn more_calls_than_can_be_written_leave_the_file_near_its_limit() {
+fn more_calls_than_the_writer_can_write_leave_the_file_near_its_limit() {
     flood(8, 100_000, 32);
 }
 
 #[test]
-fn a_steady_flood_leaves_the_file_near_its_limit() {
+fn steady_flood_leaves_the_file_near_its_limit() {
     flood(if seconds() > 4 { 16 } else { 4 }, 20_000, 32);
 }

@@ -1,5 +1,5 @@
-//! Retention beside traffic. `MCP_STORE_TEST_ROWS=5000000` is the long form,
-//! which is to be run with `--release -- --nocapture`.
+//! Retention under traffic. `MCP_STORE_TEST_ROWS=5000000` is the long form. Run it with `--release
+//! -- --nocapture`.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ fn rows() -> i64 {
         .map_or(60_000, |rows| rows.parse().expect("a number of rows"))
 }
 
-/// Half of the rows are from before the retention, and 5,000 arrive a second.
+/// Half of the rows are older than the retention, while 5,000 arrive each second.
 #[test]
 fn removing_half_of_a_file_delays_and_loses_no_event() {
     let rows = rows();

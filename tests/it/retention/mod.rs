@@ -1,4 +1,4 @@
-//! A file keeps what it was told to keep, and its statistics longer.
+//! Retention: which rows the file keeps, and that statistics outlive them.
 
 mod age;
 mod cells;
@@ -17,7 +17,7 @@ use crate::support::{self, LONG};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
-/// How many requests the cells hold.
+/// How many requests the statistics hold.
 const CALLS: &str = "SELECT coalesce(sum(calls), 0) FROM request_rollups WHERE width = 86400000";
 
 /// How many bytes of the file are in use.
@@ -33,14 +33,13 @@ fn days(days: u64) -> Duration {
     Duration::from_secs(days * 24 * 3600)
 }
 
-/// A file with the tables of today.
+/// Creates a file with the current tables.
 fn file(path: &Path) -> Connection {
     Store::open(path).unwrap().shutdown(LONG).unwrap();
     support::connect(path)
 }
 
-/// Inserts requests as another program does, `count` of them, one `step` of
-/// milliseconds after the other.
+/// Inserts `count` requests as another program does, `step` milliseconds apart.
 fn insert(conn: &Connection, count: i64, from: i64, step: i64) {
     conn.execute(
         "INSERT INTO requests (request_id, ts, proxy, session_id, method, tool, latency_us, status,
@@ -55,7 +54,7 @@ fn insert(conn: &Connection, count: i64, from: i64, step: i64) {
     .unwrap();
 }
 
-/// Waits until what `sql` says is `expected`.
+/// Waits until `sql` returns `expected`.
 #[track_caller]
 fn await_value<T: FromSql + PartialEq + std::fmt::Debug>(
     conn: &Connection,
@@ -74,7 +73,7 @@ fn await_value<T: FromSql + PartialEq + std::fmt::Debug>(
     }
 }
 
-/// Closes a store that has worked all the time.
+/// Shuts down a store that has not failed.
 fn end(store: &Store) {
     assert_eq!(store.state(), StoreState::Ready);
     store.shutdown(LONG).unwrap();

@@ -8,7 +8,7 @@ use super::{CALLS, DAY_MS, USED, await_value, days, end, file, insert, now};
 use crate::support::{LONG, connect, fixture, fresh, value};
 
 #[test]
-fn the_oldest_rows_of_a_file_that_is_too_large_go_and_the_file_shrinks() {
+fn oldest_rows_of_a_file_over_the_limit_are_removed_and_the_file_shrinks() {
     let (_dir, path) = fresh();
     let conn = file(&path);
     let from = now() - 3_600_000;
@@ -23,8 +23,8 @@ fn the_oldest_rows_of_a_file_that_is_too_large_go_and_the_file_shrinks() {
         .unwrap();
     let fits = format!("SELECT ({USED}) <= {limit}");
     await_value(&conn, &fits, true);
-    // An eighth of the pages that it had may stay free, and at least 1 MiB; it has
-    // a few more by then, for statistics.
+    // An eighth of the old pages may stay free, and at least 1 MiB. Statistics have added a few
+    // pages by then.
     let small = limit + (before / 7).max(1 << 20);
     await_value(
         &conn,
@@ -47,7 +47,7 @@ fn the_oldest_rows_of_a_file_that_is_too_large_go_and_the_file_shrinks() {
 }
 
 #[test]
-fn polls_of_a_file_that_is_too_large_go_before_older_requests() {
+fn polls_of_a_file_over_the_limit_are_removed_before_older_requests() {
     let (_dir, path) = fresh();
     let conn = file(&path);
     let from = now() - 3_600_000;
@@ -70,7 +70,7 @@ fn polls_of_a_file_that_is_too_large_go_before_older_requests() {
     assert_eq!(value::<i64>(&conn, calls), 10_000);
 }
 
-/// Gives a file of version 4 after a migration that found it large.
+/// Returns a file of version 4 after a migration that found it large.
 fn migrated() -> (tempfile::TempDir, std::path::PathBuf, Connection) {
     let (dir, path) = fixture(4);
     let conn = connect(&path);
@@ -80,16 +80,19 @@ fn migrated() -> (tempfile::TempDir, std::path::PathBuf, Connection) {
 }
 
 #[test]
-fn what_an_older_version_left_does_not_count() {
+fn rows_of_an_older_version_do_not_count_against_the_limit() {
     let (_dir, _path, conn) = migrated();
-    let told = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'migrated_bytes'";
-    let (told, used): (i64, i64) = (value(&conn, told), value(&conn, USED));
-    // The cells of its requests came since.
-    assert!((used - 65_536..=used).contains(&told), "{told} of {used}");
+    let stored = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'migrated_bytes'";
+    let (stored, used): (i64, i64) = (value(&conn, stored), value(&conn, USED));
+    // The statistics of its requests were added after the migration.
+    assert!(
+        (used - 65_536..=used).contains(&stored),
+        "{stored} of {used}"
+    );
 }
 
 #[test]
-fn a_limit_that_is_given_counts_what_an_older_version_left() {
+fn explicit_limit_counts_rows_of_an_older_version() {
     let (_dir, path, conn) = migrated();
     let limit = value::<i64>(&conn, USED) / 2;
     let store = Store::builder(&path)
@@ -101,7 +104,7 @@ fn a_limit_that_is_given_counts_what_an_older_version_left() {
 }
 
 #[test]
-fn listings_take_a_quarter_of_the_limit_at_most_and_leave_traffic_alone() {
+fn listings_take_at_most_a_quarter_of_the_limit_and_remove_no_requests() {
     let (_dir, path) = fresh();
     let conn = file(&path);
     insert(&conn, 2_000, now() - DAY_MS, 1);
@@ -159,14 +162,14 @@ fn add_old_cell(conn: &Connection) {
 }
 
 #[tokio::test]
-async fn events_for_resumption_have_a_bound_of_their_own() {
+async fn sse_events_have_a_limit_of_their_own() {
     use tower_mcp_store::event_store::{EventRecord, EventStore};
 
     let (_dir, path) = fresh();
     let conn = file(&path);
     insert(&conn, 1_000, now() - 7_200_000, 7_000);
     let used: i64 = value(&conn, USED);
-    // Statistics that are too old go after all that is too much.
+    // Old statistics are removed after everything above the limit.
     let old_cell = "FROM request_rollups WHERE tool = 'old'";
     add_old_cell(&conn);
     let store = Store::builder(&path)
@@ -182,8 +185,8 @@ async fn events_for_resumption_have_a_bound_of_their_own() {
     drop(events);
     end(&store);
 
-    // Half as much again, where the events take three times as much; then hardly
-    // anything, and half of the requests are younger than the events.
+    // First the limit is 1.5 times the size of the requests, and the events take three times that
+    // size. Then it is a tenth, and half of the requests are younger than the events.
     for (part, least, most) in [(1.5, 1_000, 1_000), (0.1, 0, 500)] {
         conn.execute_batch("UPDATE sse_events SET n = n - 1000000 * 3600")
             .unwrap();
@@ -203,7 +206,7 @@ async fn events_for_resumption_have_a_bound_of_their_own() {
 }
 
 #[tokio::test]
-async fn pages_of_events_and_session_records_do_not_count() {
+async fn pages_of_events_and_session_records_do_not_count_against_the_limit() {
     use tower_mcp_store::event_store::{EventRecord, EventStore};
     use tower_mcp_store::session_store::{SessionRecord, SessionStore};
 
@@ -216,7 +219,7 @@ async fn pages_of_events_and_session_records_do_not_count() {
         .open()
         .unwrap();
     let (events, sessions) = (store.event_store(), store.session_store());
-    // Just too long for two on a page, and each in a log of its own.
+    // Just too long for two on a page, and each in a stream of its own.
     let data = "x".repeat(2_100);
     for id in 0..1_000 {
         let name = format!("session {id:064}");
@@ -247,13 +250,13 @@ async fn pages_of_events_and_session_records_do_not_count() {
         'sdk_sessions', 'idx_sse_logs_token', 'idx_sdk_sessions_expires',
         'sqlite_autoindex_sse_logs_1', 'sqlite_autoindex_sse_events_1')";
     let real: i64 = value(&conn, real);
-    // Each of them has a page when it is empty.
+    // Each table has a page when it is empty.
     assert!((real - 8..=real).contains(&counted), "{counted} of {real}");
 }
 
-/// A quarter of them bears each of the names that a day gives cells to.
+/// Uses a quarter of the names that a day can have statistics for.
 #[test]
-fn cells_of_long_names_take_a_quarter_of_the_limit_at_most() {
+fn statistics_of_long_names_take_at_most_a_quarter_of_the_limit() {
     let (_dir, path) = fresh();
     let conn = file(&path);
     let (names, hours) = (250, 24);
@@ -272,7 +275,7 @@ fn cells_of_long_names_take_a_quarter_of_the_limit_at_most() {
         .unwrap();
     await_value(&conn, &format!("SELECT ({USED}) <= {limit}"), true);
     let cells = "SELECT sum(pgsize) FROM dbstat WHERE name = 'request_rollups'";
-    // With its first page.
+    // Includes the first page of the table.
     let fits = format!("SELECT ({cells}) <= {} + 4096", limit / 4);
     await_value(&conn, &fits, true);
     end(&store);
@@ -280,7 +283,7 @@ fn cells_of_long_names_take_a_quarter_of_the_limit_at_most() {
     assert!(value::<i64>(&conn, longest) <= 128);
     let left: i64 = value(&conn, "SELECT count(*) FROM requests");
     assert!(left > 200, "{left}");
-    // The oldest hours went first, and what is left is told by its name.
+    // The oldest hours were removed first. The rest keeps its names.
     let by_day = "SELECT count(DISTINCT tool) FROM request_rollups WHERE width = 86400000";
     assert_eq!(value::<i64>(&conn, by_day), names);
     let mut filter = tower_mcp_store::query::StatsFilter::default();
@@ -292,7 +295,7 @@ fn cells_of_long_names_take_a_quarter_of_the_limit_at_most() {
 }
 
 #[test]
-fn requests_go_uncounted_where_the_statistics_cannot_be_written() {
+fn requests_are_removed_uncounted_if_the_statistics_cannot_be_written() {
     let (_dir, path) = fresh();
     let conn = file(&path);
     conn.execute_batch(
@@ -310,12 +313,12 @@ fn requests_go_uncounted_where_the_statistics_cannot_be_written() {
     end(&store);
     let left: i64 = value(&conn, "SELECT count(*) FROM requests");
     assert!((1_000..9_000).contains(&left), "{left}");
-    let told = "SELECT dropped FROM losses WHERE reason = 'not_counted'";
-    assert_eq!(value::<i64>(&conn, told), 10_000 - left);
+    let stored = "SELECT dropped FROM losses WHERE reason = 'not_counted'";
+    assert_eq!(value::<i64>(&conn, stored), 10_000 - left);
 }
 
 #[test]
-fn times_that_are_no_whole_numbers_do_not_switch_the_limit_off() {
+fn fractional_times_do_not_switch_the_limit_off() {
     let (_dir, path) = fresh();
     let conn = file(&path);
     insert(&conn, 10_000, now() - 3_600_000, 50);
@@ -344,7 +347,7 @@ fn times_that_are_no_whole_numbers_do_not_switch_the_limit_off() {
 }
 
 #[test]
-fn what_is_inherited_counts_for_less_as_it_goes() {
+fn inherited_rows_count_for_less_as_they_are_removed() {
     const BYTES: &str = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'migrated_bytes'";
     let (_dir, path, conn) = migrated();
     let before: i64 = value(&conn, BYTES);
@@ -366,7 +369,7 @@ fn what_is_inherited_counts_for_less_as_it_goes() {
 }
 
 #[test]
-fn a_clock_that_was_ahead_at_the_migration_spares_no_later_rows() {
+fn clock_that_was_ahead_at_the_migration_does_not_protect_later_rows() {
     let migrated_at = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'migrated_at'";
     let (_dir, path) = fixture(4);
     let conn = connect(&path);
@@ -377,7 +380,7 @@ fn a_clock_that_was_ahead_at_the_migration_spares_no_later_rows() {
     );
     Store::open(&path).unwrap().shutdown(LONG).unwrap();
     assert_eq!(value::<i64>(&conn, migrated_at), newest + 1);
-    // Rows of that time too: it is noticed when the clock is right again.
+    // With rows of that time too, the store notices the wrong value once the clock is right again.
     conn.execute(
         "UPDATE meta SET value = ?1 WHERE key = 'migrated_at'",
         params![(now() + 365 * DAY_MS).to_string()],
@@ -422,7 +425,7 @@ fn losses_and_runs_of_writers_do_not_push_out_requests() {
 }
 
 #[test]
-fn requests_of_a_clock_that_was_ahead_go_before_those_that_came_later() {
+fn requests_of_a_clock_that_was_ahead_are_removed_before_later_ones() {
     let (_dir, path) = fresh();
     let conn = file(&path);
     insert(&conn, 5_000, now() + 365 * DAY_MS, 50);

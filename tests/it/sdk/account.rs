@@ -1,4 +1,4 @@
-//! The account that a test keeps of its client, to hold against the file.
+//! The expected rows of a client, to compare with the file.
 
 use std::time::{Duration, Instant};
 
@@ -39,14 +39,14 @@ impl From<&Row> for Line {
 pub(crate) struct Account {
     era: Era,
     in_session: bool,
-    /// The revision that can be known of the next request.
+    /// The revision that the layer can know for the next request.
     version: Option<&'static str>,
     lines: Vec<Line>,
 }
 
 impl Account {
-    /// A client that has connected, `in_session` where the server named a
-    /// session or one can be derived.
+    /// Returns the account of a client that has connected. `in_session` says that the server named
+    /// a session or that the layer can derive one.
     pub(crate) fn opened(era: Era, in_session: bool) -> Self {
         let mut account = Self {
             era,
@@ -58,7 +58,7 @@ impl Account {
         account
     }
 
-    /// From here on neither the client nor a session tells the revision.
+    /// From here on neither the client nor a session declares the revision.
     pub(crate) fn without_version(&mut self) {
         self.version = None;
     }
@@ -77,7 +77,7 @@ impl Account {
         self.lines.last_mut().expect("just pushed")
     }
 
-    /// A request that was answered.
+    /// Adds a request that was answered.
     pub(crate) fn answered(&mut self, step: Step, reply: &Reply) {
         let line = self.ended(step, reply.outcome());
         if let Reply::Error { message, .. } = reply {
@@ -92,27 +92,27 @@ impl Account {
         line
     }
 
-    /// A request that was answered with a question.
+    /// Adds a request that was answered with a question.
     pub(crate) fn questioned(&mut self, step: Step) {
         self.ended(step, "ok input_required");
     }
 
-    /// A stream of notifications that the client closed.
+    /// Adds a stream of notifications that the client closed.
     pub(crate) fn listened(&mut self) {
         self.line("subscriptions/listen", "ok stream_end");
     }
 
-    /// A request that the client gave up, before or after a response head.
+    /// Adds a request that the client gave up, before or after a response head.
     pub(crate) fn given_up(&mut self, step: Step, http_status: Option<u16>) {
         self.ended(step, "error cancelled").http_status = http_status;
     }
 
-    /// Waits for the last row, then ends the store and compares all that it holds.
+    /// Waits for the last row, then shuts the store down and compares all that it holds.
     pub(crate) async fn assert_recorded(&self, recording: &Recording) {
         let rows = self.rows(recording).await;
         let lines: Vec<Line> = rows.iter().map(Line::from).collect();
-        for (index, (recorded, told)) in lines.iter().zip(&self.lines).enumerate() {
-            assert_eq!(recorded, told, "row {index} of {lines:#?}");
+        for (index, (recorded, expected)) in lines.iter().zip(&self.lines).enumerate() {
+            assert_eq!(recorded, expected, "row {index} of {lines:#?}");
         }
         assert_eq!(lines.len(), self.lines.len(), "{lines:#?}");
         for row in &rows {
@@ -132,15 +132,15 @@ impl Account {
             .store
             .shutdown(Duration::from_secs(20))
             .expect("everything is written");
-        // A request still open would have become one row more.
+        // A request that was still open would have become one more row.
         let closed = sessions.iter().filter(|session| session.ended).count();
         let events = (rows.len() + sessions.len() + closed + listings) as u64;
         assert_eq!((stats.submitted, stats.written), (events, events));
         assert_eq!((stats.truncated, stats.unidentified), (0, 0));
     }
 
-    /// What the client was told that the server offers is in the file, once.
-    /// Gives the number of the listings.
+    /// Asserts that each list that the client received is in the file once. Returns the number of
+    /// lists.
     fn assert_listings(&self, recording: &Recording) -> usize {
         const DISCOVERY: [&str; 6] = [
             "initialize",
@@ -206,9 +206,9 @@ impl Account {
         }
     }
 
-    /// The rows in the order in which their requests came. A request id begins with
-    /// the millisecond of that; what shares one was written in its order, as the
-    /// client sends one request after the other.
+    /// Returns the rows in the order of their requests. A request id begins with the millisecond of
+    /// its request. Requests of one millisecond were written in their order, because the client
+    /// sends one after the other.
     async fn rows(&self, recording: &Recording) -> Vec<Row> {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
@@ -217,14 +217,13 @@ impl Account {
                 rows.sort_by(|a, b| millisecond(a).cmp(millisecond(b)));
                 return rows;
             }
-            // The answer's last byte may be with the client before the server
-            // has let go of the body.
+            // The client may have the answer's last byte before the server drops the body.
             tokio::task::yield_now().await;
         }
     }
 }
 
-/// The part of a request id (UUIDv7) that tells the time; the rest has no order.
+/// Returns the part of a request id (UUIDv7) with the time; the rest has no order.
 fn millisecond(row: &Row) -> &str {
     &row.request_id[.."00000000-0000".len()]
 }

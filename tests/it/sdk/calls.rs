@@ -1,4 +1,4 @@
-//! Whatever a client calls, and whatever it is told, is one row.
+//! Each call of a client is one row, whatever the server answers.
 
 use crate::recording::Recording;
 use crate::sdk::account::Account;
@@ -8,7 +8,7 @@ use crate::sdk::step::{Era, Reply, Step};
 
 const NO_SUCH_TOOL: &str = "no_such_tool";
 
-/// What a client does, with what it is told.
+/// Returns the steps of a client, and their outcomes.
 fn steps(server: Server, era: Era) -> Vec<(Step, &'static str)> {
     let no_such_resource = match (server, era) {
         (Server::Rmcp | Server::SessionlessRmcp, Era::Legacy) => "error -32002",
@@ -44,7 +44,7 @@ async fn rows_equal_what_the_client_did(
     let connected = client.connect(era, &running.url).await;
     let mut account = Account::opened(era, server != Server::SessionlessRmcp);
     if (client, server) == (Client::TowerMcp, Server::SessionlessRmcp) {
-        // It repeats the revision that a response header told it; rmcp sends none.
+        // The client repeats the revision of a response header; rmcp sends none.
         account.without_version();
     }
     for (step, outcome) in steps(server, era) {
@@ -52,8 +52,8 @@ async fn rows_equal_what_the_client_did(
         assert_eq!(reply.outcome(), outcome, "{step:?}: {reply:?}");
         account.answered(step, &reply);
         if step.tool() == Some(NO_SUCH_TOOL) && (client, era) == (Client::TowerMcp, Era::Modern) {
-            // It takes invalid parameters for a sign that it knows an old
-            // schema, lists the tools anew and tries once more.
+            // Invalid parameters make the client suspect an old schema, so it lists the tools again
+            // and repeats the call.
             account.answered(Step::ListTools, &Reply::Result);
             account.answered(step, &reply);
         }

@@ -1,4 +1,4 @@
-//! The same client, made with each of the SDKs.
+//! The same client, built with each of the SDKs.
 
 mod with_rmcp;
 mod with_tower_mcp;
@@ -37,7 +37,7 @@ pub(crate) enum Connected {
 }
 
 impl Connected {
-    /// Takes one step, and gives up when the future is dropped.
+    /// Takes one step. Dropping the future gives the step up.
     pub(crate) async fn take(&self, step: Step) -> Reply {
         match self {
             Self::TowerMcp(guest) => guest.take(step).await,
@@ -45,7 +45,7 @@ impl Connected {
         }
     }
 
-    /// Comes when the server has told of its progress.
+    /// Waits until the server has sent progress.
     pub(crate) async fn progress(&self) {
         match self {
             Self::TowerMcp(guest) => guest.heard.notified().await,
@@ -53,7 +53,7 @@ impl Connected {
         }
     }
 
-    /// Listens for changes until the server has agreed to tell them, then stops.
+    /// Listens for changes until the server has acknowledged that, then stops.
     pub(crate) async fn listen(&self) {
         match self {
             Self::TowerMcp(guest) => guest.listen().await,
@@ -61,7 +61,7 @@ impl Connected {
         }
     }
 
-    /// Ends the session where there is one.
+    /// Ends the session if there is one.
     pub(crate) async fn close(self) {
         match self {
             Self::TowerMcp(guest) => guest.close().await,

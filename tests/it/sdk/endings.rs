@@ -1,4 +1,4 @@
-//! Requests that the client ends (2026-07-28, where closing is how it is said).
+//! Requests that the client cancels. With 2026-07-28 it does so by closing the stream.
 
 use crate::recording::Recording;
 use crate::sdk::account::Account;
@@ -6,8 +6,7 @@ use crate::sdk::client::Client;
 use crate::sdk::server::{Answers, ECHO, STALL, Server, WAIT};
 use crate::sdk::step::{Era, Step};
 
-/// The client waits for a sign of the tool, then drops its call, and calls
-/// another tool.
+/// The client waits for a sign of the tool, then drops its call, and calls another tool.
 async fn a_call_that_the_client_gives_up_is_cancelled(
     client: Client,
     server: Server,

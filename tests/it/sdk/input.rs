@@ -6,8 +6,8 @@ use crate::sdk::client::Client;
 use crate::sdk::server::{ASK, Answers, Server};
 use crate::sdk::step::{Era, Reply, Step};
 
-/// In a session the server's question comes in the stream of the call, and the
-/// client POSTs its answer: neither is a request of the client.
+/// In a session the server's question arrives in the stream of the call, and the client POSTs its
+/// answer. Neither is a request of the client.
 async fn a_question_within_a_call_makes_no_row(client: Client, server: Server) {
     let recording = Recording::start();
     let running = server.start(Answers::Events, recording.layer()).await;
@@ -28,8 +28,8 @@ cases! {
     a_question_of_rmcp_within_a_call_of_rmcp_makes_no_row(Client::Rmcp, Server::Rmcp);
 }
 
-/// Without a session the call is answered with the question, and sent again
-/// with the answer.
+/// Without a session the server answers the call with the question, and the client sends the call
+/// again with its answer.
 async fn a_question_instead_of_an_answer_makes_two_rows(client: Client, server: Server) {
     let recording = Recording::start();
     let running = server.start(Answers::Json, recording.layer()).await;

@@ -1,7 +1,7 @@
-//! Real clients talk to real servers over loopback sockets, and what the file
-//! holds afterwards is compared with what the clients did and were told.
+//! Real clients talk to real servers over loopback sockets. The tests compare the file with what
+//! the clients did and received.
 
-/// A test for each combination of what a check takes.
+/// Defines a test for each combination of arguments of a check.
 macro_rules! cases {
     ($check:ident: $($name:ident($($argument:expr),*);)*) => {$(
         #[tokio::test]

@@ -1,4 +1,4 @@
-//! The same small MCP server, made with each of the SDKs.
+//! The same small MCP server, built with each of the SDKs.
 
 mod with_rmcp;
 mod with_tower_mcp;
@@ -23,23 +23,23 @@ pub(crate) const FAIL: &str = "fail";
 pub(crate) const ASK: &str = "ask";
 /// A tool that ends only when its caller gives it up.
 pub(crate) const WAIT: &str = "wait";
-/// One that reports its progress once and then does the same.
+/// A tool that reports its progress once and then ends only when its caller gives it up.
 pub(crate) const STALL: &str = "stall";
-/// The one resource.
+/// The only resource.
 pub(crate) const README: &str = "demo://readme";
-/// The one prompt.
+/// The only prompt.
 pub(crate) const GREET: &str = "greet";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Server {
     TowerMcp,
     Rmcp,
-    /// rmcp, set to hand out no sessions.
+    /// rmcp without sessions.
     SessionlessRmcp,
 }
 
-/// How a server answers where it has the choice: rmcp has none in a session,
-/// and neither has one once it has sent a notification.
+/// How a server answers if it has a choice. rmcp has none in a session, and no server has one after
+/// it has sent a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answers {
     Json,
@@ -77,7 +77,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Comes when the tool that waits has begun to.
+    /// Waits until the waiting tool has started.
     pub(crate) async fn tool_is_waiting(&self) {
         self.waiting.notified().await;
     }

@@ -1,5 +1,4 @@
-//! The sizes in the file, against what a client sees that knows nothing of MCP
-//! and counts the bytes.
+//! The sizes in the file equal the bytes that a plain HTTP client counts.
 
 use std::time::Duration;
 
@@ -27,8 +26,8 @@ fn is_stream(headers: &HeaderMap) -> bool {
     headers["content-type"] == "text/event-stream"
 }
 
-/// How many bytes the answer takes: the body, or the stream until the end of
-/// the event that holds the answer.
+/// Returns how many bytes the answer takes: the body, or the stream up to the end of the event with
+/// the answer.
 fn answer_len(headers: &HeaderMap, body: &Bytes) -> i64 {
     let body = std::str::from_utf8(body).expect("text");
     let len = if is_stream(headers) {
@@ -44,7 +43,7 @@ fn answer_len(headers: &HeaderMap, body: &Bytes) -> i64 {
     len as i64
 }
 
-/// The row of this method, whose answer was read to its end.
+/// Returns the row of this method, whose answer was read to its end.
 async fn row(recording: &Recording, method: &str) -> Row {
     let wait = async {
         loop {
@@ -120,7 +119,7 @@ cases! {
 async fn sizes_without_a_session_are_those_on_the_wire(server: Server, answers: Answers) {
     let recording = Recording::start();
     let running = server.start(answers, recording.layer()).await;
-    // Progress makes a stream of an answer that would be JSON.
+    // Progress turns a JSON answer into a stream.
     let tool = match answers {
         Answers::Json => ECHO,
         Answers::Events => STEPS,

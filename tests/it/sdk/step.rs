@@ -1,7 +1,7 @@
-//! What a client can do, and what it is told.
+//! The steps of a client, and the replies to them.
 
-/// The two ways of speaking MCP: with a handshake that opens a session, and
-/// with requests that each stand for themselves.
+/// The two forms of MCP: with a handshake that opens a session, and with requests that are complete
+/// in themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Era {
     Legacy,
@@ -16,7 +16,7 @@ impl Era {
         }
     }
 
-    /// The request that a client begins with.
+    /// Returns the request with which a client begins.
     pub(crate) fn opening(self) -> &'static str {
         match self {
             Self::Legacy => "initialize",
@@ -65,7 +65,7 @@ impl Step {
     }
 }
 
-/// What a client is told.
+/// The reply that a client receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reply {
     Result,
@@ -74,7 +74,7 @@ pub(crate) enum Reply {
 }
 
 impl Reply {
-    /// As [`Row::outcome`](crate::recording::Row::outcome) says it.
+    /// In the form of [`Row::outcome`](crate::recording::Row::outcome).
     pub(crate) fn outcome(&self) -> String {
         match self {
             Self::Result => "ok".to_owned(),

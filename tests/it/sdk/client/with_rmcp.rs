@@ -1,4 +1,4 @@
-//! The client made with rmcp.
+//! The client built with rmcp.
 
 use std::sync::Arc;
 
@@ -89,7 +89,7 @@ impl Guest {
     }
 }
 
-/// Accepts whatever the server asks.
+/// Accepts every question of the server.
 struct Agreeing {
     heard: Arc<Notify>,
 }

@@ -1,4 +1,4 @@
-//! The client made with tower-mcp.
+//! The client built with tower-mcp.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -80,7 +80,7 @@ impl Guest {
     }
 }
 
-/// Accepts whatever the server asks.
+/// Accepts every question of the server.
 struct Agreeing {
     heard: Arc<Notify>,
 }

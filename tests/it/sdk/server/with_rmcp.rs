@@ -1,4 +1,4 @@
-//! The server made with rmcp.
+//! The server built with rmcp.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -156,8 +156,7 @@ async fn report(
     Ok(done("done"))
 }
 
-/// Asks within the call where the revision has sessions, and by an incomplete
-/// result where it has none.
+/// Asks within the call if the revision has sessions, and otherwise with an incomplete result.
 async fn ask(
     request: &CallToolRequestParams,
     context: &RequestContext<RoleServer>,

@@ -1,4 +1,4 @@
-//! The server made with tower-mcp.
+//! The server built with tower-mcp.
 
 use std::sync::Arc;
 
@@ -70,8 +70,7 @@ pub(super) fn router(answers: Answers, waiting: Arc<Notify>) -> axum::Router {
         .into_router_at("/mcp")
 }
 
-/// Asks within the call where the revision has sessions, and by an incomplete
-/// result where it has none.
+/// Asks within the call if the revision has sessions, and otherwise with an incomplete result.
 async fn ask(ctx: RequestContext) -> tower_mcp::Result<RequestOutcome<CallToolResult>> {
     let modern = ctx
         .per_request_meta()
