@@ -47,7 +47,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            let causes = std::iter::successors(error.source(), |cause| cause.source());
+            let causes = std::iter::successors(error.source(), |cause| (*cause).source());
             causes.for_each(|cause| eprintln!("  because: {cause}"));
             ExitCode::FAILURE
         }
