@@ -100,10 +100,11 @@ impl ExchangeHandle {
 impl Recorder {
     pub(super) fn new(store: Store, config: Config) -> Arc<Self> {
         let cx = Context::new(config, store.counters().clone());
+        let sessions = Sessions::new(store.shared_key().cloned());
         let recorder = Arc::new(Self {
             store,
             cx,
-            sessions: Sessions::new(),
+            sessions,
             listings: Listings::new(),
             open: OpenExchanges::default(),
             replays: Replays::default(),

@@ -85,7 +85,7 @@ impl RequestContext {
                 principal: head.extensions.get::<Principal>().map(Principal::name),
                 authorization: headers
                     .authorization
-                    .map(|value| sessions.hash(value.as_bytes())),
+                    .map(|value| sessions.hash_authorization(value.as_bytes())),
             },
             session,
             era,

@@ -71,6 +71,11 @@ impl KeyedHash {
         hex(self.of(&[b"caller", &caller.sha256]).iter())
     }
 
+    /// Returns the hash of an `Authorization` header.
+    pub(crate) fn authorization(&self, value: &[u8]) -> u64 {
+        u64::from_le_bytes(self.of(&[b"authorization", value]))
+    }
+
     /// Returns what tells the key from others: 16 hexadecimal digits.
     pub(crate) fn fingerprint(&self) -> String {
         hex(self.of(&[b"fingerprint"]).iter())

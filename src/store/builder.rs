@@ -193,6 +193,7 @@ impl StoreBuilder {
             queue: Queue::new(self.limits),
             readers: Readers::default(),
             counters: Arc::default(),
+            shared_key: self.shared_key.clone(),
             shut_down: AtomicBool::new(false),
             layers: Mutex::new(Vec::new()),
             open_sessions: OnceLock::new(),

@@ -35,6 +35,7 @@ pub use retention::Retention;
 pub use state::StoreState;
 
 pub(crate) use crate::db::CaptureCounters;
+pub(crate) use crate::db::keyed_hash::KeyedHash;
 pub(crate) use command_queue::SubmitError;
 
 use std::fmt;
@@ -92,6 +93,8 @@ struct Shared {
     queue: Queue,
     readers: Readers,
     counters: Arc<CaptureCounters>,
+    /// The key of all keyed hashes, if it was set.
+    shared_key: Option<KeyedHash>,
     layers: Mutex<Vec<Weak<dyn OpenCalls>>>,
     /// Set before [`Store::shutdown`] asks the layers to settle.
     shut_down: AtomicBool,
@@ -214,6 +217,11 @@ impl Store {
     /// Returns the counters of the layers, which [`stats`](Self::stats) shows.
     pub(crate) fn counters(&self) -> &Arc<CaptureCounters> {
         &self.shared().counters
+    }
+
+    /// Returns the key of all keyed hashes, if it was set.
+    pub(crate) fn shared_key(&self) -> Option<&KeyedHash> {
+        self.shared().shared_key.as_ref()
     }
 
     /// Returns the session with this id if it began at that server and was

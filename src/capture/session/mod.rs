@@ -9,6 +9,7 @@ use std::time::Duration;
 use hashlink::{DefaultHashBuilder, LruCache};
 use http::Uri;
 
+use crate::store::KeyedHash;
 use crate::wire::{Field, Message};
 
 mod derived;
@@ -98,6 +99,8 @@ pub(in crate::capture) struct Sessions {
     named: Mutex<LruCache<Arc<str>, Named>>,
     announced: Mutex<Announced>,
     derived: Mutex<LruCache<u64, (Arc<DerivedSession>, i64)>>,
+    /// The key that several servers share.
+    shared_key: Option<KeyedHash>,
     /// Keyed at random for each process, so that a hash tells nothing outside it.
     hasher: RandomState,
     /// Unkeyed, for values where an attacker gains nothing from collisions.
@@ -105,8 +108,10 @@ pub(in crate::capture) struct Sessions {
 }
 
 impl Sessions {
-    pub(in crate::capture) fn new() -> Self {
+    /// Returns no sessions. `shared_key` is the key that was set for all keyed hashes.
+    pub(in crate::capture) fn new(shared_key: Option<KeyedHash>) -> Self {
         Self {
+            shared_key,
             named: Mutex::new(LruCache::new(REMEMBERED)),
             announced: Mutex::new(Announced {
                 live: HashMap::new(),
@@ -121,6 +126,15 @@ impl Sessions {
     /// Returns a hash that means nothing outside this process.
     pub(in crate::capture) fn hash(&self, value: impl Hash) -> u64 {
         self.hasher.hash_one(value)
+    }
+
+    /// Returns a hash of an `Authorization` header. It is the same in all processes that
+    /// share a key. Without such a key it means nothing outside this process.
+    pub(in crate::capture) fn hash_authorization(&self, value: &[u8]) -> u64 {
+        match &self.shared_key {
+            Some(key) => key.authorization(value),
+            None => self.hash(value),
+        }
     }
 
     /// Returns a hash of a path. It only guards against a 404 of another path, and a
@@ -253,5 +267,19 @@ impl Sessions {
         let session = Arc::new(DerivedSession::new(caller.ts, message));
         derived.insert(key, (session.clone(), caller.ts));
         Some(session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorization_has_one_hash_in_all_processes_only_under_a_shared_key() {
+        let hash = |key: Option<KeyedHash>| Sessions::new(key).hash_authorization(b"Bearer a");
+        let key = || Some(KeyedHash::new(&[7; 32]));
+        assert_eq!(hash(key()), hash(key()));
+        assert_ne!(hash(key()), hash(Some(KeyedHash::new(&[8; 32]))));
+        assert_ne!(hash(None), hash(None));
     }
 }

@@ -49,7 +49,7 @@ impl Machine {
     /// An exchange whose request has these headers.
     fn new(headers: &[(&'static str, &'static str)]) -> Self {
         let cx = Context::new(Config::default(), Arc::new(CaptureCounters::default()));
-        let sessions = Sessions::new();
+        let sessions = Sessions::new(None);
         let (mut head, ()) = Request::post("/mcp").body(()).unwrap().into_parts();
         head.headers = header_map(headers);
         let read = Headers::of(&head.headers);
