@@ -2,6 +2,7 @@
 
 mod filters;
 mod proxy;
+mod shared_key;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub(crate) use proxy::{
     Address, DEFAULT_LISTEN, DEFAULT_NAME, Limit, Log, Named, Proxy, Recording, Retain, Servers,
     Timeouts, Tls, is_setting,
 };
+use shared_key::SharedKey;
 
 /// The heading of the options that every command has.
 const EVERYWHERE: &str = "Options of every command";
@@ -184,6 +186,8 @@ pub(crate) struct Session {
         default_value_t = 50
     )]
     pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) shared_key: SharedKey,
 }
 
 #[derive(Debug, Arguments)]

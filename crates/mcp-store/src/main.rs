@@ -1,7 +1,7 @@
 //! `mcp-store`: records the traffic of MCP servers through a proxy, and shows what was recorded.
 //!
 //! Imports run one way: `sanitize`, `time`, `question`, `interrupt` and `background` < `error` and
-//! `complete` < `log` and `output` < `args` < `commands`.
+//! `complete` < `secret`, `log` and `output` < `args` < `commands`.
 
 mod args;
 mod background;
@@ -13,6 +13,7 @@ mod log;
 mod output;
 mod question;
 mod sanitize;
+mod secret;
 mod time;
 
 use std::io::Write as _;

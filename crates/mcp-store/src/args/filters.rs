@@ -7,6 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tower_mcp_store::query::{RequestFilter, Window};
 use tower_mcp_store::{EndReason, Outcome};
 
+use super::shared_key::SharedKey;
 use crate::complete;
 use crate::error::CliError;
 use crate::output;
@@ -25,6 +26,8 @@ pub(crate) struct Filters {
     /// Only requests of the session with this id, or with these first characters
     #[arg(long, value_name = "ID", value_parser = id, add = complete::sessions())]
     pub(crate) session: Option<String>,
+    #[command(flatten)]
+    pub(crate) shared_key: SharedKey,
     /// Only requests of clients with this name, or of those whose name begins with it
     #[arg(long, value_name = "NAME", add = complete::clients())]
     pub(crate) client: Option<String>,

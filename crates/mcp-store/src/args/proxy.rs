@@ -225,6 +225,12 @@ pub(crate) struct Recording {
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(value_parser = BoolishValueParser::new(), action = ArgAction::Set)]
     pub(crate) hash_session_ids: bool,
+    /// A file with the key of hashes, for proxies whose files are read together
+    ///
+    /// It holds 64 hexadecimal digits, and other users must not be able to read it. Without a key
+    /// each file has a random one of its own.
+    #[arg(long, value_name = "PATH", env = "MCP_STORE_SHARED_KEY_FILE")]
+    pub(crate) shared_key_file: Option<PathBuf>,
     /// How long a broken stream may be resumed before its request is recorded without an answer
     #[arg(
         long,

@@ -23,12 +23,16 @@ use crate::error::CliError;
 
 /// Returns the filter from the command line, with the whole id of its session.
 fn filter(reader: &Reader, mut filters: Filters) -> Result<RequestFilter, CliError> {
-    let session = filters.session.take();
+    let session = match filters.session.take() {
+        Some(id) => {
+            let reader = filters.shared_key.give(reader)?;
+            let found = at_most_one("session", &id, reader.find_session_id(&id)?)?;
+            Some(found.unwrap_or(id))
+        }
+        None => None,
+    };
     let mut filter = filters.filter()?;
-    if let Some(id) = session {
-        let found = at_most_one("session", &id, reader.find_session_id(&id)?)?;
-        filter.session = Some(found.unwrap_or(id));
-    }
+    filter.session = session;
     Ok(filter)
 }
 

@@ -31,7 +31,7 @@ enum Known<'a> {
 }
 
 pub(crate) fn run(db: &Path, args: &args::Session, output: &mut Output) -> Result<(), CliError> {
-    let reader = error::open(db)?;
+    let reader = args.shared_key.give(&error::open(db)?)?;
     let found = reader.find_session_id(&args.id)?;
     let hint = "`mcp-store sessions` lists them";
     let id = super::require_one("session", &args.id, found, hint)?;

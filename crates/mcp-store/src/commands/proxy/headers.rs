@@ -7,8 +7,8 @@ use axum::http::header::{
     TRANSFER_ENCODING, UPGRADE,
 };
 
-use super::secret;
 use crate::error::CliError;
+use crate::secret;
 
 /// Fields that the proxy itself sets, or that describe one connection or body.
 const FORBIDDEN: [HeaderName; 7] = [

@@ -6,7 +6,6 @@ mod headers;
 mod listen;
 mod print;
 mod reach;
-mod secret;
 mod store;
 mod tls;
 mod upstreams;
@@ -28,7 +27,7 @@ use self::print::{Entry, Form, Printer};
 use self::upstreams::Site;
 use crate::args::{Log, Proxy};
 use crate::error::CliError;
-use crate::output::Output;
+use crate::output::{Format, Output};
 use crate::{interrupt, log};
 
 /// How long writing the last rows may take.
@@ -36,6 +35,10 @@ const CLOSE: Duration = Duration::from_secs(5);
 
 /// Records until a signal, or shows the settings.
 pub(crate) fn run(args: &Proxy, output: &mut Output) -> Result<(), CliError> {
+    if output.format() == Format::Csv {
+        let text = "the proxy prints no CSV; `mcp-store logs --follow` does";
+        return Err(CliError::Message(text.to_owned()));
+    }
     let config = Config::load(args.config.as_deref())?;
     if config.proxy.print_config {
         return config.print(output);
@@ -69,7 +72,7 @@ async fn record(config: &Config, form: Form) -> Result<(), CliError> {
     let upstreams = sites.iter().flat_map(|(site, _)| &site.upstreams);
     reach::warn_of_unreachable(upstreams.map(|upstream| upstream.forward.clone())).await;
     let printer = Printer::start(form)?;
-    let mut builder = store::builder(config);
+    let mut builder = store::builder(config)?;
     if let Some(print) = printer.hook() {
         builder = builder.on_recorded(print);
     }

@@ -4,9 +4,11 @@ use tower_mcp_store::{Retention, Store, StoreBuilder, StoreLayer};
 
 use super::config::Config;
 use crate::args::{Limit, Recording, Retain};
+use crate::error::CliError;
+use crate::secret;
 
 /// Returns the store that the settings describe.
-pub(super) fn builder(config: &Config) -> StoreBuilder {
+pub(super) fn builder(config: &Config) -> Result<StoreBuilder, CliError> {
     let recording = &config.proxy.recording;
     let mut builder = Store::builder(&config.db)
         .hash_session_ids(recording.hash_session_ids)
@@ -16,6 +18,9 @@ pub(super) fn builder(config: &Config) -> StoreBuilder {
     if let Some(instance) = &recording.instance {
         builder = builder.instance(instance);
     }
+    if let Some(path) = &recording.shared_key_file {
+        builder = builder.shared_key(secret::read_key(path)?);
+    }
     // The default spares rows that were in the file before its migration.
     let is_default = !config.sets_any(&[
         "retention-age",
@@ -24,11 +29,11 @@ pub(super) fn builder(config: &Config) -> StoreBuilder {
         "retention-hourly",
         "retention-daily",
     ]);
-    if is_default {
+    Ok(if is_default {
         builder
     } else {
         builder.retention(retention(&config.proxy.retention))
-    }
+    })
 }
 
 fn retention(retain: &Retain) -> Retention {

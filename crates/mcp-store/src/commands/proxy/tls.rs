@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use mcp_forward::TlsFiles;
 
-use super::secret;
 use crate::args::Tls;
 use crate::error::CliError;
+use crate::secret;
 
 /// How often to look whether the files have changed. A look takes some microseconds.
 const LOOK: Duration = Duration::from_secs(2);

@@ -44,6 +44,7 @@ const SETTINGS: &[(&str, [&str; 4])] = &[
     ("error-text", ["true", "false", "true", "false"]),
     ("target-query", ["true", "false", "true", "false"]),
     ("hash-session-ids", ["false", "true", "false", "true"]),
+    ("shared-key-file", ["", "a.key", "b.key", "c.key"]),
     ("resume-grace", ["5m", "1m", "2m", "3m"]),
     ("max-listing", ["4MiB", "1MiB", "2MiB", "3MiB"]),
     ("instance", ["", "a", "b", "c"]),
@@ -203,6 +204,8 @@ fn invalid_line_is_refused_with_its_number() {
         error.contains("cannot read the configuration /absent.toml"),
         "{error}"
     );
+    let error = failed(2, &db, &["proxy", "--format", "csv"]);
+    assert!(error.contains("prints no CSV"), "{error}");
     let error = failed(2, &db, &["proxy"]);
     assert!(
         error.contains("pass its address as --upstream URL"),

@@ -11,7 +11,7 @@ use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 
 use super::process::{Proxy, closed_url};
-use super::upstream::{Upstream, result};
+use super::upstream::{Upstream, ok, result};
 use crate::run::{failed, json};
 
 /// Writes a file with this mode.
@@ -188,6 +188,53 @@ fn file_with_a_secret_that_others_can_read_is_refused() {
     let error = failed(2, &db, &[&base[..], &["--tls-key", &key]].concat());
     assert!(error.contains("--tls-key needs --tls-cert"), "{error}");
     assert!(!db.exists());
+}
+
+#[test]
+fn shared_key_of_a_file_hashes_session_ids_and_finds_them() {
+    let dir = TempDir::new().unwrap();
+    let db = dir.path().join("mcp.db");
+    let key = write(
+        &dir.path().join("key"),
+        &format!("{}\n", "5a".repeat(32)),
+        0o600,
+    );
+    let option = ["--shared-key-file", &key];
+    let upstream = Upstream::start(|_| {
+        let body = r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18"}}"#;
+        let response = ok("application/json", body);
+        response.replacen("\r\n\r\n", "\r\nmcp-session-id: secret-id\r\n\r\n", 1)
+    });
+    let url = upstream.url();
+    let arguments = [&["--upstream", &url, "--hash-session-ids"], &option[..]].concat();
+    let mut proxy = Proxy::start(&db, &arguments);
+    let initialize = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#;
+    proxy.post("/mcp", "", initialize);
+    proxy.stop();
+    let error = failed(2, &db, &["session", "secret-id"]);
+    assert!(error.contains("key"), "{error}");
+    for query in [
+        &["session", "secret-id"][..],
+        &["logs", "--session", "secret-id"],
+    ] {
+        let rows = json(&db, &[query, &option].concat());
+        let id = rows[0]["session_id"].as_str().unwrap();
+        assert!(id.starts_with("hashed:"), "{id}");
+    }
+    let short = write(&dir.path().join("short"), "5a5a", 0o600);
+    let error = failed(2, &db, &["session", "a", "--shared-key-file", &short]);
+    assert!(
+        error.contains("short holds no key of 64 hexadecimal digits"),
+        "{error}"
+    );
+    assert!(!error.contains("5a5a"), "{error}");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o604)).unwrap();
+    let arguments = [
+        &["proxy", "--listen", "0", "--upstream", "http://127.0.0.1:9"],
+        &option[..],
+    ];
+    let error = failed(2, &db, &arguments.concat());
+    assert!(error.contains("other users have access"), "{error}");
 }
 
 /// Writes a certificate that signs itself, and its key.
