@@ -80,7 +80,7 @@ fn facts(message: &Message) -> String {
         message.kind(),
         message.id_is_null_or_absent(),
         message.is_error(),
-        message.has_task(),
+        message.is_object(Field::Task),
         message.span(),
         message.in_batch(),
     )
