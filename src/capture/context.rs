@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::config::Config;
 use crate::store::CaptureCounters;
@@ -15,6 +15,8 @@ pub(super) struct Context {
     counters: Arc<CaptureCounters>,
     /// The store is shut down.
     closed: AtomicBool,
+    /// Something without a row was counted, and the file is to say so.
+    has_news: AtomicBool,
 }
 
 impl Context {
@@ -23,6 +25,7 @@ impl Context {
             config,
             counters,
             closed: AtomicBool::new(false),
+            has_news: AtomicBool::new(false),
         }
     }
 
@@ -57,19 +60,34 @@ impl Context {
         }
     }
 
+    /// Counts something that leaves no row. The row of another request takes the counters
+    /// along into the file. In case there is none, the writer is woken for the 1st, 2nd, 4th,
+    /// 8th and so on: seldom, whatever clients send.
+    fn count(&self, counter: &AtomicU64) {
+        let counted = counter.fetch_add(1, Relaxed) + 1;
+        if counted.is_power_of_two() {
+            self.has_news.store(true, Relaxed);
+        }
+    }
+
+    /// Returns whether the writer is to be woken, once.
+    pub(super) fn take_news(&self) -> bool {
+        self.has_news.load(Relaxed) && self.has_news.swap(false, Relaxed)
+    }
+
     /// Counts a request of which too little is known for a row.
     pub(super) fn count_unidentified(&self) {
-        self.counters.unidentified.fetch_add(1, Relaxed);
+        self.count(&self.counters.unidentified);
     }
 
     /// Counts a POST that is no JSON and names no request.
     pub(super) fn count_other_media(&self) {
-        self.counters.other_media.fetch_add(1, Relaxed);
+        self.count(&self.counters.other_media);
     }
 
     /// Counts a request whose method gets no row.
     pub(super) fn count_skipped(&self) {
-        self.counters.skipped.fetch_add(1, Relaxed);
+        self.count(&self.counters.skipped);
     }
 
     /// Counts a request whose mirror headers contradict its body.

@@ -24,6 +24,10 @@ use crate::store::OpenCalls;
 use crate::wire::{EventEnd, EventId, JsonId, Scanner};
 use crate::{Store, clock};
 
+/// How long a count without a row waits for the commit of a row before it reaches the file by
+/// itself.
+const NEWS: Duration = Duration::from_secs(1);
+
 /// How long a shutdown waits at most for threads that are about to hand over a row.
 const HAND_OVER: Duration = Duration::from_millis(100);
 
@@ -157,6 +161,9 @@ impl Recorder {
         let result = fact(&to.exchange, &self.cx, &mut effects);
         if !effects.is_empty() {
             self.apply(to, &mut effects, document);
+        }
+        if self.cx.take_news() {
+            self.store.wake_at(Instant::now() + NEWS);
         }
         result
     }

@@ -130,6 +130,11 @@ impl Stats {
         self.queued -= events;
     }
 
+    /// Returns how many requests were seen and have no row.
+    pub(crate) fn without_row(&self) -> u64 {
+        self.unidentified + self.other_media + self.skipped
+    }
+
     /// Returns what the file keeps of this.
     pub(crate) fn accounts(self, as_of: i64) -> WriterStats {
         WriterStats { as_of, stats: self }

@@ -32,6 +32,7 @@ use super::side_files;
 use super::tasks::Unknown;
 use super::writer_identity::WriterIdentity;
 use super::writer_lock::WriterLock;
+use super::writers;
 use super::writers::Run;
 use super::{
     Batch, LINEAGE, LossLog, SCHEMA_VERSION, Synchronous, WriteError, WriterStats, brief, inspect,
@@ -208,6 +209,18 @@ impl Db {
             run,
         };
         Batch::begin(tx, &self.conn, file).map_err(WriteError::Store)
+    }
+
+    /// Writes the counters of the run by themselves. Does not wait for a lock.
+    pub(crate) fn write_counters(&mut self, accounts: &WriterStats) -> Result<(), WriteError> {
+        self.synchronize(Synchronous::Normal)?;
+        let Some(run) = self.run.as_ref().and_then(Run::name) else {
+            return Ok(());
+        };
+        let tx = self.begin(Duration::ZERO)?;
+        writers::go_on(&tx, run, accounts)
+            .and_then(|()| tx.commit())
+            .map_err(WriteError::Store)
     }
 
     /// Begins a transaction of commands, holding the write lock.

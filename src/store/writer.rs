@@ -58,6 +58,8 @@ pub(super) struct Writer {
     /// Every event accepted before this moment is settled with the next batch;
     /// unix milliseconds.
     as_of: i64,
+    /// Requests without a row as of the last [`write_counters`](Self::write_counters).
+    without_row: u64,
     page_assembler: PageAssembler,
     /// One malformed listing was told, and that is enough.
     malformed_told: bool,
@@ -100,6 +102,7 @@ impl Writer {
             loss_log: LossLog::default(),
             stats: Stats::default(),
             as_of: clock::unix_ms(),
+            without_row: 0,
             page_assembler: PageAssembler::default(),
             malformed_told: false,
             batch: SMALLEST_BATCH,
@@ -127,7 +130,10 @@ impl Writer {
                 self.serve_waiting();
                 match work {
                     Work::Commands => {}
-                    Work::Alarm => shared.settle_overdue(),
+                    Work::Alarm => {
+                        shared.settle_overdue();
+                        self.write_counters();
+                    }
                     Work::Housekeeping => self.keep_up(),
                     Work::Events { chunks, until } => {
                         due = Deadline::after(self.flush_interval);
@@ -266,6 +272,21 @@ impl Writer {
         }
         self.housekeeping.rest();
         self.shared.queue.housekeeping_at(self.housekeeping.due());
+    }
+
+    /// Writes the counters if requests without a row were counted since.
+    fn write_counters(&mut self) {
+        self.ask_queue();
+        let without_row = self.stats.without_row();
+        let Some(db) = self.db.as_mut().filter(|_| without_row != self.without_row) else {
+            return;
+        };
+        match db.write_counters(&self.stats.accounts(self.as_of)) {
+            Ok(()) => self.without_row = without_row,
+            // The next commit writes them.
+            Err(error) => tracing::debug!(%error, "the counters are not written yet"),
+        }
+        self.keep_wal_short();
     }
 
     /// Between two transactions.

@@ -169,8 +169,8 @@ fn statistics_are_displayed_as_one_line() {
     assert_eq!(
         stats.to_string(),
         "2 submitted, 2 written, 0 failed, 0 dropped, \
-         0 unlinked, 0 truncated, 0 unidentified, 0 mismatched, 0 listings too long, \
-         0 listings malformed, 0 in flight, 0 queued"
+         0 unlinked, 0 posts, 0 skipped, 0 truncated, 0 unidentified, 0 other media, \
+         0 mismatched, 0 listings too long, 0 listings malformed, 0 in flight, 0 queued"
     );
 }
 

@@ -1,6 +1,7 @@
 //! Requests whose bodies the layer cannot read, or the server does not read.
 
 use std::convert::Infallible;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -125,6 +126,24 @@ async fn posts_skipped_methods_and_other_media_are_counted_in_the_file() {
         .info()
         .unwrap();
     assert_eq!(info.counters, Some(stats));
+}
+
+#[tokio::test]
+async fn count_reaches_the_file_while_no_request_has_a_row() {
+    let recording = Recording::start();
+    let form = Request::post("/mcp").header("content-type", "text/xml");
+    let form = form.body(Script::from("<call/>")).unwrap();
+    let _ = exchange(&recording.layer(), form, json("{}")).await;
+    let reader = Reader::open(recording.store.path()).unwrap();
+    let end = Instant::now() + LONG;
+    loop {
+        let counters = reader.info().unwrap().counters.unwrap();
+        if (counters.posts, counters.other_media) == (1, 1) {
+            break;
+        }
+        assert!(Instant::now() < end, "{counters:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]

@@ -55,7 +55,10 @@ fn without_rows(mut fields: Fields, info: &Info) -> Fields {
     };
     let count = |count: u64| output::count(i64::try_from(count).unwrap_or(i64::MAX));
     if counters.posts == 0 && info.requests == 0 {
-        return fields.field("POSTs seen", "0; no layer or proxy has seen a request");
+        return fields.field(
+            "POSTs seen",
+            "0 at the last commit; no layer or proxy has seen a request",
+        );
     }
     fields = fields.field("POSTs seen", count(counters.posts));
     for (name, counted, why) in [

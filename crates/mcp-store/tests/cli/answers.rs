@@ -329,7 +329,9 @@ fn info_says_what_has_no_row_and_why() {
     Store::open(&path).unwrap().shutdown(LONG).unwrap();
     let info = stdout(&path, &["info"]);
     assert!(
-        info.contains("POSTs seen      0; no layer or proxy has seen a request\n"),
+        info.contains(
+            "POSTs seen      0 at the last commit; no layer or proxy has seen a request\n"
+        ),
         "{info}"
     );
     assert!(!info.contains("skipped"), "{info}");
