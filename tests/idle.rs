@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use support::{LONG, fresh, record_requests};
+use support::{LONG, child, fresh, record_requests};
 use tower_mcp_store::Store;
 
 /// Returns how often the writer thread has gone to sleep; `None` while it is awake.
@@ -61,10 +61,7 @@ fn idle_writer_does_not_wake() {
 #[test]
 fn events_in_one_interval_wake_the_writer_once() {
     // In a process of its own, as above.
-    let exe = std::env::current_exe().unwrap();
-    let name = "writer_wakes_once_for_a_thousand_events";
-    let status = std::process::Command::new(exe)
-        .args(["--exact", "--ignored", name])
+    let status = child::test("writer_wakes_once_for_a_thousand_events")
         .status()
         .unwrap();
     assert!(status.success());

@@ -104,8 +104,8 @@ fn lock_of_another_process_while_the_store_opens_loses_no_event() {
         );
         // Opening waits for a lock for two seconds.
         let name = path.to_str().unwrap();
-        let told = logged(Level::ERROR, &["cannot open", name, "lock"]);
-        assert_eq!(told, usize::from(seconds > 5));
+        let messages = logged(Level::ERROR, &["cannot open", name, "lock"]);
+        assert_eq!(messages, usize::from(seconds > 5));
     }
 }
 
@@ -126,8 +126,8 @@ fn lock_that_fills_the_queue_loses_the_rest_and_counts_it() {
     assert_eq!(stats.written + stats.dropped, traffic.recorded);
     let conn = connect(&path);
     assert_eq!(value::<i64>(&conn, COUNT) as u64, stats.written);
-    let told = "SELECT sum(dropped) FROM losses WHERE reason = 'queue_full'";
-    assert_eq!(value::<i64>(&conn, told) as u64, stats.dropped);
+    let dropped = "SELECT sum(dropped) FROM losses WHERE reason = 'queue_full'";
+    assert_eq!(value::<i64>(&conn, dropped) as u64, stats.dropped);
     let name = path.to_str().unwrap();
     assert_eq!(logged(Level::WARN, &["queue is full", name]), 1);
 }

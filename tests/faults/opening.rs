@@ -52,7 +52,7 @@ fn store_that_never_opens_shuts_down_in_time_and_counts_its_losses() {
     );
     assert!(
         error.reason().unwrap().contains("cannot open"),
-        "the reason is told"
+        "the state has the reason"
     );
 }
 

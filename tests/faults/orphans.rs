@@ -383,7 +383,7 @@ fn kill_on_the_way(
     );
     let old = dir.path().join("old.db");
     fs::rename(&path, &old).unwrap();
-    killed.tell("queue 100");
+    killed.send("queue 100");
     let start = Instant::now();
     while !is_reached() {
         assert!(start.elapsed() < LONG);

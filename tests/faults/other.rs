@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use rusqlite::Connection;
 use tower_mcp_store::Store;
 
-use crate::support::{LONG, record_requests};
+use crate::support::{LONG, child, record_requests};
 
 const PATH: &str = "MCP_STORE_TEST_OTHER_PATH";
 const SQL: &str = "MCP_STORE_TEST_OTHER_SQL";
@@ -18,12 +18,12 @@ pub(crate) struct Holder(Child);
 
 impl Holder {
     pub(crate) fn of(path: &Path, sql: &str) -> Self {
-        Self::start(&mut test("other::holder_process"), path, sql)
+        Self::start(&mut child::test("other::holder_process"), path, sql)
     }
 
     /// Does the same, and accepts that the SQL fails.
     pub(crate) fn that_may_fail(path: &Path, sql: &str) -> Self {
-        let mut command = test("other::holder_process");
+        let mut command = child::test("other::holder_process");
         Self::start(command.env(MAY_FAIL, "1"), path, sql)
     }
 
@@ -66,7 +66,7 @@ fn holder_process() {
 
 /// Starts a process that records [`WRITES`] requests into the file.
 pub(crate) fn writer(path: &Path) -> Child {
-    test("other::writer_process")
+    child::test("other::writer_process")
         .env(PATH, path)
         .spawn()
         .unwrap()
@@ -87,12 +87,6 @@ fn writer_process() {
     assert_eq!((stats.written, stats.dropped), (WRITES, 0));
 }
 
-fn test(name: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "--nocapture", name]);
-    command
-}
-
 /// A process that has a store open and records on request.
 pub(crate) struct Recorder {
     child: Child,
@@ -101,7 +95,7 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn of(path: &Path) -> Self {
-        let mut child = test("other::recorder_process")
+        let mut child = child::test("other::recorder_process")
             .env(PATH, path)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -137,12 +131,12 @@ impl Recorder {
     }
 
     fn ask(&mut self, line: &str) -> String {
-        self.tell(line);
+        self.send(line);
         self.answer()
     }
 
     /// Sends a command without waiting for the answer.
-    pub(crate) fn tell(&mut self, line: &str) {
+    pub(crate) fn send(&mut self, line: &str) {
         let input = self.child.stdin.as_mut().unwrap();
         writeln!(input, "{line}").unwrap();
     }

@@ -19,13 +19,13 @@ fn failures_in_a_row_are_logged_once() {
         store.flush(LONG).unwrap();
     }
     let name = path.to_str().unwrap();
-    let told = || {
+    let logged_refusals = || {
         logged(
             Level::WARN,
             &["refused an event", name, "requests.request_id"],
         )
     };
-    assert_eq!(told(), 1, "three refusals in a row");
+    assert_eq!(logged_refusals(), 1, "three refusals in a row");
     record_requests(&store, 1);
     store.flush(LONG).unwrap();
     assert_eq!(logged(Level::INFO, &["takes all events again"]), 1);
@@ -51,8 +51,8 @@ fn bad_row_in_a_batch_fails_alone() {
     assert_eq!((stats.written, stats.failed, stats.dropped), (1001, 2, 0));
     let conn = connect(&path);
     assert_eq!(value::<i64>(&conn, COUNT), 1001);
-    let told = "SELECT sum(dropped) FROM losses WHERE reason = 'write_failed'";
-    assert_eq!(value::<i64>(&conn, told), 2);
+    let dropped = "SELECT sum(dropped) FROM losses WHERE reason = 'write_failed'";
+    assert_eq!(value::<i64>(&conn, dropped), 2);
 }
 
 #[test]

@@ -125,7 +125,7 @@ def until(condition, seconds=20):
 
 
 def is_right(form, executed, rows, unread):
-    """Whether the rows of a form, and how much `unidentified` grew, tell what was executed."""
+    """Returns whether the rows of a form, and the growth of `unidentified`, match the executed calls."""
     calls = [row for row in rows if (row["method"], row["tool"]) == ("tools/call", "count")]
     answered = [row for row in calls if row["status"] == "ok"]
     ends = {row["end_reason"] for row in answered}
@@ -149,13 +149,13 @@ def main(store, server, proxy, *ways):
         client = Client(proxy, way)
         client.settle(db)
         for form in forms:
-            before, told = counted(server), unidentified(db)
+            before, known = counted(server), unidentified(db)
             body, headers = body_of(form, client.meta), form.get("headers", {})
             response, answer = client.post(body, headers, number := next(numbers))
             client.settle(db)
 
             def seen():
-                return counted(server) - before, rows_of(db, number), unidentified(db) - told
+                return counted(server) - before, rows_of(db, number), unidentified(db) - known
 
             # On the stream of the session answers come in any order.
             if until(lambda: is_right(form, *seen()), seconds=2):

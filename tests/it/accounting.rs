@@ -94,14 +94,14 @@ fn counters_balance_at_every_moment_under_load() {
         ("queue_full", stats.dropped),
         ("write_failed", stats.failed),
     ] {
-        let told: i64 = conn
+        let dropped: i64 = conn
             .query_row(
                 "SELECT sum(dropped) FROM losses WHERE reason = ?1",
                 [reason],
                 |row| row.get(0),
             )
             .unwrap();
-        assert_eq!(told as u64, lost, "{reason}");
+        assert_eq!(dropped as u64, lost, "{reason}");
     }
 }
 

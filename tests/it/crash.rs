@@ -1,16 +1,15 @@
 //! Processes that are killed under load. `MCP_STORE_TEST_KILLS=200` kills each 200 times.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tower_mcp_store::{RequestStatus, SessionEvent, Store, StoreEvent};
 
-use crate::support::{self, LONG, connect, fixture, fresh, request, value};
+use crate::support::{self, LONG, child, connect, fixture, fresh, request, value};
 
 /// The environment variable with the child's path.
 const CHILD: &str = "MCP_STORE_TEST_CRASH_PATH";
@@ -23,25 +22,7 @@ fn kills(default: u64) -> u64 {
 /// Runs the test `name` again in a process of its own, with [`CHILD`] set. Also returns the lines
 /// that it prints with a `!` before them.
 fn spawn(name: &str, path: &Path) -> (Child, Receiver<String>) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture", &format!("crash::{name}")])
-        .env(CHILD, path)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let (send, receive) = channel();
-    thread::spawn(move || {
-        for line in lines.map_while(Result::ok) {
-            // The line may begin with output of the test harness.
-            if let Some((_, line)) = line.split_once('!')
-                && send.send(line.to_owned()).is_err()
-            {
-                return;
-            }
-        }
-    });
-    (child, receive)
+    child::spawn(child::test(&format!("crash::{name}")).env(CHILD, path))
 }
 
 fn kill(mut child: Child) {

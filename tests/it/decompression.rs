@@ -78,7 +78,7 @@ fn coded(mut answer: Response<Script>, coding: &str) -> Response<Script> {
 }
 
 /// Returns all rows, without the columns that differ between exchanges.
-fn alike(recording: &Recording) -> Vec<Row> {
+fn comparable_rows(recording: &Recording) -> Vec<Row> {
     let mut rows = recording.rows();
     for row in &mut rows {
         (row.latency_us, row.ttfb_us) = (0, None);
@@ -91,7 +91,7 @@ fn alike(recording: &Recording) -> Vec<Row> {
 async fn row(request: Request<Script>, answer: Response<Script>) -> Row {
     let recording = Recording::start();
     let _ = exchange(&recording.layer(), request, answer).await;
-    alike(&recording).remove(0)
+    comparable_rows(&recording).remove(0)
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn compressed_request_is_recorded_for_every_cut() {
             let request = post_with(&[("content-encoding", coding)], request);
             exchange(&layer, request, json(RESULT)).await.unwrap();
         }
-        let rows = alike(&recording);
+        let rows = comparable_rows(&recording);
         assert_eq!(rows.len(), body.len() + 1);
         for row in rows {
             let bytes_in = Some(body.len() as i64);
@@ -133,7 +133,7 @@ async fn compressed_json_answer_is_recorded_for_every_cut() {
             let seen = exchange(&layer, post(CALL), coded(json(answer), coding)).await;
             assert_eq!(seen.unwrap(), body);
         }
-        let rows = alike(&recording);
+        let rows = comparable_rows(&recording);
         assert_eq!(rows.len(), body.len() + 1);
         for row in rows {
             let bytes_out = Some(body.len() as i64);
@@ -162,7 +162,7 @@ async fn compressed_event_stream_is_measured_decoded() {
             let seen = exchange(&layer, post(CALL), coded(event_stream(answer), coding)).await;
             assert_eq!(seen.unwrap(), body);
         }
-        let rows = alike(&recording);
+        let rows = comparable_rows(&recording);
         assert_eq!(rows.len(), body.len() + 1);
         for row in rows {
             assert_eq!(row, plain, "{coding}");
@@ -377,7 +377,7 @@ async fn compression_layer_may_be_inside_or_outside() {
         assert_eq!(response.headers()[CONTENT_ENCODING], coding);
         let sent = response.into_body().collect().await.unwrap().to_bytes();
 
-        let rows = alike(&recording);
+        let rows = comparable_rows(&recording);
         let bytes_out = Some(sent.len() as i64);
         assert_eq!(
             rows,

@@ -264,12 +264,12 @@ async fn two_calls_with_one_id_have_an_answer_each() {
     drop(events);
     answer.collect().await.unwrap();
     let rows = recording.rows();
-    let told: Vec<_> = rows
+    let outcomes: Vec<_> = rows
         .iter()
         .map(|row| (row.tool.as_deref().unwrap(), row.outcome()))
         .collect();
     assert_eq!(
-        told,
+        outcomes,
         [
             ("older", "error -32603 resumed".to_owned()),
             ("slow", "ok".to_owned())

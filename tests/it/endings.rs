@@ -282,8 +282,8 @@ async fn request_carries_the_id_of_its_row_only_if_switched_on() {
             .await;
         answer.unwrap().into_body().collect().await.unwrap();
         let row = recording.row();
-        let told = row.error_msg.as_ref() == Some(&row.request_id);
-        assert_eq!(told, carries);
+        let has_id = row.error_msg.as_ref() == Some(&row.request_id);
+        assert_eq!(has_id, carries);
     }
 }
 

@@ -1,9 +1,8 @@
 //! Servers that are killed while they append. `MCP_STORE_TEST_KILLS=100` kills them 100 times.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::Child;
+use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use tokio_stream::StreamExt;
 use tower_mcp_store::event_store::{EventRecord, EventStore};
 use tower_mcp_store::{Store, StoreEvent};
 
-use crate::support::{self, LONG, fresh, request, value};
+use crate::support::{self, LONG, child, fresh, request, value};
 
 /// The environment variables with the child's path and its first event id.
 const CHILD: &str = "MCP_STORE_TEST_CRASH_PATH";
@@ -30,26 +29,8 @@ fn kills(default: u64) -> u64 {
 /// Runs the test `name` again in a process of its own. Also returns the lines that it prints with a
 /// `!` before them.
 fn spawn(name: &str, path: &Path, from: u64) -> (Child, Receiver<String>) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture", &format!("event_crash::{name}")])
-        .env(CHILD, path)
-        .env(FROM, from.to_string())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let (send, receive) = channel();
-    thread::spawn(move || {
-        for line in lines.map_while(Result::ok) {
-            // The line may begin with output of the test harness.
-            if let Some((_, line)) = line.split_once('!')
-                && send.send(line.to_owned()).is_err()
-            {
-                return;
-            }
-        }
-    });
-    (child, receive)
+    let mut test = child::test(&format!("event_crash::{name}"));
+    child::spawn(test.env(CHILD, path).env(FROM, from.to_string()))
 }
 
 /// Appends to all sessions for ever while telemetry is recorded. Prints each acknowledged append:

@@ -18,7 +18,7 @@ use crate::support::{self, connect, fresh, rows, value};
 const NONE: [u64; 0] = [];
 
 /// A session without events.
-const UNKNOWN: &str = "nobody";
+const UNKNOWN: &str = "unknown";
 
 fn event(id: u64) -> EventRecord {
     EventRecord::new(id, format!("e{id}"))
@@ -474,9 +474,9 @@ async fn concurrent_replacements_reach_both_tiers_in_one_order() {
     held.gate.add_permits(1);
     first.await.unwrap().unwrap();
     second.await.unwrap().unwrap();
-    let told = store.replay_after("s", 0).await.unwrap();
-    assert_eq!(told, held.replay_after("s", 0).await.unwrap());
-    assert_eq!(told[1].data, "second");
+    let replayed = store.replay_after("s", 0).await.unwrap();
+    assert_eq!(replayed, held.replay_after("s", 0).await.unwrap());
+    assert_eq!(replayed[1].data, "second");
 }
 
 #[tokio::test]
@@ -485,9 +485,9 @@ async fn append_cancelled_between_the_tiers_leaves_no_stale_event() {
     let append = begin(&store, 2, "held").await;
     append.abort();
     assert!(append.await.unwrap_err().is_cancelled());
-    let told = store.replay_after("s", 0).await.unwrap();
-    assert_eq!(told, held.replay_after("s", 0).await.unwrap());
-    assert_eq!(told[1].data, "held");
+    let replayed = store.replay_after("s", 0).await.unwrap();
+    assert_eq!(replayed, held.replay_after("s", 0).await.unwrap());
+    assert_eq!(replayed[1].data, "held");
 }
 
 #[tokio::test]
@@ -551,22 +551,22 @@ async fn after_the_shutdown_of_the_store_every_call_is_an_error() {
     let events = store.event_store();
     append(&events, "s", [1]).await;
     store.shutdown(support::LONG).unwrap();
-    let told = "backend error: the store was shut down";
+    let expected = "backend error: the store was shut down";
     assert_eq!(
         events.append("s", event(2)).await.unwrap_err().to_string(),
-        told
+        expected
     );
     assert_eq!(
         events.replay_after("s", 0).await.unwrap_err().to_string(),
-        told
+        expected
     );
     assert_eq!(
         events.purge_session("s").await.unwrap_err().to_string(),
-        told
+        expected
     );
     assert_eq!(
         events.complete_after("s").await.unwrap_err().to_string(),
-        told
+        expected
     );
 }
 
@@ -611,7 +611,7 @@ async fn append_waits_no_longer_than_its_timeout() {
     assert_eq!(
         ids(&events, "s", 0).await,
         NONE,
-        "a lock on writing keeps nobody from reading"
+        "a write lock does not stop readers"
     );
     other.execute_batch("ROLLBACK").unwrap();
     append(&events.timeout(support::LONG), "s", [2]).await;
@@ -680,10 +680,10 @@ async fn two_stores_on_one_file_see_each_others_events() {
 /// Returns the counters, and asserts that they equal what is stored.
 fn totals(path: &std::path::Path) -> (i64, i64) {
     let conn = connect(path);
-    let told = rows(&conn, "SELECT events, bytes FROM sse_totals");
+    let stored = rows(&conn, "SELECT events, bytes FROM sse_totals");
     let counted = "SELECT count(*), coalesce(sum(64 + length(CAST(data AS BLOB))), 0)
          FROM sse_events";
-    assert_eq!(told, rows(&conn, counted));
+    assert_eq!(stored, rows(&conn, counted));
     (
         value(&conn, "SELECT events FROM sse_totals"),
         value(&conn, "SELECT bytes FROM sse_totals"),
@@ -777,7 +777,7 @@ async fn event_refused_by_sqlite_changes_nothing() {
     for refused in [replaces, begins] {
         assert!(
             refused.unwrap_err().to_string().contains("not this one"),
-            "the reason is told"
+            "the error has the reason"
         );
     }
     good.unwrap();

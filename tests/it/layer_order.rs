@@ -74,7 +74,7 @@ where
 }
 
 /// Returns the row, without the columns that differ between exchanges.
-fn alike(recording: &Recording) -> Row {
+fn comparable_row(recording: &Recording) -> Row {
     Row {
         request_id: String::new(),
         latency_us: 0,
@@ -86,7 +86,7 @@ fn alike(recording: &Recording) -> Row {
 async fn plain_row(request: http::Request<Script>) -> Row {
     let recording = Recording::start();
     send(server().layer(recording.layer()), request).await;
-    alike(&recording)
+    comparable_row(&recording)
 }
 
 fn unidentified(recording: &Recording) -> u64 {
@@ -162,7 +162,7 @@ async fn layer_inside_compression_sees_plain_answers() {
         .layer(CompressionLayer::new());
     let (_, headers) = send(app, request()).await;
     assert_eq!(headers[CONTENT_ENCODING], "gzip");
-    assert_eq!(alike(&recording), plain_row(request()).await);
+    assert_eq!(comparable_row(&recording), plain_row(request()).await);
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn layer_inside_request_decompression_sees_plain_requests() {
         .layer(recording.layer())
         .service(server());
     send(app, request()).await;
-    assert_eq!(alike(&recording), plain_row(post(CALL)).await);
+    assert_eq!(comparable_row(&recording), plain_row(post(CALL)).await);
 
     let recording = Recording::start();
     let app = ServiceBuilder::new()
@@ -247,10 +247,10 @@ async fn layer_outside_authentication_sees_refusals_without_a_principal() {
     send(app.clone(), post_with(&MIRROR, CALL)).await;
     send(app, post_with(&[("authorization", "alice")], CALL)).await;
     let rows = recording.rows();
-    let told = |row: &Row| (row.http_status, row.tool.clone(), row.principal.clone());
+    let facts = |row: &Row| (row.http_status, row.tool.clone(), row.principal.clone());
     let echo = || Some("echo".to_owned());
     assert_eq!(
-        rows.iter().map(told).collect::<Vec<_>>(),
+        rows.iter().map(facts).collect::<Vec<_>>(),
         [(Some(401), echo(), None), (Some(200), echo(), None)]
     );
 }
@@ -336,7 +336,7 @@ async fn cors_layer_may_be_inside_or_outside() {
         );
         assert_eq!(unidentified(&recording), 0);
         send(app, post_with(&origin, CALL)).await;
-        assert_eq!(alike(&recording), plain_row(post(CALL)).await);
+        assert_eq!(comparable_row(&recording), plain_row(post(CALL)).await);
     }
 }
 
@@ -376,14 +376,14 @@ async fn trace_layer_changes_nothing_on_either_side() {
         .layer(recording.layer())
         .layer(TraceLayer::new_for_http());
     send(app, post(CALL)).await;
-    assert_eq!(alike(&recording), plain_row(post(CALL)).await);
+    assert_eq!(comparable_row(&recording), plain_row(post(CALL)).await);
 
     let recording = Recording::start();
     let app = server()
         .layer(TraceLayer::new_for_http())
         .layer(recording.layer());
     send(app, post(CALL)).await;
-    assert_eq!(alike(&recording), plain_row(post(CALL)).await);
+    assert_eq!(comparable_row(&recording), plain_row(post(CALL)).await);
 }
 
 // ===== all of them =====

@@ -643,7 +643,7 @@ async fn no_listing_is_stored_if_listings_are_switched_off() {
 
 #[tokio::test]
 async fn first_listing_is_compared_with_the_snapshot_of_an_older_file() {
-    for (names, told) in [
+    for (names, expected) in [
         (&["b", "a"][..], vec![]),
         (&["a"][..], vec!["tool_removed b".to_owned()]),
     ] {
@@ -670,6 +670,6 @@ async fn first_listing_is_compared_with_the_snapshot_of_an_older_file() {
             .unwrap()
             .collect::<Result<_, _>>()
             .unwrap();
-        assert_eq!(rows, told);
+        assert_eq!(rows, expected);
     }
 }

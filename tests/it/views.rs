@@ -102,17 +102,17 @@ fn hours_are_readable_after_odd_numbers_and_times_of_other_programs() {
         "1969-12-31T23:00:00Z -3600000 1 3".to_owned(),
         format!("1970-01-01T00:00:00Z 0 2 {}", i64::MAX),
     ];
-    let told = || {
+    let statistics = || {
         let mut statement = conn.prepare(hours).unwrap();
         let hours = statement.query_map([], |row| row.get(0)).unwrap();
         hours.collect::<Result<Vec<String>, _>>().unwrap()
     };
-    assert_eq!(told(), expected);
+    assert_eq!(statistics(), expected);
     // The writer rolls up.
     let maintenance = Maintenance::open(&path).unwrap();
     let on = |_| std::ops::ControlFlow::Continue(());
     assert_eq!(maintenance.prune(2, on).unwrap().rows, 3);
-    assert_eq!(told(), expected);
+    assert_eq!(statistics(), expected);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Helpers of the tests of the store: files to start from, and queries of files.
 #![allow(dead_code)] // Each test binary uses a part of it.
 
+pub(crate) mod child;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-// What a client did, told so that `check.py` can compare it with the rows of a store.
+// Records what a client did, so that `check.py` can compare it with the rows of a store.
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 
@@ -43,12 +43,12 @@ export class Account {
       entry.error_msg = isOld ? failure.message.replace(/^MCP error -?\d+: /, "") : failure.message;
     }
     assert.ok(elapsed_us >= entry.min_latency_us, what);
-    // Whoever gave up did not see the end.
+    // A client that gave up did not see the end.
     if (entry.status === "ok" || entry.error_code) entry.max_latency_us = elapsed_us;
     return result;
   }
 
-  /** Notes a request whose end the caller sees to. */
+  /** Notes a request whose end the caller records. */
   note(method, expected) {
     const entry = {
       method,
@@ -70,7 +70,7 @@ export class Account {
   }
 
   /** `session` is null where there is none. */
-  told(protocolVersion, session) {
+  summary(protocolVersion, session) {
     return { protocol_version: protocolVersion, session, calls: this.#calls };
   }
 }

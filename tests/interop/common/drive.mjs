@@ -57,16 +57,16 @@ export async function drive(sdk) {
     };
   }
 
-  function told(session) {
+  function summary(session) {
     const known = {
       client_name: identity.name,
       client_version: identity.version,
       server_name: server.name,
       server_version: server.version,
     };
-    return account.told(protocolVersion, session && { ...known, ...session });
+    return account.summary(protocolVersion, session && { ...known, ...session });
   }
-  const write = (...told) => writeAccounts(accountPath, told);
+  const write = (...summaries) => writeAccounts(accountPath, summaries);
 
   const streamable = (path = "/mcp") => sdk.streamable(new URL(path, url), { fetch: watch.fetch });
   const modes = {
@@ -85,7 +85,7 @@ export async function drive(sdk) {
       assert.ok(id);
       await transport.terminateSession();
       await client.close();
-      write(told({ session_id: id, source: "header", ended: true }));
+      write(summary({ session_id: id, source: "header", ended: true }));
     },
 
     /** 2026-07-28, found out by asking. */
@@ -98,7 +98,7 @@ export async function drive(sdk) {
       await scenario.cancellation(peer, { status: "error", error_msg: null, http_status: null });
       await scenario.subscription(peer);
       await client.close();
-      write(told({ source: "derived", ended: false }));
+      write(summary({ source: "derived", ended: false }));
     },
 
     /** Asks a server that only knows earlier revisions. */
@@ -113,8 +113,8 @@ export async function drive(sdk) {
       await client.close();
       const unknown = { client_name: identity.name, client_version: identity.version, server_name: null };
       write(
-        probe.told("2026-07-28", { ...unknown, source: "derived", ended: false }),
-        told({ session_id: id, source: "header", ended: true }),
+        probe.summary("2026-07-28", { ...unknown, source: "derived", ended: false }),
+        summary({ session_id: id, source: "header", ended: true }),
       );
     },
 
@@ -124,7 +124,7 @@ export async function drive(sdk) {
       await scenario.basics(peer);
       await scenario.desertion(peer);
       await client.close();
-      write(told(null));
+      write(summary(null));
     },
 
     /** HTTP+SSE of 2024-11-05. */
@@ -139,7 +139,7 @@ export async function drive(sdk) {
       const id = searchParams.get("sessionId") ?? searchParams.get("session_id");
       assert.ok(id);
       await client.close();
-      write(told({ session_id: id, source: "query", ended: true }));
+      write(summary({ session_id: id, source: "query", ended: true }));
     },
 
     /** Leaves in the middle of a call. */
@@ -151,7 +151,7 @@ export async function drive(sdk) {
       await new Promise((onresumptiontoken) => {
         sdk.tool(client, "wait", {}, { onresumptiontoken });
       });
-      write(told({ session_id: transport.sessionId, source: "header", ended: false }));
+      write(summary({ session_id: transport.sessionId, source: "header", ended: false }));
       process.exit();
     },
   };

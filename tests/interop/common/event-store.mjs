@@ -1,4 +1,4 @@
-/** The events of one session, so that a client can take up a stream where it lost it. */
+/** The events of one session, so that a client can resume a stream. */
 export class EventStore {
   #events = [];
 

@@ -1,16 +1,16 @@
-// A client that goes on with a stream where it was when its server was killed. It calls the tool
-// `count`, prints each step that it hears of, and after some of them hears no more until a line on
-// standard input tells of the kill.
+// A client that resumes its stream after its server was killed. It calls the tool `count` and prints
+// each step that it receives. After the first steps it reads no more, until a line on standard input
+// reports the kill.
 //
-//     node resume.mjs reconnect URL    its streams stand still; then they break off, and the
-//                                      transport connects again by itself
-//     node resume.mjs return URL       it closes; then another client goes on in its place
+//     node resume.mjs reconnect URL    keeps its streams open until they break off; the transport
+//                                      then connects again by itself
+//     node resume.mjs return URL       closes; another client then resumes in its place
 //
-// `tests/it/resume` kills the servers and compares what is heard with what they had told. What the
-// SDK leaves to its user, or cannot do:
-//   - Which event came last is told for the stream of a call alone (`onresumptiontoken`), so that
-//     nobody can return to a server which tells progress on the stream of the session.
-//   - A stream that was taken up and breaks off again before an event came is opened without an id.
+// `tests/it/resume` kills the servers and compares the steps received with the steps acknowledged.
+// What the SDK leaves to its user, or cannot do:
+//   - The SDK reports the last event id only for the stream of a call (`onresumptiontoken`). So no
+//     client can return to a server that sends progress on the stream of the session.
+//   - If a resumed stream breaks off before its first event, the SDK opens it without an id.
 //   - After `maxRetries` attempts, 2 by default, the transport gives up.
 //   - `resumeStream` makes one attempt.
 import { once } from "node:events";

@@ -66,7 +66,7 @@ export async function rounds(peer) {
   assert.equal(peer.asked.sample, 1);
 }
 
-/** Listens until the server has something to tell (2026-07-28). */
+/** Listens until the server sends a notification (2026-07-28). */
 export async function subscription(peer) {
   const { account, client } = peer;
   const tool = caller(peer);

@@ -4,12 +4,11 @@
 #
 #     tests/interop/conformance/run.sh [SERVER...]
 #
-# SERVER is `typescript2` or `python`; without a name both are tested. For what is
-# needed and where it is installed see `tests/interop/run.sh`; the suite brings the
-# Node.js that it needs along, for Linux on x86-64. Also fails if a server does not meet
-# what a revision requires, if it got other requests than the file has rows, or if the
-# file tells of a loss. The checks that fail are those of extensions that no server has
-# to offer; the servers here do not, but refuse alike.
+# SERVER is `typescript2` or `python`; without a name both are tested. `tests/interop/run.sh`
+# says what the script needs and where it installs that. The suite brings its own Node.js, for
+# Linux on x86-64. The script also fails if a server does not meet a requirement of a revision,
+# if the requests of a server differ from the rows of the file, or if the file has a loss. The
+# checks that fail are those of optional extensions, which both servers refuse in the same way.
 set -euo pipefail
 
 source "$(dirname "$0")/../lib.sh"

@@ -1,4 +1,4 @@
-"""What a client did, told so that `check.py` can compare it with the rows of a store."""
+"""Records what a client did, so that `check.py` can compare it with the rows of a store."""
 
 import json
 import time
@@ -44,7 +44,7 @@ class Account:
         return result
 
     def note(self, method, **expected):
-        """Notes a request whose end the caller sees to."""
+        """Notes a request whose end the caller records."""
         entry = {
             "method": method,
             "tool": None,
@@ -63,7 +63,7 @@ class Account:
         self.calls.append(entry)
         return entry
 
-    def told(self, protocol_version, session):
+    def summary(self, protocol_version, session):
         """`session` is None where there is none."""
         return {"protocol_version": protocol_version, "session": session, "calls": self.calls}
 

@@ -31,7 +31,7 @@ NOTHING = "probe://nothing?q=ü"
 
 
 class Watch(httpx2.AsyncHTTPTransport):
-    """Tells the session, can break a stream, and knows which POSTs are under way."""
+    """Knows the session, can break a stream, and knows which POSTs are under way."""
 
     session_id = None
     lose_next_stream = False
@@ -190,7 +190,7 @@ class Peer:
         await (self.watch.quiet() if expected.get("answered") else self.watch.sent())
 
     async def subscription(self):
-        """Listens until the server has something to tell (2026-07-28)."""
+        """Listens until the server sends a notification (2026-07-28)."""
         self.account.note("subscriptions/listen", end_reason="stream_end")
         async with self.client.listen(tools_list_changed=True) as subscription:
             await self.tool("change")
@@ -228,7 +228,7 @@ async def connected_by(transport, watch, account, method, mode):
         await client.__aexit__(None, None, None)
 
 
-def told(peer, account, **session):
+def summary(peer, account, **session):
     server = peer.client.server_info
     known = {
         "client_name": IDENTITY.name,
@@ -236,7 +236,7 @@ def told(peer, account, **session):
         "server_name": server.name,
         "server_version": server.version,
     }
-    return account.told(peer.client.protocol_version, {**known, **session})
+    return account.summary(peer.client.protocol_version, {**known, **session})
 
 
 def write(*accounts):
@@ -251,7 +251,7 @@ async def legacy():
         await peer.questions()
         await peer.resumption()
         await peer.cancellation(**peer.server.get("cancelled_legacy", {}))
-        write(told(peer, account, session_id=peer.watch.session_id, source="header", ended=True))
+        write(summary(peer, account, session_id=peer.watch.session_id, source="header", ended=True))
 
 
 async def modern():
@@ -263,7 +263,7 @@ async def modern():
         # The client closes the connection, and that is all there is to see.
         await peer.cancellation(status="error", error_msg=None, http_status=None)
         await peer.subscription()
-        write(told(peer, account, source="derived", ended=False))
+        write(summary(peer, account, source="derived", ended=False))
 
 
 async def fallback():
@@ -273,10 +273,10 @@ async def fallback():
         probe.note("server/discover", status="error", **peer.server["discover"])
         await peer.basics()
         unknown = {"server_name": None, "server_version": None}
-        asked = told(peer, probe, **unknown, source="derived", ended=False)
+        asked = summary(peer, probe, **unknown, source="derived", ended=False)
         asked["protocol_version"] = "2026-07-28"
         session_id = peer.watch.session_id
-        write(asked, told(peer, account, session_id=session_id, source="header", ended=True))
+        write(asked, summary(peer, account, session_id=session_id, source="header", ended=True))
 
 
 async def stateless():
@@ -287,7 +287,7 @@ async def stateless():
         # leaves. This server sends the head of a response together with its first event.
         gone = {"status": "error", "end_reason": "client_gone", "http_status": None}
         await peer.tool("wait", expected=gone, read_timeout_seconds=0.3)
-        write(account.told(peer.client.protocol_version, None))
+        write(account.summary(peer.client.protocol_version, None))
 
 
 async def sse():
@@ -305,7 +305,7 @@ async def sse():
         await peer.basics()
         await peer.questions()
         await peer.cancellation()
-        write(told(peer, account, session_id=created[0], source="query", ended=True))
+        write(summary(peer, account, session_id=created[0], source="query", ended=True))
 
 
 async def vanish():
@@ -313,7 +313,7 @@ async def vanish():
     async with connected(account) as peer:
         # The stream could be resumed, so it is waited for until the recording ends.
         account.note("tools/call", tool="wait", status="error", end_reason="shutdown")
-        write(told(peer, account, session_id=peer.watch.session_id, source="header", ended=False))
+        write(summary(peer, account, session_id=peer.watch.session_id, source="header", ended=False))
 
         async def leave(_):
             os._exit(0)

@@ -2,7 +2,7 @@ from mcp.server.streamable_http import EventMessage, EventStore
 
 
 class Events(EventStore):
-    """The events of all sessions, so that a client can take up a stream where it lost it."""
+    """The events of all sessions, so that a client can resume a stream."""
 
     def __init__(self):
         self.events = []

@@ -129,4 +129,4 @@ const session = {
   server_version: server.version,
   ended: true,
 };
-writeAccounts(accountPath, [account.told(transport.protocolVersion, session)]);
+writeAccounts(accountPath, [account.summary(transport.protocolVersion, session)]);

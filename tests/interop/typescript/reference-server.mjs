@@ -1,5 +1,5 @@
-// The reference server on a free loopback port. It listens on every interface of its own accord
-// and does not tell the port that it got, so both are mended here.
+// The reference server on a free loopback port. By itself it listens on every interface and does
+// not print its port. This file changes both.
 import net from "node:net";
 
 const listen = net.Server.prototype.listen;

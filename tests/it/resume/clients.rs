@@ -20,9 +20,9 @@ const RETRY: Duration = Duration::from_millis(20);
 /// How often a client tries. The next server is up long before.
 const RETRIES: u32 = 1500;
 
-pub(crate) struct Hearing(UnboundedSender<u64>);
+pub(crate) struct ProgressHandler(UnboundedSender<u64>);
 
-impl ClientHandler for Hearing {
+impl ClientHandler for ProgressHandler {
     async fn on_progress(
         &self,
         progress: ProgressNotificationParam,
@@ -35,14 +35,17 @@ impl ClientHandler for Hearing {
 
 pub(crate) async fn rmcp(
     url: String,
-    tell: UnboundedSender<u64>,
-) -> (Arc<RunningService<RoleClient, Hearing>>, JoinSet<()>) {
+    sender: UnboundedSender<u64>,
+) -> (
+    Arc<RunningService<RoleClient, ProgressHandler>>,
+    JoinSet<()>,
+) {
     let mut config = StreamableHttpClientTransportConfig::with_uri(url);
     let mut retry = FixedInterval::default();
     retry.duration = RETRY;
     config.retry_config = Arc::new(retry);
     let transport = StreamableHttpClientTransport::from_config(config);
-    let client = Hearing(tell).serve(transport).await;
+    let client = ProgressHandler(sender).serve(transport).await;
     let client = Arc::new(client.expect("a server of this revision"));
     let mut calls = JoinSet::new();
     let caller = client.clone();
@@ -55,7 +58,7 @@ pub(crate) async fn rmcp(
 
 pub(crate) async fn tower_mcp(
     url: String,
-    tell: UnboundedSender<u64>,
+    sender: UnboundedSender<u64>,
 ) -> (Arc<McpClient>, JoinSet<()>) {
     let config = HttpClientConfig {
         sse_reconnect_delay: RETRY,
@@ -63,7 +66,7 @@ pub(crate) async fn tower_mcp(
         ..HttpClientConfig::default()
     };
     let handler = NotificationHandler::new().on_progress(move |progress| {
-        let _ = tell.send(progress.progress as u64);
+        let _ = sender.send(progress.progress as u64);
     });
     let client = McpClient::builder()
         .request_progress()

@@ -70,9 +70,9 @@ async fn every_event_of_these_stores_comes_once_and_in_order<C>(
     let (_dir, path) = fresh();
     let mut server = Server::start_with(stores, sdk, &path, 0).await;
     for round in 0..kills() {
-        let (tell, mut heard) = unbounded_channel();
+        let (sender, mut heard) = unbounded_channel();
         let killed = Arc::<Notify>::default();
-        let client = connect(server.url(), tell, killed.clone()).await;
+        let client = connect(server.url(), sender, killed.clone()).await;
         let mut acknowledged = vec![server.acknowledged().await];
         // A client without a first event has no id from which to resume.
         let first = timeout(LONG, heard.recv()).await.unwrap();
@@ -99,32 +99,33 @@ async fn every_event_of_these_stores_comes_once_and_in_order<C>(
 
 #[tokio::test]
 async fn rmcp_client_gets_every_event_a_killed_server_acknowledged() {
-    let connect = async |url, tell, _| clients::rmcp(url, tell).await;
+    let connect = async |url, sender, _| clients::rmcp(url, sender).await;
     every_acknowledged_event_comes_once_and_in_order(Sdk::Rmcp, connect).await;
 }
 
 #[tokio::test]
 async fn tower_mcp_client_gets_every_event_a_killed_server_acknowledged() {
-    let connect = async |url, tell, _| clients::tower_mcp(url, tell).await;
+    let connect = async |url, sender, _| clients::tower_mcp(url, sender).await;
     every_acknowledged_event_comes_once_and_in_order(Sdk::TowerMcp, connect).await;
 }
 
 #[tokio::test]
 async fn plain_client_gets_every_event_a_killed_rmcp_server_acknowledged() {
-    let connect = async |url, tell, killed| plain::follow(Sdk::Rmcp, url, tell, killed).await;
+    let connect = async |url, sender, killed| plain::follow(Sdk::Rmcp, url, sender, killed).await;
     every_acknowledged_event_comes_once_and_in_order(Sdk::Rmcp, connect).await;
 }
 
 #[tokio::test]
 async fn plain_client_gets_every_event_a_killed_tower_mcp_server_acknowledged() {
-    let connect = async |url, tell, killed| plain::follow(Sdk::TowerMcp, url, tell, killed).await;
+    let connect =
+        async |url, sender, killed| plain::follow(Sdk::TowerMcp, url, sender, killed).await;
     every_acknowledged_event_comes_once_and_in_order(Sdk::TowerMcp, connect).await;
 }
 
 #[tokio::test]
 async fn plain_client_gets_every_event_a_killed_server_acknowledged_through_a_cache() {
     for sdk in [Sdk::Rmcp, Sdk::TowerMcp] {
-        let connect = async |url, tell, killed| plain::follow(sdk, url, tell, killed).await;
+        let connect = async |url, sender, killed| plain::follow(sdk, url, sender, killed).await;
         every_event_of_these_stores_comes_once_and_in_order(Stores::Caching, sdk, connect).await;
     }
 }
@@ -160,7 +161,7 @@ async fn typescript_clients_get_every_acknowledged_event(sdk: Sdk, how: &str) {
     for version in ["typescript", "typescript2"] {
         eprintln!("{version}");
         let connect =
-            async |url: String, tell, killed| typescript::run(version, how, &url, tell, killed);
+            async |url: String, sender, killed| typescript::run(version, how, &url, sender, killed);
         every_acknowledged_event_comes_once_and_in_order(sdk, connect).await;
     }
 }

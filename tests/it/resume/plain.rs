@@ -144,7 +144,7 @@ impl Events {
 pub(crate) async fn follow(
     sdk: Sdk,
     url: String,
-    tell: UnboundedSender<u64>,
+    sender: UnboundedSender<u64>,
     killed: Arc<Notify>,
 ) -> JoinSet<()> {
     let mut session = Session::open(&url).await;
@@ -157,7 +157,7 @@ pub(crate) async fn follow(
                 break;
             };
             last = Some(event.id);
-            event.progress.map(|step| tell.send(step));
+            event.progress.map(|step| sender.send(step));
         }
         killed.notified().await;
         let mut events = loop {
@@ -169,7 +169,10 @@ pub(crate) async fn follow(
             }
         };
         while let Some(event) = events.next().await {
-            if event.progress.is_some_and(|step| tell.send(step).is_err()) {
+            if event
+                .progress
+                .is_some_and(|step| sender.send(step).is_err())
+            {
                 return;
             }
         }

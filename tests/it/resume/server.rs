@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use tower_mcp_store::Store;
 use tower_mcp_store::event_store::{CachingEventStore, MemoryEventStore};
 use tower_mcp_store::session_store::{CachingSessionStore, MemorySessionStore};
 
-use crate::support::LONG;
+use crate::support::{LONG, child};
 
 /// The environment variables with the child's file, SDK, stores and port.
 const PATH: &str = "MCP_STORE_TEST_RESUME_PATH";
@@ -71,8 +71,7 @@ impl Server {
     }
 
     pub(crate) async fn start_with(stores: Stores, sdk: Sdk, path: &Path, port: u16) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--ignored", "--nocapture", "resume::server"])
+        let mut child = child::test("resume::server")
             .env(PATH, path)
             .env(SDK, format!("{sdk:?}"))
             .env(STORES, format!("{stores:?}"))

@@ -16,7 +16,7 @@ pub(crate) fn run(
     version: &str,
     how: &str,
     url: &str,
-    tell: UnboundedSender<u64>,
+    sender: UnboundedSender<u64>,
     killed: Arc<Notify>,
 ) -> (Child, JoinSet<()>) {
     let interop = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop");
@@ -34,7 +34,7 @@ pub(crate) fn run(
     tasks.spawn(async move {
         while let Ok(Some(line)) = lines.next_line().await {
             // The receiver is gone when the test is over.
-            let _ = tell.send(line.parse().expect("a step"));
+            let _ = sender.send(line.parse().expect("a step"));
         }
     });
     tasks.spawn(async move {

@@ -145,12 +145,12 @@ async fn report(
     steps: u8,
 ) -> Result<CallToolResponse, ErrorData> {
     let Some(token) = context.meta.get_progress_token() else {
-        return Ok(failed("nobody asked for progress"));
+        return Ok(failed("the client asked for no progress"));
     };
     for step in 1..=steps {
         let progress = ProgressNotificationParam::new(token.clone(), step.into());
         if context.peer.notify_progress(progress).await.is_err() {
-            return Ok(failed("nobody listens"));
+            return Ok(failed("the client has left"));
         }
     }
     Ok(done("done"))
@@ -163,7 +163,7 @@ async fn ask(
 ) -> Result<CallToolResponse, ErrorData> {
     let question = ElicitRequestParams::FormElicitationParams {
         meta: None,
-        message: "go on?".to_owned(),
+        message: "continue?".to_owned(),
         requested_schema: ElicitationSchema::new(BTreeMap::new()),
     };
     if context.protocol_version() == Some(ProtocolVersion::V_2026_07_28) {

@@ -22,7 +22,7 @@ pub(super) fn router(answers: Answers, waiting: Arc<Notify>) -> axum::Router {
     let steps = ToolBuilder::new(STEPS)
         .extractor_handler((), |ctx: Context, _: RawArgs| async move {
             if ctx.progress_token().is_none() {
-                return Ok(CallToolResult::error("nobody asked for progress"));
+                return Ok(CallToolResult::error("the client asked for no progress"));
             }
             ctx.report_progress(1.0, Some(2.0), None).await;
             ctx.report_progress(2.0, Some(2.0), None).await;
@@ -76,13 +76,13 @@ async fn ask(ctx: RequestContext) -> tower_mcp::Result<RequestOutcome<CallToolRe
         .per_request_meta()
         .is_some_and(|meta| meta.protocol_version.is_some());
     let accepted = if !modern {
-        ctx.confirm("go on?").await?
+        ctx.confirm("continue?").await?
     } else if ctx.input_responses().is_some() {
         true
     } else {
         let question = InputRequest::Elicit(ElicitRequestParams::Form(ElicitFormParams {
             mode: None,
-            message: "go on?".to_owned(),
+            message: "continue?".to_owned(),
             requested_schema: ElicitFormSchema::new(),
             meta: None,
         }));
