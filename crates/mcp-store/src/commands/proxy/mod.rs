@@ -33,6 +33,9 @@ use crate::{interrupt, log};
 /// How long writing the last rows may take.
 const CLOSE: Duration = Duration::from_secs(5);
 
+/// Signals within this time are one.
+const ONE_SIGNAL: Duration = Duration::from_millis(500);
+
 /// Records until a signal, or shows the settings.
 pub(crate) fn run(args: &Proxy, output: &mut Output) -> Result<(), CliError> {
     if output.format() == Format::Csv {
@@ -141,10 +144,12 @@ fn app(site: Site, listening: SocketAddr, config: &Config, store: &Store) -> Rou
     upstreams::route(routers.collect())
 }
 
-/// Ends the program at the next signal, while open exchanges may still delay its end.
+/// Ends the program at a second signal, while open exchanges may still delay its end.
 fn end_at_second_signal() {
     tracing::info!("stopping; press Ctrl-C again to stop at once");
     tokio::spawn(async {
+        // Programs such as `timeout` send a signal to a process and to its group.
+        tokio::time::sleep(ONE_SIGNAL).await;
         interrupt::interrupted().await;
         std::process::exit(130);
     });

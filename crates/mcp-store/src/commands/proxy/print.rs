@@ -90,8 +90,16 @@ impl Printer {
             return;
         }
         let mut text = String::new();
-        for Entry { upstream, url, .. } in entries {
-            let _ = writeln!(text, "recording {upstream}\npoint an MCP client at {url}");
+        for Entry {
+            name,
+            upstream,
+            url,
+        } in entries
+        {
+            let _ = writeln!(
+                text,
+                "recording {upstream} as {name}\npoint an MCP client at {url}"
+            );
         }
         let servers: Vec<String> = entries.iter().map(Entry::configuration).collect();
         let servers = servers.join(", ");

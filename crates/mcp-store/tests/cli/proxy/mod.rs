@@ -159,6 +159,28 @@ fn signal_lets_an_open_exchange_end_and_closes_idle_connections() {
     assert_eq!(rows[0]["status"], "ok");
 }
 
+#[cfg(unix)]
+#[test]
+fn signal_that_comes_twice_at_once_does_not_end_the_program_early() {
+    let dir = TempDir::new().unwrap();
+    let db = dir.path().join("mcp.db");
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/mcp", silent.local_addr().unwrap());
+    let mut proxy = Proxy::start(&db, &["--upstream", &url]);
+    // An open exchange, which delays the end.
+    let mut client = TcpStream::connect(&proxy.address).unwrap();
+    let request = "POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";
+    client.write_all(request.as_bytes()).unwrap();
+    drop(silent.accept().unwrap());
+    let open = silent.accept().unwrap();
+    proxy.signal("TERM");
+    proxy.log.wait_for("stopping");
+    proxy.signal("TERM");
+    assert!(proxy.wait().success());
+    proxy.log.wait_for("stopped; ");
+    drop(open);
+}
+
 #[test]
 fn allowed_host_with_a_port_is_a_usage_error() {
     let dir = TempDir::new().unwrap();
