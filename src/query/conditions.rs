@@ -258,7 +258,7 @@ impl Conditions {
         Ok(())
     }
 
-    fn add(&mut self, check: &str) {
+    pub(super) fn add(&mut self, check: &str) {
         self.conditions.push(Condition {
             seeks: None,
             is_superset: false,

@@ -55,7 +55,7 @@
 //! Imports run one way: `error, window, record, recorded, state_hash, older < link,
 //! filter, request, outcomes < reader < names < latency, session_requests < conditions < plan <
 //! requests < slow, follow,
-//! lookup < sessions, clients, losses, info, sql, coverage < stats < schema`.
+//! lookup < operations, sessions, clients, losses, info, sql, coverage < stats < schema`.
 
 mod clients;
 mod conditions;
@@ -70,6 +70,7 @@ mod lookup;
 mod losses;
 mod names;
 mod older;
+mod operations;
 mod outcomes;
 mod plan;
 #[cfg(test)]
@@ -96,6 +97,7 @@ pub use info::Info;
 pub use lookup::Lookup;
 pub use losses::Loss;
 pub use names::NameKind;
+pub use operations::{Operation, OperationKind, OperationLeg, Task};
 pub use reader::Reader;
 pub use recorded::{ChangeType, LossReason, Recorded, Word};
 pub use request::Request;

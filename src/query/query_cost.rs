@@ -182,6 +182,15 @@ fn newest_requests_cost_the_same_in_files_of_any_size() {
         let found = reader.find_request("0000").unwrap();
         assert!(matches!(found, Lookup::Several(_)));
     });
+    assert_steady(&files, "an operation", |reader, _| {
+        let found = reader.find_operation("0000002a-").unwrap();
+        assert!(found.one().is_some());
+    });
+    assert_steady(&files, "operations", |reader, _| {
+        let filter = RequestFilter::new().tool("tool-7");
+        let found = reader.operations(&filter, 50, None).unwrap();
+        assert_eq!(found.len(), 50);
+    });
     assert_steady(&files, "a session", |reader, _| {
         let found = reader.find_session("0000000000000007-").unwrap();
         assert!(found.one().is_some());

@@ -54,17 +54,31 @@ impl Reader {
         limit: usize,
         before: Option<Position>,
     ) -> Result<Vec<Request>, QueryError> {
-        self.read(|source| requests(source, filter, limit, before))
+        self.read(|source| {
+            let conditions = Conditions::new(filter, source)?;
+            requests(source, conditions, limit, before)
+        })
     }
 }
 
-fn requests(
+/// Returns the newest requests with which an operation began.
+pub(super) fn first_requests(
     source: &Source<'_>,
     filter: &RequestFilter,
     limit: usize,
     before: Option<Position>,
 ) -> rusqlite::Result<Vec<Request>> {
     let mut conditions = Conditions::new(filter, source)?;
+    conditions.add("coalesce(leg, 1) = 1");
+    requests(source, conditions, limit, before)
+}
+
+fn requests(
+    source: &Source<'_>,
+    mut conditions: Conditions,
+    limit: usize,
+    before: Option<Position>,
+) -> rusqlite::Result<Vec<Request>> {
     let mut bound = String::new();
     if let Some(Position { ts, id }) = before {
         conditions.end_at(ts.saturating_add(1));

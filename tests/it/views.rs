@@ -126,3 +126,50 @@ fn view_of_the_user_is_kept() {
     assert_eq!(value::<String>(&conn, "SELECT whose FROM calls"), "mine");
     assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM tool_stats"), 0);
 }
+
+#[test]
+fn conditions_on_time_tool_and_id_reach_an_index_through_the_view_of_operations() {
+    let (_dir, path) = support::fresh();
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    let conn = connect(&path);
+    for (condition, index) in [
+        ("ts > 5", "idx_requests_ts (ts>?)"),
+        ("ts > 5 ORDER BY ts DESC LIMIT 9", "idx_requests_ts (ts>?)"),
+        (
+            "gen_ai_tool_name = 'search' AND ts > 5",
+            "idx_requests_tool (tool=? AND ts>?)",
+        ),
+        (
+            "operation_id = 'a'",
+            "sqlite_autoindex_requests_1 (request_id=?)",
+        ),
+    ] {
+        let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM operations WHERE {condition}");
+        let mut statement = conn.prepare(&sql).unwrap();
+        let plan = statement.query_map([], |row| row.get(3)).unwrap();
+        let plan: Vec<String> = plan.map(Result::unwrap).collect();
+        assert_eq!(plan[0], format!("SEARCH requests USING INDEX {index}"));
+        // Its other requests, its task and its client are looked up.
+        assert!(
+            plan.iter().all(|step| !step.starts_with("SCAN")),
+            "{plan:?}"
+        );
+    }
+}
+
+#[test]
+fn columns_of_views_have_types() {
+    // An older SQLite gives expressions none.
+    if rusqlite::version_number() < 3_041_000 {
+        return;
+    }
+    let (_dir, path) = support::fresh();
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    let untyped =
+        "SELECT v.name || '.' || c.name FROM sqlite_schema AS v, pragma_table_info(v.name) AS c
+        WHERE v.type = 'view' AND c.type NOT IN ('TEXT', 'INTEGER', 'INT', 'REAL')";
+    assert_eq!(
+        rows(&connect(&path), untyped),
+        [] as [Vec<rusqlite::types::Value>; 0]
+    );
+}

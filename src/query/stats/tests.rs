@@ -1,4 +1,5 @@
 mod model;
+mod operations;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

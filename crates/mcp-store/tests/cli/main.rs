@@ -10,6 +10,7 @@ mod errors;
 mod follow;
 mod hostile;
 mod maintain;
+mod operations;
 mod proxy;
 mod run;
 mod schema;
