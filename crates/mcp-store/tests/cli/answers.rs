@@ -353,3 +353,52 @@ fn info_says_what_has_no_row_and_why() {
         "{info}"
     );
 }
+
+/// The names in each column of the table of names in `docs/file-format.md`.
+fn documented() -> [Vec<String>; 3] {
+    let page = include_str!("../../../../docs/file-format.md");
+    let (_, table) = page
+        .split_once("| JSON | `requests` | `calls` | |\n")
+        .unwrap();
+    let mut names = [const { Vec::new() }; 3];
+    for line in table
+        .lines()
+        .skip(1)
+        .take_while(|line| line.starts_with('|'))
+    {
+        let cells = line.split('|').skip(1);
+        for (names, cell) in names.iter_mut().zip(cells) {
+            let name = cell.trim().trim_matches('`');
+            if !name.is_empty() {
+                names.push(name.to_owned());
+            }
+        }
+    }
+    for names in &mut names {
+        names.sort();
+        names.dedup();
+    }
+    names
+}
+
+#[test]
+fn documented_names_are_all_that_a_request_has() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    record_requests(&store, 1);
+    store.shutdown(LONG).unwrap();
+    let conn = connect(&path);
+    let columns = |table: &str| {
+        let sql = format!("SELECT name FROM pragma_table_info('{table}') ORDER BY 1");
+        let mut statement = conn.prepare(&sql).unwrap();
+        let names = statement.query_map([], |row| row.get(0)).unwrap();
+        names.map(Result::unwrap).collect::<Vec<String>>()
+    };
+    let row = &json(&path, &["logs"])[0];
+    let mut fields: Vec<String> = row.as_object().unwrap().keys().cloned().collect();
+    fields.sort();
+    assert_eq!(
+        documented(),
+        [fields, columns("requests"), columns("calls")]
+    );
+}
