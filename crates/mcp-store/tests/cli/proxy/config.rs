@@ -214,6 +214,23 @@ fn invalid_line_is_refused_with_its_number() {
     assert!(!db.exists());
 }
 
+#[test]
+fn table_of_a_file_has_a_value_for_each_server() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("proxy.toml");
+    let text = "[upstream]\ngit = \"http://b/mcp\"\nweather = \"http://a/mcp\"\n\n\
+                [prefix]\nweather = \"/weather\"\n";
+    fs::write(&path, text).unwrap();
+    let config = ["--config".to_owned(), path.display().to_string()];
+    let printed = String::from_utf8(print(dir.path(), &config, &[]).stdout).unwrap();
+    for line in [
+        "upstream = [\"git=http://b/mcp\", \"weather=http://a/mcp\"]  # ",
+        "prefix = [\"weather=/weather\"]  # ",
+    ] {
+        assert!(printed.contains(line), "{printed}");
+    }
+}
+
 /// Starts a proxy whose settings are these lines of a file.
 fn start(dir: &TempDir, lines: &str) -> Proxy {
     let path = dir.path().join("proxy.toml");
