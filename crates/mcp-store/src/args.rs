@@ -114,6 +114,9 @@ pub(crate) struct Logs {
     /// Keep showing requests as they are written
     #[arg(short, long)]
     pub(crate) follow: bool,
+    /// Show whole calls, each with the requests and polls that it took
+    #[arg(long, conflicts_with = "follow")]
+    pub(crate) operations: bool,
     /// Show at most this many, the newest
     #[arg(
         short = 'n',

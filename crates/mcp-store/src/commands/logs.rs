@@ -9,7 +9,7 @@ use serde::Serialize;
 use tower_mcp_store::query::{Reader, Recorded, Request};
 use tower_mcp_store::{OpenErrorKind, Outcome};
 
-use super::suggest;
+use super::{legs, operations, suggest};
 use crate::args::Logs;
 use crate::error::{self, CliError};
 use crate::output::{self, Align, Cell, Column, Format, Output, Table, Tone};
@@ -59,8 +59,17 @@ pub(crate) fn run(db: &Path, args: Logs, output: &mut Output) -> Result<(), CliE
     }
     let reader = error::open(db)?;
     let filter = super::filter(&reader, args.filters)?;
+    if args.operations {
+        let mut found = reader.operations(&filter, args.limit, None)?;
+        found.reverse();
+        operations::write(output, &found)?;
+        return suggest::names(&reader, &filter, found.is_empty());
+    }
     let mut rows = reader.requests(&filter, args.limit, None)?;
     rows.reverse();
+    if output.format() == Format::Table {
+        legs::group(&mut rows);
+    }
     write(output, &rows)?;
     suggest::names(&reader, &filter, rows.is_empty())
 }
@@ -150,7 +159,7 @@ fn cells(row: &Request) -> Vec<Cell> {
         Cell::new(&row.proxy),
         Cell::of(row.client_name.as_ref(), String::clone),
         Cell::of(row.principal.as_ref(), String::clone),
-        Cell::new(&row.method),
+        Cell::new(legs::method(row)),
         Cell::of(row.tool.as_ref().or(row.target.as_ref()), String::clone),
         Cell::toned(status, tone),
         Cell::new(time::latency(row.latency_us)),
@@ -165,13 +174,17 @@ fn cells(row: &Request) -> Vec<Cell> {
 /// Returns the outcome of a request.
 pub(crate) fn status(row: &Request) -> (&'static str, Tone) {
     let outcome = row.outcome();
-    let tone = match outcome {
+    (outcome.as_str(), tone(outcome))
+}
+
+/// Returns how an outcome is coloured.
+pub(crate) fn tone(outcome: Outcome) -> Tone {
+    match outcome {
         Outcome::Ok => Tone::Good,
         Outcome::InputRequired | Outcome::Working => Tone::Plain,
         Outcome::ToolError => Tone::Doubtful,
         _ => Tone::Bad,
-    };
-    (outcome.as_str(), tone)
+    }
 }
 
 /// Returns the end reason, error code and error text.

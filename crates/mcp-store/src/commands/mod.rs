@@ -3,8 +3,10 @@
 pub(crate) mod clients;
 pub(crate) mod completions;
 pub(crate) mod info;
+mod legs;
 pub(crate) mod logs;
 pub(crate) mod maintain;
+mod operations;
 pub(crate) mod proxy;
 pub(crate) mod request;
 pub(crate) mod schema;

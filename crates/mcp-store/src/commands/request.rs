@@ -5,6 +5,7 @@ use std::path::Path;
 use tower_mcp_store::query::Request;
 
 use super::logs::{self, Line};
+use super::operations;
 use crate::args::RequestArgs;
 use crate::error::{self, CliError};
 use crate::output::{self, Fields, Format, Output};
@@ -27,7 +28,14 @@ pub(crate) fn run(db: &Path, args: &RequestArgs, output: &mut Output) -> Result<
     if output.format() != Format::Table {
         return Ok(output.record(&Line::of(&request))?);
     }
-    Ok(fields(&request).write(output)?)
+    fields(&request).write(output)?;
+    if request.operation_id.is_some()
+        && let Some(operation) = reader.find_operation(&request.request_id)?.one()
+    {
+        output.line("")?;
+        operations::write_whole(output, &operation)?;
+    }
+    Ok(())
 }
 
 /// Returns the number of a row. An id is a UUID of version 7, which begins with 0 for

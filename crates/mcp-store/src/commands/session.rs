@@ -6,7 +6,7 @@ use serde::Serialize;
 use tower_mcp_store::query::{RequestFilter, Session};
 
 use super::logs::{self, Line};
-use super::sessions;
+use super::{legs, sessions};
 use crate::args;
 use crate::error::{self, CliError};
 use crate::output::{self, Fields, Format, Output};
@@ -56,6 +56,7 @@ pub(crate) fn run(db: &Path, args: &args::Session, output: &mut Output) -> Resul
     }
     .write(output)?;
     output.line("")?;
+    legs::group(&mut requests);
     logs::write(output, &requests)
 }
 

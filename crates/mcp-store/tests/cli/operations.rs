@@ -12,7 +12,7 @@ use tower_mcp_store::query::{
 };
 use tower_mcp_store::{Retention, Store};
 
-use crate::run::json;
+use crate::run::{json, on_lines_of};
 use crate::support::{LONG, connect, fresh, rows, value};
 
 /// An hour begins.
@@ -378,4 +378,57 @@ fn operations_of_the_reader_are_those_of_the_view() {
         pages.extend(page);
     }
     assert_eq!(pages, found);
+}
+
+#[test]
+fn logs_show_the_requests_of_an_operation_together_or_as_one_line() {
+    let (_dir, path) = recorded();
+    // A call of another client comes between two rounds.
+    connect(&path)
+        .execute_batch(
+            "UPDATE requests SET ts = (SELECT ts + 1500 FROM requests WHERE request_id = '0004')
+             WHERE request_id = '0000'",
+        )
+        .unwrap();
+    let logs = on_lines_of(200, &path, &["logs"]);
+    let ids = |text: &str| {
+        let ids = text
+            .lines()
+            .filter_map(|line| line.split_whitespace().next_back());
+        Vec::from_iter(ids.skip(1).take(8).map(str::to_owned))
+    };
+    let expected = [
+        "0001", "0002", "0003", "0004", "0005", "0006", "0000", "0007",
+    ];
+    assert_eq!(ids(&logs), expected);
+    assert_eq!(logs.matches("↳ tools/call").count(), 4);
+
+    let operations = on_lines_of(200, &path, &["logs", "--operations"]);
+    assert_eq!(operations.lines().count() as i64, 1 + ASK[0] + OTHERS);
+    let of_three = operations
+        .lines()
+        .find(|line| line.ends_with("0004"))
+        .unwrap();
+    let of_three = Vec::from_iter(of_three.split_whitespace()).join(" ");
+    assert!(
+        of_three.contains("ask ok 3 2.01 s 30.0 ms 1.98 s"),
+        "{of_three}"
+    );
+    let task = operations
+        .lines()
+        .find(|line| line.ends_with("0015"))
+        .unwrap();
+    assert!(task.contains("1 + 3 polls"), "{task}");
+    let objects = json(&path, &["logs", "--operations"]);
+    let legs = |object: &Value| object["legs"].as_array().unwrap().len();
+    assert_eq!(objects.iter().map(legs).sum::<usize>(), 29);
+
+    let request = on_lines_of(200, &path, &["request", "0005"]);
+    for line in [
+        "operation    0004",
+        "client time  1.98 s",
+        "  3  2026-04-01",
+    ] {
+        assert!(request.contains(line), "{line} in\n{request}");
+    }
 }
