@@ -18,7 +18,7 @@ use super::listing::{Document, ListChanged, ListingAnswer, Listings};
 use super::registry::{OpenExchanges, Registered};
 use super::replays::Replays;
 use super::request_context::{self, RequestContext};
-use super::session::{DerivedSession, Known, ServerInfo, Sessions, protocol_version};
+use super::session::{ClientInfo, DerivedSession, Known, ServerInfo, Sessions, protocol_version};
 use crate::event::StoreEvent;
 use crate::store::OpenCalls;
 use crate::wire::{EventEnd, EventId, JsonId, Scanner};
@@ -190,7 +190,12 @@ impl Recorder {
                 Effect::Session { session, event } => {
                     let version = event.protocol_version.clone();
                     let path = of.exchange.head.path;
-                    self.sessions.opened(&session, path, version);
+                    let client = ClientInfo {
+                        name: event.client_name.clone(),
+                        version: event.client_version.clone(),
+                        cut: 0,
+                    };
+                    self.sessions.opened(&session, path, version, client);
                     self.store.record(StoreEvent::Session(event));
                 }
                 Effect::SessionNamed(id) => {
@@ -340,11 +345,18 @@ impl Recorder {
         Some(match self.store.open_session(&id, &self.cx.config.proxy) {
             Some(open) => {
                 let version = open.protocol_version.as_deref();
-                self.sessions.found(&id, version.map(protocol_version))
+                let client = ClientInfo {
+                    name: open.client_name.clone(),
+                    version: open.client_version.clone(),
+                    cut: 0,
+                };
+                self.sessions
+                    .found(&id, version.map(protocol_version), client)
             }
             None => Known {
                 id: id.into(),
                 protocol_version: None,
+                client: None,
             },
         })
     }

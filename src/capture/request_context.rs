@@ -1,19 +1,24 @@
 //! What the head of a request says, read once, and what is known of its session.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::{Uri, request};
 
 use super::context::Context;
 use super::http::{Headers, MirrorHeaders, Principal, bounded, header_text, owned_bytes};
-use super::session::{self, Caller, Known, NAME_CHARS, NamedSession, Sessions};
+use super::session::{
+    self, CallSession, Caller, ClientInfo, Known, NAME_CHARS, NamedSession, Sessions,
+};
 use crate::clock;
-use crate::event::{Traceparent, bounded_id};
+use crate::event::{CallerDigest, Traceparent, bounded_id};
 
 /// What the head of a request says, as far as it matters.
 pub(super) struct RequestContext {
     pub(super) caller: Caller,
     pub(super) session: Option<NamedSession>,
+    /// The client that began the session, where that is known.
+    client: Option<Arc<ClientInfo>>,
     pub(super) era: Era,
     /// From the header, else what the session negotiated.
     pub(super) protocol_version: Option<Cow<'static, str>>,
@@ -71,12 +76,17 @@ impl RequestContext {
         let known = by_header.or_else(|| session_in_query(cx, sessions, &head.uri));
         let version = version_in_header(cx, headers);
         let era = Era::of(version.as_deref(), known.as_ref());
-        let (session, negotiated) = match known {
+        let (session, negotiated, client) = match known {
             Some(Known {
                 id,
                 protocol_version,
-            }) => (Some(NamedSession { id, by_query }), protocol_version),
-            None => (None, None),
+                client,
+            }) => (
+                Some(NamedSession { id, by_query }),
+                protocol_version,
+                client,
+            ),
+            None => (None, None, None),
         };
         let may_be_json = headers.may_be_json() || headers.speak_of_mcp() || session.is_some();
         Self {
@@ -88,6 +98,7 @@ impl RequestContext {
                     .map(|value| sessions.hash_authorization(value.as_bytes())),
             },
             session,
+            client,
             era,
             protocol_version: version.or(negotiated),
             traceparent: headers
@@ -104,11 +115,21 @@ impl RequestContext {
         self.era == Era::Modern
     }
 
+    /// Returns the digest of who sends a request of this session.
+    pub(super) fn caller_in(&self, session: &CallSession) -> Option<CallerDigest> {
+        match session {
+            CallSession::Derived(session) => session.caller,
+            CallSession::Named(_) => self.caller.digest(self.client.as_deref()),
+            CallSession::None => self.caller.digest(None),
+        }
+    }
+
     /// The bytes that it holds elsewhere.
     pub(super) fn heap(&self) -> usize {
+        let client = self.client.as_ref().map_or(0, |client| client.bytes());
         let session = self.session.as_ref().map_or(0, |session| session.id.len());
         let version = owned_bytes(self.protocol_version.as_ref());
-        session + version + self.mirror.heap()
+        session + client + version + self.mirror.heap()
     }
 }
 

@@ -29,17 +29,22 @@ pub(crate) struct OpenSession {
     proxy: Box<str>,
     /// The revision that was negotiated.
     pub(crate) protocol_version: Option<Box<str>>,
+    pub(crate) client_name: Option<Box<str>>,
+    pub(crate) client_version: Option<Box<str>>,
     is_over: AtomicBool,
 }
 
 impl OpenSessions {
     pub(super) fn read(conn: &Connection, session_ids: &SessionIds) -> Result<Self> {
-        let columns = "session_id, proxy, protocol_version, source = 'header'";
+        let columns = "session_id, proxy, protocol_version, source = 'header', client_name, \
+            client_version";
         let ever = i64::MIN..i64::MAX;
         let newest = newest_open(conn, columns, ever, None, MOST, |row| {
             let session = OpenSession {
                 proxy: row.get(1)?,
                 protocol_version: row.get(2)?,
+                client_name: row.get(4)?,
+                client_version: row.get(5)?,
                 is_over: AtomicBool::new(false),
             };
             // A derived session is none that a client could name, and one of the

@@ -228,6 +228,14 @@ impl Exchange {
         mut outcome: Outcome,
         response: Option<&ResponseHead>,
     ) {
+        let leg = leg::joined(call.leg, &mut outcome);
+        let leg = leg.map(|mut leg| {
+            leg.caller = self.head.caller_in(&call.session);
+            if let (Some(task), false) = (&mut leg.task_outcome, cx.config.error_text) {
+                task.error_msg = None;
+            }
+            leg
+        });
         let (session_id, session) = match call.session {
             CallSession::None => (None, None),
             CallSession::Named(session) => (Some(session.id), None),
@@ -241,7 +249,6 @@ impl Exchange {
             }
             return;
         }
-        let leg = leg::joined(call.leg, &mut outcome);
         let mut row = RequestEvent::received(
             call.request_id,
             self.head.caller.ts,
@@ -274,12 +281,7 @@ impl Exchange {
         row.principal = self.head.caller.principal.clone();
         row.trace_id = call.traceparent.map(|parent| parent.trace_id);
         row.parent_span_id = call.traceparent.map(|parent| parent.parent_span_id);
-        row.leg = leg.map(|mut leg| {
-            if let (Some(task), false) = (&mut leg.task_outcome, cx.config.error_text) {
-                task.error_msg = None;
-            }
-            leg
-        });
+        row.leg = leg;
         self.pending_rows.fetch_add(1, Relaxed);
         effects.push(Effect::Row { row, session });
     }

@@ -358,8 +358,10 @@ impl Exchange {
             false => SessionSource::Header,
         };
         let id = session.id.clone();
+        let caller = self.head.caller.digest(Some(&client));
         let mut event = session::begun(cx, id, self.head.caller.ts, source, *client, server);
         event.protocol_version = version;
+        event.caller = caller;
         effects.push(Effect::Session {
             session: session.clone(),
             event,

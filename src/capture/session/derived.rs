@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
+use super::caller::Caller;
 use super::peers::{ClientInfo, ServerInfo};
 use super::revision::protocol_version;
 use crate::capture::context::Context;
-use crate::event::{SessionEvent, SessionSource};
+use crate::event::{CallerDigest, SessionEvent, SessionSource};
 use crate::wire::{Field, Message};
 
 /// Returns the row of a session that begins at this server.
@@ -41,19 +42,22 @@ pub(in crate::capture) struct DerivedSession {
     pub(in crate::capture) id: Arc<str>,
     started_at: i64,
     client: ClientInfo,
+    pub(in crate::capture) caller: Option<CallerDigest>,
     protocol_version: Option<Cow<'static, str>>,
     /// Whether its row was handed to the store. Locked while it is handed over.
     announced: Mutex<bool>,
 }
 
 impl DerivedSession {
-    /// Makes a session that begins with this request.
-    pub(super) fn new(started_at: i64, request: &Message) -> Self {
+    /// Makes a session that begins with this request of this caller.
+    pub(super) fn new(caller: &Caller, request: &Message) -> Self {
+        let client = ClientInfo::of(request);
         let version = request.text(Field::MetaProtocolVersion);
         Self {
             id: format!("derived:{}", Uuid::now_v7()).into(),
-            started_at,
-            client: ClientInfo::of(request),
+            started_at: caller.ts,
+            caller: caller.digest(Some(&client)),
+            client,
             protocol_version: version.map(protocol_version),
             announced: Mutex::new(false),
         }
@@ -86,6 +90,7 @@ impl DerivedSession {
             server,
         );
         event.protocol_version = self.protocol_version.clone();
+        event.caller = self.caller;
         record(event);
     }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hashlink::{DefaultHashBuilder, LruCache};
@@ -12,12 +12,14 @@ use http::Uri;
 use crate::store::KeyedHash;
 use crate::wire::{Field, Message};
 
+mod caller;
 mod derived;
 mod peers;
 mod revision;
 
+pub(in crate::capture) use caller::Caller;
 pub(in crate::capture) use derived::{DerivedSession, begun};
-pub(in crate::capture) use peers::{Caller, ClientInfo, ServerInfo};
+pub(in crate::capture) use peers::{ClientInfo, ServerInfo};
 pub(in crate::capture) use revision::{NAME_CHARS, is_modern, protocol_version, revision};
 
 /// How many sessions of each kind are remembered. The least recently used go first.
@@ -25,6 +27,9 @@ const REMEMBERED: usize = 10_000;
 
 /// The silence that ends a derived session.
 const SILENCE: Duration = Duration::from_secs(30 * 60);
+
+/// The key of all hashes of this process, so that two layers give a caller one identity.
+static PROCESS_KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// A session that a request or response names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +62,8 @@ pub(in crate::capture) struct Known {
     pub(in crate::capture) id: Arc<str>,
     /// The revision that was negotiated for it.
     pub(in crate::capture) protocol_version: Option<Cow<'static, str>>,
+    /// The client that began it.
+    pub(in crate::capture) client: Option<Arc<ClientInfo>>,
 }
 
 impl Known {
@@ -73,6 +80,7 @@ struct Named {
     /// Hash of the path on which it began, where that is known.
     path: Option<u64>,
     protocol_version: Negotiated,
+    client: Arc<ClientInfo>,
 }
 
 impl Named {
@@ -80,6 +88,7 @@ impl Named {
         Known {
             id: self.id.clone(),
             protocol_version: self.protocol_version.clone(),
+            client: Some(self.client.clone()),
         }
     }
 }
@@ -101,7 +110,7 @@ pub(in crate::capture) struct Sessions {
     derived: Mutex<LruCache<u64, (Arc<DerivedSession>, i64)>>,
     /// The key that several servers share.
     shared_key: Option<KeyedHash>,
-    /// Keyed at random for each process, so that a hash tells nothing outside it.
+    /// Keyed with [`PROCESS_KEY`], so that a hash tells nothing outside the process.
     hasher: RandomState,
     /// Unkeyed, for values where an attacker gains nothing from collisions.
     fast_hasher: DefaultHashBuilder,
@@ -118,7 +127,7 @@ impl Sessions {
                 ended: LruCache::new(REMEMBERED),
             }),
             derived: Mutex::new(LruCache::new(REMEMBERED)),
-            hasher: RandomState::new(),
+            hasher: PROCESS_KEY.clone(),
             fast_hasher: DefaultHashBuilder::default(),
         }
     }
@@ -149,13 +158,19 @@ impl Sessions {
     }
 
     /// Remembers a session that is open in the file.
-    pub(in crate::capture) fn found(&self, id: &str, protocol_version: Negotiated) -> Known {
+    pub(in crate::capture) fn found(
+        &self,
+        id: &str,
+        protocol_version: Negotiated,
+        client: ClientInfo,
+    ) -> Known {
         let id: Arc<str> = id.into();
         let mut named = self.lock();
         let session = named.entry(id.clone()).or_insert_with(|| Named {
             id,
             path: None,
             protocol_version,
+            client: Arc::new(client),
         });
         session.known()
     }
@@ -171,6 +186,7 @@ impl Sessions {
         Some(Known {
             id: id.clone(),
             protocol_version: protocol_version.clone(),
+            client: None,
         })
     }
 
@@ -189,12 +205,13 @@ impl Sessions {
         id
     }
 
-    /// A session was initialized.
+    /// This client initialized a session.
     pub(in crate::capture) fn opened(
         &self,
         session: &NamedSession,
         path: u64,
         version: Option<Cow<'static, str>>,
+        client: ClientInfo,
     ) {
         if session.by_query {
             if let Some(negotiated) = self.lock_announced().live.get_mut(&session.id) {
@@ -207,6 +224,7 @@ impl Sessions {
             id: id.clone(),
             path: Some(path),
             protocol_version: version,
+            client: Arc::new(client),
         };
         self.lock().insert(id, known);
     }
@@ -264,7 +282,7 @@ impl Sessions {
             *last_seen = caller.ts.max(*last_seen);
             return Some(session.clone());
         }
-        let session = Arc::new(DerivedSession::new(caller.ts, message));
+        let session = Arc::new(DerivedSession::new(caller, message));
         derived.insert(key, (session.clone(), caller.ts));
         Some(session)
     }
@@ -280,6 +298,12 @@ mod tests {
         let key = || Some(KeyedHash::new(&[7; 32]));
         assert_eq!(hash(key()), hash(key()));
         assert_ne!(hash(key()), hash(Some(KeyedHash::new(&[8; 32]))));
-        assert_ne!(hash(None), hash(None));
+        assert_ne!(hash(key()), hash(None));
+    }
+
+    #[test]
+    fn layers_of_one_process_give_an_authorization_one_hash() {
+        let hash = || Sessions::new(None).hash_authorization(b"Bearer a");
+        assert_eq!(hash(), hash());
     }
 }

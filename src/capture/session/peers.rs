@@ -1,7 +1,6 @@
-//! Who speaks: what clients and servers say of themselves, and who calls.
+//! What clients and servers say of themselves.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use super::revision::protocol_version;
 use crate::capture::http::owned_bytes;
@@ -64,23 +63,6 @@ impl ServerInfo {
         let texts = [&self.name, &self.version].into_iter().flatten();
         let texts = texts.map(|text| text.len()).sum::<usize>();
         size_of::<Self>() + texts + owned_bytes(self.protocol_version.as_ref())
-    }
-}
-
-/// Who sends a request, and when. Derived sessions are distinguished by it.
-#[derive(Debug, Clone)]
-pub(in crate::capture) struct Caller {
-    /// When the request was received, in unix milliseconds.
-    pub(in crate::capture) ts: i64,
-    pub(in crate::capture) principal: Option<Arc<str>>,
-    /// A hash of the header; see [`Sessions::hash`](super::Sessions::hash).
-    pub(in crate::capture) authorization: Option<u64>,
-}
-
-impl Caller {
-    /// Returns whether nothing tells this caller from others.
-    pub(in crate::capture) fn is_anonymous(&self) -> bool {
-        self.principal.is_none() && self.authorization.is_none()
     }
 }
 

@@ -12,6 +12,7 @@ use http_body_util::Full;
 use tower::{Service, service_fn};
 
 use super::Recording;
+use crate::capture::session::ClientInfo;
 use crate::capture::{StoreBody, StoreService};
 
 const CALL: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}"#;
@@ -51,7 +52,12 @@ fn allocations<B: Body<Data = Bytes>>(
 #[test]
 fn call_of_a_known_session_costs_three_allocations() {
     let recording = Recording::start();
-    recording.recorder.sessions.found("s-1", None);
+    let client = ClientInfo {
+        name: Some("inspector".into()),
+        version: None,
+        cut: 0,
+    };
+    recording.recorder.sessions.found("s-1", None, client);
     let recorded = service_fn(answer::<StoreBody<Full<Bytes>>>);
     let mut recorded = StoreService::new(recorded, recording.recorder.clone());
     // Tables and the queue grow with the first calls, and with some later ones.

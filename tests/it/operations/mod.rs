@@ -1,5 +1,6 @@
 //! Calls that take several requests, from the bytes on the wire to the rows in the file.
 
+mod callers;
 mod rounds;
 mod tasks;
 

@@ -165,6 +165,32 @@ fn call_whose_user_has_to_open_a_url_is_no_leg() {
 }
 
 #[test]
+fn leg_says_who_calls_as_its_session_does() {
+    let client = ClientInfo {
+        name: Some("c".into()),
+        version: Some("1".into()),
+        cut: 0,
+    };
+    let machine = Machine::in_session_of(Some(client.clone()));
+    let caller = machine.exchange.head.caller.digest(Some(&client));
+    assert!(caller.is_some());
+    let in_session = row_of(&machine, "tools/call", r#""requestState":"s""#, DONE);
+    assert_eq!(leg(in_session).caller, caller);
+
+    // The same client without a session, which names itself.
+    let machine = Machine::new(&[("mcp-protocol-version", "2026-07-28")]);
+    let params = r#""requestState":"s","_meta":{"io.modelcontextprotocol/clientInfo":{"name":"c","version":"1"}}"#;
+    assert_eq!(
+        leg(row_of(&machine, "tools/call", params, DONE)).caller,
+        caller
+    );
+
+    let machine = Machine::new(&[("mcp-protocol-version", "2026-07-28")]);
+    let nameless = row_of(&machine, "tools/call", r#""requestState":"s""#, DONE);
+    assert_eq!(leg(nameless).caller, None);
+}
+
+#[test]
 fn task_of_either_revision_has_its_id_and_status() {
     let created = Some(TaskId::new("t-é"));
     for result in [

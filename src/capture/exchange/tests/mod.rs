@@ -10,7 +10,7 @@ use super::*;
 use crate::capture::config::Config;
 use crate::capture::http::Headers;
 use crate::capture::listing::Document;
-use crate::capture::session::{Known, Sessions};
+use crate::capture::session::{ClientInfo, Known, Sessions};
 use crate::store::CaptureCounters;
 use crate::wire::Scanner;
 
@@ -46,8 +46,17 @@ impl Machine {
         Self::new(&[("mcp-session-id", "s-1")])
     }
 
+    /// An exchange of the session `s-1`, which this client began.
+    fn in_session_of(client: Option<ClientInfo>) -> Self {
+        Self::of(&[("mcp-session-id", "s-1")], client)
+    }
+
     /// An exchange whose request has these headers.
     fn new(headers: &[(&'static str, &'static str)]) -> Self {
+        Self::of(headers, None)
+    }
+
+    fn of(headers: &[(&'static str, &'static str)], client: Option<ClientInfo>) -> Self {
         let cx = Context::new(Config::default(), Arc::new(CaptureCounters::default()));
         let sessions = Sessions::new(None);
         let (mut head, ()) = Request::post("/mcp").body(()).unwrap().into_parts();
@@ -56,6 +65,7 @@ impl Machine {
         let named = read.session_id.map(|id| Known {
             id: id.to_str().unwrap().into(),
             protocol_version: None,
+            client: client.map(Arc::new),
         });
         let head = RequestContext::of(&cx, &sessions, &head, &read, named);
         cx.exchange_began();

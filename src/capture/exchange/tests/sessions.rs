@@ -19,6 +19,35 @@ fn session_of_an_initialize_begins_with_its_result() {
 }
 
 #[test]
+fn session_has_the_caller_of_its_initialize() {
+    let machine = Machine::new(&[("authorization", "Bearer a")]);
+    machine.request(INITIALIZE);
+    machine.head_naming(200, JSON, Some("s-2"));
+    let mut answer = None;
+    Scanner::new().feed(RESULT.as_bytes(), &mut |message| {
+        answer = Answer::of(message, true);
+    });
+    let mut effects = Effects::new();
+    let size = SizeRule::Json { alone: true };
+    let answer = &mut answer.unwrap();
+    machine
+        .exchange
+        .answered_by(&machine.cx, &mut effects, answer, size);
+    let session = effects.iter().find_map(|effect| match effect {
+        Effect::Session { event, .. } => Some(event),
+        _ => None,
+    });
+    let client = ClientInfo {
+        name: Some("c".into()),
+        version: Some("1".into()),
+        cut: 0,
+    };
+    let caller = session.expect("a session").caller;
+    assert_eq!(caller, machine.exchange.head.caller.digest(Some(&client)));
+    assert!(caller.unwrap().has_credential);
+}
+
+#[test]
 fn failed_initialize_begins_no_session() {
     let machine = Machine::new(&[]);
     machine.request(INITIALIZE);
