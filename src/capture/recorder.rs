@@ -210,6 +210,7 @@ impl Recorder {
                         self.record_listing(&answer, document);
                     }
                 }
+                Effect::TaskStatus(event) => self.store.record(StoreEvent::TaskStatus(event)),
                 Effect::AwaitsListing => self.open.set_awaits_listing(of.slot),
                 Effect::Detach { bytes } => self.detach(of, bytes),
                 Effect::Finished => self.open.remove(of.slot),

@@ -90,13 +90,7 @@ impl RequestContext {
         };
         let may_be_json = headers.may_be_json() || headers.speak_of_mcp() || session.is_some();
         Self {
-            caller: Caller {
-                ts: clock::unix_ms(),
-                principal: head.extensions.get::<Principal>().map(Principal::name),
-                authorization: headers
-                    .authorization
-                    .map(|value| sessions.hash_authorization(value.as_bytes())),
-            },
+            caller: caller(sessions, head, headers),
             session,
             client,
             era,
@@ -130,6 +124,17 @@ impl RequestContext {
         let session = self.session.as_ref().map_or(0, |session| session.id.len());
         let version = owned_bytes(self.protocol_version.as_ref());
         session + client + version + self.mirror.heap()
+    }
+}
+
+/// Returns who sends a request with this head now.
+pub(super) fn caller(sessions: &Sessions, head: &request::Parts, headers: &Headers<'_>) -> Caller {
+    Caller {
+        ts: clock::unix_ms(),
+        principal: head.extensions.get::<Principal>().map(Principal::name),
+        authorization: headers
+            .authorization
+            .map(|value| sessions.hash_authorization(value.as_bytes())),
     }
 }
 

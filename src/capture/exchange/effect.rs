@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use crate::capture::listing::ListingAnswer;
 use crate::capture::session::{DerivedSession, NamedSession, ServerInfo};
-use crate::event::{RequestEvent, SessionEvent};
+use crate::event::{RequestEvent, SessionEvent, TaskStatusEvent};
 use crate::wire::JsonId;
 
 /// What is to be done in the order given, once the exchange's lock is released.
@@ -44,6 +44,8 @@ pub(in crate::capture) enum Effect {
     /// The HTTP part is over, and answers may come elsewhere: keep the exchange, which
     /// holds this many bytes, for the grace time.
     Detach { bytes: usize },
+    /// The server said what the status of a task is.
+    TaskStatus(TaskStatusEvent),
     /// The exchange is over: forget it.
     Finished,
     /// The client cancelled a request of the session.

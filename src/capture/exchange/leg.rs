@@ -134,20 +134,20 @@ fn state(message: &Message, state: Field, keys: Field) -> Option<StateDigest> {
     of(StateKind::State, state).or_else(|| of(StateKind::Keys, keys))
 }
 
-fn task_id(message: &Message, field: Field) -> Option<TaskId> {
+pub(super) fn task_id(message: &Message, field: Field) -> Option<TaskId> {
     Some(TaskId {
         text: message.text(field)?.into(),
         sha256: message.digest(field)?,
     })
 }
 
-fn task_status(message: &Message, field: Field) -> Option<TaskStatus> {
+pub(super) fn task_status(message: &Message, field: Field) -> Option<TaskStatus> {
     TaskStatus::of(message.text(field)?)
 }
 
 /// Returns how a task of this status ended, if the message `said` it: that is where its
 /// result and its error are.
-fn task_outcome(
+pub(super) fn task_outcome(
     message: &Message,
     status: TaskStatus,
     said: [Field; 2],

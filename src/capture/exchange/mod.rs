@@ -32,6 +32,7 @@ pub(super) use self::call::{Answer, Call, CallState};
 pub(super) use self::decide::HttpEnd;
 pub(super) use self::effect::{Effect, Effects};
 pub(super) use self::response::{CopyUse, SizeRule};
+pub(super) use self::task_notice::TaskNotice;
 
 mod call;
 mod decide;
@@ -40,6 +41,7 @@ mod finish;
 mod leg;
 mod outcome;
 mod response;
+mod task_notice;
 
 /// One HTTP exchange that may hold JSON-RPC requests.
 pub(super) struct Exchange {

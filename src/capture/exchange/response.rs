@@ -10,6 +10,7 @@ use super::call::{Answer, AnswerCopy, Call, CallState};
 use super::decide::{self, Refusal, ResponseHead};
 use super::effect::{Effect, Effects};
 use super::outcome::{BytesOut, Outcome};
+use super::task_notice::TaskNotice;
 use super::{Exchange, KnownBy, Phase, State, add};
 use crate::capture::context::Context;
 use crate::capture::http::{Headers, Media};
@@ -139,6 +140,33 @@ impl Exchange {
         if let Some(response) = &mut self.state().response {
             response.text = Some(text);
         }
+    }
+
+    /// Notifications about tasks passed in the response.
+    pub(in crate::capture) fn tasks_notified(
+        &self,
+        cx: &Context,
+        effects: &mut Effects,
+        notices: Vec<TaskNotice>,
+    ) {
+        let state = self.state();
+        let session = match state.calls.iter().find_map(CallState::call) {
+            Some(call) => call.session.clone(),
+            None => {
+                let named = self.head.session.clone();
+                named.map_or(CallSession::None, CallSession::Named)
+            }
+        };
+        let caller = self.head.caller_in(&session);
+        let session_id = match session {
+            CallSession::Named(session) => Some(session.id),
+            CallSession::Derived(_) | CallSession::None => None,
+        };
+        effects.extend(
+            notices
+                .into_iter()
+                .map(|notice| Effect::TaskStatus(notice.event(cx, session_id.clone(), caller))),
+        );
     }
 
     /// A JSON-RPC response passed. Returns whether a request waited for it. Takes out

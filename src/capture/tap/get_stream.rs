@@ -13,6 +13,7 @@ use crate::capture::http::{Content, Headers, Media};
 use crate::capture::recorder::Recorder;
 use crate::capture::request_context;
 use crate::capture::session::NamedSession;
+use crate::event::{CallerDigest, StoreEvent};
 use crate::wire::{EventEnd, EventKind, Scanner};
 
 /// Longest URI of an `endpoint` event that is looked at, in bytes. A part of an id
@@ -27,6 +28,7 @@ const ENDPOINT_BYTES: usize = 8 * 1024;
 pub(in crate::capture) struct GetStreamWatch {
     recorder: Arc<Recorder>,
     session: Option<Arc<str>>,
+    caller: Option<CallerDigest>,
     path: u64,
     method: Method,
 }
@@ -39,6 +41,11 @@ impl GetStreamWatch {
         let matters = session.is_some() || head.method == Method::GET;
         (matters && !modern).then(|| Self {
             recorder: recorder.clone(),
+            caller: request_context::caller(&recorder.sessions, head, &headers).digest(
+                session
+                    .as_ref()
+                    .and_then(|session| session.client.as_deref()),
+            ),
             session: session.map(|session| session.id),
             path: recorder.sessions.hash_path(&head.uri),
             method: head.method.clone(),
@@ -50,6 +57,7 @@ impl GetStreamWatch {
         let Self {
             recorder,
             session,
+            caller,
             path,
             method,
         } = self;
@@ -72,6 +80,7 @@ impl GetStreamWatch {
                 id,
                 by_query: false,
             }),
+            caller,
             messages: MessageStream::default(),
             scanner: Scanner::new(),
             endpoint: Vec::new(),
@@ -85,6 +94,7 @@ pub(in crate::capture) struct GetStreamTap {
     /// None once it can be read no further.
     content: Option<Content>,
     session: Option<NamedSession>,
+    caller: Option<CallerDigest>,
     messages: MessageStream,
     scanner: Scanner,
     /// The data of the event, as long as it may name the session.
@@ -110,6 +120,7 @@ impl GetStreamTap {
         let Self {
             recorder,
             session,
+            caller,
             messages,
             scanner,
             endpoint,
@@ -118,16 +129,19 @@ impl GetStreamTap {
         let mut reader = Elsewhere {
             recorder,
             session,
+            caller: *caller,
             endpoint,
         };
         messages.read(&recorder.cx, scanner, chunk, &mut reader);
     }
 }
 
-/// Reports answers on a GET stream to the exchanges that wait for them.
+/// Reports answers on a GET stream to the exchanges that wait for them, and records
+/// what the server says of tasks.
 struct Elsewhere<'a> {
     recorder: &'a Recorder,
     session: &'a mut Option<NamedSession>,
+    caller: Option<CallerDigest>,
     endpoint: &'a mut Vec<u8>,
 }
 
@@ -158,12 +172,14 @@ impl EventReader for Elsewhere<'_> {
         let Self {
             recorder,
             session,
+            caller,
             endpoint,
         } = self;
         let EventContent {
             answers,
             mut document,
             changed,
+            tasks,
         } = content;
         match (&session, event.kind) {
             (Some(session), EventKind::Message) => {
@@ -186,6 +202,11 @@ impl EventReader for Elsewhere<'_> {
         }
         if event.kind == EventKind::Message {
             recorder.listings_changed(changed);
+            let session_id = session.as_ref().map(|session| &session.id);
+            for notice in tasks {
+                let event = notice.event(&recorder.cx, session_id.cloned(), *caller);
+                recorder.store.record(StoreEvent::TaskStatus(event));
+            }
         }
         endpoint.clear();
     }

@@ -2,9 +2,12 @@
 
 use super::held::HeldAnswers;
 use crate::capture::context::Context;
-use crate::capture::exchange::Answer;
+use crate::capture::exchange::{Answer, TaskNotice};
 use crate::capture::listing::{Document, ListChanged};
 use crate::wire::{EventEnd, Scanner, SseDecoder, SseItem};
+
+/// Notifications about tasks that one event may hold; more are not looked at.
+const NOTICES: usize = 32;
 
 /// Reads events and holds what is in the current one: its type may come last.
 #[derive(Default)]
@@ -13,6 +16,8 @@ pub(in crate::capture) struct MessageStream {
     answers: HeldAnswers,
     /// The listings that the event says have changed.
     changed: ListChanged,
+    /// What the event says of tasks.
+    tasks: Vec<TaskNotice>,
     /// The data of the event, if it may hold a listing.
     document: Option<Document>,
 }
@@ -22,6 +27,7 @@ pub(in crate::capture) struct EventContent<'a> {
     pub(in crate::capture) answers: Vec<Answer>,
     pub(in crate::capture) document: Option<&'a mut Document>,
     pub(in crate::capture) changed: ListChanged,
+    pub(in crate::capture) tasks: Vec<TaskNotice>,
 }
 
 /// What an event stream is read for.
@@ -60,6 +66,7 @@ impl MessageStream {
             decoder,
             answers,
             changed,
+            tasks,
             document,
         } = self;
         let mut on_item = |item: SseItem<'_>| match item {
@@ -72,6 +79,9 @@ impl MessageStream {
                 }
                 scanner.feed(data, &mut |message| {
                     changed.notice(message);
+                    if tasks.len() < NOTICES {
+                        tasks.extend(TaskNotice::of(message));
+                    }
                     if answers.has_room()
                         && let Some(answer) = Answer::of(message, reader.wants_server())
                         && reader.wants(&answer)
@@ -85,6 +95,7 @@ impl MessageStream {
                     answers: answers.take(),
                     document: document.as_mut(),
                     changed: std::mem::take(changed),
+                    tasks: std::mem::take(tasks),
                 };
                 reader.event(&end, content);
                 *document = None;

@@ -228,7 +228,12 @@ impl EventReader for Responses<'_> {
             answers,
             mut document,
             changed,
+            tasks,
         } = content;
+        if !tasks.is_empty() {
+            self.handle
+                .report(|exchange, cx, effects| exchange.tasks_notified(cx, effects, tasks));
+        }
         let several = answers.len() > 1;
         for mut answer in answers {
             let size = SizeRule::Event {

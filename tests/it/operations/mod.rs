@@ -74,7 +74,7 @@ async fn answered(layer: &StoreLayer, request: Request<Script>, answer: Response
 
 /// The rows: the method, the place in its operation, and how the request ended. An
 /// operation is named by the number of the row that began it.
-fn legs(recording: &Recording) -> Vec<String> {
+pub(crate) fn legs(recording: &Recording) -> Vec<String> {
     recording.column(
         "SELECT mcp.method || ' '
              || coalesce((SELECT count(*) FROM requests AS earlier

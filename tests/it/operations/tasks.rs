@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Client, IN_SESSION, STATELESS, legs, tasks};
-use crate::recording::Recording;
+use super::{Client, IN_SESSION, STATELESS, answered, legs, tasks};
+use crate::recording::{self, Recording};
 
 fn created(id: &str) -> Value {
     json!({"resultType": "task", "taskId": id, "status": "working", "ttlMs": 60000})
@@ -149,5 +149,91 @@ async fn poll_of_another_session_says_nothing_of_a_task() {
     other
         .send(&layer, 2, "tasks/get", id("t-1"), completed)
         .await;
+    assert_eq!(tasks(&recording), ["t-1 working - 0"]);
+}
+
+/// The events of a stream that holds these messages.
+fn events(messages: &[Value]) -> String {
+    let events = messages.iter();
+    events
+        .map(|message| format!("data: {message}\n\n"))
+        .collect()
+}
+
+/// A notification of either revision.
+fn notified(method: &str, params: Value) -> Value {
+    json!({"jsonrpc": "2.0", "method": method, "params": params})
+}
+
+const STATUS: &str = "notifications/tasks/status";
+const TASKS: &str = "notifications/tasks";
+
+#[tokio::test]
+async fn task_ends_by_a_notification_on_the_get_stream_of_its_session() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let created = json!({"task": {"taskId": "t-1", "status": "working"}});
+    IN_SESSION
+        .call(&layer, 1, json!({"task": {}}), created)
+        .await;
+    for (session, task) in [("s-2", "t-1 working - 0"), ("s-1", "t-1 completed ok 0")] {
+        let mut get = recording::post_with(&[("mcp-session-id", session)], "");
+        *get.method_mut() = http::Method::GET;
+        let completed = notified(STATUS, json!({"taskId": "t-1", "status": "completed"}));
+        let stream = recording::event_stream(events(&[completed]));
+        answered(&layer, get, stream).await;
+        assert_eq!(tasks(&recording), [task], "on a stream of {session}");
+    }
+}
+
+#[tokio::test]
+async fn task_ends_by_a_notification_to_a_listener_who_is_its_caller() {
+    for (listener, task) in [
+        ("inspector", "t-1 failed error 0 -32603 kaput"),
+        ("another", "t-1 working - 0"),
+    ] {
+        let recording = Recording::start();
+        let layer = recording.layer();
+        STATELESS.call(&layer, 1, json!({}), created("t-1")).await;
+        let listener = Client {
+            name: Some(listener),
+            ..Client::default()
+        };
+        let filter = json!({"notifications": {"taskIds": ["t-1"]}});
+        let listen = listener.post(2, "subscriptions/listen", filter);
+        let error = json!({"code": -32603, "message": "kaput"});
+        let failed = json!({"taskId": "t-1", "status": "failed", "error": error});
+        let stream = events(&[
+            notified(TASKS, json!({"taskId": "t-1", "status": "resting"})),
+            notified(TASKS, failed),
+        ]);
+        answered(&layer, listen, recording::event_stream(stream)).await;
+        assert_eq!(tasks(&recording), [task]);
+    }
+}
+
+#[tokio::test]
+async fn task_ends_by_a_notification_that_comes_before_its_call_is_answered() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    let call = STATELESS.post(1, "tools/call", json!({"name": "greet"}));
+    let result = json!({"isError": true});
+    let completed = json!({"taskId": "t-1", "status": "completed", "result": result});
+    let answer = json!({"jsonrpc": "2.0", "id": 1, "result": created("t-1")});
+    let stream = events(&[notified(TASKS, completed), answer]);
+    answered(&layer, call, recording::event_stream(stream)).await;
+    assert_eq!(legs(&recording), ["tools/call 1/1 task"]);
+    assert_eq!(tasks(&recording), ["t-1 completed tool_error 0"]);
+}
+
+#[tokio::test]
+async fn event_that_is_no_message_says_nothing_of_a_task() {
+    let recording = Recording::start();
+    let layer = recording.layer();
+    STATELESS.call(&layer, 1, json!({}), created("t-1")).await;
+    let listen = STATELESS.post(2, "subscriptions/listen", json!({}));
+    let completed = notified(TASKS, json!({"taskId": "t-1", "status": "completed"}));
+    let stream = format!("event: other\n{}", events(&[completed]));
+    answered(&layer, listen, recording::event_stream(stream)).await;
     assert_eq!(tasks(&recording), ["t-1 working - 0"]);
 }

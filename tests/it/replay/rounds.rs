@@ -1,15 +1,20 @@
 //! `py_mrtr.out`: one call of 2026-07-28 in two rounds. The server asks for more input, and the
 //! client sends the call again with that input.
 
-use crate::replay::capture::answers;
+use serde_json::Value;
+
+use crate::replay::capture::{Answer, answers};
 use crate::replay::stage::{Call, Cut, Stage};
 
-fn request(round: &str) -> Call {
+/// Returns the request of a round, which brings this state back.
+fn request(round: &str, state: &str) -> Call {
     let (id, answers) = match round {
-        "MRTR 1" => (1, ""),
+        "MRTR 1" => (1, String::new()),
         "MRTR 2" => (
             2,
-            r#""inputResponses":{"__main__:who":{"action":"accept","content":{"name":"Ada"}}},"requestState":"v1.mBEF","#,
+            format!(
+                r#""inputResponses":{{"__main__:who":{{"action":"accept","content":{{"name":"Ada"}}}}}},"requestState":"{state}","#
+            ),
         ),
         other => panic!("a round that is not known: {other}"),
     };
@@ -21,19 +26,31 @@ fn request(round: &str) -> Call {
     .header("mcp-name", "greet")
 }
 
+/// Returns the state that the answer gives.
+fn state(answer: &Answer) -> Option<String> {
+    let body: Value = serde_json::from_slice(&answer.frames.concat()).expect("JSON");
+    body["result"]["requestState"].as_str().map(str::to_owned)
+}
+
 #[test]
-fn call_in_two_rounds_is_two_rows_and_the_first_is_input_required() {
+fn call_in_two_rounds_is_two_rows_of_one_operation() {
     for cut in Cut::ALL {
         let mut stage = Stage::new(cut);
+        let mut given = String::new();
         for (round, answer) in answers(include_str!("captures/py_mrtr.out")) {
-            stage.play(round, &request(round), &answer);
+            stage.play(round, &request(round, &given), &answer);
+            given = state(&answer).unwrap_or_default();
         }
         stage.assert_rows(
             r#"
 exchange | method     | aim   | http | outcome           | in  | out | session | revision   | text
 MRTR 1   | tools/call | greet | 200  | ok input_required | 283 | 721 | derived | 2026-07-28 | -
-MRTR 2   | tools/call | greet | 200  | ok                | 387 | 247 | derived | 2026-07-28 | -
+MRTR 2   | tools/call | greet | 200  | ok                | 715 | 247 | derived | 2026-07-28 | -
 "#,
+        );
+        assert_eq!(
+            stage.legs(),
+            ["tools/call 1/1 input_required", "tools/call 1/2 ok"]
         );
         assert_eq!(
             stage.sessions(),

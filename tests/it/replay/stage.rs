@@ -13,6 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tower::{Layer, Service};
 use tower_mcp_store::{StoreBody, StoreLayer};
 
+use crate::operations::legs;
 use crate::recording::{Recording, Row, Script, answering, live};
 use crate::replay::capture::Answer;
 
@@ -209,6 +210,11 @@ impl Stage {
             )
         });
         lines.collect()
+    }
+
+    /// The rows, each with its place in its operation.
+    pub(crate) fn legs(&self) -> Vec<String> {
+        legs(&self.recording)
     }
 
     /// Compares all rows with a table written by hand.

@@ -340,3 +340,63 @@ fn call_that_becomes_a_task_on_a_later_stream_goes_on_as_a_task() {
     let effects = machine.elsewhere(created, CopyUse::Answer);
     assert_eq!(effects.unwrap(), ["row ok task", "finished"]);
 }
+
+#[test]
+fn notification_of_either_revision_says_what_a_task_is_doing() {
+    for method in ["notifications/tasks", "notifications/tasks/status"] {
+        let machine = Machine::in_session();
+        machine.request(CALL);
+        machine.head(200, EVENTS);
+        let message =
+            |params| format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#);
+        let working = message(r#"{"taskId":"t","status":"working"}"#);
+        assert_eq!(machine.notified(&working), ["task t working s-1"]);
+        for nothing in [
+            r#"{"taskId":"t","status":"paused"}"#,
+            r#"{"taskId":"t"}"#,
+            r#"{"taskId":7,"status":"working"}"#,
+            r#"{"status":"working"}"#,
+        ] {
+            assert_eq!(machine.notified(&message(nothing)), NONE, "{nothing}");
+        }
+    }
+    let machine = Machine::in_session();
+    for other in [
+        r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"taskId":"t","status":"working"}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"notifications/tasks","params":{"taskId":"t","status":"working"}}"#,
+    ] {
+        assert_eq!(machine.notified(other), NONE, "{other}");
+    }
+}
+
+#[test]
+fn notification_on_a_stream_without_a_session_has_its_caller() {
+    let machine = Machine::new(&[("mcp-protocol-version", "2026-07-28")]);
+    machine.request(
+        r#"{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"_meta":{"io.modelcontextprotocol/clientInfo":{"name":"c","version":"1"}}}}"#,
+    );
+    machine.head(200, EVENTS);
+    let failed = r#"{"jsonrpc":"2.0","method":"notifications/tasks","params":{"taskId":"t","status":"failed","error":{"code":-32603,"message":"kaput"}}}"#;
+    let mut notice = None;
+    Scanner::new().feed(failed.as_bytes(), &mut |message| {
+        notice = TaskNotice::of(message);
+    });
+    let mut effects = Effects::new();
+    let notices = vec![notice.expect("a notification about a task")];
+    machine
+        .exchange
+        .tasks_notified(&machine.cx, &mut effects, notices);
+    let [Effect::TaskStatus(event)] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    let client = ClientInfo {
+        name: Some("c".into()),
+        version: Some("1".into()),
+        cut: 0,
+    };
+    let caller = machine.exchange.head.caller.digest(Some(&client));
+    assert_eq!((&event.session_id, event.caller), (&None, caller));
+    let outcome = event.outcome.as_ref().expect("an outcome");
+    assert_eq!(outcome.error_code.as_deref(), Some("-32603"));
+    assert_eq!(outcome.error_msg.as_deref(), Some("kaput"));
+}

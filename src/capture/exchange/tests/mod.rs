@@ -140,6 +140,17 @@ impl Machine {
         seen
     }
 
+    /// The server sends this message in its event stream.
+    fn notified(&self, message: &str) -> Vec<String> {
+        let mut notices = Vec::new();
+        Scanner::new().feed(message.as_bytes(), &mut |message| {
+            notices.extend(TaskNotice::of(message));
+        });
+        words(|effects| {
+            self.exchange.tasks_notified(&self.cx, effects, notices);
+        })
+    }
+
     fn id(&self, id: u32) -> JsonId {
         let mut token = None;
         let message = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
@@ -195,6 +206,11 @@ fn word(effect: &Effect) -> String {
         Effect::SessionNamed(id) => format!("named {id}"),
         Effect::SessionNotFound(id) => format!("not found {id}"),
         Effect::Listing(_) => "listing".to_owned(),
+        Effect::TaskStatus(event) => {
+            let session = event.session_id.as_deref().unwrap_or("-");
+            let (id, status) = (&event.task_id.text, event.status.as_str());
+            format!("task {id} {status} {session}")
+        }
         Effect::AwaitsListing => "awaits listing".to_owned(),
         Effect::Detach { .. } => "detach".to_owned(),
         Effect::Finished => "finished".to_owned(),
