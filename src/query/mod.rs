@@ -42,6 +42,7 @@
 //! | [`change_impacts`](Reader::change_impacts) | the statistics of two windows for each change, fewer where changes share windows |
 //! | [`clients`](Reader::clients), [`client_revisions`](Reader::client_revisions) | all sessions |
 //! | [`callers`](Reader::callers) | the requests of the window that have a principal |
+//! | [`breakdown`](Reader::breakdown) | the requests that are counted |
 //! | [`names`](Reader::names) | the names that are returned |
 //! | [`info`](Reader::info) | all requests, through their smallest index |
 //! | [`compare`](Reader::compare) | how often listings changed |
@@ -55,8 +56,10 @@
 //! Imports run one way: `error, window, record, recorded, state_hash, older < link,
 //! filter, request, outcomes < reader < names < latency, session_requests < conditions < plan <
 //! requests < slow, follow,
-//! lookup < operations, sessions, clients, losses, info, sql, coverage < stats < schema`.
+//! lookup < breakdown, operations, sessions, clients, losses, info, sql, coverage < stats <
+//! schema`.
 
+mod breakdown;
 mod clients;
 mod conditions;
 mod coverage;
@@ -89,6 +92,7 @@ mod state_hash;
 mod stats;
 mod window;
 
+pub use breakdown::{Breakdown, GroupBy};
 pub use clients::{Caller, Client, ClientRevision};
 pub use error::{QueryError, QueryErrorKind};
 pub use filter::{ClientFilter, RequestFilter, SchemaFilter, SessionFilter, StatsFilter};

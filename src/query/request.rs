@@ -79,6 +79,10 @@ record! {
     }
 }
 
+/// The name of the client of a request's session.
+pub(super) const CLIENT_NAME: &str =
+    "(SELECT client_name FROM sessions AS s WHERE s.session_id = requests.session_id)";
+
 impl Request {
     /// Returns what became of it, in one word.
     pub fn outcome(&self) -> Outcome {

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod examples;
 mod filters;
 mod proxy;
 mod shared_key;
@@ -7,14 +8,14 @@ mod shared_key;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgGroup, Args as Arguments, ColorChoice, Parser, Subcommand};
+use clap::{ArgGroup, Args as Arguments, ColorChoice, Parser, Subcommand, ValueEnum};
 use tower_mcp_store::query::Window;
 
 use crate::complete;
 use crate::error::CliError;
 use crate::output::Format;
 use crate::time;
-pub(crate) use filters::{Calls, Filters, WindowArgs};
+pub(crate) use filters::{Filters, WindowArgs};
 use filters::{id, window};
 pub(crate) use proxy::{
     Address, DEFAULT_LISTEN, DEFAULT_NAME, Limit, Log, Named, Proxy, Recording, Retain, Servers,
@@ -48,6 +49,10 @@ pub(crate) struct Args {
     /// Short for --format json
     #[arg(long, global = true, help_heading = EVERYWHERE, conflicts_with = "format")]
     pub(crate) json: bool,
+    /// Show the answer again and again, this long apart: 2s, 500ms, or a number of seconds
+    #[arg(long, global = true, value_name = "DURATION", help_heading = EVERYWHERE)]
+    #[arg(value_parser = time::interval)]
+    pub(crate) watch: Option<Duration>,
     /// When to colour tables; `auto` does on a terminal unless NO_COLOR is set
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     #[arg(help_heading = EVERYWHERE)]
@@ -59,53 +64,71 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show requests by time, newest last
+    #[command(after_help = examples::LOGS)]
     Logs(Logs),
     /// Show the slowest requests, slowest first
+    #[command(after_help = examples::SLOW)]
     Slow(Slow),
-    /// Show calls, errors and latencies of each tool and method
+    /// Show calls, errors and latencies of each tool and method, or by other names
+    ///
+    /// Counts the last day unless --since or --until is given.
+    #[command(after_help = examples::STATS)]
     Stats(Stats),
     /// Show sessions by their start, newest last
+    #[command(after_help = examples::SESSIONS)]
     Sessions(Sessions),
     /// Show one session and its requests
+    #[command(after_help = examples::SESSION)]
     Session(Session),
     /// Show all fields of one request
+    #[command(after_help = examples::REQUEST)]
     Request(RequestArgs),
-    /// Show clients by name and platform
+    /// Show clients by name and platform, revision of MCP or principal
+    #[command(after_help = examples::CLIENTS)]
     Clients(Clients),
     /// Show the tools, resources and prompts of servers, and how they changed
+    #[command(after_help = examples::SCHEMA)]
     Schema(Schema),
     /// Show what the file holds and how large it is
+    #[command(after_help = examples::INFO)]
     Info,
     /// Watch the traffic live: rates, latencies, tools, sessions and errors
+    #[command(after_help = examples::TOP)]
     Top(Top),
     /// Record a server in any language, as a proxy in front of it
     ///
     /// Records the HTTP transports of MCP: Streamable HTTP and HTTP+SSE. Does not record stdio
     /// and WebSocket.
+    #[command(after_help = examples::PROXY)]
     Proxy(Box<Proxy>),
     /// Remove old rows; safe while a server or proxy writes to the file
     ///
     /// Removes requests, sessions without later requests, losses and accounts of writers, and
     /// returns their space to the file system. Statistics and the history of listings stay. A
     /// file of an older version is migrated first.
+    #[command(after_help = examples::PRUNE)]
     Prune(Prune),
     /// Shrink the file; safe while a server or proxy writes to it
     ///
     /// A file from an older version is rewritten once. That needs free disk space of twice its
     /// size.
+    #[command(after_help = examples::VACUUM)]
     Vacuum,
     /// Run a read-only SQL query
     ///
     /// Query the views calls, tool_stats, hourly_stats and client_stats, or the tables requests,
     /// sessions, losses and schema_changes.
+    #[command(after_help = examples::SQL)]
     Sql(Sql),
     /// Write a completion script for a shell
     ///
     /// Have the shell read it at each start. Bash and zsh: `source <(mcp-store completions bash)`.
     /// Fish: `mcp-store completions fish | source`. It completes tools, clients and sessions from
     /// the file.
+    #[command(after_help = examples::COMPLETIONS)]
     Completions(Completions),
     /// Write the manual page of mcp-store or of one of its commands
+    #[command(after_help = examples::MAN)]
     Man(Man),
 }
 
@@ -141,14 +164,58 @@ pub(crate) struct Slow {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Stats {
-    /// Only requests from this time on [default: 24h before --until, or before now]
-    #[arg(long, value_name = "TIME", value_parser = time::moment)]
-    pub(crate) since: Option<i64>,
-    /// Only requests before this time
-    #[arg(long, value_name = "TIME", value_parser = time::moment)]
-    pub(crate) until: Option<i64>,
+    /// Count by these, separated by commas, and from the requests that are in the file
+    ///
+    /// Without it, each tool and each other method is counted, also from statistics of requests
+    /// that were removed.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) by: Vec<By>,
+    /// Which come first [default: calls, or name if hours or days are the first of --by]
+    #[arg(long, value_enum)]
+    pub(crate) sort: Option<Sort>,
+    /// Show at most this many groups, the first
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = usize::MAX)]
+    #[arg(hide_default_value = true)]
+    pub(crate) limit: usize,
     #[command(flatten)]
-    pub(crate) calls: Calls,
+    pub(crate) filters: Filters,
+}
+
+/// By what requests are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    Tool,
+    Method,
+    Server,
+    Client,
+    Principal,
+    Protocol,
+    Hour,
+    Day,
+}
+
+/// The order of groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sort {
+    Calls,
+    /// By the share of calls that failed
+    Errors,
+    P50,
+    P95,
+    Max,
+    /// By time, method, tool and other names
+    Name,
+}
+
+/// By what clients are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClientsBy {
+    /// By name and platform
+    Client,
+    /// By authenticated caller
+    Principal,
+    /// By MCP revision and name, the oldest revision first
+    Protocol,
 }
 
 #[derive(Debug, Arguments)]
@@ -156,9 +223,12 @@ pub(crate) struct Sessions {
     /// Only open sessions, sorted by their last request
     #[arg(long)]
     pub(crate) active: bool,
-    /// Only sessions of clients with this name
+    /// Only sessions of clients with this name, or of those whose name begins with it
     #[arg(long, value_name = "NAME", add = complete::clients())]
     pub(crate) client: Option<String>,
+    /// Only sessions under this MCP revision, such as 2025-06-18
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) protocol: Option<String>,
     /// Only the server with this name, as given to `mcp-store proxy --server`
     #[arg(long, value_name = "NAME", alias = "proxy")]
     pub(crate) server: Option<String>,
@@ -203,6 +273,16 @@ pub(crate) struct RequestArgs {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Clients {
+    /// How to list them
+    #[arg(long, value_enum, default_value_t = ClientsBy::Client)]
+    pub(crate) by: ClientsBy,
+    /// Only sessions under this MCP revision, such as 2025-06-18
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) protocol: Option<String>,
+    /// Show at most this many, the first
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = usize::MAX)]
+    #[arg(hide_default_value = true)]
+    pub(crate) limit: usize,
     /// Only the server with this name, as given to `mcp-store proxy --server`
     #[arg(long, value_name = "NAME", alias = "proxy")]
     pub(crate) server: Option<String>,
@@ -299,15 +379,40 @@ pub(crate) struct Man {
 }
 
 impl Stats {
+    /// Returns the window, which is a day unless it is chosen.
     pub(crate) fn window(&self) -> Result<Window, CliError> {
-        let end = self.until.unwrap_or_else(time::now);
-        window(self.since.unwrap_or(end.saturating_sub(DAY_MS)), self.until)
+        let WindowArgs { since, until } = self.filters.window;
+        let end = until.unwrap_or_else(time::now);
+        window(since.unwrap_or(end.saturating_sub(DAY_MS)), until)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+
+    #[test]
+    fn help_of_each_command_ends_with_three_examples_that_are_understood() {
+        let mut command = super::Args::command();
+        command.build();
+        for of in command
+            .get_subcommands()
+            .filter(|of| of.get_name() != "help")
+        {
+            let text = of.get_after_help().unwrap_or_default().to_string();
+            let examples = text.lines().skip(1).map(|line| {
+                let begin = line.find("mcp-store").unwrap();
+                // A pipe has the command at its end.
+                line[begin..].replace(['\'', '"'], "")
+            });
+            let examples: Vec<String> = examples.collect();
+            assert_eq!(examples.len(), 3, "{}", of.get_name());
+            for example in examples {
+                let known: Vec<&str> = example.split(' ').take(2).collect();
+                assert_eq!(known, ["mcp-store", of.get_name()], "{example}");
+            }
+        }
+    }
 
     #[test]
     fn definition_of_the_arguments_is_consistent() {

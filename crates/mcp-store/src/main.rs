@@ -18,6 +18,7 @@ mod time;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::thread;
 
 use clap::{CommandFactory as _, Parser};
 
@@ -35,10 +36,48 @@ fn main() -> ExitCode {
         format => format.unwrap_or(Format::Table),
     };
     let mut output = Output::new(format, args.color);
-    match run(args, &mut output).and_then(|()| Ok(output.flush()?)) {
+    match start(args, &mut output).and_then(|()| Ok(output.flush()?)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Runs the command, once or again and again.
+fn start(args: Args, output: &mut Output) -> Result<(), CliError> {
+    // The proxy says by itself what it prints.
+    let is_proxy = matches!(args.command, Command::Proxy(_));
+    if output.format() == Format::Csv && !is_proxy && !has_records(&args.command) {
+        let message = "this command does not write CSV";
+        return Err(CliError::Message(message.to_owned()));
+    }
+    let Some(interval) = args.watch else {
+        return run(args, output);
+    };
+    let follows = matches!(&args.command, Command::Logs(logs) if logs.follow);
+    if follows || !has_records(&args.command) {
+        let message = "--watch is for commands that answer once";
+        return Err(CliError::Message(message.to_owned()));
+    }
+    loop {
+        output.clear()?;
+        // A span before now moves with the time.
+        run(Args::parse(), output)?;
+        output.flush()?;
+        thread::sleep(interval);
+    }
+}
+
+/// Returns whether a command answers with records from the file.
+fn has_records(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Top(_)
+            | Command::Proxy(_)
+            | Command::Prune(_)
+            | Command::Vacuum
+            | Command::Completions(_)
+            | Command::Man(_)
+    )
 }
 
 fn run(args: Args, output: &mut Output) -> Result<(), CliError> {

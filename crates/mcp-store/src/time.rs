@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Span, Timestamp, Zoned};
+use jiff::{RoundMode, SignedDuration, Span, Timestamp, Unit, Zoned, ZonedRound};
 
 /// The bounds of [`interval`].
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -109,6 +109,42 @@ pub(crate) fn local(ms: i64) -> String {
 /// Formats a time in the local zone, to the second.
 pub(crate) fn local_second(ms: i64) -> String {
     show(ms, "%Y-%m-%d %H:%M:%S")
+}
+
+/// Formats a time in the local zone, to the minute.
+pub(crate) fn local_minute(ms: i64) -> String {
+    show(ms, "%Y-%m-%d %H:%M")
+}
+
+/// Formats a day in the local zone.
+pub(crate) fn local_day(ms: i64) -> String {
+    show(ms, "%Y-%m-%d")
+}
+
+/// The most hours or days that are counted apart.
+const MOST_STARTS: usize = 10_000;
+
+/// Returns when each local hour or day of a window begins, in unix milliseconds. Returns
+/// `None` if there are too many.
+pub(crate) fn starts(since: i64, until: i64, days: bool) -> Option<Vec<i64>> {
+    let (unit, step) = match days {
+        true => (Unit::Day, Span::new().days(1)),
+        false => (Unit::Hour, Span::new().hours(1)),
+    };
+    let since = Timestamp::from_millisecond(since).ok()?;
+    let since = since.to_zoned(TimeZone::system());
+    let mut start = since
+        .round(ZonedRound::new().smallest(unit).mode(RoundMode::Trunc))
+        .ok()?;
+    let mut starts = Vec::new();
+    while start.timestamp().as_millisecond() < until {
+        if starts.len() == MOST_STARTS {
+            return None;
+        }
+        starts.push(start.timestamp().as_millisecond());
+        start = start.checked_add(step).ok()?;
+    }
+    Some(starts)
 }
 
 /// Formats the time of day, to the millisecond, if it is today.

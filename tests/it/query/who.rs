@@ -1,6 +1,9 @@
-use tower_mcp_store::query::{Caller, ClientFilter, Lookup, NameKind, SessionFilter, Window};
+use tower_mcp_store::Outcome;
+use tower_mcp_store::query::{
+    Caller, ClientFilter, GroupBy, Lookup, NameKind, SessionFilter, Window,
+};
 
-use crate::query::data::{Data, START, session_id};
+use crate::query::data::{Data, START, filters, session_id};
 
 #[test]
 fn sessions_come_latest_first_for_every_filter() {
@@ -222,5 +225,42 @@ fn names_are_listed_by_their_beginning() {
         assert_eq!(names(NameKind::Principal, "user").len(), principals);
         let few = data.reader.names(NameKind::Tool, "", 3).unwrap();
         assert_eq!(few.len(), 3);
+    }
+}
+
+#[test]
+fn breakdown_counts_each_request_that_a_filter_takes_once() {
+    for version in [4, 5] {
+        let data = Data::of_version(version);
+        for filter in filters().into_iter().step_by(7) {
+            let taken: Vec<_> = data
+                .rows
+                .iter()
+                .filter(|row| data.takes(&filter, row))
+                .collect();
+            let starts = vec![START, START + 500, START + 1_000];
+            let by = [GroupBy::Client, GroupBy::Time(starts)];
+            let groups = data.reader.breakdown(&filter, &by).unwrap();
+            let total: i64 = groups.iter().map(|group| group.requests).sum();
+            assert_eq!(total as usize, taken.len(), "version {version}, {filter:?}");
+            for group in &groups {
+                let of_group = taken.iter().filter(|row| {
+                    let client = data.client(row);
+                    let start = [START + 1_000, START + 500, START]
+                        .into_iter()
+                        .find(|start| *start <= row.ts)
+                        .map(|start| start.to_string());
+                    group.keys == [client, start]
+                });
+                let of_group: Vec<_> = of_group.collect();
+                assert_eq!(group.requests as usize, of_group.len(), "{group:?}");
+                let has = |outcome| {
+                    let rows = of_group.iter().filter(|row| row.outcome() == outcome);
+                    rows.count() as i64
+                };
+                assert_eq!(group.timeouts, has(Outcome::Timeout));
+                assert_eq!(group.gone, has(Outcome::Gone));
+            }
+        }
     }
 }

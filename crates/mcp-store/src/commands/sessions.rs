@@ -29,6 +29,7 @@ pub(crate) fn run(db: &Path, args: Sessions, output: &mut Output) -> Result<(), 
     filter.window = args.window.window()?;
     filter.server_name = args.server;
     filter.client = args.client;
+    filter.protocol = args.protocol;
     filter.active = args.active;
     let mut rows = reader.sessions(&filter, args.limit)?;
     rows.reverse();

@@ -1,15 +1,19 @@
 //! `mcp-store stats`.
 
+mod groups;
+
+use std::io::Write as _;
 use std::path::Path;
 
 use serde::Serialize;
 use tower_mcp_store::query::{
-    CallStats, Group, Loss, Percentiles, RequestFilter, StatsFilter, StatsReport, Window,
+    CallStats, Group, Loss, Percentiles, Reader, RequestFilter, StatsFilter, StatsReport, Window,
 };
 
-use crate::args;
+use super::suggest;
+use crate::args::{self, By, Sort};
 use crate::error::{self, CliError};
-use crate::output::{self, Align, Cell, Column, Output, Table, Tone};
+use crate::output::{self, Align, Cell, Column, Format, Output, Table, Tone};
 use crate::sanitize::escape_control;
 use crate::time;
 
@@ -51,14 +55,55 @@ enum Line<'a> {
 
 pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(), CliError> {
     let reader = error::open(db)?;
-    let mut filter = StatsFilter::default();
-    filter.window = args.window()?;
-    filter.server_name = args.calls.server;
-    filter.method = args.calls.method;
-    filter.tool = args.calls.tool;
-    let stats = reader.stats(&filter)?;
-    if output.is_json() {
-        return write_json(&stats, output);
+    let window = args.window()?;
+    let mut filter = super::filter(&reader, args.filters)?;
+    filter.window = window;
+    let (by, sort, limit) = (args.by, args.sort, args.limit);
+    match plain(&filter, &by) {
+        Some(plain) => whole(&reader, &plain, sort.unwrap_or(Sort::Calls), limit, output)?,
+        None => groups::run(&reader, &filter, &by, sort, limit, output)?,
+    }
+    let found = reader.requests(&filter, 1, None)?;
+    suggest::names(&reader, &filter, found.is_empty())
+}
+
+/// Returns the filter of statistics that also count removed requests, if these have all
+/// conditions and are grouped like this.
+fn plain(filter: &RequestFilter, by: &[By]) -> Option<StatsFilter> {
+    let mut plain = StatsFilter::new().window(filter.window);
+    plain.server_name.clone_from(&filter.server_name);
+    plain.method.clone_from(&filter.method);
+    plain.tool.clone_from(&filter.tool);
+    let mut same = RequestFilter::new().window(filter.window);
+    same.server_name.clone_from(&filter.server_name);
+    same.method.clone_from(&filter.method);
+    same.tool.clone_from(&filter.tool);
+    let names = [&filter.method, &filter.tool];
+    let has_pattern = names
+        .into_iter()
+        .flatten()
+        .any(|name| suggest::is_pattern(name));
+    match by {
+        [] => {}
+        [By::Tool] if plain.method.is_none() => plain.method = Some("tools/call".to_owned()),
+        _ => return None,
+    }
+    (same == *filter && !has_pattern).then_some(plain)
+}
+
+/// Writes statistics of each method and tool.
+fn whole(
+    reader: &Reader,
+    filter: &StatsFilter,
+    sort: Sort,
+    limit: usize,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let mut stats = reader.stats(filter)?;
+    sort_by(&mut stats.groups, sort);
+    stats.groups.truncate(limit);
+    if output.format() != Format::Table {
+        return write_records(&stats, output);
     }
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for group in &stats.groups {
@@ -67,25 +112,23 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
     }
     rows.push(cells("total", "", &stats.total));
     Table::new(&COLUMNS, output).write(output, &rows)?;
-    output.line(&format!("\n{}", window(stats.window)))?;
+    output.flush()?;
+    // What follows is about the table, so that a program can read the table by itself.
+    eprintln!("\n{}", describe(stats.window));
     if stats.window != filter.window {
-        output.line(widened(stats.window))?;
+        eprintln!("{}", widened(stats.window));
     }
     if stats.polls != stats.window {
-        let window = window(stats.polls);
-        output.line(&format!(
-            "polls and pings are counted by whole hours, {window}"
-        ))?;
+        let window = describe(stats.polls);
+        eprintln!("polls and pings are counted by whole hours, {window}");
     }
-    output.line(&percentiles(stats.percentiles))?;
+    eprintln!("{}", percentiles(stats.percentiles));
     if stats.other_calls > 0 {
         let calls = output::count(stats.other_calls);
-        output.line(&format!(
-            "up to {calls} more calls are counted only as (other), without their tool"
-        ))?;
+        eprintln!("up to {calls} more calls are counted only as (other), without their tool");
     }
     for loss in &stats.losses {
-        output.line(&format_loss(loss))?;
+        eprintln!("{}", format_loss(loss));
     }
     let newest = match stats.total.calls {
         0 => reader.requests(&RequestFilter::default(), 1, None)?.pop(),
@@ -93,18 +136,36 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
     };
     if let Some(newest) = newest.filter(|newest| newest.ts < filter.window.since) {
         let newest = time::local_second(newest.ts);
-        output.line(&format!(
-            "the newest request is from {newest}; use --since to look further back"
-        ))?;
+        eprintln!("the newest request is from {newest}; use --since to look further back");
     }
     Ok(())
 }
 
-fn write_json(stats: &StatsReport, output: &mut Output) -> Result<(), CliError> {
+fn sort_by(groups: &mut [Group], sort: Sort) {
+    let failed = |group: &Group| {
+        let of = &group.figures;
+        let failed = [of.errors, of.tool_errors, of.caller_errors, of.gone];
+        failed.iter().sum::<i64>() as f64 / of.calls.max(1) as f64
+    };
+    groups.sort_by(|a, b| match sort {
+        Sort::Calls => b.figures.calls.cmp(&a.figures.calls),
+        Sort::Errors => failed(b).total_cmp(&failed(a)),
+        Sort::P50 => b.figures.p50_us.cmp(&a.figures.p50_us),
+        Sort::P95 => b.figures.p95_us.cmp(&a.figures.p95_us),
+        Sort::Max => b.figures.max_us.cmp(&a.figures.max_us),
+        Sort::Name => (&a.method, &a.tool).cmp(&(&b.method, &b.tool)),
+    });
+}
+
+/// Writes groups. JSON also has the total and what is missing, which have other fields.
+fn write_records(stats: &StatsReport, output: &mut Output) -> Result<(), CliError> {
     for group in &stats.groups {
-        output.json(&Line::Group(group))?;
+        output.record(&Line::Group(group))?;
     }
-    output.json(&Line::Total {
+    if output.format() == Format::Csv {
+        return Ok(());
+    }
+    output.record(&Line::Total {
         window: stats.window,
         percentiles: stats.percentiles,
         other_calls: stats.other_calls,
@@ -112,7 +173,7 @@ fn write_json(stats: &StatsReport, output: &mut Output) -> Result<(), CliError> 
         figures: &stats.total,
     })?;
     for loss in &stats.losses {
-        output.json(&Line::Loss(loss))?;
+        output.record(&Line::Loss(loss))?;
     }
     Ok(())
 }
@@ -142,7 +203,7 @@ fn cells(method: &str, tool: &str, figures: &CallStats) -> Vec<Cell> {
     ]
 }
 
-fn window(window: Window) -> String {
+fn describe(window: Window) -> String {
     let since = time::local_second(window.since);
     if window.until == i64::MAX {
         format!("since {since}")

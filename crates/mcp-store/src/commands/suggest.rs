@@ -50,7 +50,8 @@ pub(crate) fn names(
     Ok(())
 }
 
-fn is_pattern(name: &str) -> bool {
+/// Returns whether a name stands for several.
+pub(crate) fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?', '['])
 }
 

@@ -10,7 +10,8 @@ mod table;
 use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write};
 
 use clap::{ColorChoice, ValueEnum};
-use ratatui::crossterm::terminal;
+use ratatui::crossterm::cursor::MoveTo;
+use ratatui::crossterm::terminal::{self, Clear, ClearType};
 use serde::Serialize;
 
 pub(crate) use fields::Fields;
@@ -101,6 +102,15 @@ impl Output {
         fields: impl IntoIterator<Item = T>,
     ) -> io::Result<()> {
         self.stdout.write_all(&csv::record(fields)?)
+    }
+
+    /// Clears the terminal, if tables are written to one.
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
+        if self.format != Format::Table || !io::stdout().is_terminal() {
+            return Ok(());
+        }
+        let (all, first) = (Clear(ClearType::All), MoveTo(0, 0));
+        ratatui::crossterm::queue!(self.stdout, all, first)
     }
 
     pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {

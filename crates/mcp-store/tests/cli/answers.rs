@@ -2,7 +2,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::run::{command, json, stdout};
+use crate::run::{both, command, json, stdout};
 use crate::support::{LONG, connect, fixture, fresh, record_requests, request, rows};
 use tower_mcp_store::{SessionEvent, Store, StoreEvent};
 
@@ -125,7 +125,7 @@ fn statistics_show_each_tool_the_total_and_losses() {
         (&total["until"], &total["other_calls"]),
         (&json!(null), &json!(0))
     );
-    let table = stdout(&path, &["stats", "--since", "2026-01-01"]);
+    let table = both(&path, &["stats", "--since", "2026-01-01"]);
     assert!(table.contains("7 events (queue_full)"), "{table}");
     assert!(table.contains("percentiles are exact"), "{table}");
 }
@@ -133,12 +133,12 @@ fn statistics_show_each_tool_the_total_and_losses() {
 #[test]
 fn statistics_without_calls_show_the_time_of_the_newest_request() {
     let (_dir, path) = fixture(4);
-    let table = stdout(&path, &["stats"]);
+    let table = both(&path, &["stats"]);
     assert!(
         table.contains("newest request is from 2026-03-31"),
         "{table}"
     );
-    let table = stdout(&path, &["stats", "--since", "2026-01-01", "--tool", "none"]);
+    let table = both(&path, &["stats", "--since", "2026-01-01", "--tool", "none"]);
     assert!(!table.contains("newest"), "{table}");
 }
 
@@ -188,7 +188,7 @@ fn statistics_of_removed_requests_show_their_window_and_what_is_missing() {
         (&total["calls"], &total["other_calls"]),
         (&json!(7), &json!(5))
     );
-    let table = stdout(&path, &of_tool);
+    let table = both(&path, &of_tool);
     for told in [
         "from 2026-03-31 10:00:00 to 2026-07-01 00:00:00",
         "counts of whole hours and days",
@@ -198,7 +198,7 @@ fn statistics_of_removed_requests_show_their_window_and_what_is_missing() {
         assert!(table.contains(told), "{table}");
     }
     let before = ["stats", "--since", "2025-01-01", "--until", "2025-02-01"];
-    let table = stdout(&path, &before);
+    let table = both(&path, &before);
     assert!(
         table.contains("all records of that time were removed"),
         "{table}"

@@ -98,3 +98,27 @@ fn follow_starts_with_the_newest_rows_and_applies_its_filter() {
     assert_eq!(following.next_id(), id);
     store.shutdown(LONG).unwrap();
 }
+
+#[test]
+fn follow_waits_for_a_file_that_does_not_exist_yet() {
+    let (_dir, path) = fresh();
+    let mut command = command(&path, &["logs", "-f", "--json"]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut following = Following {
+        lines: BufReader::new(child.stdout.take().unwrap()).lines(),
+        child,
+    };
+    assert!(told.next().unwrap().unwrap().starts_with("waiting for "));
+    assert!(!path.exists());
+    let store = Store::open(&path).unwrap();
+    let event = request();
+    let id = event.request_id.to_string();
+    store.record(StoreEvent::Request(event));
+    assert_eq!(following.next_id(), id);
+    store.shutdown(LONG).unwrap();
+}

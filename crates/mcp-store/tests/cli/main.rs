@@ -8,6 +8,7 @@ mod answers;
 mod completion;
 mod errors;
 mod follow;
+mod help;
 mod hostile;
 mod maintain;
 mod operations;

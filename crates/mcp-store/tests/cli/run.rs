@@ -22,6 +22,13 @@ pub(crate) fn stdout(db: &Path, args: &[&str]) -> String {
     succeeded(&command(db, args).output().unwrap())
 }
 
+/// What it wrote to standard output and then to standard error, after it has ended well.
+#[track_caller]
+pub(crate) fn both(db: &Path, args: &[&str]) -> String {
+    let output = command(db, args).output().unwrap();
+    succeeded(&output) + &String::from_utf8_lossy(&output.stderr)
+}
+
 /// Like [`stdout`], on lines of `width` characters.
 #[track_caller]
 pub(crate) fn on_lines_of(width: u16, db: &Path, args: &[&str]) -> String {

@@ -146,3 +146,73 @@ fn csv_has_the_fields_of_json_under_one_header() {
         stdout(&path, &["logs", "--json"])
     );
 }
+
+#[test]
+fn statistics_are_counted_by_any_names_and_by_any_condition() {
+    let (_dir, path) = recorded();
+    let by = |args: &[&str]| json(&path, &[&["stats", "--since", "yesterday"], args].concat());
+    let clients = by(&["--by", "client"]);
+    assert_eq!(clients.len(), 2);
+    assert!(
+        clients.iter().all(|group| group["calls"] == 2),
+        "{clients:?}"
+    );
+    let failing = by(&["--by", "client,principal", "--failed"]);
+    assert_eq!(failing.len(), 1);
+    assert_eq!(failing[0]["client_name"], "Cursor");
+    assert_eq!(
+        (&failing[0]["principal"], &failing[0]["caller_errors"]),
+        (&"bob".into(), &1.into())
+    );
+    let days = by(&["--by", "day,tool"]);
+    assert_eq!(days.len(), 3, "{days:?}");
+    assert!(days[0]["day_time"].is_string(), "{days:?}");
+    let of_tool = by(&["--by", "tool", "--sort", "name"]);
+    assert_eq!(of_tool[0]["tool"], "book");
+    // All names of statistics can be conditions.
+    assert_eq!(by(&["--principal", "bob"])[0]["calls"], 2);
+    assert_eq!(by(&["--tool", "search*"]).len(), 2);
+    let table = on_lines_of(80, &path, &["stats", "--by", "hour", "--since", "today"]);
+    assert!(table.starts_with("HOUR"), "{table}");
+    assert!(!table.contains("counted from"), "it is on standard error");
+}
+
+#[test]
+fn clients_are_listed_by_revision_and_by_principal() {
+    let (_dir, path) = recorded();
+    let revisions = json(&path, &["clients", "--by", "protocol"]);
+    assert_eq!(revisions.len(), 2);
+    assert!(revisions[0].get("protocol_version").is_some());
+    let principals = json(&path, &["clients", "--by", "principal"]);
+    assert_eq!(
+        (&principals[0]["principal"], &principals[0]["calls"]),
+        (&"bob".into(), &2.into())
+    );
+    assert_eq!(json(&path, &["clients", "-n", "1"]).len(), 1);
+    let table = on_lines_of(80, &path, &["clients", "--by", "protocol"]);
+    assert!(table.starts_with("PROTOCOL"), "{table}");
+}
+
+#[test]
+fn watch_shows_the_answer_again() {
+    use std::io::{BufRead as _, BufReader};
+    let (_dir, path) = recorded();
+    let mut command = command(&path, &["info", "--json", "--watch", "100ms"]);
+    let mut child = command
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    assert!(first.contains("\"requests\":4"), "{first}");
+    assert!(lines.next().unwrap().is_ok());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for refused in [
+        &["logs", "-f", "--watch", "1s"][..],
+        &["vacuum", "--watch", "1s"],
+    ] {
+        assert!(failed(2, &path, refused).contains("--watch"));
+    }
+    assert!(failed(2, &path, &["man", "--format", "csv"]).contains("CSV"));
+}

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tower_mcp_store::query::{CallStats, ChangeImpact, Reader, SchemaChange, SchemaFilter};
 
 use crate::error::CliError;
-use crate::output::{self, Align, Cell, Column, Output, Tone};
+use crate::output::{self, Align, Cell, Column, Format, Output, Tone};
 use crate::time;
 
 /// How long before and after a change calls are counted.
@@ -43,10 +43,10 @@ pub(super) fn run(
     let mut rows = reader.schema_changes(filter, tail)?;
     rows.reverse();
     let impacts = impacts(reader, filter, &rows)?;
-    if output.is_json() {
+    if output.format() != Format::Table {
         for change in &rows {
             let impact = impacts.get(&change.id);
-            output.json(&Line {
+            output.record(&Line {
                 change,
                 before: impact.map(|impact| &impact.before),
                 after: impact.map(|impact| &impact.after),

@@ -6,7 +6,7 @@ use tower_mcp_store::query::{Reader, SchemaFilter, Snapshot};
 
 use super::parameters::{self, Parameter};
 use crate::error::CliError;
-use crate::output::{Align, Cell, Column, Fields, Output, Table};
+use crate::output::{Align, Cell, Column, Fields, Format, Output, Table};
 use crate::sanitize::escape_control;
 use crate::time;
 
@@ -56,8 +56,8 @@ pub(super) fn run(
             continue;
         };
         found += 1;
-        if output.is_json() {
-            output.json(&Line {
+        if output.format() != Format::Table {
+            output.record(&Line {
                 proxy: &snapshot.proxy,
                 upstream_url: &snapshot.upstream_url,
                 captured_at: snapshot.captured_at,

@@ -5,7 +5,7 @@ use tower_mcp_store::query::{Reader, SchemaFilter, Tool, Usage};
 
 use super::number;
 use crate::error::CliError;
-use crate::output::{self, Align, Cell, Column, Output, Table, Tone};
+use crate::output::{self, Align, Cell, Column, Format, Output, Table, Tone};
 
 const COLUMNS: [Column; 6] = [
     Column::new("TOOL", Align::Cut),
@@ -57,9 +57,9 @@ pub(super) fn run(
         total.bytes += tool.bytes;
         total.estimated_tokens += tool.estimated_tokens;
     }
-    if output.is_json() {
+    if output.format() != Format::Table {
         let mut lines = tools.iter().map(Line::Tool).chain([Line::Total(total)]);
-        return Ok(lines.try_for_each(|line| output.json(&line))?);
+        return Ok(lines.try_for_each(|line| output.record(&line))?);
     }
     if tools.is_empty() {
         // On standard error, because the answer is empty.
