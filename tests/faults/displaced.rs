@@ -11,7 +11,7 @@ use tower_mcp_store::event_store::{EventRecord, EventStore};
 use tower_mcp_store::query::{Reader, RequestFilter};
 use tower_mcp_store::{Store, StoreState};
 
-use crate::other::{Holder, Recorder};
+use crate::other_process::{Holder, Recorder};
 use crate::support::{LONG, connect, record_requests, value};
 use crate::{COUNT, wait_until};
 

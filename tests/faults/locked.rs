@@ -8,7 +8,7 @@ use tracing::Level;
 
 use crate::load::Load;
 use crate::log::{listen, logged};
-use crate::other::Holder;
+use crate::other_process::Holder;
 use crate::support::{LONG, connect, fresh, record_requests, value};
 use crate::{COUNT, is_long, wait_until};
 

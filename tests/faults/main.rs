@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod concurrent_programs;
 mod disk;
 mod displaced;
 mod load;
@@ -15,8 +16,7 @@ mod log;
 mod moved;
 mod opening;
 mod orphans;
-mod other;
-mod others;
+mod other_process;
 mod rows;
 mod unreadable;
 

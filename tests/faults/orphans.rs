@@ -16,7 +16,7 @@ use tracing::Level;
 
 use crate::load::Load;
 use crate::log::{listen, logged};
-use crate::other::{Holder, Recorder};
+use crate::other_process::{Holder, Recorder};
 use crate::support::{LONG, connect, fixture, fresh, record_requests, value};
 use crate::{COUNT, is_long, wait_until};
 

@@ -3,6 +3,6 @@
 mod data;
 mod logs;
 mod schema;
+mod sessions_and_clients;
 mod slow;
 mod stats;
-mod who;

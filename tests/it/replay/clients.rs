@@ -3,7 +3,7 @@
 //! the client leaves.
 
 use crate::replay::capture::{Answer, Sent, sent};
-use crate::replay::stage::{Call, Cut, Held, Stage, answer, events, json};
+use crate::replay::player::{Call, Cut, Held, Player, answer, events, json};
 
 /// Returns the answer to a request, and whether its stream stays open.
 fn reply(method: &str, body: &str, session: &str) -> (Answer, bool) {
@@ -44,7 +44,7 @@ fn assert_recorded(capture: &str, rows: &str, sessions: &[&str]) {
         .find(|(name, _)| name == "mcp-session-id")
         .map_or("", |(_, id)| id);
     for cut in Cut::ALL {
-        let mut stage = Stage::new(cut);
+        let mut player = Player::new(cut);
         let mut held: Vec<Held> = Vec::new();
         for event in &sent {
             let Sent::Request {
@@ -64,7 +64,7 @@ fn assert_recorded(capture: &str, rows: &str, sessions: &[&str]) {
             }
             let text = str::from_utf8(body).expect("text");
             let (answer, waits) = reply(method, text, session);
-            let stream = stage.open(&call, &answer);
+            let stream = player.open(&call, &answer);
             if waits {
                 held.push(stream);
             } else {
@@ -72,9 +72,9 @@ fn assert_recorded(capture: &str, rows: &str, sessions: &[&str]) {
             }
         }
         drop(held);
-        stage.note("");
-        stage.assert_rows(rows);
-        assert_eq!(stage.sessions(), sessions);
+        player.note("");
+        player.assert_rows(rows);
+        assert_eq!(player.sessions(), sessions);
     }
 }
 

@@ -2,7 +2,7 @@
 //! stream.
 
 use crate::replay::capture::{Answer, answer, chunks, quoted};
-use crate::replay::stage::{Call, Cut, Stage};
+use crate::replay::player::{Call, Cut, Player};
 
 const CAPTURE: &str = include_str!("captures/ts1_legacy_sse.out");
 
@@ -44,25 +44,25 @@ fn post_and_streamed_answer_of_a_call_are_one_row() {
     ];
     assert_eq!(exchanges.len(), requests.len());
     for cut in Cut::ALL {
-        let mut stage = Stage::new(cut);
+        let mut player = Player::new(cut);
         let get = Call::new("GET", "/sse").header("accept", "text/event-stream");
-        let mut stream = stage.open(&get, &stream);
+        let mut stream = player.open(&get, &stream);
         for ((name, session, body), (answer, events)) in requests.iter().zip(&exchanges) {
             let post = Call::new("POST", &format!("/messages?sessionId={session}"));
             let post = post.header("content-type", "application/json").body(body);
-            stage.open(&post, answer).end();
+            player.open(&post, answer).end();
             stream.send(events);
-            stage.note(name);
+            player.note(name);
         }
         stream.leave();
-        stage.assert_rows(r#"
+        player.assert_rows(r#"
 exchange        | method     | aim  | http | outcome | in  | out | session  | revision   | text
 initialize      | initialize | -    | 202  | ok      | 150 | 177 | 122dce94 | 2024-11-05 | -
 echo            | tools/call | echo | 202  | ok      | 97  | 98  | 122dce94 | 2024-11-05 | -
 unknown session | tools/list | -    | 404  | error   | 46  | 17  | -        | -          | Session not found
 "#);
         assert_eq!(
-            stage.sessions(),
+            player.sessions(),
             ["122dce94 query 2024-11-05 probe 0 -> old 1, 2 calls, 0 errors, ended"]
         );
     }

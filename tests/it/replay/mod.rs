@@ -5,10 +5,10 @@
 //! same.
 
 mod capture;
-mod stage;
+mod player;
 
 mod clients;
+mod input_rounds;
 mod legacy;
-mod rounds;
+mod message_shapes;
 mod servers;
-mod shapes;

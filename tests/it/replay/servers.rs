@@ -3,7 +3,7 @@
 //! that were sent.
 
 use crate::replay::capture::{Answer, answers};
-use crate::replay::stage::{Call, Cut, Stage};
+use crate::replay::player::{Call, Cut, Player};
 
 const ANY: &str = "application/json, text/event-stream";
 
@@ -122,12 +122,12 @@ fn assert_recorded(capture: &str, rows: &str, sessions: &[&str]) {
     let answers = answers(capture);
     let session = session(&answers);
     for cut in Cut::ALL {
-        let mut stage = Stage::new(cut);
+        let mut player = Player::new(cut);
         for (section, answer) in &answers {
-            stage.play(section, &request(section, &session), answer);
+            player.play(section, &request(section, &session), answer);
         }
-        stage.assert_rows(rows);
-        assert_eq!(stage.sessions(), sessions);
+        player.assert_rows(rows);
+        assert_eq!(player.sessions(), sessions);
     }
 }
 

@@ -13,7 +13,7 @@
 //! `MCP_STORE_TEST_KILLS=100` is the long form of all of them.
 
 mod clients;
-mod plain;
+mod plain_client;
 mod server;
 mod typescript;
 
@@ -21,7 +21,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use plain::Session;
+use plain_client::Session;
 use server::{Sdk, Server, Stores};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -111,21 +111,23 @@ async fn tower_mcp_client_gets_every_event_a_killed_server_acknowledged() {
 
 #[tokio::test]
 async fn plain_client_gets_every_event_a_killed_rmcp_server_acknowledged() {
-    let connect = async |url, sender, killed| plain::follow(Sdk::Rmcp, url, sender, killed).await;
+    let connect =
+        async |url, sender, killed| plain_client::follow(Sdk::Rmcp, url, sender, killed).await;
     every_acknowledged_event_comes_once_and_in_order(Sdk::Rmcp, connect).await;
 }
 
 #[tokio::test]
 async fn plain_client_gets_every_event_a_killed_tower_mcp_server_acknowledged() {
     let connect =
-        async |url, sender, killed| plain::follow(Sdk::TowerMcp, url, sender, killed).await;
+        async |url, sender, killed| plain_client::follow(Sdk::TowerMcp, url, sender, killed).await;
     every_acknowledged_event_comes_once_and_in_order(Sdk::TowerMcp, connect).await;
 }
 
 #[tokio::test]
 async fn plain_client_gets_every_event_a_killed_server_acknowledged_through_a_cache() {
     for sdk in [Sdk::Rmcp, Sdk::TowerMcp] {
-        let connect = async |url, sender, killed| plain::follow(sdk, url, sender, killed).await;
+        let connect =
+            async |url, sender, killed| plain_client::follow(sdk, url, sender, killed).await;
         every_event_of_these_stores_comes_once_and_in_order(Stores::Caching, sdk, connect).await;
     }
 }

@@ -1,10 +1,10 @@
 //! Retention: which rows the file keeps, and that statistics outlive them.
 
 mod age;
-mod cells;
 mod flood;
 mod load;
 mod size;
+mod statistics;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

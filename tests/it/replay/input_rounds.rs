@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::replay::capture::{Answer, answers};
-use crate::replay::stage::{Call, Cut, Stage};
+use crate::replay::player::{Call, Cut, Player};
 
 /// Returns the request of a round, which brings this state back.
 fn request(round: &str, state: &str) -> Call {
@@ -35,13 +35,13 @@ fn state(answer: &Answer) -> Option<String> {
 #[test]
 fn call_in_two_rounds_is_two_rows_of_one_operation() {
     for cut in Cut::ALL {
-        let mut stage = Stage::new(cut);
+        let mut player = Player::new(cut);
         let mut given = String::new();
         for (round, answer) in answers(include_str!("captures/py_mrtr.out")) {
-            stage.play(round, &request(round, &given), &answer);
+            player.play(round, &request(round, &given), &answer);
             given = state(&answer).unwrap_or_default();
         }
-        stage.assert_rows(
+        player.assert_rows(
             r#"
 exchange | method     | aim   | http | outcome           | in  | out | session | revision   | text
 MRTR 1   | tools/call | greet | 200  | ok input_required | 283 | 721 | derived | 2026-07-28 | -
@@ -49,11 +49,11 @@ MRTR 2   | tools/call | greet | 200  | ok                | 715 | 247 | derived |
 "#,
         );
         assert_eq!(
-            stage.legs(),
+            player.legs(),
             ["tools/call 1/1 input_required", "tools/call 1/2 ok"]
         );
         assert_eq!(
-            stage.sessions(),
+            player.sessions(),
             ["derived derived 2026-07-28 mcp 0.1.0 -> pyprobe 1.2.3, 2 calls, 0 errors, open"]
         );
     }

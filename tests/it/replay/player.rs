@@ -115,7 +115,7 @@ pub(crate) fn events(body: impl AsRef<[u8]>) -> Answer {
 }
 
 /// A server behind the layer, and its recording.
-pub(crate) struct Stage {
+pub(crate) struct Player {
     recording: Recording,
     layer: StoreLayer,
     cut: Cut,
@@ -130,7 +130,7 @@ pub(crate) struct Held {
     body: StoreBody<Script>,
 }
 
-impl Stage {
+impl Player {
     pub(crate) fn new(cut: Cut) -> Self {
         let recording = Recording::start();
         let layer = recording.layer();

@@ -1,7 +1,7 @@
 //! Exchanges that observers often misread, one by one.
 
 use crate::replay::capture::Answer;
-use crate::replay::stage::{Call, Cut, Stage, answer, events, json};
+use crate::replay::player::{Call, Cut, Player, answer, events, json};
 
 const SESSION: &str = "9f7426fb-dff8";
 
@@ -16,11 +16,11 @@ fn in_session(body: impl AsRef<[u8]>) -> Call {
 #[track_caller]
 fn assert_recorded(exchanges: &[(&str, Call, Answer)], rows: &str) {
     for cut in Cut::ALL {
-        let mut stage = Stage::new(cut);
+        let mut player = Player::new(cut);
         for (name, call, answer) in exchanges {
-            stage.play(name, call, answer);
+            player.play(name, call, answer);
         }
-        stage.assert_rows(rows);
+        player.assert_rows(rows);
     }
 }
 
@@ -102,28 +102,28 @@ priming event | tools/call | nope | 200  | error -32602 | 86 | 119 | 9f7426fb | 
 #[test]
 fn server_request_with_the_id_of_a_client_request_answers_nothing() {
     for cut in Cut::ALL {
-        let mut stage = Stage::new(cut);
+        let mut player = Player::new(cut);
         let list = in_session(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
         let listed = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[]}}"#;
-        stage.play("list", &list, &json(200, listed));
+        player.play("list", &list, &json(200, listed));
         let call = in_session(
             r#"{"jsonrpc":"2.0","id":6,"method":"tools/call","params":{"name":"ask","arguments":{}}}"#,
         );
-        let mut stream = stage.open(
+        let mut stream = player.open(
             &call,
             &events(
                 "event: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"elicitation/create\",\"params\":{\"mode\":\"form\",\"message\":\"name?\",\"requestedSchema\":{}}}\n\n",
             ),
         );
-        stage.note("question");
+        player.note("question");
         let reply = in_session(
             r#"{"jsonrpc":"2.0","id":1,"result":{"action":"accept","content":{"name":"Ada"}}}"#,
         );
-        stage.play("reply", &reply, &answer(202, &[], ""));
+        player.play("reply", &reply, &answer(202, &[], ""));
         stream.send("data: {\"jsonrpc\":\"2.0\",\"id\":6,\"result\":{\"content\":[]}}\n\n");
         stream.end();
-        stage.note("call");
-        stage.assert_rows(
+        player.note("call");
+        player.assert_rows(
             r#"
 exchange | method     | aim | http | outcome | in | out | session  | revision   | text
 list     | tools/list | -   | 200  | ok      | 46 | 46  | 9f7426fb | 2025-11-25 | -
@@ -270,7 +270,7 @@ lines    | tools/list | -   | 200  | ok      | 46 | 96  | 9f7426fb | 2025-11-25 
 #[test]
 fn session_ends_by_delete_and_is_not_found_afterwards() {
     for cut in Cut::ALL {
-        let mut stage = Stage::new(cut);
+        let mut player = Player::new(cut);
         let initialize = Call::post(
             r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}"#,
         );
@@ -279,20 +279,20 @@ fn session_ends_by_delete_and_is_not_found_afterwards() {
             ("mcp-session-id", SESSION),
         ];
         let result = r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"s","version":"2"}}}"#;
-        stage.play("initialize", &initialize, &answer(200, &head, result));
+        player.play("initialize", &initialize, &answer(200, &head, result));
         let delete = Call::new("DELETE", "/mcp").header("mcp-session-id", SESSION);
-        stage.play("DELETE", &delete, &answer(202, &[], ""));
+        player.play("DELETE", &delete, &answer(202, &[], ""));
         let list = in_session(r#"{"jsonrpc":"2.0","id":11,"method":"tools/list"}"#);
         let not_found = answer(404, &[], "Not Found: Session not found");
-        stage.play("after DELETE", &list, &not_found);
-        stage.assert_rows(r#"
+        player.play("after DELETE", &list, &not_found);
+        player.assert_rows(r#"
 exchange     | method     | aim | http | outcome | in  | out | session  | revision   | text
 initialize   | initialize | -   | 200  | ok      | 146 | 124 | 9f7426fb | 2025-11-25 | -
 DELETE       | no row
 after DELETE | tools/list | -   | 404  | error   | 47  | 28  | 9f7426fb | 2025-11-25 | Not Found: Session not found
 "#);
         assert_eq!(
-            stage.sessions(),
+            player.sessions(),
             ["9f7426fb header 2025-11-25 c 1 -> s 2, 2 calls, 1 errors, ended"]
         );
     }
@@ -315,11 +315,11 @@ fn stateless_call_carries_its_client() {
         r#"{"jsonrpc":"2.0","id":3,"result":{"content":[{"text":"h\u00e9","type":"text"}],"isError":false,"resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"pyprobe","version":"1.2.3"}}}}"#,
     );
     for cut in Cut::ALL {
-        let mut stage = Stage::new(cut);
-        stage.play("echo", &stateless("echo", "echo"), &result);
+        let mut player = Player::new(cut);
+        player.play("echo", &stateless("echo", "echo"), &result);
         let encoded = stateless("météo", "=?base64?bcOpdMOpbw==?=");
-        stage.play("encoded name", &encoded, &result);
-        stage.assert_rows(
+        player.play("encoded name", &encoded, &result);
+        player.assert_rows(
             r#"
 exchange     | method     | aim   | http | outcome | in  | out | session | revision   | text
 echo         | tools/call | echo  | 200  | ok      | 281 | 204 | derived | 2026-07-28 | -
@@ -327,7 +327,7 @@ encoded name | tools/call | météo | 200  | ok      | 284 | 204 | derived | 202
 "#,
         );
         assert_eq!(
-            stage.sessions(),
+            player.sessions(),
             ["derived derived 2026-07-28 mcp 0.1.0 -> pyprobe 1.2.3, 2 calls, 0 errors, open"]
         );
     }
@@ -381,17 +381,17 @@ ended          | subscriptions/listen | -   | 200  | ok stream_end | 174 | 280 |
 fn http_and_sse_of_2024_11_05_names_the_session_in_the_endpoint() {
     let session = "dc47cd65-d00f-43f8-add7-3c409842a0c0";
     for cut in Cut::ALL {
-        let mut stage = Stage::new(cut);
+        let mut player = Player::new(cut);
         let endpoint = format!("event: endpoint\ndata: /messages?sessionId={session}\n\n");
-        let mut stream = stage.open(&Call::new("GET", "/sse"), &events(endpoint));
+        let mut stream = player.open(&Call::new("GET", "/sse"), &events(endpoint));
         let post = Call::new("POST", &format!("/messages?sessionId={session}"))
             .header("content-type", "application/json")
             .body(r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2024-11-05","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}"#);
-        stage.play("POST", &post, &answer(202, &[], "Accepted"));
+        player.play("POST", &post, &answer(202, &[], "Accepted"));
         stream.send("event: message\ndata: {\"result\":{\"protocolVersion\":\"2024-11-05\",\"serverInfo\":{\"name\":\"s\",\"version\":\"2\"}},\"jsonrpc\":\"2.0\",\"id\":0}\n\n");
-        stage.note("answer");
+        player.note("answer");
         stream.end();
-        stage.assert_rows(
+        player.assert_rows(
             r#"
 exchange | method     | aim | http | outcome | in  | out | session  | revision   | text
 POST     | no row
@@ -399,7 +399,7 @@ answer   | initialize | -   | 202  | ok      | 146 | 129 | dc47cd65 | 2024-11-05
 "#,
         );
         assert_eq!(
-            stage.sessions(),
+            player.sessions(),
             ["dc47cd65 query 2024-11-05 c 1 -> s 2, 1 calls, 0 errors, ended"]
         );
     }

@@ -18,12 +18,12 @@ pub(crate) struct Holder(Child);
 
 impl Holder {
     pub(crate) fn of(path: &Path, sql: &str) -> Self {
-        Self::start(&mut child::test("other::holder_process"), path, sql)
+        Self::start(&mut child::test("other_process::holder_process"), path, sql)
     }
 
     /// Does the same, and accepts that the SQL fails.
     pub(crate) fn that_may_fail(path: &Path, sql: &str) -> Self {
-        let mut command = child::test("other::holder_process");
+        let mut command = child::test("other_process::holder_process");
         Self::start(command.env(MAY_FAIL, "1"), path, sql)
     }
 
@@ -66,7 +66,7 @@ fn holder_process() {
 
 /// Starts a process that records [`WRITES`] requests into the file.
 pub(crate) fn writer(path: &Path) -> Child {
-    child::test("other::writer_process")
+    child::test("other_process::writer_process")
         .env(PATH, path)
         .spawn()
         .unwrap()
@@ -95,7 +95,7 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn of(path: &Path) -> Self {
-        let mut child = child::test("other::recorder_process")
+        let mut child = child::test("other_process::recorder_process")
             .env(PATH, path)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

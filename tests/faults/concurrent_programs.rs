@@ -3,7 +3,7 @@
 use tower_mcp_store::{Store, StoreEvent};
 
 use crate::load::Load;
-use crate::other::{Holder, WRITES, writer};
+use crate::other_process::{Holder, WRITES, writer};
 use crate::support::{LONG, connect, fresh, request, value};
 use crate::{COUNT, is_long};
 
