@@ -8,7 +8,7 @@ use tower_mcp_store::{SessionEvent, Store, StoreBuilder, StoreEvent};
 
 use crate::support::{LONG, connect, fixture, fresh, rows, value};
 
-/// Opens and closes a store that is set so.
+/// Opens and closes a store with these settings.
 fn record(path: &Path, set: impl FnOnce(StoreBuilder) -> StoreBuilder) {
     let store = set(Store::builder(path)).open().unwrap();
     store.shutdown(LONG).unwrap();
@@ -20,7 +20,7 @@ fn store_id(path: &Path) -> uuid::Uuid {
 }
 
 #[test]
-fn file_has_one_id_from_the_moment_it_is_made() {
+fn file_has_one_id_from_its_creation_on() {
     let (_dir, path) = fresh();
     record(&path, |builder| builder);
     let id = store_id(&path);
@@ -64,7 +64,7 @@ fn instance_is_the_name_of_the_host_unless_it_is_set() {
 }
 
 #[test]
-fn info_tells_the_id_and_the_instances() {
+fn info_has_the_id_and_the_instances() {
     let (_dir, path) = fresh();
     record(&path, |builder| builder.instance("a"));
     record(&path, |builder| builder.instance("b"));
@@ -121,7 +121,7 @@ fn one_key_gives_a_session_and_a_caller_the_same_hashes_in_each_file() {
 }
 
 #[test]
-fn caller_is_sixteen_digits_and_the_same_after_a_restart() {
+fn hash_of_a_caller_has_sixteen_digits_and_is_the_same_after_a_restart() {
     let (_dir, path) = fresh();
     record_session(&path, None);
     let caller: String = value(&connect(&path), "SELECT caller FROM sessions");
@@ -137,7 +137,7 @@ fn caller_is_sixteen_digits_and_the_same_after_a_restart() {
 }
 
 #[test]
-fn key_that_was_set_is_nowhere_in_the_file_and_its_fingerprint_is() {
+fn set_key_is_nowhere_in_the_file_and_its_fingerprint_is_stored() {
     let (dir, path) = fresh();
     record_session(&path, Some(KEY));
     let digits: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -170,7 +170,7 @@ fn hashed_id_is_found_with_the_key_and_without_it_the_error_says_that_the_key_is
     let keyed = reader.clone().with_shared_key(KEY);
     let found = keyed.find_session(SECRET).unwrap().one().unwrap();
     assert_eq!(keyed.find_session("no such id").unwrap(), Lookup::Nothing);
-    // Who has the stored id needs no key.
+    // A caller that has the stored id needs no key.
     let stored = reader.find_session(&found.session_id).unwrap();
     assert_eq!(stored.one().unwrap(), found);
 }

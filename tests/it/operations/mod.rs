@@ -72,7 +72,7 @@ async fn answered(layer: &StoreLayer, request: Request<Script>, answer: Response
     exchange(layer, request, answer).await.unwrap();
 }
 
-/// The rows: the method, the place in its operation, and how the request ended. An
+/// Returns the rows: the method, the place in its operation, and how the request ended. An
 /// operation is named by the number of the row that began it.
 pub(crate) fn legs(recording: &Recording) -> Vec<String> {
     recording.column(
@@ -85,7 +85,7 @@ pub(crate) fn legs(recording: &Recording) -> Vec<String> {
     )
 }
 
-/// The tasks: id, status, outcome, polls, error.
+/// Returns the tasks: id, status, outcome, polls, error.
 fn tasks(recording: &Recording) -> Vec<String> {
     recording.column(
         "SELECT task_id || ' ' || status || ' ' || coalesce(outcome, '-') || ' ' || polls

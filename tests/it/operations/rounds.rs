@@ -125,7 +125,7 @@ async fn keys_link_a_retry_without_a_state_within_a_session() {
     let answers = json!({"inputResponses": {"when": {}, "who": {}}});
     IN_SESSION.call(&layer, 1, json!({}), asks.clone()).await;
     IN_SESSION.call(&layer, 2, answers.clone(), done()).await;
-    // All users of a client look alike.
+    // Without a session the layer cannot tell the users of a client apart.
     STATELESS.call(&layer, 3, json!({}), asks).await;
     STATELESS.call(&layer, 4, answers, done()).await;
     assert_eq!(

@@ -14,7 +14,7 @@ fn id(id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn polled_task_belongs_to_its_call_and_its_polls_to_nothing() {
+async fn polled_task_belongs_to_its_call_and_its_polls_to_no_operation() {
     let recording = Recording::start();
     let layer = recording.layer();
     STATELESS.call(&layer, 1, json!({}), created("t-1")).await;
@@ -56,7 +56,7 @@ async fn polled_task_belongs_to_its_call_and_its_polls_to_nothing() {
 }
 
 #[tokio::test]
-async fn failed_task_has_the_error_that_a_poll_tells() {
+async fn failed_task_has_the_error_of_its_poll() {
     let recording = Recording::start();
     let layer = recording.layer();
     STATELESS.call(&layer, 1, json!({}), created("t-1")).await;
@@ -137,7 +137,7 @@ async fn cancelled_task_is_gone() {
 }
 
 #[tokio::test]
-async fn poll_of_another_session_says_nothing_of_a_task() {
+async fn poll_of_another_session_does_not_change_the_task() {
     let recording = Recording::start();
     let layer = recording.layer();
     IN_SESSION.call(&layer, 1, json!({}), created("t-1")).await;
