@@ -61,11 +61,11 @@ const HASH_DIGITS: usize = 32;
 const CUT: char = '~';
 
 /// The requests after the last one that is in its cells. A leg that may still get a
-/// partner brought a state, and is no part of an operation yet.
+/// partner brought a state, and no leg before it is known.
 static ROWS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT id, ts, proxy, method, tool, bytes_in, bytes_out,
-            state_in IS NOT NULL AND operation_id IS NULL, latency_us, {}
+            state_in IS NOT NULL AND coalesce(leg, 1) = 1, latency_us, {}
          FROM requests WHERE id > ?1 ORDER BY id LIMIT ?2",
         Contribution::COLUMNS
     )

@@ -56,45 +56,81 @@ FROM (
 CREATE VIEW IF NOT EXISTS operations AS
 {operations};
 
--- The calls of each tool whose requests are in the file. Percentiles are exact, by
--- nearest rank: `rank` is the place among those of the tool that have such a time.
+-- The calls of each tool whose requests are in the file. To sort all of them would take
+-- several times as long, so calls are first counted by their times to three digits. A
+-- percentile is the highest time of those that share its digits: at most 1 % above the
+-- nearest rank. `rank` is how many calls took that long at most.
 CREATE VIEW IF NOT EXISTS tool_stats AS
 SELECT
     proxy,
     gen_ai_tool_name,
-    CAST(count(*) AS INTEGER) AS calls,
-    CAST(sum(outcome IN ('error', 'timeout')) AS INTEGER) AS errors,
-    CAST(sum(outcome = 'timeout') AS INTEGER) AS timeouts,
-    CAST(sum(outcome = 'tool_error') AS INTEGER) AS tool_errors,
-    CAST(sum(outcome = 'caller_error') AS INTEGER) AS caller_errors,
-    CAST(sum(outcome = 'gone') AS INTEGER) AS gone,
-    CAST(sum(ended_ts IS NULL) AS INTEGER) AS open,
-    CAST(avg(server_us) / 1e6 AS REAL) AS mean_duration,
-    CAST(max(iif(rank <= (timed * 50 + 99) / 100, server_us, NULL)) / 1e6 AS REAL)
+    CAST(sum(calls) AS INTEGER) AS calls,
+    CAST(sum(errors) AS INTEGER) AS errors,
+    CAST(sum(timeouts) AS INTEGER) AS timeouts,
+    CAST(sum(tool_errors) AS INTEGER) AS tool_errors,
+    CAST(sum(caller_errors) AS INTEGER) AS caller_errors,
+    CAST(sum(gone) AS INTEGER) AS gone,
+    CAST(sum(open) AS INTEGER) AS open,
+    CAST(total(server_total) / sum(timed) / 1e6 AS REAL) AS mean_duration,
+    CAST(min(iif(rank >= (all_timed * 50 + 99) / 100, server_us, NULL)) / 1e6 AS REAL)
         AS p50_duration,
-    CAST(max(iif(rank <= (timed * 95 + 99) / 100, server_us, NULL)) / 1e6 AS REAL)
+    CAST(min(iif(rank >= (all_timed * 95 + 99) / 100, server_us, NULL)) / 1e6 AS REAL)
         AS p95_duration,
-    CAST(max(iif(rank <= (timed * 99 + 99) / 100, server_us, NULL)) / 1e6 AS REAL)
+    CAST(min(iif(rank >= (all_timed * 99 + 99) / 100, server_us, NULL)) / 1e6 AS REAL)
         AS p99_duration,
     CAST(max(server_us) / 1e6 AS REAL) AS max_duration,
-    CAST(max(iif(wall_rank <= (wall_timed * 50 + 99) / 100, wall_us, NULL)) / 1e6 AS REAL)
+    CAST(min(iif(wall_rank >= (all_wall_timed * 50 + 99) / 100, wall_us, NULL)) / 1e6 AS REAL)
         AS wall_p50_duration,
-    CAST(max(iif(wall_rank <= (wall_timed * 95 + 99) / 100, wall_us, NULL)) / 1e6 AS REAL)
+    CAST(min(iif(wall_rank >= (all_wall_timed * 95 + 99) / 100, wall_us, NULL)) / 1e6 AS REAL)
         AS wall_p95_duration,
-    CAST(max(iif(wall_rank <= (wall_timed * 99 + 99) / 100, wall_us, NULL)) / 1e6 AS REAL)
+    CAST(min(iif(wall_rank >= (all_wall_timed * 99 + 99) / 100, wall_us, NULL)) / 1e6 AS REAL)
         AS wall_p99_duration,
     CAST(max(wall_us) / 1e6 AS REAL) AS wall_max_duration,
-    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', min(ts) / 1000.0, 'unixepoch') AS TEXT) AS first_call,
-    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', max(ts) / 1000.0, 'unixepoch') AS TEXT) AS last_call
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', min(first_ts) / 1000.0, 'unixepoch') AS TEXT)
+        AS first_call,
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', max(last_ts) / 1000.0, 'unixepoch') AS TEXT)
+        AS last_call
 FROM (
-    SELECT proxy, gen_ai_tool_name, ts, ended_ts, outcome, server_us, wall_us,
-        count(server_us) OVER (PARTITION BY proxy, gen_ai_tool_name) AS timed,
-        row_number() OVER (PARTITION BY proxy, gen_ai_tool_name
-            ORDER BY server_us NULLS LAST) AS rank,
-        count(wall_us) OVER (PARTITION BY proxy, gen_ai_tool_name) AS wall_timed,
-        row_number() OVER (PARTITION BY proxy, gen_ai_tool_name
-            ORDER BY wall_us NULLS LAST) AS wall_rank
-    FROM ({operations}) WHERE gen_ai_tool_name IS NOT NULL
+    SELECT *,
+        sum(timed) OVER (PARTITION BY proxy, gen_ai_tool_name) AS all_timed,
+        sum(timed) OVER (PARTITION BY proxy, gen_ai_tool_name ORDER BY server) AS rank,
+        sum(wall_timed) OVER (PARTITION BY proxy, gen_ai_tool_name) AS all_wall_timed,
+        sum(wall_timed) OVER (PARTITION BY proxy, gen_ai_tool_name ORDER BY wall) AS wall_rank
+    FROM (
+        SELECT proxy, gen_ai_tool_name,
+            CASE
+                WHEN server_us < 1000 THEN server_us
+                WHEN server_us < 10000 THEN server_us / 10 * 10
+                WHEN server_us < 100000 THEN server_us / 100 * 100
+                WHEN server_us < 1000000 THEN server_us / 1000 * 1000
+                WHEN server_us < 10000000 THEN server_us / 10000 * 10000
+                ELSE server_us / 100000 * 100000
+            END AS server,
+            CASE
+                WHEN wall_us < 1000 THEN wall_us
+                WHEN wall_us < 10000 THEN wall_us / 10 * 10
+                WHEN wall_us < 100000 THEN wall_us / 100 * 100
+                WHEN wall_us < 1000000 THEN wall_us / 1000 * 1000
+                WHEN wall_us < 10000000 THEN wall_us / 10000 * 10000
+                ELSE wall_us / 100000 * 100000
+            END AS wall,
+            count(*) AS calls,
+            sum(outcome IN ('error', 'timeout')) AS errors,
+            sum(outcome = 'timeout') AS timeouts,
+            sum(outcome = 'tool_error') AS tool_errors,
+            sum(outcome = 'caller_error') AS caller_errors,
+            sum(outcome = 'gone') AS gone,
+            sum(ended_ts IS NULL) AS open,
+            count(server_us) AS timed,
+            total(server_us) AS server_total,
+            max(server_us) AS server_us,
+            count(wall_us) AS wall_timed,
+            max(wall_us) AS wall_us,
+            min(ts) AS first_ts,
+            max(ts) AS last_ts
+        FROM ({operations}) WHERE gen_ai_tool_name IS NOT NULL
+        GROUP BY proxy, gen_ai_tool_name, 3, 4
+    )
 ) GROUP BY proxy, gen_ai_tool_name;
 
 -- By the hour, also of requests that are no longer in the file: what is in the
