@@ -113,10 +113,10 @@ def main(mcp_store, directory):
         server = traffic.Server()
         command = ["mcp-store", "proxy", "--db", "mcp-store.db", "--server", "travel"]
         command += ["--upstream", server.url, "--listen", "127.0.0.1:0"]
-        proxy = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        url = next(found[0] for line in proxy.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+/mcp(?=,)", line)))
-        # It prints each request.
-        threading.Thread(target=proxy.stdout.read, daemon=True).start()
+        # It prints each request, and logs where it listens.
+        proxy = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        url = next(found[0] for line in proxy.stderr if (found := re.search(r"http://127\.0\.0\.1:\d+/mcp(?= to )", line)))
+        threading.Thread(target=proxy.stderr.read, daemon=True).start()
         try:
             record(server, url, lambda name, command, **how: shoot(f"{directory}/{name}.svg", command, **how))
         finally:
