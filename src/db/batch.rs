@@ -235,9 +235,10 @@ impl<'c, 'e> Batch<'c, 'e> {
         place: &Place,
         task: Option<Box<str>>,
     ) -> Result<(), WriteError> {
-        if place.state_out.is_some() {
+        let waiting = links::waiting(&self.tx, event, place)?;
+        if !waiting.is_empty() {
             let savepoint = self.tx.savepoint()?;
-            match links::link_earlier(&savepoint, event, leg, place) {
+            match links::link_waiting(&savepoint, event, leg, place, &waiting) {
                 Ok(()) => savepoint.commit()?,
                 // The row is worth more than its links, which a trigger of the user's
                 // may refuse.

@@ -34,7 +34,53 @@ const SAME_STATE: usize = 64;
 const LEGS: i64 = 1_000;
 
 /// Whether a row is the end of its operation.
-const IS_FINAL: &str = "end_reason IS NULL OR end_reason NOT IN ('input_required', 'task')";
+macro_rules! is_final {
+    () => {
+        "(end_reason IS NULL OR end_reason NOT IN ('input_required', 'task'))"
+    };
+}
+
+// The limits stand in the text: SQLite prepares a statement again whenever a limit that
+// is a parameter is bound.
+
+/// The newest operations that gave a state: [`SAME_STATE`] and one more.
+const GIVERS: &str = "SELECT operation_id FROM requests WHERE state_out = ?1 AND proxy = ?2
+     ORDER BY id DESC LIMIT 65";
+
+/// The legs of an operation, but the row ?2: [`LEGS`] at most.
+const OPERATION: &str = concat!(
+    "SELECT count(*), total(latency_us),
+         min(CASE WHEN ",
+    is_final!(),
+    " THEN ts END), min(CASE WHEN ",
+    is_final!(),
+    " THEN ts + latency_us / 1000 END),
+         (SELECT ended_ts FROM tasks WHERE operation_id = ?1)
+     FROM (SELECT ts, latency_us, end_reason FROM requests
+         WHERE operation_id = ?1 AND id IS NOT ?2 LIMIT 1000)"
+);
+
+/// The requests that brought back a state and were received at ?3 or later:
+/// [`SAME_STATE`] at most.
+const WAITING: &str = "SELECT id, request_id, ts FROM requests
+     WHERE state_in = ?1 AND proxy = ?2 AND ts >= ?3
+     ORDER BY ts, id LIMIT 64";
+
+/// Takes a row out of its operation.
+const DETACH: &str = concat!(
+    "UPDATE requests SET operation_us = NULL, operation_id = CASE WHEN ",
+    is_final!(),
+    " THEN NULL ELSE request_id END, leg = CASE WHEN ",
+    is_final!(),
+    " THEN NULL ELSE 1 END WHERE id = ?1"
+);
+
+/// The legs of an operation in their order.
+const ORDERED: &str = concat!(
+    "SELECT id, latency_us, ",
+    is_final!(),
+    " FROM requests WHERE operation_id = ?1 ORDER BY request_id <> ?1, ts, id"
+);
 
 /// What a session id begins with that this crate made up. It says nothing about the
 /// caller, since each layer makes up its own.
@@ -146,20 +192,33 @@ pub(super) fn place(
     Ok(place)
 }
 
-/// Links the requests that brought back what `event` gives, if they were written before
-/// it. `place` is where `event` stands. To be called after its row was written.
-pub(super) fn link_earlier(
+/// Returns the requests that brought back what `event` gives and were written before it.
+pub(super) fn waiting(
+    conn: &Connection,
+    event: &RequestEvent,
+    place: &Place,
+) -> Result<Vec<Waiting>> {
+    match place.state_out {
+        Some(hash) => Waiting::read(conn, hash, event),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Links the `waiting` requests of `event`, which stands at `place`, as far as no other
+/// operation can be theirs. To be called after the event's row was written.
+pub(super) fn link_waiting(
     conn: &Connection,
     event: &RequestEvent,
     leg: &Leg,
     place: &Place,
+    waiting: &[Waiting],
 ) -> Result<()> {
     let (Some(hash), Some(digest), Some(own)) =
         (place.state_out, leg.state_out, &place.operation_id)
     else {
         return Ok(());
     };
-    for row in Waiting::read(conn, hash, event)? {
+    for row in waiting {
         // Read again, because an earlier turn of this loop may have moved it.
         let Some(at) = Standing::read(conn, row.id)? else {
             continue;
@@ -213,11 +272,8 @@ impl Query<'_> {
         except: Option<&str>,
         leg: Option<i64>,
     ) -> Result<Option<(String, Operation)>> {
-        let mut givers = conn.prepare_cached(
-            "SELECT operation_id FROM requests WHERE state_out = ?1 AND proxy = ?2
-             ORDER BY id DESC LIMIT ?3",
-        )?;
-        let mut rows = givers.query(params![self.hash, self.proxy, SAME_STATE as i64 + 1])?;
+        let mut givers = conn.prepare_cached(GIVERS)?;
+        let mut rows = givers.query(params![self.hash, self.proxy])?;
         let (mut seen, mut looked_at) = (Vec::<String>::new(), 0);
         let mut found = None;
         while let Some(row) = rows.next()? {
@@ -272,14 +328,7 @@ struct Operation {
 impl Operation {
     /// Reads the operation, without the row `except`.
     fn read(conn: &Connection, id: &str, except: Option<i64>) -> Result<Self> {
-        let mut legs = conn.prepare_cached(&format!(
-            "SELECT count(*), total(latency_us),
-                 min(CASE WHEN {IS_FINAL} THEN ts END),
-                 min(CASE WHEN {IS_FINAL} THEN ts + latency_us / 1000 END),
-                 (SELECT ended_ts FROM tasks WHERE operation_id = ?1)
-             FROM (SELECT ts, latency_us, end_reason FROM requests
-                 WHERE operation_id = ?1 AND id IS NOT ?2 LIMIT {LEGS})"
-        ))?;
+        let mut legs = conn.prepare_cached(OPERATION)?;
         legs.query_row(params![id, except], |row| {
             let task_ended_ts: Option<i64> = row.get(4)?;
             Ok(Self {
@@ -293,7 +342,7 @@ impl Operation {
 }
 
 /// A row that brought a state back before the row that gives it was written.
-struct Waiting {
+pub(super) struct Waiting {
     id: i64,
     request_id: String,
     ts: i64,
@@ -303,12 +352,8 @@ impl Waiting {
     /// Returns the requests that may answer what `event` gives: they were received
     /// later. What is counted in a cell already stays as it is.
     fn read(conn: &Connection, hash: StateHash, event: &RequestEvent) -> Result<Vec<Self>> {
-        let mut waiting = conn.prepare_cached(
-            "SELECT id, request_id, ts FROM requests
-             WHERE state_in = ?1 AND proxy = ?2 AND ts >= ?3
-             ORDER BY ts, id LIMIT ?4",
-        )?;
-        let values = params![hash, event.proxy, event.ts, SAME_STATE as i64];
+        let mut waiting = conn.prepare_cached(WAITING)?;
+        let values = params![hash, event.proxy, event.ts];
         let rows = waiting.query_map(values, |row| {
             Ok(Self {
                 id: row.get(0)?,
@@ -388,13 +433,7 @@ fn detach(conn: &Connection, at: &Standing) -> Result<()> {
     })?;
     let rows: Vec<(i64, String, Option<String>)> = rows.collect::<Result<_>>()?;
     for (id, request_id, task_id) in rows {
-        conn.prepare_cached(&format!(
-            "UPDATE requests SET operation_us = NULL,
-                 operation_id = CASE WHEN {IS_FINAL} THEN NULL ELSE request_id END,
-                 leg = CASE WHEN {IS_FINAL} THEN NULL ELSE 1 END
-             WHERE id = ?1"
-        ))?
-        .execute([id])?;
+        conn.prepare_cached(DETACH)?.execute([id])?;
         conn.prepare_cached(
             "UPDATE OR IGNORE tasks SET operation_id = ?2
              WHERE operation_id = ?1 AND task_id = ?3",
@@ -407,10 +446,7 @@ fn detach(conn: &Connection, at: &Standing) -> Result<()> {
 
 /// Numbers the legs by time, and sums up their latencies on the first final one.
 fn number_legs(conn: &Connection, operation: &str) -> Result<()> {
-    let mut legs = conn.prepare_cached(&format!(
-        "SELECT id, latency_us, {IS_FINAL} FROM requests WHERE operation_id = ?1
-         ORDER BY request_id <> ?1, ts, id"
-    ))?;
+    let mut legs = conn.prepare_cached(ORDERED)?;
     let rows = legs.query_map([operation], |row| {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?))
     })?;
