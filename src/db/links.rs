@@ -40,9 +40,6 @@ macro_rules! is_final {
     };
 }
 
-// The limits stand in the text: SQLite prepares a statement again whenever a limit that
-// is a parameter is bound.
-
 /// The newest operations that gave a state: [`SAME_STATE`] and one more.
 const GIVERS: &str = "SELECT operation_id FROM requests WHERE state_out = ?1 AND proxy = ?2
      ORDER BY id DESC LIMIT 65";

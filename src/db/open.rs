@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
@@ -479,6 +479,9 @@ pub(super) fn connect(real: &Path) -> rusqlite::Result<Connection> {
     )?;
     conn.pragma_update(None, "busy_timeout", BUSY_TIMEOUT_MS)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Else SQLite prepares a statement again whenever a value is bound that it compares
+    // with a column without an index.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // A file that step 3 refuses keeps its WAL.
     keep_wal_on_close(&conn, true)?;
     // The tables have one such constraint, on `status`, which our type keeps.
@@ -509,7 +512,7 @@ fn is_locked(error: &OpenError) -> bool {
 }
 
 pub(super) fn keep_wal_on_close(conn: &Connection, keep: bool) -> rusqlite::Result<()> {
-    conn.set_db_config(SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)
         .map(drop)
 }
 
