@@ -88,7 +88,9 @@
 //! Bodies, arguments, results other than the listings below, and headers other
 //! than `Mcp-Session-Id`, `MCP-Protocol-Version`, `Mcp-Method`, `Mcp-Name` and
 //! `traceparent`. The texts of errors are, unless
-//! [`record_error_text(false)`](StoreLayer::record_error_text).
+//! [`record_error_text(false)`](StoreLayer::record_error_text). The first text of a failing
+//! tool's result is not, unless
+//! [`record_tool_error_text(true)`](StoreLayer::record_tool_error_text).
 //! `Authorization` tells callers apart in memory, through a hash with a random
 //! key, and leaves no trace in the file. Session ids can be
 //! [hashed](StoreBuilder::hash_session_ids).

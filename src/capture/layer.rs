@@ -93,6 +93,15 @@ impl StoreLayer {
         self.with(|config| config.error_text = record)
     }
 
+    /// Whether the text of a failing tool is stored as that of an error (default `false`): the
+    /// first text in a result with `isError`, at most 512 characters. Arguments never are.
+    ///
+    /// The text is the server's own, and may quote what the caller sent. Without it, a failing
+    /// tool leaves only the fact that it failed.
+    pub fn record_tool_error_text(self, record: bool) -> Self {
+        self.with(|config| config.tool_error_text = record)
+    }
+
     /// Whether a resource's URI keeps its query (default `true`). User name and
     /// password of a URI are never kept.
     pub fn record_target_query(self, record: bool) -> Self {

@@ -57,6 +57,12 @@ pub(crate) enum Field {
     NotifiedErrorMessage,
     Result,
     IsError,
+    /// `result.content`: what a tool says. It is read only if that is wanted.
+    Content,
+    /// An element of it.
+    ContentItem,
+    /// The `text` of the first element that has one.
+    ContentText,
     ResultType,
     /// `result.protocolVersion`: what an `initialize` negotiated.
     ResultProtocolVersion,
@@ -97,6 +103,8 @@ pub(crate) enum Field {
 pub(super) enum Capture {
     /// Its watched members.
     Object,
+    /// The watched members of its elements that are objects.
+    Array,
     /// Only what it is: absent, null, a string, ...
     Shape,
     /// A string, up to so many characters.
@@ -142,7 +150,7 @@ const fn node(depth: u8, key: &'static str, field: Field, capture: Capture) -> N
 }
 
 /// How many watched members there are, the message included.
-pub(super) const COUNT: usize = 59;
+pub(super) const COUNT: usize = 62;
 
 /// The tree, each member directly followed by those within it.
 static TREE: [Node; COUNT] = link([
@@ -205,6 +213,10 @@ static TREE: [Node; COUNT] = link([
     ),
     node(1, "result", Field::Result, Capture::Object),
     node(2, "isError", Field::IsError, Capture::Shape),
+    node(2, "content", Field::Content, Capture::Array),
+    // An element has no key; none is looked up in an array.
+    node(3, "[]", Field::ContentItem, Capture::Object),
+    node(4, "text", Field::ContentText, Capture::Prose(512)),
     node(2, "resultType", Field::ResultType, Capture::Text(256)),
     node(
         2,
@@ -276,7 +288,7 @@ pub(super) const MOST_KEPT: usize = {
             Capture::HashedText(chars) => 4 * chars as usize + DIGEST,
             Capture::JsonId => json_id::INLINE,
             Capture::Digest | Capture::KeySet => DIGEST,
-            Capture::Object | Capture::Shape => 0,
+            Capture::Object | Capture::Array | Capture::Shape => 0,
         };
         i += 1;
     }

@@ -33,6 +33,8 @@ pub(crate) struct Scanner {
     draft: PartialText,
     unescape: Unescape,
     skip: ValueSkipper,
+    /// Whether the first text of `result.content` is kept.
+    keeps_content: bool,
     /// The keys of the open object, if their set is kept.
     keys: KeySet,
     message: Message,
@@ -103,6 +105,7 @@ impl Scanner {
             draft: PartialText::default(),
             unescape: Unescape::default(),
             skip: ValueSkipper::default(),
+            keeps_content: false,
             keys: KeySet::default(),
             message: Message::default(),
         }
@@ -119,6 +122,11 @@ impl Scanner {
         self.member = None;
         self.draft = PartialText::default();
         self.unescape = Unescape::default();
+    }
+
+    /// Keeps the first text of `result.content` from now on, or does not.
+    pub(crate) fn keep_content(&mut self, keep: bool) {
+        self.keeps_content = keep;
     }
 
     /// How many bytes of the document were read.
@@ -178,6 +186,18 @@ impl Scanner {
             {
                 return self.value(bytes, position);
             }
+            (Step::First | Step::Next, _, Some(Field::Content))
+                if !matches!(byte, b']' | b'}' | b',' | b':') =>
+            {
+                self.member = Some(Field::ContentItem);
+                return self.value(bytes, position);
+            }
+            (Step::First | Step::After, b']', Some(Field::Content)) => {
+                self.object = Some(Field::Result);
+                Step::After
+            }
+            (Step::After, b',', Some(Field::Content)) => Step::Next,
+            (_, _, Some(Field::Content)) => Step::Invalid,
             (Step::Start, b'[', _) => {
                 self.batch = true;
                 Step::First
@@ -265,6 +285,11 @@ impl Scanner {
 
     /// A member's value comes next, watched or not.
     fn enter(&mut self, member: Option<Field>) {
+        let member = match member {
+            Some(Field::Content) if !self.keeps_content => None,
+            Some(Field::ContentText) if self.message.has_text(Field::ContentText) => None,
+            member => member,
+        };
         self.member = member;
         if let Some(member) = member {
             self.message.forget(member);

@@ -481,6 +481,29 @@ async fn settings_leave_out_methods_and_error_texts() {
 }
 
 #[tokio::test]
+async fn text_of_a_failing_tool_is_recorded_only_on_request() {
+    let answer = |is_error: bool| {
+        json(&format!(
+            r#"{{"jsonrpc":"2.0","id":7,"result":{{"content":[{{"type":"text","text":"no flights"}}],"isError":{is_error}}}}}"#
+        ))
+    };
+    for (wanted, is_error, expected) in [
+        (true, true, Some("no flights")),
+        (true, false, None),
+        (false, true, None),
+    ] {
+        let recording = Recording::start();
+        let layer = recording.layer().record_tool_error_text(wanted);
+        exchange(&layer, post(CALL), answer(is_error))
+            .await
+            .unwrap();
+        let row = recording.row();
+        assert_eq!(row.tool_error, is_error);
+        assert_eq!(row.error_msg.as_deref(), expected);
+    }
+}
+
+#[tokio::test]
 async fn trace_and_its_parent_are_taken_from_the_message_before_the_header() {
     let header = (
         "traceparent",

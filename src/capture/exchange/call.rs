@@ -312,6 +312,9 @@ impl Answer {
                 };
                 let mut outcome = Outcome::new(RequestStatus::Ok, end_reason);
                 outcome.tool_error = message.is_error();
+                if outcome.tool_error {
+                    outcome.error_msg = message.text(Field::ContentText).map(Into::into);
+                }
                 outcome.leg = leg::of_result(message, end_reason);
                 (Some(message.id()?), outcome)
             }

@@ -261,7 +261,8 @@ impl Exchange {
         row.target = call.target;
         row.latency_us = outcome.latency_us;
         row.error_code = outcome.error_code;
-        if cx.config.error_text {
+        // The text of a failing tool is there only if it is wanted.
+        if cx.config.error_text || outcome.tool_error {
             row.error_msg = outcome.error_msg;
         }
         row.bytes_in = Some(match call.in_batch {

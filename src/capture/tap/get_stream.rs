@@ -132,6 +132,7 @@ impl GetStreamTap {
             caller: *caller,
             endpoint,
         };
+        scanner.keep_content(recorder.cx.config.tool_error_text);
         messages.read(&recorder.cx, scanner, chunk, &mut reader);
     }
 }

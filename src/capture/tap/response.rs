@@ -111,6 +111,7 @@ impl ResponseTap {
             return;
         };
         let scanner = self.scanner.get_or_insert_default();
+        scanner.keep_content(cx.config.tool_error_text);
         let (form, error) = (&mut self.form, &mut self.error);
         let document = &mut self.document;
         let read = content.read(data, &mut |data| {

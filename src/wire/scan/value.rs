@@ -65,6 +65,10 @@ impl Scanner {
                 self.object = self.member;
                 Step::First
             }
+            Some(Capture::Array) if !is_object => {
+                self.object = self.member;
+                Step::First
+            }
             Some(Capture::KeySet) if is_object => {
                 self.keys = KeySet::default();
                 self.object = self.member;
@@ -103,7 +107,9 @@ impl Scanner {
                 Some(PartialText::hashed_text(&self.message.text, chars))
             }
             Some(Capture::JsonId | Capture::Digest) => Some(PartialText::token(&self.message.text)),
-            Some(Capture::Object | Capture::Shape | Capture::KeySet) | None => None,
+            Some(Capture::Object | Capture::Array | Capture::Shape | Capture::KeySet) | None => {
+                None
+            }
         };
         let wanted = draft.is_some();
         self.draft = draft.unwrap_or_default();
