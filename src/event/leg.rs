@@ -17,7 +17,8 @@ use super::{CallerDigest, TaskId, TaskOutcome, TaskStatus};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Leg {
-    /// The caller; only needed if the request has no session id of its client's.
+    /// The caller. Requests are linked by it where there is no session id of the
+    /// client's, and tasks also across the sessions of one user.
     pub caller: Option<CallerDigest>,
     /// The state that the request brings back.
     pub state_in: Option<StateDigest>,

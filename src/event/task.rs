@@ -37,6 +37,11 @@ impl TaskId {
         bounded_id_of(&self.text, &self.sha256)
     }
 
+    /// Returns whether the text is only the beginning of the id.
+    pub(crate) fn was_cut(&self) -> bool {
+        matches!(self.bounded(), Cow::Owned(_))
+    }
+
     /// Returns the bytes that it holds elsewhere.
     pub(crate) fn heap(&self) -> usize {
         self.text.len()
@@ -123,7 +128,8 @@ pub struct TaskStatusEvent {
     pub proxy: Arc<str>,
     /// The MCP session of the stream, as the client named it.
     pub session_id: Option<Arc<str>>,
-    /// The caller of the stream; only needed without a session id.
+    /// The caller of the stream. A task is linked by it across the sessions of one user,
+    /// and where there is no session id.
     pub caller: Option<CallerDigest>,
     /// The task.
     pub task_id: TaskId,

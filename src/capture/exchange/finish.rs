@@ -10,7 +10,7 @@ use super::outcome::{BytesOut, Outcome};
 use super::{Exchange, KnownBy, Phase, State, Unread};
 use crate::capture::context::Context;
 use crate::capture::session::CallSession;
-use crate::event::RequestEvent;
+use crate::event::{EndReason, RequestEvent, TaskId};
 
 impl Exchange {
     /// Ends the HTTP part of the exchange. A second call does nothing, except that
@@ -230,6 +230,11 @@ impl Exchange {
     ) {
         let leg = leg::joined(call.leg, &mut outcome);
         let leg = leg.map(|mut leg| {
+            // The id in a request was counted when the request came.
+            let task_id = leg.task_id.as_ref();
+            if outcome.end_reason == Some(EndReason::Task) && task_id.is_some_and(TaskId::was_cut) {
+                cx.count_truncated(1);
+            }
             leg.caller = self.head.caller_in(&call.session);
             if let (Some(task), false) = (&mut leg.task_outcome, cx.config.error_text) {
                 task.error_msg = None;

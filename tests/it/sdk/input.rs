@@ -30,7 +30,10 @@ cases! {
 
 /// Without a session the server answers the call with the question, and the client sends the call
 /// again with its answer.
-async fn a_question_instead_of_an_answer_makes_two_rows(client: Client, server: Server) {
+async fn a_question_instead_of_an_answer_makes_two_rows_of_one_operation(
+    client: Client,
+    server: Server,
+) {
     let recording = Recording::start();
     let running = server.start(Answers::Json, recording.layer()).await;
     let connected = client.connect(Era::Modern, &running.url).await;
@@ -41,10 +44,13 @@ async fn a_question_instead_of_an_answer_makes_two_rows(client: Client, server: 
     account.answered(Step::CallTool(ASK), &reply);
     connected.close().await;
     account.assert_recorded(&recording).await;
+    let legs = "SELECT count(DISTINCT operation_id) || ': ' || group_concat(leg)
+        FROM requests WHERE operation_id IS NOT NULL";
+    assert_eq!(recording.column::<String>(legs), ["1: 1,2"]);
 }
 
 cases! {
-    a_question_instead_of_an_answer_makes_two_rows:
+    a_question_instead_of_an_answer_makes_two_rows_of_one_operation:
     a_question_of_tower_mcp_instead_of_an_answer_to_tower_mcp_makes_two_rows(Client::TowerMcp, Server::TowerMcp);
     a_question_of_tower_mcp_instead_of_an_answer_to_rmcp_makes_two_rows(Client::Rmcp, Server::TowerMcp);
     a_question_of_rmcp_instead_of_an_answer_to_tower_mcp_makes_two_rows(Client::TowerMcp, Server::Rmcp);

@@ -211,8 +211,10 @@ fn task_of_either_revision_has_its_id_and_status() {
 fn id_of_a_task_is_bounded_and_hashed_whole() {
     let long = "t".repeat(3000);
     let result = format!(r#""result":{{"resultType":"task","taskId":"{long}"}}"#);
-    let created = leg(row("tools/call", "", &result)).task_id;
+    let machine = Machine::in_session();
+    let created = leg(row_of(&machine, "tools/call", "", &result)).task_id;
     assert_eq!(created, Some(TaskId::new(&long)));
+    assert_eq!(machine.cx.counters().truncated.load(Relaxed), 1);
     let polled = row("tasks/get", &format!(r#""taskId":"{long}""#), DONE);
     assert_eq!(leg(polled).task_id, created);
 }

@@ -172,9 +172,11 @@ async fn ask(
         }
         let question = InputRequest::Elicitation(ElicitRequest::new(question));
         let questions = [("confirm".to_owned(), question)].into();
-        return Ok(CallToolResponse::InputRequired(
-            InputRequiredResult::from_input_requests(questions),
-        ));
+        let state = "asked".to_owned();
+        return Ok(CallToolResponse::InputRequired(InputRequiredResult::new(
+            Some(questions),
+            Some(state),
+        )));
     }
     match context.peer.create_elicitation(question).await {
         Ok(answer) if answer.action == ElicitationAction::Accept => Ok(done("went on")),

@@ -88,7 +88,7 @@ async fn ask(ctx: RequestContext) -> tower_mcp::Result<RequestOutcome<CallToolRe
         }));
         let questions = [("confirm".to_owned(), question)].into_iter().collect();
         return Ok(RequestOutcome::InputRequired(
-            InputRequiredResult::with_requests(questions),
+            InputRequiredResult::with_requests(questions).with_request_state("asked"),
         ));
     };
     Ok(RequestOutcome::Complete(if accepted {
