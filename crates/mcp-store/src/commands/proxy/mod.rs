@@ -2,11 +2,13 @@
 
 mod admin;
 mod config;
+mod hangup;
 mod headers;
 mod listen;
 mod print;
 mod reach;
 mod store;
+mod supervisor;
 mod tls;
 mod upstreams;
 
@@ -103,12 +105,17 @@ async fn record(config: &Config, form: Form) -> Result<(), CliError> {
             let _ = stopped.changed().await;
         }));
     }
-    let interrupted = interrupt::listen()?;
+    let (interrupted, hung_up) = (interrupt::listen()?, hangup::listen()?);
     for entry in &entries {
         tracing::info!("forwarding {} to {}", entry.url, entry.upstream);
     }
     printer.welcome(&entries);
-    interrupted.await;
+    supervisor::ready();
+    tokio::select! {
+        () = interrupted => {}
+        () = hung_up => {}
+    }
+    supervisor::stopping();
     end_at_second_signal();
     health.stop();
     drop((stop, stopped));

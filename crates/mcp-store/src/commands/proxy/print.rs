@@ -1,7 +1,7 @@
 //! What `mcp-store proxy` prints on standard output: a line for each row.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
@@ -51,14 +51,15 @@ impl Printer {
     pub(super) fn start(form: Form) -> io::Result<Self> {
         let (lines, waiting) = mpsc::sync_channel::<String>(LINES);
         let (end, ended) = mpsc::channel();
+        let mut output = unbuffered()?;
         thread::Builder::new()
             .name("printer".to_owned())
             .spawn(move || {
                 let _end = end;
                 // Keeps taking lines after the output was closed.
-                waiting
-                    .iter()
-                    .for_each(|line| drop(writeln!(io::stdout(), "{line}")));
+                for line in waiting {
+                    let _ = output.write_all(format!("{line}\n").as_bytes());
+                }
             })?;
         Ok(Self { form, lines, ended })
     }
@@ -123,6 +124,21 @@ impl Printer {
             tracing::warn!("the last rows were not printed, because the output is stopped");
         }
     }
+}
+
+/// Returns standard output without a buffer. A buffer would keep the lines that a closed terminal
+/// refused, and the end of the program would report them as an error.
+#[cfg(unix)]
+fn unbuffered() -> io::Result<impl Write> {
+    use std::os::fd::AsFd as _;
+    let output = io::stdout().as_fd().try_clone_to_owned()?;
+    Ok(std::fs::File::from(output))
+}
+
+/// Returns standard output.
+#[cfg(windows)]
+fn unbuffered() -> io::Result<impl Write> {
+    Ok(io::stdout())
 }
 
 /// A server, as clients reach it.

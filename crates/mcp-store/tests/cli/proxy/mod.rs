@@ -6,6 +6,8 @@ mod log;
 mod operation;
 mod process;
 mod servers;
+#[cfg(unix)]
+mod service;
 mod upstream;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

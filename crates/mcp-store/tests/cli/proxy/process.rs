@@ -87,6 +87,7 @@ impl Proxy {
     /// Starts a command that is a proxy, and waits until it listens.
     pub(crate) fn run(mut command: Command) -> Self {
         let mut child = command
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
