@@ -9,41 +9,41 @@ use super::json_id::JsonId;
 use super::partial_text;
 use super::text_digest::TextDigest;
 
-/// What is kept of a message. That of most messages fits into the buffer itself.
+/// Kept text of a message. For most messages it fits into the inline buffer.
 pub(super) type TextBuffer = SmallVec<[u8; 256]>;
 
-/// Bytes of text that slots can refer to.
+/// Limit of the text that slots can refer to, in bytes.
 const MOST_TEXT: usize = u16::MAX as usize;
 
-/// What a message is, by its members alone: the same in either direction.
+/// The kind of a message, by its members alone: the same in either direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A method and an id that is a string or number.
+    /// Has a method and an id that is a string or number.
     Request,
-    /// A method and no id.
+    /// Has a method and no id.
     Notification,
-    /// A result, no method and no error but `null`.
+    /// Has a result, no method, and no error except `null`.
     Success,
-    /// An error that is not `null`, and no method.
+    /// Has an error that is not `null`, and no method.
     Failure,
-    /// None of these: no `jsonrpc`, a method that is no string, an id of
-    /// `null` beside a method, no member that is known.
+    /// None of these: no `jsonrpc`, a method that is not a string, an id of `null`
+    /// beside a method, or no known member.
     Other,
 }
 
 /// One message whose object is closed.
 ///
-/// A member that came several times has its last value, and an object that
-/// came again nothing of the earlier one.
+/// A repeated member has its last value. If an object is repeated, nothing of the
+/// earlier object counts.
 #[derive(Default)]
 pub(crate) struct Message {
     slots: Slots,
-    /// Everything that is kept, referred to by the slots.
+    /// The text of all kept members. The slots refer to it.
     pub(super) text: TextBuffer,
     pub(super) start: u64,
     pub(super) end: u64,
     pub(super) in_batch: bool,
-    /// Where the `result` lies, if that is an object.
+    /// Where the `result` lies, if it is an object.
     pub(super) result: Range<u64>,
 }
 
@@ -56,7 +56,8 @@ impl Default for Slots {
     }
 }
 
-/// What is known of a member. The kept text is empty unless it was wanted.
+/// What is known of a member. The kept text is empty unless the scanner was asked
+/// to keep it.
 #[derive(Clone, Copy, Default)]
 struct Slot {
     start: u16,
@@ -70,15 +71,15 @@ struct Slot {
 enum Kept {
     #[default]
     Whole,
-    /// A text that was longer, with its digest behind it if that is kept, or
-    /// a token that is a digest.
+    /// A text that was longer, followed by its digest if the digest is kept; or an id
+    /// that is stored as a digest.
     Cut,
-    /// A text from which a userinfo was taken out.
+    /// A text from which the userinfo was removed.
     Stripped,
     StrippedAndCut,
 }
 
-/// What a member's value is.
+/// The JSON type of a member's value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Shape {
     #[default]
@@ -90,7 +91,7 @@ pub(super) enum Shape {
     String,
     Object,
     Array,
-    /// A literal that is no JSON.
+    /// A literal that is not valid JSON.
     Unknown,
 }
 
@@ -120,19 +121,19 @@ impl Message {
         }
     }
 
-    /// The id, if it is a string or a number.
+    /// Returns the id, if it is a string or a number.
     pub(crate) fn id(&self) -> Option<JsonId> {
         self.token(Field::Id)
     }
 
-    /// Whether there is no id, or `null`: an error without the id of its
-    /// request is sent either way.
+    /// Returns whether the id is missing or `null`. Servers send both for an error that
+    /// cannot name its request.
     pub(crate) fn id_is_null_or_absent(&self) -> bool {
         matches!(self.shape(Field::Id), Shape::Absent | Shape::Null)
     }
 
-    /// A member that is kept as text: unescaped, valid, bounded in length.
-    /// `None` unless its value is a string, for the code of an error also a number.
+    /// Returns a member that is kept as text: unescaped, valid UTF-8, bounded in
+    /// length. `None` unless the value is a string; an error code may also be a number.
     pub(crate) fn text(&self, field: Field) -> Option<&str> {
         if !self.has_text(field) {
             return None;
@@ -145,7 +146,7 @@ impl Message {
         str::from_utf8(text).ok()
     }
 
-    /// Whether there is such a text.
+    /// Returns whether there is such a text.
     pub(crate) fn has_text(&self, field: Field) -> bool {
         match field.node().capture {
             Capture::Text(_) | Capture::Uri(_) | Capture::Prose(_) | Capture::HashedText(_) => {
@@ -158,11 +159,14 @@ impl Message {
         }
     }
 
-    /// The SHA-256 of a member that is compared and may be long: of a task's id
-    /// or a state that is a string, unescaped; of another state but null, as it was
-    /// written; of what a server asks for or is answered, the set of keys.
+    /// Returns the SHA-256 of a member that is compared and may be long:
     ///
-    /// `None` for any other member or value, for no keys and for more than 64.
+    /// - of a task id or a state that is a string: the unescaped text;
+    /// - of any other state except `null`: the bytes as they were sent;
+    /// - of input requests or input responses: the set of keys.
+    ///
+    /// `None` for any other member or value, for an empty set of keys and for more than
+    /// 64 keys.
     pub(crate) fn digest(&self, field: Field) -> Option<[u8; 32]> {
         let slot = self.slots.0[field as usize];
         match (field.node().capture, slot.shape) {
@@ -175,18 +179,19 @@ impl Message {
         }
     }
 
-    /// Whether the member's text is only the beginning of what was sent.
+    /// Returns whether the member's text is only the beginning of what was sent.
     pub(crate) fn was_cut(&self, field: Field) -> bool {
         self.slots.0[field as usize].is_cut() && self.has_text(field)
     }
 
-    /// Whether a userinfo was taken out of the member's text.
+    /// Returns whether a userinfo was removed from the member's text.
     pub(crate) fn had_userinfo(&self, field: Field) -> bool {
         let kept = self.slots.0[field as usize].kept;
         matches!(kept, Kept::Stripped | Kept::StrippedAndCut)
     }
 
-    /// A member that is compared: an id or a cursor. `None` unless it is a string or number.
+    /// Returns a member that is compared, an id or a cursor. `None` unless it is a
+    /// string or number.
     pub(crate) fn token(&self, field: Field) -> Option<JsonId> {
         let slot = self.slots.0[field as usize];
         match (field.node().capture, slot.shape) {
@@ -196,32 +201,32 @@ impl Message {
         }
     }
 
-    /// `result.isError` is true: the call succeeded, the tool did not.
+    /// Returns whether `result.isError` is true: the call succeeded, the tool failed.
     pub(crate) fn is_error(&self) -> bool {
         self.is_true(Field::IsError)
     }
 
-    /// Whether the member is `true`.
+    /// Returns whether the member is `true`.
     pub(crate) fn is_true(&self, field: Field) -> bool {
         self.shape(field) == Shape::True
     }
 
-    /// Whether the member is an object.
+    /// Returns whether the member is an object.
     pub(crate) fn is_object(&self, field: Field) -> bool {
         self.shape(field) == Shape::Object
     }
 
-    /// Where the message's object lies in the document, in bytes.
+    /// Returns where the message's object lies in the document, in bytes.
     pub(crate) fn span(&self) -> Range<u64> {
         self.start..self.end
     }
 
-    /// Where the object that is the message's `result` lies in the document.
+    /// Returns where the `result` object of the message lies in the document.
     pub(crate) fn result_span(&self) -> Option<Range<u64>> {
         (self.shape(Field::Result) == Shape::Object).then(|| self.result.clone())
     }
 
-    /// Whether the message is an element of an array.
+    /// Returns whether the message is an element of an array.
     pub(crate) fn in_batch(&self) -> bool {
         self.in_batch
     }
@@ -230,7 +235,7 @@ impl Message {
         self.slots.0[field as usize].shape
     }
 
-    /// A text, and the digest of the whole of it if it was longer.
+    /// Returns a kept text, and the digest of the whole text if it was longer.
     fn text_and_digest(&self, slot: Slot) -> (&[u8], Option<[u8; 32]>) {
         let kept = self.kept(slot);
         match kept.split_last_chunk() {
@@ -246,28 +251,28 @@ impl Message {
             .unwrap_or_default()
     }
 
-    /// Another message begins, in the memory of the last.
+    /// Begins another message and reuses the memory of the last one.
     pub(super) fn begin(&mut self, start: u64, in_batch: bool) {
         self.clear();
         self.start = start;
         self.in_batch = in_batch;
     }
 
-    /// Forgets the message, not the memory it took.
+    /// Forgets the message and keeps its memory.
     fn clear(&mut self) {
         self.slots = Slots::default();
         self.text.clear();
     }
 
-    /// The member comes again, or for the first time: then there is nothing to
-    /// forget, nor below it.
+    /// Forgets the value of a member and of all members below it. On the first
+    /// occurrence there is nothing to forget.
     pub(super) fn forget(&mut self, field: Field) {
         if self.shape(field) != Shape::Absent {
             self.slots.0[field.subtree()].fill(Slot::default());
         }
     }
 
-    /// What the member's value is, where nothing of it is kept (yet).
+    /// Sets the type of the member's value. None of its text is kept yet.
     pub(super) fn set_shape(&mut self, field: Field, shape: Shape) {
         self.slots.0[field as usize].shape = shape;
     }
@@ -294,7 +299,7 @@ impl Message {
         }
     }
 
-    /// The member's text is without its userinfo.
+    /// Notes that the member's text was stored without its userinfo.
     pub(super) fn set_stripped(&mut self, field: Field) {
         let slot = &mut self.slots.0[field as usize];
         slot.kept = match slot.is_cut() {
@@ -303,7 +308,7 @@ impl Message {
         };
     }
 
-    /// Sees to it that one more draft fits.
+    /// Makes room for one more text.
     #[inline]
     pub(super) fn make_room(&mut self) {
         const { assert!(fields::MOST_KEPT + 2 * partial_text::LARGEST < MOST_TEXT) };
@@ -312,8 +317,8 @@ impl Message {
         }
     }
 
-    /// Drops the text that no slot refers to any more, which repeated members
-    /// leave behind. That happens once for tens of kilobytes read.
+    /// Drops text that no slot refers to any more, which repeated members leave behind.
+    /// It runs once for tens of kilobytes read.
     #[cold]
     fn compact(&mut self) {
         let old = std::mem::take(&mut self.text);

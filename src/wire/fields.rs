@@ -1,7 +1,7 @@
-//! Which members of a message are looked at, and how much of each is kept.
+//! Which members of a message are watched, and how much of each is kept.
 //!
-//! The members form a tree that is known beforehand, so the place in it is one
-//! number: no stack is kept while a document is read, however deep it is.
+//! The members form a fixed tree, so one number is the position in it. No stack is
+//! kept while a document is read, however deep the document is.
 
 mod key_table;
 
@@ -9,7 +9,7 @@ use key_table::KeyTable;
 
 use super::json_id;
 
-/// A watched member of a message, named by what it means.
+/// A watched member of a message, named by its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Field {
@@ -19,12 +19,13 @@ pub(crate) enum Field {
     Id,
     Method,
     Params,
-    /// `params.name`: the tool of `tools/call`, the prompt of `prompts/get`.
+    /// `params.name`: the tool of `tools/call`, or the prompt of `prompts/get`.
     Name,
     Uri,
     TaskId,
     Cursor,
-    /// `params.protocolVersion`: what the client of an `initialize` offers.
+    /// `params.protocolVersion`: the revision that the client of an `initialize`
+    /// offers.
     ProtocolVersion,
     /// `params.requestId`: the request that `notifications/cancelled` names.
     RequestId,
@@ -42,13 +43,13 @@ pub(crate) enum Field {
     MetaClientInfo,
     MetaClientName,
     MetaClientVersion,
-    /// `params.requestState`: what a server gave the client to come back with.
+    /// `params.requestState`: the state that the server gave the client to send back.
     RequestState,
-    /// `params.inputResponses`: what the client answers to a server that asked.
+    /// `params.inputResponses`: the client's answers to the server's input requests.
     InputResponses,
-    /// `params.status` of a notification: that of a task.
+    /// `params.status` of a notification: the status of a task.
     NotifiedTaskStatus,
-    /// `params.result` of a notification: what a task yielded.
+    /// `params.result` of a notification: the result of a task.
     NotifiedResult,
     NotifiedIsError,
     /// `params.error` of a notification: why a task failed.
@@ -57,14 +58,14 @@ pub(crate) enum Field {
     NotifiedErrorMessage,
     Result,
     IsError,
-    /// `result.content`: what a tool says. It is read only if that is wanted.
+    /// `result.content`: the output of a tool. It is read only on request.
     Content,
-    /// An element of it.
+    /// An element of `result.content`.
     ContentItem,
     /// The `text` of the first element that has one.
     ContentText,
     ResultType,
-    /// `result.protocolVersion`: what an `initialize` negotiated.
+    /// `result.protocolVersion`: the revision that an `initialize` negotiated.
     ResultProtocolVersion,
     NextCursor,
     /// `result.task`: the task that a request became (2025-11-25).
@@ -78,15 +79,16 @@ pub(crate) enum Field {
     MetaServerInfo,
     MetaServerName,
     MetaServerVersion,
-    /// `result.requestState`: what the client is to come back with.
+    /// `result.requestState`: the state that the client has to send back.
     ResultRequestState,
-    /// `result.inputRequests`: what the server asks of the client.
+    /// `result.inputRequests`: the input that the server requests from the client.
     InputRequests,
-    /// `result.taskId`: the task that a request became (2026-07-28), or that was asked for.
+    /// `result.taskId`: the task that a request became (2026-07-28), or the task that
+    /// the request names.
     ResultTaskId,
-    /// `result.status`: that of the same task.
+    /// `result.status`: the status of that task.
     ResultTaskStatus,
-    /// `result.result`: what the task yielded.
+    /// `result.result`: the result of the task.
     TaskResult,
     TaskIsError,
     /// `result.error`: why the task failed.
@@ -98,28 +100,30 @@ pub(crate) enum Field {
     ErrorMessage,
 }
 
-/// What is kept of a member's value.
+/// How much of a member's value is kept.
 #[derive(Clone, Copy)]
 pub(super) enum Capture {
     /// Its watched members.
     Object,
     /// The watched members of its elements that are objects.
     Array,
-    /// Only what it is: absent, null, a string, ...
+    /// Only the type: absent, null, a string, ...
     Shape,
-    /// A string, up to so many characters.
+    /// A string, up to this number of characters.
     Text(u16),
-    /// The same of a text that may be a URI, without its userinfo.
+    /// Like [`Text`](Self::Text), for a text that may be a URI; its userinfo is
+    /// removed.
     Uri(u16),
-    /// The same of a text that may hold URIs.
+    /// Like [`Text`](Self::Text), for a text that may contain URIs; their userinfo is
+    /// removed.
     Prose(u16),
-    /// A string, cut to this number of characters, or a number as it was written.
+    /// A string, cut to this number of characters, or a number as it was sent.
     TextOrNumber(u16),
-    /// A string, up to so many characters, and the digest of all of it.
+    /// A string, up to this number of characters, and the digest of the whole string.
     HashedText(u16),
     /// A string or number to be compared, in full.
     JsonId,
-    /// The digest of any value but null.
+    /// The digest of any value except null.
     Digest,
     /// The digest of the set of an object's keys.
     KeySet,
@@ -128,13 +132,14 @@ pub(super) enum Capture {
 /// One watched member.
 pub(super) struct Node {
     field: Field,
-    /// Members from the message down to here.
+    /// Number of members on the path from the message to this one.
     depth: u8,
     key: &'static str,
     pub(super) capture: Capture,
-    /// The member it lies in; the message's own is never asked for.
+    /// The member that contains it. The root has no parent, and nothing reads its
+    /// value.
     pub(super) parent: Field,
-    /// The first index that is no longer below it.
+    /// The first index after its subtree.
     end: u8,
 }
 
@@ -149,10 +154,10 @@ const fn node(depth: u8, key: &'static str, field: Field, capture: Capture) -> N
     }
 }
 
-/// How many watched members there are, the message included.
+/// Number of watched members, including the message.
 pub(super) const COUNT: usize = 62;
 
-/// The tree, each member directly followed by those within it.
+/// The tree in preorder: each member is directly followed by its descendants.
 static TREE: [Node; COUNT] = link([
     node(0, "", Field::Message, Capture::Object),
     node(1, "jsonrpc", Field::JsonRpc, Capture::Shape),
@@ -214,7 +219,7 @@ static TREE: [Node; COUNT] = link([
     node(1, "result", Field::Result, Capture::Object),
     node(2, "isError", Field::IsError, Capture::Shape),
     node(2, "content", Field::Content, Capture::Array),
-    // An element has no key; none is looked up in an array.
+    // An element has no key, and no key is looked up in an array.
     node(3, "[]", Field::ContentItem, Capture::Object),
     node(4, "text", Field::ContentText, Capture::Prose(512)),
     node(2, "resultType", Field::ResultType, Capture::Text(256)),
@@ -259,7 +264,7 @@ static TREE: [Node; COUNT] = link([
     node(2, "message", Field::ErrorMessage, Capture::Prose(512)),
 ]);
 
-/// Length of the longest key, in bytes: a longer one is not watched.
+/// Length of the longest key, in bytes. A longer key is not watched.
 pub(super) const LONGEST_KEY: usize = {
     let mut longest = 0;
     let mut i = 0;
@@ -272,10 +277,10 @@ pub(super) const LONGEST_KEY: usize = {
     longest
 };
 
-/// Bytes of a digest.
+/// Length of a digest, in bytes.
 const DIGEST: usize = 32;
 
-/// The most that is kept of a message, in bytes.
+/// The most text that is kept of a message, in bytes.
 pub(super) const MOST_KEPT: usize = {
     let mut most = 0;
     let mut i = 0;
@@ -295,7 +300,7 @@ pub(super) const MOST_KEPT: usize = {
     most
 };
 
-/// Works the parents and extents out of the depths.
+/// Computes the parents and subtree ends from the depths.
 const fn link(mut tree: [Node; COUNT]) -> [Node; COUNT] {
     let mut i = 0;
     while i < COUNT {
@@ -321,13 +326,13 @@ impl Field {
         &TREE[self as usize]
     }
 
-    /// The indices of this member and all below it.
+    /// Returns the indices of this member and all its descendants.
     pub(super) fn subtree(self) -> std::ops::Range<usize> {
         self as usize..self.node().end as usize
     }
 
-    /// The watched member of this object that is named by the first `len`
-    /// bytes of `text`.
+    /// Returns the watched member of this object whose key is the first `len` bytes of
+    /// `text`.
     pub(super) fn member(self, text: &[u8], len: usize) -> Option<Field> {
         static TABLE: KeyTable = KeyTable::of(&TREE);
         TABLE.member(self, text, len)

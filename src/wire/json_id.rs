@@ -1,4 +1,4 @@
-//! Ids and cursors: values that are compared, in full, and never shown.
+//! Ids and cursors: values that are compared in full and never shown.
 
 use std::io::Write as _;
 
@@ -6,14 +6,14 @@ use sha2::{Digest as _, Sha256};
 
 use super::envelope::TextBuffer;
 
-/// Longest value that is kept as it is: a UUID with its hyphens.
+/// Longest value that is kept as is: a UUID with its hyphens.
 pub(super) const INLINE: usize = 36;
 
 /// A JSON string or number that can be compared with another.
 ///
-/// Equal means the same value: `1`, `1.0` and `10e-1` are one number, `"1"` is
-/// no number. A long value is kept as its SHA-256, so the size is fixed. A
-/// number of more than 256 characters is compared as it was written.
+/// Two ids are equal if their values are equal: `1`, `1.0` and `10e-1` are one
+/// number, and `"1"` is not a number. A long value is kept as its SHA-256, so the
+/// size is fixed. A number of more than 256 characters is compared as it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct JsonId {
     kind: Kind,
@@ -31,7 +31,7 @@ enum Kind {
 }
 
 impl JsonId {
-    /// A token from what [`store`] left; `None` if that is not what it is.
+    /// Makes an id from the bytes that [`store`] left; `None` if they are not valid.
     pub(super) fn new(number: bool, digest: bool, value: &[u8]) -> Option<Self> {
         let mut bytes = [0; INLINE];
         bytes.get_mut(..value.len())?.copy_from_slice(value);
@@ -48,9 +48,10 @@ impl JsonId {
     }
 }
 
-/// Makes what lies from `start` on short enough for a [`JsonId`]: its digest if
-/// it is long. `digest` is that of a value of which only the beginning lies there.
-/// Returns whether it is a digest now.
+/// Shortens the value that begins at `start` so that it fits into a [`JsonId`]: a
+/// long value is replaced by its digest. If only the beginning of the value is in
+/// the buffer, `digest` is the digest of the whole. Returns whether the buffer now
+/// holds a digest.
 pub(super) fn store(buf: &mut TextBuffer, start: usize, digest: Option<[u8; 32]>) -> bool {
     let digest = match digest {
         Some(digest) => digest,
@@ -62,9 +63,9 @@ pub(super) fn store(buf: &mut TextBuffer, start: usize, digest: Option<[u8; 32]>
     true
 }
 
-/// Rewrites the JSON number that lies from `start` on so that equal values are
-/// equal bytes: sign, digits without zeros at either end, `e` and exponent.
-/// Returns false if it is no number.
+/// Rewrites the JSON number that begins at `start` so that equal values are equal
+/// bytes: sign, digits without zeros at either end, `e` and exponent. Returns false
+/// if it is not a number.
 pub(super) fn normalise(buf: &mut TextBuffer, start: usize) -> bool {
     if is_normal(&buf[start..]) {
         return true;
@@ -79,7 +80,7 @@ pub(super) fn normalise(buf: &mut TextBuffer, start: usize) -> bool {
     else {
         return false;
     };
-    // An exponent out of range stays as it was written.
+    // A number with an exponent out of range stays as it was sent.
     let Some(mut exponent) = exponent.and_then(|e| e.checked_sub(fraction.len() as i64)) else {
         return true;
     };
@@ -98,7 +99,7 @@ pub(super) fn normalise(buf: &mut TextBuffer, start: usize) -> bool {
         buf.truncate(start);
         buf.push(b'0');
     } else if exponent != 0 {
-        // Any exponent fits, so writing cannot fail.
+        // The buffer holds any exponent, so writing cannot fail.
         let mut text = [0; "e-9223372036854775808".len()];
         let mut room = &mut text[..];
         let _ = write!(room, "e{exponent}");
@@ -109,12 +110,13 @@ pub(super) fn normalise(buf: &mut TextBuffer, start: usize) -> bool {
     true
 }
 
-/// Whether `text` is a JSON number.
+/// Returns whether `text` is a JSON number.
 pub(super) fn is_number(text: &[u8]) -> bool {
     is_normal(text) || Number::parse(text).is_some()
 }
 
-/// Whether `text` is a number that [`normalise`] leaves as it is, as most ids are.
+/// Returns whether `text` is a number that [`normalise`] does not change, as most
+/// ids are.
 pub(super) fn is_normal(text: &[u8]) -> bool {
     match text {
         b"0" => true,
@@ -123,12 +125,12 @@ pub(super) fn is_normal(text: &[u8]) -> bool {
     }
 }
 
-/// The parts of a JSON number; ranges are of its bytes.
+/// The parts of a JSON number, as ranges of its bytes.
 struct Number {
     negative: bool,
     whole: std::ops::Range<usize>,
     fraction: std::ops::Range<usize>,
-    /// `None` if it does not fit.
+    /// `None` if the exponent does not fit.
     exponent: Option<i64>,
 }
 

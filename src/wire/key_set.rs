@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest as _, Sha256};
 
-/// Takes keys while they come, each as its SHA-256: so their length does not matter.
+/// Collects keys as they arrive, each as its SHA-256, so the length of a key does
+/// not matter.
 #[derive(Default)]
 pub(super) struct KeySet {
     digests: BTreeSet<[u8; 32]>,
@@ -12,10 +13,11 @@ pub(super) struct KeySet {
 }
 
 impl KeySet {
-    /// More keys than a server asks for. An object with more has no digest.
+    /// The most keys that are collected; servers ask for fewer. An object with more
+    /// keys has no digest.
     const MOST: usize = 64;
 
-    /// Takes the SHA-256 of a key, which is worked out while it is of use.
+    /// Adds a key by its SHA-256, which is computed only if the set still needs it.
     pub(super) fn insert(&mut self, key: impl FnOnce() -> [u8; 32]) {
         if self.has_too_many {
             return;
@@ -27,11 +29,11 @@ impl KeySet {
         }
     }
 
-    /// Returns the SHA-256 of the keys' digests in their order, or `None` if
-    /// there are no keys, which would make all empty sets equal, or too many.
+    /// Returns the SHA-256 of the sorted digests of the keys. `None` for no keys,
+    /// because all empty sets would be equal, and for too many keys.
     ///
-    /// Digests of one length in one order: two sets with one digest are a
-    /// collision of SHA-256.
+    /// All digests have one length and are sorted. So two different sets have the same
+    /// digest only if SHA-256 collides.
     pub(super) fn digest(&self) -> Option<[u8; 32]> {
         if self.digests.is_empty() {
             return None;

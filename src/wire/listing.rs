@@ -1,12 +1,10 @@
-//! Discovery listings: what in an answer is content, its canonical form and
-//! its hash.
+//! Discovery listings: the content of an answer, its canonical form and its hash.
 //!
-//! A server may write the same content in many ways: members and items in
-//! another order, other escapes, other spellings of numbers. So each item is
-//! brought to the canonical form of RFC 8785, in which numbers are doubles, and
-//! the items are sorted by the member that names them. What changes from answer
-//! to answer is left out: cursors, cache hints, and `_meta`, which has a hash
-//! of its own.
+//! A server may send the same content in many ways: members and items in another
+//! order, other escapes, other spellings of numbers. So each item is converted to
+//! the canonical form of RFC 8785, in which numbers are doubles, and the items are
+//! sorted by the member that names them. Members that change from answer to answer
+//! are left out: cursors, cache hints, and `_meta`, which has its own hash.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +12,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-/// Where a `server/discover` result names the server.
+/// Key in the `_meta` of a `server/discover` result that names the server.
 const META_SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
-/// A method whose result tells what a server offers.
+/// A method whose result describes what a server offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Discovery {
     Initialize,
@@ -28,14 +26,14 @@ pub(crate) enum Discovery {
     Prompts,
 }
 
-/// What one kind of listing holds.
+/// How the result of a list method holds its items.
 #[derive(Debug)]
 pub(crate) struct Items {
     /// The member of the result that holds the items.
     pub(crate) array: &'static str,
-    /// The member that tells one item from another.
+    /// The member that names an item.
     pub(crate) key: &'static str,
-    /// What one item is called.
+    /// The word for one item.
     pub(crate) noun: &'static str,
 }
 
@@ -62,7 +60,7 @@ impl Discovery {
         Self::ALL.into_iter().find(|known| known.method() == method)
     }
 
-    /// The listing that this notification says has changed.
+    /// Returns the listing that this notification reports as changed.
     pub(crate) fn changed_by(notification: &str) -> Option<Self> {
         match notification {
             "notifications/tools/list_changed" => Some(Self::Tools),
@@ -83,7 +81,8 @@ impl Discovery {
         }
     }
 
-    /// What its listing holds; `None` for a description of the server itself.
+    /// Returns how its listing holds the items; `None` for a description of the server
+    /// itself.
     pub(crate) fn items(self) -> Option<&'static Items> {
         match self {
             Self::Initialize | Self::Discover => None,
@@ -95,8 +94,8 @@ impl Discovery {
     }
 }
 
-/// An answer that is not what the protocol says: broken JSON, nested too
-/// deeply, an item without a name, no array where there has to be one.
+/// The answer does not follow the protocol: broken JSON, nested too deeply, an item
+/// without a name, or a missing array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
@@ -117,15 +116,15 @@ pub(crate) struct Item {
     meta: Option<[u8; 32]>,
 }
 
-/// The content of one answer.
+/// The content of one answer, which is one page.
 #[derive(Debug)]
 pub(crate) enum Page {
-    /// What a server says of itself, canonical.
+    /// The server's description of itself, in canonical form.
     Whole(String),
     Items(&'static Items, Vec<Item>),
 }
 
-/// The members of a result, unread; of one that came several times, the last.
+/// The members of a result, not parsed. A repeated member has its last value.
 type Members<'a> = BTreeMap<String, &'a RawValue>;
 
 impl Page {
@@ -136,20 +135,21 @@ impl Page {
             return server(&members);
         };
         let array = members.get(items.array).ok_or(Malformed)?;
-        // One item at a time: as a tree all of them would take many times their text.
+        // Items are parsed one at a time: as one tree they would take many times the memory
+        // of their text.
         let array: Vec<&RawValue> = serde_json::from_str(array.get())?;
         let read = array.into_iter().map(|item| Item::read(items, item.get()));
         Ok(Self::Items(items, read.collect::<Result<_, _>>()?))
     }
 
-    /// Adds what the next page holds.
+    /// Adds the items of the next page.
     pub(crate) fn append(&mut self, next: Self) {
         if let (Self::Items(_, items), Self::Items(_, more)) = (self, next) {
             items.extend(more);
         }
     }
 
-    /// About how much memory it holds, in bytes.
+    /// Returns about how much memory it holds, in bytes.
     pub(crate) fn size(&self) -> usize {
         match self {
             Self::Whole(text) => text.len(),
@@ -160,7 +160,7 @@ impl Page {
         }
     }
 
-    /// The listing, all of whose pages are here.
+    /// Returns the listing, once all of its pages are added.
     pub(crate) fn finish(self) -> Listing {
         let (payload, meta, duplicates) = match self {
             Self::Whole(text) => (text, None, false),
@@ -184,8 +184,8 @@ impl Page {
     }
 }
 
-/// What a server says of itself: its `serverInfo` is a member of the result, or
-/// in its `_meta` since 2026-07-28.
+/// Returns the server's description of itself. Its `serverInfo` is a member of the
+/// result, or of the result's `_meta` since 2026-07-28.
 fn server(members: &Members<'_>) -> Result<Page, Malformed> {
     const INFO: &str = "serverInfo";
     let mut content = serde_json::Map::new();
@@ -242,8 +242,8 @@ impl Item {
 /// A complete listing.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Listing {
-    /// Its canonical form: the result with the items and nothing else, or with
-    /// what the server says of itself.
+    /// The canonical form: the result with only its items, or with the server's
+    /// description of itself.
     pub(crate) payload: String,
     /// SHA-256 of the payload.
     pub(crate) content_hash: String,

@@ -1,4 +1,4 @@
-//! The methods of MCP, and where each one says what it aims at.
+//! The methods of MCP, and where the params of each name its target.
 
 use std::borrow::Cow;
 
@@ -11,21 +11,21 @@ const TOOLS_CALL: &str = "tools/call";
 /// Opens a stream of notifications (2026-07-28).
 pub(crate) const SUBSCRIPTIONS_LISTEN: &str = "subscriptions/listen";
 
-/// Takes a request back (revisions before 2026-07-28).
+/// Cancels a request (revisions before 2026-07-28).
 pub(crate) const CANCELLED: &str = "notifications/cancelled";
 
-/// A method of the protocol, all revisions to 2026-07-28.
+/// A method of the protocol, in any revision up to 2026-07-28.
 struct Method {
     name: &'static str,
     target: TargetParam,
 }
 
-/// Where a method's aim lies.
+/// Where the params of a method name its target.
 enum TargetParam {
     None,
-    /// `params.name`, and it is a tool.
+    /// `params.name` is a tool.
     Tool,
-    /// The first of these that is there.
+    /// The first of these members that is present.
     Target(&'static [Field]),
 }
 
@@ -60,7 +60,7 @@ static METHODS: &[Method] = &[
     method("tasks/list", TargetParam::None),
     method(CANCELLED, TargetParam::None),
     method("notifications/progress", TargetParam::None),
-    // An extension that rmcp serves.
+    // rmcp serves this extension.
     method("skills/list", TargetParam::None),
     method("skills/get", TargetParam::Target(&[Field::Uri])),
     method(
@@ -73,7 +73,7 @@ fn find(name: &str) -> Option<&'static Method> {
     METHODS.iter().find(|method| method.name == name)
 }
 
-/// The method's name as the protocol has it, without an allocation if it is known.
+/// Returns a method name, without an allocation if the name is known.
 pub(crate) fn intern(name: &str) -> Cow<'static, str> {
     match find(name) {
         Some(method) => Cow::Borrowed(method.name),
@@ -81,8 +81,8 @@ pub(crate) fn intern(name: &str) -> Cow<'static, str> {
     }
 }
 
-/// A request's method, and the member that says what it aims at, if its method
-/// has such a member and it is there.
+/// Returns a request's method, and the member that names its target, if the method
+/// has such a member and the request has it.
 pub(crate) fn of(message: &Message) -> (Cow<'static, str>, Option<(TargetKind, Field)>) {
     let name = message.text(Field::Method).unwrap_or_default();
     let Some(method) = find(name) else {
@@ -100,7 +100,7 @@ pub(crate) fn of(message: &Message) -> (Cow<'static, str>, Option<(TargetKind, F
     )
 }
 
-/// What a request aims at.
+/// The kind of a request's target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TargetKind {
     Tool,
@@ -108,8 +108,8 @@ pub(crate) enum TargetKind {
     Target,
 }
 
-/// What the mirror header `Mcp-Name` names of a request of this method: its
-/// tool, its target, or nothing.
+/// Returns what the mirror header `Mcp-Name` of a request with this method names:
+/// its tool, its target, or nothing.
 pub(crate) fn mirror_target(name: &str) -> Option<MirrorTarget> {
     match find(name)?.target {
         TargetParam::Tool => Some(MirrorTarget::Tool),
@@ -119,11 +119,11 @@ pub(crate) fn mirror_target(name: &str) -> Option<MirrorTarget> {
     }
 }
 
-/// See [`mirrored`].
+/// See [`mirror_target`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MirrorTarget {
     Tool,
-    /// A URI, or what may be one.
+    /// A URI, or a text that may be a URI.
     Uri,
     Name,
 }
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_names_its_tool_or_target() {
+    fn message_names_its_tool_or_target() {
         let aims = |document: &str| {
             let mut found = None;
             Scanner::new().feed(document.as_bytes(), &mut |message| {

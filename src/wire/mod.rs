@@ -1,16 +1,16 @@
-//! Bytes in, facts out: what MCP traffic says, read while it passes.
+//! Parses MCP traffic as it passes: bytes go in, facts come out.
 //!
-//! - [`Scanner`] reads JSON-RPC bodies, single messages and batches, in
-//!   whatever pieces they come, and yields the facts of each [`Message`].
-//! - [`SseDecoder`] finds the events of a `text/event-stream`, whose data is
-//!   then fed to a scanner.
-//! - [`listing`] brings what a server says that it offers into one form.
-//! - [`uri`] takes out of URIs what is not to be kept.
-//! - [`method`] knows the methods of MCP and what each one aims at.
+//! - [`Scanner`] reads JSON-RPC bodies, single messages and batches, in chunks of
+//!   any size, and yields the facts of each [`Message`].
+//! - [`SseDecoder`] finds the events of a `text/event-stream`, whose data is then
+//!   fed to a scanner.
+//! - [`listing`] converts a listing of what a server offers to its canonical form.
+//! - [`uri`] removes the parts of URIs that must not be stored.
+//! - [`method`] lists the methods of MCP and where each one names its target.
 //!
-//! Nothing here does I/O, knows HTTP or reads a clock, nothing fails and
-//! nothing panics: input that is not what it should be yields no messages.
-//! Memory is bounded whatever comes, and how the bytes were cut into chunks
+//! Nothing here does I/O, uses HTTP or reads a clock. Nothing fails or panics:
+//! invalid input yields no messages. Memory is bounded for any input, and the
+//! result does not depend on how the bytes are split into chunks.
 //! changes nothing.
 
 mod envelope;

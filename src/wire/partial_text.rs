@@ -1,4 +1,5 @@
-//! A key or value while it comes in: bounded at once, made valid when whole.
+//! A key or value that is still being read. It is bounded from the start, and made
+//! valid UTF-8 at its end.
 
 use std::borrow::Cow;
 
@@ -10,10 +11,10 @@ use super::uri::Userinfo;
 /// The longest number, in bytes, that is compared by its value.
 const LONGEST_NUMBER: usize = 256;
 
-/// More bytes than any draft holds at a time.
+/// More bytes than any partial text holds at a time.
 pub(super) const LARGEST: usize = bytes_for(2048);
 
-/// Takes what comes at the end of a buffer.
+/// A text that grows at the end of a buffer.
 #[derive(Default)]
 pub(super) struct PartialText {
     start: usize,
@@ -21,13 +22,13 @@ pub(super) struct PartialText {
     kept: Kept,
 }
 
-/// What is kept.
+/// How much of the text is kept.
 enum Kept {
     /// The bytes up to the limit.
     First { was_cut: bool },
-    /// The same without the userinfo of URIs.
+    /// Like `First`, without the userinfo of URIs.
     Stripped(Userinfo),
-    /// The bytes up to the limit, and the digest of all once there are more.
+    /// The bytes up to the limit, and the digest of the whole text once it is longer.
     Hashed(Option<Box<TextDigest>>),
 }
 
@@ -37,13 +38,13 @@ impl Default for Kept {
     }
 }
 
-/// Bytes that hold more than `chars` characters, if they are full.
+/// Returns a number of bytes that always holds more than `chars` characters.
 const fn bytes_for(chars: usize) -> usize {
     4 * (chars + 1)
 }
 
 impl PartialText {
-    /// A text whose first `chars` characters are kept.
+    /// Begins a text whose first `chars` characters are kept.
     pub(super) fn text(buf: &[u8], chars: u16) -> Self {
         Self {
             start: buf.len(),
@@ -52,7 +53,8 @@ impl PartialText {
         }
     }
 
-    /// The same of a text that may be a URI, without its userinfo.
+    /// Like [`text`](Self::text), for a text that may be a URI; its userinfo is
+    /// removed.
     pub(super) fn uri(buf: &[u8], chars: u16) -> Self {
         Self {
             kept: Kept::Stripped(Userinfo::default()),
@@ -60,7 +62,8 @@ impl PartialText {
         }
     }
 
-    /// The same of a text that may hold URIs, without their userinfo.
+    /// Like [`text`](Self::text), for a text that may contain URIs; their userinfo is
+    /// removed.
     pub(super) fn prose(buf: &[u8], chars: u16) -> Self {
         Self {
             kept: Kept::Stripped(Userinfo::in_prose()),
@@ -68,7 +71,7 @@ impl PartialText {
         }
     }
 
-    /// A text that is of no use if it is longer than `bytes`.
+    /// Begins a text that is discarded if it is longer than `bytes`.
     pub(super) fn short(buf: &[u8], bytes: usize) -> Self {
         Self {
             start: buf.len(),
@@ -77,7 +80,8 @@ impl PartialText {
         }
     }
 
-    /// A text whose first `chars` characters are kept, with the digest of all of it.
+    /// Begins a text whose first `chars` characters are kept, with the digest of the
+    /// whole text.
     pub(super) fn hashed_text(buf: &[u8], chars: u16) -> Self {
         Self {
             kept: Kept::Hashed(None),
@@ -85,7 +89,7 @@ impl PartialText {
         }
     }
 
-    /// A value that is compared in full, by its digest if it is long.
+    /// Begins a value that is compared in full. A long value is compared by its digest.
     pub(super) fn token(buf: &[u8]) -> Self {
         Self {
             start: buf.len(),
@@ -116,12 +120,12 @@ impl PartialText {
         }
     }
 
-    /// Where the draft begins in the buffer.
+    /// Returns where the text begins in the buffer.
     pub(super) fn start(&self) -> usize {
         self.start
     }
 
-    /// Whether it is longer than what is held.
+    /// Returns whether the text is longer than the part that is kept.
     pub(super) fn overflows(&self) -> bool {
         match &self.kept {
             Kept::First { was_cut } => *was_cut,
@@ -130,7 +134,7 @@ impl PartialText {
         }
     }
 
-    /// Whether it had a userinfo, which is not kept.
+    /// Returns whether the text had a userinfo, which is not kept.
     pub(super) fn had_userinfo(&self) -> bool {
         matches!(&self.kept, Kept::Stripped(userinfo) if userinfo.found())
     }
@@ -147,7 +151,8 @@ impl PartialText {
         }
     }
 
-    /// The same, with the digest of all of it behind a text that was longer.
+    /// Like [`finish_text`](Self::finish_text). A text that was longer is followed by
+    /// the digest of the whole text.
     pub(super) fn finish_hashed_text(mut self, buf: &mut TextBuffer, chars: u16) -> bool {
         let digest = self.take_digest();
         make_valid(buf, self.start);
@@ -162,14 +167,15 @@ impl PartialText {
         true
     }
 
-    /// Makes the value fit for a [`JsonId`](super::JsonId). Returns whether it is a digest now.
+    /// Converts the value for a [`JsonId`](super::JsonId). Returns whether the buffer
+    /// now holds a digest.
     pub(super) fn finish_token(mut self, buf: &mut TextBuffer) -> bool {
         let digest = self.take_digest();
         make_valid(buf, self.start);
         json_id::store(buf, self.start, digest)
     }
 
-    /// Takes the value out of the buffer. Returns its digest.
+    /// Removes the value from the buffer and returns its digest.
     pub(super) fn finish_digest(mut self, buf: &mut TextBuffer) -> [u8; 32] {
         let digest = self.take_digest();
         let digest = digest.unwrap_or_else(|| TextDigest::of(&buf[self.start..]));
@@ -177,7 +183,7 @@ impl PartialText {
         digest
     }
 
-    /// The digest of a value that is longer than what is held.
+    /// Returns the digest of a value that is longer than the part that is kept.
     fn take_digest(&mut self) -> Option<[u8; 32]> {
         match &mut self.kept {
             Kept::Hashed(digest) => Some(digest.take()?.finish()),
@@ -186,9 +192,9 @@ impl PartialText {
     }
 }
 
-/// Where the first `chars` characters of a valid text end, if there are more.
+/// Returns where the first `chars` characters of a valid text end, if it has more.
 fn end_of(chars: u16, text: &[u8]) -> Option<usize> {
-    // Nothing to count while there are no more bytes than characters allowed.
+    // A text with at most `chars` bytes has at most `chars` characters.
     if text.len() <= chars.into() {
         return None;
     }
@@ -196,12 +202,12 @@ fn end_of(chars: u16, text: &[u8]) -> Option<usize> {
     Some(starts.nth(chars.into())?.0)
 }
 
-/// Whether a character of UTF-8 begins with this byte.
+/// Returns whether a UTF-8 character begins with this byte.
 fn is_start(byte: u8) -> bool {
     byte & 0xc0 != 0x80
 }
 
-/// Replaces invalid UTF-8 in what lies from `start` on.
+/// Replaces invalid UTF-8 in the buffer from `start` on.
 fn make_valid(buf: &mut TextBuffer, start: usize) {
     if let Cow::Owned(valid) = String::from_utf8_lossy(&buf[start..]) {
         buf.truncate(start);

@@ -1,8 +1,8 @@
 //! Reads JSON-RPC bodies as they pass.
 //!
-//! The objects on the way to a watched member are read strictly; all else is
-//! skipped unread. Which watched object is open says everything about the place
-//! in the document, so nothing grows with its depth.
+//! The objects on the path to a watched member are parsed strictly; all other
+//! values are skipped. The open watched object determines the position in the
+//! document, so memory does not grow with the depth.
 
 mod value;
 
@@ -16,19 +16,19 @@ use super::text_digest::TextDigest;
 use super::unescape::Unescape;
 use super::value_skipper::ValueSkipper;
 
-/// Finds the messages of one JSON document: a message or a batch of them.
+/// Finds the messages of one JSON document: one message or a batch.
 ///
-/// It takes some hundred bytes, in which what is kept of most messages fits. Of no
-/// message more than 64 KiB are kept.
+/// It takes several hundred bytes, which hold the kept text of most messages. It
+/// keeps at most 64 KiB of a message.
 pub(crate) struct Scanner {
-    /// Bytes fed before the current chunk.
+    /// Number of bytes fed before the current chunk.
     offset: u64,
     step: Step,
     preamble: Preamble,
     batch: bool,
-    /// The watched object that is open; none outside the messages.
+    /// The watched object that is open; `None` outside of messages.
     object: Option<Field>,
-    /// The watched member whose value is read.
+    /// The watched member whose value is being read.
     member: Option<Field>,
     draft: PartialText,
     unescape: Unescape,
@@ -43,23 +43,24 @@ pub(crate) struct Scanner {
 /// How far a document has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ScanState {
-    /// Nothing but white space came yet.
+    /// Only white space has been read.
     Empty,
-    /// The object or array goes on.
+    /// The object or array is not closed yet.
     Open,
-    /// The object or array is closed, or the value is neither and holds no
-    /// message; what follows is ignored.
+    /// The object or array is closed, or the value is neither and so holds no message.
+    /// The rest is ignored.
     Closed,
-    /// No JSON, or broken where it is read strictly; what follows is ignored.
+    /// The document is not JSON, or is invalid in a part that is parsed strictly. The
+    /// rest is ignored.
     Invalid,
 }
 
-/// What the next byte is.
+/// What the scanner expects of the next byte.
 #[derive(Clone, Copy)]
 enum Step {
-    /// The document's first.
+    /// The first byte of the document.
     Start,
-    /// In a character before the document that is no white space of JSON.
+    /// Within a character before the document that is not JSON white space.
     Preamble,
     /// After `{` or `[`: a member or the end.
     First,
@@ -73,11 +74,11 @@ enum Step {
     Value,
     /// In a string that is kept.
     Text,
-    /// In a number, `true`, `false` or `null` that is looked at.
+    /// In a number, `true`, `false` or `null` whose type is wanted.
     Literal,
-    /// In one that is not.
+    /// In a number, `true`, `false` or `null` that is skipped.
     SkipLiteral,
-    /// In a string, object or array that is not looked at.
+    /// In a string, object or array that is skipped.
     Skip,
     /// In an object or array whose bytes are hashed.
     Hashed,
@@ -111,8 +112,8 @@ impl Scanner {
         }
     }
 
-    /// Ready for another document, with the memory of the last: the message
-    /// is forgotten when the next one begins.
+    /// Prepares for another document and reuses the memory of the last one. The last
+    /// message is forgotten when the next one begins.
     pub(crate) fn reset(&mut self) {
         self.offset = 0;
         self.step = Step::Start;
@@ -124,12 +125,12 @@ impl Scanner {
         self.unescape = Unescape::default();
     }
 
-    /// Keeps the first text of `result.content` from now on, or does not.
+    /// Sets whether the first text of `result.content` is kept from now on.
     pub(crate) fn keep_content(&mut self, keep: bool) {
         self.keeps_content = keep;
     }
 
-    /// How many bytes of the document were read.
+    /// Returns how many bytes of the document were read.
     pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
@@ -143,7 +144,7 @@ impl Scanner {
         }
     }
 
-    /// Reads on. `sink` gets each message when its object closes.
+    /// Reads the next chunk. Calls `sink` with each message when its object closes.
     pub(crate) fn feed(&mut self, chunk: &[u8], sink: &mut impl FnMut(&Message)) {
         let mut at = 0;
         while at < chunk.len() {
@@ -171,8 +172,8 @@ impl Scanner {
         self.offset += chunk.len() as u64;
     }
 
-    /// A byte between keys and values, and what after it lies whole in the
-    /// chunk. Returns how much that is.
+    /// Reads a byte between keys and values, and the token after it if that lies whole
+    /// in the chunk. Returns the number of bytes read.
     fn punctuation(
         &mut self,
         bytes: &[u8],
@@ -209,7 +210,7 @@ impl Scanner {
                 return 1 + self.key(object, &bytes[1..], position + 1);
             }
             (Step::Colon, b':', _) => Step::Value,
-            // As nearly everybody writes objects.
+            // The usual spelling: a key follows the comma directly.
             (Step::After, b',', Some(object)) if bytes.get(1) == Some(&b'"') => {
                 return 2 + self.key(object, &bytes[2..], position + 2);
             }
@@ -240,7 +241,7 @@ impl Scanner {
         1
     }
 
-    /// Reads a byte before the document that is no white space of JSON.
+    /// Reads a byte before the document that is not JSON white space.
     #[cold]
     fn preamble(&mut self, byte: u8) -> Step {
         match self.preamble.skip(byte) {
@@ -250,8 +251,8 @@ impl Scanner {
         }
     }
 
-    /// A key of `object`, after its quote, and the value after it if that follows as
-    /// nearly everybody writes it. Returns how much was read.
+    /// Reads a key of `object` after its quote, and the value after it in the usual
+    /// spelling. Returns the number of bytes read.
     fn key(&mut self, object: Field, text: &[u8], position: u64) -> usize {
         let Some(key) = whole(text) else {
             self.draft = match object.node().capture {
@@ -283,7 +284,7 @@ impl Scanner {
         }
     }
 
-    /// A member's value comes next, watched or not.
+    /// Enters the value of a member, watched or not.
     fn enter(&mut self, member: Option<Field>) {
         let member = match member {
             Some(Field::Content) if !self.keeps_content => None,
@@ -297,7 +298,8 @@ impl Scanner {
         }
     }
 
-    /// Within a key or a string that is kept. Returns how much of it there is.
+    /// Reads on within a key or a string that is kept. Returns the number of bytes
+    /// read.
     fn string(&mut self, bytes: &[u8]) -> usize {
         let Self {
             draft,
@@ -320,7 +322,8 @@ impl Scanner {
         len
     }
 
-    /// The draft is a key of the open object. Returns the watched member that it names.
+    /// Ends an escaped key of the open object. Returns the watched member that it
+    /// names.
     fn escaped_key(&mut self) -> Option<Field> {
         let object = self.object?;
         let draft = std::mem::take(&mut self.draft);
@@ -337,7 +340,8 @@ impl Scanner {
     }
 }
 
-/// A string after its opening quote, if it lies whole in the chunk and has no escape.
+/// Returns a string after its opening quote, if it lies whole in the chunk and has
+/// no escape.
 fn whole(text: &[u8]) -> Option<&[u8]> {
     let len = plain_text(text);
     (text.get(len) == Some(&b'"')).then(|| &text[..len])

@@ -1,33 +1,35 @@
-//! White space of JSON, and what else servers skip before a document.
+//! White space of JSON, and the other characters that servers skip before a
+//! document.
 
-/// Whether a byte is white space between the tokens of JSON.
+/// Returns whether a byte is white space between the tokens of JSON.
 pub(super) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }
 
-/// Whether a document of messages may begin with this byte: white space, a
+/// Returns whether a document of messages may begin with this byte: white space, a
 /// byte order mark, an object or an array.
 pub(crate) fn begins_json(first: u8) -> bool {
     is_space(first) || matches!(first, b'{' | b'[' | 0xef)
 }
 
-/// The characters before a document that are no white space of JSON.
+/// The characters before a document that servers skip and that are not JSON white
+/// space.
 ///
-/// Body decoders strip a byte order mark, and tower-mcp all white space of
-/// Unicode. Between tokens no server skips them.
+/// Body decoders strip a byte order mark, and tower-mcp strips all Unicode white
+/// space. No server skips these characters between tokens.
 #[derive(Default)]
 pub(super) struct Preamble {
-    /// The bytes of a character that is not complete, and how many there are.
+    /// The bytes of an incomplete character, and how many there are.
     bytes: [u8; 3],
     len: u8,
 }
 
 impl Preamble {
-    /// Reads the next byte. Returns whether it completes its character, or
-    /// `None` if no server skips it.
+    /// Reads the next byte. Returns whether it completes its character, or `None` if no
+    /// server skips the character.
     pub(super) fn skip(&mut self, byte: u8) -> Option<bool> {
         let len = usize::from(self.len);
-        // None of these characters takes more than three bytes.
+        // Each of these characters takes at most three bytes.
         *self.bytes.get_mut(len)? = byte;
         match str::from_utf8(&self.bytes[..=len]) {
             Ok(text) => {

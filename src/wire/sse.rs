@@ -1,58 +1,60 @@
 //! Finds the events of a `text/event-stream`, by the rules of the WHATWG HTML
 //! standard ("Server-sent events").
 //!
-//! Nothing is buffered: data passes through as slices of the chunks.
+//! Nothing is buffered: data passes as slices of the chunks.
 
 use memchr::memchr2;
 
 /// Decodes one stream.
 #[derive(Default)]
 pub(crate) struct SseDecoder {
-    /// Bytes of the stream before the one that is read next.
+    /// Offset in the stream of the byte that is read next.
     offset: u64,
-    /// Where the line that is read began.
+    /// Offset in the stream of the current line.
     line: u64,
     place: Place,
-    /// The last byte was a CR, which ended a line: an LF belongs to it.
+    /// The last byte was a CR that ended a line. An LF after it belongs to that line
+    /// end.
     after_cr: bool,
     event: Event,
     /// An event whose blank line ended with that CR.
     ended: Option<EventEnd>,
 }
 
-/// What a stream is made of.
+/// A part of a stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SseItem<'a> {
-    /// More of the current event's data; lines are joined by `\n`. Data that
-    /// no [`End`](Self::End) follows belongs to an event that is discarded.
+    /// More of the current event's data. Lines are joined by `\n`. The decoder discards
+    /// data that no [`End`](Self::End) follows.
     Data(&'a [u8]),
     /// The event is complete.
     End(EventEnd),
 }
 
-/// An event that its blank line has ended.
+/// The end of an event, at its blank line.
 ///
-/// Blocks of comments, or of fields that mean nothing, are no events. A block
-/// without data is none to the standard either, but its `id` counts, so it is told.
+/// A block of comments or unknown fields is not an event. By the standard, a block
+/// without data is not an event either, but its `id` counts, so the decoder reports
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EventEnd {
     /// Offset in the stream of the event's first field.
     pub(crate) start: u64,
-    /// Offset in the stream just after the blank line, LF of a CR LF included.
+    /// Offset in the stream just after the blank line, including the LF of a CR LF.
     pub(crate) end: u64,
     pub(crate) kind: EventKind,
-    /// There was a line of data, be it empty.
+    /// The event has a line of data, which may be empty.
     pub(crate) has_data: bool,
-    /// The last id given, if it is not empty: a client can resume from here.
+    /// The last non-empty id. A client can resume from here.
     pub(crate) id: Option<EventId>,
 }
 
-/// An event's id, as a hash of 64 bits: it is only compared.
+/// An event's id, as a 64-bit hash, because ids are only compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct EventId(u64);
 
 impl EventId {
-    /// Of no bytes. (FNV-1a, which takes a text in any pieces.)
+    /// The hash of an empty id. FNV-1a takes a text in pieces of any size.
     const EMPTY: Self = Self(0xcbf2_9ce4_8422_2325);
 
     fn followed_by(self, bytes: &[u8]) -> Self {
@@ -63,26 +65,26 @@ impl EventId {
     }
 }
 
-/// What an event's data is.
+/// The meaning of an event's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EventKind {
-    /// JSON-RPC: the type is `message`, empty or not given.
+    /// JSON-RPC: the type is `message`, empty or missing.
     Message,
-    /// The URI of the 2024-11-05 transport's other half.
+    /// The URI to which a client of the 2024-11-05 transport sends its requests.
     Endpoint,
-    /// Something else.
+    /// Any other type.
     Other,
 }
 
-/// Where in a line the next byte is.
+/// The position of the next byte in a line.
 #[derive(Clone, Copy)]
 enum Place {
-    /// At the stream's beginning, after so many bytes of a byte order mark.
+    /// At the start of the stream, after this many bytes of a byte order mark.
     Start {
         mark: usize,
     },
     Name(Word<5>),
-    /// After the colon: one space is dropped.
+    /// After the colon: one space is skipped.
     Colon(Field),
     Value(Field),
 }
@@ -93,36 +95,37 @@ enum Field {
     Event,
     Id,
     Retry,
-    /// A comment, or of no meaning.
+    /// A comment or an unknown field.
     Ignored,
 }
 
-/// What the fields of the current event have said.
+/// The fields of the current event so far.
 #[derive(Default)]
 struct Event {
-    /// A field that means something was there.
+    /// A known field was read.
     begun: bool,
-    /// Where the first such field began.
+    /// Offset of the first known field.
     start: u64,
     has_data: bool,
     kind: Word<8>,
     id: Option<EventId>,
-    /// As much of an id as was read; none if it holds a NUL and does not count.
+    /// The id as far as it was read; `None` if it contains a NUL, which makes it
+    /// invalid.
     id_read: Option<EventId>,
 }
 
-/// A word that need only be told from others of at most `N` bytes.
+/// A word that is only compared with words of at most `N` bytes.
 #[derive(Clone, Copy)]
 struct Word<const N: usize> {
     bytes: [u8; N],
-    /// More than `N` for any longer word.
+    /// More than `N` if the word is longer.
     len: usize,
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl SseDecoder {
-    /// Reads on; an event is told when its blank line is whole.
+    /// Reads the next chunk. Reports an event when its blank line is complete.
     pub(crate) fn feed(&mut self, chunk: &[u8], sink: &mut impl FnMut(SseItem<'_>)) {
         let mut at = 0;
         while let Some(&byte) = chunk.get(at) {
@@ -150,15 +153,15 @@ impl SseDecoder {
         self.offset += chunk.len() as u64;
     }
 
-    /// The stream has ended: tells the last event if nothing but the LF of its
-    /// blank line could have followed. An event without a blank line is discarded.
+    /// Ends the stream. Reports the last event if it lacked only the LF of its blank
+    /// line. An event without a blank line is discarded.
     pub(crate) fn finish(&mut self, sink: &mut impl FnMut(SseItem<'_>)) {
         if let Some(event) = self.ended.take() {
             sink(SseItem::End(event));
         }
     }
 
-    /// Part of a line.
+    /// Reads part of a line.
     fn text(&mut self, mut text: &[u8], sink: &mut impl FnMut(SseItem<'_>)) {
         while let Some(&byte) = text.first() {
             match &mut self.place {
@@ -200,7 +203,7 @@ impl SseDecoder {
         }
     }
 
-    /// A line has ended; `position` is just after it.
+    /// Ends a line. `position` is just after it.
     fn line_end(&mut self, position: u64, sink: &mut impl FnMut(SseItem<'_>)) {
         let next = Place::Name(Word::default());
         match std::mem::replace(&mut self.place, next) {
@@ -211,7 +214,7 @@ impl SseDecoder {
         self.line = position;
     }
 
-    /// A line without a colon has ended: a field without a value, or blank.
+    /// Ends a line without a colon: a field without a value, or a blank line.
     fn name_end(&mut self, name: Word<5>, position: u64, sink: &mut impl FnMut(SseItem<'_>)) {
         if name.len > 0 {
             let field = name.field();
@@ -236,7 +239,7 @@ impl SseDecoder {
         }
     }
 
-    /// Before a field's value.
+    /// Prepares for a field's value.
     fn begin(&mut self, field: Field, sink: &mut impl FnMut(SseItem<'_>)) {
         match field {
             Field::Data => {
@@ -256,7 +259,7 @@ impl SseDecoder {
         }
     }
 
-    /// After a field's value.
+    /// Ends a field's value.
     fn end(&mut self, field: Field) {
         if let (Field::Id, Some(id)) = (field, self.event.id_read) {
             self.event.id = (id != EventId::EMPTY).then_some(id);
@@ -264,7 +267,7 @@ impl SseDecoder {
     }
 }
 
-/// What a line holds that began like a byte order mark.
+/// Returns what a line holds that began like a byte order mark.
 fn after_mark(mark: usize) -> Word<5> {
     let mut name = Word::default();
     if mark < BYTE_ORDER_MARK.len() {
@@ -298,7 +301,7 @@ impl<const N: usize> Word<N> {
         }
     }
 
-    /// The word, or nothing if it is too long.
+    /// Returns the word, or `None` if it is too long.
     fn get(&self) -> Option<&[u8]> {
         self.bytes.get(..self.len)
     }

@@ -1,4 +1,4 @@
-//! Eight bytes at a time in an ordinary word.
+//! Compares eight bytes at a time in an ordinary word.
 
 use memchr::memchr2;
 
@@ -6,7 +6,7 @@ pub(super) const fn repeat(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
 
-/// The high bit of each byte of `word` that is `byte`.
+/// Returns the high bit of each byte of `word` that equals `byte`.
 #[inline]
 pub(super) fn equal(word: u64, byte: u8) -> u64 {
     const LOW: u64 = repeat(0x7f);
@@ -15,9 +15,9 @@ pub(super) fn equal(word: u64, byte: u8) -> u64 {
     !(((differs & LOW) + LOW) | differs | LOW)
 }
 
-/// Length of the text before the next quote or backslash.
+/// Returns the length of the text before the next quote or backslash.
 ///
-/// Most strings are short: the first words are looked at here.
+/// Most strings are short, so the first words are compared here.
 #[inline]
 pub(super) fn plain_text(bytes: &[u8]) -> usize {
     let (words, _) = bytes.as_chunks();

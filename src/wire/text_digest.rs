@@ -1,19 +1,20 @@
-//! SHA-256 of a text that comes in pieces.
+//! SHA-256 of a text that arrives in pieces.
 
 use sha2::{Digest as _, Sha256};
 use smallvec::SmallVec;
 
-/// Hashes a text with U+FFFD in place of invalid UTF-8, as
-/// [`String::from_utf8_lossy`] has it, wherever the text is cut.
+/// Hashes a text with U+FFFD in place of invalid UTF-8, like
+/// [`String::from_utf8_lossy`]. The result does not depend on where the text is
+/// split.
 #[derive(Default)]
 pub(super) struct TextDigest {
     sha256: Sha256,
-    /// The beginning of a character whose end has not come yet.
+    /// The first bytes of a character that is not complete yet.
     partial: SmallVec<[u8; 4]>,
 }
 
 impl TextDigest {
-    /// Hashes a text that is whole.
+    /// Returns the hash of a whole text.
     pub(super) fn of(text: &[u8]) -> [u8; 32] {
         Sha256::digest(String::from_utf8_lossy(text).as_bytes()).into()
     }
@@ -29,7 +30,7 @@ impl TextDigest {
                     bytes = rest;
                     continue;
                 }
-                // The byte is not of this character: it is read below.
+                // The byte is not part of this character. The code below reads it.
                 Err(_) => {
                     self.replace();
                     self.partial.clear();

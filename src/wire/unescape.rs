@@ -1,4 +1,4 @@
-//! Undoes the escapes of JSON strings, wherever the text is cut.
+//! Decodes the escapes of JSON strings that may be split anywhere.
 
 use super::swar::plain_text;
 
@@ -6,17 +6,17 @@ use super::swar::plain_text;
 #[derive(Default)]
 pub(super) struct Unescape {
     escape: Escape,
-    /// A high surrogate whose low one may follow.
+    /// A high surrogate that a low one may follow.
     high: Option<u16>,
 }
 
-/// Where in an escape the last chunk ended.
+/// The position within an escape at the end of the last chunk.
 #[derive(Clone, Copy, Default)]
 enum Escape {
     #[default]
     Outside,
     Backslash,
-    /// After `\u` and so many digits.
+    /// After `\u` and this many digits.
     Hex {
         digits: u8,
         value: u16,
@@ -24,12 +24,12 @@ enum Escape {
 }
 
 impl Unescape {
-    /// Gives the text to `out` piece by piece. Returns the length up to and
-    /// with the closing quote, or `None` if the string goes on.
+    /// Passes the text to `out` in pieces. Returns the length up to and including the
+    /// closing quote, or `None` if the string does not end in this chunk.
     ///
-    /// What is no escape becomes U+FFFD, as does half of a surrogate pair. The
-    /// text's own bytes pass as they are, valid or not: an escape never ends a
-    /// sequence that they began, so they can be checked when the string is whole.
+    /// An invalid escape and half of a surrogate pair become U+FFFD. The text's own
+    /// bytes pass unchanged, valid or not. An escape never completes a UTF-8 sequence
+    /// that they began, so the caller can validate the string at its end.
     pub(super) fn feed(&mut self, bytes: &[u8], out: &mut impl FnMut(&[u8])) -> Option<usize> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
@@ -73,7 +73,7 @@ impl Unescape {
                 }
                 Escape::Hex { digits, value } => {
                     let Some(digit) = char::from(byte).to_digit(16) else {
-                        // The byte may end the string: it is looked at again.
+                        // The byte may end the string, so it is read again.
                         self.escape = Escape::Outside;
                         self.give_up_pair(out);
                         put(char::REPLACEMENT_CHARACTER, out);
@@ -111,7 +111,7 @@ impl Unescape {
         }
     }
 
-    /// No low surrogate came after the high one.
+    /// Replaces a high surrogate that no low one followed.
     fn give_up_pair(&mut self, out: &mut impl FnMut(&[u8])) {
         if self.high.take().is_some() {
             put(char::REPLACEMENT_CHARACTER, out);

@@ -1,4 +1,4 @@
-//! Takes user names and passwords out of URIs while they are read.
+//! Removes user names and passwords from URIs while they are read.
 
 mod prose;
 
@@ -8,7 +8,7 @@ use super::envelope::TextBuffer;
 
 pub(crate) use prose::Prose;
 
-/// Which bytes mean something in a URI; others are looked at in runs.
+/// The bytes that have a meaning in a URI. Runs of other bytes are read at once.
 const DELIMITERS: [bool; 256] = {
     let mut table = [false; 256];
     let mut delimiters: &[u8] = b":/\\@?#[]";
@@ -19,52 +19,52 @@ const DELIMITERS: [bool; 256] = {
     table
 };
 
-/// Schemes whose authority may have any number of slashes before it, also none
-/// (the special ones of the WHATWG URL standard, without `file`).
+/// Schemes whose authority may follow any number of slashes, including none: the
+/// special schemes of the WHATWG URL standard, without `file`.
 const SPECIAL: [&[u8]; 5] = [b"http", b"https", b"ws", b"wss", b"ftp"];
 
-/// Finds the userinfo of each URI in a text: of the text itself, and of URIs that
-/// it goes on with, as `jdbc:` and `proxy://host/https://...` do.
+/// Finds the userinfo of each URI in a text: of the text itself, and of nested
+/// URIs, as in `jdbc:` and `proxy://host/https://...`.
 ///
-/// A userinfo ends with the last `@` of an authority. Passwords are also written
-/// with a bare slash in them (`//user:pa/ss@host`), and without the two slashes
-/// before them (`https:user:pa@host`). So where an authority has a colon that
-/// starts no port, an `@` further on ends the userinfo, too, up to the query.
+/// A userinfo ends with the last `@` of an authority. People also write passwords
+/// with a bare slash (`//user:pa/ss@host`), and leave out the two slashes before
+/// them (`https:user:pa@host`). So if an authority has a colon that starts no port,
+/// a later `@` before the query also ends the userinfo.
 #[derive(Default)]
 pub(super) struct Userinfo {
-    /// Bytes of the text so far, without what was taken out.
+    /// Length of the text so far without the removed parts, in bytes.
     len: usize,
     place: Place,
     before: Before,
     scheme: Scheme,
     authority: Authority,
-    /// A userinfo was taken out.
+    /// A userinfo was removed.
     found: bool,
-    /// The text is words, each of which may be a URI.
+    /// The text is prose: each of its words may be a URI.
     is_prose: bool,
 }
 
-/// Where in a URI the next byte is.
+/// The position of the next byte in a URI.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Place {
-    /// Before anything but white space.
+    /// Only white space has been read.
     #[default]
     Start,
     Scheme,
     /// After the scheme, if there is one, and this many slashes.
     Slashes(u8),
     Authority,
-    /// After the authority, with what an `@` means there.
+    /// After the authority, with the meaning of an `@` there.
     Path(At),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum At {
-    /// Nothing.
+    /// An `@` has no meaning.
     Plain,
-    /// The end of a userinfo, unless it begins a segment (`/@scope/`).
+    /// An `@` ends a userinfo, unless it begins a segment (`/@scope/`).
     EndsUnlessFirst,
-    /// The end of a userinfo.
+    /// An `@` ends a userinfo.
     Ends,
 }
 
@@ -78,7 +78,7 @@ enum Before {
     Slash,
 }
 
-/// The scheme's name in lower case, as far as it matters.
+/// The scheme's name in lower case, up to the length of the longest known one.
 #[derive(Default)]
 struct Scheme {
     name: [u8; 5],
@@ -87,23 +87,24 @@ struct Scheme {
 
 #[derive(Default)]
 struct Authority {
-    /// Where it begins, and with it a userinfo.
+    /// Where the authority begins, and with it a userinfo.
     start: usize,
-    /// Whether a lone `@` ends a userinfo: not in `mailto:me@host`.
+    /// Whether a lone `@` ends a userinfo. It does not in `mailto:me@host`.
     is_certain: bool,
-    /// A userinfo was taken out.
+    /// A userinfo was removed.
     had_userinfo: bool,
-    /// It had a bare slash in it.
+    /// The userinfo had a bare slash.
     had_slash: bool,
     host: Host,
 }
 
-/// What came since the authority began, or since its last `@`.
+/// The text since the authority began, or since its last `@`.
 #[derive(Clone, Copy, Default)]
 struct Host {
     is_some: bool,
     has_colon: bool,
-    /// What follows the colon is no port, or what is in brackets no address.
+    /// The text after the colon is not a port, or the text in brackets is not an
+    /// address.
     is_broken: bool,
     brackets: Brackets,
 }
@@ -117,7 +118,7 @@ enum Brackets {
 }
 
 impl Userinfo {
-    /// For a text that is no URI but may hold some.
+    /// For prose, whose words may be URIs.
     pub(super) fn in_prose() -> Self {
         Self {
             is_prose: true,
@@ -125,8 +126,8 @@ impl Userinfo {
         }
     }
 
-    /// Reads on, and keeps what is no userinfo: at most `limit` bytes from `start`
-    /// on in the buffer.
+    /// Reads on, and keeps everything except the userinfo: at most `limit` bytes of the
+    /// buffer from `start` on.
     pub(super) fn feed(
         &mut self,
         mut text: &[u8],
@@ -134,7 +135,7 @@ impl Userinfo {
         start: usize,
         limit: usize,
     ) {
-        // What follows is not kept, and no more of what is kept is a userinfo.
+        // The rest is not kept, and no userinfo can still begin in the kept part.
         if self.exceeds(limit) && self.open_authority().is_none_or(|start| start > limit) {
             return;
         }
@@ -172,17 +173,17 @@ impl Userinfo {
         }
     }
 
-    /// Whether the text is longer than this, without what was taken out.
+    /// Returns whether the text without the removed parts is longer than this.
     pub(super) fn exceeds(&self, limit: usize) -> bool {
         self.len > limit
     }
 
-    /// Whether a userinfo was taken out.
+    /// Returns whether a userinfo was removed.
     pub(super) fn found(&self) -> bool {
         self.found
     }
 
-    /// Where an authority began whose userinfo may not have ended yet.
+    /// Returns where an authority began whose userinfo may not have ended yet.
     fn open_authority(&self) -> Option<usize> {
         let is_open = match self.place {
             Place::Start | Place::Scheme | Place::Path(At::Plain) => false,
@@ -191,8 +192,8 @@ impl Userinfo {
         is_open.then_some(self.authority.start)
     }
 
-    /// A word without a delimiter, and the white space that ends it. That may be
-    /// within a password only where the authority is broken by then.
+    /// Reads a word without a delimiter, and the white space that ends it. White space
+    /// is part of a password only if the authority is already broken.
     fn word(&mut self, word: &[u8]) {
         let is_space = u8::is_ascii_whitespace;
         let (word, space) = match word.split_last() {
@@ -214,7 +215,7 @@ impl Userinfo {
         }
     }
 
-    /// Bytes without a delimiter.
+    /// Reads bytes without a delimiter.
     fn run(&mut self, run: &[u8]) {
         self.before = Before::Other;
         match self.place {
@@ -235,7 +236,7 @@ impl Userinfo {
         }
     }
 
-    /// One delimiter. Returns where the userinfo began that it ends.
+    /// Reads one delimiter. If it ends a userinfo, returns where that began.
     fn delimiter(&mut self, byte: u8) -> Option<usize> {
         let before = self.before;
         self.before = match (byte, before) {
@@ -275,7 +276,7 @@ impl Userinfo {
         None
     }
 
-    /// The colon of the scheme, or a slash after it: the authority may follow.
+    /// Reads the colon of the scheme, or a slash after it. The authority may follow.
     fn slash(&mut self, slashes: u8) {
         self.place = Place::Slashes(slashes);
         self.authority = Authority {
@@ -315,7 +316,7 @@ impl Userinfo {
         None
     }
 
-    /// What came since the authority began is a userinfo, and a host may follow.
+    /// Ends a userinfo, which is the text since the authority began. A host may follow.
     fn end_userinfo(&mut self) -> usize {
         self.place = Place::Authority;
         self.authority.had_userinfo = true;
@@ -371,20 +372,20 @@ impl Host {
     }
 }
 
-/// A text without the userinfo of its URIs.
+/// Returns a text without the userinfo of its URIs.
 pub(crate) fn without_userinfo(text: &str) -> Cow<'_, str> {
     if !text.contains('@') {
         return Cow::Borrowed(text);
     }
     let mut kept = TextBuffer::with_capacity(text.len());
     Userinfo::default().feed(text.as_bytes(), &mut kept, 0, text.len());
-    // Only ASCII characters are cut beside.
+    // Every cut is next to an ASCII character, so the rest is valid UTF-8.
     String::from_utf8(kept.into_vec())
         .unwrap_or_default()
         .into()
 }
 
-/// A URI without its query.
+/// Returns a URI without its query.
 pub(crate) fn without_query(uri: &str) -> String {
     let Some((before, query)) = uri.split_once('?') else {
         return uri.to_owned();

@@ -1,12 +1,13 @@
-//! Skips values without reading them, 64 bytes at a time.
+//! Skips values without parsing them, 64 bytes at a time.
 //!
-//! A skipped value is not checked: all that counts is where its last byte is.
-//! A backslash takes the next byte with it, a quote begins or ends a string,
-//! brackets of either kind nest outside strings.
+//! A skipped value is not validated: only the position of its last byte matters. A
+//! backslash escapes the next byte, a quote begins or ends a string, and brackets
+//! of either kind nest outside of strings.
 //!
-//! Most of the bytes of real traffic pass here. A loop over bytes pays a
-//! mispredicted branch for nearly each token; here the bytes of a block are
-//! compared together, and each kind of byte becomes a bit mask on which the
+//! Most bytes of real traffic are skipped here. A loop over bytes would pay a
+//! mispredicted branch for nearly each token. Instead, the bytes of a block are
+//! compared together, each kind of byte becomes a bit mask, and the rest is
+//! arithmetic.
 //! rest is arithmetic.
 
 use memchr::memchr2;
@@ -15,7 +16,7 @@ use super::swar::repeat;
 
 const BLOCK: usize = 64;
 
-/// Within a long text, escapes nearer than this are left to the blocks.
+/// In a long text, escapes closer together than this are handled block by block.
 const NEAR: usize = 16;
 
 /// A value that is being skipped.
@@ -24,12 +25,12 @@ pub(super) struct ValueSkipper {
     /// Open brackets; 0 if the value is a string.
     depth: u64,
     in_string: bool,
-    /// The last byte was a backslash that takes the next with it.
+    /// The last byte was a backslash that escapes the next byte.
     escaped: bool,
 }
 
 impl ValueSkipper {
-    /// After the opening quote of a string.
+    /// Starts after the opening quote of a string.
     pub(super) fn string() -> Self {
         Self {
             in_string: true,
@@ -37,7 +38,7 @@ impl ValueSkipper {
         }
     }
 
-    /// After the opening bracket of an object or array.
+    /// Starts after the opening bracket of an object or array.
     pub(super) fn nested() -> Self {
         Self {
             depth: 1,
@@ -45,7 +46,8 @@ impl ValueSkipper {
         }
     }
 
-    /// Returns the length up to and with the value's last byte, or `None` if it goes on.
+    /// Returns the length up to and including the value's last byte, or `None` if the
+    /// value does not end in `bytes`.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while at < bytes.len() {
@@ -70,7 +72,8 @@ impl ValueSkipper {
         None
     }
 
-    /// The first `len` bytes of a block, by the places of its quotes and backslashes.
+    /// Reads the first `len` bytes of a block, by the positions of its quotes and
+    /// backslashes.
     fn block(
         &mut self,
         block: &[u8; BLOCK],
@@ -119,8 +122,8 @@ impl ValueSkipper {
         None
     }
 
-    /// Goes on to the next quote of a string, or to escapes that lie close
-    /// together, and returns how far that is.
+    /// Skips to the next quote of a string, or to escapes that are close together.
+    /// Returns the number of bytes skipped.
     fn long_text(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
         loop {
@@ -140,13 +143,14 @@ impl ValueSkipper {
     }
 }
 
-/// One bit for each byte of the block that is `byte` once the bits of `fold` are set.
+/// Returns one bit for each byte of the block that equals `byte` once the bits of
+/// `fold` are set.
 ///
-/// Written so that the compiler makes vector instructions of it, whichever the
-/// processor has; none of them gathers bits, so words are folded into one.
+/// The compiler can turn this form into vector instructions on any processor. Few
+/// processors can gather bits, so words are folded into one.
 #[inline]
 fn places(block: &[u8; BLOCK], fold: u8, byte: u8) -> u64 {
-    /// For each byte, the bit that tells its word.
+    /// For each byte, the bit of its word.
     const WORD: [u8; BLOCK] = {
         let mut bits = [0; BLOCK];
         let mut i = 0;
@@ -168,8 +172,8 @@ fn places(block: &[u8; BLOCK], fold: u8, byte: u8) -> u64 {
     )
 }
 
-/// Mirrors the 8 by 8 bits along their diagonal: above, bit `i` of byte `j`
-/// tells of byte `j` of word `i`; afterwards it is the other way round.
+/// Transposes an 8 by 8 bit matrix: bit `i` of byte `j` becomes bit `j` of byte
+/// `i`.
 #[inline]
 fn transpose(mut bits: u64) -> u64 {
     for (distance, half) in [
@@ -183,7 +187,8 @@ fn transpose(mut bits: u64) -> u64 {
     bits
 }
 
-/// The backslashes that take the next byte with them: the first, third, ... of each run.
+/// Returns the backslashes that escape the next byte: the first, third, ... of each
+/// run.
 #[inline]
 fn escaping(backslash: u64) -> u64 {
     const EVEN: u64 = repeat(0b0101_0101);
@@ -193,8 +198,8 @@ fn escaping(backslash: u64) -> u64 {
     (from_even & EVEN) | (backslash & !from_even & !EVEN)
 }
 
-/// For each bit, whether the number of bits set up to it is odd: from an
-/// opening quote to before the closing one.
+/// Returns, for each bit, whether the number of set bits up to it is odd. The
+/// result covers each string from its opening quote to before the closing one.
 #[inline]
 fn parity(mut bits: u64) -> u64 {
     for distance in [1, 2, 4, 8, 16, 32] {
@@ -209,12 +214,12 @@ mod tests {
 
     use super::*;
 
-    /// The rules, one byte at a time.
+    /// The same rules, one byte at a time.
     fn reference(nested: bool, bytes: &[u8]) -> Option<usize> {
         let (mut depth, mut in_string, mut escaped) = (u64::from(nested), !nested, false);
         for (i, byte) in bytes.iter().enumerate() {
             if std::mem::take(&mut escaped) {
-                // Taken along; but a bracket outside a string counts all the same.
+                // The byte is escaped. A bracket outside of a string counts nevertheless.
                 if *byte == b'"' || *byte == b'\\' {
                     continue;
                 }
@@ -233,7 +238,7 @@ mod tests {
         None
     }
 
-    /// Bytes that matter, among runs of such that do not.
+    /// Bytes with a meaning, among runs of bytes without one.
     fn bytes() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
             6 => prop::sample::select(&br#""\{}[]a:"#[..]).prop_map(|byte| vec![byte]),

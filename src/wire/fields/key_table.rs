@@ -1,13 +1,13 @@
-//! Finds a watched member by the object it lies in and its key.
+//! Finds a watched member by the object that contains it and its key.
 
 use super::{COUNT, Field, Node};
 
-/// The logarithm of the table's size. In a table so sparse, a seed that puts
-/// each member at a place of its own is soon found.
+/// The logarithm of the table's size. In a sparse table, a seed without collisions
+/// is found quickly.
 const BITS: u32 = 9;
 
-/// A hash table without collisions, made when the crate is compiled: most keys
-/// that come are not watched, and one look tells.
+/// A hash table without collisions, built at compile time. Most keys in traffic are
+/// not watched, and one look-up is enough to know.
 pub(super) struct KeyTable {
     seed: u64,
     members: [Option<Field>; 1 << BITS],
@@ -24,7 +24,7 @@ impl KeyTable {
         }
     }
 
-    /// The member of `object` that is named by the first `len` bytes of `text`.
+    /// Returns the member of `object` whose key is the first `len` bytes of `text`.
     #[inline]
     pub(super) fn member(&self, object: Field, text: &[u8], len: usize) -> Option<Field> {
         let key = text.get(..len)?;
@@ -35,10 +35,10 @@ impl KeyTable {
     }
 }
 
-/// The table for this seed, if no two members have the same place in it.
+/// Returns the table for this seed, if no two members collide.
 const fn members(tree: &[Node; COUNT], seed: u64) -> Option<[Option<Field>; 1 << BITS]> {
     let mut members = [None; 1 << BITS];
-    // The message itself is no member.
+    // The message itself is not a member.
     let mut i = 1;
     while i < COUNT {
         let key = tree[i].key.as_bytes();
@@ -52,20 +52,20 @@ const fn members(tree: &[Node; COUNT], seed: u64) -> Option<[Option<Field>; 1 <<
     Some(members)
 }
 
-/// Another odd number, by a generator of Knuth's.
+/// Returns another odd number, from one of Knuth's generators.
 const fn next_seed(seed: u64) -> u64 {
     seed.wrapping_mul(6_364_136_223_846_793_005)
         .wrapping_add(1_442_695_040_888_963_406)
 }
 
-/// Where a member of `object` is looked for. Keys with the same beginning
-/// differ in their length.
+/// Returns the place of a member of `object`. Keys with the same beginning differ
+/// in their length.
 const fn place(object: Field, head: u64, len: usize, seed: u64) -> usize {
     let all = head ^ (object as u64) << 32 ^ len as u64;
     (all.wrapping_mul(seed) >> (u64::BITS - BITS)) as usize
 }
 
-/// The first eight bytes of a key, zeros after a shorter one.
+/// Returns the first eight bytes of a key, padded with zeros.
 const fn head(key: &[u8]) -> u64 {
     let (mut head, mut i) = (0, if key.len() < 8 { key.len() } else { 8 });
     while i > 0 {
@@ -75,8 +75,8 @@ const fn head(key: &[u8]) -> u64 {
     head
 }
 
-/// The [`head`] of the key that is the first `len` bytes of `text`: a word is
-/// read at once where more follows.
+/// Returns the [`head`] of the key that is the first `len` bytes of `text`. If more
+/// text follows, one word is read at once.
 fn head_of(text: &[u8], len: usize) -> u64 {
     match text.first_chunk() {
         Some(word) => {

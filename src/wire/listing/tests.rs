@@ -12,7 +12,7 @@ fn tools(result: &str) -> Listing {
 }
 
 #[test]
-fn a_listing_is_its_items_sorted_by_name_in_canonical_form() {
+fn listing_has_its_items_sorted_by_name_in_canonical_form() {
     let found = tools(
         r#"{"nextCursor":"x","ttlMs":1,"tools":[
             {"name":"b","inputSchema":{"type":"object","minimum":1.0}},
@@ -25,7 +25,7 @@ fn a_listing_is_its_items_sorted_by_name_in_canonical_form() {
 }
 
 #[test]
-fn a_payload_read_again_is_the_same_listing() {
+fn payload_that_is_read_again_is_the_same_listing() {
     let found = tools(r#"{"tools":[{"name":"b"},{"x":1e2,"name":"a"}]}"#);
     assert_eq!(tools(&found.payload), found);
     let text = r#"{"serverInfo":{"name":"s"},"capabilities":{}}"#;
@@ -34,7 +34,7 @@ fn a_payload_read_again_is_the_same_listing() {
 }
 
 #[test]
-fn the_meta_of_items_is_hashed_apart() {
+fn meta_of_items_has_its_own_hash() {
     let bare = tools(r#"{"tools":[{"name":"a"}]}"#);
     let one = tools(r#"{"tools":[{"name":"a","_meta":{"ui":1}}]}"#);
     let two = tools(r#"{"tools":[{"name":"a","_meta":{"ui":2}}]}"#);
@@ -45,7 +45,7 @@ fn the_meta_of_items_is_hashed_apart() {
 }
 
 #[test]
-fn both_eras_name_the_server_in_the_same_content() {
+fn server_name_is_the_same_content_in_both_eras() {
     let legacy = r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},
         "serverInfo":{"name":"s","version":"1"},"instructions":"i"}"#;
     let modern = r#"{"supportedVersions":["2026-07-28"],"ttlMs":5,"instructions":"i",
@@ -58,7 +58,7 @@ fn both_eras_name_the_server_in_the_same_content() {
 }
 
 #[test]
-fn what_is_no_listing_is_malformed() {
+fn invalid_listing_is_malformed() {
     let deep = format!(
         r#"{{"tools":[{{"name":"a","x":{}{}}}]}}"#,
         "[".repeat(100_000),
@@ -89,7 +89,7 @@ fn what_is_no_listing_is_malformed() {
 }
 
 #[test]
-fn items_of_one_name_are_all_kept_and_told() {
+fn items_of_one_name_are_all_kept_and_reported() {
     let found = tools(r#"{"tools":[{"name":"a","x":2},{"name":"a","x":1}]}"#);
     assert!(found.duplicates);
     assert_eq!(
@@ -103,7 +103,7 @@ fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
-        // Beyond, RFC 8785 tells neighbours apart no longer.
+        // Beyond this range, RFC 8785 maps neighbouring integers to the same double.
         (-(1_i64 << 53)..=1 << 53).prop_map(Value::from),
         any::<f64>()
             .prop_filter("JSON has no others", |number| number.is_finite())
@@ -119,7 +119,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Items by name, each with members and perhaps a `_meta`.
+/// Items by name, each with members and possibly a `_meta`.
 fn contents() -> impl Strategy<Value = Vec<Map<String, Value>>> {
     let members = prop::collection::btree_map("[a-z]{1,6}", value(), 0..4);
     let item = (members, prop::option::of(value()));
@@ -193,7 +193,7 @@ fn dice(mut seed: u64) -> impl FnMut(usize) -> usize {
 
 proptest! {
     #[test]
-    fn the_hash_is_that_of_the_content_however_it_is_written(
+    fn hash_is_the_same_for_every_spelling_of_the_content(
         items in contents(),
         seed: u64,
         cursor in prop::option::of(any::<String>()),
@@ -224,7 +224,7 @@ proptest! {
     }
 
     #[test]
-    fn the_hash_changes_when_anything_of_the_content_does(
+    fn hash_changes_when_any_content_changes(
         items in contents(),
         which: prop::sample::Index,
         member in "[a-z]{1,6}",

@@ -1,4 +1,4 @@
-//! What the scanner promises, by example; `oracle` compares it with serde_json.
+//! Examples of what the scanner promises; `oracle` compares it with serde_json.
 
 mod content;
 mod hostile;
@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::super::{Field, JsonId, Kind, Message, ScanState, Scanner};
 
-/// All that a message tells, so that two readings can be compared.
+/// All facts of a message, so that two readings can be compared.
 #[derive(Debug, Clone, PartialEq)]
 struct Facts {
     kind: Kind,
@@ -20,7 +20,7 @@ struct Facts {
     tokens: Vec<(Field, JsonId)>,
     digests: Vec<(Field, [u8; 32])>,
     is_error: bool,
-    /// What a task yielded is an error, in an answer and in a notification.
+    /// The result of a task is an error, in an answer and in a notification.
     task_is_error: [bool; 2],
     has_task: bool,
     span: Range<u64>,
@@ -57,7 +57,7 @@ impl Facts {
     }
 }
 
-/// A document that was fed in these chunks: its messages and how far it was read.
+/// Reads a document in these chunks. Returns its messages and the final state.
 fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Facts>, ScanState) {
     let mut scanner = Scanner::new();
     let mut messages = Vec::new();
@@ -71,7 +71,7 @@ fn messages(document: impl AsRef<[u8]>) -> Vec<Facts> {
     read([document.as_ref()]).0
 }
 
-/// The facts of a document that is one message.
+/// Returns the facts of a document that is one message.
 fn message(document: impl AsRef<[u8]>) -> Facts {
     let (messages, state) = read([document.as_ref()]);
     assert_eq!(state, ScanState::Closed);
@@ -92,7 +92,7 @@ fn id(json: &str) -> JsonId {
 }
 
 #[test]
-fn a_request_tells_its_method_id_and_tool() {
+fn request_has_its_method_id_and_tool() {
     let facts = message(
         r#" {"jsonrpc": "2.0", "id": 0, "method": "tools/call", "params": {"name": "echo", "arguments": {}}} "#,
     );
@@ -104,7 +104,7 @@ fn a_request_tells_its_method_id_and_tool() {
 }
 
 #[test]
-fn members_make_the_kind() {
+fn members_determine_the_kind() {
     for (document, kind) in [
         (r#"{"jsonrpc":"2.0","method":"m","id":1}"#, Kind::Request),
         (r#"{"jsonrpc":"2.0","method":"m","id":""}"#, Kind::Request),
@@ -148,7 +148,7 @@ fn members_make_the_kind() {
 }
 
 #[test]
-fn an_error_without_its_id_is_told_from_one_with_an_odd_id() {
+fn missing_error_id_differs_from_an_odd_error_id() {
     for (id, absent) in [
         ("", true),
         (r#","id":null"#, true),
@@ -175,7 +175,7 @@ fn ids_are_compared_by_value_and_type() {
 }
 
 #[test]
-fn decoys_deeper_down_and_odd_member_orders_change_nothing() {
+fn nested_decoys_and_odd_member_orders_change_nothing() {
     let facts = message(
         r#"{"result":{"content":[{"isError":true,"text":"\"isError\":true"}],"isError":false,
             "result":{"isError":true},"x":{"_meta":{}}},"jsonrpc":"2.0","id":4}"#,
@@ -191,7 +191,7 @@ fn decoys_deeper_down_and_odd_member_orders_change_nothing() {
 }
 
 #[test]
-fn the_last_of_duplicated_members_counts() {
+fn last_of_repeated_members_counts() {
     let facts = message(
         r#"{"jsonrpc":"2.0","id":1,"id":null,"id":2,"method":"a","method":"b",
             "params":{"name":"one","uri":"u","ref":{"name":"r"}},"params":{"name":"two","name":"three"}}"#,
@@ -206,7 +206,7 @@ fn the_last_of_duplicated_members_counts() {
 }
 
 #[test]
-fn a_member_of_another_type_is_no_text() {
+fn member_of_another_type_has_no_text() {
     let facts = message(
         r#"{"jsonrpc":"2.0","method":"m","params":{"name":5,"uri":null,"taskId":["t"],"cursor":{},"reason":true}}"#,
     );
@@ -227,7 +227,7 @@ fn keys_may_be_escaped_and_look_like_paths() {
 }
 
 #[test]
-fn escapes_are_undone_and_half_pairs_replaced() {
+fn escapes_are_decoded_and_half_pairs_replaced() {
     for (json, text) in [
         (r#"\"\\\/\b\f\n\r\t"#, "\"\\/\u{8}\u{c}\n\r\t"),
         (r"\u00e9\u20AC", "é€"),
@@ -266,7 +266,7 @@ fn invalid_utf8_is_replaced_as_the_standard_library_does() {
             "{bytes:?}"
         );
     }
-    // In ids too, so that a peer that replaced it already is still understood.
+    // Ids too, so that an id from a peer that already replaced it still matches.
     for padding in ["", &"p".repeat(1000)] {
         let raw = [
             br#"{"id":""#,
@@ -282,7 +282,7 @@ fn invalid_utf8_is_replaced_as_the_standard_library_does() {
 }
 
 #[test]
-fn texts_are_cut_on_a_character_boundary_and_say_so() {
+fn texts_are_cut_on_a_character_boundary_and_marked() {
     for (field, json, limit) in [
         (Field::Method, r#"{"method":"@"}"#, 128),
         (Field::Name, r#"{"params":{"name":"@"}}"#, 256),
@@ -301,7 +301,7 @@ fn texts_are_cut_on_a_character_boundary_and_say_so() {
 }
 
 #[test]
-fn an_error_code_is_text_whether_number_or_string() {
+fn error_code_is_text_for_strings_and_numbers() {
     for (json, code) in [
         ("-32601", "-32601"),
         (r#""E\u0031""#, "E1"),
@@ -315,7 +315,7 @@ fn an_error_code_is_text_whether_number_or_string() {
 }
 
 #[test]
-fn a_batch_yields_one_message_per_object() {
+fn batch_yields_one_message_per_object() {
     let document = r#" [ {"jsonrpc":"2.0","id":8,"method":"tools/list"} , 7, "x", [{"id":1}], null,{"jsonrpc":"2.0","method":"n"}] "#;
     let (messages, state) = read([document.as_bytes()]);
     assert_eq!(state, ScanState::Closed);
@@ -331,7 +331,7 @@ fn a_batch_yields_one_message_per_object() {
 }
 
 #[test]
-fn a_scanner_tells_how_far_the_document_is() {
+fn scanner_reports_the_state_of_the_document() {
     assert_eq!(state(""), ScanState::Empty);
     assert_eq!(state(" \r\n\t"), ScanState::Empty);
     assert_eq!(state(" {"), ScanState::Open);
@@ -368,7 +368,7 @@ fn a_scanner_tells_how_far_the_document_is() {
 }
 
 #[test]
-fn what_servers_skip_before_a_document_is_skipped() {
+fn characters_that_servers_skip_before_a_document_are_skipped() {
     const REQUEST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"m"}"#;
     for before in [
         "\u{feff}",
@@ -419,7 +419,7 @@ fn other_encodings_hold_no_message() {
 }
 
 #[test]
-fn literal_that_is_no_json_leaves_the_message_readable() {
+fn invalid_literal_leaves_the_message_readable() {
     for literal in [
         "NaN",
         "Infinity",
@@ -444,7 +444,7 @@ fn literal_that_is_no_json_leaves_the_message_readable() {
 }
 
 #[test]
-fn a_reset_scanner_reads_another_document() {
+fn reset_scanner_reads_another_document() {
     let mut scanner = Scanner::new();
     let mut count = 0;
     for document in [
@@ -466,8 +466,8 @@ fn a_reset_scanner_reads_another_document() {
 }
 
 #[test]
-fn a_scanner_is_small() {
-    // 256 bytes of it hold what is kept of most messages.
+fn scanner_is_small() {
+    // 256 of these bytes hold the kept text of most messages.
     assert!(size_of::<Scanner>() <= 816, "{}", size_of::<Scanner>());
     assert!(size_of::<JsonId>() <= 40);
 }

@@ -1,4 +1,4 @@
-//! Reads values, and keeps what is wanted of them.
+//! Reads values, and keeps the wanted part of them.
 
 use super::super::envelope::Shape;
 use super::super::fields::{Capture, Field};
@@ -9,12 +9,12 @@ use super::super::space::is_space;
 use super::super::value_skipper::ValueSkipper;
 use super::{Scanner, Step, whole};
 
-/// Bytes of a literal that are looked at where only its kind is wanted.
+/// Bytes of a literal that are read if only its type is wanted.
 const LITERAL: usize = 64;
 
 impl Scanner {
-    /// A value of a member, an element or the document, from its first byte.
-    /// Returns how much was read.
+    /// Reads a value of a member, an element or the document, from its first byte.
+    /// Returns the number of bytes read.
     pub(super) fn value(&mut self, bytes: &[u8], position: u64) -> usize {
         let byte = bytes[0];
         match byte {
@@ -49,7 +49,7 @@ impl Scanner {
         1
     }
 
-    /// An object or array, of which this is the first byte.
+    /// Begins an object or array with this first byte.
     fn nested(&mut self, byte: u8, position: u64) {
         let is_object = byte == b'{';
         self.set_shape(if is_object {
@@ -87,7 +87,7 @@ impl Scanner {
         };
     }
 
-    /// A string, after its quote. Returns how much was read.
+    /// Reads a string after its quote. Returns the number of bytes read.
     fn text(&mut self, text: &[u8]) -> usize {
         let whole = whole(text);
         if let Some(whole) = whole
@@ -136,7 +136,8 @@ impl Scanner {
         }
     }
 
-    /// Within an object or array that is hashed. Returns how much of it there is.
+    /// Reads on within an object or array that is hashed. Returns the number of bytes
+    /// read.
     pub(super) fn hashed(&mut self, bytes: &[u8]) -> usize {
         let end = self.skip.feed(bytes);
         let len = end.unwrap_or(bytes.len());
@@ -152,7 +153,8 @@ impl Scanner {
         len
     }
 
-    /// Within a number, `true`, `false` or `null`. Returns how much of it there is.
+    /// Reads on within a number, `true`, `false` or `null`. Returns the number of bytes
+    /// read.
     pub(super) fn literal(&mut self, bytes: &[u8]) -> usize {
         let end = literal_len(bytes);
         let len = end.unwrap_or(bytes.len());
@@ -169,22 +171,21 @@ impl Scanner {
         len
     }
 
-    /// The literal is whole.
+    /// Ends a literal.
     fn classify(&mut self) {
         let literal = &self.message.text[self.draft.start()..];
         let shape = match shape_of(literal) {
             Some(shape) => shape,
-            // Not all of a very long number is there to be checked.
+            // Only part of a very long number is kept, so it is not validated.
             None if self.draft.overflows() => Shape::Number,
-            // Python reads `NaN` and `Infinity`, and the message around them.
+            // Python reads `NaN` and `Infinity`, so the message is still valid to it.
             None => Shape::Unknown,
         };
         self.keep(shape);
     }
 
-    /// A value that lies whole in the chunk: most are so short and plain that
-    /// they are kept as they are, if they are wanted. Returns whether nothing is left
-    /// to do with this one.
+    /// Keeps a value that lies whole in the chunk. Most values are so short and plain
+    /// that they are kept unchanged. Returns whether the value is finished.
     fn keep_short(&mut self, shape: Shape, value: &[u8]) -> bool {
         let Some(member) = self.member else {
             return true;
@@ -214,7 +215,7 @@ impl Scanner {
         true
     }
 
-    /// The member's value is whole: keeps what is wanted of it.
+    /// Ends the member's value, and keeps the wanted part of it.
     pub(super) fn keep(&mut self, shape: Shape) {
         let draft = std::mem::take(&mut self.draft);
         let Some(member) = self.member else { return };
@@ -250,7 +251,8 @@ impl Scanner {
     }
 }
 
-/// Length of a number, `true`, `false` or `null`, if it ends in the chunk.
+/// Returns the length of a number, `true`, `false` or `null`, if it ends in the
+/// chunk.
 #[inline]
 fn literal_len(bytes: &[u8]) -> Option<usize> {
     bytes
@@ -258,7 +260,7 @@ fn literal_len(bytes: &[u8]) -> Option<usize> {
         .position(|&byte| matches!(byte, b',' | b'}' | b']') || is_space(byte))
 }
 
-/// What a literal is; `None` if it is none.
+/// Returns the type of a literal; `None` if it is invalid.
 #[inline]
 fn shape_of(literal: &[u8]) -> Option<Shape> {
     match literal {

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// An event as it was told: its data in one piece, and its end.
+/// An event as it was reported: its data in one piece, and its end.
 #[derive(Debug, Clone, PartialEq)]
 struct Told {
     data: Vec<u8>,
@@ -46,7 +46,7 @@ fn message(data: &str, end: usize) -> (String, EventKind, u64) {
 }
 
 #[test]
-fn an_event_ends_after_its_blank_line() {
+fn event_ends_after_its_blank_line() {
     for stream in [
         "data: x\n\n",
         "data: x\r\r",
@@ -59,7 +59,7 @@ fn an_event_ends_after_its_blank_line() {
 }
 
 #[test]
-fn the_end_is_the_same_however_the_line_end_is_cut() {
+fn end_is_the_same_for_every_split_of_the_line_end() {
     let stream = b"data: x\r\n\r\ndata: y\r\r";
     let whole = decode([&stream[..]]);
     assert_eq!(
@@ -76,7 +76,7 @@ fn the_end_is_the_same_however_the_line_end_is_cut() {
 }
 
 #[test]
-fn an_event_that_ends_in_cr_waits_for_the_next_byte_or_the_end() {
+fn event_that_ends_in_cr_waits_for_the_next_byte_or_the_end() {
     let mut decoder = SseDecoder::default();
     let mut ends = Vec::new();
     let mut sink = |item: SseItem<'_>| {
@@ -112,7 +112,7 @@ fn mixed_line_ends_and_raw_separators_make_one_event() {
 }
 
 #[test]
-fn the_last_type_makes_the_kind() {
+fn last_type_determines_the_kind() {
     for (fields, kind) in [
         ("", EventKind::Message),
         ("event\n", EventKind::Message),
@@ -137,7 +137,7 @@ fn the_last_type_makes_the_kind() {
 }
 
 #[test]
-fn comments_and_unknown_fields_are_no_events() {
+fn comments_and_unknown_fields_are_not_events() {
     assert_eq!(
         events(": ping\n\n:\n\n\n\nfoo: bar\n\ndatas: x\n\n data: x\n\n"),
         []
@@ -149,7 +149,7 @@ fn comments_and_unknown_fields_are_no_events() {
 }
 
 #[test]
-fn a_priming_event_has_an_id_and_empty_data() {
+fn priming_event_has_an_id_and_empty_data() {
     let told =
         decode([&b"data: \nid: 0/3\nretry: 3000\n\ndata: {}\nid: 1/3\n\nid: 7\n\ndata: x\n\n"[..]]);
     let flags: Vec<_> = told
@@ -164,7 +164,7 @@ fn a_priming_event_has_an_id_and_empty_data() {
 }
 
 #[test]
-fn an_id_counts_if_it_is_not_empty_and_has_no_nul() {
+fn id_counts_if_it_is_not_empty_and_has_no_nul() {
     for (lines, id) in [
         ("id: abc", Some("abc")),
         ("id", None),
@@ -188,7 +188,7 @@ fn an_id_counts_if_it_is_not_empty_and_has_no_nul() {
 }
 
 #[test]
-fn a_byte_order_mark_is_dropped_at_the_beginning_only() {
+fn byte_order_mark_is_skipped_only_at_the_start() {
     assert_eq!(
         events("\u{feff}data: x\n\n\u{feff}data: y\n\n"),
         [message("x", 12)]
@@ -200,7 +200,7 @@ fn a_byte_order_mark_is_dropped_at_the_beginning_only() {
 }
 
 #[test]
-fn an_event_without_its_blank_line_is_discarded() {
+fn event_without_its_blank_line_is_discarded() {
     for stream in [
         "data: x",
         "data: x\n",
@@ -241,7 +241,7 @@ fn long_names_and_types_take_no_memory() {
     );
 }
 
-/// The standard's algorithm on a whole stream, line by line.
+/// The standard's algorithm, line by line on a whole stream.
 fn reference(stream: &[u8]) -> Vec<Told> {
     let mut at = if stream.starts_with(b"\xef\xbb\xbf") {
         3
@@ -249,7 +249,8 @@ fn reference(stream: &[u8]) -> Vec<Told> {
         0
     };
     let mut told = Vec::new();
-    // The name, the value, and where the line began; a mark belongs to the first.
+    // The name, the value, and where the line began. A byte order mark belongs to the
+    // first line.
     let mut lines: Vec<(&[u8], &[u8], u64)> = Vec::new();
     let mut start = 0;
     while let Some(len) = stream[at..].iter().position(|byte| b"\r\n".contains(byte)) {
@@ -305,7 +306,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn any_stream_in_any_chunks_reads_as_the_standard_says(
+    fn any_stream_in_any_chunks_reads_as_in_the_standard(
         mark in prop::sample::select(vec!["", "", "\u{feff}"]),
         pieces in prop::collection::vec(prop::sample::select(vec![
             "data", "event", "id", "retry", ":", ":", ": ", " ", "\n", "\n", "\n\n", "\r", "\r\n", "\r\n\r\n",

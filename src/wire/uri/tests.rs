@@ -9,7 +9,7 @@ fn strip(text: &str) -> String {
 }
 
 #[test]
-fn a_userinfo_is_taken_out() {
+fn userinfo_is_removed() {
     for (uri, kept) in [
         ("https://me:pw@host/x@y", "https://host/x@y"),
         ("https://token@host:80/", "https://host:80/"),
@@ -46,7 +46,7 @@ fn a_userinfo_is_taken_out() {
 }
 
 #[test]
-fn what_is_no_userinfo_stays() {
+fn text_that_is_not_a_userinfo_stays() {
     for uri in [
         "",
         "search",
@@ -82,7 +82,7 @@ fn strip_prose(text: &str) -> String {
 }
 
 #[test]
-fn a_userinfo_in_words_is_taken_out() {
+fn userinfo_in_prose_is_removed() {
     for (text, kept) in [
         (
             "Resource https://me:pw@host/x not found",
@@ -119,7 +119,7 @@ fn a_userinfo_in_words_is_taken_out() {
 }
 
 #[test]
-fn a_userinfo_that_breaks_off_is_left_out() {
+fn userinfo_that_breaks_off_is_left_out() {
     for (text, kept) in [
         ("no https://me:pw", "no https://"),
         ("no https://me:pa/ss", "no https://"),
@@ -133,7 +133,7 @@ fn a_userinfo_that_breaks_off_is_left_out() {
 }
 
 #[test]
-fn a_userinfo_is_read_to_its_end_however_long_it_is() {
+fn userinfo_is_read_to_its_end_at_any_length() {
     let mut prose = Prose::new(20);
     assert!(prose.read(b"https://me:"));
     for _ in 0..100 {
@@ -145,7 +145,7 @@ fn a_userinfo_is_read_to_its_end_however_long_it_is() {
 }
 
 #[test]
-fn a_query_is_taken_out() {
+fn query_is_removed() {
     for (uri, kept) in [
         ("https://host/x?a=b?c#d", "https://host/x#d"),
         ("https://host/x?a=b", "https://host/x"),
@@ -155,9 +155,9 @@ fn a_query_is_taken_out() {
     }
 }
 
-/// What may stand between the user's name and the host, so that it can be told
-/// from the rest of a URI: a slash comes after a colon and something that is no
-/// port, and no `@` is before it.
+/// The text between the user's name and the host, such that it is distinguishable
+/// from the rest of a URI: a slash follows a colon and something that is not a
+/// port, and no `@` precedes it.
 fn secret() -> impl Strategy<Value = String> {
     let usual = "[a-z0-9%!$&'()*+,;=_.~:@\\\\\\[\\]\t é-]{8,40}";
     let with_slash = "[a-z][a-z0-9%!$&'()*+,;=_.~:\\\\\\[\\]\t é-]{0,20}/\
@@ -205,7 +205,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn nothing_of_a_secret_stays(
+    fn no_part_of_a_secret_stays(
         before in before(),
         user in prop::sample::select(vec!["", "U", "U.V"]),
         secret in secret(),
@@ -218,7 +218,7 @@ proptest! {
         prop_assert!(leak.is_none(), "{uri} {kept}");
         prop_assert!(kept.ends_with(after), "{uri} {kept}");
 
-        // A server names the URI in the text of its error.
+        // Servers quote the URI in the text of an error.
         let quoted = strip_prose(&format!("Error: resource {uri} not found"));
         let is_plain = !secret.contains(|c: char| c.is_ascii_whitespace());
         let leak = windows(&quoted).find(|window| secrets.contains(window));
@@ -226,7 +226,7 @@ proptest! {
     }
 
     #[test]
-    fn cuts_and_repetitions_change_nothing(
+    fn chunks_and_repetitions_change_nothing(
         text in "[a:/@?#.\\\\\\[\\]1 é\t]{0,60}",
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
         limit in 0..80usize,

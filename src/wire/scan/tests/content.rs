@@ -1,11 +1,12 @@
-//! The first text of a result's content, which is kept only where that is wanted.
+//! The first text of a result's content, which is kept only on request.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::*;
 
-/// The text that is kept of a document, which is fed in pieces of this length.
+/// Returns the text that is kept of a document, which is fed in pieces of this
+/// length.
 fn text_of(document: &str, piece: usize, keep: bool) -> Option<String> {
     let mut scanner = Scanner::new();
     scanner.keep_content(keep);
@@ -25,7 +26,7 @@ fn result(content: &str) -> String {
 }
 
 #[test]
-fn first_text_of_content_is_kept_if_that_is_wanted() {
+fn first_text_of_content_is_kept_on_request() {
     for (content, expected) in [
         (
             r#"[{"type":"text","text":"no such file"}]"#,
@@ -63,7 +64,7 @@ fn first_text_of_content_is_kept_if_that_is_wanted() {
 }
 
 #[test]
-fn content_that_is_not_closed_rightly_is_invalid() {
+fn content_with_a_wrong_closing_bracket_is_invalid() {
     for content in ["[}", "[{\"text\":\"x\"]", "[{\"a\":1}}", "[,1]", "[{} {}]"] {
         let document = result(content);
         let mut scanner = Scanner::new();

@@ -1,4 +1,4 @@
-//! Documents that nobody sends in good faith, or not to the end.
+//! Hostile and incomplete documents.
 
 use super::super::super::{Field, Kind, ScanState, Scanner};
 use super::{id, message, messages, read, state};
@@ -51,7 +51,7 @@ fn hostile_documents_take_bounded_memory() {
 }
 
 #[test]
-fn what_is_kept_survives_the_clearing_out_of_repeated_members() {
+fn kept_text_survives_the_compaction_of_repeated_members() {
     let wide = "😀".repeat(2048);
     let repeated = format!(r#""uri":"{wide}","#).repeat(50);
     let facts = message(format!(
@@ -69,7 +69,7 @@ fn what_is_kept_survives_the_clearing_out_of_repeated_members() {
 }
 
 #[test]
-fn a_document_cut_at_any_byte_yields_nothing_until_it_is_whole() {
+fn document_cut_at_any_byte_yields_nothing_until_it_is_complete() {
     let document = r#"{"jsonrpc":"2.0","id":"\ud83d\ude00é","method":"tools/call","params":{"name":"\"a\\","arguments":{"x":["}\\\"",1]}}}"#;
     let whole = messages(document);
     for cut in 0..document.len() {

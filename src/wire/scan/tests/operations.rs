@@ -11,7 +11,8 @@ fn sha256(bytes: impl AsRef<[u8]>) -> Digest {
     Some(Sha256::digest(bytes).into())
 }
 
-/// What is asked of the one message of a document that is fed in chunks of this size.
+/// Reads a document of one message in chunks of this size, and returns the answer
+/// to `question`.
 fn ask<T>(document: &str, chunk: usize, question: impl Fn(&Message) -> T) -> T {
     let mut scanner = Scanner::new();
     let mut found = None;
@@ -21,7 +22,7 @@ fn ask<T>(document: &str, chunk: usize, question: impl Fn(&Message) -> T) -> T {
     found.expect("one message")
 }
 
-/// The digest of the member, which is the same in any chunks.
+/// Returns the digest of the member, which is the same for every chunk size.
 fn digest(document: &str, field: Field) -> Digest {
     let whole = ask(document, document.len(), |message| message.digest(field));
     for chunk in [1, 2, 3, 7, 64, 1000] {
@@ -31,7 +32,8 @@ fn digest(document: &str, field: Field) -> Digest {
     whole
 }
 
-/// The digest of a state with this JSON, which is the same in either direction.
+/// Returns the digest of a state with this JSON, which is the same in either
+/// direction.
 fn state(json: &str) -> Digest {
     let [given, received] = [
         (
@@ -45,7 +47,8 @@ fn state(json: &str) -> Digest {
     received
 }
 
-/// The digest of the keys of this JSON, which is the same in either direction.
+/// Returns the digest of the keys of this JSON, which is the same in either
+/// direction.
 fn keys(json: &str) -> Digest {
     let [asked, answered] = [
         (r#"{"result":{"inputRequests":@}}"#, Field::InputRequests),
@@ -57,7 +60,7 @@ fn keys(json: &str) -> Digest {
 }
 
 #[test]
-fn a_state_that_is_a_string_has_the_digest_of_its_text() {
+fn state_that_is_a_string_has_the_digest_of_its_text() {
     assert_eq!(state(r#""""#), sha256(""));
     assert_eq!(state(r#""v1.T3oy""#), sha256("v1.T3oy"));
     assert_eq!(state(r#""a\u0061\/\"é""#), sha256("aa/\"é"));
@@ -66,7 +69,7 @@ fn a_state_that_is_a_string_has_the_digest_of_its_text() {
 }
 
 #[test]
-fn a_state_of_another_type_has_the_digest_of_its_bytes() {
+fn state_of_another_type_has_the_digest_of_its_bytes() {
     for json in [
         "7",
         "1.0",
@@ -88,7 +91,7 @@ fn a_state_of_another_type_has_the_digest_of_its_bytes() {
 }
 
 #[test]
-fn a_state_of_null_is_none() {
+fn state_of_null_has_no_digest() {
     assert_eq!(state("null"), None);
     assert_eq!(digest(r#"{"params":{}}"#, Field::RequestState), None);
     assert_eq!(
@@ -101,7 +104,7 @@ fn a_state_of_null_is_none() {
 }
 
 #[test]
-fn keys_are_a_set() {
+fn order_and_repetition_of_keys_do_not_matter() {
     let two = keys(r#"{"a":1,"b":{"c":2,"d":["e"]}}"#);
     assert!(two.is_some());
     assert_eq!(keys(r#"{"b":null,"a":"b"}"#), two, "another order");
@@ -132,7 +135,7 @@ fn keys_are_a_set() {
 }
 
 #[test]
-fn no_keys_and_too_many_keys_have_no_digest() {
+fn empty_and_too_large_sets_of_keys_have_no_digest() {
     let object = |keys: usize| {
         let members: Vec<_> = (0..keys).map(|i| format!(r#""k{i}":{{}}"#)).collect();
         format!("{{{}}}", members.join(","))
@@ -153,7 +156,7 @@ fn no_keys_and_too_many_keys_have_no_digest() {
 }
 
 #[test]
-fn a_task_is_named_by_its_text_and_the_digest_of_all_of_it() {
+fn task_is_named_by_its_text_and_the_digest_of_the_whole_text() {
     for (document, field) in [
         (r#"{"params":{"taskId":@}}"#, Field::TaskId),
         (r#"{"result":{"taskId":@}}"#, Field::ResultTaskId),
@@ -185,7 +188,7 @@ fn a_task_is_named_by_its_text_and_the_digest_of_all_of_it() {
 }
 
 #[test]
-fn a_task_tells_how_it_ended_in_an_answer_and_in_a_notification() {
+fn task_outcome_is_read_from_answers_and_notifications() {
     for (document, status, is_error, code, message) in [
         (
             r#"{"result":{"taskId":"t","status":"completed","result":{"content":[{"isError":false}],"isError":true}}}"#,
@@ -271,7 +274,7 @@ fn large_states_keys_and_ids_take_no_memory() {
 }
 
 #[test]
-fn digests_survive_the_clearing_out_of_repeated_members() {
+fn digests_survive_the_compaction_of_repeated_members() {
     let wide = "😀".repeat(2048);
     let repeated = format!(r#""uri":"{wide}","#).repeat(50);
     let id = "t".repeat(300);
@@ -283,7 +286,7 @@ fn digests_survive_the_clearing_out_of_repeated_members() {
     assert_eq!(digest(&document, Field::TaskId), sha256(id));
 }
 
-/// A key or text with each character written in one of two ways.
+/// Returns a key or text with each character spelled in one of two ways.
 fn written(text: &str, escaped: &[bool]) -> String {
     let mut ways = escaped.iter().cycle();
     let character = |c: char| match ways.next() {
@@ -297,7 +300,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn one_set_of_keys_has_one_digest_however_it_is_written(
+    fn set_of_keys_has_one_digest_in_every_spelling(
         keys in prop::collection::btree_set("[a-cé]{0,3}|[a-z]{250,300}", 1..6),
         order in any::<prop::sample::Index>(),
         escaped in prop::collection::vec(any::<bool>(), 1..5),
@@ -319,7 +322,7 @@ proptest! {
     }
 
     #[test]
-    fn one_state_has_one_digest_however_it_is_written(
+    fn state_has_one_digest_in_every_spelling(
         text in "[a-cé]{0,40}|[a-z]{250,300}",
         escaped in prop::collection::vec(any::<bool>(), 1..5),
         chunk in 1..40usize,

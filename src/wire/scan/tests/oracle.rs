@@ -105,7 +105,7 @@ pub(super) const TEXTS: &[(Field, &[&str], usize)] = &[
     (Field::ErrorMessage, &["error", "message"], 512),
 ];
 
-/// Every member that is compared, but the id.
+/// Every member that is compared, except the id.
 pub(super) const TOKENS: &[(Field, &[&str])] = &[
     (Field::Cursor, &["params", "cursor"]),
     (Field::RequestId, &["params", "requestId"]),
@@ -123,7 +123,7 @@ pub(super) const DIGESTS: &[(Field, &[&str])] = &[
     (Field::InputRequests, &["result", "inputRequests"]),
 ];
 
-/// Where it says that what a task yielded is an error.
+/// The members that mark the result of a task as an error.
 pub(super) const TASK_IS_ERROR: [(Field, &[&str]); 2] = [
     (Field::TaskIsError, &["result", "result", "isError"]),
     (Field::NotifiedIsError, &["params", "result", "isError"]),
@@ -168,8 +168,8 @@ const KEYS: &[&str] = &[
     "",
 ];
 
-/// What the facts of a message are, read the plain way. The code of an error
-/// is left out: it is kept as it was written, which a `Value` is not.
+/// Returns the expected facts of a message, from serde_json. The error code is left
+/// out: the scanner keeps it as it was sent, and a `Value` does not.
 fn expected(document: &str, span: std::ops::Range<u64>) -> Facts {
     let message = &parse(document);
     let at = |path: &[&str]| {
@@ -246,7 +246,7 @@ fn is_code(field: Field) -> bool {
     )
 }
 
-/// The digest of the keys' digests in their order.
+/// Returns the digest of the sorted digests of the keys.
 fn key_set(value: &Value) -> Option<[u8; 32]> {
     let keys = value.as_object()?.keys();
     let mut digests: Vec<[u8; 32]> = keys.map(|key| Sha256::digest(key).into()).collect();
@@ -255,7 +255,8 @@ fn key_set(value: &Value) -> Option<[u8; 32]> {
     is_kept.then(|| Sha256::digest(digests.concat()).into())
 }
 
-/// A member as the document has it; `None` if some parsers do not read that.
+/// Returns a member as the document spells it; `None` if some parsers do not read
+/// that.
 fn written(document: &str, path: &[&str]) -> Option<String> {
     let (key, below) = path.split_first()?;
     let mut members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(document).ok()?;
@@ -272,7 +273,7 @@ fn stripped_prose(text: &str) -> String {
     prose.text(true).into_owned()
 }
 
-/// A token by way of the number's value rather than its text. Exact for the
+/// Makes an id from a number's value instead of its text. It is exact for the
 /// numbers made here; serde_json rounds larger exponents twice.
 fn token(value: &Value) -> Option<JsonId> {
     let (number, text) = match value {
@@ -307,18 +308,18 @@ fn token(value: &Value) -> Option<JsonId> {
     }
 }
 
-/// Literals that only some parsers read. No text made here holds one.
+/// Literals that only some parsers read. None of the texts made here contains one.
 const ODD_LITERALS: &[&str] = &["-Infinity", "Infinity", "NaN"];
 
-/// Reads a document in which an odd literal counts as `false` does: it is
-/// there, and is no text, number or object.
+/// Parses a document in which an odd literal counts like `false`: it is present,
+/// and is not a text, number or object.
 fn parse(document: &str) -> Value {
     let replace = |text: String, literal: &&str| text.replace(literal, "false");
     let document = ODD_LITERALS.iter().fold(document.to_owned(), replace);
     serde_json::from_str(&document).expect("the generator makes JSON")
 }
 
-/// What may come before a document.
+/// Characters that may precede a document.
 fn preamble() -> impl Strategy<Value = &'static str> + Clone {
     prop_oneof![4 => space(), 1 => Just("\u{feff}"), 1 => Just("\u{feff}\u{a0}\u{c}\u{2029} ")]
 }
@@ -327,7 +328,7 @@ fn space() -> impl Strategy<Value = &'static str> + Clone {
     prop_oneof![6 => Just(""), 1 => Just(" "), 1 => Just("\r\n\t ")]
 }
 
-/// A character as JSON may write it.
+/// A character in one of its JSON spellings.
 fn character() -> impl Strategy<Value = String> {
     prop_oneof![
         8 => prop::sample::select(&b"abxyz059 /{}[],:@"[..]).prop_map(|byte| char::from(byte).to_string()),
@@ -346,7 +347,7 @@ fn string() -> impl Strategy<Value = String> {
     characters.prop_map(|characters| format!("\"{characters}\""))
 }
 
-/// A URI whose userinfo may be longer than what is kept.
+/// A URI whose userinfo may be longer than the part that is kept.
 fn with_userinfo() -> impl Strategy<Value = String> {
     let secret = prop::collection::vec(character(), 1..5);
     (secret, 1..2000usize, character(), 1..2000usize).prop_map(|(secret, times, path, long)| {
@@ -453,10 +454,10 @@ fn chunks<'a>(document: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]>
     chunks
 }
 
-/// The facts that can be compared with [`expected`].
+/// Returns the facts that can be compared with [`expected`].
 fn comparable(mut facts: Facts, document: &str) -> Facts {
     facts.texts.retain(|(field, ..)| !is_code(*field));
-    // Where `written` reads nothing, a state that is no string is not expected.
+    // Where `written` reads nothing, no digest of a non-string state is expected.
     if ODD_LITERALS
         .iter()
         .any(|literal| document.contains(literal))
@@ -478,7 +479,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn a_message_reads_as_serde_json_reads_it(
+    fn message_reads_as_in_serde_json(
         before in preamble(),
         document in message(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
@@ -493,7 +494,7 @@ proptest! {
     }
 
     #[test]
-    fn a_batch_reads_as_its_messages_do(
+    fn batch_reads_like_its_messages(
         elements in prop::collection::vec((space(), prop_oneof![2 => message(), 1 => value()], space()), 0..6),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
     ) {
@@ -520,7 +521,7 @@ proptest! {
     }
 
     #[test]
-    fn chunks_change_nothing_whatever_the_bytes(
+    fn chunks_change_nothing_for_any_bytes(
         bytes in prop::collection::vec(
             prop_oneof![4 => prop::sample::select(&b"{}[]\",:\\u0d8 idmetho1-.e"[..]), 1 => any::<u8>()], 0..300),
         start in prop::sample::select(vec!["", "{", "[{\"", "{\"id\":", "{\"method\":\"", "{\"params\":{\"name\":\"", "{\"x\":["]),
@@ -533,7 +534,7 @@ proptest! {
     }
 
     #[test]
-    fn a_scanner_that_is_reset_is_as_good_as_new(first in message(), cut in any::<prop::sample::Index>(), second in message()) {
+    fn reset_scanner_reads_like_a_new_one(first in message(), cut in any::<prop::sample::Index>(), second in message()) {
         let mut scanner = Scanner::new();
         scanner.feed(&first.as_bytes()[..cut.index(first.len())], &mut |_| {});
         scanner.reset();

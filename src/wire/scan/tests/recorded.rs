@@ -4,7 +4,7 @@ use super::super::super::{Field, Kind, ScanState};
 use super::{id, message, read};
 
 #[test]
-fn a_failed_tool_is_a_success_with_is_error() {
+fn failed_tool_is_a_success_with_is_error() {
     let facts = message(
         r#"{"jsonrpc":"2.0","id":3,"result":{"content":[{"type":"text","text":"kaput"}],"isError":true}}"#,
     );
@@ -15,7 +15,7 @@ fn a_failed_tool_is_a_success_with_is_error() {
 }
 
 #[test]
-fn the_tool_may_come_after_large_arguments_with_decoys() {
+fn tool_may_come_after_large_arguments_with_decoys() {
     let blob = "b64/".repeat(5 << 18);
     let document = format!(
         r#"{{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{{"_meta":{{"progressToken":1}},"arguments":{{"name":"decoy","blob":"{blob}","x":{{"params":{{"name":"decoy2"}}}}}},"name":"upload"}}}}"#
@@ -38,7 +38,7 @@ fn chunks_may_end_within_characters_and_escapes() {
 }
 
 #[test]
-fn a_round_trip_for_input_is_told_by_its_result_type() {
+fn request_for_input_is_recognized_by_its_result_type() {
     let facts = message(
         r#"{"jsonrpc":"2.0","id":1,"result":{"inputRequests":{"__main__:who":{"method":"elicitation/create","params":{"message":"name?","mode":"form","requestedSchema":{"properties":{"name":{"title":"Name","type":"string"}},"required":["name"],"type":"object"}}}},"requestState":"v1.mBEF","resultType":"input_required","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"pyprobe","version":"1.2.3"}}}}"#,
     );
@@ -56,7 +56,7 @@ fn a_round_trip_for_input_is_told_by_its_result_type() {
 }
 
 #[test]
-fn an_initialize_tells_both_sides() {
+fn initialize_names_both_sides() {
     let facts = message(
         r#"{"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"tscli","version":"9"}},"jsonrpc":"2.0","id":0}"#,
     );
@@ -71,7 +71,7 @@ fn an_initialize_tells_both_sides() {
 }
 
 #[test]
-fn a_cancellation_names_its_request() {
+fn cancellation_names_its_request() {
     let facts = message(
         r#"{"method":"notifications/cancelled","params":{"requestId":3,"reason":"McpError: MCP error -32001: Request timed out"},"jsonrpc":"2.0"}"#,
     );
