@@ -1,6 +1,8 @@
 //! Recording what passes through the proxy.
 
 mod config;
+mod effects;
+mod faults;
 mod log;
 #[cfg(unix)]
 mod operation;

@@ -24,7 +24,11 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn start(answer: fn(&Received) -> String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at(([127, 0, 0, 1], 0).into(), answer)
+    }
+
+    pub(crate) fn start_at(address: SocketAddr, answer: fn(&Received) -> String) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -46,7 +50,8 @@ impl Upstream {
     }
 }
 
-fn receive(stream: &mut impl BufRead) -> Option<Received> {
+/// Reads a request; `None` if the connection ends before.
+pub(crate) fn receive(stream: &mut impl BufRead) -> Option<Received> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if stream.read_line(&mut head).ok()? == 0 {

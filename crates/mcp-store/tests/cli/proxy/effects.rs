@@ -1,0 +1,100 @@
+//! Effects of single settings.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tower_mcp_store::StoreEvent;
+
+use super::process::{PATIENCE, Proxy, closed_url};
+use crate::run::json;
+use crate::support::{recorded, request};
+
+#[test]
+fn connect_timeout_limits_the_tls_handshake_with_a_server() {
+    let dir = TempDir::new().unwrap();
+    let db = dir.path().join("mcp.db");
+    // The system accepts the connection, and no handshake follows.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/mcp", silent.local_addr().unwrap());
+    let arguments = ["--upstream", &url, "--connect-timeout", "60ms"];
+    let mut proxy = Proxy::start(&db, &arguments);
+    let response = proxy.ping("/mcp", "");
+    assert!(response.starts_with("HTTP/1.1 504 "), "{response}");
+    assert!(response.ends_with(" within 60ms"), "{response}");
+    proxy.stop();
+    assert_eq!(json(&db, &["logs"])[0]["http_status"], 504);
+}
+
+#[test]
+fn head_timeout_closes_a_connection_without_a_whole_head() {
+    let dir = TempDir::new().unwrap();
+    let arguments = ["--upstream", &closed_url(), "--head-timeout", "50ms"];
+    let proxy = Proxy::start(&dir.path().join("mcp.db"), &arguments);
+    let mut client = TcpStream::connect(&proxy.address).unwrap();
+    // The default would be 30 seconds.
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.write_all(b"POST /mcp HTTP/1.1\r\nhost: ").unwrap();
+    client.read_to_end(&mut Vec::new()).unwrap();
+}
+
+#[test]
+fn row_waits_for_the_flush_interval_and_not_beyond_the_end() {
+    let dir = TempDir::new().unwrap();
+    let db = dir.path().join("mcp.db");
+    let arguments = ["--upstream", &closed_url(), "--flush-interval", "1h"];
+    let mut proxy = Proxy::start(&db, &arguments);
+    proxy.ping("/mcp", "");
+    // Several times the default.
+    thread::sleep(Duration::from_millis(250));
+    assert_eq!(json(&db, &["logs"]).len(), 0);
+    proxy.stop();
+    assert_eq!(json(&db, &["logs"]).len(), 1);
+}
+
+#[test]
+fn retention_of_rows_polls_and_statistics_is_set_one_by_one() {
+    const LEFT: &str = "SELECT (SELECT count(*) FROM requests) || ' rows, '
+        || (SELECT count(*) FROM request_rollups WHERE width = 3600000) || ' hours, '
+        || (SELECT count(*) FROM request_rollups WHERE width = 86400000) || ' days'";
+    for (settings, expected) in [
+        (&["polls"][..], "1 rows, 2 hours, 2 days"),
+        (&["age"], "0 rows, 2 hours, 2 days"),
+        (&["age", "hourly"], "0 rows, 0 hours, 2 days"),
+        (&["age", "daily"], "0 rows, 2 hours, 0 days"),
+    ] {
+        let ten_days_ago = UNIX_EPOCH.elapsed().unwrap() - Duration::from_secs(10 * 86_400);
+        let events = ["tools/call", "ping"].map(|method| {
+            let mut event = request();
+            event.method = method.into();
+            event.tool = None;
+            event.ts = i64::try_from(ten_days_ago.as_millis()).unwrap();
+            StoreEvent::Request(event)
+        });
+        let (_dir, db) = recorded(events);
+        let options = ["age", "size", "polls", "hourly", "daily"].map(|name| {
+            let value = if settings.contains(&name) {
+                "3d"
+            } else {
+                "unlimited"
+            };
+            format!("--retention-{name}={value}")
+        });
+        let url = closed_url();
+        let mut arguments = vec!["--upstream", &url];
+        arguments.extend(options.iter().map(String::as_str));
+        let mut proxy = Proxy::start(&db, &arguments);
+        let conn = Connection::open(&db).unwrap();
+        let left = || conn.query_row(LEFT, [], |row| row.get::<_, String>(0));
+        let end = Instant::now() + PATIENCE;
+        while left().unwrap() != expected {
+            assert!(Instant::now() < end, "{settings:?}: {}", left().unwrap());
+            thread::sleep(Duration::from_millis(10));
+        }
+        proxy.stop();
+        assert_eq!(left().unwrap(), expected, "{settings:?}");
+    }
+}
