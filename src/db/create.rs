@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
+use super::file_mode::FileMode;
 use super::files::Files;
 use super::open::{connect, keep_wal_on_close, make_ready};
 use super::sidecar::sidecar;
@@ -28,9 +29,9 @@ const SUFFIXES: [&str; 4] = ["", "-journal", "-wal", "-shm"];
 /// takes milliseconds.
 const STALE: Duration = Duration::from_secs(3600);
 
-/// Makes what is missing of `path`; gives the name that SQLite and the side
+/// Makes what is missing of `path`, a file with this mode; gives the name that SQLite and the side
 /// files go by, with links resolved.
-pub(super) fn create(path: &Path) -> Result<PathBuf, OpenError> {
+pub(super) fn create(path: &Path, mode: FileMode) -> Result<PathBuf, OpenError> {
     let failed = |error| unwritable(path, error);
     special_path::refuse(path)?;
     let absolute = std::path::absolute(path).map_err(failed)?;
@@ -41,9 +42,9 @@ pub(super) fn create(path: &Path) -> Result<PathBuf, OpenError> {
     }
     remove_stale_drafts(&absolute, SystemTime::now());
     if !exists(&absolute).map_err(failed)? {
-        let draft = Draft::at(&absolute).map_err(failed)?;
+        let draft = Draft::at(&absolute, mode).map_err(failed)?;
         draft.build(path)?;
-        draft.publish(&absolute).map_err(failed)?;
+        draft.publish(&absolute, mode).map_err(failed)?;
     }
     let real = fs::canonicalize(&absolute).map_err(failed)?;
     if !real.is_file() {
@@ -72,11 +73,10 @@ fn exists(path: &Path) -> io::Result<bool> {
     }
 }
 
-fn create_empty(path: &Path) -> io::Result<()> {
+fn create_empty(path: &Path, mode: FileMode) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    mode.apply(&mut options);
     options.open(path).map(drop)
 }
 
@@ -85,9 +85,9 @@ fn create_empty(path: &Path) -> io::Result<()> {
 struct Draft(PathBuf);
 
 impl Draft {
-    fn at(path: &Path) -> io::Result<Self> {
+    fn at(path: &Path, mode: FileMode) -> io::Result<Self> {
         let draft = sidecar(path, &format!("{DRAFT}{}", Uuid::new_v4().simple()));
-        create_empty(&draft)?;
+        create_empty(&draft, mode)?;
         Ok(Self(draft))
     }
 
@@ -101,7 +101,7 @@ impl Draft {
     }
 
     /// Gives it its name, unless another file has come to have that.
-    fn publish(&self, path: &Path) -> io::Result<()> {
+    fn publish(&self, path: &Path, mode: FileMode) -> io::Result<()> {
         let directory = fs::canonicalize(path.parent().unwrap_or(path))?;
         let real = directory.join(path.file_name().unwrap_or_default());
         // A WAL that lies there is not the one of this file.
@@ -109,7 +109,7 @@ impl Draft {
         match fs::hard_link(&self.0, path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             // Not every file system has hard links.
-            Err(_) => match create_empty(path) {
+            Err(_) => match create_empty(path, mode) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
                 _ => Ok(()),
             },

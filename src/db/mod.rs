@@ -9,7 +9,7 @@
 //! 1. values: `bind`, `busy`, `error`, `columns`, `counters`, `meta`, `row`, `slice`,
 //!    `synchronous`, `width`, `pruned`, `platform`, `outcome`,
 //!    `contribution`;
-//! 2. files: `sidecar`, `files`, `writer_lock`, `side_files`, `read_only`;
+//! 2. files: `file_mode`, `sidecar`, `files`, `writer_lock`, `side_files`, `read_only`;
 //! 3. schema: `names` and `migrate`, then `inspect`;
 //! 4. rows: `keyed_hash`, `listing`, `losses`, `writers`, `session_ids`, `session_rows`, `newest_open`,
 //!    `open_sessions`, `rollup`, `writer_identity`, then `links` and `tasks`;
@@ -38,6 +38,7 @@ mod create;
 mod departure;
 mod error;
 mod event_rows;
+mod file_mode;
 mod files;
 pub(crate) mod inspect;
 pub(crate) mod keyed_hash;
@@ -83,6 +84,7 @@ pub(crate) use error::WriteError;
 #[cfg(feature = "rmcp")]
 pub(crate) use event_rows::StreamToken;
 pub(crate) use event_rows::{EventBounds, EventRow, LogKind};
+pub(crate) use file_mode::FileMode;
 pub(crate) use files::{Files, Registration};
 pub(crate) use listing::SeenListing;
 pub(crate) use losses::{LossLog, LossReason, LossSpan};

@@ -97,7 +97,7 @@ impl Db {
         kept: &mut Option<WriterLock>,
     ) -> Result<Self, OpenError> {
         settled(|| {
-            let real = create(path)?;
+            let real = create(path, writer.file_mode)?;
             let opened = Opened::at(path, &real)?;
             let failed = |error| inspect::sqlite(path, "it cannot be opened for writing", error);
             let Opened {
@@ -595,12 +595,13 @@ fn write_meta(conn: &Connection) -> rusqlite::Result<()> {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use crate::db::FileMode;
 
     #[test]
     fn link_that_took_the_place_of_the_file_is_not_opened_by_its_name() {
         let folder = tempfile::tempdir().unwrap();
-        let named = create(&folder.path().join("mcp.db")).unwrap();
-        let target = create(&folder.path().join("elsewhere.db")).unwrap();
+        let named = create(&folder.path().join("mcp.db"), FileMode::Owner).unwrap();
+        let target = create(&folder.path().join("elsewhere.db"), FileMode::Owner).unwrap();
         fs::remove_file(&named).unwrap();
         std::os::unix::fs::symlink(&target, &named).unwrap();
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use uuid::Uuid;
 
 use super::bind::bounded;
+use super::file_mode::FileMode;
 use super::keyed_hash::KeyedHash;
 use super::session_ids::SessionIdForm;
 
@@ -21,6 +22,8 @@ pub(crate) struct WriterIdentity {
     pub(crate) session_ids: SessionIdForm,
     /// The key that was set.
     pub(crate) shared_key: Option<KeyedHash>,
+    /// The mode of a file that the writer creates.
+    pub(crate) file_mode: FileMode,
 }
 
 impl WriterIdentity {
@@ -40,6 +43,7 @@ impl WriterIdentity {
             instance: instance.map(|name| bounded(&name, INSTANCE_CHARS).into()),
             session_ids,
             shared_key,
+            file_mode: FileMode::Owner,
         }
     }
 }

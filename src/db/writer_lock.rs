@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use super::file_mode::FileMode;
 use super::sidecar::sidecar;
 use crate::clock;
 
@@ -45,7 +46,7 @@ impl WriterLock {
         let path = path(database, run);
         let start = Instant::now();
         loop {
-            let file = open(&path, true).map_err(TryLockError::Error)?;
+            let file = create(&path, FileMode::of(database)).map_err(TryLockError::Error)?;
             match file.try_lock() {
                 Ok(()) if leads_to(&path, &file) => {
                     let lock = Self { path, file };
@@ -89,7 +90,7 @@ impl WriterLock {
 /// Whether no living writer holds the lock of `run`. Where the file system does
 /// not tell, the run counts as alive.
 pub(super) fn is_free(database: &Path, run: Uuid) -> bool {
-    match open(&path(database, run), false) {
+    match open(&path(database, run)) {
         Ok(file) => file.try_lock().is_ok(),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
@@ -101,7 +102,7 @@ pub(super) fn sweep(database: &Path) -> Vec<(Uuid, i64)> {
     let dead = of_all_runs(database).into_iter().filter_map(|(run, path)| {
         // The lock is held while the file is removed, so that a writer that
         // opens it meanwhile notices in `acquire`.
-        let file = open(&path, false).ok()?;
+        let file = open(&path).ok()?;
         if file.try_lock().is_err() || !leads_to(&path, &file) {
             return None;
         }
@@ -155,15 +156,15 @@ fn path(database: &Path, run: Uuid) -> PathBuf {
     sidecar(database, &format!("{SUFFIX}{run}"))
 }
 
-fn open(path: &Path, create: bool) -> io::Result<File> {
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(path)
+}
+
+/// Opens the file, or makes it with the mode of its database.
+fn create(path: &Path, mode: FileMode) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .create(create)
-        .truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.read(true).write(true).create(true).truncate(false);
+    mode.apply(&mut options);
     options.open(path)
 }
 
@@ -227,7 +228,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("mcp.db");
         let [starting, killed] = [(); 2].map(|()| Uuid::now_v7());
-        let opened = open(&path(&database, starting), true).unwrap();
+        let opened = create(&path(&database, starting), FileMode::Owner).unwrap();
         drop(WriterLock::acquire(&database, killed, NONE).unwrap());
 
         let dead: Vec<_> = sweep(&database).into_iter().map(|(run, _)| run).collect();

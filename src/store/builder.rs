@@ -12,7 +12,7 @@ use super::readers::Readers;
 use super::writer::{Hook, Report, Writer};
 use super::{Handle, Retention, Shared, Store, StoreState};
 use crate::db::keyed_hash::KeyedHash;
-use crate::db::{SessionIdForm, WriterIdentity, refuse_special_path};
+use crate::db::{FileMode, SessionIdForm, WriterIdentity, refuse_special_path};
 use crate::error::{OpenError, OpenErrorKind};
 use crate::event::RequestEvent;
 
@@ -41,6 +41,7 @@ pub struct StoreBuilder {
     session_ids: SessionIdForm,
     instance: Option<String>,
     shared_key: Option<KeyedHash>,
+    file_mode: FileMode,
     hook: Option<Hook>,
 }
 
@@ -57,6 +58,7 @@ impl StoreBuilder {
             session_ids: SessionIdForm::Plain,
             instance: None,
             shared_key: None,
+            file_mode: FileMode::Owner,
             hook: None,
         }
     }
@@ -131,6 +133,20 @@ impl StoreBuilder {
         self
     }
 
+    /// Lets the group of a new file read it (mode 0640); off by default (mode 0600). The umask
+    /// applies. A file that exists keeps its mode. No effect outside of Unix.
+    ///
+    /// Readers of a file that a store has open read its `-wal` and `-shm` files, too. These and
+    /// the lock files have the mode of the file.
+    pub fn group_readable(mut self, readable: bool) -> Self {
+        self.file_mode = if readable {
+            FileMode::Group
+        } else {
+            FileMode::Owner
+        };
+        self
+    }
+
     /// Calls `hook` with every request whose row is committed.
     ///
     /// The writer's thread calls it, and writes nothing meanwhile; a flush waits for it,
@@ -198,8 +214,10 @@ impl StoreBuilder {
             layers: Mutex::new(Vec::new()),
             open_sessions: OnceLock::new(),
         });
-        let identity =
-            WriterIdentity::new(self.instance.as_deref(), self.session_ids, self.shared_key);
+        let identity = WriterIdentity {
+            file_mode: self.file_mode,
+            ..WriterIdentity::new(self.instance.as_deref(), self.session_ids, self.shared_key)
+        };
         let housekeeping = Housekeeping::new(self.retention);
         let writer = Writer::new(
             Arc::clone(&shared),
@@ -227,6 +245,7 @@ impl fmt::Debug for StoreBuilder {
             .field("session_ids", &self.session_ids)
             .field("instance", &self.instance)
             .field("shared_key", &self.shared_key)
+            .field("file_mode", &self.file_mode)
             .finish_non_exhaustive()
     }
 }

@@ -252,6 +252,16 @@ pub(crate) struct Recording {
     /// The name of the place where the proxy runs, such as a replica [default: the host's name]
     #[arg(long, value_name = "NAME", env = "MCP_STORE_INSTANCE")]
     pub(crate) instance: Option<String>,
+    /// Whether the group of the file may read it, if the proxy creates it (mode 0640, else 0600)
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "MCP_STORE_GROUP_READABLE",
+        default_value = "false"
+    )]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = BoolishValueParser::new(), action = ArgAction::Set)]
+    pub(crate) group_readable: bool,
     /// How long a row may wait to be written with others
     #[arg(
         long,

@@ -12,6 +12,7 @@ pub(super) fn builder(config: &Config) -> Result<StoreBuilder, CliError> {
     let recording = &config.proxy.recording;
     let mut builder = Store::builder(&config.db)
         .hash_session_ids(recording.hash_session_ids)
+        .group_readable(recording.group_readable)
         .flush_interval(recording.flush_interval)
         .queue_events(recording.queue_events)
         .queue_bytes(recording.queue_size);

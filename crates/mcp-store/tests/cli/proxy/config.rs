@@ -48,6 +48,7 @@ const SETTINGS: &[(&str, [&str; 4])] = &[
     ("resume-grace", ["5m", "1m", "2m", "3m"]),
     ("max-listing", ["4MiB", "1MiB", "2MiB", "3MiB"]),
     ("instance", ["", "a", "b", "c"]),
+    ("group-readable", ["false", "true", "false", "true"]),
     ("flush-interval", ["40ms", "1ms", "2ms", "3ms"]),
     ("queue-events", ["262144", "1", "2", "3"]),
     ("queue-size", ["88MiB", "1MiB", "2MiB", "3MiB"]),

@@ -1,5 +1,6 @@
 //! Effects of single settings.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
@@ -96,5 +97,27 @@ fn retention_of_rows_polls_and_statistics_is_set_one_by_one() {
         }
         proxy.stop();
         assert_eq!(left().unwrap(), expected, "{settings:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn group_may_read_the_files_only_if_the_setting_says_so() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for (setting, expected) in [("false", 0o600), ("true", 0o640)] {
+        let dir = TempDir::new().unwrap();
+        let db = dir.path().join("mcp.db");
+        let setting = format!("--group-readable={setting}");
+        let proxy = Proxy::start(&db, &["--upstream", &closed_url(), &setting]);
+        let files: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        for file in &files {
+            let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, expected, "{:?}", file.path());
+        }
+        assert_eq!(files.len(), 4, "the database, -wal, -shm and a lock");
+        drop(proxy);
     }
 }
