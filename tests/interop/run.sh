@@ -2,19 +2,27 @@
 # Drives official MCP clients against official servers, all as published, through
 # the recording proxy, and compares the rows in the file with what each client
 # says that it did. Then it sends each server requests in all the forms of
-# `forms.json`, and compares what the server executed with the rows.
+# `forms.json`, and compares what the server executed with the rows. Clients of SDKs
+# that speak 2026-07-28 make calls of several rounds, through two proxies that record
+# into one file, and the operations are compared with their account.
 #
 #     tests/interop/run.sh [PEER...]
 #
 # PEER is `typescript` (SDK 1.x and the reference server), `typescript2` (SDK 2.x)
 # or `python`; each client named meets each server named, and without a name all
-# do. The environment's PROXY is the built example `proxy`; without it, it is built.
+# do. The environment's PROXY is the built example `proxy`, and MCP_STORE the built
+# command; without them, they are built.
 # Needs Python 3 with `venv` and, for the TypeScript peers, Node.js 20 with npm. What
 # is installed from npm stays in the folders of the peers, what from PyPI under the
 # target directory. Prints `N passed, N failed` as its last line.
 set -euo pipefail
 
+mcp_store=${MCP_STORE:+$(realpath "$MCP_STORE")}
 source "$(dirname "$0")/lib.sh"
+if [ -z "$mcp_store" ]; then
+    cargo build --quiet --manifest-path "$root/Cargo.toml" -p mcp-store
+    mcp_store=$target/debug/mcp-store
+fi
 
 passed=0
 failed=0
@@ -62,12 +70,30 @@ send_forms() {
     part "$recorder" "$upstream"
 }
 
-# part PROXY SERVER: ends both processes.
+# ask NAME SERVER CLIENT: records calls of several rounds by two proxies, and checks the operations.
+ask() {
+    local name=$1 url direct upstream recorder one began=$SECONDS
+    # shellcheck disable=SC2086
+    serve "$work/$name-server.log" $2
+    upstream=$started direct=$url
+    record "$work/$name-proxy.log" "$work/$name.db"
+    recorder=$started one=$url url=$direct
+    record "$work/$name-other-proxy.log" "$work/$name.db"
+    # shellcheck disable=SC2086
+    timeout 60 $3 "$one" "$url" "$work/$name.json" &>"$work/$name.log"
+    part "$recorder" "$started" "$upstream"
+    count "$name" "$began" python3 operations.py "$work/$name.db" "$work/$name.json" "$mcp_store"
+}
+
+# part PROXY... SERVER: ends the processes.
 part() {
-    kill -INT "$1"
-    wait "$1"
-    kill "$2"
-    wait "$2" || true
+    while [ $# -gt 1 ]; do
+        kill -INT "$1"
+        wait "$1"
+        shift
+    done
+    kill "$1"
+    wait "$1" || true
     children=()
 }
 
@@ -109,6 +135,15 @@ declare -A client_modes=(
     [typescript2]='legacy modern fallback stateless sse vanish'
     [python]='legacy modern fallback stateless sse vanish'
 )
+# Servers and clients of calls of several rounds.
+declare -A asking_server=(
+    [typescript2]='node typescript2/operations-server.mjs'
+    [python]="$venv/bin/python python/operations_server.py"
+)
+declare -A asked_client=(
+    [typescript2]='node typescript2/operations.mjs'
+    [python]="$venv/bin/python python/operations.py"
+)
 # The ways of `forms.py` that a server knows.
 declare -A server_ways=(
     [typescript]='legacy express sse'
@@ -131,6 +166,9 @@ for to in "$@"; do
             [[ " ${server_modes[$to]} " != *" $mode "* ]] || modes+=("$mode")
         done
         meet "$from-to-$to" "${server[$to]}" "${client[$from]}" "${modes[@]}"
+        if [ -n "${asking_server[$to]:-}" ] && [ -n "${asked_client[$from]:-}" ]; then
+            ask "$from-asked-by-$to" "${asking_server[$to]}" "${asked_client[$from]}"
+        fi
     done
     # shellcheck disable=SC2086
     send_forms "forms-to-$to" "${server[$to]}" ${server_ways[$to]}
