@@ -10,9 +10,9 @@ use super::exchange::HttpEnd;
 use super::tap::{GetStreamTap, RequestTap, ResponseTap};
 
 pin_project! {
-    /// A body that is looked at while it passes.
+    /// A body that is inspected as it passes.
     ///
-    /// Every frame, error, size hint and end is the inner body's own.
+    /// Every frame, error, size hint and end comes unchanged from the inner body.
     pub struct StoreBody<B> {
         #[pin]
         inner: B,
@@ -20,7 +20,7 @@ pin_project! {
     }
 }
 
-/// What looks at the frames.
+/// The tap that inspects the frames.
 enum Watch {
     Unwatched,
     Request(RequestTap),
@@ -57,7 +57,7 @@ impl<B: Body<Data = Bytes>> StoreBody<B> {
         }
     }
 
-    /// Makes the body of a response. Hyper never polls a body that is over from the
+    /// Makes the body of a response. Hyper never polls a body that is empty from the
     /// start, so such a body ends here.
     pub(super) fn response(inner: B, mut tap: ResponseTap) -> Self {
         tap.expect(inner.size_hint().exact());
@@ -87,8 +87,8 @@ impl<B: Body<Data = Bytes>> Body for StoreBody<B> {
                 ready!(tap.step(|| this.inner.as_mut().poll_frame(cx)))
             }
         };
-        // A consumer that knows the length, from the body or from the head, does
-        // not poll again after the last frame, so the end is looked for after each.
+        // A consumer that knows the length, from the body or from the head, does not poll
+        // again after the last frame. So the end is checked after each frame.
         let ended = match &frame {
             Some(Ok(_)) => this.inner.is_end_stream(),
             Some(Err(_)) | None => true,

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::event::DEFAULT_PROXY;
 
-/// What a [`StoreLayer`](super::StoreLayer) records, and under which name.
+/// The settings of a [`StoreLayer`](super::StoreLayer).
 #[derive(Debug, Clone)]
 pub(super) struct Config {
     pub(super) proxy: Arc<str>,

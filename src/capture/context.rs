@@ -1,5 +1,5 @@
-//! The bottom of the room: the settings of a layer, its counters, and whether its
-//! store still records.
+//! The lowest module of the room: the settings of a layer, its counters, and
+//! whether its store still records.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use super::config::Config;
 use crate::store::CaptureCounters;
 use crate::wire::uri;
 
-/// What every part of a layer may ask and count. It takes no lock.
+/// State that every part of a layer reads and counts in. It takes no lock.
 pub(super) struct Context {
     pub(super) config: Config,
     counters: Arc<CaptureCounters>,
     /// The store is shut down.
     closed: AtomicBool,
-    /// Something without a row was counted, and the file is to say so.
+    /// A counter without a row has grown, and the file does not hold the new value yet.
     has_news: AtomicBool,
 }
 
@@ -60,9 +60,9 @@ impl Context {
         }
     }
 
-    /// Counts something that leaves no row. The row of another request takes the counters
-    /// along into the file. In case there is none, the writer is woken for the 1st, 2nd, 4th,
-    /// 8th and so on: seldom, whatever clients send.
+    /// Counts something that leaves no row. The row of another request takes the
+    /// counters along into the file. In case there is no such row, the 1st, 2nd, 4th,
+    /// 8th and so on wakes the writer thread, so that clients cannot wake it often.
     fn count(&self, counter: &AtomicU64) {
         let counted = counter.fetch_add(1, Relaxed) + 1;
         if counted.is_power_of_two() {
@@ -70,17 +70,17 @@ impl Context {
         }
     }
 
-    /// Returns whether the writer is to be woken, once.
+    /// Returns whether to wake the writer thread. The next call returns false.
     pub(super) fn take_news(&self) -> bool {
         self.has_news.load(Relaxed) && self.has_news.swap(false, Relaxed)
     }
 
-    /// Counts a request of which too little is known for a row.
+    /// Counts a request that cannot be identified well enough for a row.
     pub(super) fn count_unidentified(&self) {
         self.count(&self.counters.unidentified);
     }
 
-    /// Counts a POST that is no JSON and names no request.
+    /// Counts a POST whose body is not JSON and names no request.
     pub(super) fn count_other_media(&self) {
         self.count(&self.counters.other_media);
     }
@@ -101,7 +101,7 @@ impl Context {
         skipped.any(|skipped| **skipped == *method)
     }
 
-    /// Returns a URI as it is stored: without its query if the layer is set so.
+    /// Returns a URI as it is stored: without its query if the layer is configured so.
     pub(super) fn uri(&self, uri: &str) -> Box<str> {
         match self.config.target_query {
             true => uri.into(),

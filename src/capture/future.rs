@@ -24,7 +24,7 @@ pin_project! {
     }
 }
 
-/// What is waiting for the response head.
+/// The part of the layer that waits for the response head.
 pub(super) enum Pending {
     Exchange(PendingResponse),
     Stream(GetStreamWatch),
@@ -75,7 +75,7 @@ impl<F> fmt::Debug for ResponseFuture<F> {
     }
 }
 
-/// An exchange whose response head has not come; dropping it ends the exchange.
+/// An exchange without its response head. Dropping it ends the exchange.
 pub(super) struct PendingResponse {
     handle: Option<ExchangeHandle>,
     panic_flag: PanicFlag,

@@ -14,10 +14,10 @@ use crate::{OpenError, Store};
 /// Records the MCP requests that pass through a service.
 ///
 /// Put it on the HTTP side of a server: on an axum `Router`, on tower-mcp's
-/// `HttpTransport::into_router()`, around rmcp's `StreamableHttpService`, or in
-/// a `ServiceBuilder`. One layer stands for one MCP server: its clones, and the
+/// `HttpTransport::into_router()`, around rmcp's `StreamableHttpService`, or in a
+/// `ServiceBuilder`. One layer stands for one MCP server: its clones, and the
 /// services that they make, share the sessions that they have seen. A setter
-/// returns a layer that shares nothing with the one it was called on.
+/// returns a layer that shares nothing with the layer it was called on.
 ///
 /// ```
 /// use axum::{Router, routing::post};
@@ -40,12 +40,13 @@ pub struct StoreLayer {
 }
 
 impl StoreLayer {
-    /// Records into the file at `path`, which is opened in the background.
+    /// Records into the file at `path`, which the writer thread opens in the
+    /// background.
     ///
-    /// Never fails and never blocks. While the file cannot be opened, traffic
-    /// passes untouched, one `tracing` error says why, [`Store::state`] (see
-    /// [`store`](Self::store)) tells it, and the writer tries again; what its
-    /// queue cannot hold meanwhile is counted as dropped.
+    /// Never fails and never blocks. While the file cannot be opened, traffic passes
+    /// unchanged. The layer logs the reason as one `tracing` error, [`Store::state`]
+    /// (see [`store`](Self::store)) returns it, and the writer thread retries. Rows
+    /// that do not fit into the queue in the meantime are counted as dropped.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self::of(Store::builder(path).open_in_background())
     }
@@ -69,7 +70,7 @@ impl StoreLayer {
 
     fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);
-        // Clones of the layer keep the recorder of the settings before.
+        // Clones of the layer keep the recorder with the previous settings.
         self.recorder = Arc::default();
         self
     }
@@ -80,35 +81,36 @@ impl StoreLayer {
         self.with(|config| config.proxy = name.into())
     }
 
-    /// The URL of the server behind this server (default empty: a
-    /// server in the same process). It is stored without user name and password.
+    /// Sets the URL of the server behind this server (default empty: a server in the
+    /// same process). It is stored without user name and password.
     pub fn upstream_url(self, url: impl Into<Arc<str>>) -> Self {
         let url: Arc<str> = url.into();
         self.with(|config| config.upstream_url = uri::without_userinfo(&url).into())
     }
 
-    /// Whether the text of errors is stored, at most 512 characters each
-    /// (default `true`). Error codes always are.
+    /// Sets whether the text of errors is stored, at most 512 characters each (default
+    /// `true`). Error codes are always stored.
     pub fn record_error_text(self, record: bool) -> Self {
         self.with(|config| config.error_text = record)
     }
 
-    /// Whether the text of a failing tool is stored as that of an error (default `false`): the
-    /// first text in a result with `isError`, at most 512 characters. Arguments never are.
+    /// Sets whether the text of a failing tool is stored as error text (default
+    /// `false`): the first text in a result with `isError`, at most 512 characters.
+    /// Arguments are never stored.
     ///
-    /// The text is the server's own, and may quote what the caller sent. Without it, a failing
-    /// tool leaves only the fact that it failed.
+    /// The text is the server's own, and may quote the caller's input. Without it, the
+    /// row of a failing tool only says that the tool failed.
     pub fn record_tool_error_text(self, record: bool) -> Self {
         self.with(|config| config.tool_error_text = record)
     }
 
-    /// Whether a resource's URI keeps its query (default `true`). User name and
-    /// password of a URI are never kept.
+    /// Sets whether a resource's URI keeps its query (default `true`). User name and
+    /// password of a URI are never stored.
     pub fn record_target_query(self, record: bool) -> Self {
         self.with(|config| config.target_query = record)
     }
 
-    /// JSON-RPC methods that get no row, such as `ping` (default none).
+    /// Sets the JSON-RPC methods that get no row, such as `ping` (default none).
     pub fn skip_methods<I>(self, methods: I) -> Self
     where
         I: IntoIterator,
@@ -117,37 +119,37 @@ impl StoreLayer {
         self.with(|config| config.skipped_methods = methods.into_iter().map(Into::into).collect())
     }
 
-    /// How long a request whose stream ended without its answer may be answered
-    /// on a later stream of its session (default 5 minutes), before its row says
-    /// `detached`, or `client_gone` where the client left. At most a year.
+    /// Sets the grace time (default 5 minutes, at most a year): if a stream ends before
+    /// a request has its answer, the answer may come on a later stream of its session.
+    /// After this time, the row says `detached`, or `client_gone` if the client left.
     pub fn resume_grace(self, grace: Duration) -> Self {
         const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
         self.with(|config| config.resume_grace = grace.min(YEAR))
     }
 
-    /// The longest listing of tools, resources or prompts that is stored, in
-    /// bytes, all of its pages together (default 4 MiB); 0 stores none, nor
-    /// what the server says of itself. Longer ones are counted in
+    /// Sets the size of the longest listing of tools, resources or prompts that is
+    /// stored, in bytes of all of its pages (default 4 MiB). With 0, no listings are
+    /// stored, and no server descriptions either. Longer listings are counted in
     /// [`Stats::listings_too_long`](crate::Stats::listings_too_long).
     pub fn max_listing_bytes(self, bytes: usize) -> Self {
         self.with(|config| config.listing_bytes = bytes)
     }
 
-    /// Whether each request carries its [`RequestId`](super::RequestId) as an
-    /// extension, so that a handler can log it (default `false`: the extension
-    /// costs three allocations for each request).
+    /// Sets whether each request carries its [`RequestId`](super::RequestId) as an
+    /// extension, so that a handler can log it (default `false`: the extension costs
+    /// three allocations per request).
     pub fn request_id_extension(self, insert: bool) -> Self {
         self.with(|config| config.request_id_extension = insert)
     }
 
-    /// The store that this layer records into.
+    /// Returns the store that this layer records into.
     pub fn store(&self) -> &Store {
         &self.store
     }
 }
 
 impl Store {
-    /// A layer that records into this store.
+    /// Returns a layer that records into this store.
     ///
     /// ```
     /// # use tower_mcp_store::Store;

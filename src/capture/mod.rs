@@ -1,4 +1,4 @@
-//! The tower middleware: it watches HTTP exchanges and tells the store what passed.
+//! The tower middleware: it observes HTTP exchanges and records them in the store.
 //!
 //! [`StoreLayer`] wraps a service. Both bodies of an exchange are forwarded frame by
 //! frame through [`StoreBody`], which reads each frame after it is taken from the inner

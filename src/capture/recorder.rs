@@ -1,8 +1,9 @@
-//! What all services of one layer share, and the one place that carries out what
-//! exchanges ask for.
+//! State that all services of one layer share, and the one place that carries out
+//! the effects of exchanges.
 //!
-//! The recorder holds no lock of its own. It reports a fact to an exchange, which locks
-//! itself and adds [`Effects`], and hands these on after that lock is released.
+//! The recorder holds no lock of its own. It reports a fact to an exchange, which
+//! locks itself and adds [`Effects`]. The recorder carries these out after that
+//! lock is released.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -24,17 +25,18 @@ use crate::store::OpenCalls;
 use crate::wire::{EventEnd, EventId, JsonId, Scanner};
 use crate::{Store, clock};
 
-/// How long a count without a row waits for the commit of a row before it reaches the file by
-/// itself.
+/// A count without a row waits this long for the commit of a row. Then it reaches
+/// the file on its own.
 const NEWS: Duration = Duration::from_secs(1);
 
-/// How long a shutdown waits at most for threads that are about to hand over a row.
+/// The longest time that a shutdown waits for threads that are about to hand over a
+/// row.
 const HAND_OVER: Duration = Duration::from_millis(100);
 
-/// One recorded MCP server: where its rows go, and what is known of it.
+/// One recorded MCP server: the store for its rows, and the state known of it.
 ///
-/// Every part of the layer that watches a body holds the recorder. So when it is
-/// dropped, no open request can get its answer any more.
+/// Every part of the layer that observes a body holds the recorder. So when the
+/// recorder is dropped, no open request can get its answer any more.
 pub(super) struct Recorder {
     pub(super) store: Store,
     pub(super) cx: Context,
@@ -44,8 +46,8 @@ pub(super) struct Recorder {
     replays: Replays,
 }
 
-/// An open exchange, and the recorder that carries out what it asks for. The exchange
-/// does not hold its recorder, which may hold the exchange.
+/// An open exchange, and the recorder that carries out its effects. The exchange
+/// does not hold its recorder, because the recorder may hold the exchange.
 #[derive(Clone)]
 pub(super) struct ExchangeHandle {
     pub(super) recorder: Arc<Recorder>,
@@ -70,7 +72,7 @@ impl ExchangeHandle {
         self.report(|exchange, cx, effects| exchange.end(cx, effects, end));
     }
 
-    /// The request body was read: these are its requests.
+    /// Reports the requests of the request body, once it was read.
     pub(super) fn requested(&self, calls: Calls, scanner: Option<Box<Scanner>>) {
         let Self {
             recorder,
@@ -83,7 +85,8 @@ impl ExchangeHandle {
         }
     }
 
-    /// The response head came. Returns what read the request, to read the body with.
+    /// Reports the response head. Returns the scanner of the request, which then reads
+    /// the response body.
     pub(super) fn answered(
         &self,
         head: &response::Parts,
@@ -135,8 +138,9 @@ impl Recorder {
         let session = exchange.head.session.as_ref();
         let hash = session.map(|session| self.sessions.hash(&*session.id));
         let registered = self.open.insert(hash, exchange);
-        // Only now: a session ends first and then looks for its exchanges. So either
-        // that finds this one, or this one sees that the session is over.
+        // The session is checked only now: when a session ends, it is marked first and its
+        // exchanges are looked up afterwards. So either that look-up finds this exchange,
+        // or this check sees that the session is over.
         let exchange = &registered.exchange;
         if let Some(session) = &exchange.head.session
             && self.sessions.is_over(session)
@@ -149,8 +153,8 @@ impl Recorder {
         }
     }
 
-    /// Reports a fact to an exchange, and carries out its effects. A listing is read from
-    /// the `document` in which it came.
+    /// Reports a fact to an exchange, and carries out its effects. A listing is read
+    /// from `document`, the copy of the message that holds it.
     pub(super) fn report<T>(
         &self,
         to: &Registered<Exchange>,
@@ -168,7 +172,7 @@ impl Recorder {
         result
     }
 
-    /// Carries out what an exchange asks for, in order. No lock is held meanwhile.
+    /// Carries out the effects of an exchange, in order. No lock is held meanwhile.
     fn apply(
         &self,
         of: &Registered<Exchange>,
@@ -229,14 +233,15 @@ impl Recorder {
         });
     }
 
-    /// Makes the requests of an exchange easy to find, if they are many.
+    /// Indexes the requests of an exchange, if there are many.
     fn index(&self, of: &Registered<Exchange>) {
         let ids = of.exchange.open_ids().into_iter();
         self.open
             .index(of.slot, ids.map(|id| self.sessions.hash(id)));
     }
 
-    /// Keeps an exchange for the grace time: its answer may still come on another stream.
+    /// Keeps an exchange for the grace time, because its answer may still come on
+    /// another stream.
     fn detach(&self, of: &Registered<Exchange>, bytes: usize) {
         self.index(of);
         let due = Instant::now() + self.cx.config.resume_grace;
@@ -250,9 +255,9 @@ impl Recorder {
         self.report(of, None, Exchange::give_up);
     }
 
-    // ===== what one exchange says of another =====
+    // ===== effects of one exchange on another =====
 
-    /// An answer passed on a GET stream of the session; see
+    /// Reports an answer that passed on a GET stream of the session; see
     /// [`Exchange::answered_elsewhere`].
     pub(super) fn answered_elsewhere(
         &self,
@@ -271,8 +276,8 @@ impl Recorder {
             return;
         }
         let event_len = event.end - event.start;
-        // An id may be in use twice. A request that is answered nowhere else goes first,
-        // and of these the one that has waited longest.
+        // An id may be in use twice. A request that can only be answered elsewhere goes
+        // first. Among several of these, the one that has waited longest goes first.
         let exchanges = self.of_request(session, id);
         for copy_use in [CopyUse::Answer, CopyUse::Remember] {
             for of in exchanges.iter().rev() {
@@ -289,7 +294,8 @@ impl Recorder {
         }
     }
 
-    /// Notes that a request of the session was answered on its own stream, in this event.
+    /// Notes that this event, on the request's own stream, answered a request of the
+    /// session.
     pub(super) fn answered_in(&self, session: &str, request: JsonId, event: EventId) {
         let passed = self.sessions.hash((session, request, event));
         self.replays.note(passed);
@@ -297,11 +303,11 @@ impl Recorder {
 
     /// Returns whether an exchange of the session waits for a listing.
     pub(super) fn awaits_listing(&self, session: &str) -> bool {
-        // Asked of every event of a GET stream, and nearly never so.
+        // This is called for every event of a GET stream, and nearly always returns false.
         self.open.any_awaits_listing() && self.open.awaits_listing(self.sessions.hash(session))
     }
 
-    /// The client of a session cancelled a request of it.
+    /// Reports that the client of a session cancelled a request of that session.
     fn cancelled(&self, session: &str, request: JsonId, reason: Option<&str>) {
         for of in self.of_request(session, request) {
             let found = self.report(&of, None, |exchange, cx, effects| {
@@ -321,7 +327,7 @@ impl Recorder {
 
     // ===== sessions and listings =====
 
-    /// The session is over: its requests no longer wait for its streams.
+    /// Closes a session: its requests no longer wait for its streams.
     pub(super) fn session_closed(&self, session_id: Arc<str>) {
         self.sessions.forget(&session_id);
         if let Some(open) = self.store.open_session(&session_id, &self.cx.config.proxy) {
@@ -336,8 +342,8 @@ impl Recorder {
         });
     }
 
-    /// Returns what is known of the session that `Mcp-Session-Id` names. It may have
-    /// begun before this process.
+    /// Returns what is known of the session that `Mcp-Session-Id` names. The session
+    /// may have begun before this process.
     pub(super) fn session_in_header(&self, headers: &Headers<'_>) -> Option<Known> {
         let id = request_context::session_id(&self.cx, headers)?;
         if let Some(known) = self.sessions.named(&id) {
@@ -362,8 +368,9 @@ impl Recorder {
         })
     }
 
-    /// A POST or DELETE that named this session was answered 404: that ends it, if
-    /// this layer saw it begin on the same path, or found it open in the file.
+    /// Handles a 404 for a POST or DELETE that named this session. It closes the
+    /// session if this layer saw it begin on the same path, or found it open in the
+    /// file.
     pub(super) fn session_not_found(&self, session: Arc<str>, path: u64) {
         if self.sessions.may_have_begun_on(&session, path) {
             self.session_closed(session);
@@ -381,7 +388,7 @@ impl Recorder {
         }
     }
 
-    /// A stream said that these listings have changed.
+    /// Handles a notice on a stream that these listings have changed.
     pub(super) fn listings_changed(&self, changed: ListChanged) {
         let record = |event| self.store.try_record(event);
         self.listings.changed(&self.cx, changed, record);
@@ -397,7 +404,7 @@ impl OpenCalls for Recorder {
                 exchange.end(cx, effects, HttpEnd::Shutdown);
             });
         }
-        // Another thread may have taken a row from an exchange, and not handed it over.
+        // Another thread may have taken a row from an exchange and not handed it over yet.
         let deadline = Instant::now() + HAND_OVER;
         while open.iter().any(|of| of.exchange.has_pending_rows()) && Instant::now() < deadline {
             std::thread::yield_now();

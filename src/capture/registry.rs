@@ -1,7 +1,7 @@
-//! The exchanges of one layer that are not over, found by their session.
+//! The open exchanges of one layer, found by their session.
 //!
-//! One short lock is taken at the beginning and the end of each exchange. The table
-//! calls no method of an exchange: it works for any `T`.
+//! Each exchange takes one short lock at its beginning and one at its end. The
+//! table calls no method of an exchange: it works for any `T`.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -13,27 +13,26 @@ use hashlink::DefaultHashBuilder;
 use slab::Slab;
 use smallvec::SmallVec;
 
-/// How many bytes may wait for answers that come elsewhere. Beyond that the exchanges
-/// that have waited longest are given up.
+/// The most bytes that may wait for answers from elsewhere. Beyond that, the
+/// exchanges that have waited longest are given up.
 const DETACHED_BYTES: usize = 16 * 1024 * 1024;
 
-/// The bytes that an exchange takes in the table, with the room that the table
-/// reserves.
+/// The bytes that an exchange takes in the table, including spare capacity.
 const PLACE: usize = 3 * (size_of::<Open<()>>() + size_of::<((Instant, usize), Detached<()>)>());
 
 /// The bytes that each indexed request takes.
 const INDEXED: usize = 3 * size_of::<(RequestKey, usize)>();
 
-/// Exchanges of one session, and requests of each, that are searched one by one
-/// for a request. Other exchanges are found by the ids of their requests, which
-/// costs more to keep and which few sessions need.
+/// The number of exchanges of one session, and of requests in each, that a look-up
+/// compares one by one. Other exchanges are found by the ids of their requests.
+/// That index costs more, and few sessions need it.
 const SEARCHED: usize = 16;
 
 /// Open exchanges, and those whose HTTP part is over while their answer may
 /// still come on another stream.
 pub(super) struct OpenExchanges<T> {
     table: Mutex<Table<T>>,
-    /// How many exchanges wait for a listing.
+    /// Number of exchanges that wait for a listing.
     awaiting: AtomicUsize,
 }
 
@@ -56,36 +55,36 @@ struct Table<T> {
     exchanges: Slab<Open<T>>,
     /// By a keyed hash of the session's id.
     sessions: HashMap<u64, Session, DefaultHashBuilder>,
-    /// The indexed exchanges.
+    /// The indexed exchanges, by request.
     by_request: BTreeMap<RequestKey, usize>,
     /// The number of the next exchange.
     next: u64,
-    /// The detached ones in the order in which their grace time ends.
+    /// The detached exchanges, in the order in which their grace times end.
     detached: BTreeMap<(Instant, usize), Detached<T>>,
     detached_bytes: usize,
 }
 
 struct Open<T> {
     exchange: Weak<T>,
-    /// Grows from exchange to exchange.
+    /// Increases from exchange to exchange.
     number: u64,
     place: Option<Place>,
     /// Keyed hashes of the ids of its requests, if the exchange is indexed.
     requests: SmallVec<[u64; 2]>,
     awaits_listing: bool,
-    /// When the grace time ends, once the exchange is detached.
+    /// The end of the grace time, once the exchange is detached.
     due: Option<Instant>,
 }
 
-/// What the table knows of a session.
+/// The state of a session in the table.
 #[derive(Default)]
 struct Session {
-    /// The newest exchange that is searched, and the newest that is indexed;
-    /// the others of each kind follow as a list.
+    /// The newest searched exchange and the newest indexed exchange. Each heads a
+    /// linked list of the others of its kind.
     newest: [Option<usize>; 2],
-    /// How many exchanges are searched, at most [`SEARCHED`].
+    /// Number of searched exchanges, at most [`SEARCHED`].
     searched: usize,
-    /// How many exchanges wait for a listing.
+    /// Number of exchanges that wait for a listing.
     awaiting: usize,
 }
 
@@ -105,30 +104,29 @@ struct Place {
     older: Option<usize>,
 }
 
-/// The session and the id of a request, as keyed hashes, and the number of the
-/// exchange: an id may be in use more than once.
+/// The session and the request id, as keyed hashes, and the number of the exchange,
+/// because an id may be in use more than once.
 type RequestKey = (u64, u64, u64);
 
-/// The place of an exchange in the table. It means nothing once the exchange is
-/// removed, also if another one takes the place.
+/// The place of an exchange in the table. It is invalid once the exchange is
+/// removed, even if another exchange takes the place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Slot {
     index: usize,
     number: u64,
-    /// How the exchange was found when it was inserted.
+    /// How the exchange was found at its insertion.
     index_state: IndexState,
 }
 
 impl Slot {
-    /// Returns whether the table has to know the ids of this many requests of a new
-    /// exchange.
+    /// Returns whether the table needs the ids of this many requests of a new exchange.
     pub(super) fn needs_index(self, requests: usize) -> bool {
         self.index_state == IndexState::Indexed || requests > SEARCHED
     }
 }
 
 struct Detached<T> {
-    /// Nothing else holds a detached exchange.
+    /// The only reference that keeps a detached exchange alive.
     _kept: Arc<T>,
     bytes: usize,
 }
@@ -172,8 +170,8 @@ impl<T> OpenExchanges<T> {
         Registered { slot, exchange }
     }
 
-    /// Moves an exchange to the session that its response names. Its requests are to be
-    /// given to [`index`](Self::index) again.
+    /// Moves an exchange to the session that its response names. Call
+    /// [`index`](Self::index) again with its requests.
     pub(super) fn set_session(&self, slot: Slot, session: u64) {
         let mut table = self.lock();
         if table.open(slot).is_some() {
@@ -182,8 +180,9 @@ impl<T> OpenExchanges<T> {
         }
     }
 
-    /// Indexes these requests of an exchange, and no other, by keyed hashes of their
-    /// ids, if they are too many to be searched or the exchange is indexed already.
+    /// Indexes exactly these requests of an exchange, by keyed hashes of their ids.
+    /// Does so only if there are too many to search, or if the exchange is indexed
+    /// already.
     pub(super) fn index(&self, slot: Slot, requests: impl ExactSizeIterator<Item = u64>) {
         let mut table = self.lock();
         let Some(place) = table.open(slot).and_then(|open| open.place.as_ref()) else {
@@ -254,13 +253,13 @@ impl<T> OpenExchanges<T> {
         };
         let detached = table.detached.remove(&(due, slot.index));
         table.detached_bytes -= detached.as_ref().map_or(0, |detached| detached.bytes);
-        // The last reference to an exchange is not dropped under the lock.
+        // The last reference to an exchange must not be dropped under the lock.
         drop(table);
         drop(detached);
     }
 
-    /// Keeps an exchange of this many bytes until `due`, unless it is removed by now.
-    /// Returns those that have to be given up for it.
+    /// Keeps an exchange of this many bytes until `due`, unless it was removed. Returns
+    /// the exchanges that have to be given up to make room.
     pub(super) fn detach(
         &self,
         kept: &Registered<T>,
@@ -293,7 +292,8 @@ impl<T> OpenExchanges<T> {
             .collect()
     }
 
-    /// Returns the exchanges whose grace time is over, and when that of the next one is.
+    /// Returns the exchanges whose grace time is over, and when the next grace time
+    /// ends.
     pub(super) fn overdue(&self, now: Instant) -> (Vec<Registered<T>>, Option<Instant>) {
         let table = self.lock();
         let overdue = table.detached.range(..=(now, usize::MAX));
@@ -313,8 +313,8 @@ impl<T> OpenExchanges<T> {
     }
 
     /// Returns the exchanges of a session that may hold the request whose id has this
-    /// keyed hash, the newest first. However many the session has, few are returned:
-    /// of those that are indexed under the id, the newest.
+    /// keyed hash, newest first. It returns few, however many the session has: among
+    /// the exchanges indexed under the id, only the newest.
     pub(super) fn of_request(&self, session: u64, request: u64) -> Vec<Registered<T>> {
         let table = self.lock();
         let key = |number| (session, request, number);
@@ -333,7 +333,7 @@ impl<T> OpenExchanges<T> {
             .collect()
     }
 
-    /// Returns how many exchanges are detached, and the bytes counted for them.
+    /// Returns the number of detached exchanges, and the bytes counted for them.
     #[cfg(test)]
     pub(super) fn detached(&self) -> (usize, usize) {
         let table = self.lock();
@@ -352,7 +352,7 @@ impl<T> Table<T> {
         open.filter(|open| open.number == slot.number)
     }
 
-    /// Returns the exchange in a place, unless it is dropped.
+    /// Returns the exchange at a place, unless it was dropped.
     fn registered(&self, index: usize) -> Option<Registered<T>> {
         let open = self.exchanges.get(index)?;
         Some(Registered {
@@ -368,7 +368,7 @@ impl<T> Table<T> {
         })
     }
 
-    /// Returns the exchanges of a session that are found in this index_state, the newest first.
+    /// Returns the exchanges of a session with this index state, newest first.
     fn list(&self, session: u64, index_state: IndexState) -> impl Iterator<Item = usize> {
         let newest = self.sessions.get(&session);
         let newest = newest.and_then(|session| session.newest[index_state as usize]);
@@ -377,8 +377,7 @@ impl<T> Table<T> {
         })
     }
 
-    /// Adds an exchange to those of a session, to be found in this index_state if there
-    /// is room.
+    /// Adds an exchange to a session, with this index state if there is room.
     fn link(&mut self, index: usize, session: u64, index_state: IndexState) -> IndexState {
         let known = self.sessions.entry(session).or_default();
         let index_state = match index_state {
@@ -402,8 +401,7 @@ impl<T> Table<T> {
         index_state
     }
 
-    /// Removes an exchange from those of its session, if it has one, and returns
-    /// that.
+    /// Removes an exchange from its session. Returns the session, if it had one.
     fn unlink(&mut self, index: usize) -> Option<u64> {
         let open = self.exchanges.get_mut(index)?;
         let Place {

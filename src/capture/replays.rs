@@ -1,25 +1,26 @@
-//! Which answers have settled a call, so that their replays settle no other one.
+//! Remembers which answers have completed a call, so that a replay of one does not
+//! complete another call.
 //!
-//! An event has an id of its own throughout a session, and a replay has it, too
-//! (2025-11-25, "Resumability and Redelivery"). Ids of requests can come twice.
+//! An event has an id that is unique in its session, and a replay has the same id
+//! (2025-11-25, "Resumability and Redelivery"). Request ids can repeat.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// How many answers are remembered at most, of all sessions together. A forgotten one
-/// matters only if the id of its request comes again and the server replays it.
+/// The most answers that are remembered, of all sessions together. A forgotten
+/// answer matters only if its request id repeats and the server replays the answer.
 const REMEMBERED: usize = 8192;
 
-/// The last answers that came with an event's id.
+/// The last answers in events with an id.
 #[derive(Default)]
 pub(super) struct Replays {
-    /// Keyed hashes of session, request and event, each at the one place where it
-    /// can be. Made when the first is noted.
+    /// Keyed hashes of session, request and event, each at the only place where it can
+    /// be. Allocated at the first note.
     seen: OnceLock<Box<[AtomicU64]>>,
 }
 
 impl Replays {
-    /// Notes an answer that has settled a call.
+    /// Notes an answer that has completed a call.
     pub(super) fn note(&self, answer: u64) {
         let seen = self
             .seen
@@ -29,7 +30,7 @@ impl Replays {
         }
     }
 
-    /// Returns whether an answer has settled a call.
+    /// Returns whether an answer has completed a call.
     pub(super) fn contain(&self, answer: u64) -> bool {
         let place = self.seen.get().and_then(|seen| seen.get(place(answer)));
         place.is_some_and(|place| place.load(Relaxed) == answer)

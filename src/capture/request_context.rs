@@ -1,4 +1,5 @@
-//! What the head of a request says, read once, and what is known of its session.
+//! The relevant parts of a request head, read once, and what is known of its
+//! session.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,31 +14,33 @@ use super::session::{
 use crate::clock;
 use crate::event::{CallerDigest, Traceparent, bounded_id};
 
-/// What the head of a request says, as far as it matters.
+/// The relevant parts of a request head.
 pub(super) struct RequestContext {
     pub(super) caller: Caller,
     pub(super) session: Option<NamedSession>,
-    /// The client that began the session, where that is known.
+    /// The client that began the session, if it is known.
     client: Option<Arc<ClientInfo>>,
     pub(super) era: Era,
     /// From the header, else what the session negotiated.
     pub(super) protocol_version: Option<Cow<'static, str>>,
     pub(super) traceparent: Option<Traceparent>,
-    /// Tells paths apart; see [`Sessions::hash_path`](super::session::Sessions::hash_path).
+    /// Hash that distinguishes paths; see
+    /// [`Sessions::hash_path`](super::session::Sessions::hash_path).
     pub(super) path: u64,
     pub(super) mirror: MirrorHeaders,
-    /// Whether the body may be JSON, going by the headers and the session.
+    /// Whether the body may be JSON, by the headers and the session.
     pub(super) may_be_json: bool,
 }
 
-/// What a head says of whether its requests are of a revision without sessions.
+/// Whether a head says that its requests are of a revision without sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Era {
-    /// Nothing: each request may say so.
+    /// The head says nothing; each request may say so.
     Unsaid,
     Modern,
-    /// They belong to the session that it names. Where that negotiated such a
-    /// revision, the server made a session all the same.
+    /// The requests belong to the session that the head names. If that session
+    /// negotiated a revision without sessions, the server created a session
+    /// nevertheless.
     Session,
 }
 
@@ -52,8 +55,8 @@ impl Era {
         }
     }
 
-    /// Returns whether a request is of such a revision. The header says nothing of an
-    /// `initialize`.
+    /// Returns whether a request is of a revision without sessions. The header is not
+    /// evaluated for an `initialize`.
     pub(super) fn is_modern(self, body_says_so: bool, initialize: bool) -> bool {
         match self {
             Self::Session => false,
@@ -104,12 +107,12 @@ impl RequestContext {
         }
     }
 
-    /// Returns whether the headers speak of a revision without sessions.
+    /// Returns whether the headers name a revision without sessions.
     pub(super) fn is_modern(&self) -> bool {
         self.era == Era::Modern
     }
 
-    /// Returns the digest of who sends a request of this session.
+    /// Returns the digest of the caller of a request in this session.
     pub(super) fn caller_in(&self, session: &CallSession) -> Option<CallerDigest> {
         match session {
             CallSession::Derived(session) => session.caller,
@@ -118,7 +121,7 @@ impl RequestContext {
         }
     }
 
-    /// The bytes that it holds elsewhere.
+    /// Returns the bytes that it holds on the heap.
     pub(super) fn heap(&self) -> usize {
         let client = self.client.as_ref().map_or(0, |client| client.bytes());
         let session = self.session.as_ref().map_or(0, |session| session.id.len());
@@ -127,7 +130,7 @@ impl RequestContext {
     }
 }
 
-/// Returns who sends a request with this head now.
+/// Returns the caller of a request with this head, at the current time.
 pub(super) fn caller(sessions: &Sessions, head: &request::Parts, headers: &Headers<'_>) -> Caller {
     Caller {
         ts: clock::unix_ms(),
@@ -138,7 +141,8 @@ pub(super) fn caller(sessions: &Sessions, head: &request::Parts, headers: &Heade
     }
 }
 
-/// Returns the session id in `Mcp-Session-Id`, as it is kept. An empty header names none.
+/// Returns the session id in `Mcp-Session-Id`, as it is stored. An empty header
+/// names no session.
 pub(super) fn session_id<'a>(cx: &Context, headers: &Headers<'a>) -> Option<Cow<'a, str>> {
     let value = headers.session_id?;
     let value = (!value.as_bytes().trim_ascii().is_empty()).then_some(value)?;
@@ -157,7 +161,7 @@ fn session_in_query(cx: &Context, sessions: &Sessions, uri: &Uri) -> Option<Know
     Some(known)
 }
 
-/// Returns a session id as it is kept.
+/// Returns a session id as it is stored.
 pub(super) fn kept<'a>(cx: &Context, id: &'a str) -> Cow<'a, str> {
     let kept = bounded_id(id);
     cx.count_truncated(matches!(kept, Cow::Owned(_)).into());
@@ -172,13 +176,13 @@ fn version_in_header(cx: &Context, headers: &Headers<'_>) -> Option<Cow<'static,
     Some(session::protocol_version(version))
 }
 
-/// Returns whether the head of what is no POST speaks of a revision without sessions.
+/// Returns whether the head of a GET or DELETE names a revision without sessions.
 pub(super) fn is_modern(headers: &Headers<'_>, session: Option<&Known>) -> bool {
     let version = headers.protocol_version.map(header_text);
     Era::of(version.as_deref(), session) == Era::Modern
 }
 
-/// The session part of an `endpoint` event's URI, or of a query.
+/// Returns the session in an `endpoint` event's URI, or in a query.
 pub(super) fn session_of_endpoint(uri: &str) -> Option<&str> {
     let query = uri.rsplit_once('?').map_or(uri, |(_, query)| query);
     let query = query.split('#').next().unwrap_or_default();

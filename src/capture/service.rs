@@ -25,17 +25,17 @@ impl<S> StoreService<S> {
         Self { inner, recorder }
     }
 
-    /// The wrapped service.
+    /// Returns the wrapped service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The wrapped service.
+    /// Returns the wrapped service, mutably.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The wrapped service.
+    /// Returns the wrapped service and drops the layer around it.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -58,8 +58,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut head, body) = request.into_parts();
-        // MCP requests are POSTs in every revision; of anything else only what
-        // it says about sessions and their streams matters.
+        // MCP requests are POSTs in every revision. Of any other method, only its effect on
+        // sessions and their streams matters.
         if head.method != http::Method::POST {
             let watch = GetStreamWatch::of(&self.recorder, &head);
             let request = Request::from_parts(head, StoreBody::bare(body));
@@ -73,8 +73,8 @@ where
             head.extensions.insert(RequestId::new(id));
         }
         let body = StoreBody::request(body, RequestTap::new(handle.clone(), content));
-        // Made before the call, and sees each step: it has to tell a panic from a caller
-        // that went away.
+        // It is made before the call and sees each step, because it has to distinguish a
+        // panic from a caller that left.
         let mut pending = PendingResponse::new(handle);
         let future = pending.step(|| self.inner.call(Request::from_parts(head, body)));
         ResponseFuture::new(future, Some(Pending::Exchange(pending)))

@@ -1,4 +1,4 @@
-//! One JSON-RPC request while it is open, and what a response says of it.
+//! One JSON-RPC request while it is open, and the content of a response.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use crate::event::{EndReason, Leg, RequestStatus, Traceparent};
 use crate::wire::method::{self, MirrorTarget, TargetKind};
 use crate::wire::{Field, JsonId, Kind, Message};
 
-/// Longest method, tool and target that are kept of a header, in characters.
+/// Longest method, tool and target that are kept from a header, in characters.
 const METHOD_CHARS: usize = 128;
 const TOOL_CHARS: usize = 256;
 const TARGET_CHARS: usize = 2048;
@@ -24,7 +24,7 @@ const TARGET_CHARS: usize = 2048;
 #[derive(Debug)]
 pub(in crate::capture) struct Call {
     pub(in crate::capture) request_id: Uuid,
-    /// Absent where only a header names the request.
+    /// `None` if only a header names the request.
     pub(in crate::capture) id: Option<JsonId>,
     pub(in crate::capture) method: Cow<'static, str>,
     pub(in crate::capture) tool: Option<Box<str>>,
@@ -36,27 +36,28 @@ pub(in crate::capture) struct Call {
     /// Length of the message itself, in bytes.
     pub(in crate::capture) len: u64,
     pub(in crate::capture) in_batch: bool,
-    /// Who initializes.
+    /// The client of an `initialize`.
     pub(in crate::capture) client: Option<Box<ClientInfo>>,
-    /// What it asks the server about itself.
+    /// The listing that it requests.
     pub(in crate::capture) listing: Option<Box<ListingCall>>,
-    /// What it says of the operation that it belongs to.
+    /// The parts of it that link it with its operation.
     pub(in crate::capture) leg: Option<Box<Leg>>,
-    /// A copy of the answer, which passed on another stream while the own one was
-    /// still open. It counts only if that ends without the answer.
+    /// A copy of the answer, which passed on another stream while its own stream was
+    /// still open. It counts only if its own stream ends without the answer.
     pub(in crate::capture) copy: Option<Box<AnswerCopy>>,
-    /// The client cancelled it, and said why.
+    /// The reason, once the client cancelled it.
     pub(in crate::capture) cancelled: Option<Box<str>>,
 }
 
-/// The life of a request: it waits, is answered, and is done once its row is handed over.
+/// The states of a request: it waits, it is answered, and it is done once its row
+/// is handed over.
 #[derive(Debug)]
 pub(in crate::capture) enum CallState {
     /// There is no answer yet.
     Waiting(Call),
-    /// There is an answer. The row waits for the size of the body, or the HTTP status.
+    /// There is an answer. The row waits for the size of the body or the HTTP status.
     Answered(Call, Outcome),
-    /// The row is on its way.
+    /// The row was handed over.
     Done,
 }
 
@@ -91,7 +92,7 @@ impl CallState {
         }
     }
 
-    /// Takes the request if it waits for its answer. It is done then.
+    /// Takes the request if it waits for its answer, and marks it as done.
     pub(in crate::capture) fn take_waiting(&mut self) -> Option<Call> {
         match std::mem::replace(self, Self::Done) {
             Self::Waiting(call) => Some(call),
@@ -128,7 +129,7 @@ impl Call {
                 .derive(&head.caller, message)
                 .map_or(CallSession::None, CallSession::Derived)
         } else {
-            // The response names the session of an `initialize`, or the GET stream did.
+            // The session comes from the response to an `initialize`, or from the GET stream.
             let session = head.session.as_ref();
             let session = session.filter(|session| !initialize || session.by_query);
             session
@@ -176,7 +177,7 @@ impl Call {
         }
     }
 
-    /// A request that only the mirror headers tell of.
+    /// Makes a request that is known only from the mirror headers.
     pub(in crate::capture) fn unread(
         request_id: Uuid,
         name: &str,
@@ -224,12 +225,12 @@ impl Call {
         }
     }
 
-    /// The bytes of memory that it takes.
+    /// Returns the bytes of memory that it takes.
     pub(in crate::capture) fn size(&self) -> usize {
         size_of::<Self>() + self.heap()
     }
 
-    /// The bytes that it holds elsewhere; its session is not its own.
+    /// Returns the bytes that it holds on the heap, without the shared session.
     pub(in crate::capture) fn heap(&self) -> usize {
         let copy = self.copy.as_ref().map_or(0, |copy| copy.size());
         let texts = [&self.tool, &self.target, &self.cancelled];
@@ -251,7 +252,8 @@ impl Call {
         has_id && !self.modern
     }
 
-    /// Returns whether only a header names the request: no answer can be matched with it.
+    /// Returns whether only a header names the request. No answer can be matched with
+    /// such a request.
     pub(in crate::capture) fn is_unread(&self) -> bool {
         self.id.is_none()
     }
@@ -261,21 +263,21 @@ impl Call {
     }
 }
 
-/// What a JSON-RPC response says.
+/// The content of a JSON-RPC response.
 #[derive(Debug)]
 pub(in crate::capture) struct Answer {
-    /// Absent for an error that names no request.
+    /// `None` for an error that names no request.
     pub(in crate::capture) id: Option<JsonId>,
     pub(in crate::capture) outcome: Outcome,
     /// Length of the message itself.
     pub(in crate::capture) len: u64,
     pub(in crate::capture) server: Option<Box<ServerInfo>>,
-    /// The result, where it may be a listing.
+    /// The result, if it may be a listing.
     pub(in crate::capture) found: Option<Box<ListingResult>>,
 }
 
-/// What is remembered of a copy of an answer. A listing in it is not kept: it can be
-/// large, and the case is rare.
+/// The remembered part of a copy of an answer. It does not keep a listing, which
+/// can be large, because the case is rare.
 #[derive(Debug)]
 pub(in crate::capture) struct AnswerCopy {
     pub(in crate::capture) outcome: Outcome,
@@ -283,7 +285,7 @@ pub(in crate::capture) struct AnswerCopy {
 }
 
 impl AnswerCopy {
-    /// The bytes of memory that it takes.
+    /// Returns the bytes of memory that it takes.
     pub(in crate::capture) fn size(&self) -> usize {
         let server = self.server.as_ref().map_or(0, |server| server.size());
         size_of::<Self>() + self.outcome.heap() + server
@@ -291,16 +293,17 @@ impl AnswerCopy {
 }
 
 impl Answer {
-    /// The bytes of memory that it takes, but for where a listing lies.
+    /// Returns the bytes of memory that it takes, without `found`.
     pub(in crate::capture) fn size(&self) -> usize {
         let server = self.server.as_ref().map_or(0, |server| server.size());
         size_of::<Self>() + self.outcome.heap() + server
     }
 
-    /// `None` for whatever is no response: a notification, a request of the server's.
+    /// Returns the content of a response; `None` for any other message: a notification
+    /// or a request of the server.
     ///
-    /// What it says of the server is read only where that is wanted, and a
-    /// listing is added by [`with_listing`](Self::with_listing).
+    /// It reads the server's description of itself only if `with_server` is set.
+    /// [`with_listing`](Self::with_listing) adds a listing.
     pub(in crate::capture) fn of(message: &Message, with_server: bool) -> Option<Self> {
         let (id, outcome) = match message.kind() {
             Kind::Success => {
@@ -340,7 +343,7 @@ impl Answer {
         })
     }
 
-    /// Adds where its result lies in the document that is copied, if one is.
+    /// Adds the position of its result in the document, if the document is copied.
     pub(in crate::capture) fn with_listing(
         mut self,
         message: &Message,

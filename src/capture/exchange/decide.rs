@@ -1,7 +1,9 @@
-//! Decides the outcome of a request that got no JSON-RPC response, and of a stream
-//! whose response is its end. There is no state here.
+//! Decides the outcome of a request without a JSON-RPC response, and of a stream
+//! whose end is the response. It keeps no state.
 //!
-//! If several reasons apply, the row has the first of: its response, a cancellation, a
+//! If several reasons apply, the row has the first of: its response, a
+//! cancellation, a panic, a failure of the service or the body, the HTTP status, a
+//! caller that left.
 //! panic, a failure of the service or the body, the HTTP status, a caller that left.
 
 use http::StatusCode;
@@ -12,12 +14,12 @@ use super::outcome::{BytesOut, Outcome};
 use crate::capture::http::Failure;
 use crate::event::{EndReason, RequestStatus};
 
-/// The code with which the Python SDK answers a cancelled request, so that its
-/// stream can end.
+/// The code with which the Python SDK answers a cancelled request, in order to end
+/// its stream.
 const REQUEST_CANCELLED: &str = "-32800";
 
-/// How the HTTP part of an exchange ended. With the response head it decides the
-/// [`Outcome`] of each request without an answer.
+/// How the HTTP part of an exchange ended. Together with the response head, it
+/// decides the [`Outcome`] of each request without an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::capture) enum HttpEnd {
     /// The response body came to its end.
@@ -31,23 +33,24 @@ pub(in crate::capture) enum HttpEnd {
     /// The caller dropped the future or the response body.
     Dropped,
     /// The request body failed, and the response body then failed or was dropped: the
-    /// caller's connection broke. A proxy answers so where its client ends within a request.
+    /// caller's connection broke. A proxy behaves like this if its client disconnects
+    /// within a request.
     CallerGone,
     /// The store is shutting down.
     Shutdown,
-    /// The answer was to come on another stream, and did not.
+    /// The answer was expected on another stream, and did not come.
     Detached,
 }
 
-/// The head of a response, as far as it matters.
+/// The relevant parts of a response head.
 #[derive(Debug, Clone)]
 pub(in crate::capture) struct ResponseHead {
     pub(in crate::capture) status: StatusCode,
     pub(in crate::capture) ttfb_us: u64,
-    /// Compressed, and the answer may lie in what was not read.
+    /// The body is compressed, and the answer may be in a part that was not read.
     pub(in crate::capture) opaque: bool,
     pub(in crate::capture) event_stream: bool,
-    /// The stream gave an event an id, so that a client can resume it.
+    /// The stream gave an event an id, so a client can resume it.
     pub(in crate::capture) resumable: bool,
     /// The beginning of an error body that is plain text.
     pub(in crate::capture) text: Option<Box<str>>,
@@ -56,14 +59,14 @@ pub(in crate::capture) struct ResponseHead {
 
 impl ResponseHead {
     pub(in crate::capture) fn is_error(&self) -> bool {
-        // Also from 600 on: no class has a name there, but clients take them for errors.
+        // A status of 600 or more has no class, but clients treat it as an error.
         self.status.as_u16() >= 400
     }
 }
 
-/// A JSON-RPC error that is the whole body of an HTTP error and names no request of
-/// the exchange, or that is the whole body of any answer and names none at all: it
-/// refuses all of them.
+/// A JSON-RPC error that refuses all requests of the exchange. It is the whole body
+/// of an HTTP error and names no request of the exchange, or it is the whole body
+/// of any response and names no request at all.
 #[derive(Debug, Clone)]
 pub(in crate::capture) struct Refusal {
     outcome: Outcome,
@@ -79,7 +82,7 @@ impl Refusal {
         })
     }
 
-    /// What it makes of a request, but for the latency.
+    /// Returns the outcome of a refused request, except for its latency.
     pub(in crate::capture) fn outcome(&self, call: &Call) -> Outcome {
         let mut outcome = self.outcome.clone();
         outcome.bytes_out = match call.in_batch {
@@ -128,7 +131,7 @@ pub(in crate::capture) fn unanswered(
         HttpEnd::BodyFailed => Outcome::new(Error, Some(End::BodyError)),
         HttpEnd::Shutdown => Outcome::new(Error, Some(End::Shutdown)),
         HttpEnd::Detached => Outcome::new(Timeout, Some(End::Detached)),
-        // A listen stream has no other way to end than to be closed.
+        // A listen stream ends only when one side closes it.
         HttpEnd::Complete | HttpEnd::Dropped if call.is_listen() && response.is_some() => {
             Outcome::new(Ok, Some(End::StreamEnd))
         }
@@ -147,7 +150,8 @@ pub(in crate::capture) fn unanswered(
     }
 }
 
-/// A cancelled request. There is no code for a time-out: clients say it in words.
+/// Returns the outcome of a cancelled request. Clients report a time-out only in
+/// the reason text, because there is no code for it.
 fn cancelled(reason: &str) -> Outcome {
     let words = reason.to_ascii_lowercase();
     let time_out = ["timeout", "time-out", "time out", "timed out", "deadline"];
@@ -179,8 +183,8 @@ fn http_error(response: &ResponseHead) -> Outcome {
     outcome
 }
 
-/// Returns the size of a body that was not decoded. A stream may hold more than the
-/// response.
+/// Returns the size of a body that was not decoded. The body of a stream may hold
+/// more than the response.
 fn opaque_bytes(response: &ResponseHead) -> BytesOut {
     if response.event_stream {
         BytesOut::None
@@ -189,8 +193,8 @@ fn opaque_bytes(response: &ResponseHead) -> BytesOut {
     }
 }
 
-/// Returns the outcome of an answered request: the result of `subscriptions/listen` is
-/// the end of its stream, and an error that says "cancelled" is no failure.
+/// Returns the outcome of an answered request. The result of `subscriptions/listen`
+/// is the end of its stream, and an error that says "cancelled" is not a failure.
 pub(in crate::capture) fn answered(call: &Call, mut outcome: Outcome) -> Outcome {
     if call.is_listen() && outcome.status == RequestStatus::Ok {
         outcome.end_reason = Some(EndReason::StreamEnd);
@@ -209,8 +213,8 @@ pub(in crate::capture) fn answered(call: &Call, mut outcome: Outcome) -> Outcome
     }
 }
 
-/// Returns the outcome of a request whose answer came on another stream than its own.
-/// That it was cancelled says more, and that its operation goes on does.
+/// Returns the outcome of a request whose answer came on another stream than its
+/// own. A cancellation, or an operation that continues, takes precedence.
 pub(in crate::capture) fn resumed(mut outcome: Outcome) -> Outcome {
     use EndReason as End;
 

@@ -1,4 +1,4 @@
-//! What an exchange asks for: facts go in, effects come out.
+//! Effects that an exchange returns: facts go in, effects come out.
 
 use std::sync::Arc;
 
@@ -9,16 +9,18 @@ use crate::capture::session::{DerivedSession, NamedSession, ServerInfo};
 use crate::event::{RequestEvent, SessionEvent, TaskStatusEvent};
 use crate::wire::JsonId;
 
-/// What is to be done in the order given, once the exchange's lock is released.
+/// Effects to carry out in this order, once the exchange's lock is released.
 ///
-/// The caller owns the list, and an exchange adds to it. The list has room for rows and
-/// nearly always stays empty: to return it would copy that room for nothing.
+/// The caller owns the list, and an exchange adds to it. The list has inline room
+/// for rows and nearly always stays empty, so returning it by value would copy that
+/// room for nothing.
 pub(in crate::capture) type Effects = SmallVec<[Effect; 2]>;
 
-/// One thing to be done; see [`Recorder::apply`](crate::capture::recorder::Recorder::apply).
+/// One effect; see [`Recorder::apply`](crate::capture::recorder::Recorder::apply).
 #[derive(Debug)]
 pub(in crate::capture) enum Effect {
-    /// Hand over the row of a request, and before it that of its derived session.
+    /// Hand over the row of a request. If its session is derived, hand over the row of
+    /// the session first.
     Row {
         row: RequestEvent,
         session: Option<Arc<DerivedSession>>,
@@ -33,22 +35,22 @@ pub(in crate::capture) enum Effect {
         session: NamedSession,
         event: SessionEvent,
     },
-    /// The response named the session of this exchange.
+    /// Enter the exchange under this session, which its response named.
     SessionNamed(Arc<str>),
-    /// The server does not know the session of this exchange.
+    /// Close this session, which the server does not know.
     SessionNotFound(Arc<str>),
-    /// The answer to a listing request passed.
+    /// Record the answer to a listing request.
     Listing(ListingAnswer),
-    /// The exchange waits for a listing.
+    /// Note that the exchange waits for a listing.
     AwaitsListing,
-    /// The HTTP part is over, and answers may come elsewhere: keep the exchange, which
-    /// holds this many bytes, for the grace time.
+    /// Keep the exchange, which holds this many bytes, for the grace time: its HTTP
+    /// part is over, and answers may come elsewhere.
     Detach { bytes: usize },
-    /// The server said what the status of a task is.
+    /// Record the status of a task, which the server reported.
     TaskStatus(TaskStatusEvent),
-    /// The exchange is over: forget it.
+    /// Remove the exchange, which is over.
     Finished,
-    /// The client cancelled a request of the session.
+    /// Cancel a request of the session, because its client did.
     Cancel {
         session: Arc<str>,
         request: JsonId,

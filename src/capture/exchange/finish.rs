@@ -29,7 +29,7 @@ impl Exchange {
         };
         if state.known_by == KnownBy::Nothing && self.may_hold_requests(&end, &state) {
             state.known_by = match self.unread_call(cx) {
-                // Without a header of MCP it is seldom one of its requests.
+                // A body without any MCP header is seldom an MCP request.
                 _ if !self.head.may_be_json => {
                     cx.count_other_media();
                     KnownBy::Nothing
@@ -82,7 +82,7 @@ impl Exchange {
         if waiting == 0 {
             return self.finish(&mut state, effects, end);
         }
-        // Only what waits is kept.
+        // Only waiting requests are kept.
         calls.retain(|call| call.waiting().is_some());
         calls.shrink_to_fit();
         state.scanner = None;
@@ -103,7 +103,7 @@ impl Exchange {
         size_of::<Self>() + self.head.heap() + spilled + calls + response
     }
 
-    /// The session is over: no answer comes on a stream of it any more.
+    /// Reports that the session is over: no answer comes on its streams any more.
     pub(in crate::capture) fn session_over(&self, cx: &Context, effects: &mut Effects) {
         self.state().session_over = true;
         self.give_up(cx, effects);
@@ -126,7 +126,7 @@ impl Exchange {
         self.finish(&mut state, effects, end);
     }
 
-    /// Returns how an exchange ended whose answer was to come elsewhere.
+    /// Returns the end of an exchange whose answer was expected elsewhere.
     fn given_up(&self, end: &HttpEnd) -> HttpEnd {
         match end {
             HttpEnd::Complete => HttpEnd::Detached,
@@ -197,7 +197,7 @@ impl Exchange {
     /// executed, or refused without reading it.
     fn may_hold_requests(&self, end: &HttpEnd, state: &State) -> bool {
         match (end, &state.response) {
-            // The server read it and found no JSON either.
+            // The server read the body and found no JSON either.
             (_, Some(response)) if response.is_error() || response.status.is_redirection() => {
                 state.unread != Unread::Unclosed
             }
@@ -205,12 +205,12 @@ impl Exchange {
             (HttpEnd::ServiceFailed(_) | HttpEnd::Panicked, None) => {
                 state.unread != Unread::Unclosed
             }
-            // The caller left, or was made to, while it was still send.
+            // The caller left before it had sent the whole body.
             (_, None) => state.unread == Unread::Undecodable,
         }
     }
 
-    /// Returns the request of a body that was not read, if the mirror headers name it.
+    /// Returns the request of a body that was not read, if the mirror headers name one.
     fn unread_call(&self, cx: &Context) -> Option<Call> {
         let method = self.head.mirror.method();
         let method = method.filter(|method| !method.starts_with("notifications/"))?;
@@ -230,7 +230,7 @@ impl Exchange {
     ) {
         let leg = leg::joined(call.leg, &mut outcome);
         let leg = leg.map(|mut leg| {
-            // The id in a request was counted when the request came.
+            // The id in a request was counted when the request arrived.
             let task_id = leg.task_id.as_ref();
             if outcome.end_reason == Some(EndReason::Task) && task_id.is_some_and(TaskId::was_cut) {
                 cx.count_truncated(1);
@@ -266,7 +266,7 @@ impl Exchange {
         row.target = call.target;
         row.latency_us = outcome.latency_us;
         row.error_code = outcome.error_code;
-        // The text of a failing tool is there only if it is wanted.
+        // The text of a failing tool is present only if the layer is configured to keep it.
         if cx.config.error_text || outcome.tool_error {
             row.error_msg = outcome.error_msg;
         }

@@ -1,7 +1,8 @@
-//! What a request and its answer say of the operation that they belong to.
+//! The parts of a request and its answer that link them with an operation.
 //!
-//! Only a call that asks its client for input, or that is answered with a task, takes
-//! several requests. Any other request has no [`Leg`], and costs no allocation for one.
+//! Only a call that asks its client for input, or that is answered with a task,
+//! takes several requests. Any other request has no [`Leg`] and costs no allocation
+//! for one.
 
 use super::outcome::Outcome;
 use crate::event::{
@@ -10,15 +11,17 @@ use crate::event::{
 };
 use crate::wire::{Field, Message};
 
-/// What the members of a request and of its result mean, which depends on the method.
+/// The meaning of the members of a request and its result, which depends on the
+/// method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// The server may ask for input, and the client sends the request again with it.
+    /// The server may ask for input, and the client then sends the request again with
+    /// the input.
     MayAsk,
     /// The request names a task, and the result describes it. Members that look like
-    /// those of a call are the task's.
+    /// those of a call belong to the task.
     DescribesTask,
-    /// The request names a task, and the result is what the task yielded.
+    /// The request names a task, and the result is the result of that task.
     YieldsTask,
     Other,
 }
@@ -34,7 +37,8 @@ impl Role {
     }
 }
 
-/// Returns what a request says: the state that it brings back, or the task that it names.
+/// Returns the leg of a request: the state that it sends back, or the task that it
+/// names.
 pub(super) fn of_request(method: &str, message: &Message) -> Option<Box<Leg>> {
     let mut leg = Leg::default();
     match Role::of(method) {
@@ -46,7 +50,7 @@ pub(super) fn of_request(method: &str, message: &Message) -> Option<Box<Leg>> {
     says_something.then(|| Box::new(leg))
 }
 
-/// Returns what a result says, whatever the method; see [`fit`].
+/// Returns the leg of a result, before the method is considered; see [`fit`].
 pub(super) fn of_result(message: &Message, end_reason: Option<EndReason>) -> Option<Box<Leg>> {
     let flat_or_nested = |flat, nested| task_status(message, flat).or(task_status(message, nested));
     let task_status = flat_or_nested(Field::ResultTaskStatus, Field::CreatedTaskStatus);
@@ -71,7 +75,8 @@ pub(super) fn of_result(message: &Message, end_reason: Option<EndReason>) -> Opt
     Some(Box::new(leg))
 }
 
-/// Leaves in the outcome of an answered request what the members of its result mean.
+/// Removes from the outcome of an answered request the members that have no meaning
+/// for its method.
 pub(super) fn fit(method: &str, outcome: &mut Outcome) {
     let Outcome {
         end_reason, leg, ..
@@ -88,7 +93,7 @@ pub(super) fn fit(method: &str, outcome: &mut Outcome) {
             leg.task_outcome = None;
         }
         (Role::MayAsk | Role::Other, _) => outcome.leg = None,
-        // The task goes on, not the request.
+        // The task continues; the request does not.
         (Role::DescribesTask, leg) => {
             *end_reason = None;
             if let Some(leg) = leg {
@@ -103,9 +108,9 @@ pub(super) fn fit(method: &str, outcome: &mut Outcome) {
     }
 }
 
-/// Returns the leg of a request that ended in this way. Takes out of the outcome what
-/// the answer says. A call whose user has to open a URL first (2025-11-25) is none: the
-/// call that follows does not refer to it.
+/// Returns the leg of a request that ended in this way, and takes the leg of the
+/// answer out of the outcome. A call whose user has to open a URL first
+/// (2025-11-25) has no leg, because the call that follows does not refer to it.
 pub(super) fn joined(request: Option<Box<Leg>>, outcome: &mut Outcome) -> Option<Box<Leg>> {
     match (request, outcome.leg.take()) {
         (Some(_), _) if outcome.error_code.as_deref() == Some(URL_ELICITATION_REQUIRED) => None,
@@ -128,7 +133,8 @@ pub(super) fn joined(request: Option<Box<Leg>>, outcome: &mut Outcome) -> Option
     }
 }
 
-/// Returns the digest of a state, else of the keys of what is asked or answered.
+/// Returns the digest of a state, or else of the keys of the input requests or
+/// responses.
 fn state(message: &Message, state: Field, keys: Field) -> Option<StateDigest> {
     let of = |kind, field| Some(StateDigest::new(kind, message.digest(field)?));
     of(StateKind::State, state).or_else(|| of(StateKind::Keys, keys))
@@ -145,8 +151,8 @@ pub(super) fn task_status(message: &Message, field: Field) -> Option<TaskStatus>
     TaskStatus::of(message.text(field)?)
 }
 
-/// Returns how a task of this status ended, if the message `said` it: that is where its
-/// result and its error are.
+/// Returns how a task of this status ended, if the message holds its result or error
+/// in one of the fields `said`.
 pub(super) fn task_outcome(
     message: &Message,
     status: TaskStatus,

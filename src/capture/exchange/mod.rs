@@ -1,17 +1,17 @@
 //! One HTTP exchange: a state machine that takes facts and adds [`Effects`].
 //!
-//! The future and the two bodies of an exchange report to it what passes, and each
-//! JSON-RPC request leaves it as exactly one row. This file takes in the request,
-//! `response.rs` the answers, `finish.rs` the end. The exchange calls nothing above
-//! it: the recorder carries the effects out, after the lock of the exchange is
+//! The future and the two bodies of an exchange report facts to it, and each
+//! JSON-RPC request leaves it as exactly one row. This file handles the request,
+//! `response.rs` the answers, and `finish.rs` the end. The exchange calls no higher
+//! module: the recorder carries the effects out, after the lock of the exchange is
 //! released.
 //!
-//! Its HTTP part may end before a request has its answer: a stream with event ids
-//! can be resumed by a GET, and in the 2024-11-05 transport every answer comes on
-//! the session's GET stream. Such an exchange is detached: it keeps the requests
-//! that wait until the answer passes elsewhere, the client cancels, the session
-//! closes, or the grace time ends. While the HTTP part is open, an answer that
-//! passes elsewhere is at most remembered: servers replay old answers.
+//! The HTTP part may end before a request has its answer: a client can resume a
+//! stream with event ids by a GET, and in the 2024-11-05 transport every answer
+//! comes on the session's GET stream. Such an exchange is detached: it keeps the
+//! waiting requests until the answer passes elsewhere, the client cancels, the
+//! session closes, or the grace time ends. While the HTTP part is open, an answer
+//! that passes elsewhere is only remembered, because servers replay old answers.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -54,7 +54,7 @@ pub(super) struct Exchange {
     begins_session: AtomicBool,
     /// Whether an answer may be a listing.
     awaits_listing: AtomicBool,
-    /// The rows that are effects and not handed over yet.
+    /// Number of rows that are effects and not handed over yet.
     pending_rows: AtomicUsize,
     state: Mutex<State>,
 }
@@ -65,35 +65,36 @@ pub(super) type Calls = SmallVec<[CallState; 1]>;
 #[derive(Default)]
 struct State {
     calls: Calls,
-    /// The bytes of the copies of answers that are remembered.
+    /// The bytes of the remembered copies of answers.
     copied: usize,
     known_by: KnownBy,
-    /// Why the request body names no request, as long as it does not.
+    /// Why the request body names no request, while it names none.
     unread: Unread,
     /// The request body ended in an error.
     request_failed: bool,
-    /// The request body can be read no further.
+    /// The rest of the request body cannot be read.
     request_over: bool,
     response: Option<ResponseHead>,
     phase: Phase,
-    /// The session is over, perhaps since before the request: no answer comes on a
-    /// stream of it.
+    /// The session is over, perhaps since before the request. No answer comes on its
+    /// streams.
     session_over: bool,
-    /// What read the request, to read the response with.
+    /// The scanner of the request, which then reads the response.
     scanner: Option<Box<Scanner>>,
 }
 
-/// What names the requests of the exchange.
+/// The source that names the requests of the exchange.
 #[derive(Default, PartialEq)]
 enum KnownBy {
-    /// Nothing yet.
+    /// No source yet.
     #[default]
     Nothing,
     /// The request body, read to the end of its JSON value.
     Body,
     /// The mirror headers: the exchange was over before its body was read.
     Headers,
-    /// Nothing does. It is counted once the request body can be read no further.
+    /// No source. The exchange is counted once the rest of the request body cannot be
+    /// read.
     Unidentified,
 }
 
@@ -103,9 +104,9 @@ pub(super) enum Unread {
     /// It was not read to its end.
     #[default]
     Rest,
-    /// It is in a coding that is not decoded.
+    /// It is in a coding that the layer does not decode.
     Undecodable,
-    /// It ended before a JSON value was closed.
+    /// It ended inside a JSON value.
     Unclosed,
     /// It failed before its end.
     Broken,
@@ -115,7 +116,7 @@ pub(super) enum Unread {
 enum Phase {
     #[default]
     Open,
-    /// The HTTP part ended this way. It decides the outcome of each request that
+    /// The HTTP part ended this way, which decides the outcome of each request that
     /// gets no answer.
     Detached(HttpEnd),
     Over(HttpEnd),
@@ -148,7 +149,7 @@ impl Exchange {
         self.request_id
     }
 
-    /// A row of the exchange was handed over.
+    /// Notes that a row of the exchange was handed over.
     pub(super) fn row_recorded(&self) {
         self.pending_rows.fetch_sub(1, Ordering::Release);
     }
@@ -165,14 +166,14 @@ impl Exchange {
         open.filter_map(|call| call.id).collect()
     }
 
-    // ===== what the request body says =====
+    // ===== request body =====
 
     pub(super) fn request_bytes(&self, len: usize) {
         add(&self.request_bytes, len);
     }
 
-    /// The request body was read: these are its requests. The response is read with the
-    /// same `scanner`.
+    /// Takes the requests of the request body, once it was read. The response is read
+    /// with the same `scanner`.
     pub(super) fn requested(
         &self,
         cx: &Context,
@@ -182,7 +183,7 @@ impl Exchange {
     ) {
         let all = calls.iter_mut().filter_map(CallState::call_mut);
         for (index, call) in all.enumerate() {
-            // The first has the id that the handler may have been given.
+            // The first request has the id that the handler may have received.
             call.request_id = if index == 0 {
                 self.request_id
             } else {
@@ -195,12 +196,12 @@ impl Exchange {
         });
         self.begins_session.store(begins_session, Relaxed);
         let mut state = self.state();
-        // The response took its scanner when its head came.
+        // Otherwise the response took its own scanner when its head arrived.
         if state.response.is_none() {
             state.scanner = scanner;
         }
         match std::mem::replace(&mut state.known_by, KnownBy::Body) {
-            // Refused unread and read afterwards: it has its row.
+            // The request was refused before it was read, and already has its row.
             KnownBy::Headers => return,
             KnownBy::Nothing | KnownBy::Body | KnownBy::Unidentified => {}
         }
@@ -214,9 +215,8 @@ impl Exchange {
                 }
                 state.calls = calls;
             }
-            // The answer ended before the request: each request ended as the exchange
-            // did. The rest of the body may come or not, so, as in a batch, only the
-            // message counts.
+            // The answer ended before the request, so each request ended like the exchange. The
+            // rest of the body may never arrive, so only the message counts, as in a batch.
             Phase::Over(end) => {
                 let response = state.response.as_ref();
                 for mut call in calls.into_iter().filter_map(|mut call| call.take_waiting()) {
@@ -228,13 +228,13 @@ impl Exchange {
         }
     }
 
-    /// The request body ended in an error.
+    /// Notes that the request body ended in an error.
     pub(super) fn request_failed(&self) {
         self.state().request_failed = true;
     }
 
-    /// The request body does not tell which requests it holds, and cannot be read any
-    /// further.
+    /// Notes that the request body names no requests, and that the rest of it cannot be
+    /// read.
     pub(super) fn unread(&self, cx: &Context, why: Unread) {
         let mut state = self.state();
         state.unread = why;
@@ -244,7 +244,7 @@ impl Exchange {
         }
     }
 
-    /// The client sent a notification: it may cancel an earlier request of its
+    /// Handles a notification of the client, which may cancel an earlier request of its
     /// session. (Under 2026-07-28 the client closes the stream instead.)
     pub(super) fn notified(&self, effects: &mut Effects, message: &Message) {
         if message.text(Field::Method) == Some(method::CANCELLED)
@@ -259,7 +259,8 @@ impl Exchange {
         }
     }
 
-    /// The client cancelled a request. Returns whether it is one of this exchange.
+    /// Handles a cancellation by the client. Returns whether the request belongs to
+    /// this exchange.
     pub(super) fn cancelled(
         &self,
         cx: &Context,
@@ -284,7 +285,7 @@ impl Exchange {
         if let Some(call) = slot.waiting_mut() {
             call.cancelled = Some(reason.unwrap_or_default().into());
         }
-        // A client that cancels does not come back for the answer.
+        // A client that cancels does not wait for the answer elsewhere.
         if let Phase::Detached(end) = phase
             && let Some(call) = slot.take_waiting()
         {
@@ -296,9 +297,9 @@ impl Exchange {
     }
 }
 
-/// Returns a new id of a request that was received at this time. It needs no order
-/// among those of the same millisecond, for which `Uuid::now_v7` takes a lock and
-/// reads the clock again.
+/// Returns a new id for a request that arrived at this time. Ids of the same
+/// millisecond need no order. `Uuid::now_v7` would take a lock and read the clock
+/// again to order them.
 fn request_id(unix_ms: i64) -> Uuid {
     let since_epoch = Duration::from_millis(unix_ms.unsigned_abs());
     Uuid::new_v7(Timestamp::from_unix(
@@ -308,7 +309,7 @@ fn request_id(unix_ms: i64) -> Uuid {
     ))
 }
 
-/// Adds to a sum to which only one thread adds at a time: each body has its own.
+/// Adds to a sum that only one thread adds to at a time: each sum belongs to one body.
 fn add(sum: &AtomicU64, len: usize) {
     sum.store(sum.load(Relaxed) + len as u64, Relaxed);
 }

@@ -1,4 +1,4 @@
-//! How a request ended, as its row says it.
+//! How a request ended, in the terms of its row.
 
 use crate::event::{EndReason, Leg, RequestStatus};
 
@@ -12,11 +12,11 @@ pub(in crate::capture) struct Outcome {
     pub(in crate::capture) end_reason: Option<EndReason>,
     pub(in crate::capture) latency_us: u64,
     pub(in crate::capture) bytes_out: BytesOut,
-    /// What the answer says of the operation that the request belongs to.
+    /// The part of the answer that links it with an operation.
     pub(in crate::capture) leg: Option<Box<Leg>>,
 }
 
-/// What the size of a response is.
+/// How the size of a response is determined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::capture) enum BytesOut {
     /// There is no response, or its size is not known.

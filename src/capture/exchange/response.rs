@@ -1,5 +1,5 @@
-//! What the response says: its head, and the answers in its body or on another
-//! stream of the session.
+//! Handles the response: its head, and the answers in its body or on another stream
+//! of the session.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -20,25 +20,25 @@ use crate::capture::session::{self, CallSession, NamedSession, ServerInfo};
 use crate::event::{RequestStatus, SessionSource};
 use crate::wire::Scanner;
 
-/// How many bytes of copies of answers one exchange remembers.
+/// The most bytes of copies of answers that one exchange remembers.
 const COPIED_BYTES: usize = 64 * 1024;
 
-/// How the size of the answer just seen is found.
+/// How the size of the current answer is determined.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::capture) enum SizeRule {
-    /// In a JSON body, and whether it is `alone` there or in an array.
+    /// By the JSON body; the answer is `alone` there or in an array.
     Json { alone: bool },
-    /// In an event that ended this many bytes after the last answer's;
-    /// `several` answers may share it.
+    /// By its event, which ended this many bytes after the last answer's event. Several
+    /// answers may share the event.
     Event { len: u64, several: bool },
 }
 
-/// What an answer on another stream can do for a request of its session.
+/// The use of an answer on another stream for a request of its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::capture) enum CopyUse {
-    /// Answer a request that is answered nowhere else.
+    /// It answers a request that can only be answered elsewhere.
     Answer,
-    /// Do the same, or be remembered for a request whose own exchange is open.
+    /// Like `Answer`; a request whose own exchange is open remembers it.
     Remember,
 }
 
@@ -50,8 +50,9 @@ impl Exchange {
         calls.any(|call| call.client.is_some())
     }
 
-    /// The response head came. If the exchange initializes, `named` is the session that
-    /// the head names. Returns what read the request, to read the body with.
+    /// Handles the response head. `named` is the session that the head names, if the
+    /// exchange initializes. Returns the scanner of the request, which then reads the
+    /// body.
     pub(in crate::capture) fn answered(
         &self,
         effects: &mut Effects,
@@ -85,8 +86,9 @@ impl Exchange {
         state.scanner.take()
     }
 
-    /// A 404 ends the session that a request names. If the request or the session is of
-    /// a revision without sessions, it may say that there is no such method.
+    /// Handles a 404, which ends the session that a request names. If the request or
+    /// the session is of a revision without sessions, the 404 may only mean that there
+    /// is no such method.
     fn not_found(&self, state: &State, effects: &mut Effects) {
         let mut calls = state.calls.iter().filter_map(CallState::call);
         let modern = self.head.era != Era::Unsaid || calls.any(|call| call.modern);
@@ -121,28 +123,28 @@ impl Exchange {
         self.awaits_listing.load(Relaxed)
     }
 
-    /// The response is a stream that a client can resume.
+    /// Notes that the response is a stream that a client can resume.
     pub(in crate::capture) fn resumable(&self) {
         if let Some(response) = &mut self.state().response {
             response.resumable = true;
         }
     }
 
-    /// The rest of the response can't be read.
+    /// Notes that the rest of the response cannot be read.
     pub(in crate::capture) fn opaque(&self) {
         if let Some(response) = &mut self.state().response {
             response.opaque = true;
         }
     }
 
-    /// The beginning of an error body that is plain text.
+    /// Takes the beginning of an error body that is plain text.
     pub(in crate::capture) fn error_text(&self, text: Box<str>) {
         if let Some(response) = &mut self.state().response {
             response.text = Some(text);
         }
     }
 
-    /// Notifications about tasks passed in the response.
+    /// Handles notifications about tasks in the response.
     pub(in crate::capture) fn tasks_notified(
         &self,
         cx: &Context,
@@ -169,8 +171,8 @@ impl Exchange {
         );
     }
 
-    /// A JSON-RPC response passed. Returns whether a request waited for it. Takes out
-    /// of the answer where a listing lies, if a request asked for it.
+    /// Handles a JSON-RPC response. Returns whether a request waited for it. If a
+    /// request asked for a listing, takes `found` out of the answer.
     pub(in crate::capture) fn answered_by(
         &self,
         cx: &Context,
@@ -183,8 +185,8 @@ impl Exchange {
             calls, response, ..
         } = &mut *state;
         let alone = matches!(size, SizeRule::Json { alone: true });
-        // An error that names no request is for the only one that waits; if it is the
-        // whole body, it refuses a batch as a whole.
+        // An error that names no request belongs to the only waiting request. If it is the
+        // whole body, it refuses the whole batch.
         let for_all = answer.id.is_none()
             && (alone || calls.iter().filter_map(CallState::waiting).count() == 1);
         let mut matched = false;
@@ -217,8 +219,8 @@ impl Exchange {
                 break;
             }
         }
-        // Servers give such an error an id of their own (Python 1.x "server-error"),
-        // send it with 200 (tower-mcp), or answer before the requests are known.
+        // Servers give such an error an id of their own (Python 1.x "server-error"), send
+        // it with 200 (tower-mcp), or send it before the requests are known.
         if let (false, true, RequestStatus::Error, Some(response)) =
             (matched, alone, answer.outcome.status, response)
             && (response.is_error() || answer.id.is_none())
@@ -228,12 +230,12 @@ impl Exchange {
         matched
     }
 
-    /// The answer to a request passed on a GET stream of its session. Returns whether the
-    /// exchange has such a request, and this use for the answer.
+    /// Handles an answer that passed on a GET stream of its session. Returns whether
+    /// the exchange has such a request and can use the answer in this way.
     ///
-    /// While the exchange is open, it can still answer the request itself: what passed
-    /// may be the replay of an older answer, and is at most remembered. (In 2024-11-05
-    /// every answer comes on the GET stream, and the server may be about to say 202.)
+    /// While the exchange is open, it can still answer the request itself. The passed
+    /// answer may be the replay of an older one, and is only remembered. (In 2024-11-05
+    /// every answer comes on the GET stream, and the server may be about to send 202.)
     pub(in crate::capture) fn answered_elsewhere(
         &self,
         cx: &Context,
@@ -270,8 +272,8 @@ impl Exchange {
             decide::resumed(outcome)
         };
         if response.is_none() {
-            // The row waits for the HTTP status, so that the row does not depend on
-            // which of the two comes first.
+            // The row waits for the HTTP status, so that it does not depend on which of the two
+            // comes first.
             *slot = CallState::Answered(call, outcome);
             return true;
         }
@@ -301,8 +303,8 @@ impl Exchange {
         true
     }
 
-    /// Returns the outcome of a request whose exchange ended without its answer, of
-    /// which a copy passed elsewhere.
+    /// Returns the outcome of a request whose exchange ended without its answer, while
+    /// a copy of the answer passed elsewhere.
     pub(super) fn outcome_of_copy(
         &self,
         cx: &Context,
@@ -315,7 +317,7 @@ impl Exchange {
             mut outcome,
             server,
         } = copy;
-        // The copy may have overtaken the head.
+        // The copy may have arrived before the head.
         let ttfb_us = response.map_or(0, |response| response.ttfb_us);
         outcome.latency_us = outcome.latency_us.max(ttfb_us);
         let outcome = decide::resumed(decide::answered(call, outcome));
@@ -323,8 +325,8 @@ impl Exchange {
         outcome
     }
 
-    /// Returns the outcome of an answered request; begins the session that the answer
-    /// opens, and passes on the listing in it.
+    /// Returns the outcome of an answered request. Begins the session that the answer
+    /// opens, and adds an effect for a listing in it.
     fn outcome(
         &self,
         cx: &Context,

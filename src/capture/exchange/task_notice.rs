@@ -1,4 +1,4 @@
-//! What a server says of a task without being asked.
+//! Notifications of a server about a task.
 
 use std::sync::Arc;
 
@@ -17,10 +17,11 @@ pub(in crate::capture) struct TaskNotice {
 }
 
 impl TaskNotice {
-    /// Returns what a message says, if it is such a notification and its status is known.
+    /// Returns the notice in a message, if it is such a notification with a known
+    /// status.
     pub(in crate::capture) fn of(message: &Message) -> Option<Self> {
         let method = message.text(Field::Method)?;
-        // Of the extension of 2026-07-28, and of 2025-11-25.
+        // The extension of 2026-07-28, and 2025-11-25.
         let is_about_task = matches!(method, "notifications/tasks" | "notifications/tasks/status");
         if !is_about_task || message.kind() != Kind::Notification {
             return None;
@@ -35,8 +36,8 @@ impl TaskNotice {
         })
     }
 
-    /// Returns the event of a notification that passes now, on a stream of this session
-    /// and caller.
+    /// Returns the event of a notification that arrives now, on a stream of this
+    /// session and caller.
     pub(in crate::capture) fn event(
         self,
         cx: &Context,

@@ -1,4 +1,5 @@
-//! The text of an error body, which says what went wrong where no JSON-RPC error does.
+//! The text of an error body, which is the error text if there is no JSON-RPC
+//! error.
 
 use serde::de::IgnoredAny;
 
@@ -14,7 +15,7 @@ pub(in crate::capture) struct ErrorBody {
 }
 
 impl ErrorBody {
-    /// `None` for a body of this media type that is no text.
+    /// Returns a reader for a body of this media type; `None` if the type is not text.
     pub(in crate::capture) fn of(media: Media) -> Option<Self> {
         matches!(media, Media::Text | Media::Unnamed).then(|| Self {
             beginning: Prose::new(ERROR_BYTES),
@@ -22,16 +23,16 @@ impl ErrorBody {
         })
     }
 
-    /// Reads on. Returns whether more is wanted.
+    /// Reads on. Returns whether it needs more.
     pub(in crate::capture) fn read(&mut self, data: &[u8]) -> bool {
         self.beginning.read(data)
     }
 
-    /// The text, without data, which is not to be kept, nor the userinfo of a URI.
-    /// `is_whole` tells whether the body came to its end.
+    /// Returns the text without JSON data and without the userinfo of URIs, which must
+    /// not be stored. `is_whole` says whether the body came to its end.
     ///
-    /// Servers and proxies send JSON under any media type, or none, and put it
-    /// behind words of their own.
+    /// Servers and proxies send JSON under any media type, or none, and put it after
+    /// words of their own.
     pub(in crate::capture) fn text(&self, is_whole: bool) -> Option<Box<str>> {
         let text = self.beginning.text(is_whole);
         let is_space = |c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}';
@@ -39,7 +40,7 @@ impl ErrorBody {
         let is_json =
             text.starts_with(['{', '[', '"']) || serde_json::from_str::<IgnoredAny>(text).is_ok();
         let is_markup = text.starts_with('<') && self.media == Media::Unnamed;
-        // It is in an encoding that is not read.
+        // It is in an encoding that is not decoded.
         let is_wide = text.contains('\0');
         if is_json || is_markup || is_wide {
             return None;
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn userinfo_in_a_text_is_not_kept_whatever_is_cut() {
+    fn userinfo_is_not_kept_wherever_the_text_is_cut() {
         let long = format!("no https://me:{}@host here", "pw".repeat(2_000));
         assert_eq!(
             text(Media::Text, long.as_bytes()).as_deref(),

@@ -1,4 +1,5 @@
-//! What a request carries from one layer to another: its id, and who calls.
+//! Extensions that a request carries from one layer to another: its id and its
+//! caller.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,8 +11,7 @@ use crate::event::bounded_id;
 /// The key of the row that a request will get, as an extension of the HTTP
 /// request, so that a handler can log it. In a batch it is the key of the first
 /// request.
-///
-/// A request carries it only if the layer is set so, with
+/// A request carries it only if the layer is configured so, with
 /// [`StoreLayer::request_id_extension`](crate::StoreLayer::request_id_extension).
 ///
 /// ```
@@ -38,7 +38,7 @@ impl RequestId {
         Self(id)
     }
 
-    /// The value in `requests.request_id`.
+    /// Returns the value in `requests.request_id`.
     pub fn as_uuid(&self) -> Uuid {
         self.0
     }
@@ -66,8 +66,8 @@ impl fmt::Display for RequestId {
 pub struct Principal(Arc<str>);
 
 impl Principal {
-    /// A caller with this name; of one longer than 256 characters the first 223 are
-    /// stored, `~` and a hash of the whole.
+    /// Makes a caller with this name. Of a name longer than 256 characters, the first
+    /// 223 are stored, followed by `~` and a hash of the whole name.
     pub fn new(name: impl AsRef<str>) -> Self {
         Self(bounded_id(name.as_ref()).into())
     }

@@ -1,4 +1,4 @@
-//! What an inner service's error says.
+//! Reads the error of an inner service.
 
 use std::any::Any;
 use std::error::Error;
@@ -12,10 +12,10 @@ use crate::wire::uri::Prose;
 /// Longest text of an error that is kept, in characters.
 pub(in crate::capture) const ERROR_TEXT: usize = 512;
 
-/// The bytes that this many characters take at most.
+/// The most bytes that this many characters take.
 pub(in crate::capture) const ERROR_BYTES: usize = 4 * ERROR_TEXT;
 
-/// Errors of a chain of sources that are looked at.
+/// The most errors of a chain of sources that are read.
 const SOURCES: usize = 64;
 
 /// An error of the inner service, reduced to what a row holds.
@@ -26,12 +26,12 @@ pub(in crate::capture) struct Failure {
 }
 
 impl Failure {
-    /// The service keeps its error type, whatever it is. So the chain of
-    /// sources is followed for the types that HTTP services return in practice
-    /// (tower's boxed error above all); of any other only its text is known.
+    /// Reads an error of the service, which keeps its error type. So the chain of
+    /// sources is searched for the types that HTTP services return in practice (mostly
+    /// tower's boxed error). Of any other type, only the text is known.
     ///
-    /// Both are the service's own code. A panic in it stays here: without the
-    /// layer it would not have run.
+    /// `Display` and `source` are the service's own code. A panic in them is caught
+    /// here, because without the layer they would not have run.
     pub(in crate::capture) fn of<E: fmt::Display + 'static>(error: &E) -> Self {
         let any = error as &dyn Any;
         let chain: Option<&(dyn Error + 'static)> =
@@ -49,7 +49,7 @@ impl Failure {
                 None
             };
         let mut text = ErrorText(Prose::new(ERROR_BYTES));
-        // A Display that fails or panics halfway has said what it could.
+        // If `Display` fails or panics halfway, the text before that is kept.
         let written = catch_unwind(AssertUnwindSafe(|| {
             fmt::write(&mut text, format_args!("{error}"))
         }));
@@ -66,7 +66,7 @@ impl Failure {
 }
 
 fn source<'a>(error: &&'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    // A reference to an error is an error itself, of a shorter life.
+    // A reference to an error is itself an error, with a shorter lifetime.
     let error: &'a (dyn Error + 'static) = *error;
     error.source()
 }
@@ -79,7 +79,7 @@ fn is_time_out(error: &(dyn Error + 'static)) -> bool {
             .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
 }
 
-/// Collects the beginning of a text, however long the whole is.
+/// Collects the beginning of a text of any length.
 struct ErrorText(Prose);
 
 impl ErrorText {

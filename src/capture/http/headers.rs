@@ -1,4 +1,4 @@
-//! The few headers that are looked at, by name; no other is.
+//! The few headers that the layer reads, by name. It reads no others.
 
 use std::borrow::Cow;
 
@@ -11,9 +11,9 @@ use http::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 
 use super::media::{Media, names_utf_7};
 
-/// The headers of a request or response that are looked at, found in one pass,
-/// which costs less than to look up each. Of one that came several times it is
-/// the first.
+/// The headers of a request or response that the layer reads, found in one pass,
+/// which is faster than a look-up for each. If a header is repeated, the first one
+/// counts.
 pub(in crate::capture) struct Headers<'a> {
     all: &'a HeaderMap,
     pub(in crate::capture) session_id: Option<&'a HeaderValue>,
@@ -62,14 +62,14 @@ impl<'a> Headers<'a> {
         found
     }
 
-    /// What the media type of the body makes of it.
+    /// Returns how to read the body, by its media type.
     pub(in crate::capture) fn media(&self) -> Media {
         self.content_type
             .map_or(Media::Unnamed, |value| Media::named(value.as_bytes()))
     }
 
-    /// The bytes that the body of a response with this status has on the wire, where
-    /// its head tells (RFC 9112, section 6.3).
+    /// Returns the length on the wire of the body of a response with this status, if
+    /// the head says it (RFC 9112, section 6.3).
     pub(in crate::capture) fn body_length(&self, status: StatusCode) -> Option<u64> {
         let has_none = status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -80,8 +80,8 @@ impl<'a> Headers<'a> {
         }
     }
 
-    /// Returns whether a server may take the body for JSON by its media type: some
-    /// servers look only at how the type begins.
+    /// Returns whether a server may take the body for JSON by its media type. Some
+    /// servers compare only the beginning of the type.
     pub(in crate::capture) fn may_be_json(&self) -> bool {
         let json = b"application/json";
         self.content_type.is_none_or(|name| {
@@ -90,24 +90,24 @@ impl<'a> Headers<'a> {
         })
     }
 
-    /// Returns whether there is a header that only MCP has.
+    /// Returns whether there is a header that only MCP uses.
     pub(in crate::capture) fn speak_of_mcp(&self) -> bool {
         self.session_id.is_some() || self.protocol_version.is_some() || self.method.is_some()
     }
 
-    /// Returns whether the body is in UTF-7, the one encoding that Express decodes in
-    /// which the bytes of JSON may be those of other characters.
+    /// Returns whether the body is in UTF-7. Of the encodings that Express decodes, it
+    /// is the only one in which JSON's bytes may encode other characters.
     pub(in crate::capture) fn is_utf_7(&self) -> bool {
         let name = self.content_type.map_or(&b""[..], HeaderValue::as_bytes);
         name != b"application/json" && names_utf_7(name)
     }
 
-    /// Returns whether a coding may have been applied to the body.
+    /// Returns whether the body may have a content coding.
     pub(in crate::capture) fn is_encoded(&self) -> bool {
         self.content_encoding.is_some()
     }
 
-    /// The codings that were applied to the body, in order.
+    /// Returns the codings of the body, in the order in which they were applied.
     pub(in crate::capture) fn codings(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.all
             .get_all(CONTENT_ENCODING)
@@ -118,9 +118,9 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// Text of a header; bytes that are no UTF-8 become U+FFFD.
+/// Returns the text of a header; bytes that are not UTF-8 become U+FFFD.
 pub(in crate::capture) fn header_text(value: &HeaderValue) -> Cow<'_, str> {
-    // Which is faster where nothing has to be replaced.
+    // This is faster if nothing has to be replaced.
     match str::from_utf8(value.as_bytes()) {
         Ok(text) => text.into(),
         Err(_) => String::from_utf8_lossy(value.as_bytes()),
@@ -133,8 +133,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The value of a mirror header (`Mcp-Name`), which is sent as
-/// `=?base64?...?=` where it does not fit into a header as it is.
+/// Returns the value of a mirror header (`Mcp-Name`). Clients send it as
+/// `=?base64?...?=` if a header cannot hold it unchanged.
 pub(in crate::capture) fn decoded(value: &HeaderValue) -> Cow<'_, str> {
     let encoded = value
         .as_bytes()
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn media_type_is_told_by_its_essence() {
+    fn media_type_is_compared_without_its_parameters() {
         assert_eq!(content_type("application/json"), Media::Json);
         assert_eq!(
             content_type("Application/JSON ; charset=utf-8"),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn head_tells_the_length_of_its_body_unless_it_is_chunked() {
+    fn head_has_the_length_of_its_body_unless_it_is_chunked() {
         let length = |status: u16, fields: &[(&'static str, &'static str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in fields {

@@ -1,4 +1,4 @@
-//! The media type of a body, as far as it decides how the body is read.
+//! The media type of a body, as it decides how the body is read.
 
 /// How a body is read, by its media type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(in crate::capture) enum Media {
 
 impl Media {
     pub(super) fn named(name: &[u8]) -> Self {
-        // As nearly all software writes them.
+        // The usual spelling.
         match name {
             b"application/json" => return Self::Json,
             b"text/event-stream" => return Self::EventStream,
@@ -35,8 +35,8 @@ impl Media {
     }
 }
 
-/// Returns whether a media type has a `charset` of UTF-7. Only letters and digits of
-/// the name count, as for the library that Express decodes with.
+/// Returns whether a media type has a `charset` of UTF-7. Only letters and digits
+/// of the name count, as in the library that Express decodes with.
 #[cold]
 pub(super) fn names_utf_7(media: &[u8]) -> bool {
     let mut parameters = media.split(|b| *b == b';').skip(1);

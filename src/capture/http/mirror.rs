@@ -10,18 +10,19 @@ use crate::wire::{Field, Message, method, uri};
 const METHOD_CHARS: usize = 128;
 const NAME_CHARS: usize = 2048;
 
-/// What a name that is encoded begins with.
+/// Prefix of a name that is encoded.
 const ENCODED: &[u8] = b"=?base64?";
 
-/// `Mcp-Method` and `Mcp-Name`, without the userinfo of URIs, as bounded copies: all headers of a request lie
-/// in one buffer of the HTTP server, and a `HeaderValue` keeps it whole.
+/// `Mcp-Method` and `Mcp-Name`, without the userinfo of URIs, as bounded copies.
+/// All headers of a request lie in one buffer of the HTTP server, and a
+/// `HeaderValue` would keep the whole buffer alive.
 #[derive(Default)]
 pub(in crate::capture) struct MirrorHeaders {
     method: Option<Copied>,
     name: Option<Copied>,
 }
 
-/// The beginning of a header's value. A usual one costs no allocation.
+/// The beginning of a header's value. A value of usual length costs no allocation.
 struct Copied {
     text: SmallVec<[u8; 32]>,
     was_cut: bool,
@@ -42,7 +43,8 @@ impl MirrorHeaders {
         self.method.as_ref().map(Copied::text)
     }
 
-    /// The name, unless it is still encoded: that would show what it has to hide.
+    /// Returns the name, unless it is still encoded: an encoded name could hide a
+    /// userinfo.
     pub(in crate::capture) fn name(&self) -> Option<&str> {
         let name = self.name.as_ref().map(Copied::text);
         name.filter(|name| {
@@ -51,9 +53,9 @@ impl MirrorHeaders {
         })
     }
 
-    /// Returns whether a header contradicts the request that it came with.
-    /// An absent header says nothing. What was cut of the request is not compared,
-    /// nor what a userinfo says.
+    /// Returns whether a header contradicts the request that it came with. An absent
+    /// header contradicts nothing. Parts of the request that were cut are not compared,
+    /// and neither is a userinfo.
     pub(in crate::capture) fn contradicts(&self, request: &Message) -> bool {
         let differs = |header: &Copied, field| {
             let body = request.text(field).unwrap_or_default();
@@ -77,7 +79,7 @@ impl MirrorHeaders {
         is_mirrored && aim.is_none_or(|(_, field)| differs(name, field))
     }
 
-    /// The bytes that it holds elsewhere.
+    /// Returns the bytes that it holds on the heap.
     pub(in crate::capture) fn heap(&self) -> usize {
         let copied = [&self.method, &self.name].into_iter().flatten();
         let spilled = copied.filter(|copied| copied.text.spilled());
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn name_that_is_longer_than_its_bound_is_compared_as_far_as_it_is_known() {
+    fn name_beyond_its_bound_is_compared_up_to_the_bound() {
         assert!(!contradicts("echo", "echo"));
         assert!(contradicts("echo", "echo2"));
         let kept = "n".repeat(256);
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn name_that_cannot_be_decoded_is_not_told() {
+    fn name_that_cannot_be_decoded_is_not_returned() {
         for name in ["=?base64?!?=", "=?BASE64?bcOp?=", " =?base64?bcOp"] {
             assert_eq!(mirror(name).name(), None);
             assert!(contradicts(name, "echo"));

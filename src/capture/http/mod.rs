@@ -1,5 +1,5 @@
-//! What one HTTP message says: its headers, its media type, its coding, its error.
-//! No state, and nothing of the rest of the room.
+//! The content of one HTTP message: its headers, media type, coding and error. It
+//! has no state and uses no other module of the room.
 
 mod content_coding;
 mod error_body;

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-/// At most `limit` characters of `text`, and whether something was cut off.
+/// Returns at most `limit` characters of `text`, and whether something was cut off.
 pub(in crate::capture) fn bounded(text: &str, limit: usize) -> (&str, bool) {
-    // A character is a byte at least.
+    // A character has at least one byte.
     if text.len() <= limit {
         return (text, false);
     }
@@ -14,7 +14,7 @@ pub(in crate::capture) fn bounded(text: &str, limit: usize) -> (&str, bool) {
     }
 }
 
-/// The bytes of a text that are not in the program itself.
+/// Returns the bytes of a text on the heap.
 pub(in crate::capture) fn owned_bytes(text: Option<&Cow<'static, str>>) -> usize {
     match text {
         Some(Cow::Owned(text)) => text.capacity(),

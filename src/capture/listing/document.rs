@@ -6,18 +6,18 @@ use super::ListingResult;
 use crate::capture::context::Context;
 use crate::event::MemoryReservation;
 
-/// A copy of the bytes of a document, made while they pass.
+/// A copy of the bytes of a document, made as they pass.
 pub(in crate::capture) struct Document {
     /// Where in the document the copy begins.
     start: u64,
     bytes: Vec<u8>,
     limit: usize,
-    /// None once it was too long, and so forgotten.
+    /// `None` once the copy became too long and was dropped.
     charge: Option<MemoryReservation>,
 }
 
 impl Document {
-    /// Copies the next bytes of a document, which lie at `offset` in it.
+    /// Copies the next bytes of a document, whose offset is `offset`.
     pub(in crate::capture) fn read(
         copy: &mut Option<Self>,
         cx: &Context,
@@ -27,7 +27,7 @@ impl Document {
         let copy = copy.get_or_insert_with(|| Self {
             start: offset,
             bytes: Vec::new(),
-            // The envelope around the result is no part of the listing.
+            // The envelope around the result is not part of the listing.
             limit: cx.config.listing_bytes.saturating_add(1024),
             charge: Some(MemoryReservation::new(&cx.counters().listing_bytes)),
         });
@@ -37,7 +37,7 @@ impl Document {
         let len = copy.bytes.len() + data.len();
         let more = match len <= copy.bytes.capacity() {
             true => 0,
-            // Doubled, as a vector does by itself, but never beyond the limit.
+            // The copy doubles like a vector, but never beyond the limit.
             false => len.max(2 * copy.bytes.len()).min(copy.limit) - copy.bytes.capacity(),
         };
         if len > copy.limit || !charge.take(more, copy.limit) {
@@ -56,8 +56,8 @@ impl Document {
         self.charge.as_ref().and(self.bytes.get(start..end))
     }
 
-    /// The bytes of a result, and the charge for them; `None` if there is no
-    /// room. The copy of a message that stands alone is given away for it.
+    /// Returns the bytes of a result and the reservation for them; `None` if there is
+    /// no room. If the message stands alone, its copy is moved instead of cloned.
     pub(super) fn take(&mut self, found: &ListingResult) -> Option<(Vec<u8>, MemoryReservation)> {
         let result = self.slice(&found.span)?;
         if found.in_batch {

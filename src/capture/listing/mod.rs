@@ -1,10 +1,10 @@
-//! Discovery listings that pass: the bytes of the answers, and the notifications that a
-//! listing has changed.
+//! Discovery listings that pass: the bytes of the answers, and the notifications
+//! that a listing has changed.
 //!
 //! Nothing is parsed here. The bytes of a document that may hold a listing are
-//! copied while they pass, up to a bound. Once the message is whole, the bytes
-//! of its `result` are hashed. If the caller and its class of callers were last shown
-//! something else, the bytes go to the writer, which parses them.
+//! copied as they pass, up to a bound. Once the message is complete, the bytes of
+//! its `result` are hashed. If the hash differs from the last one for this caller
+//! and its class of callers, the bytes go to the writer thread, which parses them.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -24,14 +24,14 @@ mod document;
 
 pub(in crate::capture) use document::Document;
 
-/// Callers, and classes of them, whose last listing is remembered.
+/// The most callers and classes of callers whose last listing is remembered.
 const REMEMBERED: usize = 10_000;
 
-/// After this time the same bytes are handed over again, so that a file that
-/// was lost or cleared meanwhile gets its snapshot back.
+/// After this time the same bytes are recorded again, so that a file that was lost
+/// or cleared in the meantime gets its snapshot back.
 const TRUSTED: Duration = Duration::from_secs(60 * 60);
 
-/// A call whose answer tells what the server offers.
+/// A call that asks for a listing.
 #[derive(Debug)]
 pub(in crate::capture) struct ListingCall {
     of: Discovery,
@@ -59,14 +59,14 @@ impl ListingCall {
 #[derive(Debug)]
 pub(in crate::capture) struct ListingResult {
     span: Range<u64>,
-    /// Its message is one of a batch.
+    /// Its message is part of a batch.
     in_batch: bool,
     next: Option<JsonId>,
     protocol_version: Option<Box<str>>,
 }
 
 impl ListingResult {
-    /// Returns where the result of a message lies in the document that is copied.
+    /// Returns the position of a message's result in the copied document.
     pub(in crate::capture) fn of(
         message: &Message,
         document: Option<&Document>,
@@ -81,7 +81,7 @@ impl ListingResult {
     }
 }
 
-/// The answer to a listing request, and who asked.
+/// The answer to a listing request, and its caller.
 #[derive(Debug)]
 pub(in crate::capture) struct ListingAnswer {
     pub(in crate::capture) call: Box<ListingCall>,
@@ -91,7 +91,7 @@ pub(in crate::capture) struct ListingAnswer {
     pub(in crate::capture) caller: Caller,
 }
 
-/// Under what a listing is remembered.
+/// The keys under which a listing is remembered.
 pub(in crate::capture) struct SeenAs {
     caller: Option<u64>,
     class: u64,
@@ -102,7 +102,7 @@ pub(in crate::capture) struct SeenAs {
 pub(in crate::capture) struct ListChanged(u8);
 
 impl ListChanged {
-    /// Adds what a message says.
+    /// Adds the listing that a message reports as changed.
     pub(in crate::capture) fn notice(&mut self, message: &Message) {
         if message.kind() == Kind::Notification
             && let Some(of) = message.text(Field::Method).and_then(Discovery::changed_by)
@@ -112,14 +112,14 @@ impl ListChanged {
     }
 }
 
-/// What a layer knows of the listings that passed.
+/// The state of a layer about the listings that passed.
 pub(in crate::capture) struct Listings {
-    /// What callers and classes of them were last shown, and when that was recorded.
+    /// The last listing that each caller and class was shown, and when it was recorded.
     seen: Mutex<LruCache<u64, (u64, i64)>>,
-    /// Listings known to have changed that were not asked for since, as a set:
-    /// a server tells each of its clients.
+    /// The set of listings that changed and were not requested since. A server notifies
+    /// each of its clients, and only the first notice counts.
     stale: AtomicU8,
-    /// The log has a line about a listing that was too long.
+    /// A line about a listing that was too long was logged.
     warned: AtomicBool,
 }
 
@@ -132,8 +132,8 @@ impl Listings {
         }
     }
 
-    /// Returns whether neither the caller nor its class was last shown `content`, and
-    /// remembers that they are.
+    /// Returns whether `content` differs from the last listing of both the caller and
+    /// its class, and remembers it.
     fn is_new(&self, seen_as: &SeenAs, content: u64, now: i64) -> bool {
         let SeenAs { caller, class } = *seen_as;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,8 +164,8 @@ impl Listings {
         }
     }
 
-    /// Returns the page in the answer to a listing request, if it is to be recorded.
-    /// If it then is not, call [`forget`](Self::forget).
+    /// Returns the page in the answer to a listing request, if it has to be recorded.
+    /// If recording fails, call [`forget`](Self::forget).
     pub(in crate::capture) fn page(
         &self,
         cx: &Context,
@@ -203,7 +203,7 @@ impl Listings {
             class,
         };
         let ts = clock::unix_ms();
-        // One page says nothing of the other pages.
+        // One page alone says nothing about the other pages.
         let whole = cursor.is_none() && found.next.is_none();
         if whole && !self.is_new(&seen_as, sessions.hash(result), ts) {
             return None;
@@ -232,8 +232,9 @@ impl Listings {
         Some((page, seen_as))
     }
 
-    /// A stream said that these listings have changed: hands to `record` each that was
-    /// asked for since the last such notice. `record` returns whether it took the event.
+    /// Handles a notice on a stream that these listings have changed. Passes each one
+    /// to `record` that was requested since the last such notice. `record` returns
+    /// whether it took the event.
     pub(in crate::capture) fn changed(
         &self,
         cx: &Context,
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_recorded_or_long_ago_is_new_again() {
+    fn listing_is_new_again_if_unrecorded_or_recorded_long_ago() {
         let listings = Listings::new();
         let now = 1_000_000_000;
         assert!(listings.is_new(&seen_as(Some(1)), 7, now));

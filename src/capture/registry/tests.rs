@@ -2,7 +2,7 @@ use super::*;
 
 const SESSION: u64 = 7;
 
-/// Puts an exchange with this request into the table.
+/// Inserts an exchange with this request into the table.
 fn open(table: &OpenExchanges<u64>, request: u64) -> Registered<u64> {
     let registered = table.insert(Some(SESSION), Arc::new(request));
     if registered.slot.needs_index(1) {
@@ -17,7 +17,7 @@ fn place_of(exchange: &Registered<u64>, among: &[Registered<u64>]) -> Option<usi
 }
 
 #[test]
-fn slot_of_a_removed_exchange_means_nothing_to_the_one_in_its_place() {
+fn slot_of_a_removed_exchange_does_not_reach_its_successor() {
     let table = OpenExchanges::default();
     let first = open(&table, 1);
     table.remove(first.slot);
@@ -35,7 +35,7 @@ fn slot_of_a_removed_exchange_means_nothing_to_the_one_in_its_place() {
 }
 
 #[test]
-fn request_is_searched_in_few_exchanges_however_many_there_are() {
+fn look_up_of_a_request_returns_few_exchanges_however_many_there_are() {
     let mut steps = Vec::new();
     for many in [100, 15_000] {
         let table = OpenExchanges::default();
@@ -71,7 +71,7 @@ fn newest_exchange_with_an_id_comes_first() {
 }
 
 #[test]
-fn free_place_is_taken_by_an_exchange_that_is_searched() {
+fn searched_exchange_takes_a_free_place() {
     let table = OpenExchanges::default();
     let mut all: Vec<_> = (0..SEARCHED as u64 + 2)
         .map(|request| open(&table, request))
@@ -111,7 +111,7 @@ fn large_batch_is_found_by_its_requests_alone() {
 }
 
 #[test]
-fn session_awaits_a_listing_as_long_as_an_exchange_of_it_does() {
+fn session_awaits_a_listing_while_one_of_its_exchanges_does() {
     let table = OpenExchanges::default();
     let all: Vec<_> = (0..40).map(|request| open(&table, request)).collect();
     assert!(!table.any_awaits_listing() && !table.awaits_listing(SESSION));

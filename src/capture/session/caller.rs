@@ -1,4 +1,4 @@
-//! Who calls.
+//! The caller of a request.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use sha2::{Digest as _, Sha256};
 use super::peers::ClientInfo;
 use crate::event::CallerDigest;
 
-/// Who sends a request, and when. Derived sessions are distinguished by it.
+/// The caller of a request, and the time. Derived sessions are distinguished by the
+/// caller.
 #[derive(Debug, Clone)]
 pub(in crate::capture) struct Caller {
     /// When the request was received, in unix milliseconds.
@@ -19,13 +20,12 @@ pub(in crate::capture) struct Caller {
 }
 
 impl Caller {
-    /// Returns whether nothing tells this caller from others.
+    /// Returns whether nothing distinguishes this caller from others.
     pub(in crate::capture) fn is_anonymous(&self) -> bool {
         self.principal.is_none() && self.authorization.is_none()
     }
 
-    /// Returns the digest of this caller with this client, unless neither says who it
-    /// is.
+    /// Returns the digest of this caller with this client, unless both are anonymous.
     pub(in crate::capture) fn digest(&self, client: Option<&ClientInfo>) -> Option<CallerDigest> {
         let name = client.and_then(|client| client.name.as_deref());
         let has_credential = !self.is_anonymous();
@@ -41,7 +41,7 @@ impl Caller {
         let authorization = authorization.as_ref().map(|hash| &hash[..]);
         let mut sha256 = Sha256::new();
         for part in [name, version, principal, authorization] {
-            // With its length, so that no two callers have the same bytes.
+            // The length is part of the input, so that no two callers have the same bytes.
             sha256.update([part.is_some().into()]);
             let part = part.unwrap_or_default();
             sha256.update((part.len() as u64).to_le_bytes());
@@ -95,7 +95,7 @@ mod tests {
                 digests.extend(caller.digest(Some(&client(name, version))));
             }
         }
-        // A version alone says nothing.
+        // A version alone does not identify a client.
         assert_eq!(digests.len(), credentials.len() * clients.len() - 2);
         digests.sort_unstable_by_key(|digest| digest.sha256);
         digests.dedup();

@@ -1,4 +1,4 @@
-//! A session that the layer makes up, and the row of any session.
+//! A session that the layer derives, and the row of any session.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,7 +36,7 @@ pub(in crate::capture) fn begun(
     event
 }
 
-/// A session of a client that names none (2026-07-28).
+/// A session of a client that names no session (2026-07-28).
 #[derive(Debug)]
 pub(in crate::capture) struct DerivedSession {
     pub(in crate::capture) id: Arc<str>,
@@ -44,7 +44,7 @@ pub(in crate::capture) struct DerivedSession {
     client: ClientInfo,
     pub(in crate::capture) caller: Option<CallerDigest>,
     protocol_version: Option<Cow<'static, str>>,
-    /// Whether its row was handed to the store. Locked while it is handed over.
+    /// Whether its row was handed to the store. The lock is held during the hand-over.
     announced: Mutex<bool>,
 }
 
@@ -63,10 +63,10 @@ impl DerivedSession {
         }
     }
 
-    /// Hands the session's row to `record`, unless that was done.
+    /// Hands the session's row to `record`, unless that was done before.
     ///
-    /// The one place where a lock is held while the store's is taken: no request of
-    /// the session may overtake its row.
+    /// This is the one place that holds a lock while it takes the lock of the store: no
+    /// request of the session may overtake the row of the session.
     pub(in crate::capture) fn announce(
         &self,
         cx: &Context,

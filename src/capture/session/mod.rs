@@ -1,4 +1,5 @@
-//! The sessions that a layer knows: named by the server, or derived from who calls.
+//! The sessions that a layer knows: named by the server, or derived from the
+//! caller.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -22,10 +23,11 @@ pub(in crate::capture) use derived::{DerivedSession, begun};
 pub(in crate::capture) use peers::{ClientInfo, ServerInfo};
 pub(in crate::capture) use revision::{NAME_CHARS, is_modern, protocol_version, revision};
 
-/// How many sessions of each kind are remembered. The least recently used go first.
+/// The most sessions of each kind that are remembered. The least recently used are
+/// evicted.
 const REMEMBERED: usize = 10_000;
 
-/// The silence that ends a derived session.
+/// A derived session ends after this time without a request.
 const SILENCE: Duration = Duration::from_secs(30 * 60);
 
 /// The key of all hashes of this process, so that two layers give a caller one identity.
@@ -35,7 +37,8 @@ static PROCESS_KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::capture) struct NamedSession {
     pub(in crate::capture) id: Arc<str>,
-    /// It is one of the 2024-11-05 transport: named in the query, answered on the GET stream.
+    /// The session is one of the 2024-11-05 transport: named in the query, answered on
+    /// the GET stream.
     pub(in crate::capture) by_query: bool,
 }
 
@@ -67,17 +70,18 @@ pub(in crate::capture) struct Known {
 }
 
 impl Known {
-    /// Returns whether it negotiated a revision without sessions, and has one all the same.
+    /// Returns whether it negotiated a revision without sessions, although it has one.
     pub(in crate::capture) fn is_modern(&self) -> bool {
         self.protocol_version.as_deref().is_some_and(is_modern)
     }
 }
 
-/// What the layer remembers of a session that it saw begin, or found in the file.
+/// The remembered state of a session that the layer saw begin, or found in the
+/// file.
 #[derive(Debug, Clone)]
 struct Named {
     id: Arc<str>,
-    /// Hash of the path on which it began, where that is known.
+    /// Hash of the path on which it began, if it is known.
     path: Option<u64>,
     protocol_version: Negotiated,
     client: Arc<ClientInfo>,
@@ -93,11 +97,11 @@ impl Named {
     }
 }
 
-/// The sessions that GET streams have announced (2024-11-05).
+/// The sessions that GET streams announced (2024-11-05).
 struct Announced {
-    /// Each for as long as its stream lives.
+    /// Those whose stream is open.
     live: HashMap<Arc<str>, Negotiated>,
-    /// A client may still name one whose stream has ended.
+    /// Those whose stream has ended. A client may still name them.
     ended: LruCache<Arc<str>, (Arc<str>, Negotiated)>,
 }
 
@@ -110,14 +114,15 @@ pub(in crate::capture) struct Sessions {
     derived: Mutex<LruCache<u64, (Arc<DerivedSession>, i64)>>,
     /// The key that several servers share.
     shared_key: Option<KeyedHash>,
-    /// Keyed with [`PROCESS_KEY`], so that a hash tells nothing outside the process.
+    /// Keyed with [`PROCESS_KEY`], so that a hash has no meaning outside the process.
     hasher: RandomState,
     /// Unkeyed, for values where an attacker gains nothing from collisions.
     fast_hasher: DefaultHashBuilder,
 }
 
 impl Sessions {
-    /// Returns no sessions. `shared_key` is the key that was set for all keyed hashes.
+    /// Makes an empty set of sessions. `shared_key` is the configured key for all keyed
+    /// hashes.
     pub(in crate::capture) fn new(shared_key: Option<KeyedHash>) -> Self {
         Self {
             shared_key,
@@ -132,13 +137,13 @@ impl Sessions {
         }
     }
 
-    /// Returns a hash that means nothing outside this process.
+    /// Returns a hash that has no meaning outside this process.
     pub(in crate::capture) fn hash(&self, value: impl Hash) -> u64 {
         self.hasher.hash_one(value)
     }
 
-    /// Returns a hash of an `Authorization` header. It is the same in all processes that
-    /// share a key. Without such a key it means nothing outside this process.
+    /// Returns a hash of an `Authorization` header. It is the same in all processes
+    /// that share a key. Without a shared key, it has no meaning outside this process.
     pub(in crate::capture) fn hash_authorization(&self, value: &[u8]) -> u64 {
         match &self.shared_key {
             Some(key) => key.authorization(value),
@@ -146,13 +151,13 @@ impl Sessions {
         }
     }
 
-    /// Returns a hash of a path. It only guards against a 404 of another path, and a
+    /// Returns a hash of a path. It only protects against a 404 of another path, and a
     /// client that knows the session could end it anyway.
     pub(in crate::capture) fn hash_path(&self, uri: &Uri) -> u64 {
         self.fast_hasher.hash_one(uri.path())
     }
 
-    /// Returns what is known of the session with this id, which a header names.
+    /// Returns what is known of the session with this id, from a header.
     pub(in crate::capture) fn named(&self, id: &str) -> Option<Known> {
         self.lock().get(id).map(|named| named.known())
     }
@@ -190,13 +195,13 @@ impl Sessions {
         })
     }
 
-    /// Returns whether the GET stream of a session has ended, on which its answers
-    /// came (2024-11-05).
+    /// Returns whether the GET stream on which a session's answers came has ended
+    /// (2024-11-05).
     pub(in crate::capture) fn is_over(&self, session: &NamedSession) -> bool {
         session.by_query && !self.lock_announced().live.contains_key(&session.id)
     }
 
-    /// A GET stream announces a session.
+    /// Adds a session that a GET stream announces.
     pub(in crate::capture) fn announce(&self, id: &str) -> Arc<str> {
         let id: Arc<str> = id.into();
         let mut announced = self.lock_announced();
@@ -205,7 +210,7 @@ impl Sessions {
         id
     }
 
-    /// This client initialized a session.
+    /// Adds a session that this client initialized.
     pub(in crate::capture) fn opened(
         &self,
         session: &NamedSession,
@@ -229,14 +234,14 @@ impl Sessions {
         self.lock().insert(id, known);
     }
 
-    /// Returns whether a session is known that began on this path, or of whose path
-    /// nothing is known.
+    /// Returns whether a session is known that began on this path, or on an unknown
+    /// path.
     pub(in crate::capture) fn may_have_begun_on(&self, id: &str, path: u64) -> bool {
         let is_here = |known: &Named| known.path.is_none_or(|known| known == path);
         self.lock().peek(id).is_some_and(is_here)
     }
 
-    /// The session is over.
+    /// Forgets a session that is over.
     pub(in crate::capture) fn forget(&self, id: &str) {
         self.lock().remove(id);
         let mut announced = self.lock_announced();
@@ -255,9 +260,9 @@ impl Sessions {
         self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The session of a request that names none: the same client name, version
-    /// and caller, with less than 30 minutes of silence. `None` where the
-    /// request says nothing of who sends it.
+    /// Returns the session of a request that names none: the session of the same client
+    /// name, version and caller, if it was silent for less than 30 minutes. `None` if
+    /// the request does not identify its sender.
     pub(in crate::capture) fn derive(
         &self,
         caller: &Caller,
@@ -293,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn authorization_has_one_hash_in_all_processes_only_under_a_shared_key() {
+    fn hash_of_an_authorization_is_shared_between_processes_only_under_a_shared_key() {
         let hash = |key: Option<KeyedHash>| Sessions::new(key).hash_authorization(b"Bearer a");
         let key = || Some(KeyedHash::new(&[7; 32]));
         assert_eq!(hash(key()), hash(key()));
@@ -302,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_of_one_process_give_an_authorization_one_hash() {
+    fn layers_of_one_process_hash_an_authorization_equally() {
         let hash = || Sessions::new(None).hash_authorization(b"Bearer a");
         assert_eq!(hash(), hash());
     }

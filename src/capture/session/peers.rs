@@ -1,4 +1,4 @@
-//! What clients and servers say of themselves.
+//! The names and versions that clients and servers give themselves.
 
 use std::borrow::Cow;
 
@@ -6,12 +6,12 @@ use super::revision::protocol_version;
 use crate::capture::http::owned_bytes;
 use crate::wire::{Field, Message};
 
-/// Who a client says it is.
+/// The name and version that a client gives itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::capture) struct ClientInfo {
     pub(in crate::capture) name: Option<Box<str>>,
     pub(in crate::capture) version: Option<Box<str>>,
-    /// How many of these were cut.
+    /// Number of texts that were cut.
     pub(in crate::capture) cut: usize,
 }
 
@@ -27,20 +27,20 @@ impl ClientInfo {
         }
     }
 
-    /// The bytes of memory that it takes.
+    /// Returns the bytes of memory that it takes.
     pub(in crate::capture) fn bytes(&self) -> usize {
         let texts = [&self.name, &self.version].into_iter().flatten();
         size_of::<Self>() + texts.map(|text| text.len()).sum::<usize>()
     }
 }
 
-/// What a result says of the server, for the session that it begins.
+/// The server's name and version in the result that begins a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::capture) struct ServerInfo {
     pub(in crate::capture) name: Option<Box<str>>,
     pub(in crate::capture) version: Option<Box<str>>,
     pub(in crate::capture) protocol_version: Option<Cow<'static, str>>,
-    /// How many of these were cut.
+    /// Number of texts that were cut.
     pub(in crate::capture) cut: usize,
 }
 
@@ -58,7 +58,7 @@ impl ServerInfo {
         }
     }
 
-    /// The bytes of memory that it takes.
+    /// Returns the bytes of memory that it takes.
     pub(in crate::capture) fn size(&self) -> usize {
         let texts = [&self.name, &self.version].into_iter().flatten();
         let texts = texts.map(|text| text.len()).sum::<usize>();
@@ -66,7 +66,8 @@ impl ServerInfo {
     }
 }
 
-/// Returns the first of these fields that is there, and adds to `cut` if it was cut.
+/// Returns the first of these fields that is present, and increments `cut` if it
+/// was cut.
 fn first_text<const N: usize>(
     message: &Message,
     fields: [Field; N],

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::capture::http::bounded;
 
-/// The revisions that are spoken, so that their names cost no allocation.
+/// The known revisions, so that their names cost no allocation.
 const PROTOCOL_VERSIONS: [&str; 5] = [
     "2024-11-05",
     "2025-03-26",
@@ -27,8 +27,8 @@ pub(in crate::capture) fn protocol_version(name: &str) -> Cow<'static, str> {
     }
 }
 
-/// Returns the revision by which callers are classed. All names that a client makes up
-/// are one class.
+/// Returns the revision that is part of a caller's class. All unknown names are one
+/// class.
 pub(in crate::capture) fn revision(version: Option<&str>) -> &'static str {
     match version {
         None => "",
@@ -39,7 +39,8 @@ pub(in crate::capture) fn revision(version: Option<&str>) -> &'static str {
     }
 }
 
-/// Returns whether a revision is stateless. Revisions are dates, so they sort.
+/// Returns whether a revision is stateless. Revisions are dates, so they sort as
+/// text.
 pub(in crate::capture) fn is_modern(version: &str) -> bool {
     version.len() == FIRST_MODERN.len() && version >= FIRST_MODERN
 }

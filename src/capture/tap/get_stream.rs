@@ -1,4 +1,4 @@
-//! What is no POST: GET streams, on which answers to earlier requests may
+//! Requests other than POST: GET streams, on which answers to earlier requests may
 //! come, and the ends of sessions.
 
 use std::ops::ControlFlow;
@@ -16,15 +16,15 @@ use crate::capture::session::NamedSession;
 use crate::event::{CallerDigest, StoreEvent};
 use crate::wire::{EventEnd, EventKind, Scanner};
 
-/// Longest URI of an `endpoint` event that is looked at, in bytes. A part of an id
-/// names no session.
+/// Longest URI of an `endpoint` event that is read, in bytes. Part of an id would
+/// name no session.
 const ENDPOINT_BYTES: usize = 8 * 1024;
 
 /// An exchange without requests, before its response head: a DELETE ends the
 /// session that it names, and a GET may be answered with a stream.
 ///
-/// A 404 to a GET says nothing of the session: frameworks answer so where a
-/// server has no route for GET, and clients try one all the same.
+/// A 404 to a GET says nothing about the session: frameworks answer so if a server
+/// has no route for GET, and clients try one anyway.
 pub(in crate::capture) struct GetStreamWatch {
     recorder: Arc<Recorder>,
     session: Option<Arc<str>>,
@@ -52,7 +52,7 @@ impl GetStreamWatch {
         })
     }
 
-    /// The response head came; what its body is to be watched for.
+    /// Handles the response head. Returns the tap for the body, if the body matters.
     pub(in crate::capture) fn answered(self, head: &response::Parts) -> Option<GetStreamTap> {
         let Self {
             recorder,
@@ -91,13 +91,13 @@ impl GetStreamWatch {
 /// Reads the body of a GET stream.
 pub(in crate::capture) struct GetStreamTap {
     recorder: Arc<Recorder>,
-    /// None once it can be read no further.
+    /// `None` once the rest cannot be read.
     content: Option<Content>,
     session: Option<NamedSession>,
     caller: Option<CallerDigest>,
     messages: MessageStream,
     scanner: Scanner,
-    /// The data of the event, as long as it may name the session.
+    /// The data of the event, while it may name the session.
     endpoint: Vec<u8>,
 }
 
@@ -138,7 +138,7 @@ impl GetStreamTap {
 }
 
 /// Reports answers on a GET stream to the exchanges that wait for them, and records
-/// what the server says of tasks.
+/// the server's notifications about tasks.
 struct Elsewhere<'a> {
     recorder: &'a Recorder,
     session: &'a mut Option<NamedSession>,
@@ -149,7 +149,7 @@ struct Elsewhere<'a> {
 impl EventReader for Elsewhere<'_> {
     fn data(&mut self, data: &[u8]) {
         if self.session.is_none() {
-            // One byte more tells that there are too many.
+            // One more byte shows that the URI is too long.
             let room = (ENDPOINT_BYTES + 1).saturating_sub(self.endpoint.len());
             let data = &data[..room.min(data.len())];
             self.endpoint.extend_from_slice(data);
@@ -214,7 +214,7 @@ impl EventReader for Elsewhere<'_> {
 }
 
 impl Drop for GetStreamTap {
-    /// The end of its GET stream ends a 2024-11-05 session.
+    /// Ends a 2024-11-05 session, because its GET stream ends.
     fn drop(&mut self) {
         self.read(None);
         if let Some(NamedSession { id, by_query: true }) = self.session.take() {

@@ -1,9 +1,10 @@
-//! The answers in the event that is being read. Whether they count depends on its type,
-//! which may come after its data.
+//! The answers in the current event. Whether they count depends on the event's
+//! type, which may follow its data.
 
 use crate::capture::exchange::Answer;
 
-/// Answers that one event may hold, and their bytes; more are not looked at.
+/// The most answers that are held of one event, and the most bytes of them. More
+/// are ignored.
 const MOST: usize = 4096;
 const BYTES: usize = 2 * 1024 * 1024;
 
@@ -23,7 +24,7 @@ impl HeldAnswers {
         self.answers.push(answer);
     }
 
-    /// The answers, once the event is over.
+    /// Takes the answers, once the event is over.
     pub(in crate::capture) fn take(&mut self) -> Vec<Answer> {
         self.bytes = 0;
         std::mem::take(&mut self.answers)

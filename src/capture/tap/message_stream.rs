@@ -1,4 +1,5 @@
-//! Assembles the JSON-RPC messages of an event stream, whatever the stream is for.
+//! Assembles the JSON-RPC messages of an event stream, for requests and for GET
+//! streams.
 
 use super::held::HeldAnswers;
 use crate::capture::context::Context;
@@ -6,23 +7,24 @@ use crate::capture::exchange::{Answer, TaskNotice};
 use crate::capture::listing::{Document, ListChanged};
 use crate::wire::{EventEnd, Scanner, SseDecoder, SseItem};
 
-/// Notifications about tasks that one event may hold; more are not looked at.
+/// The most notifications about tasks that are held of one event. More are ignored.
 const NOTICES: usize = 32;
 
-/// Reads events and holds what is in the current one: its type may come last.
+/// Reads events and holds the content of the current one, because its type may come
+/// last.
 #[derive(Default)]
 pub(in crate::capture) struct MessageStream {
     decoder: SseDecoder,
     answers: HeldAnswers,
-    /// The listings that the event says have changed.
+    /// The listings that the event reports as changed.
     changed: ListChanged,
-    /// What the event says of tasks.
+    /// The notifications of the event about tasks.
     tasks: Vec<TaskNotice>,
     /// The data of the event, if it may hold a listing.
     document: Option<Document>,
 }
 
-/// What an event held.
+/// The content of an event.
 pub(in crate::capture) struct EventContent<'a> {
     pub(in crate::capture) answers: Vec<Answer>,
     pub(in crate::capture) document: Option<&'a mut Document>,
@@ -30,26 +32,26 @@ pub(in crate::capture) struct EventContent<'a> {
     pub(in crate::capture) tasks: Vec<TaskNotice>,
 }
 
-/// What an event stream is read for.
+/// The consumer of an event stream.
 pub(in crate::capture) trait EventReader {
     /// Returns whether no later event matters.
     fn is_done(&self) -> bool {
         false
     }
 
-    /// Data of the current event passed.
+    /// Takes data of the current event.
     fn data(&mut self, _data: &[u8]) {}
 
     /// Returns whether an event that begins now may hold a listing to be recorded.
     fn wants_listing(&self) -> bool;
 
-    /// Returns whether an answer is read for what it says of the server.
+    /// Returns whether to read the server's description of itself from an answer.
     fn wants_server(&self) -> bool;
 
-    /// Returns whether an answer is held until its event ends.
+    /// Returns whether to hold an answer until its event ends.
     fn wants(&self, answer: &Answer) -> bool;
 
-    /// The event ended.
+    /// Handles the end of an event.
     fn event(&mut self, end: &EventEnd, content: EventContent<'_>);
 }
 

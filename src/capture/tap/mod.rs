@@ -1,10 +1,9 @@
-//! What looks at the frames of a body and reports to the exchange what they say.
+//! Inspects the frames of a body and reports their content to the exchange.
 //!
-//! A compressed body is read as what it decodes to, if the feature
-//! `decompression` is on, and otherwise only counted. The size of a whole body
-//! is always that of the bytes that passed. That of a message in a batch, and
-//! of the events up to an answer, is counted in what was decoded, as only that
-//! has a place where they end.
+//! A compressed body is decoded if the feature `decompression` is on, and otherwise
+//! only counted. The size of a whole body is always the number of bytes that
+//! passed. The sizes of a message in a batch and of the events up to an answer are
+//! counted in decoded bytes, because only decoded bytes show where a message ends.
 
 mod get_stream;
 mod held;

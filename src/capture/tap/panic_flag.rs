@@ -1,9 +1,10 @@
-//! Tells a panic in the inner service from a caller that left.
+//! Distinguishes a panic in the inner service from a caller that left.
 
 use crate::capture::exchange::HttpEnd;
 
-/// Is set while code of the inner service runs. A panic leaves it set, which a drop sees
-/// also if a layer outside catches the panic before anything is dropped.
+/// A flag that is set while code of the inner service runs. A panic leaves it set.
+/// A drop sees it, even if an outer layer catches the panic before anything is
+/// dropped.
 #[derive(Default)]
 pub(in crate::capture) struct PanicFlag(bool);
 
@@ -18,7 +19,7 @@ impl PanicFlag {
         value
     }
 
-    /// Returns how the HTTP part of an exchange ends that is dropped now.
+    /// Returns the end of the HTTP part of an exchange that is dropped now.
     pub(in crate::capture) fn end_of_drop(&self) -> HttpEnd {
         match self.0 {
             true => HttpEnd::Panicked,

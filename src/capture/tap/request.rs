@@ -9,24 +9,24 @@ use crate::capture::http::{Content, Undecodable};
 use crate::capture::recorder::ExchangeHandle;
 use crate::wire::{Kind, ScanState, Scanner};
 
-/// How much a batch may make the layer remember, in bytes; what goes beyond it
+/// The most bytes that the layer remembers for a batch. A request beyond this limit
 /// gets no row and is counted as unidentified.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-/// Notifications of one body that are looked at: each may be a cancellation,
-/// which has to be found.
+/// The most notifications of one body that are read. Each one may be a
+/// cancellation, for which the exchange has to be searched.
 const NOTIFICATIONS: usize = 32;
 
 /// Reads the JSON-RPC requests out of a request body.
 pub(in crate::capture) struct RequestTap {
     handle: ExchangeHandle,
-    /// Made when the first bytes come: a tap is moved a few times before that.
+    /// Made at the first bytes, because a tap is moved a few times before.
     scanner: Option<Box<Scanner>>,
-    /// Requests of a batch that are complete; they count once it closes.
+    /// Complete requests of a batch. They count once the batch is closed.
     calls: Vec<CallState>,
     bytes: usize,
     notifications: usize,
-    /// None once all requests are known, or none can be.
+    /// `None` once all requests are known, or cannot be read.
     content: Option<Content>,
 }
 
@@ -108,7 +108,7 @@ impl RequestTap {
         }
     }
 
-    /// The body is over.
+    /// Handles the end of the body.
     pub(in crate::capture) fn end(&mut self) {
         if self.content.take().is_none() {
             return;
@@ -120,7 +120,8 @@ impl RequestTap {
         }
     }
 
-    /// The body failed: the server has no request, unless its value was closed before.
+    /// Handles a failure of the body: the server has no request, unless the JSON value
+    /// was closed before.
     pub(in crate::capture) fn fail(&mut self) {
         self.handle.exchange().request_failed();
         if self.content.take().is_some() {

@@ -15,29 +15,29 @@ use crate::wire::{EventEnd, EventKind, ScanState, Scanner};
 
 /// Reads the JSON-RPC responses out of a response body.
 pub(in crate::capture) struct ResponseTap {
-    /// None once the body is over.
+    /// `None` once the body is over.
     handle: Option<ExchangeHandle>,
-    /// None once nothing more is to be known, or can be.
+    /// `None` once the rest does not matter or cannot be read.
     content: Option<Content>,
     form: Form,
-    /// That of the request, or made when the first bytes come.
+    /// The scanner of the request, or one made at the first bytes.
     scanner: Option<Box<Scanner>>,
-    /// What was read of a JSON body, if it may be a listing.
+    /// A copy of a JSON body, if it may be a listing.
     document: Option<Document>,
     error: Option<Box<ErrorBody>>,
-    /// Bytes of the body that are still to pass, where its length is known.
+    /// Number of bytes of the body still to pass, if its length is known.
     left: Option<u64>,
     panic_flag: PanicFlag,
 }
 
-/// What the bytes of a response are read as.
+/// The format as which the bytes of a response are read.
 enum Form {
     Json,
     EventStream(Box<EventStream>),
     Unread,
 }
 
-/// What is known of an event stream as the response to requests.
+/// The state of an event stream that is the response to requests.
 #[derive(Default)]
 struct EventStream {
     messages: MessageStream,
@@ -48,14 +48,14 @@ struct EventStream {
 struct StreamState {
     /// Where the event of the last answer ended.
     answered_to: u64,
-    /// An event had an id.
+    /// An event with an id passed.
     resumable: bool,
     /// Every request of the exchange has its answer.
     settled: bool,
 }
 
 impl ResponseTap {
-    /// The response head came.
+    /// Makes the tap of a response with this head.
     pub(in crate::capture) fn new(handle: ExchangeHandle, head: &response::Parts) -> Self {
         let headers = Headers::of(&head.headers);
         let (media, content) = (headers.media(), Content::of(&headers).ok());
@@ -64,7 +64,7 @@ impl ResponseTap {
         let form = match media {
             Media::Json | Media::Unnamed => Form::Json,
             Media::EventStream => Form::EventStream(Box::default()),
-            // Errors are sent as JSON under any name.
+            // Servers send errors as JSON under any media type.
             Media::Text | Media::Other if is_error => Form::Json,
             Media::Text | Media::Other => Form::Unread,
         };
@@ -83,13 +83,14 @@ impl ResponseTap {
         }
     }
 
-    /// The body says that this is its length. What its head says comes first.
+    /// Sets the length that the body itself gives. A length in the head takes
+    /// precedence.
     pub(in crate::capture) fn expect(&mut self, length: Option<u64>) {
         self.left = self.left.or(length);
     }
 
-    /// Returns whether every byte of a body of known length has passed. The client then
-    /// has the whole answer, also if the body is not polled for its end.
+    /// Returns whether every byte of a body of known length has passed. Then the client
+    /// has the whole answer, even if it does not poll the body for its end.
     pub(in crate::capture) fn is_whole(&self) -> bool {
         self.left == Some(0)
     }
@@ -158,7 +159,7 @@ impl ResponseTap {
         self.content = None;
     }
 
-    /// The body is over; every later call is ignored.
+    /// Ends the body. Later calls are ignored.
     pub(in crate::capture) fn end(&mut self, end: HttpEnd) {
         let Some(handle) = self.handle.take() else {
             return;

@@ -1,4 +1,4 @@
-//! What the layer allocates for one request.
+//! The allocations of the layer for one request.
 
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
@@ -60,9 +60,9 @@ fn call_of_a_known_session_costs_three_allocations() {
     recording.recorder.sessions.found("s-1", None, client);
     let recorded = service_fn(answer::<StoreBody<Full<Bytes>>>);
     let mut recorded = StoreService::new(recorded, recording.recorder.clone());
-    // Tables and the queue grow with the first calls, and with some later ones.
+    // Tables and the queue grow with the first calls, and occasionally later.
     let recorded = (0..100).map(|_| allocations(&mut recorded)).min();
     let bare = allocations(&mut service_fn(answer::<Full<Bytes>>));
-    // The exchange, the name of the tool, and the scanner of both bodies.
+    // The exchange, the tool name, and the scanner that reads both bodies.
     assert_eq!(recorded, Some(bare + 3));
 }

@@ -1,9 +1,9 @@
-//! The modules of the room import one another in one direction.
+//! The modules of the room import each other in one direction only.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each module may name those before it.
+/// Each module may import those before it.
 const ORDER: [&str; 15] = [
     "http",
     "config",
@@ -56,7 +56,7 @@ fn modules_import_only_those_before_them() {
             if inner.iter().count() == 1 {
                 paths.push(format!("use super::{name}"));
             }
-            // Documentation may point anywhere.
+            // Documentation may refer to any module.
             let code = text
                 .lines()
                 .filter(|line| !line.trim_start().starts_with("//"));

@@ -1,4 +1,4 @@
-//! What calls hold whose clients left, as the allocator tells it.
+//! The memory of calls whose clients left, by the allocator's count.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -15,10 +15,10 @@ use super::Recording;
 use crate::capture::StoreService;
 
 const CALLS: usize = 400;
-/// Headers that are not looked at, in bytes.
+/// Size of headers that the layer does not read, in bytes.
 const JUNK: usize = 20_000;
 
-/// Gives these pieces, and never ends.
+/// A body that yields these chunks and never ends.
 struct Endless(VecDeque<Bytes>);
 
 impl Body for Endless {
@@ -92,7 +92,7 @@ impl Read {
     }
 }
 
-/// Sends a call, reads the first event of its answer, and leaves.
+/// Sends a call, reads the first event of its answer, and drops the response.
 fn abandon(recording: &Recording, request: &Read, response: &Read) {
     let service = tower::service_fn(|request: Request<_>| {
         assert!(poll_frame(request.into_body()));
@@ -116,7 +116,7 @@ fn call(id: usize, headers: Vec<(&'static str, String)>, params: &str) -> Read {
     }
 }
 
-/// Abandons calls, and compares what they hold with what is counted for them.
+/// Abandons calls, and compares the memory they hold with the counted bytes.
 #[track_caller]
 fn check(each: impl Fn(usize) -> Read, events: &str) {
     let recording = Recording::start();
@@ -151,7 +151,7 @@ fn pings(member: &str) -> String {
 }
 
 #[test]
-fn abandoned_calls_hold_nothing_of_the_head_and_what_they_hold_is_counted() {
+fn abandoned_calls_keep_no_headers_and_their_memory_is_counted() {
     check(|id| call(id, vec![session("s-1")], r#""name":"echo""#), "");
 }
 
@@ -171,7 +171,7 @@ fn mirror_headers_of_abandoned_calls_are_bounded_copies() {
 }
 
 #[test]
-fn all_that_a_call_keeps_is_counted() {
+fn all_memory_of_a_call_is_counted() {
     let long = "é".repeat(10_000);
     check(
         |id| {

@@ -1,4 +1,4 @@
-//! Tests of the room as a whole that need its private parts.
+//! Tests of the whole room that need its private parts.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a row says of the operation that it belongs to.
+//! The columns of a row that link it with its operation.
 
 use sha2::{Digest as _, Sha256};
 
@@ -8,7 +8,8 @@ use crate::event::{
     TaskStatus,
 };
 
-/// The row of a request of this method and with these `params`, answered with `member`.
+/// Returns the row of a request of this method with these `params`, answered with
+/// `member`.
 fn row(method: &str, params: &str, member: &str) -> RequestEvent {
     row_of(&Machine::in_session(), method, params, member)
 }
@@ -37,7 +38,8 @@ fn state(text: &str) -> Option<StateDigest> {
     Some(StateDigest::new(StateKind::State, sha256(text)))
 }
 
-/// The digest of the set of these keys, which are in the order of their hashes.
+/// Returns the digest of the set of these keys, which are given in the order of
+/// their hashes.
 fn keys<const N: usize>(keys: [&str; N]) -> Option<StateDigest> {
     let mut hashes = keys.map(sha256);
     hashes.sort_unstable();
@@ -45,7 +47,7 @@ fn keys<const N: usize>(keys: [&str; N]) -> Option<StateDigest> {
     Some(StateDigest::new(kind, sha256(hashes.concat())))
 }
 
-/// The leg of a row that is one.
+/// Returns the leg of a row that has one.
 #[track_caller]
 fn leg(row: RequestEvent) -> Leg {
     *row.leg.expect("a leg")
@@ -55,7 +57,7 @@ const DONE: &str = r#""result":{"content":[]}"#;
 const MAY_ASK: [&str; 3] = ["tools/call", "prompts/get", "resources/read"];
 
 #[test]
-fn call_that_stands_alone_is_no_leg() {
+fn single_call_has_no_leg() {
     let looks_alike = r#""result":{"status":"completed","taskId":"t","requestState":"s","inputRequests":{"k":1},"result":{"isError":true}}"#;
     for method in MAY_ASK {
         for answer in [DONE, looks_alike] {
@@ -66,7 +68,7 @@ fn call_that_stands_alone_is_no_leg() {
 }
 
 #[test]
-fn state_that_comes_back_is_hashed_without_its_escapes() {
+fn state_sent_back_is_hashed_without_its_escapes() {
     for method in MAY_ASK {
         let params = r#""requestState":"a\u00e9\"b","inputResponses":{"k":{}}"#;
         let leg = leg(row(method, params, DONE));
@@ -76,7 +78,7 @@ fn state_that_comes_back_is_hashed_without_its_escapes() {
 }
 
 #[test]
-fn state_that_is_no_string_is_hashed_as_it_was_written() {
+fn state_that_is_not_a_string_is_hashed_as_it_was_sent() {
     for written in ["17", "17.0", r#"{"a" : [1, "x"]}"#, "[ ]", "true"] {
         let params = format!(r#""requestState":{written}"#);
         let leg = leg(row("tools/call", &params, DONE));
@@ -89,7 +91,7 @@ fn state_that_is_no_string_is_hashed_as_it_was_written() {
 }
 
 #[test]
-fn keys_stand_for_a_state_that_is_missing() {
+fn keys_identify_an_operation_without_a_state() {
     for no_state in ["", r#""requestState":null,"#] {
         let params = format!(r#"{no_state}"inputResponses":{{"b":{{"x":1}},"a":2}}"#);
         let leg = leg(row("tools/call", &params, DONE));
@@ -105,7 +107,7 @@ fn keys_stand_for_a_state_that_is_missing() {
 }
 
 #[test]
-fn only_the_methods_that_may_ask_bring_a_state_back() {
+fn only_methods_that_may_ask_for_input_send_a_state_back() {
     for method in ["tools/list", "completion/complete", "custom/method", "ping"] {
         let row = row(
             method,
@@ -154,7 +156,7 @@ fn retry_that_fails_is_the_last_leg() {
 }
 
 #[test]
-fn call_whose_user_has_to_open_a_url_is_no_leg() {
+fn call_whose_user_has_to_open_a_url_has_no_leg() {
     let row = row(
         "tools/call",
         r#""requestState":"s""#,
@@ -165,7 +167,7 @@ fn call_whose_user_has_to_open_a_url_is_no_leg() {
 }
 
 #[test]
-fn leg_says_who_calls_as_its_session_does() {
+fn leg_has_the_caller_of_its_session() {
     let client = ClientInfo {
         name: Some("c".into()),
         version: Some("1".into()),
@@ -177,7 +179,7 @@ fn leg_says_who_calls_as_its_session_does() {
     let in_session = row_of(&machine, "tools/call", r#""requestState":"s""#, DONE);
     assert_eq!(leg(in_session).caller, caller);
 
-    // The same client without a session, which names itself.
+    // The same client without a session; each of its requests names the client.
     let machine = Machine::new(&[("mcp-protocol-version", "2026-07-28")]);
     let params = r#""requestState":"s","_meta":{"io.modelcontextprotocol/clientInfo":{"name":"c","version":"1"}}"#;
     assert_eq!(
@@ -208,7 +210,7 @@ fn task_of_either_revision_has_its_id_and_status() {
 }
 
 #[test]
-fn id_of_a_task_is_bounded_and_hashed_whole() {
+fn task_id_is_bounded_and_hashed_in_full() {
     let long = "t".repeat(3000);
     let result = format!(r#""result":{{"resultType":"task","taskId":"{long}"}}"#);
     let machine = Machine::in_session();
@@ -220,9 +222,9 @@ fn id_of_a_task_is_bounded_and_hashed_whole() {
 }
 
 #[test]
-fn task_that_is_asked_for_is_that_of_the_request() {
+fn poll_has_the_task_of_its_request() {
     for method in ["tasks/get", "tasks/update", "tasks/cancel"] {
-        // These members are the task's; a poll is no operation that goes on.
+        // These members belong to the task; a poll itself does not continue.
         for kind in ["complete", "task", "input_required"] {
             let result = format!(
                 r#""result":{{"resultType":"{kind}","taskId":"other","status":"input_required","requestState":"s","inputRequests":{{"k":1}}}}"#
@@ -241,7 +243,7 @@ fn task_that_is_asked_for_is_that_of_the_request() {
 }
 
 #[test]
-fn poll_says_how_a_task_ended_beside_its_own_outcome() {
+fn poll_has_the_outcome_of_its_task_beside_its_own() {
     let outcome = |tool_error, code: Option<&str>, message: Option<&str>| TaskOutcome {
         tool_error,
         error_code: code.map(Into::into),
@@ -263,10 +265,10 @@ fn poll_says_how_a_task_ended_beside_its_own_outcome() {
             TaskStatus::Failed,
             Some(outcome(false, Some("-32603"), Some("kaput"))),
         ),
-        // 2025-11-25: the result is asked for later.
+        // 2025-11-25: the client requests the result later.
         (r#"{"status":"completed"}"#, TaskStatus::Completed, None),
         (r#"{"status":"cancelled"}"#, TaskStatus::Cancelled, None),
-        // Only of a task that ended.
+        // Only a task that ended has an outcome.
         (
             r#"{"status":"working","result":{"isError":true}}"#,
             TaskStatus::Working,
@@ -287,14 +289,14 @@ fn poll_says_how_a_task_ended_beside_its_own_outcome() {
 }
 
 #[test]
-fn status_that_is_not_known_is_left_out() {
+fn unknown_status_is_left_out() {
     let unknown = r#""result":{"taskId":"t","status":"paused"}"#;
     let leg = leg(row("tasks/get", r#""taskId":"t""#, unknown));
     assert_eq!((leg.task_status, leg.task_outcome), (None, None));
 }
 
 #[test]
-fn members_of_a_task_result_are_those_of_the_tool() {
+fn members_of_a_task_result_belong_to_the_tool() {
     let result =
         r#""result":{"isError":true,"status":"cancelled","taskId":"x","error":{"code":1}}"#;
     let row = row("tasks/result", r#""taskId":"t""#, result);
@@ -305,7 +307,7 @@ fn members_of_a_task_result_are_those_of_the_tool() {
 }
 
 #[test]
-fn error_that_answers_a_poll_says_nothing_of_the_task() {
+fn error_that_answers_a_poll_has_no_task_outcome() {
     let error = r#""error":{"code":-32602,"message":"no such task"}"#;
     let row = row("tasks/get", r#""taskId":"t""#, error);
     assert_eq!(row.status, RequestStatus::Error);
@@ -315,7 +317,7 @@ fn error_that_answers_a_poll_says_nothing_of_the_task() {
 }
 
 #[test]
-fn text_of_a_task_error_is_left_out_where_error_texts_are() {
+fn text_of_a_task_error_is_left_out_if_error_texts_are() {
     let machine = Machine::in_session();
     let mut machine = machine;
     machine.cx = Context::new(
@@ -333,7 +335,7 @@ fn text_of_a_task_error_is_left_out_where_error_texts_are() {
 }
 
 #[test]
-fn call_that_becomes_a_task_on_a_later_stream_goes_on_as_a_task() {
+fn call_that_becomes_a_task_on_a_later_stream_continues_as_a_task() {
     let machine = Machine::in_session();
     machine.request(CALL);
     machine.resumable_stream();
@@ -344,7 +346,7 @@ fn call_that_becomes_a_task_on_a_later_stream_goes_on_as_a_task() {
 }
 
 #[test]
-fn notification_of_either_revision_says_what_a_task_is_doing() {
+fn notification_of_either_revision_has_the_status_of_its_task() {
     for method in ["notifications/tasks", "notifications/tasks/status"] {
         let machine = Machine::in_session();
         machine.request(CALL);

@@ -1,4 +1,4 @@
-//! The life of a request: each way to its row.
+//! The life of a request: each path to its row.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -47,7 +47,7 @@ fn error_without_an_id_refuses_every_call_of_a_batch() {
 }
 
 #[test]
-fn call_without_an_answer_has_the_reason_of_the_end() {
+fn call_without_an_answer_has_the_end_reason_of_the_exchange() {
     for (end, row) in [
         (HttpEnd::Complete, "row error no_response"),
         (HttpEnd::BodyFailed, "row error body_error"),
@@ -63,7 +63,7 @@ fn call_without_an_answer_has_the_reason_of_the_end() {
 }
 
 #[test]
-fn broken_request_body_makes_the_caller_gone() {
+fn broken_request_body_means_that_the_caller_is_gone() {
     let machine = Machine::in_session();
     machine.request(CALL);
     machine.exchange.request_failed();
@@ -151,7 +151,7 @@ fn call_does_not_wait_once_the_store_is_shut_down() {
 }
 
 #[test]
-fn copy_of_an_answer_counts_only_if_the_own_answer_does_not_come() {
+fn copy_of_an_answer_counts_only_without_its_own_answer() {
     for own_answer in [false, true] {
         let machine = Machine::in_session();
         machine.request(CALL);
@@ -170,7 +170,7 @@ fn copy_of_an_answer_counts_only_if_the_own_answer_does_not_come() {
 }
 
 #[test]
-fn call_that_was_refused_unread_has_one_row() {
+fn call_refused_before_it_is_read_has_one_row() {
     let machine = Machine::new(&[("mcp-method", "tools/call"), ("mcp-name", "echo")]);
     assert_eq!(machine.head(401, JSON), NONE);
     assert_eq!(machine.end(HttpEnd::Complete), ["row error", "finished"]);
@@ -178,7 +178,7 @@ fn call_that_was_refused_unread_has_one_row() {
 }
 
 #[test]
-fn call_that_is_read_after_the_answer_has_the_outcome_of_the_exchange() {
+fn call_read_after_the_answer_has_the_outcome_of_the_exchange() {
     let machine = Machine::in_session();
     machine.head(500, JSON);
     assert_eq!(machine.end(HttpEnd::Complete), ["finished"]);
@@ -204,7 +204,7 @@ fn unread_request_is_counted_once_when_its_body_is_dropped() {
 }
 
 #[test]
-fn listing_goes_before_the_row_of_its_call() {
+fn listing_precedes_the_row_of_its_call() {
     let machine = Machine::in_session();
     let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
     assert_eq!(machine.request(list), ["awaits listing"]);

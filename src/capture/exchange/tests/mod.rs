@@ -1,5 +1,5 @@
-//! The state machine alone: facts go in, and the effects are compared. There is no
-//! store and no file.
+//! Tests of the state machine alone: facts go in, and the effects are compared.
+//! There is no store and no file.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ const EVENTS: &str = "text/event-stream";
 const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}"#;
 const RESULT: &str = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
 
-/// One exchange, and what a recorder would know.
+/// One exchange, and the state that a recorder would keep.
 struct Machine {
     cx: Context,
     sessions: Sessions,
@@ -41,17 +41,17 @@ fn header_map(headers: &[(&'static str, &'static str)]) -> HeaderMap {
 }
 
 impl Machine {
-    /// An exchange of the session `s-1`.
+    /// Makes an exchange of the session `s-1`.
     fn in_session() -> Self {
         Self::new(&[("mcp-session-id", "s-1")])
     }
 
-    /// An exchange of the session `s-1`, which this client began.
+    /// Makes an exchange of the session `s-1`, which this client began.
     fn in_session_of(client: Option<ClientInfo>) -> Self {
         Self::of(&[("mcp-session-id", "s-1")], client)
     }
 
-    /// An exchange whose request has these headers.
+    /// Makes an exchange whose request has these headers.
     fn new(headers: &[(&'static str, &'static str)]) -> Self {
         Self::of(headers, None)
     }
@@ -101,13 +101,13 @@ impl Machine {
         })
     }
 
-    /// A stream with event ids begins.
+    /// Begins a stream with event ids.
     fn resumable_stream(&self) {
         assert_eq!(self.head(200, EVENTS), [""; 0]);
         self.exchange.resumable();
     }
 
-    /// A JSON-RPC response passes in a JSON body.
+    /// Reports a JSON-RPC response in a JSON body.
     fn answer(&self, body: &str) -> Option<Vec<String>> {
         let mut seen = None;
         let mut document = None;
@@ -127,7 +127,7 @@ impl Machine {
         seen
     }
 
-    /// A JSON-RPC response passes on a GET stream of the session.
+    /// Reports a JSON-RPC response on a GET stream of the session.
     fn elsewhere(&self, body: &str, copy_use: CopyUse) -> Option<Vec<String>> {
         let mut seen = None;
         Scanner::new().feed(body.as_bytes(), &mut |message| {
@@ -140,7 +140,7 @@ impl Machine {
         seen
     }
 
-    /// The server sends this message in its event stream.
+    /// Reports this message of the server in its event stream.
     fn notified(&self, message: &str) -> Vec<String> {
         let mut notices = Vec::new();
         Scanner::new().feed(message.as_bytes(), &mut |message| {
@@ -176,14 +176,15 @@ impl Machine {
     }
 }
 
-/// The effects of a fact in words; of a row its status and its end reason.
+/// Returns the effects of a fact as words; for a row, its status and end reason.
 fn words(fact: impl FnOnce(&mut Effects)) -> Vec<String> {
     let mut effects = Effects::new();
     fact(&mut effects);
     effects.iter().map(word).collect()
 }
 
-/// The same for a fact that the exchange may not take. Then there is no effect.
+/// Like [`words`], for a fact that the exchange may refuse. A refused fact has no
+/// effect.
 fn words_if(fact: impl FnOnce(&mut Effects) -> bool) -> Option<Vec<String>> {
     let mut taken = false;
     let words = words(|effects| taken = fact(effects));

@@ -1,4 +1,4 @@
-//! Whatever happens in whatever order, each request has one row.
+//! Each request has one row, for any facts in any order.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -43,7 +43,7 @@ fn fact() -> impl Strategy<Value = Fact> {
 
 proptest! {
     #[test]
-    fn each_request_has_one_row_whatever_happens(
+    fn each_request_has_one_row_for_any_facts(
         facts in prop::collection::vec(fact(), 0..20),
         requests in 1..4usize,
     ) {
@@ -59,7 +59,7 @@ proptest! {
         let mut effects = Vec::new();
         for fact in facts {
             effects.extend(match fact {
-                // Each of these comes once.
+                // Each of these facts happens once.
                 Fact::Request if requested => continue,
                 Fact::Head(..) if answered => continue,
                 Fact::Request => {

@@ -1,4 +1,4 @@
-//! What an exchange says of sessions.
+//! The session effects of an exchange.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn session_of_an_initialize_begins_with_its_result() {
     let named = machine.head_naming(200, JSON, Some("s-2"));
     assert_eq!(named, ["named s-2"]);
     let result = r#"{"jsonrpc":"2.0","id":1,"result":{"serverInfo":{"name":"s"}}}"#;
-    // What the server says of itself is a listing, too.
+    // The server's description of itself is a listing, too.
     assert_eq!(machine.answer(result).unwrap(), ["session s-2", "listing"]);
     assert_eq!(machine.end(HttpEnd::Complete), ["row ok", "finished"]);
 }
@@ -74,7 +74,7 @@ fn row_of_a_derived_session_carries_it() {
 }
 
 #[test]
-fn call_not_found_asks_to_close_the_session_of_the_request() {
+fn call_with_404_asks_to_close_its_session() {
     let machine = Machine::in_session();
     machine.request(CALL);
     assert_eq!(machine.head(404, JSON), ["not found s-1"]);
@@ -88,7 +88,7 @@ fn call_not_found_asks_to_close_the_session_of_the_request() {
 }
 
 #[test]
-fn call_does_not_wait_for_a_session_that_is_over() {
+fn call_does_not_wait_for_a_closed_session() {
     let machine = Machine::in_session();
     machine.request(CALL);
     machine.resumable_stream();
@@ -100,7 +100,7 @@ fn call_does_not_wait_for_a_session_that_is_over() {
 }
 
 #[test]
-fn end_of_the_session_gives_a_detached_call_up() {
+fn closed_session_ends_a_detached_call() {
     let machine = Machine::in_session();
     machine.request(CALL);
     machine.resumable_stream();
@@ -109,7 +109,7 @@ fn end_of_the_session_gives_a_detached_call_up() {
 }
 
 #[test]
-fn notification_of_a_cancellation_names_the_session_and_the_request() {
+fn cancellation_names_the_session_and_the_request() {
     let cancelled = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"reason":"late"}}"#;
     let notify = |machine: &Machine, body: &str| {
         let mut effects = Vec::new();

@@ -1,9 +1,10 @@
-//! Decodes a copy of compressed bodies as they pass. What is forwarded stays as it is.
+//! Decodes a copy of compressed bodies as they pass. The forwarded body is
+//! unchanged.
 //!
-//! A body comes from a stranger, and little of it may stand for very much. So
-//! memory is bounded by the window of the coding, and time by how much a body
-//! may decode to; one that goes beyond is not read further. Nothing is held
-//! back: whatever the compressor flushed is handed on at once.
+//! A body comes from an untrusted peer, and a few bytes may decode to very many. So
+//! the window of the coding bounds the memory, and a limit on the decoded size
+//! bounds the time. A body beyond the limit is not read further. Nothing is held
+//! back: bytes that the compressor flushed are passed on at once.
 
 use std::ops::ControlFlow;
 
@@ -16,17 +17,17 @@ use compression_codecs::{
 use super::Undecodable;
 use super::window::Window;
 
-/// How many bytes one byte of a body may stand for in the long run. A listing
-/// of a thousand like things reaches 10 in gzip and 100 in zstd, a run of
-/// zeros 1,000 and 30,000.
+/// How many bytes one byte of a body may decode to in the long run. A listing of a
+/// thousand similar items reaches 10 in gzip and 100 in zstd, a run of zeros 1,000
+/// and 30,000.
 const RATIO: u64 = 200;
 
-/// How many bytes a body may stand for beyond that, for its repetitive parts.
-/// With [`RATIO`] it bounds what a single frame can cost.
+/// How many more bytes a body may decode to, for its repetitive parts. With
+/// [`RATIO`] it bounds the cost of a single frame.
 const BURST: u64 = 4 * 1024 * 1024;
 
-/// How much is decoded of a body that is no event stream, in bytes. An event
-/// stream may go on for days.
+/// The most that is decoded of a body that is not an event stream, in bytes. An
+/// event stream may last for days and has no limit.
 const DOCUMENT: u64 = 256 * 1024 * 1024;
 
 /// Largest window of a zstd frame, as a power of two: the 8 MiB of RFC 9659.
@@ -35,20 +36,20 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 /// The window of deflate.
 const DEFLATE_WINDOW: u64 = 32 * 1024;
 
-/// How much is decoded at a time, in bytes.
+/// The size of one decoded piece, in bytes.
 const PIECE: usize = 16 * 1024;
 
 /// Decodes one body.
 pub(in crate::capture) struct Decoder {
     coding: Coding,
-    /// None before the first byte.
+    /// `None` before the first byte.
     codec: Option<Codec>,
-    /// The codec came to its end, though the body may go on.
+    /// The codec reached its end. The body may have more bytes.
     ended: bool,
-    /// Bytes that may be decoded without any more coming, at most [`BURST`].
+    /// Bytes that may be decoded before more input arrives, at most [`BURST`].
     credit: u64,
     decoded: u64,
-    /// Bytes that may be decoded of the whole body.
+    /// Bytes of the whole body that may still be decoded.
     limit: u64,
 }
 
@@ -79,12 +80,12 @@ impl Coding {
         }
     }
 
-    /// What decodes a body that begins with this byte.
+    /// Returns the decoder of a body that begins with this byte.
     fn codec(self, first: u8) -> Result<Codec, Undecodable> {
         let (codec, window): (Box<dyn DecodeV2 + Send + Sync>, _) = match self {
             Self::Gzip => (Box::new(GzipDecoder::new()), DEFLATE_WINDOW),
-            // By the standard in the zlib format, whose first byte tells the
-            // method 8; some send it bare, and no encoder begins so.
+            // The standard says zlib format, whose first byte names method 8. Some servers send
+            // bare deflate, and no encoder begins that with such a byte.
             Self::Deflate if first & 0x0f == 8 => (Box::new(ZlibDecoder::new()), DEFLATE_WINDOW),
             Self::Deflate => (Box::new(DeflateDecoder::new()), DEFLATE_WINDOW),
             Self::Brotli => {
@@ -100,14 +101,14 @@ impl Coding {
         Ok((codec, Window::new(window)))
     }
 
-    /// Returns whether a body may be several of the coding's streams in a row.
+    /// Returns whether a body may consist of several streams of the coding in a row.
     fn is_repeatable(self) -> bool {
         matches!(self, Self::Gzip | Self::Zstd)
     }
 }
 
-/// The window that a brotli stream begins with, in bytes (RFC 7932, section
-/// 9.1). The codec would also take what the standard does not know: up to 1 GiB.
+/// Returns the window that a brotli stream begins with, in bytes (RFC 7932, section
+/// 9.1). The codec would also accept windows beyond the standard, up to 1 GiB.
 fn brotli_window(first: u8) -> Result<u64, Undecodable> {
     let log = match (first & 1, first >> 1 & 7, first >> 4 & 7) {
         (0, _, _) => 16,
@@ -132,14 +133,14 @@ impl Decoder {
         })
     }
 
-    /// Returns whether a body in this coding may begin with a byte that JSON begins
-    /// with. In brotli it may with all but these two; in the other codings no
+    /// Returns whether a body in this coding may begin with a byte that also begins
+    /// JSON. A brotli body may, except for these two bytes; in the other codings, no
     /// encoder begins so.
     pub(super) fn may_begin_like_json(&self, first: u8) -> bool {
         matches!(self.coding, Coding::Brotli) && !matches!(first, b'{' | 0xef)
     }
 
-    /// Decodes on, until `sink` has enough or nothing can follow.
+    /// Decodes the next bytes, until `sink` stops it or the body is over.
     pub(super) fn read(
         &mut self,
         bytes: &[u8],
@@ -165,7 +166,7 @@ impl Decoder {
     ) -> Result<ControlFlow<()>, Undecodable> {
         let mut piece = [0; PIECE];
         let mut input = PartialBuffer::new(bytes);
-        // A full piece may have left something in the codec.
+        // If the last piece was full, the codec may hold more.
         let mut full = false;
         while full || !input.unwritten().is_empty() {
             if self.ended {
@@ -181,7 +182,7 @@ impl Decoder {
                 true => codec.flush(&mut output).map(|_| false),
                 false => codec.decode(&mut input, &mut output),
             };
-            // What came before an error counts: others read it, too.
+            // The bytes before an error count, because other decoders read them too.
             let (read, decoded) = (input.written_len() - before, output.written());
             self.spend(read, decoded.len())?;
             window.fill(self.decoded)?;
@@ -198,7 +199,7 @@ impl Decoder {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Counts bytes that were read and what they decoded to. Fails beyond the bounds.
+    /// Counts the bytes read and decoded. Fails beyond the limits.
     fn spend(&mut self, read: usize, decoded: usize) -> Result<(), Undecodable> {
         let decoded = decoded as u64;
         let credit = (self.credit + RATIO * read as u64).min(BURST);

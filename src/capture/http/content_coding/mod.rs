@@ -1,4 +1,4 @@
-//! How the bytes of a body are read: as they are, decoded, or not at all.
+//! How the bytes of a body are read: unchanged, decoded, or not at all.
 
 #[cfg(feature = "decompression")]
 mod decoder;
@@ -16,25 +16,25 @@ use crate::wire;
 
 /// A body whose bytes can be read.
 pub(in crate::capture) enum Content {
-    /// It is what it says.
+    /// The bytes are the text.
     Plain,
     /// It is compressed.
     #[cfg(feature = "decompression")]
     Encoded(Box<Decoder>),
-    /// Its headers name a coding, and its first byte tells whether it is in it.
+    /// Its headers name a coding, and its first byte decides whether it is compressed.
     /// Most servers ignore the header and read the JSON.
     Claimed(Result<Box<Content>, Undecodable>),
-    /// It is in an encoding whose bytes look like other JSON.
+    /// It is in an encoding whose bytes look like different JSON.
     Unreadable,
 }
 
-/// A body, or the rest of one, is in a coding that is not decoded here, broken,
-/// or decodes to more than is worth it.
+/// A body, or the rest of one, is in a coding that is not decoded here, is broken,
+/// or exceeds the limits of decoding.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::capture) struct Undecodable;
 
 impl Content {
-    /// How to read a body with these headers.
+    /// Returns how to read a body with these headers.
     pub(in crate::capture) fn of(headers: &Headers<'_>) -> Result<Self, Undecodable> {
         if !headers.is_encoded() {
             return Ok(Self::Plain);
@@ -48,12 +48,12 @@ impl Content {
                 let decoder = Decoder::of(coding, endless)?;
                 Ok(Self::Encoded(Box::new(decoder)))
             }
-            // Several in a row are not seen in practice.
+            // Several codings in a row do not occur in practice.
             _ => Err(Undecodable),
         }
     }
 
-    /// How to read a request body with these headers.
+    /// Returns how to read a request body with these headers.
     pub(in crate::capture) fn of_request(headers: &Headers<'_>) -> Self {
         if headers.is_utf_7() {
             return Self::Unreadable;
@@ -64,7 +64,7 @@ impl Content {
         }
     }
 
-    /// Returns whether a body read this way may begin with a byte that JSON begins with.
+    /// Returns whether a body read this way may begin with a byte that begins JSON.
     #[cfg(feature = "decompression")]
     fn may_begin_like_json(&self, first: u8) -> bool {
         match self {
@@ -78,7 +78,7 @@ impl Content {
         true
     }
 
-    /// Hands what the next bytes of the body say to `sink`, until it has enough.
+    /// Passes the content of the next bytes to `sink`, until `sink` stops it.
     pub(in crate::capture) fn read(
         &mut self,
         bytes: &[u8],

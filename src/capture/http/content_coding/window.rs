@@ -1,22 +1,22 @@
-//! The memory that decoding takes.
+//! Bounds the memory of decoders.
 //!
-//! A few bytes can fill a window of megabytes, and a client can leave many
-//! bodies unfinished. So all windows of the process share one bound.
+//! A few bytes can fill a window of megabytes, and a client can leave many bodies
+//! unfinished. So all windows of the process share one bound.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::Undecodable;
 
-/// How much the windows of all bodies may hold together, in bytes.
+/// The most that the windows of all bodies hold together, in bytes.
 const TOTAL: u64 = 512 * 1024 * 1024;
 
-/// What the windows of all bodies hold.
+/// The bytes that the windows of all bodies hold now.
 static IN_USE: AtomicU64 = AtomicU64::new(0);
 
-/// The last bytes of a body, which the codec keeps to refer to.
+/// The last bytes of a body, which the codec keeps for references.
 pub(super) struct Window {
     size: u64,
-    /// How much of it is filled, and counted in `in_use`.
+    /// The filled part, which is counted in `in_use`.
     held: u64,
     in_use: &'static AtomicU64,
 }
@@ -67,7 +67,7 @@ mod tests {
         let mut small = window(100);
         assert!(large.fill(TOTAL - 150).is_ok());
         assert!(small.fill(60).is_ok());
-        // No more than its size, however much passes.
+        // It is never counted beyond its size.
         assert!(small.fill(1_000_000).is_ok());
         assert_eq!(OURS.load(Relaxed), TOTAL - 50);
         assert!(large.fill(TOTAL).is_err());

@@ -15,7 +15,7 @@ fn encoder(coding: &str) -> Box<dyn EncodeV2> {
         "gzip" => Box::new(GzipEncoder::new(level.into())),
         "deflate" => Box::new(ZlibEncoder::new(level.into())),
         "bare deflate" => Box::new(DeflateEncoder::new(level.into())),
-        // Its default is the slowest.
+        // The default quality is the slowest.
         "br" => Box::new(BrotliEncoder::new(
             BrotliParams::default().quality(Level::Fastest),
         )),
@@ -28,7 +28,8 @@ fn decoder(coding: &str) -> Decoder {
     Decoder::of(name.as_bytes(), true).expect("a known coding")
 }
 
-/// Each of these parts, encoded and flushed; the last with the stream's end.
+/// Returns each of these parts, encoded and flushed. The last one includes the end
+/// of the stream.
 fn encoded(coding: &str, parts: &[&[u8]]) -> Vec<Vec<u8>> {
     let mut encoder = encoder(coding);
     let mut out = vec![0; parts.concat().len() * 2 + 1024];
@@ -56,7 +57,7 @@ fn whole(coding: &str, text: &[u8]) -> Vec<u8> {
     encoded(coding, &[text]).concat()
 }
 
-/// What these chunks decode to, and whether all could be.
+/// Returns the decoded chunks, and whether all of them could be decoded.
 fn decoded<'a>(
     decoder: &mut Decoder,
     chunks: impl IntoIterator<Item = &'a [u8]>,
@@ -74,7 +75,7 @@ fn decoded<'a>(
     (text, true)
 }
 
-/// Text that does not compress to nothing.
+/// Returns text that hardly compresses.
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 1_u32;
     std::iter::repeat_with(|| {
@@ -102,7 +103,7 @@ fn body_cut_anywhere_decodes_to_the_same() {
 }
 
 #[test]
-fn pieces_that_are_just_full_leave_nothing_behind() {
+fn pieces_that_are_exactly_full_leave_nothing_behind() {
     for coding in CODINGS {
         for len in [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 5 * PIECE] {
             let text = noise(len);
@@ -119,7 +120,7 @@ fn pieces_that_are_just_full_leave_nothing_behind() {
 }
 
 #[test]
-fn what_was_flushed_is_there_at_once() {
+fn flushed_bytes_are_decoded_at_once() {
     let long = noise(3 * PIECE);
     let parts = [
         b"data: 1\n\n".as_slice(),
@@ -137,7 +138,7 @@ fn what_was_flushed_is_there_at_once() {
 }
 
 #[test]
-fn body_may_be_several_streams_where_its_coding_says_so() {
+fn body_may_have_several_streams_if_its_coding_allows_it() {
     for (coding, both) in [
         ("gzip", true),
         ("zstd", true),
@@ -154,7 +155,7 @@ fn body_may_be_several_streams_where_its_coding_says_so() {
 }
 
 #[test]
-fn what_stands_for_too_much_is_left_early() {
+fn body_that_decodes_to_too_much_is_abandoned_early() {
     let zeros = vec![0; 2 * BURST as usize];
     for coding in CODINGS {
         let body = whole(coding, &zeros);
@@ -186,12 +187,13 @@ fn long_body_of_ordinary_text_is_read_to_its_end() {
     }
 }
 
-/// A zstd frame's beginning: its magic number, and this window descriptor.
+/// Returns the beginning of a zstd frame: its magic number and this window
+/// descriptor.
 fn zstd_frame(window: u8) -> Vec<u8> {
     vec![0x28, 0xb5, 0x2f, 0xfd, 0, window]
 }
 
-/// A block of 128 KiB that is not compressed.
+/// Returns an uncompressed block of 128 KiB.
 fn zstd_block() -> Vec<u8> {
     let header = (128_u32 * 1024) << 3;
     let mut block = header.to_le_bytes()[..3].to_vec();
@@ -200,7 +202,7 @@ fn zstd_block() -> Vec<u8> {
 }
 
 #[test]
-fn document_has_a_longest_length_and_an_event_stream_has_none() {
+fn document_has_a_size_limit_and_an_event_stream_has_none() {
     let (frame, block) = (zstd_frame(8 << 3), zstd_block());
     for endless in [false, true] {
         let mut decoder = Decoder::of(b"zstd", endless).unwrap();
@@ -221,13 +223,13 @@ fn document_has_a_longest_length_and_an_event_stream_has_none() {
 
 #[test]
 fn window_that_takes_too_much_memory_is_refused() {
-    // The exponent beyond 10 is in the upper five bits.
+    // The upper five bits hold the exponent minus 10.
     for (log, all) in [(23, true), (24, false), (31, false)] {
         let body = [zstd_frame((log - 10) << 3), zstd_block()].concat();
         let (_, read) = decoded(&mut decoder("zstd"), [body.as_slice()]);
         assert_eq!(read, all, "a window of 2^{log} bytes");
     }
-    // The mark of a large window; the next byte gives its size.
+    // The mark of a large window; the next byte is its size.
     let (_, read) = decoded(&mut decoder("br"), [[0x11, 30, 0, 0].as_slice()]);
     assert!(!read);
 }
@@ -246,7 +248,7 @@ fn window_of_a_brotli_stream_is_in_its_first_byte() {
 }
 
 #[test]
-fn sink_that_has_enough_gets_no_more() {
+fn sink_that_stops_gets_no_more() {
     let body = whole("gzip", &noise(4 * PIECE));
     let mut pieces = 0;
     let read = decoder("gzip").read(&body, &mut |_| {
@@ -258,7 +260,7 @@ fn sink_that_has_enough_gets_no_more() {
 }
 
 #[test]
-fn other_codings_are_not_known() {
+fn other_codings_are_unknown() {
     for name in ["compress", "dcb", "*", "aws-chunked"] {
         assert!(Decoder::of(name.as_bytes(), false).is_err(), "{name}");
     }
