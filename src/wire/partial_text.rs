@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use sha2::{Digest as _, Sha256};
+
 use super::envelope::TextBuffer;
 use super::json_id;
 use super::text_digest::TextDigest;
@@ -181,6 +183,12 @@ impl PartialText {
         let digest = digest.unwrap_or_else(|| TextDigest::of(&buf[self.start..]));
         buf.truncate(self.start);
         digest
+    }
+
+    /// Takes a value that is not a string out of the buffer. Returns the digest of its
+    /// digest, which differs from that of a string with the same text.
+    pub(super) fn finish_value_digest(self, buf: &mut TextBuffer) -> [u8; 32] {
+        Sha256::digest(self.finish_digest(buf)).into()
     }
 
     /// Returns the digest of a value that is longer than the part that is kept.

@@ -144,7 +144,7 @@ impl Scanner {
         self.draft.push(&mut self.message.text, &bytes[..len]);
         if end.is_some() {
             let draft = std::mem::take(&mut self.draft);
-            let digest = draft.finish_digest(&mut self.message.text);
+            let digest = draft.finish_value_digest(&mut self.message.text);
             if let Some(member) = self.member {
                 self.message.keep_digest(member, Some(digest));
             }
@@ -235,7 +235,10 @@ impl Scanner {
             }
             (Capture::HashedText(chars), Shape::String) => draft.finish_hashed_text(text, chars),
             (Capture::Digest, shape) if shape != Shape::Null => {
-                let digest = draft.finish_digest(text);
+                let digest = match shape {
+                    Shape::String => draft.finish_digest(text),
+                    _ => draft.finish_value_digest(text),
+                };
                 text.extend_from_slice(&digest);
                 false
             }

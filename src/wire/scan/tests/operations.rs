@@ -68,8 +68,13 @@ fn state_that_is_a_string_has_the_digest_of_its_text() {
     assert_eq!(state(&format!(r#""{long}\u0061""#)), sha256(long + "a"));
 }
 
+/// Returns the digest of a state that is not a string and has this JSON.
+fn of_value(json: &str) -> Digest {
+    sha256(Sha256::digest(json))
+}
+
 #[test]
-fn state_of_another_type_has_the_digest_of_its_bytes() {
+fn state_of_another_type_has_the_digest_of_the_digest_of_its_bytes() {
     for json in [
         "7",
         "1.0",
@@ -82,12 +87,24 @@ fn state_of_another_type_has_the_digest_of_its_bytes() {
         r#"{"a": "}\"", "b":[1 ,2]}"#,
         r#"["\u0061", {"requestState":"x"}]"#,
     ] {
-        assert_eq!(state(json), sha256(json), "{json}");
+        assert_eq!(state(json), of_value(json), "{json}");
     }
     let number = "1".repeat(5000);
-    assert_eq!(state(&number), sha256(&number));
+    assert_eq!(state(&number), of_value(&number));
     let object = format!(r#"{{"a":"{}"}}"#, "é".repeat(5000));
-    assert_eq!(state(&object), sha256(&object));
+    assert_eq!(state(&object), of_value(&object));
+}
+
+#[test]
+fn state_that_is_not_a_string_differs_from_the_string_with_the_same_text() {
+    for (json, string) in [
+        ("7", r#""7""#),
+        ("true", r#""true""#),
+        ("[1]", r#""[1]""#),
+        (r#"{"a":1}"#, r#""{\"a\":1}""#),
+    ] {
+        assert_ne!(state(json), state(string), "{json}");
+    }
 }
 
 #[test]

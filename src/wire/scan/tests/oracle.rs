@@ -225,7 +225,7 @@ fn expected(document: &str, span: std::ops::Range<u64>) -> Facts {
                     Field::RequestState | Field::ResultRequestState => match value {
                         Value::Null => return None,
                         Value::String(text) => Sha256::digest(text).into(),
-                        _ => Sha256::digest(written(document, path)?).into(),
+                        _ => Sha256::digest(Sha256::digest(written(document, path)?)).into(),
                     },
                     _ => Sha256::digest(value.as_str()?).into(),
                 };
