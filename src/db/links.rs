@@ -52,8 +52,8 @@ const OPERATION: &str = concat!(
     " THEN ts END), min(CASE WHEN ",
     is_final!(),
     " THEN ts + latency_us / 1000 END),
-         (SELECT ended_ts FROM tasks WHERE operation_id = ?1)
-     FROM (SELECT ts, latency_us, end_reason FROM requests
+         (SELECT ended_ts FROM tasks WHERE operation_id = ?1), coalesce(max(leg), 0)
+     FROM (SELECT ts, latency_us, end_reason, leg FROM requests
          WHERE operation_id = ?1 AND id IS NOT ?2 LIMIT 1000)"
 );
 
@@ -172,7 +172,7 @@ pub(super) fn place(
             None => None,
         };
         if let Some((id, operation)) = found {
-            place.leg = Some(operation.legs + 1);
+            place.leg = Some(operation.last_leg + 1);
             if is_final && operation.final_ts.is_none() {
                 let latency_us = event.latency_us.try_into().unwrap_or(i64::MAX);
                 place.operation_us = Some(operation.latency_us.saturating_add(latency_us));
@@ -314,6 +314,8 @@ impl Query<'_> {
 /// The legs of an operation.
 struct Operation {
     legs: i64,
+    /// The number of the last one. It is more than `legs` if the first ones were removed.
+    last_leg: i64,
     /// Their latencies, in microseconds.
     latency_us: i64,
     /// When the first final leg was received, or when its task ended.
@@ -330,6 +332,7 @@ impl Operation {
             let task_ended_ts: Option<i64> = row.get(4)?;
             Ok(Self {
                 legs: row.get(0)?,
+                last_leg: row.get(5)?,
                 latency_us: row.get::<_, f64>(1)? as i64,
                 final_ts: row.get::<_, Option<i64>>(2)?.or(task_ended_ts),
                 ended_ts: row.get::<_, Option<i64>>(3)?.or(task_ended_ts),

@@ -130,6 +130,19 @@ fn request_that_stands_alone_has_no_operation() {
 }
 
 #[test]
+fn leg_after_the_removal_of_the_first_has_the_next_number() {
+    let mut file = File::new();
+    file.request(call(0, None, state("a")));
+    file.request(call(100, state("a"), state("b")));
+    let removed = file
+        .reader
+        .execute("DELETE FROM requests WHERE leg = 1", []);
+    assert_eq!(removed, Ok(1));
+    file.request(call(200, state("b"), None));
+    assert_eq!(file.legs(), [Some(2), Some(3)]);
+}
+
+#[test]
 fn invented_state_is_linked_to_nothing_and_counted() {
     let mut file = File::new();
     file.request(call(0, None, state("a")));
