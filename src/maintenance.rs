@@ -219,6 +219,16 @@ impl Maintenance {
         })
     }
 
+    /// Returns whether the file keeps track of its pages. One that does not is made smaller
+    /// by [`vacuum`](Self::vacuum) only.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read.
+    pub fn tracks_pages(&self) -> Result<bool, MaintenanceError> {
+        self.db.tracks_pages().map_err(|error| self.failed(error))
+    }
+
     /// Makes the file as small as possible.
     ///
     /// A file that this crate made keeps track of its pages, so the free ones are

@@ -77,7 +77,7 @@ pub(crate) fn prune(db: &Path, args: &Prune, output: &mut Output) -> Result<(), 
         ))?;
     }
     conclude(outcome, output)?;
-    if !output.is_json() && outcome.rows > 0 && outcome.bytes_after >= outcome.bytes_before {
+    if !output.is_json() && outcome.rows > 0 && !maintenance.tracks_pages()? {
         output.line("the file was made by an older version; `mcp-store vacuum` shrinks it")?;
     }
     whole(outcome, output)

@@ -116,6 +116,14 @@ fn file_of_version_4_is_pruned_and_then_shrunk() {
 }
 
 #[test]
+fn prune_that_frees_no_page_does_not_take_the_file_for_an_old_one() {
+    let (_dir, path) = file(1);
+    let done = stdout(&path, &["prune", "--before", "0s"]);
+    assert!(done.contains("\nreturned 0 B"), "{done}");
+    assert!(!done.contains("older version"), "{done}");
+}
+
+#[test]
 fn prune_and_vacuum_lose_no_row_of_a_running_writer() {
     let (_dir, path) = file(20_000);
     let store = Store::builder(&path).retention(Retention::unlimited());
