@@ -5,20 +5,20 @@ use async_trait::async_trait;
 use super::{EventRecord, EventStore, Result};
 use crate::keyed_lock::{KeyGuard, KeyedLocks};
 
-/// Answers replays from a cache where it can prove that nothing is missing,
-/// and else from the store behind it.
+/// Answers a replay from a cache if the cached events are provably complete, and
+/// otherwise from the store behind it.
 ///
-/// The proof asks nothing of the cache but its events. They answer a replay if
-/// their ids follow each other without a gap from the one that was asked for,
-/// so that there is no room for an evicted event between them, and if the
-/// store's events go on where they end. For that the store is asked for its
-/// end only, and from when on it has everything: the newest cached event has to
-/// be there as it is here, and what another process appended behind it is added.
-/// So a store whose ids have gaps is always asked itself.
+/// The proof uses only the cached events. They answer a replay if their ids follow
+/// each other without a gap from the requested id on, so that no evicted event can
+/// be between them, and if the store continues where they end. To check that, this
+/// store asks the other one only for its events from the newest cached one on, and
+/// from which id on it is complete. The newest cached event has to be the same there.
+/// Events that another process appended behind it are added. A session whose ids have
+/// gaps is therefore always read from the store.
 ///
-/// Calls for one session take turns, those for different ones do not. Not noticed
-/// is an event in the middle of a session that another process replaced, without
-/// the newest one being replaced too.
+/// Calls for one session run one after another; calls for different sessions run in
+/// parallel. One change goes unnoticed: another process replaces an event in the
+/// middle of a session and not the newest one.
 #[derive(Debug, Clone)]
 pub struct CachingEventStore<Cache, Backend> {
     cache: Cache,
@@ -38,7 +38,7 @@ impl<Cache, Backend> CachingEventStore<Cache, Backend> {
 }
 
 impl<Cache: EventStore, Backend: EventStore> CachingEventStore<Cache, Backend> {
-    /// Waits for the turn of a session, and begins it with a cache that is right.
+    /// Locks a session. Empties the cache of its events first if the cache may be wrong.
     async fn turn(&self, session_id: &str) -> KeyGuard<String> {
         let mut turn = self.turns.wait(session_id.to_owned()).await;
         if turn.is_in_doubt() {
@@ -47,7 +47,7 @@ impl<Cache: EventStore, Backend: EventStore> CachingEventStore<Cache, Backend> {
         turn
     }
 
-    /// The events behind `after_id` if the cache has them without a gap.
+    /// Returns the events behind `after_id`, if the cache has them without a gap.
     async fn cached(
         &self,
         turn: &KeyGuard<String>,
@@ -57,7 +57,7 @@ impl<Cache: EventStore, Backend: EventStore> CachingEventStore<Cache, Backend> {
         if turn.is_in_doubt() {
             return None;
         }
-        // A cache that fails is one that has nothing.
+        // A failing cache counts as empty.
         let events = self.cache.replay_after(session_id, after_id).await.ok()?;
         let seamless = (1..)
             .zip(&events)
@@ -65,10 +65,11 @@ impl<Cache: EventStore, Backend: EventStore> CachingEventStore<Cache, Backend> {
         seamless.then_some(events)
     }
 
-    /// Puts `events` into the cache, as far as that works.
+    /// Puts `events` into the cache, as far as that succeeds.
     async fn warm(&self, turn: &mut KeyGuard<String>, session_id: &str, events: &[EventRecord]) {
-        // A cache that is too small evicts the lowest ids. So it never has an
-        // older event in place of a newer one, whenever this is cut short.
+        // A cache that is too small evicts the lowest ids. So with this order it never
+        // holds an older event in place of a newer one, even if this future is dropped
+        // midway.
         for event in events.iter().rev() {
             let added = self.cache.append(session_id, event.clone()).await;
             if added.is_err() {
@@ -77,7 +78,7 @@ impl<Cache: EventStore, Backend: EventStore> CachingEventStore<Cache, Backend> {
         }
     }
 
-    /// Takes the events of a session from a cache that may be wrong about it.
+    /// Removes the events of a session from a cache that may be wrong about it.
     async fn empty(&self, turn: &mut KeyGuard<String>, session_id: &str) {
         turn.set_in_doubt(true);
         match self.cache.purge_session(session_id).await {
@@ -91,8 +92,8 @@ impl<Cache: EventStore, Backend: EventStore> CachingEventStore<Cache, Backend> {
 
 #[async_trait]
 impl<Cache: EventStore, Backend: EventStore> EventStore for CachingEventStore<Cache, Backend> {
-    /// Appends to the store and then to the cache. If the cache fails, its error
-    /// is given though the event is in the store.
+    /// Appends to the store and then to the cache. If the cache fails, its error is
+    /// returned although the event is in the store.
     async fn append(&self, session_id: &str, event: EventRecord) -> Result<()> {
         let mut turn = self.turn(session_id).await;
         let was_in_doubt = turn.is_in_doubt();
@@ -101,7 +102,7 @@ impl<Cache: EventStore, Backend: EventStore> EventStore for CachingEventStore<Ca
         let cached = self.cache.append(session_id, event).await;
         match &cached {
             Ok(()) => turn.set_in_doubt(was_in_doubt),
-            // It may have an older event of the same id.
+            // The cache may hold an older event with the same id.
             Err(_) => self.empty(&mut turn, session_id).await,
         }
         cached
@@ -114,7 +115,7 @@ impl<Cache: EventStore, Backend: EventStore> EventStore for CachingEventStore<Ca
         if let Some(newest) = cached.last() {
             let before = newest.id.saturating_sub(1);
             let end = self.backend.replay_after(session_id, before).await?;
-            // What another process purged or evicted is not there any more.
+            // Another process may have purged or evicted these events.
             let complete_after = self.backend.complete_after(session_id).await?;
             if let Some((same, later)) = end.split_first()
                 && is_same(same, newest)
@@ -124,7 +125,7 @@ impl<Cache: EventStore, Backend: EventStore> EventStore for CachingEventStore<Ca
                 self.warm(&mut turn, session_id, &later).await;
                 return Ok([cached, later].concat());
             }
-            // Purged, or begun anew.
+            // The session was purged, or its ids began again.
             self.empty(&mut turn, session_id).await;
         }
         let events = self.backend.replay_after(session_id, after_id).await?;
@@ -132,7 +133,7 @@ impl<Cache: EventStore, Backend: EventStore> EventStore for CachingEventStore<Ca
         Ok(events)
     }
 
-    /// Purges both, even if one fails. The cache's error is given before the store's.
+    /// Purges both, even if one fails. The cache's error takes precedence.
     async fn purge_session(&self, session_id: &str) -> Result<()> {
         let mut turn = self.turn(session_id).await;
         turn.set_in_doubt(true);
@@ -147,7 +148,7 @@ impl<Cache: EventStore, Backend: EventStore> EventStore for CachingEventStore<Ca
     }
 }
 
-/// With the time to the millisecond, which is what a store may keep of it.
+/// Compares times to the millisecond, because a store may keep no more.
 fn is_same(a: &EventRecord, b: &EventRecord) -> bool {
     let ms = |event: &EventRecord| {
         let since_epoch = event.timestamp.duration_since(UNIX_EPOCH);

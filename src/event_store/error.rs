@@ -1,20 +1,20 @@
 use std::error::Error;
 use std::fmt;
 
-/// What an [`EventStore`](super::EventStore) gives.
+/// The result of an [`EventStore`](super::EventStore) call.
 pub type Result<T> = std::result::Result<T, EventStoreError>;
 
-/// Why an [`EventStore`](super::EventStore) did not do what it was asked.
+/// Why an [`EventStore`](super::EventStore) call failed.
 ///
-/// No message holds a session id or the data of an event.
+/// No message contains a session id or the data of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventStoreError {
-    /// The event cannot be put into the form that is kept.
+    /// The event cannot be encoded for storage.
     Encode(String),
-    /// What is kept cannot be read as an event.
+    /// The stored data cannot be decoded as an event.
     Decode(String),
-    /// The storage did not do its part.
+    /// The storage failed.
     Backend(String),
 }
 

@@ -10,12 +10,12 @@ use async_trait::async_trait;
 use super::rmcp::Streams;
 use super::{EventRecord, EventStore, Result};
 
-/// How many events of one session are kept unless something else is asked for.
+/// The default number of events that are kept of one session.
 pub const DEFAULT_MAX_EVENTS_PER_SESSION: usize = 1000;
 
-/// Keeps events in memory: of each session the newest, up to a number.
+/// Keeps events in memory: the newest of each session, up to a number.
 ///
-/// Clones share what they keep. Sessions are kept until they are purged.
+/// Clones share the events. Sessions are kept until they are purged.
 #[derive(Clone)]
 pub struct MemoryEventStore {
     capacity: NonZeroUsize,
@@ -27,21 +27,22 @@ pub struct MemoryEventStore {
 /// The events of one session.
 struct Log {
     events: BTreeMap<u64, EventRecord>,
-    /// The highest id that was evicted, or the one before the first.
+    /// The highest id that was evicted, or the id before the first one.
     complete_after: u64,
 }
 
 impl MemoryEventStore {
-    /// A store that keeps [`DEFAULT_MAX_EVENTS_PER_SESSION`].
+    /// Makes a store that keeps [`DEFAULT_MAX_EVENTS_PER_SESSION`] events of each
+    /// session.
     pub fn new() -> Self {
         Self::with_capacity(DEFAULT_MAX_EVENTS_PER_SESSION)
     }
 
-    /// A store that keeps so many events of each session, at least one. Those
-    /// of the lowest ids are evicted.
+    /// Makes a store that keeps this number of events of each session, at least one.
+    /// Those with the lowest ids are evicted.
     pub fn with_capacity(max_events_per_session: usize) -> Self {
         Self {
-            // The newest has to stay: peers count on from it.
+            // The newest event has to stay, because servers continue numbering from it.
             capacity: NonZeroUsize::new(max_events_per_session).unwrap_or(NonZeroUsize::MIN),
             logs: Arc::default(),
             #[cfg(feature = "rmcp")]
@@ -49,22 +50,22 @@ impl MemoryEventStore {
         }
     }
 
-    /// How many events are kept, of all sessions.
+    /// Returns the number of events, of all sessions.
     pub async fn total_events(&self) -> usize {
         self.logs().values().map(|log| log.events.len()).sum()
     }
 
-    /// How many sessions have at least one event.
+    /// Returns the number of sessions with at least one event.
     pub async fn session_count(&self) -> usize {
         self.logs().len()
     }
 
-    /// Held for moving records only, never across an await.
+    /// The lock is held only to move records, never across an await.
     fn logs(&self) -> MutexGuard<'_, HashMap<String, Log>> {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Likewise.
+    /// The lock is held only to move records, never across an await.
     #[cfg(feature = "rmcp")]
     pub(super) fn streams(&self) -> MutexGuard<'_, Streams> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
@@ -120,7 +121,7 @@ impl EventStore for MemoryEventStore {
     }
 }
 
-/// Without the ids of the sessions, which open them, and without the events.
+/// Shows neither session ids, which are credentials, nor events.
 impl fmt::Debug for MemoryEventStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryEventStore")

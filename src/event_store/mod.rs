@@ -1,5 +1,5 @@
-//! Where the events of SSE streams are kept, so that a client that lost its
-//! stream, or whose server was started again, continues where it was.
+//! Stores for the events of SSE streams, so that a client can resume after it lost
+//! its stream or the server restarted.
 //!
 //! [`EventStore`] keeps [`EventRecord`]s by session. Three implement it:
 //! [`MemoryEventStore`] for one process and as a cache, [`SqliteEventStore`]
@@ -52,45 +52,44 @@ use async_trait::async_trait;
 /// One session's events never appear in another's replay.
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
-    /// Adds an event to those of a session. An event of the same id is replaced.
+    /// Adds an event to a session. Replaces an event with the same id.
     ///
     /// # Errors
     ///
-    /// When the event is not kept, or it is not known whether it is.
+    /// If the event is not stored, or it is not known whether it is.
     async fn append(&self, session_id: &str, event: EventRecord) -> Result<()>;
 
-    /// The events of a session whose ids are greater than `after_id`, in the
-    /// order of their ids. None for a session that is not known.
+    /// Returns the events of a session with ids greater than `after_id`, in the order
+    /// of their ids. Returns no events for an unknown session.
     ///
-    /// What was evicted is missing; [`complete_after`](Self::complete_after)
-    /// tells whether anything was.
+    /// Evicted events are missing; [`complete_after`](Self::complete_after) says
+    /// whether there are any.
     ///
     /// # Errors
     ///
-    /// When the events cannot be read.
+    /// If the events cannot be read.
     async fn replay_after(&self, session_id: &str, after_id: u64) -> Result<Vec<EventRecord>>;
 
-    /// Removes all events of a session. One that is not known is no error.
+    /// Removes all events of a session. An unknown session is not an error.
     ///
     /// # Errors
     ///
-    /// When they are not removed, or it is not known whether they are.
+    /// If they are not removed, or it is not known whether they are.
     async fn purge_session(&self, session_id: &str) -> Result<()>;
 
-    /// The lowest `after_id` for which [`replay_after`](Self::replay_after)
-    /// still answers in full: with every event of the session that was ever
-    /// appended behind it. `None` where that is not known: for a session of
-    /// which there is nothing, and for a store that keeps no count of what it
-    /// evicts.
+    /// Returns the lowest `after_id` for which [`replay_after`](Self::replay_after) is
+    /// complete: it returns every later event that was ever appended to the session.
+    /// `None` if that is not known: for a session without events, and for a store that
+    /// does not track evictions.
     ///
-    /// Of what went before the first event that a store knows, it knows nothing,
-    /// as when a session goes on of which everything was evicted or purged. So a
-    /// session that begins with another id than 0 or 1 is complete from there
-    /// on. Only where its ids begin anew as well does it count as a new one.
+    /// The store cannot know about events before the first one it holds, for example
+    /// after all of them were purged or evicted. A session that begins with another id
+    /// than 0 or 1 counts as complete from there on. It counts as a new session only if
+    /// its ids also begin again.
     ///
     /// # Errors
     ///
-    /// When the store cannot be read.
+    /// If the store cannot be read.
     async fn complete_after(&self, session_id: &str) -> Result<Option<u64>> {
         let _ = session_id;
         Ok(None)

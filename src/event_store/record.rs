@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EventRecord {
-    /// Rises within a session.
+    /// Increases within a session.
     pub id: u64,
     /// The message: JSON-RPC text.
     pub data: String,
@@ -15,7 +15,7 @@ pub struct EventRecord {
 }
 
 impl EventRecord {
-    /// An event that is produced now.
+    /// Makes an event with the current time.
     pub fn new(id: u64, data: impl Into<String>) -> Self {
         Self {
             id,

@@ -1,14 +1,15 @@
-//! The event stores as rmcp's.
+//! The event stores as rmcp event stores.
 //!
-//! rmcp asks for ids of its events, and resumes by such an id alone: it does not
-//! compare the stream that the id leads to with the session of whoever presents
-//! it. So an id has to be a key that nobody can make who has not been given one
-//! of the same stream. It is the stream's token, 128 random bits that the writer
-//! fixes with the stream's first event, and the event's place in that stream.
+//! rmcp requests ids for its events, and resumes by such an id alone: it does not
+//! compare the stream of the id with the session of the client that presents it. So
+//! an id has to be a key that a client cannot make up unless it has received one of
+//! the same stream. The id is the stream's token, 128 random bits that the writer
+//! thread stores with the stream's first event, and the event's place in that
+//! stream.
 //!
 //! [`CachingEventStore`](super::CachingEventStore) does not implement rmcp's trait:
-//! the trait leaves the choice of an id to the store, so two stores cannot hold
-//! one event under the same id.
+//! the trait leaves the choice of an id to the store, so two stores cannot hold one
+//! event under the same id.
 
 mod memory;
 
@@ -27,18 +28,19 @@ use super::{EventStoreError, SqliteEventStore};
 use crate::clock;
 use crate::db::{Answer, Command, EventRow, StreamToken};
 
-/// For `LocalSessionManager::with_event_store`, with [`SqliteSessionStore`] as
-/// the `session_store` of `StreamableHttpServerConfig`: only with both is a
-/// session taken up again by another process.
+/// For `LocalSessionManager::with_event_store`, with [`SqliteSessionStore`] as the
+/// `session_store` of `StreamableHttpServerConfig`: another process can resume a
+/// session only with both.
 ///
-/// A replay answers with what is kept. Where events before it were evicted, a
-/// warning is logged. A message is replayed as rmcp's types hold it: a result that
-/// they take for one they know loses the members they do not.
+/// A replay returns the events that are kept. If earlier events were evicted, it
+/// logs a warning. A message is replayed as rmcp's types hold it: a result that
+/// rmcp parses as one of its own types loses the members that the type does not
+/// have.
 ///
-/// After a power loss with [`Synchronous::Normal`](super::Synchronous::Normal) an id may be given out a second
-/// time, to another event of its stream; [`Synchronous::Full`](super::Synchronous::Full) keeps that from
-/// happening. A purge is never asked for: what a session's streams had goes by
-/// its age and size.
+/// After a power loss with [`Synchronous::Normal`](super::Synchronous::Normal),
+/// another event of the same stream may get an id that was used before;
+/// [`Synchronous::Full`](super::Synchronous::Full) prevents that. rmcp never
+/// purges: the events of a session are removed by their age and size.
 ///
 /// [`SqliteSessionStore`]: crate::session_store::SqliteSessionStore
 /// [`Synchronous::Normal`]: super::Synchronous::Normal
@@ -97,7 +99,7 @@ fn warn_of_evicted() {
     tracing::warn!("a stream is resumed without events that were evicted");
 }
 
-/// An event, by the token of its stream and its place there.
+/// The id of an event: the token of its stream and its place there.
 struct EventId {
     stream: StreamToken,
     place: i64,
@@ -111,7 +113,7 @@ impl std::fmt::Display for EventId {
 }
 
 impl EventId {
-    /// Reads what `Display` writes, and nothing else.
+    /// Parses the output of `Display`, and nothing else.
     fn parse(text: &str) -> Option<Self> {
         let (stream, place) = text.split_once('-')?;
         let id = Self {
@@ -142,7 +144,7 @@ fn decode(id: &EventId, row: EventRow) -> Result<ServerSseMessage, EventStoreErr
     event.retry = retry;
     if !row.data.is_empty() {
         let message: Result<ServerJsonRpcMessage, _> = serde_json::from_str(&row.data);
-        // Not the error's own text, which may quote the message.
+        // The error's own text is not used, because it may quote the message.
         let message = message.map_err(|_| {
             EventStoreError::Decode(String::from("the data of an event is no message"))
         })?;
@@ -156,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_id_is_read_only_as_it_is_written() {
+    fn event_id_is_read_only_in_its_written_form() {
         let id = EventId {
             stream: [0xAB; 16],
             place: 42,

@@ -11,49 +11,51 @@ use crate::store::{Store, SubmitError};
 ///
 /// # Durability
 ///
-/// [`append`](EventStore::append) returns when the event is committed. Then it
-/// survives the end of the process in whatever manner, and with
-/// [`Synchronous::Full`] that of the machine. Appends that wait at the same time
-/// share one commit, and they go before whatever else the store has to write.
+/// [`append`](EventStore::append) returns when the event is committed. The event
+/// then survives any end of the process, and with [`Synchronous::Full`] a power
+/// loss. Appends that wait at the same time share one commit, and they precede
+/// everything else that the store has to write.
 ///
-/// One that is not committed within the [`timeout`](Self::timeout), one that
-/// finds a disk full, and one after [`Store::shutdown`] is an error. tower-mcp
-/// then logs a warning and sends the event all the same: a client that gets it
-/// has it, one that loses its stream before will not. rmcp does not send the
-/// event, and the call that it answers ends without an answer.
+/// An append fails if it is not committed within the [`timeout`](Self::timeout), if
+/// the disk is full, and after [`Store::shutdown`]. tower-mcp then logs a warning
+/// and sends the event nevertheless: a client that receives it has it, and a client
+/// that loses its stream before will not get it. rmcp does not send the event, and
+/// the call ends without an answer.
 ///
-/// # What is kept
+/// # Retention
 ///
-/// Of each session (with rmcp: of each stream) the
-/// [`max_events_per_session`](Self::max_events_per_session) of the highest ids;
-/// of all sessions together the youngest [`max_bytes`](Self::max_bytes), and none
-/// older than [`max_age`](Self::max_age). The newest event of a session stays
-/// nevertheless, for a server that is started again counts on from it: until the
-/// session has been silent for `max_age` and there is no
-/// [session record](crate::session_store) of its id that has not expired. With
-/// rmcp, which asks for ids, that is so only for the stream that a session has all
-/// its life, and only while there is a record: else a client that listens would
-/// not find its place again. The bounds of all sessions are kept by the writer,
-/// some events at a time with each append;
-/// [`complete_after`](EventStore::complete_after) tells what they have taken from
-/// a session. tower-mcp has the events of a session removed when it ends, rmcp
+/// The store keeps the [`max_events_per_session`](Self::max_events_per_session)
+/// events with the highest ids of each session (with rmcp: of each stream). Of all
+/// sessions together, it keeps the youngest events within
+/// [`max_bytes`](Self::max_bytes), and none older than [`max_age`](Self::max_age).
+///
+/// The newest event of each session is kept beyond these limits, because a
+/// restarted server continues numbering from it. It is removed once the session has
+/// been silent for `max_age` and has no [session record](crate::session_store) that
+/// has not expired. With rmcp, which requests ids, this applies only to the stream
+/// that lives as long as the session, and only while there is a record: otherwise a
+/// listening client could not find its place again.
+///
+/// The writer thread applies the limits across sessions, to some events with each
+/// append. [`complete_after`](EventStore::complete_after) says which events of a
+/// session were evicted. tower-mcp purges the events of a session that ends, rmcp
 /// does not.
 ///
-/// Sessions are told apart by id alone. So one file is for one server and its
-/// replicas, and these should have the same bounds: those of the last append
-/// are kept, whosever events they meet. Ages are by the system's clock.
+/// Sessions are distinguished by id alone. So use one file for one server and its
+/// replicas, and give the replicas the same limits: the limits of the last append
+/// apply to the events of all of them. Ages are measured by the system clock.
 ///
 /// Ids are at most 2⁶³ − 1, the largest integer of SQLite.
 ///
-/// # Where it runs
+/// # Runtime
 ///
-/// In a tokio runtime with its timers, as both SDKs do; elsewhere every call is
-/// an error (without the timers, with a panic's message from tokio on standard
-/// error, for it can be asked for them in no other way). Reading takes place on the runtime's threads for blocking work,
-/// over connections of its own, and holds the writer up no more than the writer
-/// does it.
+/// The calls need a tokio runtime with a time driver, which both SDKs have. Without
+/// a runtime every call fails. Without a time driver every call fails too, and
+/// tokio prints a panic message, because tokio offers no other check. Reads run on
+/// the runtime's blocking threads over their own connections, and do not block the
+/// writer thread.
 ///
-/// Clones are handles on the same events. They keep the store open.
+/// Clones are handles to the same events. They keep the store open.
 #[derive(Debug, Clone)]
 pub struct SqliteEventStore {
     pub(super) store: Store,
@@ -63,10 +65,11 @@ pub struct SqliteEventStore {
 }
 
 impl Store {
-    /// The events of SSE streams in this file, with the default settings.
+    /// Returns a store for the events of SSE streams in this file, with the default
+    /// settings.
     ///
-    /// The handle is a store of events for tower-mcp and rmcp too, with the
-    /// features of these names.
+    /// With the feature `tower-mcp` or `rmcp`, the handle is also an event store of
+    /// that SDK.
     pub fn event_store(&self) -> SqliteEventStore {
         SqliteEventStore {
             store: self.clone(),
@@ -82,34 +85,34 @@ impl Store {
 }
 
 impl SqliteEventStore {
-    /// How long a call waits at most; 5 seconds by default. What is not
-    /// committed by then is an error, and may be committed all the same.
+    /// Sets how long a call waits at most; 5 seconds by default. A call that is not
+    /// committed by then fails, and may still be committed later.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// What a commit has to survive; the end of the process by default.
+    /// Sets which failure a commit has to survive; the end of the process by default.
     pub fn synchronous(mut self, synchronous: Synchronous) -> Self {
         self.synchronous = synchronous;
         self
     }
 
-    /// How many events are kept of one session (with rmcp: of one stream), at
+    /// Sets how many events are kept of one session (with rmcp: of one stream), at
     /// least one; [`DEFAULT_MAX_EVENTS_PER_SESSION`] by default.
     pub fn max_events_per_session(mut self, events: usize) -> Self {
         self.bounds.per_log = events as u64;
         self
     }
 
-    /// How much the events of all sessions take, in bytes, each counted with 64
-    /// more than its data; 256 MiB by default.
+    /// Sets how many bytes the events of all sessions take; 256 MiB by default. Each
+    /// event counts with 64 bytes more than its data.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.bounds.bytes = bytes;
         self
     }
 
-    /// How old an event becomes, from its append on; 24 hours by default.
+    /// Sets how long an event is kept after its append; 24 hours by default.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.bounds.age_ms = clock::to_ms(age);
         self

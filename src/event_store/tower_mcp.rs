@@ -1,4 +1,4 @@
-//! The event stores as tower-mcp's, whose trait asks the same of them.
+//! The event stores as tower-mcp event stores, whose trait has the same methods.
 
 use async_trait::async_trait;
 use tower_mcp::event_store as theirs;
@@ -7,7 +7,7 @@ use super::{
     CachingEventStore, EventRecord, EventStore, EventStoreError, MemoryEventStore, SqliteEventStore,
 };
 
-/// Implements tower-mcp's trait for a store of ours. A blanket implementation is
+/// Implements tower-mcp's trait for one of our stores. A blanket implementation is
 /// not possible, because the trait is foreign.
 macro_rules! implement {
     ($(#[$doc:meta])* impl [$($generics:tt)*] for $store:ty) => {
@@ -48,22 +48,22 @@ macro_rules! implement {
 
 implement! {
     /// For `HttpTransport::event_store`, with [`SqliteSessionStore`] for
-    /// `HttpTransport::session_store`: only with both is a session taken up again
-    /// by another process.
+    /// `HttpTransport::session_store`: another process can resume a session only with
+    /// both.
     ///
-    /// Two things are tower-mcp's own way. A process that has lost a session to
-    /// another one deletes it, events included, once its own copy has been unused for
-    /// the session's lifetime: so a hand-over should end with the end of the first
-    /// process. And a session whose only event so far has the id 0 counts on from 0
-    /// after a restart, so that the next event takes that one's place.
+    /// Two properties come from tower-mcp. A process that has lost a session to another
+    /// process deletes it, including its events, once its own copy has been unused for
+    /// the session's lifetime. So let the first process end after a hand-over. A
+    /// session whose only event has the id 0 continues numbering from 0 after a
+    /// restart, so the next event replaces it.
     ///
     /// [`SqliteSessionStore`]: crate::session_store::SqliteSessionStore
     impl [] for SqliteEventStore
 }
 
 implement! {
-    /// For `HttpTransport::event_store`, for clients that lose their connection
-    /// while the server goes on.
+    /// For `HttpTransport::event_store`, for clients that lose their connection while
+    /// the server keeps running.
     impl [] for MemoryEventStore
 }
 

@@ -5,13 +5,13 @@ use async_trait::async_trait;
 use super::{Result, SessionRecord, SessionStore};
 use crate::keyed_lock::{KeyGuard, KeyedLocks};
 
-/// Answers from a cache what the cache has, and asks the store behind it for the
-/// rest.
+/// Answers from a cache, and from the store behind it if the cache has no record.
 ///
-/// A record that another process changes or deletes is seen as it was for as
-/// long as the cache keeps it, until it expires at the latest. Where a session
-/// may be ended by another process, do without. What is changed through this
-/// store and its clones is seen at once: calls for one session take turns, those
+/// If another process changes or deletes a record, this store keeps returning the
+/// old record for as long as the cache holds it, until it expires at the latest. Do
+/// not use it if another process may end a session. Changes through this store and
+/// its clones are visible at once: calls for one session run one after another;
+/// calls for different sessions run in parallel.
 /// for different ones do not.
 #[derive(Debug, Clone)]
 pub struct CachingSessionStore<Cache, Backend> {
@@ -20,7 +20,7 @@ pub struct CachingSessionStore<Cache, Backend> {
     turns: KeyedLocks<Key>,
 }
 
-/// SDK and id.
+/// SDK and session id.
 type Key = (String, String);
 
 impl<Cache, Backend> CachingSessionStore<Cache, Backend> {
@@ -35,7 +35,8 @@ impl<Cache, Backend> CachingSessionStore<Cache, Backend> {
 }
 
 impl<Cache: SessionStore, Backend: SessionStore> CachingSessionStore<Cache, Backend> {
-    /// Waits for the turn of a session, and begins it with a cache that is right.
+    /// Locks a session. The cache holds no wrong record of it when the lock is
+    /// returned.
     async fn turn(&self, sdk: &str, id: &str) -> KeyGuard<Key> {
         let mut turn = self.turns.wait((sdk.to_owned(), id.to_owned())).await;
         if turn.is_in_doubt() {
@@ -44,8 +45,8 @@ impl<Cache: SessionStore, Backend: SessionStore> CachingSessionStore<Cache, Back
         turn
     }
 
-    /// Puts into the cache what the store has. Where that fails, the cache no
-    /// longer has an older record.
+    /// Copies a record of the store into the cache. If that fails, the cache no longer
+    /// holds an older record.
     async fn mirror(&self, turn: &mut KeyGuard<Key>, record: &SessionRecord) -> Result<()> {
         turn.set_in_doubt(true);
         let mirrored = self.cache.save(record).await;
@@ -56,7 +57,7 @@ impl<Cache: SessionStore, Backend: SessionStore> CachingSessionStore<Cache, Back
         mirrored
     }
 
-    /// Takes a record from a cache that may be wrong about it.
+    /// Removes a record from a cache that may be wrong about it.
     async fn forget(&self, turn: &mut KeyGuard<Key>, sdk: &str, id: &str) {
         match self.cache.delete(sdk, id).await {
             Ok(()) => turn.set_in_doubt(false),
@@ -71,8 +72,8 @@ impl<Cache: SessionStore, Backend: SessionStore> CachingSessionStore<Cache, Back
 impl<Cache: SessionStore, Backend: SessionStore> SessionStore
     for CachingSessionStore<Cache, Backend>
 {
-    /// Adds it to the store and then to the cache. If the cache fails, its error
-    /// is given though the record is in the store.
+    /// Adds the record to the store and then to the cache. If the cache fails, its
+    /// error is returned although the record is in the store.
     async fn create(&self, record: &SessionRecord) -> Result<bool> {
         let mut turn = self.turn(&record.sdk, &record.id).await;
         turn.set_in_doubt(true);
@@ -83,8 +84,8 @@ impl<Cache: SessionStore, Backend: SessionStore> SessionStore
         Ok(created)
     }
 
-    /// Saves to the store and then to the cache. If the cache fails, its error
-    /// is given though the record is in the store.
+    /// Saves to the store and then to the cache. If the cache fails, its error is
+    /// returned although the record is in the store.
     async fn save(&self, record: &SessionRecord) -> Result<()> {
         let mut turn = self.turn(&record.sdk, &record.id).await;
         turn.set_in_doubt(true);
@@ -94,7 +95,7 @@ impl<Cache: SessionStore, Backend: SessionStore> SessionStore
 
     async fn load(&self, sdk: &str, id: &str) -> Result<Option<SessionRecord>> {
         let mut turn = self.turn(sdk, id).await;
-        // A cache that fails is one that has nothing.
+        // A failing cache counts as empty.
         if !turn.is_in_doubt()
             && let Ok(Some(record)) = self.cache.load(sdk, id).await
         {
@@ -121,7 +122,7 @@ impl<Cache: SessionStore, Backend: SessionStore> SessionStore
         Ok(is_there)
     }
 
-    /// Deletes in both, even if one fails. The cache's error is given before the store's.
+    /// Deletes in both, even if one fails. The cache's error takes precedence.
     async fn delete(&self, sdk: &str, id: &str) -> Result<()> {
         let mut turn = self.turn(sdk, id).await;
         turn.set_in_doubt(true);

@@ -1,20 +1,20 @@
 use std::error::Error;
 use std::fmt;
 
-/// What a [`SessionStore`](super::SessionStore) gives.
+/// The result of a [`SessionStore`](super::SessionStore) call.
 pub type Result<T> = std::result::Result<T, SessionStoreError>;
 
-/// Why a [`SessionStore`](super::SessionStore) did not do what it was asked.
+/// Why a [`SessionStore`](super::SessionStore) call failed.
 ///
-/// No message holds a session id or the content of a record.
+/// No message contains a session id or the content of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionStoreError {
-    /// The record cannot be put into the form that is kept.
+    /// The record cannot be encoded for storage.
     Encode(String),
-    /// What is kept cannot be read as a record.
+    /// The stored data cannot be decoded as a record.
     Decode(String),
-    /// The storage did not do its part.
+    /// The storage failed.
     Backend(String),
 }
 

@@ -9,28 +9,28 @@ use super::{DEFAULT_MAX_BYTES, RECORD_OVERHEAD, Result, SessionRecord, SessionSt
 
 /// Keeps records in memory.
 ///
-/// All records together take at most 64 MiB, which [`max_bytes`](Self::max_bytes)
-/// sets: each client that initializes a session adds one. Clones share what they
-/// keep.
+/// All records together take at most 64 MiB, or [`max_bytes`](Self::max_bytes),
+/// because each client that initializes a session adds one. Clones share the
+/// records.
 #[derive(Clone)]
 pub struct MemorySessionStore {
     records: Arc<Mutex<Records>>,
     max_bytes: u64,
 }
 
-/// SDK and id.
+/// SDK and session id.
 type Key = (String, String);
 
 #[derive(Default)]
 struct Records {
     by_key: HashMap<Key, SessionRecord>,
-    /// The same in the order in which they expire.
+    /// The same records, in the order in which they expire.
     by_end: BTreeSet<(SystemTime, Key)>,
     bytes: u64,
 }
 
 impl MemorySessionStore {
-    /// A store without a record.
+    /// Makes an empty store.
     pub fn new() -> Self {
         Self {
             records: Arc::default(),
@@ -38,23 +38,23 @@ impl MemorySessionStore {
         }
     }
 
-    /// Sets how much the records take at most, in bytes of their texts and 64 for
-    /// each; 64 MiB by default. Those that would expire first go first. The newest
-    /// one stays, whatever its size.
+    /// Sets how many bytes the records take; 64 MiB by default. Each record counts with
+    /// 64 bytes more than its texts. Those that would expire first are evicted first.
+    /// The newest one stays, even if it is larger.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// How many records are kept that have not expired.
+    /// Returns the number of records that have not expired.
     pub async fn session_count(&self) -> usize {
         let records = self.records();
         let kept = records.by_key.values();
         kept.filter(|kept| !kept.is_expired()).count()
     }
 
-    /// Removes the records that have expired, and gives their number. Adding
-    /// one does it too.
+    /// Removes the records that have expired, and returns their number. Adding a record
+    /// removes them too.
     pub async fn remove_expired(&self) -> usize {
         self.records().remove_expired()
     }
@@ -76,7 +76,8 @@ impl Records {
         known.filter(|known| !known.is_expired())
     }
 
-    /// Adds a record, for which those make room that have expired, or would first.
+    /// Adds a record. Expired records are removed, and the next to expire are evicted
+    /// if it needs room.
     fn insert(&mut self, record: &SessionRecord, max_bytes: u64) {
         self.remove_expired();
         let key = key(&record.sdk, &record.id);
@@ -156,7 +157,7 @@ impl SessionStore for MemorySessionStore {
     }
 }
 
-/// Without the ids of the sessions, which open them.
+/// Shows no session ids, because they are credentials.
 impl fmt::Debug for MemorySessionStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemorySessionStore")

@@ -1,8 +1,8 @@
-//! Where an SDK keeps what it needs to take up a session again after a restart,
-//! or in another process.
+//! Stores for the session state of an SDK, so that a session can be resumed after a
+//! restart or in another process.
 //!
 //! [`SessionStore`] keeps [`SessionRecord`]s, whose content only the SDK knows.
-//! Three implement it: [`MemorySessionStore`], [`SqliteSessionStore`], and
+//! Three types implement it: [`MemorySessionStore`], [`SqliteSessionStore`], and
 //! [`CachingSessionStore`], which puts one before the other. With the features
 //! `tower-mcp` and `rmcp` they implement the `SessionStore` traits of these SDKs
 //! too.
@@ -49,40 +49,41 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-/// How long a record lives whose SDK gives it no end of its own: seven days.
+/// How long a record is kept if its SDK sets no expiry: seven days.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How much the records of a store take, in bytes, unless it is set.
+/// The default limit of the records of a store, in bytes.
 const DEFAULT_MAX_BYTES: u64 = 64 << 20;
 
-/// What a record counts beside its texts, in bytes; the tables count the same.
+/// What a record counts in addition to its texts, in bytes. The tables count the
+/// same.
 const RECORD_OVERHEAD: u64 = 64;
 
 /// Keeps the records of sessions by SDK and id.
 ///
-/// A record that has expired is never given out, and is removed at some time.
+/// A record that has expired is never returned, and is removed later.
 #[async_trait]
 pub trait SessionStore: Send + Sync + 'static {
-    /// Adds the record of a new session. `false` if there is a record of that
-    /// id, which has not expired and is left as it is.
+    /// Adds the record of a new session. Returns `false` if there is a record with that
+    /// id that has not expired; that record is not changed.
     ///
     /// # Errors
     ///
-    /// When the record is not kept, or it is not known whether it is.
+    /// If the record is not stored, or it is not known whether it is.
     async fn create(&self, record: &SessionRecord) -> Result<bool>;
 
-    /// Adds a record, in place of one of the same id.
+    /// Adds a record, or replaces the record with the same id.
     ///
     /// # Errors
     ///
     /// As [`create`](Self::create).
     async fn save(&self, record: &SessionRecord) -> Result<()>;
 
-    /// The record of that id, unless it has expired.
+    /// Returns the record with that id, unless it has expired.
     ///
     /// # Errors
     ///
-    /// When it cannot be read.
+    /// If it cannot be read.
     async fn load(&self, sdk: &str, id: &str) -> Result<Option<SessionRecord>>;
 
     /// Extends the life of the record with this SDK and id to `record.expires_at`
@@ -94,15 +95,15 @@ pub trait SessionStore: Send + Sync + 'static {
     /// As [`create`](Self::create).
     async fn prolong(&self, record: &SessionRecord) -> Result<bool>;
 
-    /// Removes the record of that id. One that is not known is no error.
+    /// Removes the record with that id. An unknown id is not an error.
     ///
     /// # Errors
     ///
-    /// When it is not removed, or it is not known whether it is.
+    /// If it is not removed, or it is not known whether it is.
     async fn delete(&self, sdk: &str, id: &str) -> Result<()>;
 
-    /// Returns how long a record lives whose SDK gives it no end, as rmcp does:
-    /// counted from when it was stored or last loaded.
+    /// Returns how long a record is kept if its SDK sets no expiry, like rmcp. The time
+    /// counts from when the record was stored or last loaded.
     fn default_ttl(&self) -> Duration {
         DEFAULT_TTL
     }

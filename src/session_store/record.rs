@@ -3,22 +3,22 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-/// What an SDK keeps of one session.
+/// The state that an SDK keeps of one session.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SessionRecord {
-    /// The SDK whose session it is, such as `rmcp`. Each has its own ids.
+    /// The SDK that owns the session, such as `rmcp`. Each SDK has its own ids.
     pub sdk: String,
     /// The session's id.
     pub id: String,
     /// JSON that only the SDK reads.
     pub data: String,
-    /// From then on the record is not given out.
+    /// From this time on, the record is not returned.
     pub expires_at: SystemTime,
 }
 
 impl SessionRecord {
-    /// A record that expires after `ttl`.
+    /// Makes a record that expires after `ttl`.
     pub fn new(
         sdk: impl Into<String>,
         id: impl Into<String>,
@@ -33,13 +33,13 @@ impl SessionRecord {
         }
     }
 
-    /// Whether the time of the record is up.
+    /// Returns whether the record has expired.
     pub fn is_expired(&self) -> bool {
         self.expires_at <= SystemTime::now()
     }
 }
 
-/// Without the id, which opens the session, and without the data.
+/// Shows neither the id, which is a credential, nor the data.
 impl fmt::Debug for SessionRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionRecord")
@@ -49,7 +49,8 @@ impl fmt::Debug for SessionRecord {
     }
 }
 
-/// The moment after `ttl`; a century from now if the clock does not go so far.
+/// Returns the moment after `ttl`, or a century from now if the clock cannot
+/// represent it.
 pub(super) fn after(ttl: Duration) -> SystemTime {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
     let now = SystemTime::now();

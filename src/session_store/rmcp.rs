@@ -1,4 +1,4 @@
-//! The session stores as rmcp's.
+//! The session stores as rmcp session stores.
 
 use async_trait::async_trait;
 use rmcp::transport::streamable_http_server::session as theirs;
@@ -11,15 +11,14 @@ use super::{
 
 const SDK: &str = "rmcp";
 
-/// Implements rmcp's trait for a store of ours. A blanket implementation is not
+/// Implements rmcp's trait for one of our stores. A blanket implementation is not
 /// possible, because the trait is foreign.
 macro_rules! implement {
     (impl [$($generics:tt)*] for $store:ty) => {
         /// For the `session_store` of `StreamableHttpServerConfig`.
         ///
-        /// rmcp gives its sessions no end. A record lives for
-        /// [`default_ttl`](SessionStore::default_ttl) after it was stored or last
-        /// loaded.
+        /// rmcp sets no expiry for its sessions. A record is kept for
+        /// [`default_ttl`](SessionStore::default_ttl) after it was stored or last loaded.
         #[cfg_attr(docsrs, doc(cfg(feature = "rmcp")))]
         #[async_trait]
         impl<$($generics)*> theirs::SessionStore for $store {
@@ -60,16 +59,16 @@ async fn load(
     let Some(mut record) = store.load(SDK, session_id).await? else {
         return Ok(None);
     };
-    // Not the error's own text, which may quote the record.
+    // The error's own text is not used, because it may quote the record.
     let state = serde_json::from_str(&record.data).map_err(|_| {
         SessionStoreError::Decode(String::from("the data is no session state of rmcp's"))
     })?;
     record.expires_at = after(store.default_ttl());
     match store.prolong(&record).await {
         Ok(true) => Ok(Some(state)),
-        // It was deleted since it was read.
+        // The record was deleted after it was read.
         Ok(false) => Ok(None),
-        // The session goes on nevertheless, for as long as it had left.
+        // The session continues nevertheless, until the record expires.
         Err(error) => {
             tracing::warn!(%error, "a session could not be prolonged");
             Ok(Some(state))

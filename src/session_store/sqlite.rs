@@ -11,17 +11,16 @@ use crate::store::{Store, SubmitError};
 
 /// Keeps records in the file of a [`Store`]; from [`Store::session_store`].
 ///
-/// A change is in the file when its call returns, as with the events of
-/// [`SqliteEventStore`](crate::event_store::SqliteEventStore), which tells of
-/// durability and of the runtime. On an error both SDKs log a warning and go on
-/// with the session, which then cannot be taken up again.
+/// A change is committed when its call returns. Durability and runtime are those of
+/// [`SqliteEventStore`](crate::event_store::SqliteEventStore). On an error both
+/// SDKs log a warning and continue the session, which then cannot be resumed.
 ///
-/// A record that has expired is removed when others are added, some with each, or
-/// by the store's [`Retention`](crate::Retention) within the hour. All records
-/// together take at most 64 MiB, which [`max_bytes`](Self::max_bytes) sets: each
+/// Each added record removes some expired ones. The store's
+/// [`Retention`](crate::Retention) removes the rest within the hour. All records
+/// together take at most 64 MiB, or [`max_bytes`](Self::max_bytes), because each
 /// client that initializes a session adds one.
 ///
-/// Clones are handles on the same records. They keep the store open.
+/// Clones are handles to the same records. They keep the store open.
 #[derive(Debug, Clone)]
 pub struct SqliteSessionStore {
     store: Store,
@@ -32,10 +31,10 @@ pub struct SqliteSessionStore {
 }
 
 impl Store {
-    /// The records of sessions in this file, with the default settings.
+    /// Returns a store for the session records in this file, with the default settings.
     ///
-    /// The handle is a store of sessions for tower-mcp and rmcp too, with the
-    /// features of these names.
+    /// With the feature `tower-mcp` or `rmcp`, the handle is also a session store of
+    /// that SDK.
     pub fn session_store(&self) -> SqliteSessionStore {
         SqliteSessionStore {
             store: self.clone(),
@@ -48,30 +47,30 @@ impl Store {
 }
 
 impl SqliteSessionStore {
-    /// How long a call waits at most; 5 seconds by default. What is not
-    /// committed by then is an error, and may be committed all the same.
+    /// Sets how long a call waits at most; 5 seconds by default. A call that is not
+    /// committed by then fails, and may still be committed later.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// What a commit has to survive; the end of the process by default.
+    /// Sets which failure a commit has to survive; the end of the process by default.
     pub fn synchronous(mut self, synchronous: Synchronous) -> Self {
         self.synchronous = synchronous;
         self
     }
 
-    /// Sets how long a record lives whose SDK gives it no end, as rmcp does;
+    /// Sets how long a record is kept if its SDK sets no expiry, like rmcp;
     /// [`DEFAULT_TTL`] by default.
     pub fn with_default_ttl(mut self, ttl: Duration) -> Self {
         self.default_ttl = ttl;
         self
     }
 
-    /// Sets how much the records take at most, in bytes of their texts and 64 for
-    /// each; 64 MiB by default. Those that would expire first go first, which are
-    /// the oldest where all live equally long; the session of a record that is
-    /// gone cannot be taken up again. The newest one stays, whatever its size.
+    /// Sets how many bytes the records take; 64 MiB by default. Each record counts with
+    /// 64 bytes more than its texts. Those that would expire first are evicted first,
+    /// which are the oldest if all have the same lifetime. The session of an evicted
+    /// record cannot be resumed. The newest one stays, even if it is larger.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self

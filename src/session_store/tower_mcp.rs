@@ -1,4 +1,4 @@
-//! The session stores as tower-mcp's.
+//! The session stores as tower-mcp session stores.
 
 use async_trait::async_trait;
 use tower_mcp::session_store as theirs;
@@ -11,7 +11,7 @@ use super::{
 
 const SDK: &str = "tower-mcp";
 
-/// Implements tower-mcp's trait for a store of ours. A blanket implementation is
+/// Implements tower-mcp's trait for one of our stores. A blanket implementation is
 /// not possible, because the trait is foreign.
 macro_rules! implement {
     ($(#[$doc:meta])* impl [$($generics:tt)*] for $store:ty) => {
@@ -73,7 +73,7 @@ fn encode(record: &theirs::SessionRecord) -> theirs::Result<SessionRecord> {
 }
 
 fn decode(record: &SessionRecord) -> theirs::Result<theirs::SessionRecord> {
-    // Not the error's own text, which may quote the record.
+    // The error's own text is not used, because it may quote the record.
     serde_json::from_str(&record.data).map_err(|_| {
         theirs::SessionStoreError::Decode(String::from("the data is no record of tower-mcp's"))
     })

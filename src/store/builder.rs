@@ -99,9 +99,10 @@ impl StoreBuilder {
     ///
     /// The hash is `hashed:` and 32 hexadecimal digits. It is the same throughout a
     /// file, so queries by session work as before, and it differs between files. The
-    /// key of the hash is in the file, unless it is [set](Self::shared_key). So the hash hides only ids that cannot be
-    /// guessed, such as the random ones of servers. Ids that are already in the file
-    /// stay, and so do those that this crate derives (`derived:`).
+    /// key of the hash is in the file, unless it is [set](Self::shared_key). So the
+    /// hash hides only ids that cannot be guessed, such as the random ones of servers.
+    /// Ids that are already in the file stay, and so do the ids that this crate derives
+    /// (`derived:`).
     pub fn hash_session_ids(mut self, hash: bool) -> Self {
         self.session_ids = if hash {
             SessionIdForm::Hashed
@@ -112,8 +113,8 @@ impl StoreBuilder {
     }
 
     /// Sets the name of the place where the store runs, such as a replica or a pod; the
-    /// host's name by default. The file holds it in `writers`, so that the files of several
-    /// replicas can be told apart. Of a longer name, 256 characters are kept.
+    /// host's name by default. The file holds it in `writers`, which distinguishes the
+    /// files of several replicas. Of a longer name, the first 256 characters are kept.
     pub fn instance(mut self, instance: impl Into<String>) -> Self {
         self.instance = Some(instance.into());
         self
@@ -122,11 +123,11 @@ impl StoreBuilder {
     /// Sets the key of all keyed hashes: those of session ids, of callers and of states.
     /// By default it is random and in the file.
     ///
-    /// Set the same key where the files of several servers are read together: a caller then
-    /// has the same hash in all of them. It must be 32 random bytes, not a passphrase. The
-    /// file never holds a key that is set, but only its fingerprint. If the file was
-    /// recorded under another key before, the store logs one warning and records. To look
-    /// up a hashed session id, give the key to
+    /// Set the same key if you read the files of several servers together: a caller
+    /// then has the same hash in all of them. It must be 32 random bytes, not a
+    /// passphrase. The file never holds a key that is set, only its fingerprint. If the
+    /// file was recorded under another key before, the store logs one warning and
+    /// records. To look up a hashed session id, pass the key to
     /// [`Reader::with_shared_key`](crate::query::Reader::with_shared_key).
     pub fn shared_key(mut self, key: [u8; 32]) -> Self {
         self.shared_key = Some(KeyedHash::new(&key));
@@ -149,9 +150,9 @@ impl StoreBuilder {
 
     /// Calls `hook` with every request whose row is committed.
     ///
-    /// The writer's thread calls it, and writes nothing meanwhile; a flush waits for it,
-    /// too. If it panics, it is not called again. A hook that holds a clone of the
-    /// [`Store`] keeps the store open until [`shutdown`](Store::shutdown).
+    /// The writer thread calls it, and writes nothing during the call. A flush waits
+    /// for it, too. If it panics, it is not called again. A hook that holds a clone of
+    /// the [`Store`] keeps the store open until [`shutdown`](Store::shutdown).
     pub fn on_recorded(mut self, hook: impl FnMut(&RequestEvent) + Send + 'static) -> Self {
         self.hook = Some(Box::new(hook));
         self
@@ -249,8 +250,8 @@ impl fmt::Debug for StoreBuilder {
             .finish_non_exhaustive()
     }
 }
-/// Returns the absolute path, so that the file is found again if the working directory
-/// changes. A path that opening refuses stays as it is.
+/// Returns the absolute path, so that a change of the working directory does not
+/// matter. A path that opening refuses stays unchanged.
 fn absolute(path: PathBuf) -> PathBuf {
     match refuse_special_path(&path) {
         Ok(()) => std::path::absolute(&path).unwrap_or(path),

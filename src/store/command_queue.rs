@@ -1,10 +1,11 @@
-//! The queue of commands, which callers wait for.
+//! The queue of commands, whose callers wait for the result.
 //!
-//! [`Store::record`] hands over an event and returns. [`Store::submit`] returns when
-//! its command is committed, or refused. Commands go before all events and wake
-//! the writer at once. All commands that wait share one transaction of their
-//! own, for three reasons: many callers share one commit, a row of telemetry
-//! that SQLite refuses does not concern them, and only this commit is synchronous
+//! [`Store::record`] hands over an event and returns. [`Store::submit`] returns
+//! when its command is committed or refused. Commands precede all events and wake
+//! the writer thread at once. All waiting commands share one transaction of their
+//! own, for three reasons: many callers share one commit, a telemetry row that
+//! SQLite refuses does not affect them, and only this commit is synchronous if a
+//! caller requests that.
 //! if a caller asks for that.
 
 use std::fmt;
@@ -19,18 +20,18 @@ use tokio::time::Timeout;
 use super::Store;
 use crate::db::{Answer, Command, CommandTx, Synchronous, WriteError};
 
-/// How many commands wait at most, and how many bytes they take.
+/// The most commands that wait, and the most bytes they take.
 const COMMANDS: usize = 65_536;
 const BYTES: usize = 64 << 20;
 
-/// Why a command was not done.
+/// Why a command was not executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SubmitError {
-    /// The store is or was being shut down.
+    /// The store is shut down or shutting down.
     Closed,
-    /// Too many commands wait already.
+    /// Too many commands are waiting.
     Full,
-    /// It was not committed in time. It may still be.
+    /// It was not committed in time. It may still be committed.
     TimedOut(Duration),
     /// It cannot be written.
     Failed(String),
@@ -53,12 +54,12 @@ impl fmt::Display for SubmitError {
     }
 }
 
-/// What undoes the part of a refused command that was done.
+/// How to undo the executed part of a refused command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RetryMode {
-    /// The end of the transaction, which is then begun again.
+    /// Roll back the transaction and begin it again.
     Transaction,
-    /// A savepoint for each command. That takes time, and refusals are rare.
+    /// Use a savepoint for each command. This takes time, and refusals are rare.
     Savepoints,
 }
 
@@ -98,9 +99,9 @@ impl PendingCommand {
         self.reply.is_closed()
     }
 
-    /// Runs the command and remembers the result. Returns [`WriteError::Row`] if it
-    /// was refused after a part of it was done, which only the end of the
-    /// transaction undoes.
+    /// Runs the command and keeps the result. Returns [`WriteError::Row`] if the
+    /// command was refused after a part of it was executed, which only a rollback of
+    /// the transaction undoes.
     pub(super) fn run(
         &mut self,
         tx: &mut CommandTx<'_>,
@@ -123,7 +124,7 @@ impl PendingCommand {
         Ok(())
     }
 
-    /// Sends the caller the result, which is committed.
+    /// Sends the caller the result of a committed command.
     pub(super) fn acknowledge(self) {
         if let Some(result) = self.result {
             // The caller may have stopped waiting.
@@ -131,13 +132,13 @@ impl PendingCommand {
         }
     }
 
-    /// Sends the caller an error: the command is not committed.
+    /// Sends the caller an error: the command was not committed.
     pub(super) fn refuse(self, error: SubmitError) {
         drop(self.reply.send(Err(error)));
     }
 }
 
-/// The commands that wait.
+/// The waiting commands.
 #[derive(Debug, Default)]
 pub(super) struct CommandQueue {
     commands: Vec<PendingCommand>,
@@ -159,7 +160,7 @@ impl CommandQueue {
         self.commands.is_empty()
     }
 
-    /// Takes all of them, if there are any.
+    /// Takes all waiting commands, if there are any.
     pub(super) fn take(&mut self) -> Option<Vec<PendingCommand>> {
         self.bytes = 0;
         (!self.commands.is_empty()).then(|| std::mem::take(&mut self.commands))
@@ -167,7 +168,7 @@ impl CommandQueue {
 }
 
 impl Store {
-    /// Has the writer run `command`, and waits until it is committed.
+    /// Passes `command` to the writer thread, and waits until it is committed.
     pub(crate) fn submit(
         &self,
         command: Command,
@@ -176,7 +177,7 @@ impl Store {
     ) -> impl Future<Output = Result<Answer, SubmitError>> + Send + use<> {
         let (reply, result) = oneshot::channel();
         let command = PendingCommand::new(command, synchronous, reply);
-        // `within` comes first: if it fails, the command is not done.
+        // `within` comes first: if it fails, the command is not submitted.
         let submitted = within(timeout, result).and_then(|result| {
             self.shared().queue.submit(command)?;
             Ok(result)
@@ -184,7 +185,7 @@ impl Store {
         async move {
             match submitted?.await {
                 Ok(Ok(result)) => result,
-                // The writer panicked, which dropped the command.
+                // The writer thread panicked, which dropped the command.
                 Ok(Err(_)) => Err(SubmitError::Closed),
                 Err(_) => Err(SubmitError::TimedOut(timeout)),
             }
@@ -211,7 +212,7 @@ mod tests {
         PendingCommand::new(Command::Purge { session_id }, Synchronous::Normal, reply)
     }
 
-    /// A command whose caller has stopped waiting.
+    /// Makes a command whose caller has stopped waiting.
     fn abandoned(size: usize) -> PendingCommand {
         command(size, oneshot::channel().0)
     }
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_command_tells_its_caller_and_abandoned_command_says_so() {
+    fn refused_command_answers_its_caller_and_abandoned_command_is_marked() {
         let (reply, mut result) = oneshot::channel();
         let waiting = command(0, reply);
         assert!(!waiting.is_abandoned());

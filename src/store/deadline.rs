@@ -1,7 +1,8 @@
 use std::sync::{Condvar, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A moment to wait for; one too far away to be told never comes.
+/// A moment to wait for. A moment too far in the future to be represented never
+/// comes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline(Option<Instant>);
 
@@ -20,12 +21,12 @@ impl Deadline {
         self.0.is_some_and(|at| at <= Instant::now())
     }
 
-    /// Whether it has passed for so long.
+    /// Returns whether it passed at least this long ago.
     pub(super) fn is_past_by(self, time: Duration) -> bool {
         self.0.is_some_and(|at| at.elapsed() >= time)
     }
 
-    /// How long it is until then.
+    /// Returns the time that is left until this moment.
     pub(super) fn left(self) -> Duration {
         self.0.map_or(Duration::MAX, |at| {
             at.saturating_duration_since(Instant::now())
@@ -46,8 +47,8 @@ impl Deadline {
         }
     }
 
-    /// Waits on `condvar` until it is notified or this moment has come. Like
-    /// every wait it may end for no reason.
+    /// Waits on `condvar` until it is notified or this moment has come. Spurious
+    /// wake-ups are possible.
     pub(super) fn wait<'a, T>(
         self,
         condvar: &Condvar,

@@ -1,10 +1,10 @@
-//! What the queue holds.
+//! The entries of the queue.
 
 use super::size::size;
 use crate::db::SeenListing;
 use crate::event::{ListingPage, StoreEvent};
 
-/// One thing for the writer to do.
+/// One unit of work for the writer thread.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -12,15 +12,15 @@ use crate::event::{ListingPage, StoreEvent};
 )]
 pub(crate) enum Entry {
     Event(StoreEvent),
-    /// A page of a listing, as it passed.
+    /// A page of a listing, not parsed yet.
     Page(Box<ListingPage>),
-    /// What a page was once the writer has read it: the last one of a listing,
-    /// or nothing to write.
+    /// A page that the writer thread has parsed: the complete listing if it was the
+    /// last page, or nothing to write.
     Listing(Option<Box<SeenListing>>),
 }
 
 impl Entry {
-    /// About how much memory it holds, in bytes.
+    /// Returns about how much memory it holds, in bytes.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Event(event) => size(event),

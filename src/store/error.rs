@@ -7,7 +7,7 @@ use super::Stats;
 
 /// [`Store::flush`](crate::Store::flush) ran out of time.
 ///
-/// The events stay queued. The writer writes them as soon as it can.
+/// The events stay queued. The writer thread writes them as soon as it can.
 #[derive(Debug, Clone)]
 pub struct FlushError {
     pub(super) queued: u64,
@@ -20,7 +20,7 @@ impl FlushError {
         self.queued
     }
 
-    /// Returns what keeps the writer from writing, if it is known.
+    /// Returns what keeps the writer thread from writing, if it is known.
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
     }
@@ -38,15 +38,15 @@ impl Error for FlushError {}
 /// [`Store::shutdown`](crate::Store::shutdown) could not write everything in time.
 #[derive(Debug, Clone)]
 pub struct ShutdownError {
-    // Boxed, because each counter makes it larger, and most shutdowns need none.
+    // Boxed, because each counter makes it larger, and most shutdowns return no error.
     pub(super) stats: Box<Stats>,
     pub(super) lost: u64,
     pub(super) reason: Option<String>,
 }
 
 impl ShutdownError {
-    /// Returns the statistics when the time was up. The events that were given up
-    /// are among the `dropped`. If any are `queued`, a writer that hangs in the
+    /// Returns the statistics at the end of the timeout. The events that were given up
+    /// are among the `dropped`. If any are `queued`, a writer thread that hangs in the
     /// operating system holds them.
     pub fn stats(&self) -> Stats {
         *self.stats
@@ -57,7 +57,7 @@ impl ShutdownError {
         self.lost
     }
 
-    /// Returns what kept the writer from writing, if it is known.
+    /// Returns what kept the writer thread from writing, if it is known.
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
     }

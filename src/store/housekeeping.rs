@@ -1,18 +1,19 @@
-//! What the writer does for its file beside writing events: it rolls requests up
-//! into statistics, and keeps the file within its [`Retention`].
+//! The writer thread's work on its file besides writing events: it rolls requests
+//! up into statistics, and keeps the file within its [`Retention`].
 //!
 //! A round consists of slices of about [`SLICE`]. If the file is within its limit,
-//! four times as long passes before the next slice. So a batch of events waits
-//! some milliseconds at most, and housekeeping takes at most a fifth of the writer's
-//! time. Between rounds nothing happens.
+//! the writer thread pauses four times as long as a slice took before the next
+//! slice. So a batch of events waits some milliseconds at most, and housekeeping
+//! takes at most a fifth of the time. Between rounds nothing happens.
 //!
-//! The size is measured after every batch. A file over its limit does not wait for a
-//! round. The share of the writer's time grows with the excess, up to nearly all of
-//! it. If events come faster than rows can be removed, they wait in the queue, and
-//! are dropped and counted before the file outgrows its limit. At one and a half
-//! times the limit, no event is written before rows are removed. Requests are rolled
-//! up before they are removed, one slice at a time. If that fails, they are removed
-//! all the same, and the log and the file's `losses` say so.
+//! The size is measured after every batch. A file over its limit does not wait for
+//! a round. The share of the writer thread's time grows with the excess, up to
+//! nearly all of it. If events arrive faster than rows can be removed, they wait in
+//! the queue, and are dropped and counted before the file outgrows its limit. At
+//! one and a half times the limit, rows are removed before the next event is
+//! written. Requests are rolled up before they are removed, one slice at a time. If
+//! rolling up fails, they are removed nevertheless, and the log and the file's
+//! `losses` report it.
 
 mod slices;
 
@@ -23,40 +24,39 @@ use super::deadline::Deadline;
 use super::log_throttle::LogThrottle;
 use crate::db::{BucketWidth, Db, Inherited, WriteError};
 
-/// How long a slice works. What it has to commit, and a checkpoint that falls
-/// due with that, come on top.
+/// The working time of a slice, without its commit and without a checkpoint that
+/// the commit triggers.
 const SLICE: Duration = Duration::from_millis(3);
 
-/// The share of the writer's time for a file that is within its limit, how much
-/// more it is for one of twice its limit, and the most that it can be.
+/// The share of the writer thread's time for a file within its limit, the
+/// additional share for a file of twice its limit, and the largest share.
 const SHARE: f64 = 0.2;
 const SHARE_OF_EXCESS: f64 = 3.0;
 const LARGEST_SHARE: f64 = 0.95;
 
-/// How long a slice waits, at most, while callers wait for the writer.
+/// The longest time that a slice waits while callers wait for the writer thread.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// How long one turn takes, at most, for a file that is too large but not at its
-/// ceiling.
+/// The longest turn for a file that is too large but not at its ceiling.
 const LONGEST_TURN: Duration = Duration::from_millis(250);
 
-/// A file must not grow beyond its limit and this part of it, which is its ceiling. A
-/// file that was larger when it was opened may grow by the other part: it has to
-/// become smaller, but not at once.
+/// The ceiling of a file is its limit plus this part of the limit. A file that was
+/// larger when it was opened may grow by this part of its size: it has to shrink,
+/// but not at once.
 const CEILING_PART: u64 = 2;
 const GROWTH_PART: u64 = 8;
 
-/// For a file that is too large, every fourth slice belongs to the round, so that
-/// what the round bounds stays bounded.
+/// In a file that is too large, every fourth slice belongs to the round, so that
+/// the other bounds of the round are kept, too.
 const ROUND_TURN: u32 = 4;
 
-/// How long a round is put off if another program holds the write lock. A slice
-/// waits for the lock only if the file is too large, and then tries again sooner.
+/// The delay of a round if another program holds the write lock. A slice waits for
+/// the lock only if the file is too large, and then retries sooner.
 const PUT_OFF: Duration = Duration::from_secs(1);
 const PUT_OFF_SHORT: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// The next round comes sooner after one that failed, as on a full disk.
+/// The delay of the next round after a failed one, as on a full disk.
 const RETRY: Duration = Duration::from_secs(60);
 
 /// A round begins after this time, after this number of events, or after events that
@@ -65,64 +65,65 @@ const ROUND: Duration = Duration::from_secs(60 * 60);
 const ROUND_EVENTS: u64 = 65_536;
 const ROUND_PART: u64 = 16;
 
-/// The largest part of the file's limit that one transaction may add, as its
-/// events are in memory. In the file they may be several times as large.
+/// The largest part of the file's limit that one transaction may add, by the size
+/// of its events in memory. In the file they may take several times as much.
 const GROUP_PART: u64 = 64;
 
 #[derive(Debug)]
 pub(super) struct Housekeeping {
     retention: Retention,
-    /// The retention is the default. It does not apply to rows that were in the file
+    /// The retention is the default, which does not apply to rows that were in the file
     /// before its migration.
     spares_inherited: bool,
-    /// The rows that it does not apply to.
+    /// The rows to which the default does not apply.
     inherited: Option<Inherited>,
     stage: Stage,
     next: Deadline,
-    /// When the next round is due, whatever is written.
+    /// When the next round is due, even if nothing is written.
     next_round: Deadline,
-    /// Events since the round began, and how much memory they took.
+    /// Number of events since the round began.
     written: u64,
     written_bytes: u64,
-    /// Requests that this round still has to fold.
+    /// Number of requests that this round still has to roll up.
     to_fold: u64,
-    /// What the file has too much, as a part of its limit; 0 where it fits.
+    /// The part of the file's limit by which the file exceeds it; 0 if the file fits.
     excess: f64,
-    /// How much of the file was in use when it was smallest.
+    /// The smallest size of the used part of the file so far.
     smallest: u64,
-    /// The file must not grow any more.
+    /// The file has reached its ceiling.
     is_at_ceiling: bool,
-    /// Nothing can be removed of it.
+    /// Nothing can be removed from the file.
     is_stuck: bool,
-    /// The history was seen to be within its bound in this round.
+    /// The history was found within its bound in this round.
     history_fits: bool,
-    /// Requests of this round could not be folded.
+    /// Some requests of this round could not be rolled up.
     cannot_fold: bool,
     /// The end of the last turn.
     rested_since: Instant,
     slices: u32,
-    /// Something of this round could not be done.
+    /// A part of this round failed.
     failed: bool,
-    /// Pages were given back in this round.
+    /// This round returned free pages to the file system.
     shrunk: bool,
     failures: LogThrottle,
     excesses: LogThrottle,
     losses: LogThrottle,
 }
 
-/// What is done in a round, in this order.
+/// The stages of a round, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Whatever is too old goes, as far as it is folded,
+    /// Removes rows that are too old and already rolled up.
     Age,
-    /// and in turns with that, more is folded.
+    /// Rolls up more requests, alternating with `Age`.
     Fold,
     History,
     Cells(BucketWidth),
-    /// Statistics that are too much, after those that are too old.
+    /// Removes statistics beyond their bound; those that are too old were removed
+    /// before.
     CellBytes,
     Shrink,
-    /// Until the next round.
+    /// Waits for the next round.
     Rest,
 }
 
@@ -141,7 +142,8 @@ impl Stage {
 }
 
 impl Housekeeping {
-    /// `None` stands for the default, which spares what older versions wrote.
+    /// Makes the housekeeping of a store. `None` is the default retention, which does
+    /// not apply to rows of older versions.
     pub(super) fn new(retention: Option<Retention>) -> Self {
         Self {
             retention: retention.unwrap_or_default(),
@@ -179,8 +181,8 @@ impl Housekeeping {
         self.next
     }
 
-    /// Returns whether a slice is due that goes before commands: the file is too large,
-    /// or the slice has waited for too long.
+    /// Returns whether a slice is due that precedes commands: the file is too large, or
+    /// the slice has waited too long.
     pub(super) fn is_pressing(&self) -> bool {
         self.is_urgent() || self.next.is_past_by(LONGEST_WAIT)
     }
@@ -206,7 +208,7 @@ impl Housekeeping {
     pub(super) fn wrote(&mut self, db: &Db, events: u64, bytes: u64) {
         self.written += events;
         self.written_bytes += bytes;
-        // What is written can be removed.
+        // The new rows can be removed.
         self.is_stuck = false;
         let measured = self.measure(db);
         if let Err(error) = measured {
@@ -217,7 +219,7 @@ impl Housekeeping {
         }
     }
 
-    /// Returns how long the next turn may take: one slice, or, if the file is too large,
+    /// Returns the length of the next turn: one slice, or, if the file is too large,
     /// its share of the time since the last turn.
     pub(super) fn turn(&self) -> Duration {
         if !self.is_urgent() {
@@ -262,7 +264,7 @@ impl Housekeeping {
             Err(error) => {
                 self.tell_failure(&error);
                 self.is_stuck = true;
-                // What cannot be removed can still be counted.
+                // Rows that cannot be removed can still be rolled up.
                 self.stage = match self.stage {
                     Stage::Age if self.to_fold > 0 && !self.cannot_fold => Stage::Fold,
                     _ => Stage::Rest,
@@ -327,7 +329,7 @@ impl Housekeeping {
         };
     }
 
-    /// Ends the round: there is no file to work on.
+    /// Ends the round, because no file is open.
     pub(super) fn put_off(&mut self) {
         self.stage = Stage::Rest;
         self.excess = 0.0;
@@ -372,7 +374,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slice_that_gave_way_for_a_second_is_pressing() {
+    fn slice_that_yielded_for_a_second_is_pressing() {
         let mut housekeeping = Housekeeping::new(None);
         let now = Instant::now();
         for (due, is_pressing) in [
@@ -399,14 +401,14 @@ mod tests {
         assert!((housekeeping.share() - LARGEST_SHARE).abs() < 1e-9);
         housekeeping.rested_since = Instant::now() - Duration::from_secs(60);
         assert_eq!(housekeeping.turn(), LONGEST_TURN);
-        // What cannot be mended takes no more time than anything else.
+        // A file that cannot shrink takes no more time than any other file.
         housekeeping.is_stuck = true;
         assert!((housekeeping.share() - SHARE).abs() < 1e-9);
         assert_eq!(housekeeping.turn(), Duration::ZERO);
     }
 
     #[test]
-    fn file_that_was_small_stops_growing_and_one_that_was_large_goes_on_shrinking() {
+    fn small_file_stops_growing_and_large_file_keeps_shrinking() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("mcp.db");
         crate::Store::open(&path)

@@ -1,16 +1,16 @@
 use std::time::{Duration, Instant};
 
-/// Between two messages about the same fault.
+/// The pause between two messages about the same fault.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Limits the messages about a fault that repeats: one at once, and then at most
-/// one each minute.
+/// Limits the messages about a repeated fault: one at once, and then at most one
+/// per minute.
 #[derive(Debug, Default)]
 pub(super) struct LogThrottle {
-    /// The moment at which a message has used up its pause. Messages beyond the first
-    /// ones move it further into the future.
+    /// The end of the current pause. Each message beyond the first ones moves it
+    /// further into the future.
     free_at: Option<Instant>,
-    /// How many messages may come at once.
+    /// The number of messages that are logged without a pause.
     burst: u32,
     total: u64,
     /// The fault was logged since it last ended.
@@ -18,8 +18,8 @@ pub(super) struct LogThrottle {
 }
 
 impl LogThrottle {
-    /// Returns a throttle for a fault that is logged each time it begins. It lets
-    /// `burst` messages pass at once, and as many each minute on average.
+    /// Returns a throttle for a fault that is logged each time it begins. It passes
+    /// `burst` messages at once, and as many per minute on average.
     pub(super) fn burst(burst: u32) -> Self {
         Self {
             burst,
@@ -27,7 +27,7 @@ impl LogThrottle {
         }
     }
 
-    /// Counts the fault `count` times. Returns the total if it is to be logged now.
+    /// Counts the fault `count` times. Returns the total if it has to be logged now.
     pub(super) fn happened(&mut self, count: u64, now: Instant) -> Option<u64> {
         self.total += count;
         let burst = self.burst.max(1);
@@ -41,7 +41,8 @@ impl LogThrottle {
         Some(self.total)
     }
 
-    /// Ends the fault. Returns whether that is to be logged, which it is if the fault was.
+    /// Ends the fault. Returns whether to log the end, which is so if the fault was
+    /// logged.
     pub(super) fn is_over(&mut self) -> bool {
         std::mem::take(&mut self.is_logged)
     }

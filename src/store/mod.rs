@@ -7,11 +7,11 @@
 //!                                             └── accounts <────┘
 //! ```
 //!
-//! The writer sleeps while there is nothing to write. An event wakes it, it
-//! lets the flush interval pass and commits all that has come, in batches. A
-//! row that SQLite refuses is counted as failed; whatever else goes wrong
-//! keeps the batch and is tried again, until it is written or a shutdown runs
-//! out of time.
+//! The writer thread sleeps while there is nothing to write. An event wakes it. It
+//! lets the flush interval pass and commits all events that arrived, in batches. A
+//! row that SQLite refuses is counted as failed. After any other error, the writer
+//! thread keeps the batch and retries until it is written or the time of a shutdown
+//! is up.
 
 mod builder;
 mod command_queue;
@@ -52,10 +52,10 @@ use crate::db::{OpenSession, OpenSessions};
 use crate::error::OpenError;
 use crate::event::StoreEvent;
 
-/// How long the writer may take to let go of the file once its time is up.
+/// How long the writer thread may take to close the file once its time is up.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How long the writer may go on writing when the last handle is dropped.
+/// How long the writer thread may keep writing after the last handle is dropped.
 const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A store of MCP traffic in one SQLite file. It is a cheap handle to the thread that
@@ -82,12 +82,12 @@ pub struct Store {
     handle: Arc<Handle>,
 }
 
-/// What all clones share; its drop is that of the last one.
+/// The state that all clones share. It is dropped with the last clone.
 struct Handle {
     shared: Arc<Shared>,
 }
 
-/// What the handles and the writer share.
+/// The state that the handles and the writer thread share.
 struct Shared {
     path: PathBuf,
     queue: Queue,
@@ -104,11 +104,11 @@ struct Shared {
 
 /// A layer that records through a store and has calls open.
 pub(crate) trait OpenCalls: Send + Sync {
-    /// Records the rows of all open calls now: the store shuts down.
+    /// Records the rows of all open calls now, because the store shuts down.
     fn settle(&self);
 
-    /// Records the rows of those that have waited long enough, and says when
-    /// the next will have.
+    /// Records the rows of the calls whose grace time is over. Returns when the next
+    /// grace time ends.
     fn settle_overdue(&self, now: Instant) -> Option<Instant>;
 }
 
@@ -147,8 +147,9 @@ impl Store {
         StoreBuilder::new(path.into())
     }
 
-    /// Queues an event for the writer. It never blocks on I/O and never fails: if the
-    /// queue is full, or the store is shut down, the event is dropped and counted.
+    /// Queues an event for the writer thread. It never blocks on I/O and never fails:
+    /// if the queue is full, or the store is shut down, the event is dropped and
+    /// counted.
     pub fn record(&self, event: StoreEvent) {
         self.shared().queue.push(event);
     }
@@ -171,9 +172,9 @@ impl Store {
     /// Records the open exchanges, writes the queued events, closes the file and
     /// returns the statistics. Later events are dropped and counted.
     ///
-    /// Blocks the thread. The writer stops writing after `timeout`, and the call returns
-    /// at most one second later. If it is called several times, the earliest end
-    /// counts, and all calls return the same result.
+    /// Blocks the thread. The writer thread stops writing after `timeout`, and the call
+    /// returns at most one second later. If it is called several times, the earliest
+    /// end counts, and all calls return the same result.
     ///
     /// # Errors
     ///
@@ -204,7 +205,7 @@ impl Store {
         stats
     }
 
-    /// Returns what the writer can do now.
+    /// Returns what the writer thread can do now.
     pub fn state(&self) -> StoreState {
         self.shared().queue.condition()
     }
@@ -224,26 +225,26 @@ impl Store {
         self.shared().shared_key.as_ref()
     }
 
-    /// Returns the session with this id if it began at that server and was
-    /// open in the file when that was opened. Never waits: before that moment
-    /// there is none.
+    /// Returns the session with this id, if it began at that server and was open when
+    /// the file was opened. Never waits: before the file is open, it returns `None`.
     pub(crate) fn open_session(&self, id: &str, proxy: &str) -> Option<&OpenSession> {
         self.shared().open_sessions.get()?.find(id, proxy)
     }
 
-    /// Has the writer ask the layers at this moment what they have to settle.
+    /// Makes the writer thread call [`OpenCalls::settle_overdue`] at this moment.
     pub(crate) fn wake_at(&self, moment: Instant) {
         self.shared().queue.wake_at(Deadline::at(moment));
     }
 
-    /// Has [`shutdown`](Self::shutdown) ask `layer` to record what it has open. Returns
-    /// `false` if the shutdown has begun, and may not ask this layer any more.
+    /// Registers `layer`, so that [`shutdown`](Self::shutdown) records its open
+    /// exchanges. Returns `false` if the shutdown has begun and may not see this layer.
     pub(crate) fn register(&self, layer: Weak<dyn OpenCalls>) -> bool {
         let layers = self.shared().layers.lock();
         let mut layers = layers.unwrap_or_else(PoisonError::into_inner);
         layers.retain(|layer| layer.strong_count() > 0);
         layers.push(layer);
-        // Read under the lock: a shutdown that has not seen this layer has set it.
+        // This is read under the lock: a shutdown that did not see this layer has set it
+        // before.
         !self.shared().shut_down.load(Ordering::Relaxed)
     }
 
@@ -272,7 +273,7 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // The writer would wait for itself; it writes what is queued all the same.
+        // The writer thread would wait for itself. It writes the queued events in any case.
         if std::thread::panicking() || self.shared.queue.is_writer() {
             self.shared.queue.close(Deadline::after(DROP_TIMEOUT));
         } else if let Err(error) = self.stop(DROP_TIMEOUT) {

@@ -1,8 +1,9 @@
-//! Joins the pages of listings, on the writer's thread.
+//! Joins the pages of listings, on the writer thread.
 //!
-//! The first page of a listing is requested without a cursor. The next is what the
-//! same caller requests with the cursor of the last page. Pages of callers that
-//! cannot be distinguished are not joined, because they may belong to two callers.
+//! The first page of a listing is requested without a cursor. The next page is the
+//! one that the same caller requests with the cursor of the last page. Pages of
+//! callers that cannot be distinguished are not joined, because they may belong to
+//! two callers.
 
 use std::time::{Duration, Instant};
 
@@ -13,33 +14,33 @@ use crate::event::ListingPage;
 use crate::wire::listing::{Malformed, Page};
 use crate::wire::{Discovery, JsonId};
 
-/// Bounds of listings whose last page is missing. Beyond them, those that have
+/// The most listings that wait for their last page. Beyond that, those that have
 /// waited longest are evicted.
 const CHAINS: usize = 256;
 const CHAINS_BYTES: usize = 32 << 20;
 
-/// Pages of one listing at most: a server may never say that one is the last.
+/// The most pages of one listing, because a server may never send a last page.
 const PAGES: usize = 4096;
 
-/// How long a client may take from one page to the next.
+/// The longest time that a client may take from one page to the next.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
-/// What a page completes.
+/// The result of adding a page.
 #[derive(Debug)]
 pub(super) enum Joined {
-    /// It was the last one of a listing, or the only one.
+    /// It was the last page of a listing, or the only one.
     Complete(Box<SeenListing>),
     /// More pages follow, or the first page of the listing was not seen.
     Partial,
-    /// The listing takes more than it may.
+    /// The listing exceeds its limit.
     TooLong,
     Malformed,
 }
 
-/// The listings that are not complete.
+/// The incomplete listings.
 #[derive(Debug, Default)]
 pub(super) struct PageAssembler {
-    /// In the order in which they last grew, by the cursor that they wait for.
+    /// By the cursor that they wait for, in the order in which they last grew.
     chains: LinkedHashMap<Key, Chain>,
     bytes: usize,
 }
@@ -126,7 +127,7 @@ impl PageAssembler {
         Joined::Complete(Box::new(SeenListing { origin, listing }))
     }
 
-    /// Forgets the listings that were abandoned.
+    /// Drops the listings that were abandoned.
     pub(super) fn forget_overdue(&mut self, now: Instant) {
         let overdue = |chain: &Chain| now.saturating_duration_since(chain.grown) > PATIENCE;
         while self.chains.front().is_some_and(|(_, chain)| overdue(chain)) {

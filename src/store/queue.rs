@@ -1,13 +1,13 @@
 //! The bounded queue between the callers that record and the writer thread.
 //!
-//! One mutex holds the queue and its accounts, so that the accounts agree with
-//! each other at every moment. It is held for moving pointers only: the writer
-//! takes the whole buffer in exchange for an empty one, and events are dropped
-//! outside the lock.
+//! One mutex holds the queue and its counters, so that the counters agree with each
+//! other at every moment. It is held only to move pointers: the writer thread takes
+//! the whole buffer in exchange for an empty one, and events are dropped outside of
+//! the lock.
 //!
-//! Events are numbered as they are accepted, and the writer settles them in
-//! that order. So "everything before this call" is a number, and a flush waits
-//! for it without a second channel that could overtake the first.
+//! Events are numbered as they are accepted, and the writer thread finishes them in
+//! that order. So "everything before this call" is a number, and a flush waits for
+//! it without a second channel that could overtake the first.
 
 mod consumer;
 mod state;
@@ -33,9 +33,9 @@ pub(super) struct Queue {
     limits: Limits,
     writer: OnceLock<ThreadId>,
     state: Mutex<State>,
-    /// Whether commands wait. A hint, which is read without the lock.
+    /// Whether commands are waiting. It is a hint that is read without the lock.
     has_commands: AtomicBool,
-    /// The writer waits here.
+    /// The writer thread waits here.
     work: Condvar,
     /// Flushes and shutdowns wait here.
     progress: Condvar,
@@ -91,7 +91,7 @@ impl Queue {
         true
     }
 
-    /// Has the writer run this command at once.
+    /// Queues a command, which the writer thread runs at once.
     pub(super) fn submit(&self, command: PendingCommand) -> Result<(), SubmitError> {
         let mut state = self.lock();
         if state.closing.is_some() {
@@ -118,8 +118,8 @@ impl Queue {
         self.lock().condition.clone()
     }
 
-    /// Has [`next`](Self::next) return [`Work::Alarm`] at this moment, if none
-    /// comes earlier.
+    /// Makes [`next`](Self::next) return [`Work::Alarm`] at this moment, unless an
+    /// earlier one is set.
     pub(super) fn wake_at(&self, moment: Deadline) {
         let mut state = self.lock();
         if !moment.is_before(state.alarm) {
@@ -148,15 +148,15 @@ impl Queue {
         })
     }
 
-    /// Accepts no more events and gives the writer until `deadline` to write
-    /// the rest. Of several calls the earliest deadline counts.
+    /// Closes the queue and gives the writer thread until `deadline` to write the rest.
+    /// If it is called several times, the earliest deadline counts.
     pub(super) fn close(&self, deadline: Deadline) {
         let mut state = self.lock();
         state.closing = Some(deadline.earlier(state.closing.unwrap_or(Deadline::NEVER)));
         self.wake_writer(&mut state);
     }
 
-    /// Waits for the end of the writer.
+    /// Waits for the end of the writer thread.
     pub(super) fn await_end(&self, deadline: Deadline) -> Result<Stats, ShutdownError> {
         let state = self.await_progress(self.lock(), deadline, |state| state.ended);
         if state.ended && state.given_up == 0 {
@@ -175,7 +175,7 @@ impl Queue {
         deadline: Deadline,
         done: impl Fn(&State) -> bool,
     ) -> MutexGuard<'a, State> {
-        // The writer would wait for itself.
+        // The writer thread would wait for itself.
         let deadline = match self.is_writer() {
             true => Deadline::after(Duration::ZERO),
             false => deadline,
@@ -188,13 +188,13 @@ impl Queue {
         state
     }
 
-    /// Notified under the lock, unlike in `push`: this is rare.
+    /// Notifies under the lock, unlike `push`, because this is rare.
     fn wake_writer(&self, state: &mut State) {
         state.sleep = Sleep::Awake;
         self.work.notify_one();
     }
 
-    /// Whether this is the writer's thread.
+    /// Returns whether the current thread is the writer thread.
     pub(super) fn is_writer(&self) -> bool {
         self.writer.get() == Some(&thread::current().id())
     }

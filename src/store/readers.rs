@@ -11,14 +11,14 @@ use super::Store;
 use super::command_queue::{SubmitError, within};
 use crate::db::{Command, Reader, Synchronous};
 
-/// How many callers read at once.
+/// The most callers that read at once.
 const READERS: usize = 4;
 
-/// Read-only connections, opened when they are needed.
+/// Read-only connections, opened on demand.
 #[derive(Debug)]
 pub(super) struct Readers {
     permits: Arc<Semaphore>,
-    /// Those not in use; nothing once the store is closed.
+    /// The connections that are not in use; `None` once the store is closed.
     idle: Mutex<Option<Vec<Reader>>>,
 }
 
@@ -32,19 +32,20 @@ impl Default for Readers {
 }
 
 impl Readers {
-    /// Held for moving connections only.
+    /// The lock is held only to move connections.
     fn idle(&self) -> MutexGuard<'_, Option<Vec<Reader>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Closes those that are not in use, and the others after their use, so
-    /// that the writer is the last to leave the file and takes the WAL home.
+    /// Closes the idle connections now, and the others after their use. The writer
+    /// thread is then the last to close the file, and its close runs the final
+    /// checkpoint.
     pub(super) fn close(&self) {
         let idle = self.idle().take();
         drop(idle);
     }
 
-    /// Closes those that are not in use, so that the writer can leave the file.
+    /// Closes the idle connections, so that the writer thread can close the file.
     pub(super) fn let_go(&self) {
         let idle = self.idle().as_mut().map(std::mem::take);
         drop(idle);
@@ -67,8 +68,8 @@ impl Readers {
 }
 
 impl Store {
-    /// Opens the file at the path. Where that fails the file may have been moved
-    /// since the last event, so the writer looks first. Blocks the thread.
+    /// Opens the file at the path. If that fails, the file may have been moved since
+    /// the last event, so the writer thread checks that first. Blocks the thread.
     fn open_reader(&self, timeout: Duration) -> Result<Reader, SubmitError> {
         if let Ok(reader) = Reader::open(self.path()) {
             return Ok(reader);
@@ -78,7 +79,7 @@ impl Store {
         Reader::open(self.path()).map_err(SubmitError::Failed)
     }
 
-    /// Reads on a thread of the runtime's for blocking work.
+    /// Runs a read on one of the runtime's blocking threads.
     pub(crate) async fn read<T, E>(
         &self,
         timeout: Duration,

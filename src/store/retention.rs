@@ -6,11 +6,11 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a file keeps rows, and how large it gets, for
 /// [`StoreBuilder::retention`](super::StoreBuilder::retention).
 ///
-/// The writer removes old rows in slices of a few milliseconds, between two
-/// transactions of events. It looks for rows that are too old when the file is opened,
-/// every hour and every 65,536 events. It looks at the size after every transaction.
-/// The larger the excess, the more of its time it spends on removal, from a fifth to
-/// 95 %. If events then come faster than rows can be removed, they wait in the queue;
+/// The writer thread removes old rows in slices of a few milliseconds, between two
+/// transactions of events. It checks the age of rows when the file is opened, every
+/// hour and every 65,536 events. It checks the size after every transaction. The
+/// larger the excess, the more of its time it spends on removal, from a fifth to 95
+/// %. If events arrive faster than rows can be removed, they wait in the queue;
 /// when it is full, they are dropped and counted.
 ///
 /// | what | goes by age | goes by size |
@@ -74,18 +74,18 @@ impl Retention {
         }
     }
 
-    /// Sets how old a row gets; 30 days by default, `None` for any age.
+    /// Sets the maximal age of a row; 30 days by default, `None` for no limit.
     pub fn max_age(mut self, age: impl Into<Option<Duration>>) -> Self {
         self.max_age = age.into();
         self
     }
 
-    /// Sets how many bytes of the file are in use at most; 1 GiB by default, `None` for
-    /// any size. The oldest rows go first.
+    /// Sets how many bytes of the file may be in use; 1 GiB by default, `None` for no
+    /// limit. The oldest rows are removed first.
     ///
-    /// If rows come faster than the writer can remove them, up to half as much again is
-    /// in use. Beyond that, events are dropped and counted. Free pages do not count: an
-    /// eighth of the file, or 1 MiB, stays free to be used again. So the file stays
+    /// If rows arrive faster than the writer thread can remove them, up to half as much
+    /// again is in use. Beyond that, events are dropped and counted. Free pages do not
+    /// count: an eighth of the file, or 1 MiB, stays free for reuse. So the file stays
     /// below twice this size, if that is some MiB or more. The WAL beside the file does
     /// not count either; it is about 16 MiB long.
     pub fn max_bytes(mut self, bytes: impl Into<Option<u64>>) -> Self {
@@ -93,11 +93,13 @@ impl Retention {
         self
     }
 
-    /// Sets how old a poll gets; one day by default, `None` for the age of other rows.
+    /// Sets the maximal age of a poll; one day by default, `None` for the age of other
+    /// rows.
     ///
     /// Polls are requests of `tasks/get`, `tasks/list` and `ping`. A client may send
-    /// dozens of them for one call of a tool. In a file that is too large they go first,
-    /// so they never push other requests out. Statistics count them as long as others.
+    /// dozens of them for one call of a tool. In a file that is too large they are
+    /// removed first, so they never displace other requests. Statistics count them for
+    /// as long as other requests.
     pub fn polls(mut self, age: impl Into<Option<Duration>>) -> Self {
         self.polls = age.into();
         self
@@ -133,7 +135,7 @@ impl fmt::Display for Retention {
     }
 }
 
-/// Writes an age in the largest unit of which it is a multiple.
+/// Writes an age in the largest unit that divides it.
 fn write_age(f: &mut fmt::Formatter<'_>, age: Duration) -> fmt::Result {
     const UNITS: [(u64, &str); 3] = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
     let seconds = age.as_secs();
@@ -149,7 +151,7 @@ fn write_age(f: &mut fmt::Formatter<'_>, age: Duration) -> fmt::Result {
     }
 }
 
-/// Writes a size in the largest unit of which it is a multiple.
+/// Writes a size in the largest unit that divides it.
 fn write_size(f: &mut fmt::Formatter<'_>, bytes: u64) -> fmt::Result {
     const UNITS: [(u32, &str); 4] = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
     let is_multiple = |(shift, _): &(u32, &str)| bytes.is_multiple_of(1 << shift);

@@ -4,7 +4,7 @@ use crate::event::{
     RequestEvent, SchemaVersionEvent, SessionEvent, StoreEvent, TaskOutcome, TaskStatusEvent,
 };
 
-/// Returns about how many bytes of memory an event holds: itself and its texts.
+/// Returns about how many bytes of memory an event holds, including its texts.
 ///
 /// A text that several events share counts for each of them. So the bound of the
 /// queue may be reached too early, but never too late.
@@ -32,7 +32,7 @@ fn len<T: AsRef<str>>(text: &Option<T>) -> usize {
     text.as_ref().map_or(0, |text| text.as_ref().len())
 }
 
-// The patterns below have no `..`, so that the compiler finds a new field.
+// The patterns below have no `..`, so that the compiler reports a new field.
 
 fn request(event: &RequestEvent) -> usize {
     let RequestEvent {

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// What the writer of a [`Store`](crate::Store) can do now.
+/// What the writer thread of a [`Store`](crate::Store) can do now.
 ///
 /// [`record`](crate::Store::record) can be called in every state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,10 +10,10 @@ pub enum StoreState {
     Opening,
     /// Events are written.
     Ready,
-    /// The file cannot be opened or written to. Events wait in the queue, and the writer
-    /// retries.
+    /// The file cannot be opened or written to. Events wait in the queue, and the
+    /// writer thread retries.
     Failing {
-        /// Why.
+        /// The error of the last attempt.
         reason: String,
     },
     /// The store was shut down. Events are dropped and counted.

@@ -33,7 +33,7 @@ fn register(store: &Store) -> Arc<dyn OpenCalls> {
 }
 
 #[test]
-fn shutdown_has_the_living_layers_record_what_they_have_open() {
+fn shutdown_makes_the_living_layers_record_their_open_exchanges() {
     let (_dir, store) = store();
     let layers = [register(&store), register(&store)];
     drop(register(&store));
@@ -42,7 +42,7 @@ fn shutdown_has_the_living_layers_record_what_they_have_open() {
 }
 
 #[test]
-fn the_writer_has_the_layers_record_what_is_overdue() {
+fn writer_thread_makes_the_layers_record_overdue_exchanges() {
     let (_dir, store) = store();
     let _layer = register(&store);
     store.wake_at(Instant::now());
@@ -57,7 +57,7 @@ fn the_writer_has_the_layers_record_what_is_overdue() {
 }
 
 #[test]
-fn layers_that_are_gone_are_forgotten() {
+fn dropped_layers_are_forgotten() {
     let (_dir, store) = store();
     drop(register(&store));
     let _layer = register(&store);
@@ -104,13 +104,13 @@ fn counters_of_layers_reach_stats_and_file() {
 }
 
 #[test]
-fn an_empty_path_is_an_error() {
+fn empty_path_is_an_error() {
     let error = Store::open("").unwrap_err();
     assert_eq!(error.kind(), crate::OpenErrorKind::NotAFile);
 }
 
 #[test]
-fn the_file_is_looked_after_although_events_never_stop_coming() {
+fn housekeeping_runs_although_events_never_stop() {
     use std::sync::OnceLock;
 
     // Fewer than one transaction takes, so there is never a second batch.

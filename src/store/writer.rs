@@ -25,12 +25,12 @@ use crate::db::{
 use crate::error::{OpenError, chain};
 use crate::event::RequestEvent;
 
-/// Between two transactions without a pause, the time for another writer of
-/// the file to notice that the lock is free.
+/// The pause between two transactions in a row, in which another writer of the file
+/// can take the lock.
 const TURN: Duration = Duration::from_millis(1);
 
-/// Between two attempts at a file that cannot be opened or written to, the
-/// pause doubles from the first of these to the second.
+/// The pause between two attempts at a file that cannot be opened or written to. It
+/// doubles from the first of these values to the second.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_LONGEST: Duration = Duration::from_secs(5);
 
@@ -41,8 +41,8 @@ const OUTAGES: u32 = 10;
 /// The hook of [`StoreBuilder::on_recorded`](super::StoreBuilder::on_recorded).
 pub(super) type Hook = Box<dyn FnMut(&RequestEvent) + Send>;
 
-/// Where the result of the first opening goes. Without it no caller waits, and the
-/// writer retries.
+/// The receiver of the result of the first opening. Without one, no caller waits,
+/// and the writer thread retries.
 pub(super) type Report = Option<Sender<Result<(), OpenError>>>;
 
 pub(super) struct Writer {
@@ -50,22 +50,23 @@ pub(super) struct Writer {
     flush_interval: Duration,
     identity: WriterIdentity,
     db: Option<Db>,
-    /// The lock of its run, while it has no file open but had one.
+    /// The lock of its run, while it has no file open but had one before.
     lock: Option<WriterLock>,
     loss_log: LossLog,
-    /// As they were when the queue was last asked.
+    /// The counters when the queue was last asked.
     stats: Stats,
-    /// Every event accepted before this moment is settled with the next batch;
-    /// unix milliseconds.
+    /// Every event accepted before this moment is finished with the next batch; unix
+    /// milliseconds.
     as_of: i64,
-    /// Requests without a row as of the last [`write_counters`](Self::write_counters).
+    /// Number of requests without a row at the last
+    /// [`write_counters`](Self::write_counters).
     without_row: u64,
     page_assembler: PageAssembler,
-    /// One malformed listing was told, and that is enough.
+    /// A malformed listing was logged. Further ones are not logged.
     malformed_told: bool,
-    /// Pieces of the queue in the next transaction.
+    /// Number of chunks of the queue in the next transaction.
     batch: usize,
-    /// The file could not be opened or written to at the last attempt.
+    /// The last attempt to open or write the file failed.
     failing: bool,
     outages: LogThrottle,
     overloads: LogThrottle,
@@ -75,7 +76,7 @@ pub(super) struct Writer {
     hook_panicked: bool,
 }
 
-/// Marks the queue as without a writer on drop, also if the writer panicked.
+/// Marks the queue as without a writer thread on drop, even after a panic.
 struct Ending<'a>(&'a Shared);
 
 impl Drop for Ending<'_> {
@@ -120,8 +121,8 @@ impl Writer {
     pub(super) fn run(mut self, report: Report) {
         let shared = Arc::clone(&self.shared);
         shared.queue.attend();
-        // Dropped before `self`: the hook may hold a handle of the store, which
-        // waits for the end when it is the last one.
+        // It is dropped before `self`: the hook may hold the last handle of the store,
+        // whose drop waits for the end.
         let _ending = Ending(&shared);
         if self.open_first(report) {
             let mut due = Deadline::after(self.flush_interval);
@@ -155,7 +156,7 @@ impl Writer {
                     self.publish_open_sessions();
                     self.succeeded();
                     if let Some(report) = report {
-                        // It fails if the caller is gone. Then the queue closes.
+                        // Sending fails if the caller is gone. Then the queue closes.
                         drop(report.send(Ok(())));
                     }
                     return true;
@@ -179,7 +180,7 @@ impl Writer {
         }
     }
 
-    /// Shows the layers which sessions are open in the file that was opened first.
+    /// Publishes to the layers which sessions were open when the file was first opened.
     fn publish_open_sessions(&self) {
         match self.db.as_ref().map(Db::open_sessions) {
             Some(Ok(open)) => drop(self.shared.open_sessions.set(open)),
@@ -190,8 +191,8 @@ impl Writer {
         }
     }
 
-    /// Waits before another attempt and does meanwhile what cannot wait;
-    /// `false` if there is to be none.
+    /// Waits before another attempt, and does the work that cannot wait in the
+    /// meantime. Returns `false` if there will be no other attempt.
     fn pause(&mut self, pause: Duration) -> bool {
         let over = Deadline::after(pause);
         loop {
@@ -203,8 +204,8 @@ impl Writer {
         }
     }
 
-    /// Writes `chunks`, which hold all events accepted before `until`, in batches;
-    /// `false` if the time for it was up before.
+    /// Writes `chunks`, which hold all events accepted before `until`, in batches.
+    /// Returns `false` if the time was up before all of them were written.
     fn write(&mut self, mut chunks: VecDeque<Chunk>, until: i64) -> bool {
         while !chunks.is_empty() {
             self.serve_waiting();
@@ -235,8 +236,8 @@ impl Writer {
                 .queue
                 .settle(batch, written.rejected.places.len(), written.unlinked);
             self.keep_wal_short();
-            // Under full load, or where the flush interval is shorter than a
-            // transaction, the queue never says that it is time.
+            // Under full load, or if the flush interval is shorter than a transaction, the
+            // queue never returns `Work::Housekeeping`.
             let has_commands = self.shared.queue.has_commands();
             let is_pressing = self.housekeeping.is_pressing();
             if (is_pressing || !has_commands) && self.housekeeping.due().has_passed() {
@@ -250,8 +251,7 @@ impl Writer {
         true
     }
 
-    /// Does a slice of housekeeping, or as many as there is time for where the file is
-    /// too large.
+    /// Runs a slice of housekeeping, or several slices if the file is too large.
     fn keep_up(&mut self) {
         let end = Instant::now() + self.housekeeping.turn();
         loop {
@@ -274,7 +274,7 @@ impl Writer {
         self.shared.queue.housekeeping_at(self.housekeeping.due());
     }
 
-    /// Writes the counters if requests without a row were counted since.
+    /// Writes the counters, if they counted requests without a row since the last time.
     fn write_counters(&mut self) {
         self.ask_queue();
         let without_row = self.stats.without_row();
@@ -289,7 +289,7 @@ impl Writer {
         self.keep_wal_short();
     }
 
-    /// Between two transactions.
+    /// Runs a checkpoint between two transactions, if one is due.
     fn keep_wal_short(&mut self) {
         if let Some(db) = &mut self.db {
             db.keep_wal_short();
@@ -297,7 +297,7 @@ impl Writer {
         }
     }
 
-    /// The file, opened if it is not or was moved.
+    /// Returns the connection. Opens the file if it is not open or was moved.
     fn connection(&mut self) -> Result<&mut Db, WriteFailure> {
         if self.db.as_ref().is_some_and(Db::is_replaced) {
             self.leave()?;
@@ -321,9 +321,9 @@ impl Writer {
         }
     }
 
-    /// Closes a file that was moved, removed or replaced. While rows are in its
-    /// WAL alone it stays open, but for a store that shuts down, which leaves the
-    /// WAL behind under another name.
+    /// Closes a file that was moved, removed or replaced. While its WAL holds rows that
+    /// the file does not, the file stays open. During a shutdown it is closed
+    /// nevertheless, and the WAL is left under another name.
     fn leave(&mut self) -> Result<(), WriteFailure> {
         let Some(db) = &mut self.db else {
             return Ok(());
@@ -349,7 +349,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Closes the connection without writing anything more through it.
+    /// Closes the connection without another write.
     fn abandon(&mut self) {
         if let Some(db) = self.db.take() {
             self.lock = db.abandon();
@@ -357,7 +357,7 @@ impl Writer {
         self.loss_log.forget_rows();
     }
 
-    /// Closes the connection if another one may help.
+    /// Closes the connection if a new one may help.
     fn failed_with(&mut self, error: WriteError) -> WriteFailure {
         if error.is_of_connection() {
             self.abandon();
@@ -365,8 +365,8 @@ impl Writer {
         error.into()
     }
 
-    /// Drops the events that are left, records that in the file if possible, and
-    /// closes the file.
+    /// Drops the remaining events, records the loss in the file if possible, and closes
+    /// the file.
     fn close(&mut self) {
         self.shared.readers.close();
         let refused = self.shared.queue.give_up();
@@ -400,8 +400,9 @@ impl Writer {
         }
     }
 
-    /// Leaves a file that was moved. Losses that are in no file yet go into the
-    /// one at the path, and so does the end of the run where it is the same file.
+    /// Closes a file that was moved. Losses that are in no file yet are written to the
+    /// file at the path. The end of the run is written there too if it is the same
+    /// file.
     fn close_replaced(&mut self) -> Result<(), WriteFailure> {
         let is_in_place = self.db.as_ref().is_some_and(Db::is_in_place);
         self.leave()?;

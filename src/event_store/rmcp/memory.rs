@@ -1,4 +1,4 @@
-//! The memory store as rmcp's.
+//! The memory store as an rmcp event store.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -12,13 +12,13 @@ use super::{EventId, new_token, unknown, warn_of_evicted};
 use crate::db::StreamToken;
 use crate::event_store::MemoryEventStore;
 
-/// rmcp purges no stream, and each request has one of its own.
+/// rmcp purges no stream, and each request has its own stream.
 const MAX_STREAMS: usize = 10_000;
 
 /// For `LocalSessionManager::with_event_store`, for clients that lose their
-/// connection while the server goes on.
+/// connection while the server keeps running.
 ///
-/// Keeps the 10,000 streams that were appended to last.
+/// Keeps the 10,000 streams with the latest appends.
 #[cfg_attr(docsrs, doc(cfg(feature = "rmcp")))]
 #[async_trait]
 impl theirs::EventStore for MemoryEventStore {
@@ -47,7 +47,7 @@ impl theirs::EventStore for MemoryEventStore {
     }
 }
 
-/// The streams of a store, the one that was appended to last at the end.
+/// The streams of a store, in the order of their last appends.
 #[derive(Default)]
 pub(in crate::event_store) struct Streams {
     by_token: LinkedHashMap<StreamToken, Stream>,
@@ -63,7 +63,7 @@ struct Stream {
 
 struct Replay {
     events: Vec<ServerSseMessage>,
-    /// No event behind the given one was evicted.
+    /// No event after the given one was evicted.
     is_complete: bool,
 }
 
@@ -102,7 +102,7 @@ impl Streams {
         id
     }
 
-    /// Returns `None` if the id is that of no event that was stored.
+    /// Returns `None` if the id belongs to no stored event.
     fn replay_after(&self, id: &EventId) -> Option<Replay> {
         let stream = self.by_token.get(&id.stream)?;
         let next = stream.first + stream.events.len() as i64;
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stream_that_was_appended_to_least_recently_is_evicted() {
+    fn stream_with_the_oldest_append_is_evicted() {
         let capacity = NonZeroUsize::MIN;
         let mut streams = Streams::default();
         let mut append = |number: usize| {

@@ -1,4 +1,4 @@
-//! What one slice does.
+//! The work of one slice.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +6,13 @@ use super::{Housekeeping, Stage};
 use crate::clock;
 use crate::db::{BucketWidth, Db, LonelyLegs, PrunableTables, Slice, Span, WriteError};
 
-/// What part of the file's limit the history of listings may take, and the cells
-/// of the statistics.
+/// The part of the file's limit that the history of listings may take, and the same
+/// for the buckets of the statistics.
 const HISTORY_PART: u64 = 4;
 const CELLS_PART: u64 = 4;
 
-/// Free pages stay in the file up to this part of it, and this number: to give
-/// them back and ask for them again would cost more than they are worth.
+/// Up to this part of the file, and this number of pages, free pages stay in the
+/// file, because the writer thread would soon need them again.
 const FREE_PART: u64 = 8;
 const FREE_PAGES: u64 = 256;
 
@@ -22,7 +22,7 @@ const NOTHING: Slice = Slice {
 };
 
 impl Housekeeping {
-    /// Does what the round is at.
+    /// Runs a slice of the round's current stage.
     pub(super) fn round(&mut self, db: &Db, until: Instant) -> Result<Slice, WriteError> {
         let (patience, from) = (self.patience(), self.from());
         match self.stage {
@@ -33,7 +33,7 @@ impl Housekeeping {
                         return Ok(polls);
                     }
                 }
-                // What says itself when it expires goes in any case.
+                // Records with an expiry time of their own are removed in any case.
                 let before = self.retention.max_age.map_or(i64::MIN, ago);
                 let slice =
                     db.prune(PrunableTables::All, Span { from, before }, patience, until)?;
@@ -69,7 +69,7 @@ impl Housekeeping {
                 let slice = db.incremental_vacuum(keep, patience, until)?;
                 self.shrunk |= slice.count > 0;
                 if slice.is_last && self.shrunk {
-                    // The file itself becomes shorter only now.
+                    // Only a checkpoint shortens the file itself.
                     db.checkpoint()?;
                 }
                 Ok(slice)
@@ -88,8 +88,8 @@ impl Housekeeping {
             Err(error) if error.is_busy() => Err(error),
             Err(WriteError::Replaced) => Err(WriteError::Replaced),
             Err(error) => {
-                // If there is no room for more cells, requests that were rolled up
-                // before can still be removed.
+                // If there is no room for more buckets, requests that were rolled up before can
+                // still be removed.
                 self.tell_failure(&error);
                 self.cannot_fold = true;
                 Ok(true)
@@ -114,8 +114,8 @@ impl Housekeeping {
         }
     }
 
-    /// Makes a file smaller that is too large: first the parts that have bounds of
-    /// their own within the limit, then polls, then the oldest rows.
+    /// Shrinks a file that is too large: first the parts that have bounds of their own
+    /// within the limit, then polls, then the oldest rows.
     pub(super) fn shorten(&mut self, db: &Db, until: Instant) -> Result<(), WriteError> {
         let Some(max_bytes) = self.retention.max_bytes else {
             return Ok(());
@@ -137,11 +137,11 @@ impl Housekeeping {
         if db.prune_polls(polls, patience, until)?.count > 0 {
             return Ok(());
         }
-        // The rest of them goes before anything else, once it is folded.
+        // The remaining polls are rolled up and then removed before any other row.
         if !self.cannot_fold && db.has_polls(from)? && !self.fold(db, LonelyLegs::Fold, until)? {
             return Ok(());
         }
-        // What a clock dated that was ahead was written before all else.
+        // Rows whose clock was ahead were written before all others.
         let ahead = clock::latest_ms().max(from);
         let span = match db.next_cutoff(ahead)? {
             Some(before) => Some(Span {
@@ -164,7 +164,7 @@ impl Housekeeping {
         {
             return Ok(());
         }
-        // Nothing that is folded; then more is.
+        // No rolled-up row is left to remove, so more are rolled up.
         if !self.cannot_fold && !self.fold(db, LonelyLegs::Fold, until)? {
             return Ok(());
         }
@@ -199,7 +199,7 @@ impl Housekeeping {
         }
     }
 
-    /// Logs how many rows are in no statistic. `losses` says so, too.
+    /// Logs how many removed rows are in no statistic. `losses` holds the number, too.
     fn tell_uncounted(&mut self, rows: u64) {
         if let Some(rows) = self.losses.happened(rows, Instant::now()) {
             tracing::warn!(
@@ -210,7 +210,7 @@ impl Housekeeping {
     }
 }
 
-/// The time so long before now, in unix milliseconds.
+/// Returns the time `age` before now, in unix milliseconds.
 fn ago(age: Duration) -> i64 {
     let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
     clock::unix_ms().saturating_sub(age)

@@ -5,7 +5,7 @@ use super::*;
 use crate::event::{ListingKey, MemoryReservation};
 use crate::wire::{Field, Scanner};
 
-/// A cursor, as the scanner finds it in a request.
+/// Returns a cursor as the scanner finds it in a request.
 fn cursor(text: &str) -> Option<JsonId> {
     let message = format!(r#"{{"jsonrpc":"2.0","id":1,"params":{{"cursor":"{text}"}}}}"#);
     let mut found = None;
@@ -73,7 +73,7 @@ fn pages_of_interleaved_callers_are_joined_and_never_mixed() {
 }
 
 #[test]
-fn a_page_without_its_first_or_without_a_caller_is_no_listing() {
+fn page_without_its_first_page_or_a_caller_is_not_a_listing() {
     let (mut chains, now) = (PageAssembler::default(), Instant::now());
     assert!(is_partial(&chains.join(page(1, Some("2"), None, ""), now)));
     for (at, next) in [(None, Some("2")), (Some("2"), None)] {
@@ -87,7 +87,7 @@ fn a_page_without_its_first_or_without_a_caller_is_no_listing() {
 }
 
 #[test]
-fn abandoned_listings_are_forgotten_in_time_number_and_bytes() {
+fn abandoned_listings_are_dropped_by_age_number_and_bytes() {
     let (mut chains, now) = (PageAssembler::default(), Instant::now());
     chains.join(page(1, None, Some("2"), &tool("a")), now);
     let late = now + PATIENCE + Duration::from_millis(1);
@@ -109,7 +109,7 @@ fn abandoned_listings_are_forgotten_in_time_number_and_bytes() {
 }
 
 #[test]
-fn all_pages_together_keep_to_the_limit_of_one_listing() {
+fn all_pages_together_keep_the_limit_of_one_listing() {
     let (mut chains, now) = (PageAssembler::default(), Instant::now());
     let half = tool(&"x".repeat(600 << 10));
     assert!(is_partial(
@@ -121,7 +121,7 @@ fn all_pages_together_keep_to_the_limit_of_one_listing() {
 }
 
 #[test]
-fn a_listing_without_end_is_given_up() {
+fn endless_listing_is_given_up() {
     let (mut chains, now) = (PageAssembler::default(), Instant::now());
     assert!(is_partial(&chains.join(page(1, None, Some("x"), ""), now)));
     let again = (1..=PAGES).find(|_| {
@@ -133,7 +133,7 @@ fn a_listing_without_end_is_given_up() {
 }
 
 #[test]
-fn a_malformed_page_ends_its_listing_and_gives_its_memory_back() {
+fn malformed_page_ends_its_listing_and_frees_its_memory() {
     let (mut chains, now) = (PageAssembler::default(), Instant::now());
     let account = Arc::new(AtomicUsize::new(0));
     chains.join(page(1, None, Some("2"), &tool("a")), now);

@@ -1,4 +1,4 @@
-//! The writer's side of the queue.
+//! The writer thread's side of the queue.
 
 use std::collections::VecDeque;
 use std::sync::MutexGuard;
@@ -14,54 +14,56 @@ use super::state::{Chunk, Refused, Sleep, State};
 use crate::clock;
 use crate::db::LossSpan;
 
-/// Emptied pieces kept for use again: those of a burst of some thousand events,
-/// which then touches no fresh memory.
+/// Number of emptied chunks that are kept for reuse. They hold a burst of some
+/// thousand events without new memory.
 pub(super) const MAX_FREE_CHUNKS: usize = 32;
 
-/// How many intervals without an event the writer polls, before it sleeps until a
-/// caller wakes it. Waking a thread costs a caller a hundred times as much as its
-/// event, so only the first event after a pause pays for it.
+/// Number of intervals without an event that the writer thread polls before it
+/// sleeps until a caller wakes it. Waking a thread costs a caller a hundred times
+/// as much as queueing its event, so only the first event after a pause pays for
+/// it.
 pub(super) const IDLE_POLLS: u32 = 25;
 
-/// What there is for the writer to do.
+/// Work for the writer thread.
 #[derive(Debug)]
 pub(in crate::store) enum Work {
-    /// Commands wait, and nothing else is due.
+    /// Commands are waiting, and nothing else is due.
     Commands,
     /// All events accepted before `until`, in unix milliseconds.
     Events { chunks: VecDeque<Chunk>, until: i64 },
-    /// The layers have something to settle.
+    /// A layer has overdue exchanges.
     Alarm,
-    /// The file is to be looked after.
+    /// A round of housekeeping is due.
     Housekeeping,
 }
 
-/// How a pause of the writer ended.
+/// How a pause of the writer thread ended.
 #[derive(Debug)]
 pub(in crate::store) enum Pause {
     /// The pause is over: it is time for another attempt.
     Over,
-    /// These commands came meanwhile.
+    /// These commands arrived in the meantime.
     Commands(Vec<PendingCommand>),
     /// The store is closed, and its time is up: there is no other attempt.
     End,
 }
 
 impl Queue {
-    /// This thread is the writer.
+    /// Makes the current thread the writer thread.
     pub(in crate::store) fn attend(&self) {
-        // Only one ever is.
+        // There is only one writer thread, so this is set only once.
         let _ = self.writer.set(thread::current().id());
     }
 
-    /// Waits for events and takes all there are, or for the alarm, or for the
-    /// moment of housekeeping; `None` when the queue is closed and empty.
+    /// Waits for events and takes all of them, or waits for the alarm, or until
+    /// housekeeping is due. `None` when the queue is closed and empty.
     ///
-    /// Commands end the wait too, but tell of whatever else is due first: the
-    /// writer serves them before it in any case. Events that find the writer
-    /// idle wait for one `interval`, later ones until `due` or one of the
-    /// intervals that follow it, so that what arrives together is committed
-    /// together. A flush, a shutdown and a queue more than half full end the wait.
+    /// A command ends the wait too. If anything else is due, that is returned first,
+    /// because the writer thread runs the commands before it in any case. Events that
+    /// find the writer thread idle wait for one `interval`. Later ones wait until `due`
+    /// or the end of a following interval, so that events that arrive together are
+    /// committed together. A flush, a shutdown and a queue more than half full end the
+    /// wait.
     pub(in crate::store) fn next(&self, due: &mut Deadline, interval: Duration) -> Option<Work> {
         let mut state = self.lock();
         loop {
@@ -105,18 +107,18 @@ impl Queue {
         }
     }
 
-    /// Has [`next`](Self::next) return [`Work::Housekeeping`] at this moment, which
-    /// takes the place of the one before.
+    /// Makes [`next`](Self::next) return [`Work::Housekeeping`] at this moment, which
+    /// replaces the previous one.
     pub(in crate::store) fn housekeeping_at(&self, moment: Deadline) {
         self.lock().housekeeping = moment;
     }
 
-    /// The commands that wait, if any do.
+    /// Takes the waiting commands, if there are any.
     pub(in crate::store) fn take_commands(&self) -> Option<Vec<PendingCommand>> {
         self.has_commands().then(|| self.take(&mut self.lock()))?
     }
 
-    /// Whether commands wait. Costs next to nothing.
+    /// Returns whether commands are waiting. It takes no lock.
     pub(in crate::store) fn has_commands(&self) -> bool {
         self.has_commands.load(Ordering::Relaxed)
     }
@@ -126,7 +128,7 @@ impl Queue {
         state.commands.take()
     }
 
-    /// Waits for the next attempt at writing, which is at `over`.
+    /// Waits for the next attempt at writing, which is due at `over`.
     pub(in crate::store) fn pause(&self, over: Deadline) -> Pause {
         let mut state = self.lock();
         loop {
@@ -136,7 +138,7 @@ impl Queue {
             }
             let until = match state.closing {
                 Some(end) if end.has_passed() || state.stats.queued == 0 => return Pause::End,
-                // A caller waits for the end now, so one attempt is made at once.
+                // A caller waits for the end, so one attempt is made at once.
                 Some(_) if !state.last_attempt => {
                     state.last_attempt = true;
                     return Pause::Over;
@@ -152,17 +154,17 @@ impl Queue {
         }
     }
 
-    /// How much time a shutdown has left.
+    /// Returns how much time a shutdown has left.
     pub(in crate::store) fn time_left(&self) -> Duration {
         self.lock().closing.map_or(Duration::ZERO, Deadline::left)
     }
 
-    /// Whether a shutdown has begun.
+    /// Returns whether a shutdown has begun.
     pub(in crate::store) fn is_closing(&self) -> bool {
         self.lock().closing.is_some()
     }
 
-    /// Whether a shutdown has run out of time.
+    /// Returns whether a shutdown has run out of time.
     pub(in crate::store) fn is_overdue(&self) -> bool {
         self.lock().closing.is_some_and(Deadline::has_passed)
     }
@@ -175,7 +177,7 @@ impl Queue {
         self.lock().condition = condition;
     }
 
-    /// Enters what became of the events in `chunks`, and keeps their memory.
+    /// Counts the events in `chunks` as finished, and keeps their memory for reuse.
     pub(in crate::store) fn settle(&self, mut chunks: Vec<Chunk>, failed: usize, unlinked: u64) {
         let (mut events, mut bytes) = (0, 0);
         for chunk in &mut chunks {
@@ -195,7 +197,7 @@ impl Queue {
         self.tell_progress(state);
     }
 
-    /// The writer ends: drops and counts whatever is queued.
+    /// Ends the writer thread's work: drops and counts all queued events.
     pub(in crate::store) fn give_up(&self) -> Refused {
         let mut state = self.lock();
         state.closing.get_or_insert(Deadline::after(Duration::ZERO));
@@ -219,7 +221,7 @@ impl Queue {
         refused
     }
 
-    /// The file is closed; the writer does nothing more.
+    /// Ends the writer thread, after the file is closed.
     pub(in crate::store) fn end(&self) {
         let mut state = self.lock();
         state.condition = StoreState::Closed;

@@ -1,4 +1,4 @@
-//! What is under the lock of the queue.
+//! The state under the lock of the queue.
 
 use std::collections::VecDeque;
 
@@ -8,16 +8,17 @@ use super::super::entry::Entry;
 use super::super::{Stats, StoreState};
 use crate::db::LossSpan;
 
-/// Events in one piece of the buffer. A full piece is never moved or copied,
-/// however long the queue grows.
+/// Number of events in one chunk of the buffer. A full chunk is never moved or
+/// copied, however long the queue grows.
 pub(super) const CHUNK: usize = 256;
 
-/// Room beyond the bounds that requests cannot take: losing a session or a
-/// listing would blank many rows.
+/// Room beyond the bounds that requests cannot take: without their session or
+/// listing, many rows would be less useful.
 pub(super) const RESERVED_EVENTS: usize = 4096;
 const RESERVED_BYTES: usize = 8 << 20;
 
-/// How much the queue holds at most, what the writer is at included.
+/// The most that the queue holds. Events that the writer thread is writing still
+/// count.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct Limits {
     pub(in crate::store) events: usize,
@@ -31,21 +32,21 @@ pub(in crate::store) struct Chunk {
     pub(in crate::store) bytes: usize,
 }
 
-/// Events that were not accepted since the writer last asked.
+/// Events that were dropped since the writer thread last asked.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Refused {
     pub(in crate::store) queue_full: Option<LossSpan>,
     pub(in crate::store) shutdown: Option<LossSpan>,
-    /// The accounts, with these events and all before them.
+    /// The counters, including these drops.
     pub(in crate::store) stats: Stats,
 }
 
 #[derive(Debug)]
 pub(super) struct State {
-    /// Only the last piece has room.
+    /// The entries. Only the last chunk has room.
     pub(super) pending: VecDeque<Chunk>,
     pub(super) free_chunks: Vec<Chunk>,
-    /// The commands that callers wait for. They go before all events.
+    /// The commands. They precede all events.
     pub(super) commands: CommandQueue,
     /// Bytes of all queued events.
     pub(super) bytes: usize,
@@ -59,36 +60,36 @@ pub(super) struct State {
     pub(super) flush_to: u64,
     pub(super) waiting: usize,
     pub(super) sleep: Sleep,
-    /// Intervals that the writer still looks through before it sleeps.
+    /// Number of intervals that the writer thread still polls before it sleeps.
     pub(super) idle_polls: u32,
-    /// When the layers have something to settle.
+    /// When a layer has overdue exchanges.
     pub(super) alarm: Deadline,
-    /// When the file is to be looked after.
+    /// When housekeeping is due.
     pub(super) housekeeping: Deadline,
     pub(super) refused: Refused,
-    /// Set by shutdown: no event is accepted any more, and the writer ends
-    /// when it has written the rest or this moment has come.
+    /// Set by a shutdown: no event is accepted any more, and the writer thread ends
+    /// when it has written the rest or at this moment.
     pub(super) closing: Option<Deadline>,
-    /// The attempt was allowed that a shutdown gets without a pause.
+    /// The one immediate attempt of a shutdown was made.
     pub(super) last_attempt: bool,
-    /// Events that the writer gave up when it ended.
+    /// Number of events that the writer thread gave up when it ended.
     pub(super) given_up: u64,
     pub(super) condition: StoreState,
-    /// What kept the writer from writing when it ended.
+    /// What kept the writer thread from writing when it ended.
     pub(super) obstacle: Option<String>,
     pub(super) ended: bool,
 }
 
-/// What the writer is doing. A caller wakes it only if it sleeps.
+/// What the writer thread is doing. A caller wakes it only if it sleeps.
 #[derive(Debug, PartialEq)]
 pub(super) enum Sleep {
-    /// Not asleep, or about to wake.
+    /// It is awake, or about to wake.
     Awake,
-    /// Asleep until there is an event, or the alarm.
+    /// It sleeps until there is an event, or until the alarm.
     Idle,
-    /// Asleep until the flush interval is over, or the alarm.
+    /// It sleeps until the flush interval is over, or until the alarm.
     Lingering,
-    /// Asleep until the next attempt at writing.
+    /// It sleeps until the next attempt at writing.
     Pausing,
 }
 
@@ -152,7 +153,7 @@ impl State {
         self.stats.queued > limits.events as u64 / 2 || self.bytes > limits.bytes / 2
     }
 
-    /// Whether the writer is not to wait for more.
+    /// Returns whether the writer thread must not wait for more events.
     pub(super) fn is_urgent(&self, limits: Limits) -> bool {
         self.closing.is_some() || self.flush_to > self.settled || self.is_half_full(limits)
     }

@@ -48,7 +48,7 @@ fn events(work: Option<Work>) -> VecDeque<Chunk> {
 }
 
 #[test]
-fn a_typical_event_leaves_room_for_two_hundred_thousand() {
+fn queue_has_room_for_two_hundred_thousand_typical_events() {
     let StoreEvent::Request(mut event) = request() else {
         unreachable!()
     };
@@ -59,7 +59,7 @@ fn a_typical_event_leaves_room_for_two_hundred_thousand() {
 }
 
 #[test]
-fn a_full_queue_drops_the_new_event_and_keeps_the_old_ones() {
+fn full_queue_drops_the_new_event_and_keeps_the_old_ones() {
     let queue = queue(2, usize::MAX);
     for _ in 0..5 {
         queue.push(request());
@@ -72,7 +72,7 @@ fn a_full_queue_drops_the_new_event_and_keeps_the_old_ones() {
 }
 
 #[test]
-fn the_bound_in_bytes_holds_until_the_writer_is_done_with_the_events() {
+fn bound_in_bytes_counts_events_until_they_are_written() {
     let one = size(&request());
     let queue = queue(usize::MAX, 2 * one);
     for _ in 0..3 {
@@ -107,7 +107,7 @@ fn sessions_and_listings_have_room_that_requests_cannot_take() {
 }
 
 #[test]
-fn events_come_out_in_the_order_in_which_they_went_in() {
+fn events_leave_in_the_order_in_which_they_entered() {
     let queue = queue(usize::MAX, usize::MAX);
     let count = 3 * CHUNK as i64 + 1;
     for ts in 0..count {
@@ -128,7 +128,7 @@ fn events_come_out_in_the_order_in_which_they_went_in() {
 }
 
 #[test]
-fn settled_memory_is_used_again_and_not_kept_without_bound() {
+fn memory_of_written_events_is_reused_and_bounded() {
     let queue = queue(usize::MAX, usize::MAX);
     for _ in 0..2 * MAX_FREE_CHUNKS * CHUNK {
         queue.push(request());
@@ -141,7 +141,7 @@ fn settled_memory_is_used_again_and_not_kept_without_bound() {
 }
 
 #[test]
-fn events_wait_for_the_interval_unless_somebody_is_in_a_hurry() {
+fn events_wait_for_the_interval_unless_a_caller_waits() {
     let in_a_hurry: [fn(&Queue); 3] = [
         |queue| drop(queue.flush(NONE)),
         |queue| queue.close(Deadline::after(LONG)),
@@ -167,7 +167,7 @@ fn events_wait_for_the_interval_unless_somebody_is_in_a_hurry() {
 }
 
 #[test]
-fn an_event_wakes_an_idle_writer() {
+fn event_wakes_an_idle_writer_thread() {
     let queue = Arc::new(queue(4, usize::MAX));
     let writer = thread::spawn({
         let queue = Arc::clone(&queue);
@@ -181,7 +181,7 @@ fn an_event_wakes_an_idle_writer() {
 }
 
 #[test]
-fn an_event_soon_after_others_does_not_wake_the_writer() {
+fn event_soon_after_others_does_not_wake_the_writer_thread() {
     let queue = Arc::new(queue(4, usize::MAX));
     queue.push(request());
     queue.settle(take(&queue), 0, 0);
@@ -199,7 +199,7 @@ fn an_event_soon_after_others_does_not_wake_the_writer() {
 }
 
 #[test]
-fn a_writer_that_looked_in_vain_often_enough_sleeps_until_it_is_woken() {
+fn writer_thread_sleeps_after_enough_polls_without_an_event() {
     let queue = Arc::new(queue(4, usize::MAX));
     queue.push(request());
     queue.settle(take(&queue), 0, 0);
@@ -218,7 +218,7 @@ fn a_writer_that_looked_in_vain_often_enough_sleeps_until_it_is_woken() {
 }
 
 #[test]
-fn a_flush_waits_for_what_came_before_it_and_for_nothing_later() {
+fn flush_waits_for_earlier_events_only() {
     let queue = queue(8, usize::MAX);
     queue.push(request());
     let first = take(&queue);
@@ -237,7 +237,7 @@ fn a_flush_waits_for_what_came_before_it_and_for_nothing_later() {
 }
 
 #[test]
-fn a_closed_queue_drops_and_counts_and_its_writer_ends_when_it_is_empty() {
+fn closed_queue_drops_and_counts_and_its_writer_thread_ends_when_it_is_empty() {
     let queue = queue(8, usize::MAX);
     queue.push(request());
     queue.close(Deadline::after(LONG));
@@ -254,7 +254,7 @@ fn a_closed_queue_drops_and_counts_and_its_writer_ends_when_it_is_empty() {
 }
 
 #[test]
-fn what_the_writer_gives_up_is_dropped_and_told_every_time() {
+fn events_that_are_given_up_are_dropped_and_reported_every_time() {
     let queue = queue(8, usize::MAX);
     for _ in 0..3 {
         queue.push(request());
@@ -276,7 +276,7 @@ fn what_the_writer_gives_up_is_dropped_and_told_every_time() {
 }
 
 #[test]
-fn a_pause_ends_when_somebody_waits_for_the_end() {
+fn pause_ends_when_a_caller_waits_for_the_end() {
     let queue = queue(8, usize::MAX);
     queue.push(request());
     assert!(matches!(queue.pause(Deadline::after(NONE)), Pause::Over));
@@ -293,7 +293,7 @@ fn a_pause_ends_when_somebody_waits_for_the_end() {
 }
 
 #[test]
-fn the_alarm_wakes_an_idle_writer_at_the_earliest_moment_that_was_set() {
+fn alarm_wakes_an_idle_writer_thread_at_the_earliest_moment() {
     let queue = Arc::new(queue(4, usize::MAX));
     let writer = thread::spawn({
         let queue = Arc::clone(&queue);
@@ -309,7 +309,7 @@ fn the_alarm_wakes_an_idle_writer_at_the_earliest_moment_that_was_set() {
 }
 
 #[test]
-fn idle_writer_wakes_once_when_housekeeping_is_due() {
+fn idle_writer_thread_wakes_once_when_housekeeping_is_due() {
     let queue = queue(4, usize::MAX);
     queue.housekeeping_at(Deadline::after(Duration::from_millis(20)));
     let start = Instant::now();
@@ -342,7 +342,7 @@ fn housekeeping_does_not_write_events_early_and_due_events_go_first() {
 }
 
 #[test]
-fn closing_queue_asks_for_no_housekeeping() {
+fn closing_queue_requests_no_housekeeping() {
     let queue = queue(4, usize::MAX);
     queue.housekeeping_at(Deadline::after(NONE));
     queue.close(Deadline::after(LONG));

@@ -15,35 +15,35 @@ use super::{PAUSE_FIRST, PAUSE_LONGEST, Writer};
 use crate::db::{Db, LossLog, LossReason, LossSpan, WriteError};
 use crate::event::StoreEvent;
 
-/// Pieces of the queue in one transaction, at least and at most. The more, the
-/// more rows share a page that is written.
+/// The fewest and the most chunks of the queue in one transaction. With more rows,
+/// more of them share a written page.
 pub(super) const SMALLEST_BATCH: usize = 16;
 const GROUP_LARGEST: usize = 64;
 
-/// About how long a transaction is to take at most, so that other writers of
-/// the file get their turn.
+/// The intended longest time of a transaction, so that other writers of the file
+/// get the lock.
 const GROUP_TIME: Duration = Duration::from_millis(200);
 
-/// Events that SQLite refused, by their place in the batch.
+/// Events that SQLite refused, by their position in the batch.
 #[derive(Default)]
 pub(super) struct Rejected {
     pub(super) places: Vec<usize>,
     pub(super) first_reason: Option<String>,
 }
 
-/// What was committed of a batch.
+/// The committed part of a batch.
 pub(super) struct Written {
-    /// How many of its pieces.
+    /// Number of committed chunks.
     pub(super) chunks: usize,
-    /// Every event accepted before then is.
+    /// Every event accepted before this moment is committed.
     pub(super) as_of: i64,
     pub(super) rejected: Rejected,
-    /// Requests that brought a state back and were linked to no operation.
+    /// Number of requests that sent a state back and were linked to no operation.
     pub(super) unlinked: u64,
 }
 
 impl Writer {
-    /// Tries until the batch is committed; `None` if the time was up before.
+    /// Retries until the batch is committed; `None` if the time was up before.
     pub(super) fn write_batch(&mut self, batch: &[Chunk], as_of: Range<i64>) -> Option<Written> {
         let mut pause = PAUSE_FIRST;
         loop {
@@ -68,11 +68,11 @@ impl Writer {
         }
     }
 
-    /// The loss_log and the accounts change with the file or not at all.
+    /// The loss log and the counters change with the file or not at all.
     fn attempt(&mut self, batch: &[Chunk], as_of: Range<i64>) -> Result<Written, WriteFailure> {
         let shared = Arc::clone(&self.shared);
         loop {
-            // To leave a file forgets the loss_log's rows in it.
+            // This comes first, because leaving a file forgets the rows of the loss log in it.
             self.connection()?;
             let (stats, mut loss_log) = (self.stats, self.loss_log.clone());
             let db = self.connection()?;
@@ -89,14 +89,14 @@ impl Writer {
                     self.tell(&written.rejected);
                     return Ok(written);
                 }
-                // The next connection is to the file that is at the path now.
+                // The next connection opens the file that is at the path now.
                 Err(WriteError::Replaced) => {}
                 Err(error) => return Err(self.failed_with(error)),
             }
         }
     }
 
-    /// Shows the hook every request that is in the file now.
+    /// Calls the hook with every request of the batch that is now in the file.
     pub(super) fn call_hook(&mut self, batch: &[Chunk], rejected: &Rejected) {
         let Some(hook) = self.hook.as_mut().filter(|_| !self.hook_panicked) else {
             return;
@@ -119,7 +119,8 @@ impl Writer {
     }
 }
 
-/// How many pieces to write next, where `pieces` of `limit` took so long.
+/// Returns the number of chunks to write next, if `pieces` of `limit` took this
+/// long.
 pub(super) fn next_batch(limit: usize, pieces: usize, took: Duration) -> usize {
     if took > GROUP_TIME {
         (limit / 2).max(SMALLEST_BATCH)
@@ -130,8 +131,8 @@ pub(super) fn next_batch(limit: usize, pieces: usize, took: Duration) -> usize {
     }
 }
 
-/// How many pieces to take: at most `limit`, and no more than `bytes` of memory,
-/// but one.
+/// Returns the number of chunks to take: at most `limit`, and no more than `bytes`
+/// of memory, but at least one.
 pub(super) fn batch_size(chunks: &VecDeque<Chunk>, limit: usize, bytes: u64) -> usize {
     let mut taken = 0;
     let pieces = chunks.iter().take(limit).take_while(|chunk| {
@@ -141,9 +142,10 @@ pub(super) fn batch_size(chunks: &VecDeque<Chunk>, limit: usize, bytes: u64) -> 
     pieces.count().max(1)
 }
 
-/// Writes the events of `batch` in one transaction. If a caller begins to wait for the
-/// writer, it writes only the first pieces. `stats` is from before the transaction, as
-/// is the start of `as_of`. The end of `as_of` holds if the whole batch is written.
+/// Writes the events of `batch` in one transaction. If a caller begins to wait for
+/// the writer thread, it writes only the first chunks. `stats` and the start of
+/// `as_of` are from before the transaction. The end of `as_of` applies if the whole
+/// batch is written.
 fn commit(
     db: &mut Db,
     batch: &[Chunk],

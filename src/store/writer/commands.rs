@@ -6,17 +6,17 @@ use super::diagnostics::WriteFailure;
 use crate::db::WriteError;
 
 impl Writer {
-    /// Runs the commands that wait, if there are any.
+    /// Runs the waiting commands, if there are any.
     pub(super) fn serve_waiting(&mut self) {
         if let Some(commands) = self.shared.queue.take_commands() {
             self.serve(commands);
         }
     }
 
-    /// Runs commands in one transaction and tells their callers the results.
+    /// Runs commands in one transaction and sends their callers the results.
     ///
-    /// While another connection holds the lock, the writer tries again for as long as
-    /// a caller waits. It does not retry after other failures.
+    /// While another connection holds the lock, the writer thread retries for as long
+    /// as a caller waits. It does not retry after other failures.
     pub(super) fn serve(&mut self, mut commands: Vec<PendingCommand>) {
         loop {
             commands.retain(|command| !command.is_abandoned());
@@ -56,7 +56,7 @@ impl Writer {
                 done => done,
             };
             match done {
-                // The next connection is to the file that is at the path now.
+                // The next connection opens the file that is at the path now.
                 Err(WriteError::Replaced) => {}
                 done => return done.map_err(|error| self.failed_with(error)),
             }

@@ -1,4 +1,5 @@
-//! What the writer reports: in the log, the state of the store and the file.
+//! The reports of the writer thread: in the log, the state of the store and the
+//! file.
 
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use super::batch::Rejected;
 use crate::db::{Hindrance, LossReason, WriteError};
 use crate::error::{OpenError, OpenErrorKind, chain};
 
-/// Why the writer cannot write now.
+/// Why the writer thread cannot write now.
 pub(super) struct WriteFailure {
     pub(super) reason: String,
     /// Another connection holds a lock, so a retry will help.
@@ -38,14 +39,14 @@ impl From<Hindrance> for WriteFailure {
     fn from(hindrance: Hindrance) -> Self {
         Self {
             reason: hindrance.to_string(),
-            // The wait may be too long for commands.
+            // It is not treated as a lock, because the wait may be too long for commands.
             is_lock: false,
         }
     }
 }
 
 impl Writer {
-    /// Takes over what the queue refused, and the accounts of that moment.
+    /// Takes the refused events from the queue, and the counters of the same moment.
     pub(super) fn ask_queue(&mut self) {
         let refused = self.shared.queue.take_refused();
         self.note(refused);

@@ -1,4 +1,4 @@
-//! The pages of listings, put together.
+//! Assembles listings from their pages.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use super::Writer;
 impl Writer {
     /// Parses the pages of listings in the batch. It does so once, and before the
     /// transaction, which holds the file's lock. Pages may be megabytes long, so
-    /// commands are run between two of them.
+    /// commands run between two of them.
     pub(super) fn read_pages(&mut self, batch: &mut [Chunk]) {
         let now = Instant::now();
         self.page_assembler.forget_overdue(now);
