@@ -4,8 +4,8 @@
 //! [`StoreLayer`] is a [tower](https://docs.rs/tower) layer for any service
 //! that speaks the [Model Context Protocol](https://modelcontextprotocol.io)
 //! over HTTP, made with axum, tower-mcp, rmcp or bare hyper. It reads the
-//! bodies that stream through, changes and holds back nothing, and hands what
-//! it saw to one writer thread, which owns the SQLite file.
+//! bodies while they stream, and does not delay or change them. It sends what it
+//! read to one writer thread, which writes the SQLite file.
 //!
 //! ```no_run
 //! use axum::{Router, routing::post};
@@ -21,33 +21,33 @@
 //! # }
 //! ```
 //!
-//! Then ask the file:
+//! Then query the file with any SQLite program:
 //!
 //! ```text
 //! sqlite3 mcp-store.db "SELECT method, tool, status, latency_us FROM requests"
 //! ```
 //!
-//! or a [`query::Reader`], or the command `mcp-store`, which is a crate of its own.
+//! A [`query::Reader`] and the command `mcp-store`, a separate crate, read it, too.
 //!
-//! A server in another language is recorded through the streaming reverse proxy of the crate
-//! `mcp-forward`, with this layer on it.
+//! To record a server in another language, put this layer on the streaming reverse proxy of the
+//! crate `mcp-forward`.
 //!
 //! # How it works
 //!
 //! ```text
 //!                 ┌──────────────── the server's process ────────────────┐
 //!   client ──────>│ StoreLayer ──────────────> the MCP service           │
-//!          <──────│     │  (bytes pass first,   (axum, tower-mcp, rmcp)  │
-//!                 │     │   then are looked at)                          │
+//!          <──────│     │  (forwards bytes,     (axum, tower-mcp, rmcp)  │
+//!                 │     │   then reads them)                             │
 //!                 │     v                                                │
 //!                 │ StoreEvent ──> queue ──> writer thread ──> SQLite    │
 //!                 └──────────────────────────────────────────────────────┘
 //! ```
 //!
-//! [`StoreLayer::new`] opens the file in the background and cannot fail; it is
-//! the one line for a start. In production, open the [`Store`] first, so that a
-//! wrong path is an error at the start, and shut it down last, so that every
-//! row is in the file:
+//! [`StoreLayer::new`] opens the file in the background and cannot fail, so one
+//! line is enough to try it. In production, open the [`Store`] before the server
+//! starts, so that a wrong path is an error. Shut the store down after the server,
+//! so that every row is in the file:
 //!
 //! ```no_run
 //! # use std::time::Duration;
@@ -65,56 +65,59 @@
 //!
 //! # What a row is
 //!
-//! One row of `requests` for each JSON-RPC request that a client sends by POST,
-//! batches included, whatever ends it: an answer as JSON or in an event stream,
-//! an HTTP error, an error or panic of the service, a caller that leaves, the
-//! shutdown of the store. Notifications, the client's answers to the server's
-//! own requests, GET streams and traffic that is not JSON-RPC make no row. Nor
-//! does a request that the HTTP server hands to no layer: one whose client closes
-//! the connection the instant it has sent it, where the server sees the end first.
+//! A row of `requests` is one JSON-RPC request that a client sent by POST. Each
+//! request of a batch has its own row. The layer writes the row whatever ends the
+//! request: an answer as JSON or in an event stream, an HTTP error, an error or
+//! panic of the service, a caller that leaves, or the shutdown of the store.
+//! Notifications, the client's answers to the server's own requests, GET streams
+//! and traffic that is not JSON-RPC make no row. If a client closes its connection
+//! as soon as it has sent a request, the HTTP server may pass the request to no
+//! layer; then there is no row either.
 //!
-//! `status` tells whether a JSON-RPC result came (`ok`), an error of whatever
-//! kind (`error`), or whether somebody gave up waiting (`timeout`); see
-//! [`RequestStatus`]. A tool that failed is `ok` with `tool_error` 1, because
-//! the call succeeded. What is not an ordinary answer has an
-//! [`end_reason`](EndReason).
+//! `status` is `ok` if a JSON-RPC result came, `timeout` if the client, the server
+//! or a layer stopped waiting, and `error` otherwise; see [`RequestStatus`]. A call
+//! whose tool failed is `ok` with `tool_error` 1, because the call succeeded. A
+//! successful answer that the layer cannot read is `ok`, too. A request without an
+//! ordinary answer has an [`end_reason`](EndReason).
 //!
-//! Latency runs from the service being called until the last byte of the
-//! response *message* has passed: in an event stream that is neither the head
-//! nor the end of the stream.
+//! Latency is the time from the call of the service to the last byte of the
+//! response *message*. In an event stream this is not the end of the head, nor the
+//! end of the stream.
 //!
 //! # What is never recorded
 //!
-//! Bodies, arguments, results other than the listings below, and headers other
-//! than `Mcp-Session-Id`, `MCP-Protocol-Version`, `Mcp-Method`, `Mcp-Name` and
-//! `traceparent`. The texts of errors are, unless
-//! [`record_error_text(false)`](StoreLayer::record_error_text). The first text of a failing
-//! tool's result is not, unless
+//! The layer never records bodies, arguments, results other than the listings below,
+//! and headers other than `Mcp-Session-Id`, `MCP-Protocol-Version`, `Mcp-Method`,
+//! `Mcp-Name` and `traceparent`. It records the texts of errors, unless you set
+//! [`record_error_text(false)`](StoreLayer::record_error_text). It records the first text in
+//! the result of a tool that failed only with
 //! [`record_tool_error_text(true)`](StoreLayer::record_tool_error_text).
-//! `Authorization` tells callers apart in memory, through a hash with a random
-//! key, and leaves no trace in the file. Session ids can be
-//! [hashed](StoreBuilder::hash_session_ids).
 //!
-//! # How long it is kept
+//! `Authorization` tells callers without a [`Principal`] apart. Only a hash of it, with a
+//! random key of the process or the [shared key](StoreBuilder::shared_key), is part of the
+//! keyed hash of the caller that the file holds. The store can
+//! [hash session ids](StoreBuilder::hash_session_ids), too.
 //!
-//! 30 days and 1 GiB, unless [`StoreBuilder::retention`] says otherwise. The
-//! writer removes what is beyond that, a little at a time, and gives the space
-//! back; statistics per hour and day outlive the rows. [`maintenance`] does the
-//! same when asked.
+//! # How long the file keeps rows
+//!
+//! The file keeps 30 days of rows in at most 1 GiB, unless you set
+//! [`StoreBuilder::retention`]. The writer removes older rows, a few at a time, and
+//! shrinks the file. Statistics of each hour and day stay longer than the rows.
+//! [`maintenance`] removes rows when you call it.
 //!
 //! # What the server offers
 //!
-//! What a server answers to `initialize`, `server/discover` and the `list`
-//! methods is kept with its history: the newest content of each listing, and
-//! each item that was added, removed or modified, unless
-//! [`max_listing_bytes(0)`](StoreLayer::max_listing_bytes).
-//! [`Reader::compare`](query::Reader::compare) tells what two moments differ in
-//! and what that means for clients, [`Reader::change_impacts`](query::Reader::change_impacts)
-//! how the calls of a tool went before and after it changed.
+//! The file holds what a server answers to `initialize`, `server/discover` and the
+//! `list` methods: the newest content of each listing, and each item that was added,
+//! removed or modified. [`max_listing_bytes(0)`](StoreLayer::max_listing_bytes) turns
+//! this off. [`Reader::compare`](query::Reader::compare) returns what differs between two
+//! moments and what that means for clients.
+//! [`Reader::change_impacts`](query::Reader::change_impacts) compares the calls of a
+//! tool before and after it changed.
 //!
 //! # Where the layer goes
 //!
-//! On the HTTP side of the server, among its other layers like this:
+//! Put the layer on the HTTP side of the server, among its other layers like this:
 //!
 //! ```
 //! # use std::time::Duration;
@@ -141,7 +144,7 @@
 //! # let dir = tempfile::tempdir()?;
 //! # let path = dir.path().join("mcp.db");
 //! # let limit = Duration::from_secs(60);
-//! // The layer that is added last stands outermost.
+//! // The layer that is added last is outermost.
 //! let app: Router = Router::new()
 //!     .route("/mcp", post(mcp))
 //!     .layer(RequestBodyLimitLayer::new(4 * 1024 * 1024))
@@ -155,43 +158,43 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! In a `tower::ServiceBuilder` the first layer stands outermost, so the same
-//! lines go in the opposite order.
+//! In a `tower::ServiceBuilder` the first layer is outermost, so write the same
+//! lines in the opposite order.
 //!
 //! | other layer | `StoreLayer` inside of it | outside of it |
 //! |---|---|---|
-//! | authentication | **sees the [`Principal`]; who is refused makes no row** | does not know who calls; refusals are rows or counted [^refused] |
+//! | authentication | **sees the [`Principal`]; a refused request makes no row** | sees no [`Principal`]; a refused request is a row or counted [^refused] |
 //! | compression | **sees plain bytes** | rows are `opaque`, without the feature `decompression` |
-//! | decompression of requests | **sees plain bytes** | sees no requests in them, without that feature |
-//! | catching panics | **a panic is told as one: `panic`** | is an HTTP error, 500 |
-//! | time-out | a time-out looks like a caller that left: `client_gone`, or `cancelled` under 2026-07-28 | **is told as a `timeout`** [^timeout] |
-//! | body limit | sees nothing of a body that is too long to begin with | **a refusal is a row or counted** [^refused] |
+//! | decompression of requests | **sees plain bytes** | finds no requests in the bodies, without that feature |
+//! | catching panics | **a row says `panic`** | a row says HTTP error 500 |
+//! | time-out | a row says that the caller left: `client_gone`, or `cancelled` under 2026-07-28 | **a row says `timeout`** [^timeout] |
+//! | body limit | sees no request whose `Content-Length` is too large | **a refused request is a row or counted** [^refused] |
 //! | CORS | makes no difference: a preflight makes no row | |
 //! | tracing | makes no difference | |
 //!
-//! [^refused]: A request that is refused with its body unread is a row if
-//!     `Mcp-Method` names its method (2026-07-28), and else counted in
-//!     [`Stats::unidentified`].
+//! [^refused]: If a server refuses a request without reading its body, the request is a row
+//!     if `Mcp-Method` names its method (2026-07-28). Otherwise
+//!     [`Stats::unidentified`] counts it.
 //!
-//! [^timeout]: If it answers 408 or 504, as tower-http's does, or fails with
+//! [^timeout]: If the time-out layer answers 408 or 504, as tower-http's does, or fails with
 //!     tower's `Elapsed`.
 //!
-//! tower-mcp's `HttpTransport::layer` takes layers of JSON-RPC requests; this
-//! one goes on `HttpTransport::into_router()`.
+//! tower-mcp's `HttpTransport::layer` takes layers of JSON-RPC requests, so it does not take
+//! this one. Use `HttpTransport::into_router().layer(..)`.
 //!
 //! # Features
 //!
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `bundled` | compiles SQLite in; without it the system's library is linked | yes |
-//! | `decompression` | reads gzip, deflate, brotli and zstd bodies, whose rows are `opaque` without it [^limits] | no |
-//! | `rmcp` | makes the event and session stores those of rmcp 3.9 | no |
-//! | `tower-mcp` | makes the event and session stores those of tower-mcp 0.25 | no |
+//! | `decompression` | reads gzip, deflate, brotli and zstd bodies [^limits]; without it their rows are `opaque` | no |
+//! | `rmcp` | implements the event and session store traits of rmcp 3.9 | no |
+//! | `tower-mcp` | implements the event and session store traits of tower-mcp 0.25 | no |
 //!
-//! [^limits]: Not beyond these bounds, which keep what a hostile body can cost small: 200
-//!     times its size and 4 MiB, in all 256 MiB but for event streams, a window of 8 MiB
-//!     (zstd), and 512 MiB for the windows of all bodies that are under way. A body that
-//!     breaks them passes like any other, and its row is `opaque`.
+//! [^limits]: Bounds limit the cost of a hostile body. A body may decode to 200 times its size
+//!     and 4 MiB more, and, unless it is an event stream, to 256 MiB. A zstd window may have
+//!     8 MiB, and the windows of all bodies at one time 512 MiB. A body beyond these bounds
+//!     passes unchanged, and its row is `opaque`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -14,10 +14,10 @@ use crate::{OpenError, Store};
 /// Records the MCP requests that pass through a service.
 ///
 /// Put it on the HTTP side of a server: on an axum `Router`, on tower-mcp's
-/// `HttpTransport::into_router()`, around rmcp's `StreamableHttpService`, or in a
-/// `ServiceBuilder`. One layer stands for one MCP server: its clones, and the
-/// services that they make, share the sessions that they have seen. A setter
-/// returns a layer that shares nothing with the layer it was called on.
+/// `HttpTransport::into_router()`, around rmcp's `StreamableHttpService`, or in
+/// a `ServiceBuilder`. Use one layer for each MCP server: its clones, and the
+/// services that they make, share what they know about sessions. A setter returns
+/// a layer that shares only the store with the layer before.
 ///
 /// ```
 /// use axum::{Router, routing::post};
@@ -40,13 +40,12 @@ pub struct StoreLayer {
 }
 
 impl StoreLayer {
-    /// Records into the file at `path`, which the writer thread opens in the
-    /// background.
+    /// Returns a layer that records into the file at `path`, and opens it in the background.
     ///
-    /// Never fails and never blocks. While the file cannot be opened, traffic passes
-    /// unchanged. The layer logs the reason as one `tracing` error, [`Store::state`]
-    /// (see [`store`](Self::store)) returns it, and the writer thread retries. Rows
-    /// that do not fit into the queue in the meantime are counted as dropped.
+    /// It never fails and never blocks. If the writer cannot open the file, it logs one
+    /// `tracing` error with the reason and tries again, and [`Store::state`] (see
+    /// [`store`](Self::store)) has the reason, too. Requests pass as usual. When the queue
+    /// is full, the store drops events and counts them.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self::of(Store::builder(path).open_in_background())
     }
@@ -75,42 +74,41 @@ impl StoreLayer {
         self
     }
 
-    /// Names this server, so that one file can hold several servers
-    /// (default `default`).
+    /// Sets the name of this server, so that one file can hold several servers; `default`
+    /// by default.
     pub fn server_name(self, name: impl Into<Arc<str>>) -> Self {
         self.with(|config| config.proxy = name.into())
     }
 
-    /// Sets the URL of the server behind this server (default empty: a server in the
-    /// same process). It is stored without user name and password.
+    /// Sets the URL of the upstream server. It is empty by default, for a server in the same
+    /// process. The layer removes user name and password from it.
     pub fn upstream_url(self, url: impl Into<Arc<str>>) -> Self {
         let url: Arc<str> = url.into();
         self.with(|config| config.upstream_url = uri::without_userinfo(&url).into())
     }
 
-    /// Sets whether the text of errors is stored, at most 512 characters each (default
-    /// `true`). Error codes are always stored.
+    /// Sets whether rows hold the texts of errors, at most 512 characters each; `true` by
+    /// default. Rows always hold error codes.
     pub fn record_error_text(self, record: bool) -> Self {
         self.with(|config| config.error_text = record)
     }
 
-    /// Sets whether the text of a failing tool is stored as error text (default
-    /// `false`): the first text in a result with `isError`, at most 512 characters.
-    /// Arguments are never stored.
+    /// Sets whether the row of a failed tool holds the first text in its result (`isError`) as
+    /// its error text, at most 512 characters; `false` by default. Rows never hold arguments.
     ///
-    /// The text is the server's own, and may quote the caller's input. Without it, the
-    /// row of a failing tool only says that the tool failed.
+    /// The server writes this text, and it may quote what the caller sent. Without it, the row
+    /// says only that the tool failed.
     pub fn record_tool_error_text(self, record: bool) -> Self {
         self.with(|config| config.tool_error_text = record)
     }
 
-    /// Sets whether a resource's URI keeps its query (default `true`). User name and
-    /// password of a URI are never stored.
+    /// Sets whether rows hold the query of a resource's URI; `true` by default. Rows never
+    /// hold the user name and password of a URI.
     pub fn record_target_query(self, record: bool) -> Self {
         self.with(|config| config.target_query = record)
     }
 
-    /// Sets the JSON-RPC methods that get no row, such as `ping` (default none).
+    /// Sets the JSON-RPC methods that get no row, such as `ping`; none by default.
     pub fn skip_methods<I>(self, methods: I) -> Self
     where
         I: IntoIterator,
@@ -119,25 +117,25 @@ impl StoreLayer {
         self.with(|config| config.skipped_methods = methods.into_iter().map(Into::into).collect())
     }
 
-    /// Sets the grace time (default 5 minutes, at most a year): if a stream ends before
-    /// a request has its answer, the answer may come on a later stream of its session.
-    /// After this time, the row says `detached`, or `client_gone` if the client left.
+    /// Sets how long the layer waits for the answer on a later stream of the session, if the
+    /// stream of a request ended without it; 5 minutes by default, at most a year. After this
+    /// time the row says `detached`, or `client_gone` if the client left.
     pub fn resume_grace(self, grace: Duration) -> Self {
         const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
         self.with(|config| config.resume_grace = grace.min(YEAR))
     }
 
-    /// Sets the size of the longest listing of tools, resources or prompts that is
-    /// stored, in bytes of all of its pages (default 4 MiB). With 0, no listings are
-    /// stored, and no server descriptions either. Longer listings are counted in
-    /// [`Stats::listings_too_long`](crate::Stats::listings_too_long).
+    /// Sets how many bytes a listing of tools, resources or prompts may have, with all its
+    /// pages; 4 MiB by default. The layer does not store a longer one, and
+    /// [`Stats::listings_too_long`](crate::Stats::listings_too_long) counts it. With 0 the
+    /// layer stores no listing, and no answers to `initialize` and `server/discover`.
     pub fn max_listing_bytes(self, bytes: usize) -> Self {
         self.with(|config| config.listing_bytes = bytes)
     }
 
-    /// Sets whether each request carries its [`RequestId`](super::RequestId) as an
-    /// extension, so that a handler can log it (default `false`: the extension costs
-    /// three allocations per request).
+    /// Sets whether each request carries its [`RequestId`](super::RequestId) as an extension,
+    /// so that a handler can log it; `false` by default, because the extension costs three
+    /// allocations for each request.
     pub fn request_id_extension(self, insert: bool) -> Self {
         self.with(|config| config.request_id_extension = insert)
     }

@@ -1,12 +1,12 @@
-/// The SHA-256 of who calls: client name, client version, and principal or
+/// The SHA-256 of what identifies a caller: client name, client version, and principal or
 /// `Authorization`. The file holds a keyed hash of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct CallerDigest {
     /// The hash.
     pub sha256: [u8; 32],
-    /// Whether a principal or an authorization is a part of it. Without one, all users of
-    /// a client have the same digest.
+    /// Whether the digest includes a principal or `Authorization`. If not, all users of one
+    /// client have the same digest.
     pub has_credential: bool,
 }
 

@@ -1,7 +1,7 @@
 use super::{CallerDigest, TaskId, TaskOutcome, TaskStatus};
 
-/// What makes a request a part of an operation that takes several requests: a call that
-/// asks its client for input, or a task.
+/// The data by which the writer links a request to the other requests of its operation, for
+/// a call that asks its client for input or that is answered with a task.
 ///
 /// ```
 /// use tower_mcp_store::event::{Leg, StateDigest, StateKind};
@@ -17,8 +17,8 @@ use super::{CallerDigest, TaskId, TaskOutcome, TaskStatus};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Leg {
-    /// The caller. Requests are linked by it where there is no session id of the
-    /// client's, and tasks also across the sessions of one user.
+    /// The caller. The writer links requests by it if the client sends no session id, and
+    /// tasks also if they are of two sessions of one user.
     pub caller: Option<CallerDigest>,
     /// The state that the request brings back.
     pub state_in: Option<StateDigest>,
@@ -34,9 +34,9 @@ pub struct Leg {
 }
 
 impl Leg {
-    /// Returns the bytes of memory that it takes.
+    /// Returns how many bytes of memory the leg takes.
     pub(crate) fn size(&self) -> usize {
-        // Without `..`, so that the compiler finds a new field.
+        // There is no `..`, so that a new field does not compile before it is added here.
         let Self {
             caller: _,
             state_in: _,
@@ -51,8 +51,8 @@ impl Leg {
     }
 }
 
-/// The SHA-256 of what a request brings back, or of what its answer gives, so that the
-/// client can call again with the input. The file holds a keyed hash of it.
+/// The SHA-256 of a state: of the one that an answer gives when it asks for input, or of the
+/// one that the next request brings back. The file holds a keyed hash of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct StateDigest {
@@ -69,12 +69,12 @@ impl StateDigest {
     }
 }
 
-/// What a [`StateDigest`] is the hash of.
+/// The kind of data that a [`StateDigest`] is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StateKind {
     /// `requestState`: the string without its escapes, or the bytes of any other value.
     State,
-    /// The set of keys of `inputRequests` or `inputResponses`, whatever their order.
+    /// The keys of `inputRequests` or `inputResponses`, in any order.
     Keys,
 }

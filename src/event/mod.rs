@@ -1,8 +1,8 @@
 //! The plain data that capture hands to the writer.
 //!
-//! A server with a transport of its own builds these and gives them to
-//! [`Store::record`](crate::Store::record); the layer does the same for HTTP.
-//! Times are unix milliseconds in UTC, latencies are microseconds.
+//! The layer makes these events for HTTP and passes them to
+//! [`Store::record`](crate::Store::record). A server with another transport can do
+//! the same. Times are unix milliseconds in UTC, latencies are microseconds.
 
 mod caller;
 mod leg;
@@ -31,7 +31,7 @@ pub use traceparent::{SpanId, TraceId};
 
 use std::sync::Arc;
 
-/// One thing that happened, on its way into the store.
+/// Something that happened and that the store writes to the file.
 ///
 /// ```
 /// use std::time::Duration;
@@ -51,27 +51,27 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum StoreEvent {
-    /// A JSON-RPC request is complete, or will never be: one row in `requests`,
-    /// and its session's counters move in the same transaction.
+    /// A JSON-RPC request ended, with or without an answer. The writer adds one row to
+    /// `requests` and updates the counters of its session in the same transaction.
     Request(RequestEvent),
-    /// A session began. A repeat of the same id changes nothing.
+    /// A session began. A second event with the same id changes nothing.
     Session(SessionEvent),
-    /// A session ended. Only the first close of a session counts.
+    /// A session ended. Only the first such event of a session counts.
     SessionClosed {
-        /// The session that ended; one without a row is left alone.
+        /// The session that ended. If it has no row, the event changes nothing.
         session_id: Arc<str>,
-        /// When the end was noticed, in unix milliseconds.
+        /// When the layer noticed the end, in unix milliseconds.
         ended_at: i64,
     },
     /// A discovery listing whose content differs from the last one.
     SchemaVersion(SchemaVersionEvent),
     /// The server said that a listing changed, without saying how.
     SchemaStale {
-        /// When it was said, in unix milliseconds.
+        /// When the server said so, in unix milliseconds.
         ts: i64,
-        /// The server that heard it.
+        /// The name of the server.
         proxy: Arc<str>,
-        /// The server's URL; empty for one in the same process.
+        /// The URL of the server; empty if it is in the same process.
         upstream_url: Arc<str>,
         /// The listing that is out of date, such as `tools/list`.
         method: Box<str>,
@@ -81,8 +81,8 @@ pub enum StoreEvent {
 }
 
 impl StoreEvent {
-    /// Whether losing this event would blank other rows, so that the queue
-    /// keeps room for it when requests no longer fit.
+    /// Returns whether other rows are incomplete without this event. The queue reserves
+    /// places for such events that requests cannot take.
     pub(crate) fn is_structural(&self) -> bool {
         match self {
             Self::Request(_) | Self::SessionClosed { .. } | Self::TaskStatus(_) => false,

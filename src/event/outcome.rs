@@ -1,10 +1,10 @@
 use super::{EndReason, RequestEvent, RequestStatus};
 
-/// What became of a request, in one word.
+/// How a request ended, in one word.
 ///
 /// The columns of its row determine it; see [`of`](Self::of). [`RequestStatus`] says
-/// less: a tool that failed is `Ok` there, and a request that the caller got wrong is an
-/// `Error` like any other.
+/// less: it is `Ok` for a tool that failed, and `Error` both for a mistake of the caller
+/// and for any other error.
 ///
 /// ```
 /// use tower_mcp_store::{Outcome, RequestEvent, RequestStatus};
@@ -17,14 +17,14 @@ use super::{EndReason, RequestEvent, RequestStatus};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It was answered with a result.
+    /// The answer is a result.
     Ok,
-    /// It was answered with a result that says that the tool failed (`isError`).
+    /// The answer is a result that says that the tool failed (`isError`).
     ToolError,
     /// The request itself is wrong: its JSON, its method, its parameters, or the HTTP
     /// request around it.
     CallerError,
-    /// It was answered with any other error, or not at all.
+    /// The answer is any other error, or there is no answer.
     Error,
     /// A client, a server or something between them stopped waiting.
     Timeout,
@@ -32,12 +32,12 @@ pub enum Outcome {
     Gone,
     /// The server asks for more input before it can answer.
     InputRequired,
-    /// The server answered with a task, which has a result later.
+    /// The server answered with a task. The task has the result later.
     Working,
 }
 
 impl Outcome {
-    /// Every one of them.
+    /// All outcomes.
     pub const ALL: [Self; 8] = [
         Self::Ok,
         Self::ToolError,
@@ -49,7 +49,7 @@ impl Outcome {
         Self::Working,
     ];
 
-    /// Those of requests that did not get what they asked for.
+    /// The outcomes of failed requests.
     pub const FAILURES: [Self; 5] = [
         Self::ToolError,
         Self::CallerError,
@@ -111,16 +111,16 @@ impl Outcome {
     }
 }
 
-/// The JSON-RPC error by which revision 2025-11-25 asks for an elicitation by URL.
+/// The JSON-RPC error with which a server of revision 2025-11-25 asks the user to open a URL.
 pub(crate) const URL_ELICITATION_REQUIRED: &str = "-32042";
 
-/// The JSON-RPC errors that are the caller's fault: of JSON-RPC itself, of a missing
+/// The JSON-RPC errors that a caller causes: those of JSON-RPC itself, that of a missing
 /// resource, and those of revision 2026-07-28 about headers, capabilities and versions.
 const CALLER_ERRORS: [&str; 8] = [
     "-32700", "-32600", "-32601", "-32602", "-32002", "-32020", "-32021", "-32022",
 ];
 
-/// An internal error is the server's fault, whatever HTTP status carries it.
+/// An internal error. The server causes it, also if the HTTP status is 4xx.
 const INTERNAL_ERROR: &str = "-32603";
 
 fn is_of_caller(error_code: Option<&str>, http_status: Option<i64>) -> bool {

@@ -3,41 +3,41 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::wire::{Discovery, JsonId};
 
-/// What all listings that pass or wait to be read may take together, in bytes,
-/// unless a single one may take more.
+/// How many bytes all listings may take that are passing or that the writer has not read
+/// yet. If a single listing may take more, that limit applies.
 const ALL_BYTES: usize = 32 << 20;
 
-/// One page of a listing as it passed, and who asked for it.
+/// One page of a listing, and the caller who asked for it.
 #[derive(Debug)]
 pub(crate) struct ListingPage {
     pub(crate) origin: ListingKey,
-    /// Tells one caller from another while the process runs; absent where
-    /// nothing does.
+    /// Distinguishes callers while the process runs; `None` if nothing identifies the caller.
     pub(crate) caller: Option<u64>,
-    /// The cursor that the request held, and that of the page after this.
+    /// The cursor in the request.
     pub(crate) cursor: Option<JsonId>,
+    /// The cursor of the next page.
     pub(crate) next: Option<JsonId>,
-    /// The bytes of the `result`, unread.
+    /// The bytes of the `result`, not parsed yet.
     pub(crate) result: Vec<u8>,
-    /// What a whole listing may take, in bytes.
+    /// How many bytes the whole listing may have.
     pub(crate) limit: usize,
-    /// That of the result.
+    /// The reservation for the bytes of `result`.
     pub(crate) charge: MemoryReservation,
 }
 
-/// Where and when a listing was seen, and by which class of callers.
+/// Identifies a listing: when and on which server it was seen, and for which callers.
 #[derive(Debug, Clone)]
 pub(crate) struct ListingKey {
     pub(crate) ts: i64,
     pub(crate) proxy: Arc<str>,
     pub(crate) upstream_url: Arc<str>,
     pub(crate) of: Discovery,
-    /// Revision of the protocol; empty where it is not known.
+    /// The revision of the protocol; empty if it is not known.
     pub(crate) revision: &'static str,
     pub(crate) principal: Option<Arc<str>>,
 }
 
-/// A share of the memory that listings may take; given back when it is dropped.
+/// A part of the memory that listings may take. Its drop releases it.
 #[derive(Debug)]
 pub(crate) struct MemoryReservation {
     account: Arc<AtomicUsize>,
@@ -52,12 +52,12 @@ impl MemoryReservation {
         }
     }
 
-    /// An empty one of the same account.
+    /// Returns an empty reservation of the same account.
     pub(crate) fn another(&self) -> Self {
         Self::new(&self.account)
     }
 
-    /// Takes so much more, where one listing may take `limit`; whether there is room.
+    /// Reserves `bytes` more, and returns whether there is room. One listing may take `limit`.
     pub(crate) fn take(&mut self, bytes: usize, limit: usize) -> bool {
         let before = self.account.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > ALL_BYTES.max(limit) {

@@ -6,14 +6,14 @@ use uuid::Uuid;
 use super::{Leg, SpanId, TraceId};
 use crate::clock;
 
-/// The name of a server that was given none.
+/// The name of a server without a name of its own.
 pub(crate) const DEFAULT_PROXY: &str = "default";
 
 /// How a request ended, as stored in `requests.status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RequestStatus {
-    /// A JSON-RPC result came, a tool that failed (`isError`) included.
+    /// A JSON-RPC result came, which may say that the tool failed (`isError`).
     Ok,
     /// A JSON-RPC error, an HTTP error, or no answer at all.
     Error,
@@ -22,10 +22,10 @@ pub enum RequestStatus {
 }
 
 impl RequestStatus {
-    /// Every one of them.
+    /// All statuses.
     pub const ALL: [Self; 3] = [Self::Ok, Self::Error, Self::Timeout];
 
-    /// The text in the file: `ok`, `error` or `timeout`.
+    /// Returns the text in the file: `ok`, `error` or `timeout`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -41,13 +41,14 @@ impl RequestStatus {
 pub enum EndReason {
     /// The server asks for more input before it can answer (2026-07-28, multi round-trip requests).
     InputRequired,
-    /// The answer is a task that goes on elsewhere.
+    /// The answer names a task, and the task has the result later.
     Task,
     /// A successful HTTP response ended without the JSON-RPC response.
     NoResponse,
-    /// HTTP 3xx.
+    /// The server answered with a redirect (HTTP 3xx).
     Redirected,
-    /// The response was compressed and not decoded, or not to its end.
+    /// The layer could not read the response to its end, because it is compressed, or could
+    /// not read the request.
     Opaque,
     /// The inner service panicked.
     Panic,
@@ -55,22 +56,23 @@ pub enum EndReason {
     ServiceError,
     /// The response body failed midway.
     BodyError,
-    /// The caller went away before the response came.
+    /// The caller closed the connection before the response came.
     ClientGone,
     /// The caller cancelled the request.
     Cancelled,
     /// The response came on a later stream of the session.
     Resumed,
-    /// The response never came within the grace time.
+    /// The stream ended without the response, and no later stream brought it within the grace
+    /// time.
     Detached,
-    /// Still open when the store was shut down.
+    /// The request was open when the store shut down.
     Shutdown,
-    /// A `subscriptions/listen` stream ended; never part of latency statistics.
+    /// A `subscriptions/listen` stream ended. Statistics leave its latency out.
     StreamEnd,
 }
 
 impl EndReason {
-    /// Every one that this release knows.
+    /// All reasons that this release knows.
     pub const ALL: &[Self] = &[
         Self::InputRequired,
         Self::Task,
@@ -88,7 +90,7 @@ impl EndReason {
         Self::StreamEnd,
     ];
 
-    /// The text in the file, in snake case.
+    /// Returns the text in the file, in snake case.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::InputRequired => "input_required",
@@ -111,17 +113,17 @@ impl EndReason {
 
 /// One JSON-RPC request and its outcome: one row of `requests`.
 ///
-/// Build it with [`new`](Self::new) and set what is known; an absent field is
-/// NULL in the file.
+/// Make it with [`new`](Self::new) and set the fields that are known. A field that is `None`
+/// is NULL in the file.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct RequestEvent {
-    /// The primary look-up key: a UUIDv7 made when the request is received.
-    /// A second event with the same id is refused and counted as failed.
+    /// The unique id: a UUIDv7, made when the request is received. The writer refuses a second
+    /// event with the same id and counts it as failed.
     pub request_id: Uuid,
     /// When the request was received, in unix milliseconds.
     pub ts: i64,
-    /// The server; one file may hold several.
+    /// The name of the server; one file may hold several servers.
     pub proxy: Arc<str>,
     /// The MCP session, as the client named it.
     pub session_id: Option<Arc<str>>,
@@ -129,9 +131,10 @@ pub struct RequestEvent {
     pub method: Cow<'static, str>,
     /// `params.name` of a `tools/call`.
     pub tool: Option<Box<str>>,
-    /// What any other request aimed at: a resource's URI, a prompt's name, a task's id.
+    /// What a request of another method names: a resource's URI, a prompt's name or a task's id.
     pub target: Option<Box<str>>,
-    /// From the service being called to the last byte of the response message, in microseconds.
+    /// The time from the call of the service to the last byte of the response message, in
+    /// microseconds.
     pub latency_us: u64,
     /// How it ended.
     pub status: RequestStatus,
@@ -145,27 +148,27 @@ pub struct RequestEvent {
     pub bytes_out: Option<u64>,
     /// The status of the HTTP response that carried the answer.
     pub http_status: Option<u16>,
-    /// `result.isError` was true: the call succeeded, the tool did not.
+    /// Whether `result.isError` is true: the call succeeded, but the tool failed.
     pub tool_error: bool,
-    /// Why there is no ordinary answer; absent for an ordinary one.
+    /// Why there is no ordinary answer; `None` if there is one.
     pub end_reason: Option<EndReason>,
-    /// From the service being called to the response head, in microseconds.
+    /// The time from the call of the service to the response head, in microseconds.
     pub ttfb_us: Option<u64>,
-    /// The MCP revision that the request was made under.
+    /// The MCP revision of the request.
     pub protocol_version: Option<Cow<'static, str>>,
-    /// Who called, as the server's own authentication says.
+    /// The caller, as the server's authentication names it.
     pub principal: Option<Arc<str>>,
     /// The W3C trace that the request belongs to.
     pub trace_id: Option<TraceId>,
     /// The caller's span in that trace.
     pub parent_span_id: Option<SpanId>,
-    /// What links the request with others; absent for a request that stands alone.
+    /// The data that links the request to other requests; `None` if there is none.
     pub leg: Option<Box<Leg>>,
 }
 
 impl RequestEvent {
-    /// A request received now under a new id, by the server `default`,
-    /// with nothing else known and a latency of 0.
+    /// Returns a request with a new id that the server `default` receives now. Its latency is 0,
+    /// and all optional fields are `None`.
     pub fn new(method: impl Into<Cow<'static, str>>, status: RequestStatus) -> Self {
         let proxy = DEFAULT_PROXY.into();
         Self::received(

@@ -5,27 +5,27 @@ use crate::clock;
 
 /// A complete discovery listing with new content.
 ///
-/// Whoever records one promises that the content differs from the last; the
-/// writer compares the two only to tell which items changed.
+/// Record one only if the content differs from the last. The writer compares the two only to
+/// find which items changed.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SchemaVersionEvent {
     /// When the listing was seen, in unix milliseconds.
     pub ts: i64,
-    /// The server that saw it.
+    /// The name of the server.
     pub proxy: Arc<str>,
-    /// The server's URL; empty for one in the same process.
+    /// The URL of the server; empty if it is in the same process.
     pub upstream_url: Arc<str>,
     /// The discovery method, such as `tools/list`.
     pub method: Box<str>,
-    /// JSON text of the `result`, pages merged.
+    /// The JSON text of the `result`, with all pages merged.
     pub payload: Box<str>,
-    /// SHA-256 of the canonical payload, in lower-case hexadecimal.
+    /// The SHA-256 of the canonical payload, in lower-case hexadecimal.
     pub content_hash: Box<str>,
 }
 
 impl SchemaVersionEvent {
-    /// A listing seen now by the server `default`, of a server in the same process.
+    /// Returns a listing of the server `default`, in the same process, that is seen now.
     pub fn new(
         method: impl Into<Box<str>>,
         payload: impl Into<Box<str>>,

@@ -14,12 +14,12 @@ pub enum SessionSource {
     Header,
     /// The query of the announced endpoint (2024-11-05 HTTP+SSE).
     Query,
-    /// Made up by the layer from who is calling (2026-07-28 has no sessions).
+    /// The layer made the id, one for each caller (2026-07-28 has no sessions).
     Derived,
 }
 
 impl SessionSource {
-    /// The text in the file: `header`, `query` or `derived`.
+    /// Returns the text in the file: `header`, `query` or `derived`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Header => "header",
@@ -35,30 +35,32 @@ impl SessionSource {
 pub struct SessionEvent {
     /// The key of the row.
     pub session_id: Arc<str>,
-    /// The server that saw it begin.
+    /// The name of the server.
     pub proxy: Arc<str>,
-    /// When it began, in unix milliseconds.
+    /// When the session began, in unix milliseconds.
     pub started_at: i64,
-    /// `clientInfo.name`, the only source of client identity.
+    /// `clientInfo.name`.
     pub client_name: Option<Box<str>>,
     /// `clientInfo.version`.
     pub client_version: Option<Box<str>>,
-    /// The product behind the name; the writer works it out where it is absent.
+    /// The product that the client's name stands for. If it is `None`, the writer derives it
+    /// from the name.
     pub client_platform: Option<Box<str>>,
     /// Where the id comes from.
     pub source: SessionSource,
-    /// The revision that was negotiated.
+    /// The MCP revision that client and server agreed on.
     pub protocol_version: Option<Cow<'static, str>>,
     /// `serverInfo.name`.
     pub server_name: Option<Box<str>>,
     /// `serverInfo.version`.
     pub server_version: Option<Box<str>>,
-    /// Who calls.
+    /// The caller.
     pub caller: Option<CallerDigest>,
 }
 
 impl SessionEvent {
-    /// A session that begins now at the server `default`, with nothing else known.
+    /// Returns a session that begins now at the server `default`. All optional fields are
+    /// `None`.
     pub fn new(session_id: impl Into<Arc<str>>) -> Self {
         Self {
             session_id: session_id.into(),

@@ -3,30 +3,30 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-/// Longest id that is kept as it is, in characters.
+/// The length of the longest id that is kept whole, in characters.
 const LONGEST: usize = 256;
 
-/// Bytes of the hash that stands for the rest of a longer one.
+/// How many bytes of the hash stand for the rest of a longer id.
 const HASH: usize = 16;
 
-/// What is kept of its beginning, in characters: with `~` and the hash's digits
-/// it is as long as the longest.
+/// How many characters of a longer id are kept. With `~` and the digits of the hash they
+/// are as many as [`LONGEST`].
 const BEGINNING: usize = LONGEST - 1 - 2 * HASH;
 
-/// Returns an id as it is kept: of one that is too long, its beginning, `~` and a
-/// hash of the whole. So two ids are the same where what is kept of them is.
+/// Returns an id as the file holds it. An id that is too long becomes its beginning, `~` and
+/// a hash of the whole id. So two ids are the same if their results are.
 pub(crate) fn bounded_id(id: &str) -> Cow<'_, str> {
-    // A character is a byte at least.
+    // A character has at least one byte.
     if id.len() <= LONGEST || id.chars().nth(LONGEST).is_none() {
         return Cow::Borrowed(id);
     }
     Cow::Owned(cut(id, &Sha256::digest(id).into()))
 }
 
-/// Returns the same of an id of which only the first 256 characters and the hash of the
-/// whole are known.
+/// Returns the same as [`bounded_id`], from the first 256 characters of an id and the hash
+/// of the whole id.
 pub(super) fn bounded_id_of<'a>(text: &'a str, sha256: &[u8; 32]) -> Cow<'a, str> {
-    // Only an id that was cut has another hash than what is left of it.
+    // If the id was cut, `sha256` is not the hash of `text`.
     if text.chars().nth(LONGEST - 1).is_none() || Sha256::digest(text).as_slice() == sha256 {
         return Cow::Borrowed(text);
     }

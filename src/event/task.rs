@@ -8,7 +8,7 @@ use super::request::DEFAULT_PROXY;
 use super::session_id::bounded_id_of;
 use crate::clock;
 
-/// Longest id of a task that is kept, in characters.
+/// How many characters of the id of a task are kept.
 const ID_CHARS: usize = 256;
 
 /// The id of a task.
@@ -17,12 +17,12 @@ const ID_CHARS: usize = 256;
 pub struct TaskId {
     /// The first 256 characters.
     pub text: Box<str>,
-    /// The SHA-256 of the whole id. Two ids are the same if these are.
+    /// The SHA-256 of the whole id. Two ids are the same if their hashes are.
     pub sha256: [u8; 32],
 }
 
 impl TaskId {
-    /// Returns the id, of which 256 characters are kept.
+    /// Returns the id. It keeps the first 256 characters and a hash of the whole.
     pub fn new(id: &str) -> Self {
         let end = id.char_indices().nth(ID_CHARS);
         let (text, _) = id.split_at(end.map_or(id.len(), |(end, _)| end));
@@ -32,7 +32,7 @@ impl TaskId {
         }
     }
 
-    /// Returns the id as it is stored. Two ids are the same if these are.
+    /// Returns the id as the file holds it. Two ids are the same if their results are.
     pub(crate) fn bounded(&self) -> Cow<'_, str> {
         bounded_id_of(&self.text, &self.sha256)
     }
@@ -42,7 +42,7 @@ impl TaskId {
         matches!(self.bounded(), Cow::Owned(_))
     }
 
-    /// Returns the bytes that it holds elsewhere.
+    /// Returns how many bytes it takes on the heap.
     pub(crate) fn heap(&self) -> usize {
         self.text.len()
     }
@@ -52,15 +52,15 @@ impl TaskId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TaskStatus {
-    /// The server works on it.
+    /// The server works on the task.
     Working,
-    /// The server waits for input of the client.
+    /// The server waits for input from the client.
     InputRequired,
-    /// It has a result, which may be that of a tool that failed.
+    /// The task has a result, which may say that the tool failed.
     Completed,
-    /// It has an error.
+    /// The task has an error.
     Failed,
-    /// It was cancelled.
+    /// The task was cancelled.
     Cancelled,
 }
 
@@ -74,7 +74,7 @@ impl TaskStatus {
         Self::Cancelled,
     ];
 
-    /// Returns the text in the file, which is that of the protocol.
+    /// Returns the text in the file, which is the same as in the protocol.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Working => "working",
@@ -109,27 +109,27 @@ pub struct TaskOutcome {
 }
 
 impl TaskOutcome {
-    /// Returns the bytes that it holds elsewhere.
+    /// Returns how many bytes it takes on the heap.
     pub(crate) fn heap(&self) -> usize {
         let texts = [&self.error_code, &self.error_msg];
         texts.into_iter().flatten().map(|text| text.len()).sum()
     }
 }
 
-/// What a notification says of a task.
+/// What a notification says about a task.
 ///
-/// Build it with [`new`](Self::new) and set what is known.
+/// Make it with [`new`](Self::new) and set the fields that are known.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TaskStatusEvent {
     /// When the notification passed, in unix milliseconds.
     pub ts: i64,
-    /// The server that sent it.
+    /// The name of the server that sent it.
     pub proxy: Arc<str>,
     /// The MCP session of the stream, as the client named it.
     pub session_id: Option<Arc<str>>,
-    /// The caller of the stream. A task is linked by it across the sessions of one user,
-    /// and where there is no session id.
+    /// The caller of the stream. The writer links the task by it if there is no session id,
+    /// or if the user has several sessions.
     pub caller: Option<CallerDigest>,
     /// The task.
     pub task_id: TaskId,
@@ -140,8 +140,8 @@ pub struct TaskStatusEvent {
 }
 
 impl TaskStatusEvent {
-    /// Returns the notification of a task of the server `default` that passes now, with
-    /// nothing else known.
+    /// Returns a notification that passes now and is about a task of the server `default`. All
+    /// optional fields are `None`.
     pub fn new(task_id: TaskId, status: TaskStatus) -> Self {
         Self {
             ts: clock::unix_ms(),

@@ -15,9 +15,9 @@ use std::num::{NonZeroU64, NonZeroU128};
 pub struct TraceId(NonZeroU128);
 
 impl TraceId {
-    /// Reads the id out of a `traceparent`; `None` where it is not one.
+    /// Returns the trace id of a `traceparent`, or `None` if the header is not valid.
     ///
-    /// Later versions of the header may append fields, which are ignored.
+    /// It ignores fields that later versions of the header may append.
     pub fn from_traceparent(traceparent: &[u8]) -> Option<Self> {
         Traceparent::parse(traceparent).map(|parent| parent.trace_id)
     }
@@ -42,7 +42,7 @@ impl fmt::Display for TraceId {
 pub struct SpanId(NonZeroU64);
 
 impl SpanId {
-    /// Reads the parent id out of a `traceparent`, like [`TraceId::from_traceparent`].
+    /// Returns the parent id of a `traceparent`, like [`TraceId::from_traceparent`].
     pub fn from_traceparent(traceparent: &[u8]) -> Option<Self> {
         Traceparent::parse(traceparent).map(|parent| parent.parent_span_id)
     }
@@ -62,7 +62,7 @@ pub(crate) struct Traceparent {
 }
 
 impl Traceparent {
-    /// Reads a `traceparent`; `None` if it is not one.
+    /// Parses a `traceparent`. Returns `None` if it is not valid.
     pub(crate) fn parse(traceparent: &[u8]) -> Option<Self> {
         let hex = |b: &u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
         let (version, rest) = traceparent.split_at_checked(2)?;

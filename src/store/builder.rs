@@ -63,31 +63,32 @@ impl StoreBuilder {
         }
     }
 
-    /// Sets how long an event may wait to be committed with others; 40 ms by default. If
-    /// the process is killed, the events of this time are lost.
+    /// Sets how long the writer waits for more events before it commits; 40 ms by default.
+    /// If the process is killed, the events of this time are lost.
     pub fn flush_interval(mut self, interval: Duration) -> Self {
         self.flush_interval = interval;
         self
     }
 
-    /// Sets how many events the queue holds at most; 262,144 by default. Sessions and
-    /// listings have 4,096 places more.
+    /// Sets how many events the queue holds at most; 262,144 by default. Beyond this the
+    /// queue still takes up to 4,096 sessions and listings.
     pub fn queue_events(mut self, events: usize) -> Self {
         self.limits.events = events;
         self
     }
 
     /// Sets how many bytes of memory the queued events take at most; 88 MiB by default.
-    /// Sessions and listings have 8 MiB more.
+    /// Beyond this the queue still takes up to 8 MiB of sessions and listings.
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.limits.bytes = bytes;
         self
     }
 
-    /// Sets how long the file keeps rows, and how many; [`Retention::default`] by default.
+    /// Sets how long the file keeps rows, and how large it gets; [`Retention::default`] by
+    /// default.
     ///
-    /// Without this call, rows that were in the file before its migration are neither
-    /// removed nor counted.
+    /// Without this call, the writer does not remove rows that an older schema version wrote,
+    /// and does not count their size.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = Some(retention);
         self
@@ -97,12 +98,12 @@ impl StoreBuilder {
     /// credential: a client that knows it can send requests in an open session. Off by
     /// default.
     ///
-    /// The hash is `hashed:` and 32 hexadecimal digits. It is the same throughout a
-    /// file, so queries by session work as before, and it differs between files. The
-    /// key of the hash is in the file, unless it is [set](Self::shared_key). So the
-    /// hash hides only ids that cannot be guessed, such as the random ones of servers.
-    /// Ids that are already in the file stay, and so do the ids that this crate derives
-    /// (`derived:`).
+    /// The hash is `hashed:` and 32 hexadecimal digits. One id has one hash in a file, so
+    /// queries by session work as before, but another hash in another file. The file holds
+    /// the key of the hash, unless you [set](Self::shared_key) one. A reader of that key can
+    /// test guesses, so the hash hides only ids that cannot be guessed, such as the random
+    /// ids of servers. The store does not change ids that are already in the file, and does
+    /// not hash those that this crate derives (`derived:`).
     pub fn hash_session_ids(mut self, hash: bool) -> Self {
         self.session_ids = if hash {
             SessionIdForm::Hashed
@@ -113,8 +114,8 @@ impl StoreBuilder {
     }
 
     /// Sets the name of the place where the store runs, such as a replica or a pod; the
-    /// host's name by default. The file holds it in `writers`, which distinguishes the
-    /// files of several replicas. Of a longer name, the first 256 characters are kept.
+    /// host's name by default. The file holds it in `writers`, so that you can distinguish
+    /// the files of several replicas. The store keeps the first 256 characters.
     pub fn instance(mut self, instance: impl Into<String>) -> Self {
         self.instance = Some(instance.into());
         self
@@ -123,11 +124,11 @@ impl StoreBuilder {
     /// Sets the key of all keyed hashes: those of session ids, of callers and of states.
     /// By default it is random and in the file.
     ///
-    /// Set the same key if you read the files of several servers together: a caller
-    /// then has the same hash in all of them. It must be 32 random bytes, not a
-    /// passphrase. The file never holds a key that is set, only its fingerprint. If the
-    /// file was recorded under another key before, the store logs one warning and
-    /// records. To look up a hashed session id, pass the key to
+    /// If you read the files of several servers together, set the same key for all of them: a
+    /// caller then has the same hash in all files. The key must be 32 random bytes, not a
+    /// passphrase. The file never holds a key that you set, only its fingerprint. If earlier
+    /// rows of the file have another key, the store logs one warning and records. To look
+    /// up a hashed session id, give the key to
     /// [`Reader::with_shared_key`](crate::query::Reader::with_shared_key).
     pub fn shared_key(mut self, key: [u8; 32]) -> Self {
         self.shared_key = Some(KeyedHash::new(&key));
@@ -150,9 +151,9 @@ impl StoreBuilder {
 
     /// Calls `hook` with every request whose row is committed.
     ///
-    /// The writer thread calls it, and writes nothing during the call. A flush waits
-    /// for it, too. If it panics, it is not called again. A hook that holds a clone of
-    /// the [`Store`] keeps the store open until [`shutdown`](Store::shutdown).
+    /// The writer thread calls it and writes nothing until it returns. A flush waits for it,
+    /// too. If it panics, the writer does not call it again. A hook that holds a clone of the
+    /// [`Store`] keeps the store open until [`shutdown`](Store::shutdown).
     pub fn on_recorded(mut self, hook: impl FnMut(&RequestEvent) + Send + 'static) -> Self {
         self.hook = Some(Box::new(hook));
         self
@@ -166,8 +167,8 @@ impl StoreBuilder {
     ///
     /// # Errors
     ///
-    /// If the file cannot be opened, is refused, or stays locked. A refused file is left
-    /// as it was.
+    /// If the store cannot open the file, refuses it, or finds it locked. The store does not
+    /// change a file that it refuses.
     pub fn open(self) -> Result<Store, OpenError> {
         let path = self.path.clone();
         let no_thread = |error: io::Error| {
@@ -188,8 +189,8 @@ impl StoreBuilder {
     ///
     /// If the file cannot be opened, the writer logs one `tracing` error and
     /// [`Store::state`] says so. The writer retries, at first after 50 ms, later every
-    /// five seconds. Meanwhile events wait in the queue; when it is full, they are
-    /// dropped and counted.
+    /// five seconds. Meanwhile events wait in the queue. When it is full, the store drops
+    /// events and counts them.
     pub fn open_in_background(self) -> Store {
         let path = self.path.clone();
         let (store, started) = self.start(None);
@@ -250,8 +251,9 @@ impl fmt::Debug for StoreBuilder {
             .finish_non_exhaustive()
     }
 }
-/// Returns the absolute path, so that a change of the working directory does not
-/// matter. A path that opening refuses stays unchanged.
+
+/// Returns the absolute path, so that it names the same file after a change of the working
+/// directory. Returns a path that [`refuse_special_path`] refuses unchanged.
 fn absolute(path: PathBuf) -> PathBuf {
     match refuse_special_path(&path) {
         Ok(()) => std::path::absolute(&path).unwrap_or(path),
