@@ -483,7 +483,7 @@ async fn settings_leave_out_methods_and_error_texts() {
 #[tokio::test]
 async fn text_of_a_failing_tool_is_recorded_only_on_request() {
     let answer = |is_error: bool| {
-        json(&format!(
+        json(format!(
             r#"{{"jsonrpc":"2.0","id":7,"result":{{"content":[{{"type":"text","text":"no flights"}}],"isError":{is_error}}}}}"#
         ))
     };

@@ -143,7 +143,7 @@ fn set_key_is_nowhere_in_the_file_and_its_fingerprint_is_stored() {
     let digits: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
     for entry in std::fs::read_dir(dir.path()).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-        for part in [&KEY[..8], digits[..16].as_bytes()] {
+        for part in [&KEY[..8], &digits.as_bytes()[..16]] {
             assert!(bytes.windows(part.len()).all(|found| found != part));
         }
     }

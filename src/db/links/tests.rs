@@ -8,6 +8,9 @@ use crate::event::{
     StateDigest, StateKind, StoreEvent,
 };
 
+/// A row of `requests`: request id, operation id, leg, `operation_us`.
+type Row = (String, Option<String>, Option<i64>, Option<i64>);
+
 /// A file with a writer, and a second connection that reads it.
 struct File {
     _dir: tempfile::TempDir,
@@ -45,8 +48,8 @@ impl File {
         self.write(&[StoreEvent::Request(event)]);
     }
 
-    /// Returns the rows by time: request id, operation id, leg, `operation_us`.
-    fn rows(&self) -> Vec<(String, Option<String>, Option<i64>, Option<i64>)> {
+    /// Returns the rows by time.
+    fn rows(&self) -> Vec<Row> {
         let mut rows = self
             .reader
             .prepare(
@@ -93,9 +96,11 @@ fn call(ts: i64, state_in: Option<StateDigest>, state_out: Option<StateDigest>) 
     event.session_id = Some("s".into());
     event.tool = Some("t".into());
     event.end_reason = state_out.map(|_| EndReason::InputRequired);
-    let mut leg = Leg::default();
-    (leg.state_in, leg.state_out) = (state_in, state_out);
-    event.leg = Some(Box::new(leg));
+    event.leg = Some(Box::new(Leg {
+        state_in,
+        state_out,
+        ..Leg::default()
+    }));
     event
 }
 

@@ -90,9 +90,10 @@ fn request(method: &'static str, ts: i64, id: &str) -> RequestEvent {
     event.ts = ts;
     event.latency_us = 10_000;
     event.session_id = Some("s".into());
-    let mut leg = Leg::default();
-    leg.task_id = Some(TaskId::new(id));
-    event.leg = Some(Box::new(leg));
+    event.leg = Some(Box::new(Leg {
+        task_id: Some(TaskId::new(id)),
+        ..Leg::default()
+    }));
     event
 }
 
@@ -135,8 +136,10 @@ fn notification_alone_ends_a_task() {
     let mut event = TaskStatusEvent::new(TaskId::new("a"), TaskStatus::Failed);
     event.ts = 500;
     event.session_id = Some("s".into());
-    let mut outcome = TaskOutcome::default();
-    outcome.error_code = Some("-32603".into());
+    let outcome = TaskOutcome {
+        error_code: Some("-32603".into()),
+        ..TaskOutcome::default()
+    };
     event.outcome = Some(outcome);
     file.write(event);
     let ended = (ok("failed"), Some(500), ok("error"), ok("-32603"), 0);
@@ -175,8 +178,10 @@ fn failed_task_has_the_outcome_of_its_error() {
         let mut file = File::new();
         file.write(created(0, "a"));
         let mut failed = poll(100, "a", TaskStatus::Failed);
-        let mut said = TaskOutcome::default();
-        said.error_code = Some(code.into());
+        let said = TaskOutcome {
+            error_code: Some(code.into()),
+            ..TaskOutcome::default()
+        };
         failed.leg.as_mut().unwrap().task_outcome = Some(said);
         file.write(failed);
         assert_eq!(file.only().2, ok(outcome));
