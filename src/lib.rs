@@ -66,8 +66,8 @@
 //! # What a row is
 //!
 //! A row of `requests` is one JSON-RPC request that a client sent by POST. Each
-//! request of a batch has its own row. The layer writes the row whatever ends the
-//! request: an answer as JSON or in an event stream, an HTTP error, an error or
+//! request of a batch has its own row. Each of these ends a request and makes its
+//! row: an answer as JSON or in an event stream, an HTTP error, an error or
 //! panic of the service, a caller that leaves, or the shutdown of the store.
 //! Notifications, the client's answers to the server's own requests, GET streams
 //! and traffic that is not JSON-RPC make no row. If a client closes its connection

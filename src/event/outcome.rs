@@ -114,8 +114,8 @@ impl Outcome {
 /// The JSON-RPC error with which a server of revision 2025-11-25 asks the user to open a URL.
 pub(crate) const URL_ELICITATION_REQUIRED: &str = "-32042";
 
-/// The JSON-RPC errors that a caller causes: those of JSON-RPC itself, that of a missing
-/// resource, and those of revision 2026-07-28 about headers, capabilities and versions.
+/// The codes of JSON-RPC errors that a caller causes: errors of JSON-RPC itself, a missing
+/// resource, and errors of revision 2026-07-28 about headers, capabilities and versions.
 const CALLER_ERRORS: [&str; 8] = [
     "-32700", "-32600", "-32601", "-32602", "-32002", "-32020", "-32021", "-32022",
 ];
