@@ -43,7 +43,8 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// The text is not one statement, the statement writes, or SQLite cannot run it. Then
+    /// The text is not one statement that has an answer, the statement writes, or SQLite
+    /// cannot run it. Then
     /// [`position`](QueryError::position) says where, if SQLite knows it. It is also an error if a writer came to a file that was at rest, because the rows may then
     /// be of several moments.
     pub fn sql(
@@ -54,16 +55,23 @@ impl Reader {
         let undisturbed = self.read_once(|conn| {
             let mut statement = conn.prepare(sql)?;
             if !statement.readonly() {
-                return Ok(None);
+                return Ok(Err(QueryError::new(
+                    QueryErrorKind::StatementWrites,
+                    "this statement writes; only those that read are answered",
+                )));
             }
-            rows(&mut statement, &mut each).map(Some)
+            // A text without a statement, such as a comment, has no columns either.
+            if statement.column_count() == 0 {
+                return Ok(Err(QueryError::new(
+                    QueryErrorKind::Statement,
+                    "the statement has no answer",
+                )));
+            }
+            rows(&mut statement, &mut each).map(Ok)
         })?;
         match undisturbed {
-            (Some(columns), true) => Ok(columns),
-            (None, _) => Err(QueryError::new(
-                QueryErrorKind::StatementWrites,
-                "this statement writes; only those that read are answered",
-            )),
+            (Ok(columns), true) => Ok(columns),
+            (Err(error), _) => Err(error),
             (_, false) => Err(QueryError::new(
                 QueryErrorKind::Interrupted,
                 "a writer came while this was being answered; ask again",

@@ -129,6 +129,15 @@ fn answer_without_rows_says_so() {
 }
 
 #[test]
+fn text_without_a_statement_is_an_error_that_says_so() {
+    let (_dir, path) = fixture(4);
+    for sql in ["", ";", "-- SELECT 1"] {
+        let error = failed(2, &path, &["sql", sql]);
+        assert_eq!(error, "error: the statement has no answer\n", "{sql:?}");
+    }
+}
+
+#[test]
 fn error_is_said_once_with_its_place() {
     let (_dir, path) = fixture(4);
     assert_eq!(
