@@ -131,6 +131,17 @@ fn diff_names_each_member_and_sorts_breaking_changes_first() {
 }
 
 #[test]
+fn csv_of_weights_has_one_header_and_no_total() {
+    let (_dir, path) = changed();
+    let csv = stdout(&path, &["schema", "--weight", "--format", "csv"]);
+    let tools = json(&path, &["schema", "--weight"]).len() - 1;
+    let (header, rows) = csv.split_once('\n').unwrap();
+    assert!(header.starts_with("kind,"), "{header}");
+    assert_eq!(rows.lines().count(), tools);
+    assert!(rows.lines().all(|row| row.starts_with("tool,")), "{rows}");
+}
+
+#[test]
 fn weight_has_a_total_of_all_tools() {
     let (_dir, path) = changed();
     let lines = json(&path, &["schema", "--weight"]);

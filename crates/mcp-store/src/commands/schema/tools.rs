@@ -58,7 +58,9 @@ pub(super) fn run(
         total.estimated_tokens += tool.estimated_tokens;
     }
     if output.format() != Format::Table {
-        let mut lines = tools.iter().map(Line::Tool).chain([Line::Total(total)]);
+        // The total has other fields, so CSV has none.
+        let total = (output.format() == Format::Json).then_some(Line::Total(total));
+        let mut lines = tools.iter().map(Line::Tool).chain(total);
         return Ok(lines.try_for_each(|line| output.record(&line))?);
     }
     if tools.is_empty() {
