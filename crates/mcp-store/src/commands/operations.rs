@@ -8,7 +8,8 @@ use crate::error::CliError;
 use crate::output::{Align, Cell, Column, Fields, Format, Output, Table};
 use crate::time;
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 13] = [
+    Column::new("#", Align::Right),
     Column::new("TIME", Align::Moment),
     Column::new("SERVER", Align::Cut).from(150),
     Column::new("CLIENT", Align::Cut).from(100),
@@ -54,6 +55,7 @@ fn cells(operation: &Operation) -> Option<Vec<Cell>> {
     } = first;
     let outcome = operation.outcome;
     Some(vec![
+        Cell::new(first.id.to_string()),
         Cell::moment(operation.ts),
         Cell::new(&first.proxy),
         Cell::of(client_name.as_ref(), String::clone),

@@ -409,6 +409,13 @@ fn logs_show_the_requests_of_an_operation_together_or_as_one_line() {
         .lines()
         .find(|line| line.ends_with("0004"))
         .unwrap();
+    // The number of the first row, which `request` takes at every width.
+    let narrow = on_lines_of(80, &path, &["logs", "--operations"]);
+    for lines in [&operations, &narrow] {
+        let header = lines.lines().next().unwrap();
+        assert!(header.trim_start().starts_with("#  TIME"), "{header}");
+    }
+    assert!(of_three.trim_start().starts_with("5  "), "{of_three}");
     let of_three = Vec::from_iter(of_three.split_whitespace()).join(" ");
     assert!(
         of_three.contains("ask ok 3 2.01 s 30.0 ms 1.98 s"),
