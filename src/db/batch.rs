@@ -28,10 +28,10 @@ const TALLY: &str = "UPDATE sessions SET
      WHERE session_id = ?1";
 const CLOSE: &str = "UPDATE sessions SET ended_at = ?2 WHERE session_id = ?1 AND ended_at IS NULL";
 
-/// What `requests.error_msg` holds at most, in characters.
+/// The most that `requests.error_msg` holds, in characters.
 const ERROR_MSG_CHARS: usize = 512;
 
-/// An open transaction; rolled back unless it is committed.
+/// An open transaction. It is rolled back unless it is committed.
 ///
 /// Counters of sessions are summed up and written once per session and batch.
 pub(crate) struct Batch<'c, 'e> {
@@ -39,15 +39,15 @@ pub(crate) struct Batch<'c, 'e> {
     tally: CachedStatement<'c>,
     tallies: HashMap<&'e str, SessionCounters>,
     file: Shared<'c>,
-    /// What this batch saw of tasks that are not known yet.
+    /// Sightings in this batch of tasks that are not known yet.
     unknown: Vec<Sighting>,
-    /// The tasks that became known, whose sightings are used up.
+    /// Tasks that became known. Their sightings are applied.
     known: Vec<Box<str>>,
     unlinked: u64,
     tx: Transaction<'c>,
 }
 
-/// What a connection keeps from one batch to the next.
+/// State that a connection keeps from one batch to the next.
 #[derive(Clone, Copy)]
 pub(super) struct Shared<'c> {
     pub(super) session_ids: &'c SessionIds,
@@ -66,8 +66,8 @@ struct SessionCounters {
 }
 
 impl<'c, 'e> Batch<'c, 'e> {
-    /// A batch in the transaction `tx` of `conn`, which brings the accounts of
-    /// the writer's run up to date.
+    /// Begins a batch in the transaction `tx` of `conn`, which updates the counters of
+    /// the writer's run.
     pub(super) fn begin(
         tx: Transaction<'c>,
         conn: &'c Connection,
@@ -85,13 +85,13 @@ impl<'c, 'e> Batch<'c, 'e> {
         })
     }
 
-    /// Adds what `event` says. After [`WriteError::Row`] the batch is as it was
-    /// before the event; after [`WriteError::Store`] it is of no use.
+    /// Adds an event. After [`WriteError::Row`] the batch is unchanged; after
+    /// [`WriteError::Store`] it cannot be used any more.
     pub(crate) fn add(&mut self, event: &'e StoreEvent) -> Result<(), WriteError> {
         self.write(event).map_err(|error| self.classify(error))
     }
 
-    /// Adds a listing that passed, likewise.
+    /// Adds a listing, with the same errors as [`add`](Self::add).
     pub(crate) fn add_listing(&mut self, seen: &SeenListing) -> Result<(), WriteError> {
         let mut see = || {
             let savepoint = self.tx.savepoint()?;
@@ -101,8 +101,8 @@ impl<'c, 'e> Batch<'c, 'e> {
         see().map_err(|error: rusqlite::Error| self.classify(error.into()))
     }
 
-    /// A trigger of the user's can refuse a row in a way that rolls everything
-    /// back.
+    /// Classifies an error. A user's trigger can refuse a row in a way that rolls back
+    /// the whole transaction.
     fn classify(&self, error: WriteError) -> WriteError {
         match error {
             WriteError::Row(error) if self.tx.is_autocommit() => WriteError::Store(error),
@@ -123,7 +123,7 @@ impl<'c, 'e> Batch<'c, 'e> {
                 close.execute(params![session_id, ended_at])?;
             }
             StoreEvent::SchemaVersion(event) => {
-                // Several rows that stand or fall together.
+                // These rows are written together or not at all.
                 let savepoint = self.tx.savepoint()?;
                 listing::record(&savepoint, event)?;
                 savepoint.commit()?;
@@ -146,7 +146,7 @@ impl<'c, 'e> Batch<'c, 'e> {
     }
 
     fn request(&mut self, event: &'e RequestEvent) -> Result<(), WriteError> {
-        // Without `..`, so that the compiler finds a new field.
+        // The pattern has no `..`, so that the compiler reports a new field.
         let RequestEvent {
             request_id,
             ts,
@@ -182,7 +182,7 @@ impl<'c, 'e> Batch<'c, 'e> {
         let task = leg.and_then(|leg| leg.task_id.as_ref());
         let task = task.map(|task| self.file.session_ids.stored_task(task));
         let error_msg = error_msg.as_deref();
-        // In the order of `columns::REQUESTS`.
+        // The values are in the order of `columns::REQUESTS`.
         self.request.execute(params![
             id,
             ts,
@@ -227,7 +227,7 @@ impl<'c, 'e> Batch<'c, 'e> {
         }
     }
 
-    /// Changes what was written before by what the request says of it.
+    /// Updates earlier rows by what the request says about them.
     fn follow(
         &mut self,
         event: &RequestEvent,
@@ -240,8 +240,7 @@ impl<'c, 'e> Batch<'c, 'e> {
             let savepoint = self.tx.savepoint()?;
             match links::link_waiting(&savepoint, event, leg, place, &waiting) {
                 Ok(()) => savepoint.commit()?,
-                // The row is worth more than its links, which a trigger of the user's
-                // may refuse.
+                // If a user's trigger refuses the links, the row is kept without them.
                 Err(error) => match WriteError::from(error) {
                     WriteError::Row(_) => {}
                     error => return Err(error),
@@ -273,15 +272,15 @@ impl<'c, 'e> Batch<'c, 'e> {
         Ok(())
     }
 
-    /// Returns how many requests of this batch brought a state back and were linked to
-    /// no operation.
+    /// Returns how many requests of this batch sent a state back and were linked to no
+    /// operation.
     pub(crate) fn unlinked(&self) -> u64 {
         self.unlinked
     }
 
     fn session(&mut self, event: &SessionEvent) -> Result<(), WriteError> {
-        // Requests that came before their session count for nothing, whether
-        // or not they share its batch.
+        // Requests that precede their session are not counted, in the same batch or in an
+        // earlier one.
         if let Some((session_id, tally)) = self.tallies.remove_entry(&*event.session_id) {
             self.write_tally(session_id, &tally)?;
         }
@@ -320,21 +319,21 @@ impl<'c, 'e> Batch<'c, 'e> {
         self.tally.execute(values).map(drop)
     }
 
-    /// Commits everything together with the losses that `loss_log` holds and the
-    /// accounts as they are then. The caller throws the loss_log away if this fails.
+    /// Commits everything, together with the losses in `loss_log` and the current
+    /// counters. The caller discards the loss log if this fails.
     pub(crate) fn commit(
         mut self,
         loss_log: &mut LossLog,
         accounts: &WriterStats,
     ) -> Result<(), WriteError> {
-        // In the order of the index, so that neighbours share a page.
+        // The rows are written in the order of the index, so that neighbours share a page.
         let mut tallies = Vec::from_iter(std::mem::take(&mut self.tallies));
         tallies.sort_unstable_by_key(|(session_id, _)| *session_id);
         for (session_id, tally) in tallies {
             let written = self.write_tally(session_id, &tally);
             match written.map_err(|error| self.classify(error.into())) {
-                // The sums of a session that a trigger of the user's protects are
-                // not worth its requests.
+                // If a user's trigger refuses the sums of a session, its requests are written
+                // nevertheless.
                 Ok(()) | Err(WriteError::Row(_)) => {}
                 Err(error) => return Err(error),
             }

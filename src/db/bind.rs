@@ -1,8 +1,8 @@
-//! Values as SQLite holds them.
+//! Converts values to the types of SQLite.
 
 use std::fmt::Write;
 
-/// Returns a count as SQLite holds it: signed.
+/// Returns a count as a signed number, as SQLite stores it.
 pub(super) fn count(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

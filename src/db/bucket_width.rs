@@ -1,4 +1,4 @@
-/// How long a cell is, in UTC.
+/// The length of a cell of statistics, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BucketWidth {
     Hour,
@@ -16,12 +16,12 @@ impl BucketWidth {
         }
     }
 
-    /// Returns where the cell begins that holds the moment `ts`.
+    /// Returns the start of the cell that contains the moment `ts`.
     pub(crate) fn start(self, ts: i64) -> i64 {
         ts.saturating_sub(ts.rem_euclid(self.ms()))
     }
 
-    /// Returns where the first cell begins that holds nothing from before `ts`.
+    /// Returns the start of the first cell that contains no moment before `ts`.
     pub(crate) fn next_start(self, ts: i64) -> i64 {
         let start = self.start(ts);
         match start < ts {

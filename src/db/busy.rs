@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::ErrorCode;
 
-/// How often [`retry_while_busy`] tries.
+/// The pause between two attempts of [`retry_while_busy`].
 const POLL: Duration = Duration::from_micros(500);
 
 /// Returns whether another connection holds a lock.
@@ -17,9 +17,9 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
 
 /// Retries `attempt` for up to `patience` while it fails because of a lock.
 ///
-/// SQLite's own wait soon tries only ten times a second, and so never meets the
-/// moment in which a busy writer releases the lock. The busy handler that rusqlite
-/// offers needs SQLite 3.44.
+/// SQLite's own wait soon retries only ten times a second, and so misses the moment
+/// in which a busy writer releases the lock. The busy handler of rusqlite needs
+/// SQLite 3.44.
 pub(super) fn retry_while_busy<T, E>(
     patience: Duration,
     is_locked: fn(&E) -> bool,

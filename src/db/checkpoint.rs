@@ -1,11 +1,12 @@
 //! Checkpoints the WAL beside the writer.
 //!
-//! By default SQLite checkpoints inside of the commit that makes the WAL too long.
-//! That commit, and its caller, then wait for megabytes to be copied and synced
-//! twice. Here a thread with its own connection checkpoints, which blocks neither
-//! readers nor writers. But while others write, it never reaches the end of the WAL,
-//! and SQLite restarts the WAL only from its end. So the writer takes the last step
-//! itself, between two transactions, when little is left.
+//! By default SQLite checkpoints inside the commit that makes the WAL too long.
+//! That commit, and its caller, then wait until megabytes are copied and synced
+//! twice. Instead, a checkpoint thread with its own connection does it, which
+//! blocks neither readers nor writers. But while others write, that thread never
+//! reaches the end of the WAL, and SQLite restarts the WAL only from its end. So
+//! the writer thread takes the last step itself, between two transactions, when
+//! little is left.
 
 mod wal;
 mod worker;
@@ -19,42 +20,43 @@ use self::wal::{Salt, Wal};
 use self::worker::Worker;
 use super::files::OpenFiles;
 
-/// How many pages the WAL grows by before it is checkpointed. A page that many batches
-/// write to is then copied to the file once for all of them.
+/// How many pages the WAL grows by before it is checkpointed. A page that many
+/// batches change is then copied to the file only once.
 pub(super) const STEP: u32 = 4096;
 
-/// When that is tried again at the latest, while a reader with an old snapshot
-/// keeps it from being done.
+/// The longest time until the next attempt, while a reader with an old snapshot
+/// prevents a checkpoint.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// What the writer takes upon itself at any length of the WAL, in pages: less
-/// than what a large batch of events writes.
+/// How many pages the writer thread checkpoints itself at any length of the WAL:
+/// fewer than a large batch of events writes.
 const REST: u32 = 256;
 
-/// The length from which on it takes upon itself a whole step, so that the WAL
-/// seldom outgrows what SQLite cuts it to, and that from which on it waits for
-/// the thread: there the disk is slower than the writer.
+/// From the first length on, the writer thread checkpoints a whole step itself, so
+/// that the WAL seldom outgrows the size to which SQLite cuts it. From the second
+/// length on, it waits for the checkpoint thread, because the disk is slower than
+/// the writer thread.
 const LONG: u32 = STEP + STEP / 2;
 const TOO_LONG: u32 = 4 * STEP;
 
-/// How long it waits then, after each transaction.
+/// How long it then waits after each transaction.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// Who brings the WAL of one connection home.
+/// Checkpoints the WAL of one connection.
 #[derive(Debug)]
 pub(super) struct Checkpoints {
     files: OpenFiles,
     wal: Option<Wal>,
     salt: Salt,
-    /// The thread is asked next at this length, or when it is long after this.
+    /// The length at which the thread is asked next, or after which the WAL is long.
     due: u32,
     asked: Instant,
-    /// Started when it is first needed.
+    /// Started on demand.
     worker: Option<Worker>,
 }
 
 impl Checkpoints {
-    /// Takes them over from SQLite.
+    /// Takes the checkpoints of a connection over from SQLite.
     pub(super) fn of(conn: &Connection, files: OpenFiles) -> rusqlite::Result<Self> {
         conn.pragma_update(None, "wal_autocheckpoint", 0)?;
         Ok(Self {
@@ -67,10 +69,10 @@ impl Checkpoints {
         })
     }
 
-    /// Does after a transaction of `conn` what there is to do.
+    /// Checkpoints after a transaction of `conn`, if that is due.
     pub(super) fn go_on(&mut self, conn: &Connection) {
         if let Err(error) = self.step(conn) {
-            // The same file, on which SQLite fails too and tells so.
+            // SQLite fails on the same file and reports the error.
             tracing::debug!(%error, "the length of the WAL cannot be read");
             self.wal = None;
         }
@@ -120,8 +122,8 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Whether frames have been added to the WAL since it was last emptied.
-    /// `false` also where that is not known.
+    /// Returns whether frames were added to the WAL since it was last emptied; `false`
+    /// if that is not known.
     pub(super) fn has_frames(&self) -> bool {
         let wal = self.wal.as_ref();
         wal.is_some_and(|wal| wal.is_empty().is_ok_and(|is_empty| !is_empty))
@@ -133,12 +135,13 @@ impl Checkpoints {
     }
 }
 
-/// Brings home what readers allow; how many pages of the WAL are. What stays
-/// there because that fails, as on a full disk, is in no danger.
+/// Checkpoints as far as readers allow. Returns how many pages of the WAL are
+/// checkpointed. If the checkpoint fails, as on a full disk, the pages stay safe in
+/// the WAL.
 fn checkpoint(conn: &Connection) -> Option<u32> {
     let home = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(2));
     match home {
-        // Negative where another process is at it.
+        // The number is negative while another process is checkpointing.
         Ok(home) => i64::try_into(home).ok(),
         Err(error) => {
             tracing::debug!(%error, "the WAL cannot be checkpointed");

@@ -43,7 +43,7 @@ pub(crate) const REQUESTS: &[Column] = &[
     original("session_id"),
     original("method"),
     original("tool"),
-    // In milliseconds, and under another name, before version 4.
+    // Before version 4 it was in milliseconds and had another name.
     added("latency_us", 4, "0"),
     original("status"),
     original("error_code"),
@@ -68,8 +68,8 @@ pub(crate) const REQUESTS: &[Column] = &[
     added("operation_us", 5, "NULL"),
 ];
 
-/// Adds a row to `requests`: all columns but `id`, which SQLite gives, in the order
-/// of [`REQUESTS`].
+/// Adds a row to `requests`: all columns except `id`, which SQLite assigns, in the
+/// order of [`REQUESTS`].
 pub(super) static INSERT_REQUEST: LazyLock<String> = LazyLock::new(|| {
     let given = REQUESTS.iter().filter(|column| column.name != "id");
     let names: Vec<&str> = given.map(|column| column.name).collect();
@@ -109,7 +109,7 @@ mod tests {
     use crate::db::{SCHEMA_VERSION, migrate};
 
     #[test]
-    fn each_version_has_the_columns_that_it_is_said_to_have() {
+    fn each_version_has_the_columns_that_are_listed_for_it() {
         for version in 4..=SCHEMA_VERSION {
             let conn = Connection::open_in_memory().unwrap();
             migrate::migrate(&conn, 0, version).unwrap();

@@ -1,4 +1,4 @@
-//! What a caller can have the writer do and wait for.
+//! Commands: changes that a caller requests and waits for.
 
 use super::WriteError;
 use super::command_tx::CommandTx;
@@ -8,18 +8,18 @@ use super::event_rows::{EventBounds, EventRow, LogKind};
 use super::session_rows::{self, SessionRow};
 use crate::clock;
 
-/// A change that a caller waits for. It may be run again if its transaction has
-/// to be begun again.
+/// A change that a caller waits for. It may run more than once if its transaction
+/// is begun again.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Adds an event to those of a session.
+    /// Adds an event to a session.
     AppendEvent {
         session_id: Box<str>,
         id: i64,
         event: EventRow,
         bounds: EventBounds,
     },
-    /// Adds an event to those of a stream, and gives it an id.
+    /// Adds an event to a stream, and assigns an id to it.
     #[cfg(feature = "rmcp")]
     AppendToStream {
         stream_id: Box<str>,
@@ -33,21 +33,21 @@ pub(crate) enum Command {
     CreateSession(SessionRow),
     /// Adds or replaces the record of a session.
     Save(SessionRow),
-    /// Raises the end of a session's record.
+    /// Extends the expiry of a session's record.
     Prolong(SessionRow),
     /// Removes the record of a session.
     Delete { sdk: Box<str>, session_id: Box<str> },
-    /// Changes nothing. Before each transaction the writer compares its files with
-    /// those at the path, and opens these if they differ.
+    /// Changes nothing. Before each transaction the writer thread compares its files
+    /// with the files at the path, and opens those if they differ.
     CheckFiles,
 }
 
 /// The result of a [`Command`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// The command is done, and there is nothing more to say.
+    /// The command is done and has no further result.
     Done,
-    /// Whether the command found what it needs. If not, it changed nothing.
+    /// Whether the command found its row. If not, it changed nothing.
     Applied(bool),
     /// The stream's token, and the id of the event.
     #[cfg(feature = "rmcp")]
@@ -62,7 +62,7 @@ impl Answer {
 }
 
 impl Command {
-    /// Returns about how many bytes of memory the command takes beside itself.
+    /// Returns about how many bytes of memory the command takes on the heap.
     pub(crate) fn size(&self) -> usize {
         match self {
             Self::AppendEvent {
@@ -83,7 +83,7 @@ impl Command {
 }
 
 impl CommandTx<'_> {
-    /// Does what `command` says.
+    /// Executes `command`.
     pub(crate) fn run(&mut self, command: &Command) -> Result<Answer, WriteError> {
         let done = |()| Answer::Done;
         match command {

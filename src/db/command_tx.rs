@@ -6,12 +6,12 @@ use super::WriteError;
 use super::event_rows::{self, EventLogs};
 use super::retention::pages::{self, Part};
 
-/// An open transaction; rolled back unless it is committed.
+/// An open transaction. It is rolled back unless it is committed.
 pub(crate) struct CommandTx<'c> {
     pub(super) tx: Transaction<'c>,
     pub(super) logs: &'c mut EventLogs,
     pub(super) changes: event_rows::Changes,
-    /// How many pages of the file were in use before.
+    /// Number of used pages of the file before the transaction.
     pages: i64,
 }
 
@@ -29,12 +29,12 @@ impl<'c> CommandTx<'c> {
         })
     }
 
-    /// How many rows were changed on this connection so far.
+    /// Returns how many rows were changed on this connection so far.
     pub(crate) fn changed_rows(&self) -> u64 {
         self.tx.total_changes()
     }
 
-    /// Does `work`, and undoes it if SQLite refuses a part of it.
+    /// Does `work`, and undoes all of it if SQLite refuses a part.
     pub(crate) fn all_or_nothing<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, WriteError>,
@@ -53,8 +53,8 @@ impl<'c> CommandTx<'c> {
         done
     }
 
-    /// A trigger of the user's can refuse a row in a way that rolls everything
-    /// back.
+    /// Classifies an error. A user's trigger can refuse a row in a way that rolls back
+    /// the whole transaction.
     pub(crate) fn classify(&self, error: WriteError) -> WriteError {
         match error {
             WriteError::Row(error) if self.tx.is_autocommit() => WriteError::Store(error),
@@ -62,8 +62,8 @@ impl<'c> CommandTx<'c> {
         }
     }
 
-    /// Commits everything. What is remembered of the logs is forgotten where
-    /// that fails, and must be if this is never called.
+    /// Commits everything. If that fails, the remembered state of the logs is dropped.
+    /// The caller must drop it if it does not call this.
     pub(crate) fn commit(mut self) -> Result<(), WriteError> {
         self.settle_events()?;
         let more = pages::used_pages(&self.tx)?.saturating_sub(self.pages);

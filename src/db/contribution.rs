@@ -1,7 +1,8 @@
-//! What a row adds to the counts of calls: one definition for cells and statistics.
+//! How a row contributes to the counts of calls: one definition for cells and
+//! statistics.
 //!
-//! A call is an operation, however many requests it takes. It counts where it begins.
-//! Its outcome and its latencies count where it ends.
+//! A call is an operation, however many requests it takes. It counts at its
+//! beginning. Its outcome and its latencies count at its end.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Result, Row};
@@ -9,7 +10,7 @@ use rusqlite::{Result, Row};
 use super::row::{Lenient, number, optional_number};
 use crate::event::{EndReason, Outcome, RequestStatus};
 
-/// What a row adds to the counts of its method and tool.
+/// The contribution of a row to the counts of its method and tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Contribution {
     pub(crate) outcome: Outcome,
@@ -17,8 +18,9 @@ pub(crate) struct Contribution {
     pub(crate) calls: i64,
     /// 1 if an operation ended with it.
     pub(crate) ended: i64,
-    /// The latencies of all requests of the operation that ended with it. A task has
-    /// none, and neither has a stream that is open as long as the client listens.
+    /// The sum of the latencies of all requests of the operation that ended with it. A
+    /// task has none, and neither has a stream that is open as long as the client
+    /// listens.
     pub(crate) server_us: Option<i64>,
     /// The time from the first request of that operation to its end.
     pub(crate) wall_us: Option<i64>,
@@ -68,7 +70,8 @@ impl Contribution {
         })
     }
 
-    /// Returns what the end of a task adds. Its first request came at `first_ts`.
+    /// Returns the contribution of the end of a task whose first request came at
+    /// `first_ts`.
     pub(crate) fn of_task(outcome: Outcome, first_ts: i64, ended_ts: i64) -> Self {
         Self {
             outcome,

@@ -1,5 +1,5 @@
-//! The counters of a store: one list, from which come the public [`Stats`], what
-//! the layers count, and the columns of `writers`.
+//! The counters of a store. One list defines the public [`Stats`], the counters of
+//! the layers, and the columns of `writers`.
 //!
 //! To add a counter:
 //!
@@ -23,15 +23,14 @@ macro_rules! counters {
         #[non_exhaustive]
         pub struct Stats {
             $($(#[doc = $queue_doc])* pub $queue: u64,)*
-            /// Events that wait in the queue or are in a transaction that is not
-            /// committed yet.
+            /// Events in the queue, or in a transaction that is not committed yet.
             pub queued: u64,
             $($(#[doc = $layer_doc])* pub $layer: u64,)*
         }
 
         impl Stats {
-            /// The columns of `writers`, in the order of [`values`](Self::values).
-            /// What is queued has none: it is the rest of `submitted`.
+            /// The columns of `writers`, in the order of [`values`](Self::values). `queued` has
+            /// no column: it is the rest of `submitted`.
             pub(super) const COLUMNS: &[&str] =
                 &[$(stringify!($queue),)* $(stringify!($layer),)*];
 
@@ -49,18 +48,18 @@ macro_rules! counters {
                 stats
             }
 
-            /// Takes over what the layers counted.
+            /// Copies the counters of the layers.
             pub(crate) fn take_over(&mut self, counters: &CaptureCounters) {
                 $(self.$layer = counters.$layer.load(Ordering::Relaxed);)*
             }
         }
 
-        /// What the layers count, for [`Stats`].
+        /// The counters of the layers, for [`Stats`].
         #[derive(Debug, Default)]
         pub(crate) struct CaptureCounters {
             $(pub(crate) $layer: AtomicU64,)*
-            /// Bytes of listings that pass or wait to be read. No counter, but a
-            /// budget.
+            /// Bytes of listings that pass or wait to be parsed. It is a budget and not a
+            /// counter.
             pub(crate) listing_bytes: Arc<AtomicUsize>,
         }
     };
@@ -78,15 +77,15 @@ counters! {
         /// Events that were given up: the queue was full, `shutdown` had no time left, or
         /// they came after it.
         dropped,
-        /// Requests that brought back the state of an earlier one
+        /// Requests that sent back the state of an earlier one
         /// ([`Leg::state_in`](crate::event::Leg::state_in)) and were linked to no operation
-        /// when they were written. A request that another writer of the file wrote too
+        /// when they were written. A request that another writer of the file committed too
         /// early may be linked later.
         unlinked,
     }
     layers {
-        /// POST requests that the layers saw. Where it stays 0, no layer stands in the way of
-        /// the traffic.
+        /// POST requests that the layers saw. If it stays 0, no layer is on the path of the
+        /// traffic.
         posts,
         /// Requests without a row, because their method is one of
         /// [`StoreLayer::skip_methods`](crate::StoreLayer::skip_methods).
@@ -114,8 +113,8 @@ counters! {
         /// they are broken, nested too deeply, no array, or have items without a name.
         /// They are stored if two items have the same name.
         listings_malformed,
-        /// HTTP exchanges that are open now. Requests whose answer is still to come
-        /// on another stream are not among them.
+        /// HTTP exchanges that are open now. Requests whose answer may still come on
+        /// another stream are not included.
         in_flight,
     }
 }
@@ -135,7 +134,7 @@ impl Stats {
         self.unidentified + self.other_media + self.skipped
     }
 
-    /// Returns what the file keeps of this.
+    /// Returns the counters as the file stores them.
     pub(crate) fn accounts(self, as_of: i64) -> WriterStats {
         WriterStats { as_of, stats: self }
     }
@@ -153,7 +152,8 @@ impl fmt::Display for Stats {
 /// The counters of one writer as its row in `writers` holds them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WriterStats {
-    /// No event given before this moment is queued; unix milliseconds.
+    /// Every event accepted before this moment is written, failed or dropped; unix
+    /// milliseconds.
     pub(super) as_of: i64,
     pub(super) stats: Stats,
 }
@@ -166,7 +166,7 @@ mod tests {
     use crate::db::{SCHEMA_VERSION, migrate};
 
     #[test]
-    fn each_counter_but_the_queue_has_a_column_of_writers() {
+    fn each_counter_except_the_queue_has_a_column_of_writers() {
         let conn = Connection::open_in_memory().unwrap();
         migrate::migrate(&conn, 0, SCHEMA_VERSION).unwrap();
         let mut found = conn

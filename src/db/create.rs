@@ -1,10 +1,10 @@
-//! Creating a database where there is none.
+//! Creates a database where there is none.
 //!
-//! A database is made under another name and gets its own one when it is
-//! complete. At its own name it would be made in a rollback journal, which
-//! SQLite binds to the file by name: where the file is moved at that moment,
-//! the next connection to the next file of this name would take the journal for
-//! one of this file, and roll the file back with it.
+//! A database is created under a draft name and renamed when it is complete. Under
+//! its final name it would be created in a rollback journal, which SQLite binds to
+//! the file by name. If the file were moved at that moment, the next connection to
+//! the next file of this name would apply the journal to the wrong file and roll
+//! that file back.
 
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
@@ -21,23 +21,23 @@ use super::sidecar::sidecar;
 use super::{inspect, side_files, special_path};
 use crate::error::{OpenError, OpenErrorKind};
 
-/// What a draft's name has after that of its database; 32 hex digits follow.
+/// The part of a draft's name after that of its database; 32 hex digits follow.
 const DRAFT: &str = ".new-";
 /// The database file and the side files that SQLite may make for it.
 const SUFFIXES: [&str; 4] = ["", "-journal", "-wal", "-shm"];
-/// The age at which a draft is taken for one that its maker left. Making one
-/// takes milliseconds.
+/// The age from which on a draft counts as abandoned. Creating a database takes
+/// milliseconds.
 const STALE: Duration = Duration::from_secs(3600);
 
-/// Makes what is missing of `path`, a file with this mode; gives the name that SQLite and the side
-/// files go by, with links resolved.
+/// Creates the missing parts of `path`, and the file with this mode. Returns the name,
+/// with links resolved, that SQLite and the side files use.
 pub(super) fn create(path: &Path, mode: FileMode) -> Result<PathBuf, OpenError> {
     let failed = |error| unwritable(path, error);
     special_path::refuse(path)?;
     let absolute = std::path::absolute(path).map_err(failed)?;
     if let Some(parent) = absolute.parent().filter(|parent| !parent.exists()) {
         fs::create_dir_all(parent).map_err(failed)?;
-        // The path may be mistyped.
+        // Logged, because the path may be mistyped.
         tracing::info!(directory = %parent.display(), "created the directory of the store");
     }
     remove_stale_drafts(&absolute, SystemTime::now());
@@ -64,7 +64,7 @@ pub(super) fn unwritable(path: &Path, error: io::Error) -> OpenError {
     OpenError::new(OpenErrorKind::Unwritable, path, detail).with_source(error)
 }
 
-/// Whether there is anything of that name, such as a link that leads nowhere.
+/// Returns whether anything has that name, even a dangling link.
 fn exists(path: &Path) -> io::Result<bool> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
@@ -80,8 +80,7 @@ fn create_empty(path: &Path, mode: FileMode) -> io::Result<()> {
     options.open(path).map(drop)
 }
 
-/// A database that does not have its own name yet. Its file is removed when
-/// this is dropped.
+/// A database that does not have its final name yet. Its file is removed on drop.
 struct Draft(PathBuf);
 
 impl Draft {
@@ -100,11 +99,11 @@ impl Draft {
         conn.close().map_err(|(_, error)| failed(error))
     }
 
-    /// Gives it its name, unless another file has come to have that.
+    /// Gives it its final name, unless another file has that name by now.
     fn publish(&self, path: &Path, mode: FileMode) -> io::Result<()> {
         let directory = fs::canonicalize(path.parent().unwrap_or(path))?;
         let real = directory.join(path.file_name().unwrap_or_default());
-        // A WAL that lies there is not the one of this file.
+        // A WAL at that name belongs to another file.
         let _guard = side_files::set_foreign_aside(&real)?;
         match fs::hard_link(&self.0, path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -121,14 +120,15 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         for suffix in SUFFIXES {
-            // What is not there need not be removed.
+            // A file that does not exist need not be removed.
             let _ = fs::remove_file(sidecar(&self.0, suffix));
         }
     }
 }
 
-/// Removes drafts of `path` that a killed process left, or one whose folder was
-/// renamed meanwhile. What cannot be removed stays: it only takes space.
+/// Removes drafts of `path` that a killed process left, or whose directory was
+/// renamed in the meantime. A draft that cannot be removed stays: it only takes
+/// space.
 fn remove_stale_drafts(path: &Path, now: SystemTime) {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return;
@@ -146,7 +146,7 @@ fn remove_stale_drafts(path: &Path, now: SystemTime) {
     }
 }
 
-/// Whether `name` is that of a draft of `database`, or of a side file of one.
+/// Returns whether `name` is a draft of `database`, or a side file of one.
 fn is_draft(database: &OsStr, name: &OsStr) -> bool {
     let bytes = name.as_encoded_bytes();
     let Some(rest) = bytes
@@ -171,7 +171,7 @@ mod tests {
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
     #[test]
-    fn drafts_left_long_ago_are_removed_and_nothing_else_is() {
+    fn old_drafts_are_removed_and_nothing_else_is() {
         let folder = tempfile::tempdir().unwrap();
         let draft = |suffix: &str| format!("mcp.db.new-{ID}{suffix}");
         let left = SUFFIXES.map(draft);
@@ -194,7 +194,7 @@ mod tests {
         };
         let all = names();
 
-        // Another process may be making one right now.
+        // Another process may be creating one now.
         remove_stale_drafts(&path, SystemTime::now());
         assert_eq!(names(), all);
 

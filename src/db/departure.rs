@@ -1,25 +1,25 @@
-//! Leaving a file that was moved, removed or replaced.
+//! Closes a file that was moved, removed or replaced.
 //!
-//! Rows that are committed are never given up for new ones, so the old file
-//! comes first:
+//! Committed rows must not be lost for new ones, so the old file is completed
+//! first:
 //!
-//! 1. Everything in the WAL is copied into the old file. While another
-//!    connection keeps that from being done, such as a reader with an open
-//!    transaction, this one stays open and the path is not opened.
-//! 2. With the write lock held and the WAL still empty, the names of the side
-//!    files are removed, where they still lead to the files that are open. Other
-//!    writers of ours that have the old file open find that out before their
-//!    next statement, and so add nothing to a WAL without a name.
+//! 1. The whole WAL is copied into the old file. While another connection prevents
+//!   that, such as a reader with an open transaction, this connection stays open
+//!   and the path is not opened.
+//! 2. With the write lock held and the WAL still empty, the names of the side files
+//!   are removed, if they still lead to the open files. Other writers of this crate
+//!   that have the old file open notice that before their next statement, and so
+//!   add nothing to a WAL without a name.
 //! 3. The connection is closed, and the path can be opened.
 //!
-//! If the resolved name still leads to the old file, as where a symbolic link
-//! was changed, that file is in use as before: it is closed as usual, with its
-//! side files left to SQLite.
+//! If the resolved name still leads to the old file, because a symbolic link was
+//! changed, that file is still in use: it is closed as usual, and its side files
+//! are left to SQLite.
 //!
-//! Two things cannot be made safe here. A program that overwrites the file in
-//! place (`cp`, truncation) leaves no trace by which to notice. And a program
-//! other than ours that writes to the old file after its WAL was emptied writes
-//! to a WAL that no longer has a name, so these changes are lost.
+//! Two cases cannot be made safe here. A program that overwrites the file in place
+//! (`cp`, truncation) leaves no trace that could be noticed. A program other than
+//! this crate's that writes to the old file after its WAL was emptied writes to a
+//! WAL without a name, so these changes are lost.
 
 use std::fs;
 use std::path::PathBuf;
@@ -33,18 +33,18 @@ use super::files::Place;
 use super::open::{Db, keep_wal_on_close};
 use super::{WriterStats, side_files};
 
-/// How long to try before the caller does other things.
+/// How long to retry before control returns to the caller.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// Between two attempts.
+/// The pause between two attempts.
 const STEP: Duration = Duration::from_millis(5);
 
-/// What to do with a connection that was to be left.
+/// What to do with the connection to a file that was moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Departure {
-    /// Close it. Nothing is missing from the old file.
+    /// Close it. All rows are in the old file.
     Ready,
-    /// Go on with it: the names lead to its files again.
+    /// Keep using it: the names lead to its files again.
     Returned,
 }
 
@@ -60,13 +60,13 @@ pub(crate) enum Hindrance {
 }
 
 impl Db {
-    /// Whether the main file is in its place, with other side files or none.
+    /// Returns whether the main file is in its place, with other side files or none.
     pub(crate) fn is_in_place(&self) -> bool {
         matches!(self.files.place(), Place::Stripped | Place::Rebuilt)
     }
 
-    /// Prepares to close a file that was moved, removed or replaced, and ends
-    /// the writer's run in it with these accounts, where that is safe.
+    /// Prepares to close a file that was moved, removed or replaced. If it is safe,
+    /// ends the writer's run in it with these counters.
     ///
     /// Waits a short time for other connections.
     pub(crate) fn leave(&mut self, accounts: Option<&WriterStats>) -> Result<Departure, Hindrance> {
@@ -75,7 +75,7 @@ impl Db {
             Place::Here => {
                 keep_wal_on_close(&self.conn, false)?;
                 if self.run.as_ref().is_some_and(|run| run.name().is_none()) {
-                    // The run has ended, and opening the file begins it again.
+                    // The run has ended. Opening the file begins it again.
                     return Ok(Departure::Ready);
                 }
                 self.is_replaced.set(false);
@@ -86,8 +86,8 @@ impl Db {
                 Ok(Departure::Ready)
             }
             Place::Rebuilt => {
-                // Another program has opened the file with a WAL of its own. To
-                // copy the old one into it now would damage it.
+                // Another program has opened the file with a WAL of its own. Copying the old WAL
+                // into it now would damage it.
                 keep_wal_on_close(&self.conn, true)?;
                 tracing::warn!(
                     path = %self.files.real().display(),
@@ -110,8 +110,8 @@ impl Db {
         }
     }
 
-    /// Gives up on emptying the WAL and renames it, so that nothing applies it
-    /// to the next file. Returns its new name, if it had one.
+    /// Stops trying to empty the WAL and renames it, so that nothing applies it to the
+    /// next file. Returns its new name, if it had one.
     pub(crate) fn leave_wal_behind(
         &mut self,
         accounts: Option<&WriterStats>,
@@ -119,8 +119,8 @@ impl Db {
         if let Err(error) = self.end_run(accounts, false) {
             tracing::debug!(%error, "the run has no end in the moved file");
         }
-        // Without the lock another writer of ours may be adding to the WAL. It
-        // has checked the names before, and what it commits is in the orphan.
+        // Without the lock, another writer of this crate may be adding to the WAL. It has
+        // checked the names before, and its commits are in the renamed WAL.
         let _lock = hold(&self.conn).ok();
         let _guard = side_files::lock_directory(self.files.real());
         if self.files.place() != Place::Moved {
@@ -133,10 +133,10 @@ impl Db {
         Ok(orphan)
     }
 
-    /// Ends the run and returns whether it did. Where the names of the side
-    /// files may have been removed it does not: then the old file may be open
-    /// elsewhere, with another WAL. They are removed only with an empty WAL, to
-    /// which nothing is added after that, so one that `had_frames` has a name.
+    /// Ends the run. Returns whether it did. It does not if the names of the side files
+    /// may have been removed, because the old file may then be open elsewhere with
+    /// another WAL. They are removed only with an empty WAL, to which nothing is added
+    /// afterwards, so a WAL that `had_frames` still has its name.
     fn end_run(
         &mut self,
         accounts: Option<&WriterStats>,
@@ -165,7 +165,7 @@ impl Db {
         let _lock = hold(&self.conn)?;
         let _guard = side_files::lock_directory(self.files.real());
         if !matches!(self.files.place(), Place::Moved | Place::Stripped) {
-            // It came back in this moment. The next attempt sees what to do.
+            // The file came back just now. The next attempt handles that.
             return Err(Hindrance::InUse);
         }
         let wal = self.files.own_wal();
@@ -181,12 +181,12 @@ impl Db {
     }
 }
 
-/// Copies the WAL into the file and cuts it to nothing.
+/// Copies the WAL into the file and truncates it.
 fn empty_wal(conn: &Connection) -> Result<(), Hindrance> {
     let start = Instant::now();
     loop {
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-        // The first column tells whether another connection kept it from being done.
+        // The first column says whether another connection prevented the checkpoint.
         let is_busy = match conn.query_row(checkpoint, [], |row| row.get::<_, bool>(0)) {
             Ok(is_busy) => is_busy,
             Err(error) if is_busy(&error) => true,
@@ -202,8 +202,8 @@ fn empty_wal(conn: &Connection) -> Result<(), Hindrance> {
     }
 }
 
-/// Takes the write lock of a file wherever its name leads. Nothing but the end
-/// of a run may be written with it.
+/// Takes the write lock of a file, wherever its name leads. Under this lock, only
+/// the end of a run may be written.
 fn hold(conn: &Connection) -> Result<Transaction<'_>, Hindrance> {
     let start = Instant::now();
     loop {
@@ -217,7 +217,7 @@ fn hold(conn: &Connection) -> Result<Transaction<'_>, Hindrance> {
 }
 
 impl Hindrance {
-    /// Whether the old file is damaged, so that waiting is of no use.
+    /// Returns whether the old file is damaged, so that waiting does not help.
     pub(crate) fn is_damage(&self) -> bool {
         let code = match self {
             Self::Sqlite(error) => error.sqlite_error_code(),

@@ -7,11 +7,11 @@ use super::busy::is_busy;
 /// Why something was not written.
 #[derive(Debug)]
 pub(crate) enum WriteError {
-    /// The row can never be written; everything else can.
+    /// The row can never be written; all other rows can.
     Row(rusqlite::Error),
-    /// The file cannot be written to now.
+    /// The file cannot be written now.
     Store(rusqlite::Error),
-    /// The file was moved, removed or replaced, or its side files were.
+    /// The file or its side files were moved, removed or replaced.
     Replaced,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for WriteError {
             return f.write_str("the file was moved, removed or replaced meanwhile");
         };
         match error {
-            // The statement is of no use to a reader of logs.
+            // The statement does not help a reader of the log.
             rusqlite::Error::SqlInputError { msg, .. } => f.write_str(msg)?,
             error => error.fmt(f)?,
         }

@@ -1,7 +1,7 @@
 //! The events of SSE streams: `sse_logs`, `sse_events`, `sse_totals`.
 //!
-//! What an append needs to know of its log is remembered from one transaction
-//! to the next, for as long as no other connection writes to the file.
+//! The state that an append needs of its log is remembered from one transaction to
+//! the next, while no other connection writes to the file.
 
 pub(super) mod eviction;
 
@@ -39,22 +39,22 @@ const TOTAL: &str = "UPDATE sse_totals SET events = events + ?1, bytes = bytes +
         max_age_ms = coalesce(?3, max_age_ms)
      RETURNING bytes";
 
-/// What an event takes in the totals beside its data, in bytes.
+/// What an event counts in the totals in addition to its data, in bytes.
 const OVERHEAD: i64 = 64;
 
-/// How many logs are remembered.
+/// The most logs that are remembered.
 const REMEMBERED: usize = 4096;
 
-/// How many events one append may evict from its own log, when the log's bound
+/// The most events that one append evicts from its own log, after the log's limit
 /// was lowered.
 const EVICTED_AT_ONCE: u32 = 64;
 
-/// Who gives the ids of a log's events, and what its name is.
+/// The source of the ids of a log's events, and the meaning of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogKind {
-    /// The server. The name is the session's id.
+    /// The server assigns the ids. The name is the session's id.
     Session,
-    /// This file. The name is the stream's.
+    /// This file assigns the ids. The name is the stream's.
     #[cfg_attr(not(feature = "rmcp"), allow(dead_code))]
     Stream,
 }
@@ -68,10 +68,10 @@ impl LogKind {
     }
 }
 
-/// What clients name a stream by.
+/// The name of a stream for clients.
 pub(crate) type StreamToken = [u8; 16];
 
-/// An event as the table holds it.
+/// An event as it is stored in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EventRow {
     pub(crate) ts: i64,
@@ -79,30 +79,30 @@ pub(crate) struct EventRow {
     pub(crate) data: String,
 }
 
-/// How many events are kept.
+/// Limits of the stored events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EventBounds {
-    /// Of one log; at least one is.
+    /// The most events of one log; at least one is kept.
     pub(crate) per_log: u64,
-    /// Of all logs, in bytes.
+    /// The most bytes of all logs.
     pub(crate) bytes: u64,
-    /// No older ones, in milliseconds.
+    /// The maximal age, in milliseconds.
     pub(crate) age_ms: i64,
 }
 
-/// What is remembered of the logs between transactions.
+/// The state of the logs that is remembered between transactions.
 #[derive(Debug, Default)]
 pub(crate) struct EventLogs {
     sessions: HashMap<Box<str>, Log>,
     streams: HashMap<Box<str>, Log>,
-    /// The `n` of the youngest event, once it was asked for.
+    /// The `n` of the youngest event, once it was read.
     last: Option<i64>,
-    /// As SQLite counts what other connections commit.
+    /// SQLite's counter of commits by other connections.
     data_version: i64,
-    /// A transaction is open, which may still be rolled back, or something else
-    /// wrote on this connection.
+    /// A transaction is open, which may still be rolled back, or other code has written
+    /// on this connection.
     uncertain: Cell<bool>,
-    /// Every event up to this one had to stay when it was looked at.
+    /// Every event up to this one had to stay at the last check.
     looked_at: i64,
     looked_since: Option<Instant>,
 }
@@ -116,13 +116,13 @@ struct Log {
     newest: Option<i64>,
 }
 
-/// What a transaction has changed so far.
+/// The changes of a transaction so far.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Changes {
     appended: i64,
     events: i64,
     bytes: i64,
-    /// Logs and the highest ids that were evicted from them.
+    /// The highest id that was evicted from each log.
     evicted: HashMap<i64, i64>,
     bounds: Option<EventBounds>,
 }
@@ -157,7 +157,7 @@ impl EventLogs {
         Ok(())
     }
 
-    /// What is remembered is in the file now.
+    /// Keeps the remembered state, which is committed now.
     pub(super) fn keep(&mut self) {
         self.uncertain.set(false);
         if self.sessions.len() + self.streams.len() > REMEMBERED {
@@ -165,13 +165,13 @@ impl EventLogs {
         }
     }
 
-    /// What they hold is read again from the tables.
+    /// Drops the remembered rows, which are then read again from the tables.
     pub(super) fn forget_rows(&mut self) {
         self.sessions.clear();
         self.streams.clear();
     }
 
-    /// The tables were changed other than by a transaction of ours.
+    /// Notes that the tables were changed outside of a command transaction.
     pub(super) fn invalidate(&self) {
         self.uncertain.set(true);
     }
@@ -196,7 +196,7 @@ impl EventLogs {
 }
 
 impl CommandTx<'_> {
-    /// Adds an event to a session's, in place of one of the same id.
+    /// Adds an event to a session. Replaces an event with the same id.
     pub(super) fn append_event(
         &mut self,
         session_id: &str,
@@ -204,14 +204,14 @@ impl CommandTx<'_> {
         event: &EventRow,
         bounds: EventBounds,
     ) -> Result<(), WriteError> {
-        // All of its earlier events may have been evicted, and their log as well.
+        // All of its earlier events may have been evicted, together with their log.
         let complete_after = id.saturating_sub(1).max(0);
         let log = self.log(LogKind::Session, session_id, None, complete_after)?;
         self.append(LogKind::Session, session_id, log, id, event, bounds)
     }
 
-    /// Adds an event to a stream's, which gets `token` if it is new. Gives the
-    /// stream's token and the event's id.
+    /// Adds an event to a stream, which gets `token` if it is new. Returns the stream's
+    /// token and the event's id.
     #[cfg(feature = "rmcp")]
     pub(super) fn append_to_stream(
         &mut self,
@@ -258,7 +258,7 @@ impl CommandTx<'_> {
         let row = params![log.log, id, event.ts, event.retry_ms, event.data, n];
         let mut add = self.tx.prepare_cached(ADD)?;
         if add.execute(row)? == 0 {
-            // Taken out and put in again, so that it is as young as it is.
+            // The event is deleted and inserted again, so that it gets a new arrival number.
             let mut remove = self.tx.prepare_cached(REMOVE)?;
             self.changes
                 .remove(remove.query_row([log.log, id], |row| row.get(0))?);
@@ -287,7 +287,7 @@ impl CommandTx<'_> {
         Ok(())
     }
 
-    /// The place of another event in the order of arrival.
+    /// Returns the arrival number of another event.
     fn next(&mut self) -> Result<i64, WriteError> {
         let last = match self.logs.last {
             Some(last) => last,
@@ -301,8 +301,8 @@ impl CommandTx<'_> {
         Ok(next)
     }
 
-    /// The log of that name. A new one gets `token`, and nothing is known of
-    /// what it may have had up to `complete_after`.
+    /// Returns the log of that name. A new one gets `token`, and nothing is known of
+    /// its events up to `complete_after`.
     fn log(
         &self,
         kind: LogKind,
@@ -338,8 +338,8 @@ impl CommandTx<'_> {
         Ok(found.optional()?)
     }
 
-    /// Brings the totals up to date and evicts, of the oldest events, a slice
-    /// that is larger than what came.
+    /// Updates the totals. Evicts a slice of the oldest events, which is larger than
+    /// the number of new ones.
     pub(super) fn settle_events(&mut self) -> Result<(), WriteError> {
         let mut evicted_any = false;
         if let Some(bounds) = self.changes.bounds {

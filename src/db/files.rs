@@ -1,31 +1,32 @@
-//! Which files a connection has open, and where their names lead now.
+//! The files that a connection has open, and where their names lead now.
 //!
-//! A database in WAL mode is three files: the main file, `-wal` and `-shm`.
-//! SQLite opens the side files by name, so a connection is right only while all
-//! three names belong together. A program that moves, removes or replaces the
+//! A database in WAL mode consists of three files: the main file, `-wal` and
+//! `-shm`. SQLite opens the side files by name, so a connection is right only while
+//! all three names belong together. A program that moves, removes or replaces the
 //! main file leaves the side files of the old file beside the new one:
 //!
-//! - Who opens the new file reads the frames of the old file's WAL into it.
-//! - Two files share one `-shm`. A process that closes its last connection to
-//!   the one drops its POSIX locks on the `-shm` that the other still maps.
-//!   Another process then takes the `-shm` for unused and truncates it, and the
-//!   next access to the mapping is a SIGBUS.
+//! - A program that opens the new file reads the frames of the old file's WAL into
+//!   it.
+//! - Two files share one `-shm`. A process that closes its last connection to one
+//!   of them drops its POSIX locks on the `-shm` that the other still maps. Another
+//!   process then takes the `-shm` for unused and truncates it, and the next access
+//!   to the mapping is a SIGBUS.
 //!
-//! So each writer compares, once it has the write lock and before it writes,
-//! the files that the names lead to with those that it opened, and leaves
-//! without writing if one differs ([`OpenFiles::place`]). The names of the side
-//! files are removed only under the write lock and with an empty WAL
+//! So each writer compares the files that the names lead to with the files that it
+//! opened, after it has the write lock and before it writes. If one differs, it
+//! does not write ([`OpenFiles::place`]). The names of the side files are removed
+//! only under the write lock and with an empty WAL
 //! ([`departure`](super::departure)). Together this means: once the names are
-//! removed, none of our writers adds a frame to the old WAL.
+//! removed, no writer of this crate adds a frame to the old WAL.
 //!
-//! SQLite keeps one `-shm` for each main file in a process, whatever its name
-//! leads to by then. So where a file was moved and came back, a connection that
-//! this process still has from before would give its `-shm` to a new one, while
-//! other processes use another. [`Files::open_otherwise`] tells of that before
-//! anything is opened. It knows the connections of this crate alone.
+//! SQLite keeps one `-shm` for each main file in a process, even if its name leads
+//! elsewhere by now. So if a file was moved and came back, an older connection of
+//! this process would share its `-shm` with a new connection, while other processes
+//! use another one. [`Files::open_otherwise`] detects that before anything is
+//! opened. It knows only the connections of this crate.
 //!
-//! `metadata` opens nothing. Opening and closing one of the files here would
-//! drop the locks that SQLite holds on it in this process.
+//! `metadata` opens nothing. Opening and closing one of the files here would drop
+//! the locks that SQLite holds on it in this process.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,10 +35,10 @@ use std::{fs, io};
 
 use super::sidecar::sidecar;
 
-/// How long a connection may be registered after it was closed.
+/// How long a connection may stay registered after it was closed.
 const CLOSING: Duration = Duration::from_millis(500);
 
-/// Which file a name leads to. Unique while the file exists.
+/// The file that a name leads to. Unique while the file exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Identity {
     #[cfg(unix)]
@@ -54,7 +55,7 @@ impl Identity {
             device: std::os::unix::fs::MetadataExt::dev(&metadata),
             inode: std::os::unix::fs::MetadataExt::ino(&metadata),
         });
-        // Elsewhere an open file can be neither moved nor removed.
+        // On other systems an open file can be neither moved nor removed.
         #[cfg(not(unix))]
         return metadata
             .is_file()
@@ -62,7 +63,7 @@ impl Identity {
             .ok_or(io::ErrorKind::NotFound.into());
     }
 
-    /// `None` where there is no such file.
+    /// Returns the identity of a file; `None` if there is no such file.
     pub(super) fn if_any(path: &Path) -> io::Result<Option<Self>> {
         match Self::of(path) {
             Ok(identity) => Ok(Some(identity)),
@@ -90,21 +91,21 @@ impl Files {
         })
     }
 
-    /// Whether there are both side files or neither.
+    /// Returns whether both side files exist, or neither.
     pub(crate) fn are_whole(self) -> bool {
         self.wal.is_some() == self.shm.is_some()
     }
 
-    /// Whether every file of `self` is there in `later`, which may have more side
-    /// files.
+    /// Returns whether every file of `self` is also in `later`, which may have more
+    /// side files.
     pub(crate) fn are_in(self, later: Self) -> bool {
         let is_kept = |before: Option<_>, after| before.is_none() || before == after;
         self.main == later.main && is_kept(self.wal, later.wal) && is_kept(self.shm, later.shm)
     }
 }
 
-/// The databases in WAL mode that connections of this process have open, each
-/// as often as it is open.
+/// The databases in WAL mode that connections of this process have open, one entry
+/// per connection.
 static OPEN: Mutex<Vec<Files>> = Mutex::new(Vec::new());
 
 fn open_here() -> MutexGuard<'static, Vec<Files>> {
@@ -112,11 +113,11 @@ fn open_here() -> MutexGuard<'static, Vec<Files>> {
 }
 
 impl Files {
-    /// Whether this process has the main file open with other side files than
-    /// those that the names lead to.
+    /// Returns whether this process has the main file open with other side files than
+    /// those at the names.
     ///
-    /// A connection that is closed is registered a moment longer. If its file is
-    /// gone by then, another file can have the inode: so this waits a little for it.
+    /// A closed connection stays registered for a moment. If its file was removed by
+    /// then, another file can have the same inode, so this waits for a short time.
     pub(crate) fn open_otherwise(self) -> bool {
         let is_other = |open: &Self| open.main == self.main && *open != self;
         let start = Instant::now();
@@ -130,13 +131,13 @@ impl Files {
     }
 }
 
-/// Tells openings to come which files a connection has open. To be dropped
-/// after the connection.
+/// Registers the files of a connection for later openings. Drop it after the
+/// connection.
 #[derive(Debug)]
 pub(crate) struct Registration(Files);
 
 impl Registration {
-    /// `None` outside of WAL mode, where there is nothing to share.
+    /// Registers files; `None` outside of WAL mode, where nothing is shared.
     pub(crate) fn of(files: Files) -> Option<Self> {
         files.shm?;
         open_here().push(files);
@@ -158,11 +159,10 @@ impl Drop for Registration {
 pub(super) enum Place {
     /// To the files that are open.
     Here,
-    /// The path leads elsewhere, but the resolved name to the open files: a
+    /// The path leads elsewhere, but the resolved name leads to the open files: a
     /// symbolic link was changed.
     Unlinked,
-    /// The main file is in its place, but side files of it were removed, and
-    /// there are no others.
+    /// The main file is in its place, but side files were removed and not replaced.
     Stripped,
     /// The main file is in its place, but has other side files now.
     Rebuilt,
@@ -170,13 +170,13 @@ pub(super) enum Place {
     Moved,
 }
 
-/// The files that a connection has open, with their names. To be dropped after
-/// the connection.
+/// The files that a connection has open, with their names. Drop it after the
+/// connection.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenFiles {
-    /// As it was given.
+    /// The path as it was given.
     path: PathBuf,
-    /// With links resolved when it was opened.
+    /// The path with links resolved at the opening.
     real: PathBuf,
     wal: PathBuf,
     shm: PathBuf,
@@ -185,7 +185,7 @@ pub(crate) struct OpenFiles {
 }
 
 impl OpenFiles {
-    /// `files` are those that the connection to `real` has open.
+    /// Makes it of the `files` that the connection to `real` has open.
     pub(super) fn new(path: &Path, real: &Path, files: Files) -> Self {
         Self {
             path: path.to_owned(),
@@ -226,24 +226,24 @@ impl OpenFiles {
         }
     }
 
-    /// Whether the names lead to the files that are open.
+    /// Returns whether the names lead to the open files.
     pub(super) fn are_here(&self) -> bool {
         self.place() == Place::Here
     }
 
-    /// The name of the WAL, if it leads to the one that is open.
+    /// Returns the name of the WAL, if it leads to the open one.
     pub(super) fn own_wal(&self) -> Option<&Path> {
         let is_own = self.files.wal.is_some() && self.named_wal() == self.files.wal;
         is_own.then_some(&self.wal)
     }
 
-    /// The name of the `-shm` file, if it leads to the one that is open.
+    /// Returns the name of the `-shm` file, if it leads to the open one.
     pub(super) fn own_shm(&self) -> Option<&Path> {
         let is_own = self.files.shm.is_some() && self.named_shm() == self.files.shm;
         is_own.then_some(&self.shm)
     }
 
-    // A name that cannot be looked up leads to none of the open files.
+    // If the look-up of a name fails, the name counts as leading elsewhere.
     fn named_wal(&self) -> Option<Identity> {
         Identity::of(&self.wal).ok()
     }
@@ -259,7 +259,7 @@ mod tests {
 
     use super::*;
 
-    /// A database of three files in a directory.
+    /// Creates a database of three files in a directory.
     fn database() -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let real = fs::canonicalize(dir.path()).unwrap().join("db");
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn place_tells_which_of_the_names_lead_elsewhere() {
+    fn place_says_which_names_lead_elsewhere() {
         type Change = fn(&Path);
         let cases: [(Change, Place); 8] = [
             (|_| {}, Place::Here),
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn place_tells_a_changed_link_from_a_moved_file() {
+    fn place_distinguishes_a_changed_link_from_a_moved_file() {
         let (dir, real) = database();
         let link = dir.path().join("link");
         symlink(&real, &link).unwrap();

@@ -1,4 +1,4 @@
-//! What a file is, told without changing it.
+//! Inspects a file without changing it.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use super::sidecar::sidecar;
 use super::{LINEAGE, SCHEMA_VERSION, brief, migrate, names};
 use crate::error::{OpenError, OpenErrorKind};
 
-/// The newest version that the lineage before ours means the same by.
+/// The newest version that has the same meaning in the earlier lineage.
 pub(crate) const LAST_SHARED_VERSION: i64 = 4;
 
-/// The version of the tables in `conn`: 0 where there are none, an error where
-/// they are not ours to write to.
+/// Returns the version of the tables in `conn`; 0 if there are none. Fails if they
+/// are not tables of this crate.
 pub(crate) fn version(conn: &Connection, path: &Path) -> Result<i64, OpenError> {
     let version = declared_version(conn, path)?;
     let unreadable = |error| sqlite(path, "its tables cannot be read", error);
@@ -41,8 +41,8 @@ pub(crate) fn version(conn: &Connection, path: &Path) -> Result<i64, OpenError> 
     }
 }
 
-/// The version that the tables in `conn` are said to be of: 0 where there are
-/// none, an error where they are not ours.
+/// Returns the version that `meta` names, without checking the columns; 0 if there
+/// are no tables. Fails if they are not tables of this crate.
 pub(crate) fn declared_version(conn: &Connection, path: &Path) -> Result<i64, OpenError> {
     let refuse = |kind, detail: String| Err(OpenError::new(kind, path, detail));
     let meta = |key: &str| -> Option<String> {
@@ -119,10 +119,10 @@ fn tables(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     .collect()
 }
 
-/// Returns the first table, column or unique key of `version` that `conn` does not
-/// have. Without its keys a table does not take an `ON CONFLICT`.
+/// Returns the first table, column or unique key of `version` that `conn` lacks.
+/// Without its keys a table does not accept an `ON CONFLICT`.
 ///
-/// The migrations themselves say what a version has.
+/// The expected columns and keys come from the migrations.
 fn missing(conn: &Connection, version: i64) -> rusqlite::Result<Option<String>> {
     let model = Connection::open_in_memory()?;
     migrate::migrate(&model, 0, version)?;
@@ -165,13 +165,14 @@ fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
         .collect()
 }
 
-/// There is nothing in the file yet, and only recording puts something there.
+/// Returns the error for a file without tables, which only recording creates.
 pub(crate) fn empty(path: &Path) -> OpenError {
     let detail = "it is empty: nothing has opened it for recording yet";
     OpenError::new(OpenErrorKind::NotAStore, path, detail)
 }
 
-/// The `-wal` file is missing, and what is in it alone would be missing from every answer.
+/// Returns the error for a missing `-wal` file, whose rows would be missing from
+/// every answer.
 pub(crate) fn wal_missing(path: &Path, real: &Path) -> OpenError {
     let name = |suffix| {
         let side_file = sidecar(real, suffix);
@@ -188,7 +189,7 @@ pub(crate) fn wal_missing(path: &Path, real: &Path) -> OpenError {
     OpenError::new(OpenErrorKind::WalMissing, path, detail)
 }
 
-/// What to do about a hot journal, where that is the error.
+/// Returns advice about a hot journal, if that is the error.
 pub(crate) fn hot_journal(error: &rusqlite::Error) -> Option<&'static str> {
     let code = error.sqlite_error().map(|error| error.extended_code);
     (code == Some(SQLITE_READONLY_ROLLBACK)).then_some(
@@ -198,7 +199,7 @@ pub(crate) fn hot_journal(error: &rusqlite::Error) -> Option<&'static str> {
     )
 }
 
-/// An error of SQLite's in the terms of an opening that failed.
+/// Converts an error of SQLite to an error of opening.
 pub(crate) fn sqlite(path: &Path, what: &str, error: rusqlite::Error) -> OpenError {
     use OpenErrorKind::*;
     if let Some(detail) = hot_journal(&error) {
@@ -226,8 +227,8 @@ pub(crate) fn sqlite(path: &Path, what: &str, error: rusqlite::Error) -> OpenErr
     OpenError::new(kind, path, detail).with_source(brief(error))
 }
 
-/// Whether the file itself is what stands in the way, so that opening it in
-/// another manner tells nothing new.
+/// Returns whether the file itself is the cause, so that opening it in another way
+/// does not help.
 pub(crate) fn is_refusal(error: &OpenError) -> bool {
     use OpenErrorKind::*;
     matches!(

@@ -1,8 +1,8 @@
-//! Keyed hashes: what the file holds in place of values that could be guessed.
+//! Keyed hashes, which the file holds in place of values that could be guessed.
 //!
-//! All of them are made with one key. Unless the key is set, it is random and in the file.
-//! A key that is set is never stored, so that who has the file alone can guess nothing.
-//! The file holds the fingerprint of each key that it was recorded under.
+//! All of them use one key. Unless the key is set, it is random and in the file. A
+//! key that is set is never stored, so a person with only the file can guess
+//! nothing. The file holds the fingerprint of each key under which it was recorded.
 
 use std::fmt;
 
@@ -19,21 +19,21 @@ use crate::event::CallerDigest;
 #[derive(Clone)]
 pub(crate) struct KeyedHash(Hmac<Sha256>);
 
-/// The key in `meta` of the key: 64 hexadecimal digits, used as they stand there.
+/// The entry in `meta` of the hash key: 64 hexadecimal digits, used as text.
 const KEY: &str = "hash_key";
 
-/// The key in `meta` of the fingerprints, the one of the newest writer last.
+/// The entry in `meta` of the fingerprints, with that of the newest writer last.
 const FINGERPRINTS: &str = "key_fingerprints";
 
-/// How many fingerprints a file holds. A key that changes with each start must not make
-/// the file grow.
+/// The most fingerprints in a file, so that a key that changes at each start does
+/// not make the file grow.
 const MOST_FINGERPRINTS: usize = 16;
 
 impl KeyedHash {
-    /// Returns the hash under the key of this file, which gets one if it has none.
+    /// Returns the hash under the key of this file, which is created if it is missing.
     pub(super) fn of_file(conn: &Connection) -> Result<Self> {
         let random = || Uuid::new_v4().simple();
-        // If another process comes first, its key counts.
+        // If another process is first, its key is used.
         meta::set_once(conn, KEY, &format!("{}{}", random(), random()))?;
         Self::recorded(conn)?.ok_or(Error::QueryReturnedNoRows)
     }
@@ -49,11 +49,12 @@ impl KeyedHash {
         Self(Hmac::new_from_slice(key).expect("HMAC takes keys of any length"))
     }
 
-    /// Returns the hash of these parts. The first one says what the others are.
+    /// Returns the hash of these parts. The first part names the kind of value.
     pub(super) fn whole(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut hash = self.0.clone();
         for part in parts {
-            // With its length, so that no two lists of parts have the same bytes.
+            // The length is part of the input, so that no two lists of parts have the same
+            // bytes.
             hash.update(&(part.len() as u64).to_le_bytes());
             hash.update(part);
         }
@@ -66,7 +67,7 @@ impl KeyedHash {
         std::array::from_fn(|place| bytes[place])
     }
 
-    /// Returns what `sessions.caller` holds of a caller: 16 hexadecimal digits.
+    /// Returns the value of `sessions.caller` for a caller: 16 hexadecimal digits.
     pub(super) fn caller(&self, caller: &CallerDigest) -> String {
         hex(self.of(&[b"caller", &caller.sha256]).iter())
     }
@@ -76,13 +77,13 @@ impl KeyedHash {
         u64::from_le_bytes(self.of(&[b"authorization", value]))
     }
 
-    /// Returns what tells the key from others: 16 hexadecimal digits.
+    /// Returns the fingerprint of the key: 16 hexadecimal digits.
     pub(crate) fn fingerprint(&self) -> String {
         hex(self.of(&[b"fingerprint"]).iter())
     }
 
-    /// Enters the fingerprint of the key that the file is recorded under from now on.
-    /// Returns the one before, if that was another key.
+    /// Enters the fingerprint of the current key into the file. Returns the previous
+    /// one if it differs.
     pub(super) fn enter(&self, conn: &Connection) -> Result<Option<String>> {
         let own = self.fingerprint();
         let mut all = fingerprints(conn)?;

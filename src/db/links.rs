@@ -1,16 +1,17 @@
 //! Links the requests of one operation, in the transaction that writes them.
 //!
-//! A call that asks its client for input takes several requests, its legs: each but the
-//! last is answered with a state, which the client sends back with the next one. The
-//! file holds a keyed hash of what was given (`state_out`) and of what came back
-//! (`state_in`). Caller, method and target are part of the hash, so equal hashes mean
-//! the same state, the same caller and the same tool, and one look into an index finds
-//! all operations that a leg can belong to. If these are two or more, the leg is linked
-//! to none: a wrong link is worse than none.
+//! A call that asks its client for input takes several requests, its legs: each leg
+//! except the last is answered with a state, which the client sends back with the
+//! next leg. The file holds a keyed hash of the state in the answer (`state_out`)
+//! and of the state in the next request (`state_in`). Caller, method and target are
+//! part of the hash, so equal hashes mean the same state, the same caller and the
+//! same tool, and one index look-up finds all operations that a leg can belong to.
+//! If there are two or more, the leg is not linked: a wrong link is worse than
+//! none.
 //!
-//! Two recorders of one file may commit a leg before the one that it follows. So each
-//! new state is also compared with the legs that brought it back already. That can link
-//! a leg later, and it can show that an earlier link was one of two possible ones,
+//! Two recorders of one file may commit a leg before the leg that it follows. So
+//! each new state is also compared with the legs that already sent it back. This
+//! may link a leg later, or show that an earlier link was one of two possible ones,
 //! which is then undone.
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
@@ -19,32 +20,32 @@ use super::keyed_hash::KeyedHash;
 use super::rollup;
 use crate::event::{CallerDigest, EndReason, Leg, RequestEvent, StateDigest, StateKind};
 
-/// Bytes of a keyed hash that are kept.
+/// The kept bytes of a keyed hash.
 pub(super) type StateHash = [u8; 8];
 
-/// How long an operation that has ended still takes legs, in milliseconds: the network
-/// may deliver a request again.
+/// How long an operation accepts legs after its end, in milliseconds, because the
+/// network may deliver a request again.
 const ENDED_MS: i64 = 3_600_000;
 
-/// Rows with one hash that are looked at. If there are more, the state is no good to
-/// tell operations apart.
+/// The most rows with one hash that are read. If there are more, the state does not
+/// distinguish operations.
 const SAME_STATE: usize = 64;
 
-/// Legs that an operation has at most.
+/// The most legs of an operation.
 const LEGS: i64 = 1_000;
 
-/// Whether a row is the end of its operation.
+/// SQL for whether a row is the end of its operation.
 macro_rules! is_final {
     () => {
         "(end_reason IS NULL OR end_reason NOT IN ('input_required', 'task'))"
     };
 }
 
-/// The newest operations that gave a state: [`SAME_STATE`] and one more.
+/// The newest operations with this state in an answer: [`SAME_STATE`] and one more.
 const GIVERS: &str = "SELECT operation_id FROM requests WHERE state_out = ?1 AND proxy = ?2
      ORDER BY id DESC LIMIT 65";
 
-/// The legs of an operation, but the row ?2: [`LEGS`] at most.
+/// The legs of an operation, except the row ?2: [`LEGS`] at most.
 const OPERATION: &str = concat!(
     "SELECT count(*), total(latency_us),
          min(CASE WHEN ",
@@ -57,13 +58,13 @@ const OPERATION: &str = concat!(
          WHERE operation_id = ?1 AND id IS NOT ?2 LIMIT 1000)"
 );
 
-/// The requests that brought back a state and were received at ?3 or later:
+/// The requests that sent a state back and were received at ?3 or later:
 /// [`SAME_STATE`] at most.
 const WAITING: &str = "SELECT id, request_id, ts FROM requests
      WHERE state_in = ?1 AND proxy = ?2 AND ts >= ?3
      ORDER BY ts, id LIMIT 64";
 
-/// Takes a row out of its operation.
+/// Removes a row from its operation.
 const DETACH: &str = concat!(
     "UPDATE requests SET operation_us = NULL, operation_id = CASE WHEN ",
     is_final!(),
@@ -72,18 +73,18 @@ const DETACH: &str = concat!(
     " THEN NULL ELSE 1 END WHERE id = ?1"
 );
 
-/// The legs of an operation in their order.
+/// The legs of an operation, in order.
 const ORDERED: &str = concat!(
     "SELECT id, latency_us, ",
     is_final!(),
     " FROM requests WHERE operation_id = ?1 ORDER BY request_id <> ?1, ts, id"
 );
 
-/// What a session id begins with that this crate made up. It says nothing about the
-/// caller, since each layer makes up its own.
+/// Prefix of a session id that this crate derived. It does not identify the caller,
+/// because each layer derives its own.
 const DERIVED: &str = "derived:";
 
-/// Who makes a request, as far as that decides about links.
+/// The caller of a request, as far as it matters for links.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Caller<'e> {
     /// The session that the client names.
@@ -101,7 +102,7 @@ impl<'e> Caller<'e> {
         }
     }
 
-    /// Whether no two users share it, so that a weak hint links as well.
+    /// Returns whether no two users share it, so that sets of keys link as well.
     fn is_one_user(self) -> bool {
         match self {
             Self::Session(_) => true,
@@ -119,24 +120,25 @@ pub(super) struct Place {
     pub(super) operation_us: Option<i64>,
     pub(super) state_in: Option<StateHash>,
     pub(super) state_out: Option<StateHash>,
-    /// It brought a state back, and no operation was found that had given it.
+    /// It sent a state back, and no operation with that state was found.
     pub(super) is_unlinked: bool,
 }
 
 impl Place {
-    /// Returns the operation if `event`, which stands here, was answered with a task.
+    /// Returns the operation of `event`, which has this place, if its answer created a
+    /// task.
     pub(super) fn creates_task(&self, event: &RequestEvent) -> Option<&str> {
         let id = self.operation_id.as_deref();
         id.filter(|_| event.end_reason == Some(EndReason::Task))
     }
 
-    /// Whether an operation begins with the request.
+    /// Returns whether an operation begins with the request.
     pub(super) fn begins_operation(&self) -> bool {
         self.leg.is_none_or(|leg| leg == 1)
     }
 }
 
-/// Whether the request ends its operation, as far as its own row tells.
+/// Returns whether the request ends its operation, by its own row.
 fn is_final(event: &RequestEvent) -> bool {
     let goes_on = [EndReason::InputRequired, EndReason::Task];
     !event
@@ -144,7 +146,7 @@ fn is_final(event: &RequestEvent) -> bool {
         .is_some_and(|reason| goes_on.contains(&reason))
 }
 
-/// Returns where a request belongs that is about to be written.
+/// Returns the place of a request that is about to be written.
 pub(super) fn place(
     conn: &Connection,
     key: &KeyedHash,
@@ -189,7 +191,8 @@ pub(super) fn place(
     Ok(place)
 }
 
-/// Returns the requests that brought back what `event` gives and were written before it.
+/// Returns the requests that sent back the state of `event` and were written before
+/// it.
 pub(super) fn waiting(
     conn: &Connection,
     event: &RequestEvent,
@@ -201,8 +204,8 @@ pub(super) fn waiting(
     }
 }
 
-/// Links the `waiting` requests of `event`, which stands at `place`, as far as no other
-/// operation can be theirs. To be called after the event's row was written.
+/// Links the `waiting` requests of `event` at `place`, if they can belong to no
+/// other operation. Call it after the event's row was written.
 pub(super) fn link_waiting(
     conn: &Connection,
     event: &RequestEvent,
@@ -216,7 +219,7 @@ pub(super) fn link_waiting(
         return Ok(());
     };
     for row in waiting {
-        // Read again, because an earlier turn of this loop may have moved it.
+        // The row is read again, because an earlier iteration may have moved it.
         let Some(at) = Standing::read(conn, row.id)? else {
             continue;
         };
@@ -237,8 +240,8 @@ pub(super) fn link_waiting(
                 Some(_) if heads_own => merge(conn, &row.request_id, own)?,
                 Some(_) => {}
             },
-            // Another operation may have given the same state before the row's request
-            // began, which was not known when the row was linked.
+            // Another operation may have had the same state in an answer before the row's
+            // request began, which was not known when the row was linked.
             None if at.operation_id.is_some() && !heads_own => detach(conn, &at)?,
             _ => {}
         }
@@ -246,7 +249,7 @@ pub(super) fn link_waiting(
     Ok(())
 }
 
-/// The operations that a leg may belong to.
+/// Finds the operations that a leg may belong to.
 struct Query<'q> {
     hash: StateHash,
     digest: StateDigest,
@@ -256,13 +259,13 @@ struct Query<'q> {
 }
 
 impl Query<'_> {
-    /// Returns the operation if it is the only one.
+    /// Returns the operation, if there is exactly one.
     fn only(&self, conn: &Connection) -> Result<Option<(String, Operation)>> {
         self.only_but(conn, None, None)
     }
 
-    /// Does the same without the operation `except`, as if the row `leg` were not
-    /// written yet.
+    /// Like [`only`](Self::only), without the operation `except`, and as if the row
+    /// `leg` were not written yet.
     fn only_but(
         &self,
         conn: &Connection,
@@ -300,12 +303,12 @@ impl Query<'_> {
     /// Returns whether the leg may belong to the operation.
     fn takes(&self, operation: &Operation) -> bool {
         match self.digest.kind {
-            // A state says which operation it is, also when the network delivers a leg
-            // again after the end.
+            // A state identifies its operation, even if the network delivers a leg again after
+            // the end.
             StateKind::State => operation
                 .ended_ts
                 .is_none_or(|ended| ended >= self.ts.saturating_sub(ENDED_MS)),
-            // A set of keys says it only among the open ones.
+            // A set of keys identifies it only among the open ones.
             StateKind::Keys => operation.final_ts.is_none_or(|began| began > self.ts),
         }
     }
@@ -316,11 +319,11 @@ struct Operation {
     legs: i64,
     /// The number of the last one. It is more than `legs` if the first ones were removed.
     last_leg: i64,
-    /// Their latencies, in microseconds.
+    /// The sum of their latencies, in microseconds.
     latency_us: i64,
     /// When the first final leg was received, or when its task ended.
     final_ts: Option<i64>,
-    /// When that leg was answered, or its task ended.
+    /// When that leg was answered or its task ended.
     ended_ts: Option<i64>,
 }
 
@@ -341,7 +344,8 @@ impl Operation {
     }
 }
 
-/// A row that brought a state back before the row that gives it was written.
+/// A row that sent a state back, and that was written before the row with that
+/// state in its answer.
 pub(super) struct Waiting {
     id: i64,
     request_id: String,
@@ -349,8 +353,8 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Returns the requests that may answer what `event` gives: they were received
-    /// later. What is counted in a cell already stays as it is.
+    /// Returns the requests that may answer the state of `event`, because they were
+    /// received later. Requests that are already counted in a cell are left out.
     fn read(conn: &Connection, hash: StateHash, event: &RequestEvent) -> Result<Vec<Self>> {
         let mut waiting = conn.prepare_cached(WAITING)?;
         let values = params![hash, event.proxy, event.ts];
@@ -370,7 +374,7 @@ impl Waiting {
     }
 }
 
-/// Where a row stands now.
+/// The current state of a row.
 struct Standing {
     operation_id: Option<String>,
     leg: Option<i64>,
@@ -390,7 +394,7 @@ impl Standing {
     }
 }
 
-/// Makes a row that stood alone a leg of `operation`.
+/// Makes a row without an operation a leg of `operation`.
 fn attach(conn: &Connection, row: i64, operation: &str) -> Result<()> {
     conn.prepare_cached("UPDATE requests SET operation_id = ?2 WHERE id = ?1")?
         .execute(params![row, operation])?;
@@ -398,7 +402,8 @@ fn attach(conn: &Connection, row: i64, operation: &str) -> Result<()> {
     number_legs(conn, operation)
 }
 
-/// Makes the legs of one operation, which seemed to begin with its first, legs of another.
+/// Moves the legs of an operation, whose first leg turned out to be a later one, to
+/// another operation.
 fn merge(conn: &Connection, from: &str, into: &str) -> Result<()> {
     let head = "SELECT id FROM requests WHERE request_id = ?1";
     if let Some(head) = conn.query_row(head, [from], |row| row.get(0)).optional()? {
@@ -415,8 +420,8 @@ fn merge(conn: &Connection, from: &str, into: &str) -> Result<()> {
     number_legs(conn, into)
 }
 
-/// Takes a leg out of its operation, and all legs after it, of which nobody can tell
-/// any more whether they belong there.
+/// Removes a leg and all legs after it from their operation, because the later ones
+/// may not belong there either.
 fn detach(conn: &Connection, at: &Standing) -> Result<()> {
     let Standing {
         operation_id: Some(operation),
@@ -444,7 +449,8 @@ fn detach(conn: &Connection, at: &Standing) -> Result<()> {
     number_legs(conn, operation)
 }
 
-/// Numbers the legs by time, and sums up their latencies on the first final one.
+/// Numbers the legs by time, and stores the sum of their latencies in the first
+/// final one.
 fn number_legs(conn: &Connection, operation: &str) -> Result<()> {
     let mut legs = conn.prepare_cached(ORDERED)?;
     let rows = legs.query_map([operation], |row| {
@@ -475,7 +481,7 @@ fn count_operation(conn: &Connection, row: i64, change: i64) -> Result<()> {
     .map(drop)
 }
 
-/// Returns the keyed hash of a state; `None` for a set of keys of a caller that may be
+/// Returns the keyed hash of a state; `None` for a set of keys whose caller may be
 /// several users.
 fn hash(
     key: &KeyedHash,

@@ -1,19 +1,20 @@
-//! Discovery listings: the newest snapshot of each, the history of changes, and
-//! what each class of callers saw.
+//! Discovery listings: the newest snapshot of each, the history of changes, and the
+//! contents that each class of callers saw.
 //!
-//! A server may show its callers different lists. So what is compared is what
-//! one class of callers, by protocol revision and principal, saw last with what
-//! it sees now; `listing_views` holds that. A change that one class has
-//! shown is not recorded again for the others. A content that a class is the first to
-//! see is `initial`, since it is not known what the class saw before.
+//! A server may show different lists to different callers. So the listing that one
+//! class of callers, by protocol revision and principal, sees now is compared with
+//! the one that the same class saw last, which is in `listing_views`. A change that
+//! one class has shown is not recorded again for the others. If a class is the
+//! first to see a content, the change is `initial`, because the earlier content of
+//! that class is not known.
 //!
-//! Callers that cannot be distinguished may still see different lists by turns. So a
-//! change that was recorded is not recorded again for a day, which keeps the history
-//! short. The snapshot is always what was seen last.
+//! Callers that cannot be distinguished may still see different lists alternately.
+//! So a recorded change is not recorded again for a day, which keeps the history
+//! short. The snapshot is always the content that was seen last.
 //!
-//! Some servers put the time into what they offer, so that no two answers are
-//! equal. Each class adds no more than some contents to the history in a day, and
-//! of all that is too much the oldest goes.
+//! Some servers put the time into their listings, so that no two answers are equal.
+//! Each class therefore adds a limited number of contents to the history per day,
+//! and the oldest history beyond the limit is removed.
 
 mod diff;
 pub(super) mod history;
@@ -38,7 +39,7 @@ const UPSERT: &str =
 const CHANGE: &str = "INSERT INTO schema_changes
          (proxy, upstream_url, method, change_type, item_name, old_hash, new_hash, detected_at)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-/// Not if the newest change already says so.
+/// It is left out if the newest change already says so.
 pub(super) const STALE: &str = "INSERT INTO schema_changes
          (proxy, upstream_url, method, change_type, old_hash, detected_at)
      SELECT ?1, ?2, ?3, 'stale',
@@ -48,11 +49,11 @@ pub(super) const STALE: &str = "INSERT INTO schema_changes
      WHERE (SELECT change_type FROM schema_changes
             WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3
             ORDER BY id DESC LIMIT 1) IS NOT 'stale'";
-/// Whether a change to this content was told since then.
+/// Whether a change to this content was recorded since then.
 const TOLD_SINCE: &str = "SELECT EXISTS (SELECT 1 FROM schema_changes
      WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3
          AND new_hash = ?4 AND detected_at > ?5)";
-/// Whether this very change was.
+/// Whether this very change was recorded since then.
 const CHANGE_SINCE: &str = "SELECT EXISTS (SELECT 1 FROM schema_changes
      WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3
          AND old_hash = ?4 AND new_hash = ?5 AND detected_at >= ?6)";
@@ -73,27 +74,27 @@ const SEEN: &str = "SELECT EXISTS (SELECT 1 FROM listing_views
          WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3),
      EXISTS (SELECT 1 FROM listing_views
          WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3 AND content_hash = ?4)";
-/// Whether the class has seen as many contents since then.
+/// Whether the class has seen this number of contents since then.
 const IS_RESTLESS: &str = "SELECT coalesce((SELECT seen_at FROM listing_views
      WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3
          AND protocol_version = ?4 AND principal IS ?5
      ORDER BY id DESC LIMIT 1 OFFSET ?6) > ?7, 0)";
 
-/// For how long one change is not told again, in milliseconds.
+/// How long one change is not recorded again, in milliseconds.
 const QUIET_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// How many contents of a listing a class may add in as long: more than a server
-/// has that is being worked on.
+/// The most contents of a listing that a class may add in that time: more than a
+/// server under development has.
 const CONTENTS: i64 = 100;
 
-/// A complete listing, and who saw it.
+/// A complete listing, and the class that saw it.
 #[derive(Debug)]
 pub(crate) struct SeenListing {
     pub(crate) origin: ListingKey,
     pub(crate) listing: Listing,
 }
 
-/// A content of a listing, whichever class saw it.
+/// A content of a listing, for any class.
 struct Version<'a> {
     proxy: &'a str,
     upstream_url: &'a str,
@@ -103,7 +104,7 @@ struct Version<'a> {
     content_hash: &'a str,
 }
 
-/// Who saw it: one class of callers.
+/// The class of callers that saw it.
 struct Class<'a> {
     revision: &'a str,
     principal: Option<&'a str>,
@@ -117,10 +118,10 @@ struct View {
     seen_at: i64,
 }
 
-/// Replaces the snapshot and appends what changed since the last one.
+/// Replaces the snapshot and appends the changes since the last one.
 ///
-/// The same content again changes nothing, so a recorder that has forgotten
-/// what it recorded before a restart does no harm.
+/// The same content changes nothing, so a recorder can repeat what it recorded
+/// before a restart.
 pub(super) fn record(conn: &Connection, event: &SchemaVersionEvent) -> Result<()> {
     let version = Version {
         proxy: &event.proxy,
@@ -145,7 +146,7 @@ pub(super) fn record(conn: &Connection, event: &SchemaVersionEvent) -> Result<()
     version.keep(conn, &class, None)
 }
 
-/// The same for a listing that was seen to pass.
+/// Like [`record`], for a listing that passed.
 pub(super) fn see(conn: &Connection, seen: &SeenListing) -> Result<()> {
     let SeenListing { origin, listing } = seen;
     let version = Version {
@@ -165,7 +166,7 @@ pub(super) fn see(conn: &Connection, seen: &SeenListing) -> Result<()> {
     if let Some(view) = &view
         && view.content_hash == listing.content_hash
     {
-        // Not a new row: where `_meta` is different each time, that would be many.
+        // The row is updated, because a `_meta` that always differs would add many rows.
         if view.meta_hash.as_deref() != meta_hash {
             conn.prepare_cached(NEW_META)?
                 .execute(params![view.id, meta_hash])?;
@@ -180,7 +181,7 @@ pub(super) fn see(conn: &Connection, seen: &SeenListing) -> Result<()> {
         (_, Some((_, hash))) if hash == listing.content_hash => {}
         (Some(view), Some(_)) => {
             if version.is_told_since(conn, view.seen_at)? {
-                // Another class was first.
+                // Another class saw it first.
             } else if version.is_told_from(conn, &view.content_hash)? {
                 version.tell(conn, None, &[])?;
             } else {
@@ -192,7 +193,7 @@ pub(super) fn see(conn: &Connection, seen: &SeenListing) -> Result<()> {
         (None, Some((payload, hash))) => match version.seen(conn)? {
             (_, true) => {}
             (true, false) => version.tell(conn, None, &[Change::whole("initial")])?,
-            // The snapshot is older than the views, and its hash may be made otherwise.
+            // The snapshot is older than the views, and its hash may be computed differently.
             (false, false)
                 if hash_of(origin.of, &payload).as_ref() == Some(&listing.content_hash) => {}
             (false, false) => {
@@ -205,7 +206,7 @@ pub(super) fn see(conn: &Connection, seen: &SeenListing) -> Result<()> {
 }
 
 impl Version<'_> {
-    /// Payload and hash of the newest snapshot.
+    /// Returns payload and hash of the newest snapshot.
     fn snapshot(&self, conn: &Connection) -> Result<Option<(String, String)>> {
         let key = (self.proxy, self.upstream_url, self.method);
         conn.prepare_cached(SELECT)?
@@ -235,7 +236,7 @@ impl Version<'_> {
             .optional()
     }
 
-    /// Returns whether the class has lately seen as many contents as are kept.
+    /// Returns whether the class has recently seen the most contents that are kept.
     fn is_restless(&self, conn: &Connection, class: &Class<'_>) -> Result<bool> {
         conn.prepare_cached(IS_RESTLESS)?.query_row(
             params![
@@ -278,7 +279,7 @@ impl Version<'_> {
         )
     }
 
-    /// Whether any class has seen the listing, and this content of it.
+    /// Returns whether any class has seen the listing, and this content of it.
     fn seen(&self, conn: &Connection) -> Result<(bool, bool)> {
         conn.prepare_cached(SEEN)?.query_row(
             params![
@@ -317,7 +318,7 @@ impl Version<'_> {
         Ok(())
     }
 
-    /// Keeps the payload for comparisons, and who saw it.
+    /// Keeps the payload for comparisons, and the class that saw it.
     fn keep(&self, conn: &Connection, class: &Class<'_>, meta_hash: Option<&str>) -> Result<()> {
         conn.prepare_cached(PAYLOAD)?.execute(params![
             self.content_hash,

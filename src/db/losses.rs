@@ -1,4 +1,4 @@
-//! Holes in the log: the rows of `losses`.
+//! Gaps in the log: the rows of `losses`.
 
 use rusqlite::{Connection, Result, params};
 
@@ -37,7 +37,7 @@ pub(crate) struct LossSpan {
 }
 
 impl LossSpan {
-    /// `dropped` events lost now.
+    /// Returns a loss of `dropped` events at the current time.
     pub(crate) fn now(dropped: u64) -> Self {
         let now = clock::unix_ms();
         Self {
@@ -47,7 +47,7 @@ impl LossSpan {
         }
     }
 
-    /// Makes `stretch` hold `more` too.
+    /// Adds `more` to `stretch`.
     pub(crate) fn extend(stretch: &mut Option<Self>, more: Self) {
         match stretch {
             Some(stretch) => {
@@ -61,8 +61,8 @@ impl LossSpan {
 
 /// The losses that are not in the file yet, and the rows that may still grow.
 ///
-/// A stretch ends with the first transaction that has nothing to add to it;
-/// until then its row is extended, so an hour of overload is one row.
+/// A stretch ends with the first transaction that adds nothing to it. Until then
+/// its row is extended, so an hour of overload is one row.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LossLog {
     entries: [Entry; LossReason::ALL.len()],
@@ -79,26 +79,26 @@ impl LossLog {
         LossSpan::extend(&mut self.entries[reason as usize].pending, stretch);
     }
 
-    /// Whether a stretch of this reason has begun and not ended.
+    /// Returns whether a stretch of this reason is open.
     pub(crate) fn is_open(&self, reason: LossReason) -> bool {
         let entry = &self.entries[reason as usize];
         entry.pending.is_some() || entry.row.is_some()
     }
 
-    /// Whether everything that was added is in the file.
+    /// Returns whether all losses are in the file.
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.iter().all(|entry| entry.pending.is_none())
     }
 
-    /// The rows written so far are in another file.
+    /// Forgets the rows written so far, which are in another file.
     pub(crate) fn forget_rows(&mut self) {
         for entry in &mut self.entries {
             entry.row = None;
         }
     }
 
-    /// Writes what is pending. The caller keeps the loss_log as it was before
-    /// for the case that the transaction is not committed.
+    /// Writes the pending losses. The caller keeps a copy of the previous loss log, in
+    /// case the transaction is not committed.
     pub(super) fn write(&mut self, conn: &Connection) -> Result<()> {
         for (reason, entry) in LossReason::ALL.into_iter().zip(&mut self.entries) {
             entry.row = match entry.pending.take() {
@@ -110,7 +110,7 @@ impl LossLog {
     }
 }
 
-/// Extends `row` by `stretch`, or makes a new row; gives the row's id.
+/// Extends `row` by `stretch`, or adds a new row. Returns the row's id.
 fn write(
     conn: &Connection,
     reason: LossReason,
@@ -133,8 +133,8 @@ fn write(
     Ok(conn.last_insert_rowid())
 }
 
-/// Enters the loss of `count` requests that were removed before they were counted in the
-/// statistics. One stretch is one row, as long as no other loss comes between.
+/// Enters the loss of `count` requests that were removed before they were counted
+/// in the statistics. One stretch is one row, unless another loss comes between.
 pub(super) fn not_counted(conn: &Connection, from_ts: i64, to_ts: i64, removed: u64) -> Result<()> {
     let removed = count(removed);
     let extended =
@@ -147,8 +147,8 @@ pub(super) fn not_counted(conn: &Connection, from_ts: i64, to_ts: i64, removed: 
     Ok(())
 }
 
-/// Requests went for the sake of the file's size before they were in the
-/// statistics, as stored in `losses.reason`.
+/// The value of `losses.reason` for requests that were removed to limit the file's
+/// size before they were in the statistics.
 const NOT_COUNTED: &str = "not_counted";
 const EXTEND_LAST: &str = "UPDATE losses SET from_ts = min(from_ts, ?1), to_ts = max(to_ts, ?2),
         dropped = dropped + ?3

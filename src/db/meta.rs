@@ -1,8 +1,8 @@
-//! The table `meta`: what a file says of itself, by key.
+//! The table `meta`: facts about the file, by key.
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
-/// What stands under `key`; `None` also for what is no text.
+/// Returns the value of `key`; `None` also if the value is not text.
 pub(super) fn get(conn: &Connection, key: &str) -> Result<Option<String>> {
     let value: Option<Option<String>> = conn
         .prepare_cached("SELECT CAST(value AS TEXT) FROM meta WHERE key = ?1")?
@@ -11,7 +11,7 @@ pub(super) fn get(conn: &Connection, key: &str) -> Result<Option<String>> {
     Ok(value.flatten())
 }
 
-/// Puts `value` there, whatever stood under `key` before.
+/// Sets the value of `key`, and replaces an earlier one.
 pub(super) fn set(conn: &Connection, key: &str, value: &str) -> Result<()> {
     conn.prepare_cached(
         "INSERT INTO meta (key, value) VALUES (?1, ?2)
@@ -21,7 +21,7 @@ pub(super) fn set(conn: &Connection, key: &str, value: &str) -> Result<()> {
     .map(drop)
 }
 
-/// Puts `value` there, if nothing stands under `key`.
+/// Sets the value of `key`, unless it has one.
 pub(super) fn set_once(conn: &Connection, key: &str, value: &str) -> Result<()> {
     conn.prepare_cached(
         "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING",

@@ -1,11 +1,11 @@
-//! The steps that bring a file from any older version to ours.
+//! The steps that migrate a file from any older version to the current one.
 //!
-//! A step that was released is never edited: a file of its version exists
-//! somewhere. A fresh file takes the same way.
+//! A released step is never edited, because files of its version exist. A fresh
+//! file goes through the same steps.
 //!
-//! Until its release, the newest step is edited in place. Builds from before and after an
-//! edit make different files of the same version, so each file holds the fingerprint of
-//! the step that made it.
+//! Until its release, the newest step is edited in place. Builds from before and
+//! after an edit make different files of the same version, so each file holds the
+//! fingerprint of the step that made it.
 
 use std::sync::LazyLock;
 
@@ -29,7 +29,7 @@ const STEPS: [&str; SCHEMA_VERSION as usize] = [
     ),
 ];
 
-/// What a step writes in braces, and what stands for it.
+/// The placeholders of steps, and their replacements.
 const PARTS: [(&str, &str); 3] = [
     (
         "{operations}",
@@ -55,10 +55,10 @@ pub(super) fn fingerprint() -> &'static str {
     &NEWEST
 }
 
-/// Makes the tables of version `to` out of those of version `from`.
+/// Migrates the tables from version `from` to version `to`.
 ///
-/// The caller holds the transaction that makes it all or nothing, and writes
-/// the new version into `meta`.
+/// The caller holds the transaction that makes it atomic, and writes the new
+/// version into `meta`.
 pub(super) fn migrate(conn: &Connection, from: i64, to: i64) -> Result<()> {
     let names = Names::given(conn, from, to)?;
     for (version, step) in (1..).zip(STEPS) {
@@ -72,22 +72,22 @@ pub(super) fn migrate(conn: &Connection, from: i64, to: i64) -> Result<()> {
     Ok(())
 }
 
-/// Returns a step with its parts.
+/// Returns a step with its placeholders replaced.
 fn whole(step: &str) -> String {
     let replace = |step: String, (name, part): &(&str, &str)| step.replace(name, part);
     PARTS.iter().fold(step.to_owned(), replace)
 }
 
-/// The user's columns and their definitions. A column of a table with rows takes
-/// only a constant default, and is not NULL only with one.
+/// The user's columns and their definitions. A column that is added to a table with
+/// rows can only have a constant default, and needs one to be NOT NULL.
 const KEPT_COLUMNS: &str = "SELECT name, type || CASE
         WHEN dflt_value IS NULL OR dflt_value LIKE '%(%' OR dflt_value LIKE 'CURRENT_%' THEN ''
         ELSE iif(\"notnull\" AND upper(dflt_value) <> 'NULL', ' NOT NULL', '')
             || ' DEFAULT ' || dflt_value
     END FROM temp.kept_schema_columns";
 
-/// Gives the rebuilt `server_schema` back the columns, indexes and triggers
-/// that were no part of its version.
+/// Restores the columns, indexes and triggers of `server_schema` that were not part
+/// of its version.
 fn restore_additions(conn: &Connection) -> Result<()> {
     for (name, definition) in rows(conn, KEPT_COLUMNS)? {
         let name = quoted(&name);
@@ -113,7 +113,7 @@ fn rows(conn: &Connection, sql: &str) -> Result<Vec<(String, String)>> {
         .collect()
 }
 
-/// `name` as an SQL identifier.
+/// Returns `name` as an SQL identifier.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -122,7 +122,7 @@ fn quoted(name: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Those of the steps that a release contains. A release adds the newest step.
+    /// The hashes of the released steps. A release adds the newest step.
     const RELEASED: [&str; 4] = [
         "cb7ad6786734e53359fa39c6094adc01bb32b4b5df8e20f6975024d6ddb7e5a6",
         "9d14e8fb412ef92f4fbcd412672f0072dc8d3fbaeab140ea56d2f73e8e56b8ae",

@@ -20,9 +20,8 @@
 //! Files that `and` joins import each other, and `command_tx` counts its pages by
 //! `retention::pages`.
 //!
-//! The database file is never opened by other means than SQLite: closing any
-//! descriptor of a file drops the POSIX locks that SQLite holds on it in the
-//! same process.
+//! Only SQLite opens the database file: closing any descriptor of a file drops the
+//! POSIX locks that SQLite holds on it in the same process.
 
 mod batch;
 mod bind;
@@ -107,10 +106,10 @@ pub(crate) use writers::total as writers_total;
 /// `meta.schema_version`.
 pub const SCHEMA_VERSION: i64 = 5;
 
-/// Who decides what the version numbers of a file mean, from version 5 on.
+/// The lineage that defines the version numbers of a file, from version 5 on.
 const LINEAGE: &str = "tower-mcp-store";
 
-/// An error in the words of SQLite, without the statement of ours that it is about.
+/// Returns an error in SQLite's words, without the statement.
 pub(crate) fn brief(error: rusqlite::Error) -> rusqlite::Error {
     match error {
         rusqlite::Error::SqlInputError { error, msg, .. } => {

@@ -1,19 +1,19 @@
-//! Names that a migration needs and that the user has given to something else.
+//! Names that a migration needs and that the user has already used.
 //!
-//! A file may have columns, indexes and views of the user's. An index or a view
-//! of ours then takes another name where the user's has its own. Other programs
-//! know our tables and columns by name, so there the file is refused, and the
-//! refusal says how to rename what is in the way.
+//! A file may have columns, indexes and views of the user. If the user's object has
+//! the name of one of our indexes or views, ours takes another name. Other programs
+//! know our tables and columns by name, so a conflict with them is an error, which
+//! says how to rename the user's object.
 
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::migrate;
 
-/// The next version makes `server_schema` again. SQLite does not tell how a
-/// generated column was defined, so the column would be lost.
+/// The next version recreates `server_schema`. SQLite does not say how a generated
+/// column was defined, so the column would be lost.
 const LAST_WITHOUT_PROXY: i64 = 2;
 
-/// The names that our indexes and views take in one file instead of their own.
+/// The names that indexes and views take in one file in place of their own.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     indexes: Vec<(String, String)>,
@@ -21,7 +21,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Which of the names of versions `from` to `to` something else has in `conn`.
+    /// Returns the names of versions `from` to `to` that other objects have in `conn`.
     pub(super) fn given(conn: &Connection, from: i64, to: i64) -> Result<Self> {
         let mut names = Self::default();
         if from >= to || objects(conn, None)?.is_empty() {
@@ -48,7 +48,7 @@ impl Names {
             }
         }
         for view in objects(newest, Some("view"))? {
-            // A table or view of the user's by this name stands for ours.
+            // A user's table or view of this name is used in place of ours.
             if kind(conn, &view)?.as_deref() == Some("index") {
                 let other = free(&view, |name| Ok(kind(conn, name)?.is_some()))?;
                 names.views.push((view, other));
@@ -57,7 +57,7 @@ impl Names {
         Ok(names)
     }
 
-    /// A step of the migration with these names in it.
+    /// Returns a step of the migration with these names.
     pub(super) fn applied(&self, step: &str) -> String {
         let mut step = step.to_owned();
         for (name, other) in &self.indexes {
@@ -71,8 +71,8 @@ impl Names {
     }
 }
 
-/// What has to be renamed before `conn` can be brought from version `from` to
-/// `to`, and how; `None` where nothing is in the way.
+/// Returns what has to be renamed, and how, before `conn` can be migrated from
+/// version `from` to `to`; `None` if there is no conflict.
 pub(super) fn in_the_way(conn: &Connection, from: i64, to: i64) -> Result<Option<String>> {
     if from >= to || objects(conn, None)?.is_empty() {
         return Ok(None);
@@ -94,7 +94,7 @@ pub(super) fn in_the_way(conn: &Connection, from: i64, to: i64) -> Result<Option
                     }
                 }
             } else if objects(previous, Some("table"))?.contains(&table) {
-                // Found with the version that made it.
+                // The conflict is found with the version that created the table.
             } else if let Some(kind) = kind(conn, &table)? {
                 found.push(object_in_the_way(conn, &table, &kind)?);
             }
@@ -125,7 +125,7 @@ fn object_in_the_way(conn: &Connection, name: &str, found: &str) -> Result<Strin
         "table" => {
             format!("table `{name}`, to rename with `ALTER TABLE {name} RENAME TO {other}`")
         }
-        // SQLite renames neither views nor indexes.
+        // SQLite cannot rename views and indexes.
         found => format!(
             "{found} `{name}`, to drop with `DROP {} {name}` and to create under another name",
             found.to_uppercase()
@@ -133,7 +133,7 @@ fn object_in_the_way(conn: &Connection, name: &str, found: &str) -> Result<Strin
     })
 }
 
-/// A fresh database of each version.
+/// Returns a fresh database of each version.
 fn models(from: i64, to: i64) -> Result<Vec<Connection>> {
     let model = |version| {
         let model = Connection::open_in_memory()?;
@@ -143,7 +143,7 @@ fn models(from: i64, to: i64) -> Result<Vec<Connection>> {
     (from..=to).map(model).collect()
 }
 
-/// The names of the objects of one kind, or of all.
+/// Returns the names of the objects of one kind, or of all.
 fn objects(conn: &Connection, kind: Option<&str>) -> Result<Vec<String>> {
     conn.prepare(
         "SELECT name FROM main.sqlite_schema
@@ -153,7 +153,7 @@ fn objects(conn: &Connection, kind: Option<&str>) -> Result<Vec<String>> {
     .collect()
 }
 
-/// What `name` is the name of. Triggers have names of their own.
+/// Returns the kind of the object `name`. Triggers have a namespace of their own.
 fn kind(conn: &Connection, name: &str) -> Result<Option<String>> {
     conn.query_row(
         "SELECT type FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type <> 'trigger'",
@@ -179,7 +179,7 @@ fn shape(conn: &Connection, index: &str) -> Result<Option<String>> {
     .optional()
 }
 
-/// The columns of a table, generated ones included.
+/// Returns the columns of a table, including generated ones.
 fn columns(conn: &Connection, table: &str) -> Result<Vec<String>> {
     conn.prepare("SELECT name FROM pragma_table_xinfo(?1)")?
         .query_map([table], |row| row.get(0))?
@@ -196,7 +196,7 @@ fn has(names: &[String], name: &str) -> bool {
     names.iter().any(|other| other.eq_ignore_ascii_case(name))
 }
 
-/// `name` with the first number behind it that makes it a new one.
+/// Returns `name` followed by the first number that makes it unused.
 fn free(name: &str, is_taken: impl Fn(&str) -> Result<bool>) -> Result<String> {
     let mut number = 2;
     loop {
@@ -208,7 +208,7 @@ fn free(name: &str, is_taken: impl Fn(&str) -> Result<bool>) -> Result<String> {
     }
 }
 
-/// `text` with another word for each `word`.
+/// Returns `text` with each `word` replaced by `other`.
 fn replace_word(text: &str, word: &str, other: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut replaced = String::with_capacity(text.len());

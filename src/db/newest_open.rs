@@ -1,7 +1,7 @@
 //! The newest open sessions.
 //!
-//! Their index, `idx_sessions_active`, is by client, so that those of one client
-//! are found by time. Among those of all clients the newest of each compete.
+//! Their index, `idx_sessions_active`, is by client, so the sessions of one client
+//! are found by time. For all clients, the newest sessions of each one are merged.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -17,11 +17,11 @@ const FIRST_CLIENT: &str = "SELECT client_name FROM sessions
 const NEXT_CLIENT: &str = "SELECT client_name FROM sessions
      WHERE ended_at IS NULL AND client_name > ?1 ORDER BY client_name LIMIT 1";
 
-/// Returns the newest `limit` open sessions that were last seen in a span of
-/// time, newest first, of one server or of all.
+/// Returns the newest `limit` open sessions that were last seen in a span of time,
+/// newest first, of one server or of all.
 ///
-/// `read` makes one of a row with these columns. A file before version 5 lacks
-/// the index.
+/// `read` converts a row with these columns. A file before version 5 lacks the
+/// index.
 pub(crate) fn newest_open<T>(
     conn: &Connection,
     columns: &str,
@@ -45,7 +45,7 @@ pub(crate) fn newest_open<T>(
         }
         found.sort_by_key(|(last_seen, _)| Reverse(*last_seen));
         found.truncate(limit);
-        // No more of these can be older.
+        // All further sessions of this client are older.
         if let Some((oldest, _)) = found.last().filter(|_| found.len() == limit) {
             since = since.max(*oldest);
         }

@@ -1,11 +1,11 @@
-//! Opening a file for writing, or refusing it as it is.
+//! Opens a file for writing, or refuses it and leaves it unchanged.
 //!
-//! 1. The file and its directories are created where they are missing.
-//! 2. What the file is, is read over a read-only connection that leaves no
-//!    trace. A file that is not ours is refused here, untouched.
-//! 3. Over the writing connection the same is read again, inside the
-//!    transaction that migrates: another process may have come first. That
-//!    reading decides; step 2 only spares a refused file from being written to.
+//! 1. Creates the file and its directories if they are missing.
+//! 2. Inspects the file over a read-only connection that leaves no trace. A file
+//!   that is not ours is refused here, unchanged.
+//! 3. Inspects it again over the writing connection, inside the transaction that
+//!   migrates, because another process may have been first. This inspection
+//!   decides; step 2 only prevents writes to a refused file.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -48,49 +48,50 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(2);
 /// short, because the writer handles nothing else meanwhile, not even a shutdown.
 const WRITE_PATIENCE: Duration = Duration::from_millis(250);
 
-/// How long SQLite itself waits, in milliseconds. The rest is up to
-/// [`retry_while_busy`].
+/// How long SQLite itself waits, in milliseconds. [`retry_while_busy`] does the
+/// rest.
 const BUSY_TIMEOUT_MS: i64 = 1;
 
-/// More statements than the writer has, so that each is prepared once.
+/// The capacity of the statement cache: more than the writer has, so that each is
+/// prepared once.
 const STATEMENTS: usize = 64;
 
-/// How many pages of the file the connection holds, in KiB: the ends of all
-/// indexes, at which rows are added, with room to spare.
+/// The page cache of the connection, in KiB: the ends of all indexes, where rows
+/// are added, and more.
 const CACHE_KIB: i64 = 16 << 10;
 
-/// To how many bytes the WAL is cut after a reader had kept it from being
-/// checkpointed.
+/// The size in bytes to which the WAL is cut after a reader had prevented
+/// checkpoints.
 const WAL_LIMIT: i64 = 32 << 20;
 
 /// The connection of one writer.
 #[derive(Debug)]
 pub(crate) struct Db {
-    /// Before the connection, so that this one is the last to be closed. Nothing
-    /// where there is no WAL, and where nothing is recorded: there SQLite does it.
+    /// It is declared before the connection, so that the connection is closed last.
+    /// `None` without a WAL, and if nothing is recorded: then SQLite checkpoints.
     pub(super) checkpoints: Option<RefCell<Checkpoints>>,
     pub(super) conn: Connection,
     pub(super) files: OpenFiles,
     /// A transaction found that the names lead to other files.
     pub(super) is_replaced: Cell<bool>,
-    /// Nothing where nothing is recorded.
+    /// `None` if nothing is recorded.
     pub(super) run: Option<Run>,
     session_ids: SessionIds,
     keyed_hash: KeyedHash,
     unknown_tasks: RefCell<Unknown>,
-    /// What the connection is set to; nothing where it must stay as it is.
+    /// The current setting of the connection; `None` if it must not be changed.
     synchronous: Option<Cell<Synchronous>>,
     pub(super) event_logs: EventLogs,
-    /// What folding remembers from one slice to the next.
+    /// The state that rolling up remembers from one slice to the next.
     pub(super) name_counts: RefCell<NameCounts>,
-    /// Up to where sessions were last looked at for pruning.
+    /// The time up to which sessions were last checked for pruning.
     pub(super) session_cursor: Cell<i64>,
 }
 
 impl Db {
     /// Opens `path` for this writer.
     ///
-    /// `kept` is the lock of the writer's run, where it had another file open.
+    /// `kept` is the lock of the writer's run, if it had another file open.
     pub(crate) fn open(
         path: &Path,
         writer: &WriterIdentity,
@@ -159,14 +160,13 @@ impl Db {
         })
     }
 
-    /// Reads the sessions that are open in the file.
+    /// Reads the open sessions of the file.
     pub(crate) fn open_sessions(&self) -> rusqlite::Result<OpenSessions> {
         let read = || OpenSessions::read(&self.conn, &self.session_ids);
         retry_while_busy(WRITE_PATIENCE, is_busy, read)
     }
 
-    /// Opens a file that is there, for work that records nothing and so makes
-    /// no run.
+    /// Opens an existing file for maintenance, which records nothing and so has no run.
     pub(crate) fn open_to_maintain(path: &Path) -> Result<Self, OpenError> {
         settled(|| {
             let real = read_only::locate(path)?;
@@ -197,7 +197,7 @@ impl Db {
         })
     }
 
-    /// Begins a transaction, holding the write lock.
+    /// Begins a transaction and takes the write lock.
     pub(crate) fn batch<'e>(&mut self) -> Result<Batch<'_, 'e>, WriteError> {
         self.synchronize(Synchronous::Normal)?;
         let run = self.run.as_ref().and_then(Run::name);
@@ -211,7 +211,7 @@ impl Db {
         Batch::begin(tx, &self.conn, file).map_err(WriteError::Store)
     }
 
-    /// Writes the counters of the run by themselves. Does not wait for a lock.
+    /// Writes only the counters of the run. Does not wait for a lock.
     pub(crate) fn write_counters(&mut self, accounts: &WriterStats) -> Result<(), WriteError> {
         self.synchronize(Synchronous::Normal)?;
         let Some(run) = self.run.as_ref().and_then(Run::name) else {
@@ -223,7 +223,7 @@ impl Db {
             .map_err(WriteError::Store)
     }
 
-    /// Begins a transaction of commands, holding the write lock.
+    /// Begins a transaction of commands and takes the write lock.
     pub(crate) fn begin_commands(
         &mut self,
         synchronous: Synchronous,
@@ -234,7 +234,8 @@ impl Db {
         CommandTx::begin(tx, &mut self.event_logs).map_err(WriteError::Store)
     }
 
-    /// Sets how the next commits are made; inside a transaction it cannot be.
+    /// Sets the durability of the next commits. It cannot be called inside a
+    /// transaction.
     fn synchronize(&self, wanted: Synchronous) -> Result<(), WriteError> {
         if let Some(current) = self.synchronous.as_ref().filter(|is| is.get() != wanted) {
             self.conn
@@ -250,15 +251,16 @@ impl Db {
         begin(&self.conn, &self.files, &self.is_replaced, patience)
     }
 
-    /// Keeps the WAL short. The writer calls it after each transaction, when no caller
-    /// waits for that.
+    /// Keeps the WAL short. The writer thread calls it after each transaction, when no
+    /// caller waits for that.
     pub(crate) fn keep_wal_short(&self) {
         if let Some(checkpoints) = &self.checkpoints {
             checkpoints.borrow_mut().go_on(&self.conn);
         }
     }
 
-    /// Keeps the table `writers` up to date. The writer calls it when no caller waits.
+    /// Keeps the table `writers` up to date. The writer thread calls it when no caller
+    /// waits.
     pub(crate) fn tend_run(&mut self) {
         if let Some(run) = &mut self.run {
             run.tend(&self.conn);
@@ -272,18 +274,18 @@ impl Db {
         }
     }
 
-    /// Whether a transaction found that the names lead to other files. This
-    /// connection then writes nothing more, until [`leave`](Self::leave) finds
-    /// that they are back.
+    /// Returns whether a transaction found that the names lead to other files. This
+    /// connection then writes nothing more, until [`leave`](Self::leave) finds that
+    /// they are back.
     pub(crate) fn is_replaced(&self) -> bool {
         self.is_replaced.get()
     }
 
-    /// Writes the last losses and accounts, and ends the writer's run. Waits up to
+    /// Writes the last losses and counters, and ends the writer's run. Waits up to
     /// `patience` for a lock. The caller closes the file afterwards.
     ///
     /// If this fails, the run has no end, and the next opening records an unclean
-    /// shutdown. That is right, because events may be missing.
+    /// shutdown, because events may be missing.
     pub(crate) fn end(
         &mut self,
         loss_log: &mut LossLog,
@@ -310,9 +312,9 @@ impl Db {
         Ok(())
     }
 
-    /// Closes a connection that is of no more use, or was left. Returns the lock
-    /// of the run, for the writer to go on. The WAL stays as it is, unless its
-    /// name is that of the open file.
+    /// Closes a connection that failed, or whose file was moved. Returns the lock of
+    /// the run, which the next file needs. The WAL stays as it is, unless its name
+    /// leads to the WAL of the open file.
     pub(crate) fn abandon(mut self) -> Option<WriterLock> {
         let lock = self.run.take().and_then(Run::into_lock);
         let is_named = matches!(self.files.place(), Place::Here | Place::Unlinked);
@@ -332,7 +334,7 @@ impl Db {
         } = self;
         drop(checkpoints);
         let closed = conn.close();
-        // SQLite leaves the WAL of a file that was moved where it is.
+        // SQLite leaves the WAL of a moved file in place.
         if files.place() == Place::Moved && files.own_wal().is_some() {
             side_files::set_wal_aside_unless_empty(files.real());
         }
@@ -340,10 +342,10 @@ impl Db {
     }
 }
 
-/// How often an opening begins again because the file is replaced meanwhile.
+/// How often an opening is retried because the file was replaced during it.
 const ATTEMPTS: usize = 5;
 
-/// Opens until the names lead to the same files before and after.
+/// Retries the opening until the names lead to the same files before and after it.
 fn settled(mut open: impl FnMut() -> Result<Db, OpenError>) -> Result<Db, OpenError> {
     let mut attempts = 1;
     loop {
@@ -356,7 +358,7 @@ fn settled(mut open: impl FnMut() -> Result<Db, OpenError>) -> Result<Db, OpenEr
     }
 }
 
-/// Waiting is of no use here, so this is no [`replaced`].
+/// This is not the error of [`replaced`], because a retry does not help.
 fn held_otherwise(path: &Path) -> OpenError {
     let detail = "it was moved and came back, and this process has it open from before; \
                   use the other stores and readers of it once, or drop them";
@@ -385,9 +387,9 @@ impl Opened {
             return Err(OpenError::new(OpenErrorKind::WalMissing, path, detail));
         }
         refuse_untouched(path, real)?;
-        // SQLite opens the main file now and its side files later, each by name.
-        // So what the names lead to is taken before and, with the write lock,
-        // after: what is the same then was the same in between.
+        // SQLite opens the main file now and its side files later, each by name. So the
+        // files at the names are compared before and after, with the write lock: files that
+        // are the same at both times were the same in between.
         let before = Files::at(real).map_err(unreachable)?;
         if before.open_otherwise() {
             return Err(held_otherwise(path));
@@ -398,8 +400,8 @@ impl Opened {
         let hold = || Transaction::new_unchecked(&conn, TransactionBehavior::Immediate);
         let held = retry_while_busy(OPEN_PATIENCE, is_busy, hold).map_err(failed)?;
         let files = Files::at(real).map_err(unreachable)?;
-        // A link that has taken the place of the file leads to one whose side files
-        // and locks have other names.
+        // A link that has replaced the file leads to a file whose side files and locks have
+        // other names.
         let is_link = fs::canonicalize(real).map_err(unreachable)? != real;
         if is_link || !before.are_in(files) || !files.are_whole() {
             return Err(replaced(path));
@@ -440,13 +442,13 @@ fn begin<'c>(
     }
 }
 
-/// Step 2: an error if the file is one to refuse.
+/// Step 2: fails if the file has to be refused.
 ///
-/// A read-only connection to a database in WAL mode makes the `-wal` and
-/// `-shm` files and leaves them behind. `immutable` prevents that, but is only
-/// right while no program writes. So it is used if there is neither a WAL nor a
-/// journal, before and after. With a WAL the existing `-shm` is read
-/// without being written to. What neither can read is left to step 3.
+/// A read-only connection to a database in WAL mode creates the `-wal` and `-shm`
+/// files and leaves them behind. `immutable` prevents that, but is only right while
+/// no program writes. So it is used if there is neither a WAL nor a journal, before
+/// and after. With a WAL the existing `-shm` is read without being written to. A
+/// file that neither can read is left to step 3.
 fn refuse_untouched(path: &Path, real: &Path) -> Result<(), OpenError> {
     if is_empty(real) {
         return Ok(());
@@ -479,21 +481,21 @@ pub(super) fn connect(real: &Path) -> rusqlite::Result<Connection> {
     )?;
     conn.pragma_update(None, "busy_timeout", BUSY_TIMEOUT_MS)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
-    // Else SQLite prepares a statement again whenever a value is bound that it compares
+    // Otherwise SQLite prepares a statement again whenever a bound value is compared
     // with a column without an index.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // A file that step 3 refuses keeps its WAL.
     keep_wal_on_close(&conn, true)?;
-    // The tables have one such constraint, on `status`, which our type keeps.
-    // SQLite would build a temporary tree for its list of values with every
-    // row: a third of the row's whole price.
+    // The tables have one such constraint, on `status`, which our type guarantees.
+    // SQLite would build a temporary tree for its list of values with every row, which
+    // is a third of the cost of the row.
     conn.pragma_update(None, "ignore_check_constraints", true)?;
-    // A table of the user's must not be able to block the migration or the writer.
+    // A user's table must not be able to block the migration or the writer.
     conn.pragma_update(None, "foreign_keys", false)?;
     Ok(conn)
 }
 
-/// Step 3, and what the connection is to be like after it.
+/// Step 3, and the settings of the connection after it.
 pub(super) fn make_ready(
     conn: &Connection,
     path: &Path,
@@ -528,8 +530,8 @@ fn set_up(conn: &Connection, path: &Path, real: &Path, files: Files) -> Result<(
             .map_err(failed)?;
     }
 
-    // In the journal mode that the file has: the switch to WAL is no part of
-    // any transaction, so it comes after the migration.
+    // The migration runs in the current journal mode. The switch to WAL cannot be part
+    // of a transaction, so it follows.
     let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate).map_err(failed)?;
     if !Files::at(real).is_ok_and(|now| files.are_in(now) && now.are_whole()) {
         return Err(replaced(path));
@@ -555,19 +557,20 @@ fn set_up(conn: &Connection, path: &Path, real: &Path, files: Files) -> Result<(
         .map_err(failed)
 }
 
-/// Whether that worked.
+/// Switches to WAL. Returns whether that worked.
 fn switch_to_wal(conn: &Connection) -> rusqlite::Result<bool> {
     let mode: String =
         conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     let is_wal = mode.eq_ignore_ascii_case("wal");
     if is_wal {
-        // Elsewhere a power loss could then damage the file.
+        // In other journal modes a power loss could then damage the file.
         conn.pragma_update(None, "synchronous", Synchronous::Normal.as_str())?;
     }
     Ok(is_wal)
 }
 
-/// These read the file first, and so may meet another opening's lock.
+/// Sets limits. SQLite reads the file for this first, and may find the lock of
+/// another opening.
 fn bound(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
     conn.pragma_update(None, "wal_autocheckpoint", checkpoint::STEP)?;

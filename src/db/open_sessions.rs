@@ -1,8 +1,8 @@
 //! The sessions that were open in a file when it was opened.
 //!
 //! A session outlives the process that records it: behind a proxy, or with a
-//! session store. What its later requests and its end need is read once, and
-//! nothing of it changes afterwards but that sessions end.
+//! session store. The facts that its later requests and its end need are read once.
+//! Afterwards nothing changes except that sessions end.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,21 +13,21 @@ use rusqlite::{Connection, Result};
 use super::newest_open::newest_open;
 use super::session_ids::SessionIds;
 
-/// How many sessions are read at most, those that were heard of last.
+/// The most sessions that are read, those that were seen last.
 const MOST: usize = 10_000;
 
 /// Open sessions by their ids.
 pub(crate) struct OpenSessions {
     session_ids: SessionIds,
-    /// By the id as it stands in the file.
+    /// By their ids as stored in the file.
     sessions: HashMap<Box<str>, OpenSession>,
 }
 
-/// One of them.
+/// An open session.
 #[derive(Debug)]
 pub(crate) struct OpenSession {
     proxy: Box<str>,
-    /// The revision that was negotiated.
+    /// The negotiated revision.
     pub(crate) protocol_version: Option<Box<str>>,
     pub(crate) client_name: Option<Box<str>>,
     pub(crate) client_version: Option<Box<str>>,
@@ -47,9 +47,9 @@ impl OpenSessions {
                 client_version: row.get(5)?,
                 is_over: AtomicBool::new(false),
             };
-            // A derived session is none that a client could name, and one of the
-            // 2024-11-05 transport ended with its GET stream. They count among
-            // `MOST`, so that the time is bounded, too.
+            // A client cannot name a derived session, and a session of the 2024-11-05 transport
+            // ended with its GET stream. They count towards `MOST`, so that the time is
+            // bounded, too.
             let is_named: bool = row.get(3)?;
             Ok(is_named.then_some((row.get(0)?, session)))
         })?;
@@ -59,10 +59,10 @@ impl OpenSessions {
         })
     }
 
-    /// Returns the session with this id, as a client sends it, if it began at that
+    /// Returns the session with this id, in the client's form, if it began at that
     /// server and has not ended since.
     pub(crate) fn find(&self, id: &str, proxy: &str) -> Option<&OpenSession> {
-        // Which spares hashing an id for nothing.
+        // This avoids hashing an id for nothing.
         if self.sessions.is_empty() {
             return None;
         }
@@ -73,7 +73,7 @@ impl OpenSessions {
 }
 
 impl OpenSession {
-    /// Has it be found no more.
+    /// Ends the session, so that it is not found any more.
     pub(crate) fn end(&self) {
         self.is_over.store(true, Ordering::Relaxed);
     }
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_open_sessions_the_newest_are_read() {
+    fn newest_of_many_open_sessions_are_read() {
         let found = read(&file(MOST as i64 + 50));
         assert_eq!(found.sessions.len(), MOST);
         assert!(found.find("s-50", "default").is_none());
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_header_can_name_any_more_is_not_read() {
+    fn session_that_no_header_can_name_is_not_read() {
         let conn = file(5);
         conn.execute_batch(
             "UPDATE sessions SET ended_at = 9 WHERE session_id = 's-1';

@@ -1,9 +1,9 @@
 //! The outcome of a row of `requests`, and its error type, in SQL.
 //!
-//! Both are expressions over the columns of one row, without a table's name: no other
-//! table has columns of these names.
+//! Both are expressions over the columns of one row, without a table's name,
+//! because no other table has columns of these names.
 
-/// The word of [`Outcome`](crate::event::Outcome), which a property test compares.
+/// The word of [`Outcome`](crate::event::Outcome). A property test compares both.
 pub(crate) const OUTCOME: &str = "CASE
     WHEN end_reason = 'input_required' THEN 'input_required'
     WHEN end_reason = 'task' THEN 'working'
@@ -21,8 +21,8 @@ pub(crate) const OUTCOME: &str = "CASE
     ELSE 'ok'
 END";
 
-/// What OpenTelemetry calls `error.type`; NULL for what is not the server's failure.
-/// It is computed from a column `outcome`, which holds [`OUTCOME`].
+/// OpenTelemetry's `error.type`; NULL if the server did not fail. It is computed
+/// from a column `outcome`, which holds [`OUTCOME`].
 pub(crate) const ERROR_TYPE: &str = "CASE
     WHEN outcome IN ('tool_error', 'timeout') THEN outcome
     WHEN outcome IN ('error', 'gone')
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rule_that_applies_gives_the_outcome() {
+    fn first_rule_that_applies_determines_the_outcome() {
         use EndReason::{Cancelled, ClientGone, Detached, StreamEnd, Task};
         use RequestStatus::{Error, Ok, Timeout};
         let rows: [(Row, Outcome); 17] = [

@@ -1,8 +1,8 @@
-//! Which product stands behind a client's name.
+//! The product behind a client's name.
 
-/// What a name begins a word with, and the product it tells of.
+/// The text with which words of a name begin, and the product.
 ///
-/// Letters in lower case, words separated by one space.
+/// The text is in lower case, with one space between words.
 const PRODUCTS: &[(&str, &str)] = &[
     ("claude", "claude"),
     ("chatgpt", "chatgpt"),
@@ -18,17 +18,18 @@ const PRODUCTS: &[(&str, &str)] = &[
     ("inspector", "inspector"),
 ];
 
-/// What the bridge `mcp-remote` appends to the name of the client behind it.
+/// The text that the bridge `mcp-remote` appends to the name of the client behind
+/// it.
 const BRIDGE: &str = " (via mcp-remote";
 
-/// The product whose name comes first in `client_name`, else `unknown`.
+/// Returns the product whose name comes first in `client_name`, or `unknown`.
 ///
-/// First, because some clients append what they are part of
-/// (`cursor-vscode`) or the server they talk to (`gemini-cli-mcp-client-...`).
+/// The first one counts, because some clients append the product that they are part
+/// of (`cursor-vscode`) or the server (`gemini-cli-mcp-client-...`).
 pub(super) fn platform(client_name: Option<&str>) -> &'static str {
     let name = client_name.unwrap_or_default().to_lowercase();
     let name = name.split(BRIDGE).next().unwrap_or_default();
-    // A space before and between all words makes "begins a word" a plain search.
+    // With a space before each word, a search finds only beginnings of words.
     let mut words = String::with_capacity(name.len() + 1);
     for word in name.split(|c: char| !c.is_alphanumeric()) {
         if !word.is_empty() {
@@ -48,7 +49,7 @@ mod tests {
     use super::platform;
 
     #[test]
-    fn names_seen_in_the_wild_are_told_apart() {
+    fn names_of_real_clients_are_distinguished() {
         for (name, product) in [
             ("claude-ai", "claude"),
             ("Anthropic/ClaudeAI", "claude"),
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bridge_in_the_name_is_not_the_client() {
+    fn bridge_in_the_name_is_not_the_client() {
         assert_eq!(platform(Some("Zed (via mcp-remote 0.1.37)")), "zed");
         assert_eq!(platform(Some("x (via mcp-remote claude)")), "unknown");
     }

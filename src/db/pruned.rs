@@ -1,6 +1,6 @@
-//! Up to when a file was pruned, as it says itself in `meta`. The rows that are
-//! left do not tell: some older ones may have been spared, and some may have
-//! been written later.
+//! The time up to which a file was pruned, from `meta`. The remaining rows do not
+//! show it: some older ones may have been kept, and some may have been written
+//! later.
 
 use rusqlite::{Connection, Result};
 
@@ -10,7 +10,7 @@ use super::meta;
 /// The methods whose requests are pruned before others.
 pub(crate) const POLLS: [&str; 3] = ["ping", "tasks/get", "tasks/list"];
 
-/// What was pruned.
+/// The kind of rows that were pruned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pruned {
     Requests,
@@ -29,14 +29,14 @@ impl Pruned {
         }
     }
 
-    /// The moment, in unix milliseconds, from which on nothing was pruned.
+    /// Returns the moment, in unix milliseconds, from which on nothing was pruned.
     pub(crate) fn to(self, conn: &Connection) -> Result<i64> {
         let to = meta::get(conn, self.key())?;
         Ok(to.and_then(|to| to.parse().ok()).unwrap_or(i64::MIN))
     }
 
-    /// Says that something from before `to` is being pruned. The caller holds
-    /// the transaction in which that is done.
+    /// Notes that rows from before `to` are pruned. The caller holds the transaction
+    /// that prunes them.
     pub(super) fn raise(self, conn: &Connection, to: i64) -> Result<()> {
         if to > self.to(conn)? {
             meta::set(conn, self.key(), &to.to_string())?;

@@ -10,16 +10,16 @@ use super::sidecar::sidecar;
 use super::special_path;
 use crate::error::{OpenError, OpenErrorKind};
 
-/// How a connection that only reads gets on with those that write.
+/// How a read-only connection coexists with writers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     /// For a file that no program writes. It takes no lock and makes no file. It is
     /// right only while [`at_rest`] holds and the file does not change.
     AtRest,
-    /// Beside a living writer, or after one that was killed. Makes the `-shm`
-    /// file where it is missing, as that is where readers and writers meet.
+    /// For a file with a living writer, or one whose writer was killed. Creates the
+    /// `-shm` file if it is missing, because readers and writers coordinate there.
     Shared,
-    /// As `Shared`, but leaves the `-shm` file as it is.
+    /// Like `Shared`, but does not write to the `-shm` file.
     SharedUntouched,
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn open(real: &Path, access: Access) -> rusqlite::Result<Connection> 
     )
 }
 
-/// The file that `path` leads to.
+/// Returns the file that `path` leads to.
 pub(crate) fn locate(path: &Path) -> Result<PathBuf, OpenError> {
     special_path::refuse(path)?;
     let real = fs::canonicalize(path).map_err(|error| {
@@ -63,23 +63,22 @@ pub(crate) fn at_rest(real: &Path) -> bool {
         .all(|suffix| !sidecar(real, suffix).exists())
 }
 
-/// Whether the WAL was removed while a program had the database open.
+/// Returns whether the WAL was removed while a program had the database open.
 ///
-/// SQLite makes the `-wal` file before the `-shm` file and removes it after. So
-/// that an opening or a closing at this moment is not taken for it, it is looked
-/// at twice.
+/// SQLite creates the `-wal` file before the `-shm` file and removes it after. This
+/// checks twice, so that an opening or a closing at this moment does not count.
 pub(crate) fn has_lost_wal(real: &Path) -> bool {
     let has = |suffix| sidecar(real, suffix).exists();
     !has("-wal") && has("-shm") && !has("-wal") && has("-shm") && !side_files::are_foreign(real)
 }
 
-/// Returns whether the side files are no part of the file. Then no program has it open
-/// for writing, even if the side files of an earlier file are still there.
+/// Returns whether the side files do not belong to the file. Then no program has it
+/// open for writing, even if the side files of an earlier file are still there.
 pub(crate) fn is_alone(real: &Path) -> bool {
     at_rest(real) || side_files::are_foreign(real)
 }
 
-/// `path` as a URI in which no character of a file name means anything.
+/// Returns `path` as a URI in which all characters of the file name are literal.
 fn uri(path: &Path) -> String {
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_encoded_bytes() {

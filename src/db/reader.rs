@@ -1,4 +1,4 @@
-//! Reading what the writer has committed, without being in its way.
+//! Reads committed rows without blocking the writer.
 
 use std::fs;
 use std::path::Path;
@@ -50,7 +50,7 @@ impl Reader {
         let connect = || {
             let conn = read_only::open(&real, Access::Shared)?;
             conn.pragma_update(None, "busy_timeout", BUSY_TIMEOUT_MS)?;
-            // Opens the side files.
+            // This statement opens the side files.
             conn.pragma_query_value(None, "schema_version", |_| Ok(()))?;
             Ok(conn)
         };
@@ -63,12 +63,12 @@ impl Reader {
         Ok(Self { conn, files })
     }
 
-    /// Whether the names no longer lead to the files that are open.
+    /// Returns whether the names no longer lead to the open files.
     pub(crate) fn is_replaced(&self) -> bool {
         !self.files.are_here()
     }
 
-    /// The highest id that was evicted from a log, if there is one.
+    /// Returns the highest id that was evicted from a log, if there is one.
     pub(crate) fn complete_after(
         &self,
         kind: LogKind,
@@ -79,7 +79,7 @@ impl Reader {
             .optional()
     }
 
-    /// The events of a log behind one, with their ids.
+    /// Returns the events of a log after one, with their ids.
     pub(crate) fn events(
         &self,
         kind: LogKind,
@@ -91,7 +91,8 @@ impl Reader {
         rows.collect()
     }
 
-    /// The events of a stream behind one. `None` if there never was such an event.
+    /// Returns the events of a stream after one. `None` if there never was such an
+    /// event.
     #[cfg(feature = "rmcp")]
     pub(crate) fn stream(
         &self,
@@ -117,7 +118,7 @@ impl Reader {
         }))
     }
 
-    /// What is kept of a session that has not expired, and when it will.
+    /// Returns the data and the expiry of a session that has not expired.
     pub(crate) fn session(
         &self,
         sdk: &str,
@@ -139,7 +140,7 @@ impl Reader {
 pub(crate) struct Replay {
     /// With their ids, in order.
     pub(crate) events: Vec<(i64, EventRow)>,
-    /// Whether none between was evicted.
+    /// Whether no event between was evicted.
     pub(crate) is_complete: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Removes old rows and free pages from a file.
 //!
-//! All of it is done in slices of a few milliseconds, each in its own transaction. So
-//! another writer waits for at most one of them.
+//! The work is done in slices of a few milliseconds, each in its own transaction.
+//! So another writer waits for at most one slice.
 
 mod accounts;
 mod events;
@@ -36,21 +36,21 @@ pub(super) use requests::remove as remove_requests;
 /// How many rows one statement deletes.
 const BATCH: i64 = 64;
 
-/// By how many of its oldest rows a file that is too large is made smaller before
-/// it is measured again.
+/// The number of its oldest rows that are removed from a file that is too large
+/// before it is measured again.
 const STEP: i64 = 256;
 
-/// By how much a file is too large.
+/// The size of a file, as it counts towards its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size {
-    /// What counts, in bytes: neither free pages nor what is kept for resumption.
+    /// The bytes that count: neither free pages nor the data for resumption.
     pub(crate) used: u64,
     /// The bytes of cells of statistics among them.
     pub(crate) cells: u64,
 }
 
 impl Db {
-    /// Folds requests into the cells of the statistics.
+    /// Rolls requests up into the cells of the statistics.
     pub(crate) fn fold(
         &self,
         lonely: LonelyLegs,
@@ -62,13 +62,13 @@ impl Db {
             Part::Cells.counted(conn, || rollup::fold(conn, &mut names, lonely, until))
         });
         if slice.is_err() {
-            // The names that it has counted are not there.
+            // The counted names were not committed.
             names.clear();
         }
         slice
     }
 
-    /// Deletes rows of the time of `span`.
+    /// Deletes rows in the time of `span`.
     pub(crate) fn prune(
         &self,
         kinds: PrunableTables,
@@ -82,7 +82,7 @@ impl Db {
         slice
     }
 
-    /// Deletes polls of the time of `span` that are in their cells.
+    /// Deletes polls in the time of `span` that are in their cells.
     pub(crate) fn prune_polls(
         &self,
         span: Span,
@@ -131,7 +131,7 @@ impl Db {
         self.slice(patience, |conn| accounts::shorten(conn, until))
     }
 
-    /// How large the file is, as far as that counts.
+    /// Returns the size of the file, as it counts towards its limit.
     pub(crate) fn size(&self) -> Result<Size, WriteError> {
         let size = || {
             let space = pages::space(&self.conn)?;
@@ -145,8 +145,8 @@ impl Db {
         size().map_err(WriteError::Store)
     }
 
-    /// Deletes the cells of one width that began in the time of `span`, but none
-    /// whose requests may still be there.
+    /// Deletes the cells of one width that began in the time of `span`, except those
+    /// whose requests may still exist.
     pub(crate) fn prune_cells(
         &self,
         width: BucketWidth,
@@ -166,7 +166,7 @@ impl Db {
     }
 
     /// Deletes the oldest cells of hours, and then of days, until they take
-    /// `max_bytes`. Their requests may still be there.
+    /// `max_bytes`. Their requests may still exist.
     pub(crate) fn shorten_cells(
         &self,
         max_bytes: u64,
@@ -196,8 +196,8 @@ impl Db {
         })
     }
 
-    /// Gives free pages back to the file system until `keep` of them are left.
-    /// A file that does not keep track of its pages has none to give.
+    /// Returns free pages to the file system until `keep` of them are left. A file
+    /// without auto-vacuum has no pages to return.
     pub(crate) fn incremental_vacuum(
         &self,
         keep: u64,
@@ -218,8 +218,8 @@ impl Db {
             .map_err(WriteError::Store)
     }
 
-    /// Before when to prune next so that the file gets smaller by a little.
-    /// Rows from before `from` are not considered; `None` where there are no others.
+    /// Returns the time before which to prune next, so that the file shrinks by a small
+    /// step. Rows from before `from` are not considered; `None` if there are no others.
     pub(crate) fn next_cutoff(&self, from: i64) -> Result<Option<i64>, WriteError> {
         next_cutoff(&self.conn, from).map_err(WriteError::Store)
     }
@@ -228,7 +228,7 @@ impl Db {
         pages::space(&self.conn).map_err(WriteError::Store)
     }
 
-    /// How many requests and ends of tasks may still be in no cell, at most.
+    /// Returns how many requests and ends of tasks may not be in a cell yet, at most.
     pub(crate) fn fold_lag(&self) -> Result<u64, WriteError> {
         let newest: Option<i64> = self
             .conn
@@ -240,13 +240,13 @@ impl Db {
         Ok(u64::try_from(lag).unwrap_or(0))
     }
 
-    /// `None` for a file that was made with these tables.
+    /// Returns the inherited rows; `None` for a file that was created with this
+    /// version.
     pub(crate) fn inherited(&self) -> Result<Option<Inherited>, WriteError> {
         inherited::inherited(&self.conn).map_err(WriteError::Store)
     }
 
-    /// Corrects what the file says of inherited rows, where a clock that was
-    /// ahead said it.
+    /// Corrects the time of inherited rows, if the clock was ahead when it was stored.
     pub(crate) fn correct_inherited(&self, patience: Duration) -> Result<(), WriteError> {
         let correct = |conn: &Connection| {
             inherited::correct(conn)?;
@@ -256,7 +256,7 @@ impl Db {
         self.slice(patience, correct).map(drop)
     }
 
-    /// How many requests and ends of tasks are in no cell yet.
+    /// Returns how many requests and ends of tasks are in no cell yet.
     pub(crate) fn unfolded(&self) -> Result<u64, WriteError> {
         let unfolded = || {
             let id = rollup::folded_to(&self.conn)?;
@@ -267,13 +267,12 @@ impl Db {
         unfolded().map_err(WriteError::Store)
     }
 
-    /// How many rows of each table are from before `before`.
+    /// Returns how many rows of each table are from before `before`.
     pub(crate) fn rows_before(&self, before: i64) -> Result<Vec<(&'static str, u64)>, WriteError> {
         rows_before(&self.conn, before).map_err(WriteError::Store)
     }
 
-    /// Whether the file keeps track of its pages, without which it gives none
-    /// back.
+    /// Returns whether the file has auto-vacuum, without which it returns no pages.
     pub(crate) fn tracks_pages(&self) -> Result<bool, WriteError> {
         self.conn
             .pragma_query_value(None, "auto_vacuum", |row| row.get(0))
@@ -281,11 +280,11 @@ impl Db {
             .map_err(WriteError::Store)
     }
 
-    /// Rewrites the whole file, which then keeps track of its pages. No other connection
-    /// can write until that is done.
+    /// Rewrites the whole file, which then has auto-vacuum. No other connection can
+    /// write during that time.
     ///
-    /// SQLite takes the write lock itself for this, so the files are compared
-    /// before and, so that nothing of it is copied into another file, after.
+    /// SQLite takes the write lock itself, so the files are compared before and after.
+    /// Then nothing of it is copied into another file.
     pub(crate) fn rewrite(&self, patience: Duration) -> Result<(), WriteError> {
         let before = pages::used_pages(&self.conn).map_err(WriteError::Store)?;
         let rewrite = || {
@@ -302,8 +301,8 @@ impl Db {
             .map_err(WriteError::Store)
     }
 
-    /// Brings the WAL home and cuts it and the file to what is in use, as far
-    /// as readers allow.
+    /// Checkpoints the WAL, and cuts the WAL and the file to the used size, as far as
+    /// readers allow.
     pub(crate) fn checkpoint(&self) -> Result<(), WriteError> {
         self.stop_checkpoints();
         if !self.files.are_here() {
@@ -329,8 +328,8 @@ pub(crate) fn rows_before(conn: &Connection, before: i64) -> Result<Vec<(&'stati
         .collect()
 }
 
-/// Takes the parts of the file for smaller by as much as the whole is, which had
-/// `before` pages in use.
+/// Reduces the counted sizes of the parts of the file in proportion to the whole,
+/// which had `before` pages in use.
 fn recount(conn: &Connection, before: i64) -> Result<()> {
     let (before, after) = (before.max(1), pages::used_pages(conn)?);
     for part in [Part::Cells, Part::Resumption] {
@@ -341,7 +340,7 @@ fn recount(conn: &Connection, before: i64) -> Result<()> {
     inherited::shrink_bytes(conn, before, after)
 }
 
-/// A number of rows.
+/// Returns a number of rows.
 fn count(conn: &Connection, sql: &str, value: i64) -> Result<u64> {
     let count: i64 = conn.query_row(sql, [value], |row| row.get(0))?;
     Ok(u64::try_from(count).unwrap_or(0))
@@ -357,7 +356,7 @@ fn prune(
     let mut count = 0;
     for kind in KINDS.iter().filter(|kind| kinds.has(kind)) {
         if matches!(kind.removal, Removal::Sessions) && kinds != PrunableTables::All && count > 0 {
-            // There will be another slice.
+            // Another slice follows.
             count += sessions::remove_next(conn, span, cursor)?;
             continue;
         }
@@ -385,7 +384,7 @@ fn remove(conn: &Connection, kind: &Kind, kinds: PrunableTables, span: Span) -> 
     let (count, is_last) = match kind.removal {
         Removal::Requests => {
             let count = requests::remove(conn, span, kinds == PrunableTables::Uncounted)?;
-            // Of the oldest some may not have been in their cells.
+            // Some of the oldest rows may not have been in their cells.
             (count, count == 0)
         }
         Removal::Sessions => {
@@ -429,7 +428,7 @@ fn incremental_vacuum(conn: &Connection, keep: u64, until: Instant) -> Result<Sl
             is_last: true,
         });
     }
-    // Each step gives back one page.
+    // Each step returns one page.
     let mut vacuum = conn.prepare(&format!("PRAGMA incremental_vacuum({excess})"))?;
     let mut steps = vacuum.query([])?;
     while steps.next()?.is_some() && Instant::now() < until {}

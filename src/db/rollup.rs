@@ -1,21 +1,23 @@
-//! Statistics that outlive the requests: the cells of `request_rollups`.
+//! Statistics that outlive the requests: the cells in `request_rollups`.
 //!
-//! A request belongs to the hour and to the day of its `ts`, however late its
-//! row was written, and is folded into both cells in the order of its row.
+//! A request belongs to the hour and to the day of its `ts`, however late its row
+//! was written, and is rolled up into both cells in the order of its row.
 //! `meta.requests_folded_to` is the id up to which that is done, so a row that
-//! another program inserts is folded like any other. A statistic over a window
+//! another program inserts is rolled up like any other. A statistic over a window
 //! is therefore the sum of
 //!
 //! - the whole cells inside the window,
 //! - the rows at its edges, where no whole cell fits, and
 //! - the rows above that id inside the whole cells.
 //!
-//! An operation of several requests begins in the cell of its first request and ends in
-//! that of its last. A leg that another recorder may still link to an operation is not
-//! folded before it is a minute old. The end of a task is folded from `tasks`, and
-//! `tasks.folded_as` says as which outcome; the first request of a task stays until then.
+//! An operation of several requests begins in the cell of its first request and
+//! ends in that of its last. A leg that another recorder may still link to an
+//! operation is not rolled up before it is a minute old. The end of a task is
+//! rolled up from `tasks`, and `tasks.folded_as` holds the outcome that was
+//! counted; the first request of a task stays until then.
 //!
-//! `meta` also says up to when requests and cells were [pruned](super::pruned).
+//! `meta` also holds the times up to which requests and cells were
+//! [pruned](super::pruned).
 
 mod cell;
 mod names;
@@ -46,22 +48,22 @@ pub(crate) use tasks::unfolded as unfolded_tasks;
 /// The key in `meta` of the last request that is in its cells.
 const FOLDED_TO: &str = "requests_folded_to";
 
-/// What takes the place of a tool or method that has no cells of its own. Who
-/// calls a tool of this name is counted with these.
+/// Replaces a tool or method that has no cells of its own. Calls of a tool with
+/// this very name are counted with these.
 pub(crate) const OTHER: &str = "(other)";
 
-/// Rows in one slice, and cells, at most.
+/// The most rows in one slice, and the most cells.
 const SLICE_ROWS: i64 = 4096;
 const SLICE_CELLS: usize = 128;
 
-/// How many bytes of a name are in its cells. A longer one is cut, and ends in
-/// a mark and its hash.
+/// The most bytes of a name in its cells. A longer name is cut, and ends in a
+/// mark and its hash.
 pub(crate) const NAME_BYTES: usize = 128;
 const HASH_DIGITS: usize = 32;
 const CUT: char = '~';
 
-/// The requests after the last one that is in its cells. A leg that may still get a
-/// partner brought a state, and no leg before it is known.
+/// The requests after the last one that is in its cells. A leg that may still be
+/// linked sent a state back, and no leg before it is known.
 static ROWS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT id, ts, proxy, method, tool, bytes_in, bytes_out,
@@ -71,11 +73,11 @@ static ROWS: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// How long a leg waits for its partner, in milliseconds. Another recorder may commit
-/// the leg before it later.
+/// How long a leg waits for the leg before it, in milliseconds. Another recorder
+/// may commit that one later.
 const WAIT_MS: i64 = 60_000;
 
-/// What becomes of a leg that may still get a partner.
+/// How to treat a leg that may still be linked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LonelyLegs {
     /// It waits for a minute, and so do all rows after it.
@@ -94,13 +96,13 @@ const DELETE: &str = "DELETE FROM request_rollups
 /// How many cells one statement deletes.
 const BATCH: i64 = 64;
 
-/// The id of the last request that is in its cells; 0 where none is.
+/// Returns the id of the last request that is in its cells; 0 if there is none.
 pub(crate) fn folded_to(conn: &Connection) -> Result<i64> {
     let id = meta::get(conn, FOLDED_TO)?;
     Ok(id.and_then(|id| id.parse().ok()).unwrap_or(0))
 }
 
-/// The name that the cells of a tool or method go by.
+/// Returns the name of a tool or method in its cells.
 pub(crate) fn cell_name(name: &str) -> Cow<'_, str> {
     if name.len() <= NAME_BYTES {
         return Cow::Borrowed(name);
@@ -116,8 +118,8 @@ pub(crate) fn cell_name(name: &str) -> Cow<'_, str> {
     Cow::Owned(cut)
 }
 
-/// Folds the next requests into their cells. The caller holds the transaction.
-/// `known` is what earlier calls have found out about the same file.
+/// Rolls up the next requests into their cells. The caller holds the transaction.
+/// `known` holds the results of earlier calls for the same file.
 pub(crate) fn fold(
     conn: &Connection,
     known: &mut NameCounts,
@@ -131,13 +133,13 @@ pub(crate) fn fold(
             return Ok(false);
         }
         let written = number(row, 1)?.saturating_add(number(row, 8)? / 1000);
-        // A time of a clock that was ahead tells nothing.
+        // If the clock was ahead, the time does not help.
         Ok((now - WAIT_MS..=now + clock::TOLERANCE_MS).contains(&written))
     };
     let mut select = conn.prepare_cached(&ROWS)?;
     let mut rows = select.query([folded_to, SLICE_ROWS])?;
     let mut names = Names::new(known);
-    // By the names that they go by: most that do not exist go by one.
+    // They are grouped by cell name: most names that do not exist share one.
     let mut cells: HashMap<Key, Cell> = HashMap::new();
     let mut count = 0;
     let ran_out = loop {
@@ -159,13 +161,13 @@ pub(crate) fn fold(
             cell.add(contribution);
             cell.add_bytes(row, 5)?;
             count += 1;
-            // The clock is asked for every few rows only: it costs as much as a row.
+            // The clock is read only every few rows, because a read costs as much as a row.
             if count % 32 == 0 && Instant::now() >= until {
                 break;
             }
         }
         let mut batch: Vec<_> = batch.into_iter().collect();
-        // What gives a name its cells comes before what needs them.
+        // Calls that give a name its cells precede calls that need them.
         batch.sort_by_key(|(key, cell)| !cell.has_success(key));
         for (key, cell) in batch {
             let key = names.admit(conn, key, &cell)?;
@@ -210,7 +212,7 @@ pub(super) fn prune(
     }
 }
 
-/// Deletes some of the oldest cells of that time; how many.
+/// Deletes some of the oldest cells of that time. Returns their number.
 pub(super) fn remove_oldest(conn: &Connection, width: BucketWidth, span: Span) -> Result<u64> {
     let oldest: Option<(Value, i64)> = conn
         .prepare_cached(OLDEST)?

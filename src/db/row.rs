@@ -105,7 +105,7 @@ impl Lenient for Option<Outcome> {
     }
 }
 
-/// Returns the one of some words that stands in a value.
+/// Returns the word of a list that a value equals.
 fn word<T: Copy>(value: ValueRef<'_>, words: &[T], as_str: fn(T) -> &'static str) -> Option<T> {
     let ValueRef::Text(text) = value else {
         return None;

@@ -1,9 +1,10 @@
-//! How a file holds session ids: as they are, or hashed.
+//! How a file stores session ids: unchanged, or hashed.
 //!
-//! A client that knows the id of an open session can send requests in it, so an id is
-//! a credential. Readers of the file do not need it. The hash is keyed: a session has the
-//! same hash under one key, and different ones in files with different keys. A reader that
-//! has the key cannot find the ids either, as long as they are random and cannot be guessed.
+//! A client that knows the id of an open session can send requests in it, so an id
+//! is a credential. Readers of the file do not need it. The hash is keyed: a
+//! session has the same hash under one key, and different hashes in files with
+//! different keys. Even a reader with the key cannot find random ids, because it
+//! cannot guess them.
 
 use std::borrow::Cow;
 
@@ -11,24 +12,24 @@ use super::bind::hex;
 use super::keyed_hash::KeyedHash;
 use crate::event::{RequestEvent, TaskId, bounded_id};
 
-/// What an id begins with that was hashed.
+/// Prefix of an id that was hashed.
 pub(crate) const HASHED: &str = "hashed:";
 
-/// What an id begins with that this crate made up for a client that sends none.
-/// It opens nothing.
+/// Prefix of an id that this crate derived for a client that sends none. It is not
+/// a credential.
 const DERIVED: &str = "derived:";
 
-/// Bytes of the hash that are kept.
+/// The kept bytes of the hash.
 const LENGTH: usize = 16;
 
-/// How a writer is to store session ids.
+/// How a writer stores session ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SessionIdForm {
     Plain,
     Hashed,
 }
 
-/// Gives each session id the form in which it stands in one file.
+/// Converts each session id to its form in one file.
 #[derive(Debug, Clone)]
 pub(crate) enum SessionIds {
     Plain,
@@ -43,13 +44,13 @@ impl SessionIds {
         }
     }
 
-    /// What stands in the file for the id of a task, which is a credential, too.
+    /// Returns the stored form of the id of a task, which is a credential, too.
     pub(super) fn stored_task(&self, id: &TaskId) -> Box<str> {
         self.stored(&id.bounded()).into()
     }
 
-    /// What stands in the file for the target of a request: where ids are hashed, the
-    /// hash of the `task` that a `tasks/*` request names.
+    /// Returns the stored form of a request's target: if ids are hashed, the hash of
+    /// the `task` that a `tasks/*` request names.
     pub(super) fn stored_target<'a>(
         &self,
         event: &'a RequestEvent,
@@ -61,7 +62,7 @@ impl SessionIds {
         }
     }
 
-    /// What stands in the file for `id`.
+    /// Returns the stored form of `id`.
     pub(crate) fn stored<'a>(&self, id: &'a str) -> Cow<'a, str> {
         let id = bounded_id(id);
         match self {
@@ -84,7 +85,7 @@ mod tests {
 
     #[test]
     fn hash_is_hmac_sha_256_of_its_kind_and_of_the_id_with_their_lengths() {
-        // As Python's hmac says.
+        // The expected values are from Python's hmac.
         assert_eq!(
             hashed(&[7; 32]).stored("abc"),
             "hashed:b4bd39874d273ae3512575c61d4e3c5d"
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_opens_nothing_stays_as_it_is() {
+    fn id_that_is_not_a_credential_is_stored_unchanged() {
         assert_eq!(hashed(&[7; 32]).stored("derived:abc"), "derived:abc");
         assert_eq!(SessionIds::Plain.stored("abc"), "abc");
     }

@@ -1,4 +1,4 @@
-//! What SDKs keep of their sessions: `sdk_sessions`.
+//! The session state of SDKs: `sdk_sessions`.
 
 use rusqlite::{Connection, Result, params};
 
@@ -25,10 +25,10 @@ const EVICT: &str = "DELETE FROM sdk_sessions WHERE (session_id, sdk) IN (
          SELECT session_id, sdk FROM sdk_sessions WHERE session_id <> ?1 OR sdk <> ?2
          ORDER BY expires_at LIMIT 1)";
 
-/// How many records one change evicts at most, when the limit was lowered.
+/// The most records that one change evicts, after the limit was lowered.
 const EVICTED_AT_ONCE: usize = 1024;
 
-/// A session as the table holds it.
+/// A session as it is stored in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SessionRow {
     pub(crate) sdk: String,
@@ -56,7 +56,7 @@ pub(super) fn create(conn: &Connection, row: &SessionRow, now: i64) -> Result<bo
     Ok(created == 1)
 }
 
-/// Adds a session, in place of one with the same id.
+/// Adds a session, or replaces the one with the same id.
 pub(super) fn save(conn: &Connection, row: &SessionRow, now: i64) -> Result<()> {
     sweep(conn, now)?;
     let SessionRow {
@@ -71,7 +71,7 @@ pub(super) fn save(conn: &Connection, row: &SessionRow, now: i64) -> Result<()> 
     evict(conn, *max_bytes, session_id, sdk)
 }
 
-/// Has a session that has not expired live at least as long as `row` says. Returns
+/// Extends the life of a session that has not expired to that in `row`. Returns
 /// whether there is one.
 pub(super) fn prolong(conn: &Connection, row: &SessionRow, now: i64) -> Result<bool> {
     let SessionRow {
@@ -90,7 +90,7 @@ pub(super) fn delete(conn: &Connection, sdk: &str, session_id: &str) -> Result<(
     delete.execute([session_id, sdk]).map(drop)
 }
 
-/// Removes the sessions that would expire first until all take `max_bytes`. The
+/// Removes the sessions that would expire first, until all take `max_bytes`. The
 /// named one, which was just added, stays.
 fn evict(conn: &Connection, max_bytes: u64, session_id: &str, sdk: &str) -> Result<()> {
     let mut bytes = conn.prepare_cached(BYTES)?;

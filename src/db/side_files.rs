@@ -1,11 +1,10 @@
 //! Side files that belong to another database file than the one beside them.
 //!
-//! They are there after the main file was moved, removed or replaced and before
-//! its writer noticed, or after that writer was killed. Each writer notes in
-//! the file of its lock which three files belong together ([`note`]); an
-//! opening compares that with what it finds ([`are_foreign`]). A WAL beside a
-//! missing or empty main file belongs to another file in any case: SQLite
-//! would remove it.
+//! They exist after the main file was moved, removed or replaced and before its
+//! writer noticed, or after that writer was killed. Each writer notes in its lock
+//! file which three files belong together ([`note`]). An opening compares that with
+//! the files that it finds ([`are_foreign`]). A WAL beside a missing or empty main
+//! file belongs to another file in any case: SQLite would remove it.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -17,27 +16,27 @@ use super::sidecar::sidecar;
 use super::writer_lock;
 use crate::clock;
 
-/// How long to wait for another opening that is at the same step.
+/// How long to wait for another opening at the same step.
 const PATIENCE: Duration = Duration::from_secs(2);
 const STEP: Duration = Duration::from_millis(2);
 
-/// Sets side files of another database aside before `real` is opened: SQLite
+/// Renames side files of another database before `real` is opened, because SQLite
 /// would read them into it.
 ///
-/// Two openings at once must not set aside the files of each other. So the
-/// directory stays locked until the value is dropped, which is to be after the
-/// main file has its first pages. Where directories have no locks, the openings
-/// of one moment are not kept apart.
+/// Two concurrent openings must not rename each other's files. So the directory
+/// stays locked until the value is dropped, which must be after the main file has
+/// its first pages. On systems where directories have no locks, concurrent openings
+/// are not protected from each other.
 pub(super) fn set_foreign_aside(real: &Path) -> io::Result<Option<File>> {
     if !are_foreign(real) {
         return Ok(None);
     }
     let lock = lock_directory(real);
-    // Another opening may have done it meanwhile.
+    // Another opening may have done it in the meantime.
     if are_foreign(real) {
         if_any(fs::remove_file(sidecar(real, "-shm")))?;
         set_aside_or_remove(real, "-wal")?;
-        // Beside a file that is there, SQLite knows which journal is its own.
+        // Beside an existing file, SQLite knows which journal belongs to it.
         if !real.exists() {
             set_aside_or_remove(real, "-journal")?;
         }
@@ -45,7 +44,7 @@ pub(super) fn set_foreign_aside(real: &Path) -> io::Result<Option<File>> {
     Ok(lock)
 }
 
-/// Whether the side files at the names of `real` are those of another file.
+/// Returns whether the side files at the names of `real` belong to another file.
 pub(super) fn are_foreign(real: &Path) -> bool {
     let [wal, shm] = side_files(real);
     let Ok(main) = fs::metadata(real) else {
@@ -66,9 +65,9 @@ pub(super) fn are_foreign(real: &Path) -> bool {
         .any(|note| note.main != main && note.has_any(wal, shm))
 }
 
-/// Whether one of the two side files that a living writer has open was removed,
-/// or given to another name. Who opens the file now would use the other one
-/// together with a new one.
+/// Returns whether one of the two side files that a living writer has open was
+/// removed or renamed. An opening now would use the other one together with a new
+/// one.
 pub(super) fn are_split(real: &Path) -> bool {
     let [wal, shm] = side_files(real);
     if wal.is_some() == shm.is_some() {
@@ -121,15 +120,16 @@ pub(super) fn set_aside(real: &Path, suffix: &str) -> io::Result<PathBuf> {
     Ok(orphan)
 }
 
-/// The same, for a file that is being closed: there is no other attempt.
+/// Like [`set_aside`], for a file that is being closed, so there is no other
+/// attempt.
 pub(super) fn set_wal_aside_unless_empty(real: &Path) {
     if let Err(error) = set_aside_or_remove(real, "-wal") {
         tracing::warn!(path = %real.display(), "the WAL of a moved file cannot be renamed: {error}");
     }
 }
 
-/// Returns what a writer notes of the files that it has open; nothing if the
-/// names lead elsewhere by now.
+/// Returns the note of a writer about its open files; `None` if the names lead
+/// elsewhere by now.
 pub(super) fn note(real: &Path, files: Files) -> Option<String> {
     let known = ["", "-wal", "-shm"].map(|suffix| Known::at(&sidecar(real, suffix)));
     let [Some(main), Some(wal), Some(shm)] = known else {
@@ -143,7 +143,7 @@ pub(super) fn note(real: &Path, files: Files) -> Option<String> {
     (named == files).then(|| Note { main, wal, shm }.to_text())
 }
 
-/// Which three files belong together.
+/// The three files that belong together.
 #[derive(Debug, Clone, Copy)]
 struct Note {
     main: Known,
@@ -151,11 +151,12 @@ struct Note {
     shm: Known,
 }
 
-/// A file that is known also after it was removed: another one may get its number.
+/// The identity of a file that stays unique after its removal, when another file
+/// may get its number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Known {
     identity: Identity,
-    /// When it was created, in nanoseconds; 0 where the file system does not tell.
+    /// When it was created, in nanoseconds; 0 if the file system does not say.
     born: u128,
 }
 
@@ -204,7 +205,7 @@ impl Note {
         })
     }
 
-    // Elsewhere an open file can be neither moved nor removed.
+    // On other systems an open file can be neither moved nor removed.
     #[cfg(not(unix))]
     fn to_text(self) -> String {
         String::new()
@@ -216,8 +217,8 @@ impl Note {
     }
 }
 
-/// Keeps openings from setting files aside between a look at a name and its
-/// removal. `None` where directories have no locks.
+/// Prevents openings from renaming files between the check of a name and its
+/// removal. `None` if directories have no locks.
 pub(super) fn lock_directory(real: &Path) -> Option<File> {
     let directory = File::open(real.parent()?).ok()?;
     let start = Instant::now();
@@ -230,7 +231,7 @@ pub(super) fn lock_directory(real: &Path) -> Option<File> {
     Some(directory)
 }
 
-/// Another opening may have been first.
+/// Ignores a missing file, because another opening may have been first.
 fn if_any(done: io::Result<()>) -> io::Result<()> {
     match done {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -280,7 +281,7 @@ mod tests {
         // Also those of a writer that was killed.
         drop(lock);
         assert!(are_foreign(&real));
-        // Files that nothing is noted of are taken for what they seem.
+        // Files without a note are not treated as foreign.
         for suffix in ["-wal", "-shm"] {
             replace(&sidecar(&real, suffix));
         }

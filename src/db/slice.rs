@@ -1,13 +1,13 @@
-/// What one slice of work did.
+/// The result of one slice of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slice {
-    /// How many rows were rolled up or deleted, or pages returned.
+    /// The number of rows rolled up or deleted, or of pages returned.
     pub(crate) count: u64,
-    /// Whether there was nothing more to do.
+    /// Whether nothing is left to do.
     pub(crate) is_last: bool,
 }
 
-/// A stretch of time, in unix milliseconds, that is to be pruned.
+/// A span of time to prune, in unix milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) from: i64,

@@ -1,4 +1,4 @@
-//! Paths that SQLite takes for something else than a file.
+//! Paths that SQLite does not treat as a file name.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
-/// How safe a commit is when it returns.
+/// How durable a commit is when it returns.
 ///
-/// With both settings no commit is lost when the process ends, in whatever way,
-/// and the file is never damaged.
+/// With both settings no commit is lost when the process ends, for any reason, and
+/// the file is never damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
 #[non_exhaustive]
 pub enum Synchronous {

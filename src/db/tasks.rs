@@ -1,10 +1,10 @@
-//! The table `tasks`: how the operations ended that a server answered with a task.
+//! The table `tasks`: how operations ended that a server answered with a task.
 //!
-//! The request that creates a task is a leg of its operation. What is seen of the task
-//! later, in answers to `tasks/*` and in notifications, changes the row in `tasks` only:
-//! these requests are operations by themselves.
+//! The request that creates a task is a leg of its operation. Later sightings of
+//! the task, in answers to `tasks/*` and in notifications, change only the row in
+//! `tasks`: these requests are operations by themselves.
 //!
-//! A sighting may come before the task: a notification on another stream, or an answer
+//! A sighting may precede the task: a notification on another stream, or an answer
 //! that another recorder commits first. It is kept in memory for an hour.
 
 use std::collections::VecDeque;
@@ -17,23 +17,23 @@ use crate::event::{
     Leg, Outcome, RequestEvent, RequestStatus, TaskOutcome, TaskStatus, TaskStatusEvent,
 };
 
-/// Sightings of unknown tasks that are kept.
+/// The most sightings of unknown tasks that are kept.
 const UNKNOWN: usize = 1_000;
 
 /// How long they are kept, in milliseconds.
 const UNKNOWN_MS: i64 = 3_600_000;
 
-/// What a message says of a task.
+/// The content of a message about a task.
 #[derive(Debug, Clone)]
 pub(super) struct Sighting {
     pub(super) proxy: Box<str>,
-    /// The session that the client names, as it stands in the file.
+    /// The session that the client names, in its stored form.
     pub(super) session_id: Option<Box<str>>,
     /// The caller, as in `sessions.caller`.
     pub(super) caller: Option<Box<str>>,
     /// Whether the caller is one user, so that the task may be of another session.
     pub(super) is_one_user: bool,
-    /// The id, as it stands in the file.
+    /// The id, in its stored form.
     pub(super) task_id: Box<str>,
     /// When the message passed, in unix milliseconds.
     pub(super) ts: i64,
@@ -44,7 +44,7 @@ pub(super) struct Sighting {
 }
 
 impl Sighting {
-    /// Returns what a notification says.
+    /// Returns the sighting in a notification.
     pub(super) fn notified(event: &TaskStatusEvent, file: &Shared<'_>) -> Self {
         let caller = event.caller.as_ref();
         Self {
@@ -60,8 +60,8 @@ impl Sighting {
         }
     }
 
-    /// Returns what the answer to a request says; `None` if it says nothing of a task
-    /// that exists already.
+    /// Returns the sighting in the answer to a request; `None` if the answer is not
+    /// about an existing task.
     pub(super) fn answered(
         event: &RequestEvent,
         leg: &Leg,
@@ -70,7 +70,7 @@ impl Sighting {
     ) -> Option<Self> {
         let is_answered = event.status == RequestStatus::Ok && event.end_reason.is_none();
         let (status, outcome) = match &*event.method {
-            // It waits for the end, and its answer is the result.
+            // This request waits for the end of the task, and its answer is the result.
             "tasks/result" if is_answered => {
                 let (status, tool_error) = match event.tool_error {
                     true => (TaskStatus::Failed, true),
@@ -101,7 +101,7 @@ impl Sighting {
     }
 }
 
-/// Returns the session that a client named, as it stands in the file.
+/// Returns the session that a client named, in its stored form.
 fn named_session(session_id: Option<&str>, file: &Shared<'_>) -> Option<Box<str>> {
     match Caller::of(session_id, None) {
         Caller::Session(id) => Some(file.session_ids.stored(id).into()),
@@ -130,7 +130,7 @@ pub(super) fn create(
     .map(drop)
 }
 
-/// Enters what is seen of a task. Returns whether the task is known.
+/// Applies a sighting to its task. Returns whether the task is known.
 pub(super) fn see(conn: &Connection, seen: &Sighting) -> Result<bool> {
     let Some(operation_id) = operation(conn, seen)? else {
         return Ok(false);
@@ -138,8 +138,8 @@ pub(super) fn see(conn: &Connection, seen: &Sighting) -> Result<bool> {
     let ended = seen.status.filter(|status| status.is_final());
     let outcome = ended.map(|status| outcome(status, seen.outcome.as_ref()));
     let error = seen.outcome.as_ref();
-    // The status of the newest message counts until the task ends, then how it ended:
-    // first seen, but a message with the result knows better.
+    // The status of the newest message counts until the task ends. Then the first final
+    // status counts, but a message with the result replaces its outcome.
     conn.prepare_cached(
         "UPDATE tasks SET
              polls = polls + :polls,
@@ -172,8 +172,8 @@ pub(super) fn see(conn: &Connection, seen: &Sighting) -> Result<bool> {
 
 /// Returns the newest operation whose task has this id and whose caller is this one.
 fn operation(conn: &Connection, seen: &Sighting) -> Result<Option<String>> {
-    // Of the same id, as of a server that gives one to everyone, only the newest tasks
-    // are looked at.
+    // A server may use one id for all tasks, so only the newest tasks with the id are
+    // read.
     conn.prepare_cached(
         "SELECT t.operation_id
          FROM (SELECT operation_id FROM tasks WHERE task_id = :task_id
@@ -200,7 +200,7 @@ fn operation(conn: &Connection, seen: &Sighting) -> Result<Option<String>> {
     .optional()
 }
 
-/// Returns how a task ended that has this final status.
+/// Returns the outcome of a task with this final status.
 fn outcome(status: TaskStatus, said: Option<&TaskOutcome>) -> Outcome {
     if status == TaskStatus::Cancelled {
         return Outcome::Gone;
@@ -216,7 +216,7 @@ fn outcome(status: TaskStatus, said: Option<&TaskOutcome>) -> Outcome {
     Outcome::of(RequestStatus::Error, false, None, code, None)
 }
 
-/// What was seen of tasks that are not known yet.
+/// Sightings of tasks that are not known yet.
 #[derive(Debug, Default)]
 pub(super) struct Unknown(VecDeque<Sighting>);
 
@@ -225,8 +225,8 @@ impl Unknown {
         self.0.iter().filter(move |seen| &*seen.task_id == task_id)
     }
 
-    /// Adds `new`, without those that are too old, and without those of the tasks that
-    /// are known by now.
+    /// Adds `new`. Removes sightings that are too old, and those of tasks that are
+    /// known by now.
     pub(super) fn keep(&mut self, new: Vec<Sighting>, known: &[Box<str>]) {
         self.0.extend(new);
         let newest = self.0.iter().map(|seen| seen.ts).max().unwrap_or_default();

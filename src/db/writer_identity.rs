@@ -1,4 +1,4 @@
-//! What a writer enters into its file about itself.
+//! The facts about a writer that it enters into its file.
 
 use std::borrow::Cow;
 
@@ -12,22 +12,23 @@ use super::session_ids::SessionIdForm;
 /// Longest name of an instance that is kept, in characters.
 const INSTANCE_CHARS: usize = 256;
 
-/// A writer, and how it stores what must not stand in the file as it is.
+/// A writer, and how it stores values that must not be in the file unchanged.
 #[derive(Debug)]
 pub(crate) struct WriterIdentity {
-    /// The same whenever the writer opens its file again.
+    /// It stays the same when the writer opens its file again.
     pub(crate) id: Uuid,
-    /// Where the writer runs.
+    /// The name of the place where the writer runs.
     pub(crate) instance: Option<Box<str>>,
     pub(crate) session_ids: SessionIdForm,
-    /// The key that was set.
+    /// The key that was configured.
     pub(crate) shared_key: Option<KeyedHash>,
     /// The mode of a file that the writer creates.
     pub(crate) file_mode: FileMode,
 }
 
 impl WriterIdentity {
-    /// Returns the identity of a new writer, which runs at `instance`, else on this host.
+    /// Returns the identity of a new writer, which runs at `instance`, or else on this
+    /// host.
     pub(crate) fn new(
         instance: Option<&str>,
         session_ids: SessionIdForm,

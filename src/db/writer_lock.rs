@@ -1,9 +1,9 @@
 //! The proof that a writer is alive.
 //!
-//! Each run of a writer holds an exclusive lock of the operating system on a
-//! side file of its own, `<database>-lock-<run>`, while it has the database
-//! open. The operating system releases the lock when the process ends, however
-//! it ends. A run whose lock is free therefore has no living writer.
+//! Each run of a writer holds an exclusive lock of the operating system on its own
+//! side file, `<database>-lock-<run>`, while it has the database open. The
+//! operating system releases the lock when the process ends for any reason. A run
+//! whose lock is free therefore has no living writer.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -20,19 +20,19 @@ use crate::clock;
 /// The pause between two attempts at a lock that another process holds.
 const STEP: Duration = Duration::from_millis(10);
 
-/// What a side file begins with once its writer has had the lock. A file without
-/// it belongs to a writer that is about to take the lock, or was killed before.
+/// The beginning of a side file once its writer has held the lock. Without it, the
+/// file belongs to a writer that is about to take the lock, or was killed before.
 const HELD: &str = "held";
 
-/// What the names of side files have between the database's name and the run.
+/// The part of a side file's name between the database's name and the run.
 const SUFFIX: &str = "-lock-";
 
-/// The lock of one run. The side file stays when this is dropped, and goes with
-/// [`remove`](Self::remove).
+/// The lock of one run. The side file stays when this is dropped;
+/// [`remove`](Self::remove) deletes it.
 #[derive(Debug)]
 pub(crate) struct WriterLock {
     path: PathBuf,
-    /// Holds the lock, and what the writer notes of its files.
+    /// The locked file, which also contains the writer's note about its files.
     file: File,
 }
 
@@ -63,18 +63,19 @@ impl WriterLock {
         }
     }
 
-    /// Whether it is that of `run` on the database of this name. The file may
-    /// have been moved along with the database.
+    /// Returns whether it is the lock of `run` on the database of this name. The file
+    /// may have been moved along with the database.
     pub(super) fn is_of(&self, database: &Path, run: Uuid) -> bool {
         self.path == path(database, run) && leads_to(&self.path, &self.file)
     }
 
-    /// Notes which files belong together, for openings to come.
+    /// Notes which files belong together, for later openings.
     pub(super) fn note(&self, text: &str) -> io::Result<()> {
         let note = format!("{HELD} {text}\n");
         let mut file = &self.file;
         file.rewind()?;
-        // Cut after it is written, so that a kill leaves what shows that the lock was held.
+        // It is cut after the write, so that even after a kill the file shows that the lock
+        // was held.
         file.write_all(note.as_bytes())?;
         file.set_len(note.len() as u64)
     }
@@ -87,8 +88,8 @@ impl WriterLock {
     }
 }
 
-/// Whether no living writer holds the lock of `run`. Where the file system does
-/// not tell, the run counts as alive.
+/// Returns whether no living writer holds the lock of `run`. If the file system
+/// does not say, the run counts as alive.
 pub(super) fn is_free(database: &Path, run: Uuid) -> bool {
     match open(&path(database, run)) {
         Ok(file) => file.try_lock().is_ok(),
@@ -96,12 +97,12 @@ pub(super) fn is_free(database: &Path, run: Uuid) -> bool {
     }
 }
 
-/// Removes the side files that killed writers left. Returns their runs, and
-/// when these were entered, in unix milliseconds.
+/// Removes the side files that killed writers left. Returns their runs, and when
+/// each run began, in unix milliseconds.
 pub(super) fn sweep(database: &Path) -> Vec<(Uuid, i64)> {
     let dead = of_all_runs(database).into_iter().filter_map(|(run, path)| {
-        // The lock is held while the file is removed, so that a writer that
-        // opens it meanwhile notices in `acquire`.
+        // The lock is held while the file is removed, so that a writer that opens it in the
+        // meantime notices in `acquire`.
         let file = open(&path).ok()?;
         if file.try_lock().is_err() || !leads_to(&path, &file) {
             return None;
@@ -114,7 +115,7 @@ pub(super) fn sweep(database: &Path) -> Vec<(Uuid, i64)> {
     dead.collect()
 }
 
-/// Returns what all runs have noted, killed ones included.
+/// Returns the notes of all runs, including killed ones.
 pub(super) fn notes(database: &Path) -> Vec<(Uuid, String)> {
     let notes = of_all_runs(database).into_iter();
     notes
@@ -122,13 +123,13 @@ pub(super) fn notes(database: &Path) -> Vec<(Uuid, String)> {
         .collect()
 }
 
-/// Returns what the writer of a side file has noted, if it has had the lock.
+/// Returns the note in a side file, if its writer has held the lock.
 fn note_in(path: &Path) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     text.strip_prefix(HELD).map(str::to_owned)
 }
 
-/// The side files that there are, with their runs.
+/// Returns the existing side files with their runs.
 fn of_all_runs(database: &Path) -> Vec<(Uuid, PathBuf)> {
     let (Some(directory), Some(name)) = (database.parent(), database.file_name()) else {
         return Vec::new();
@@ -144,7 +145,8 @@ fn of_all_runs(database: &Path) -> Vec<(Uuid, PathBuf)> {
     ours.collect()
 }
 
-/// The run whose file has this name, if it is one of ours: the prefix, and then the run.
+/// Returns the run of a file with this name, if it is a lock file: the prefix, and
+/// then the run.
 fn run(name: &OsStr, prefix: &OsStr) -> Option<Uuid> {
     let run = name
         .as_encoded_bytes()
@@ -174,7 +176,7 @@ fn remove(path: &Path) {
     }
 }
 
-/// Whether `path` is still the name of `file`.
+/// Returns whether `path` is still the name of `file`.
 fn leads_to(path: &Path, file: &File) -> bool {
     let (Ok(named), Ok(opened)) = (fs::metadata(path), file.metadata()) else {
         return false;
@@ -184,7 +186,7 @@ fn leads_to(path: &Path, file: &File) -> bool {
         use std::os::unix::fs::MetadataExt as _;
         (named.dev(), named.ino()) == (opened.dev(), opened.ino())
     }
-    // Elsewhere the name of an open file is given to no other.
+    // On other systems an open file keeps its name.
     #[cfg(not(unix))]
     {
         named.is_file() && opened.is_file()
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn lock_of_a_living_run_is_held_and_that_of_a_dropped_one_is_free() {
+    fn lock_of_a_living_run_is_held_and_lock_of_a_dropped_run_is_free() {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("mcp.db");
         let (run, other) = (Uuid::now_v7(), Uuid::now_v7());
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn sweep_removes_the_files_of_dead_runs_of_this_database_alone() {
+    fn sweep_removes_only_files_of_dead_runs_of_this_database() {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("mcp.db");
         let (alive, dead) = (Uuid::now_v7(), Uuid::now_v7());

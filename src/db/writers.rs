@@ -1,10 +1,10 @@
 //! The runs of writers: the rows of `writers`.
 //!
-//! A run holds its accounts as of its last commit, so that a reader of the file
-//! needs no process to ask; what it wrote to a file that was removed or moved
-//! away is among them. It has no end while its writer lives; one that has
-//! neither an end nor a living writer was killed. Each opening looks for such
-//! runs, and so does every writer while it writes.
+//! A run holds its counters as of its last commit, so that a reader of the file
+//! does not have to ask the process. They include events that it wrote to a file
+//! that was removed or moved away. A run has no end while its writer lives. A run
+//! with neither an end nor a living writer was killed. Each opening searches for
+//! such runs, and so does every writer while it writes.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -25,14 +25,14 @@ use crate::clock;
 /// How often a writer looks for runs that were killed.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// How often a writer tries to enter its own run where that failed.
+/// The pause after which a writer retries to enter its run.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The run of one writer, from when it opens a file until it leaves it.
+/// The run of one writer, from opening a file until closing it.
 #[derive(Debug)]
 pub(super) struct Run {
     id: Uuid,
-    /// The id as it stands in `writers`.
+    /// The id as stored in `writers`.
     name: String,
     instance: Option<Box<str>>,
     files: OpenFiles,
@@ -44,7 +44,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// A run that is not in `writers` yet. Its lock may be held already.
+    /// Makes a run that is not in `writers` yet. Its lock may be held already.
     pub(super) fn new(writer: &WriterIdentity, files: OpenFiles, lock: Option<WriterLock>) -> Self {
         Self {
             id: writer.id,
@@ -57,16 +57,16 @@ impl Run {
         }
     }
 
-    /// The run's key in `writers`, while it is there.
+    /// Returns the run's key in `writers`, while it is there.
     pub(super) fn name(&self) -> Option<&str> {
         self.is_entered.then_some(self.name.as_str())
     }
 
     /// Enters the run into `writers` and ends the runs whose writers were killed.
     ///
-    /// Waits up to `patience` for the run's own lock. Without that lock the run
-    /// is not entered, because others would take it for killed;
-    /// [`tend`](Self::tend) then tries again.
+    /// Waits up to `patience` for the run's own lock. Without that lock the run is not
+    /// entered, because other writers would treat it as killed; [`tend`](Self::tend)
+    /// then retries.
     pub(super) fn enter(&mut self, conn: &Connection, patience: Duration) -> Result<()> {
         self.acquire(patience);
         let is_written = self.write(conn)?;
@@ -88,7 +88,7 @@ impl Run {
     }
 
     /// Enters this run, if its lock is held, and the ends of killed ones. Returns
-    /// whether it did: nothing is written to files that were exchanged.
+    /// whether it did: nothing is written to files that were replaced.
     fn write(&self, conn: &Connection) -> Result<bool> {
         let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
         if !self.files.are_here() {
@@ -101,8 +101,8 @@ impl Run {
         for id in &self.killed(&tx)? {
             end_killed(&tx, id)?;
         }
-        // A killed run without a row here had another file, which was moved
-        // away. What it was given after that is missing from this one.
+        // A killed run without a row here had another file open, which was moved away. Its
+        // later events are missing from this file.
         for (run, entered) in writer_lock::sweep(self.files.real()) {
             lose_unknown(&tx, &run.to_string(), entered)?;
         }
@@ -118,9 +118,9 @@ impl Run {
         }
     }
 
-    /// Does what [`enter`](Self::enter) does where that is due: the run has no
-    /// row yet, or another writer was killed meanwhile. A failure is no obstacle
-    /// to recording, so the next call tries again.
+    /// Does what [`enter`](Self::enter) does if that is due: the run has no row yet, or
+    /// another writer was killed in the meantime. A failure does not prevent recording,
+    /// so the next call retries.
     pub(super) fn tend(&mut self, conn: &Connection) {
         if Instant::now() < self.due {
             return;
@@ -135,40 +135,40 @@ impl Run {
         }
     }
 
-    /// As [`tend`](Self::tend), whenever the last time was.
+    /// Like [`tend`](Self::tend), regardless of when it was last called.
     pub(super) fn tend_now(&mut self, conn: &Connection) {
         self.due = Instant::now();
         self.tend(conn);
     }
 
-    /// Enters that the run ended in order, with its last accounts. The lock is
-    /// still held: it is for [`leave`](Self::leave) to release once this is committed.
+    /// Enters the regular end of the run, with its last counters. The lock is still
+    /// held: [`leave`](Self::leave) releases it once this is committed.
     pub(super) fn end(&self, conn: &Connection, accounts: &WriterStats) -> Result<()> {
         write(conn, &self.name, accounts, true)
     }
 
-    /// The end is committed.
+    /// Notes that the end is committed.
     pub(super) fn has_ended(&mut self) {
         self.is_entered = false;
     }
 
-    /// Returns the lock, for the writer to go on in another file.
+    /// Returns the lock, so that the writer can continue in another file.
     pub(super) fn into_lock(self) -> Option<WriterLock> {
-        // The numbers of its files may be given to others now.
+        // Other files may get the numbers of its files now.
         if let Some(Err(error)) = self.lock.as_ref().map(|lock| lock.note("")) {
             tracing::debug!(%error, "the files that belonged together stay noted");
         }
         self.lock
     }
 
-    /// Removes what proved that the run is alive.
+    /// Removes the proof that the run is alive.
     pub(super) fn leave(self) {
         if let Some(lock) = self.lock {
             lock.remove();
         }
     }
 
-    /// The other runs without an end whose writers are dead.
+    /// Returns the other runs without an end whose writers are dead.
     fn killed(&self, conn: &Connection) -> Result<Vec<String>> {
         let mut open = conn
             .prepare_cached("SELECT id FROM writers WHERE ended_at IS NULL AND id <> ?1")?
@@ -182,8 +182,8 @@ impl Run {
     }
 }
 
-/// Enters a run, or takes one up again whose writer opens its file once more.
-/// While it had let go of the file, another writer may have taken it for killed.
+/// Enters a run, or resumes the run of a writer that opens its file again. While
+/// the file was closed, another writer may have treated the run as killed.
 fn begin(conn: &Connection, id: &str, instance: Option<&str>) -> Result<()> {
     conn.execute(
         "DELETE FROM losses WHERE reason = 'unclean_shutdown' AND from_ts =
@@ -198,7 +198,7 @@ fn begin(conn: &Connection, id: &str, instance: Option<&str>) -> Result<()> {
     .map(drop)
 }
 
-/// Updates the accounts of a run that continues to those of this commit.
+/// Updates the counters of a run to those of this commit.
 pub(super) fn go_on(conn: &Connection, id: &str, accounts: &WriterStats) -> Result<()> {
     write(conn, id, accounts, false)
 }
@@ -235,8 +235,8 @@ pub(crate) fn total(conn: &Connection) -> Result<Stats> {
     })
 }
 
-/// Ends a run whose writer was killed, at its last accounts, and enters into
-/// `losses` that events are missing: what was not committed, which is unknown.
+/// Ends a run whose writer was killed, with its last counters, and enters into
+/// `losses` that an unknown number of events was not committed.
 fn end_killed(conn: &Connection, id: &str) -> Result<()> {
     // The clock may have been set back since.
     conn.execute(
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn run_that_was_taken_for_killed_is_no_loss_once_its_writer_opens_the_file_again() {
+    fn run_treated_as_killed_is_no_loss_once_its_writer_opens_the_file_again() {
         let file = File::new();
         let [alive, killed, another] = [1, 2, 3].map(Uuid::from_u128);
         for (id, ts) in [(alive, 1), (killed, 2)] {
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn killed_run_is_a_loss_beside_living_writers_and_they_are_none() {
+    fn killed_run_is_a_loss_and_living_writers_are_not() {
         let file = File::new();
         let [first, killed, last] = [1, 2, 3].map(Uuid::from_u128);
         let mut first = file.enter(first);
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn run_that_ends_in_order_leaves_no_side_file() {
+    fn run_that_ends_regularly_leaves_no_side_file() {
         let file = File::new();
         let run = file.enter(Uuid::from_u128(1));
         drop(file.enter(Uuid::from_u128(2)));

@@ -35,8 +35,8 @@ impl<Cache, Backend> CachingSessionStore<Cache, Backend> {
 }
 
 impl<Cache: SessionStore, Backend: SessionStore> CachingSessionStore<Cache, Backend> {
-    /// Locks a session. The cache holds no wrong record of it when the lock is
-    /// returned.
+    /// Locks a session. Removes its record from the cache first if the cache may be
+    /// wrong.
     async fn turn(&self, sdk: &str, id: &str) -> KeyGuard<Key> {
         let mut turn = self.turns.wait((sdk.to_owned(), id.to_owned())).await;
         if turn.is_in_doubt() {

@@ -36,7 +36,7 @@ fn until_begun_anew(conn: &Connection, checkpoints: &mut Checkpoints) {
 }
 
 #[test]
-fn the_wal_begins_anew_while_the_writer_goes_on() {
+fn wal_restarts_while_the_writer_keeps_writing() {
     let (dir, conn, mut checkpoints) = file();
     write(&conn, 1);
     checkpoints.go_on(&conn);
@@ -47,7 +47,7 @@ fn the_wal_begins_anew_while_the_writer_goes_on() {
 }
 
 #[test]
-fn a_reader_that_keeps_the_wal_long_is_not_asked_after_with_each_commit() {
+fn checkpoint_that_a_reader_prevents_is_not_retried_after_each_commit() {
     let (_dir, conn, mut checkpoints) = file();
     write(&conn, 1);
     let reader = Connection::open(checkpoints.files.real()).unwrap();
@@ -64,7 +64,7 @@ fn a_reader_that_keeps_the_wal_long_is_not_asked_after_with_each_commit() {
 }
 
 #[test]
-fn where_the_thread_cannot_open_the_file_the_writer_does_its_work() {
+fn writer_checkpoints_itself_if_the_thread_cannot_open_the_file() {
     let (dir, conn, mut checkpoints) = file();
     write(&conn, 1);
     checkpoints.go_on(&conn);
@@ -73,13 +73,13 @@ fn where_the_thread_cannot_open_the_file_the_writer_does_its_work() {
 }
 
 #[test]
-fn stopped_in_its_work_the_thread_leaves_nothing_open() {
+fn thread_that_is_stopped_during_its_work_leaves_nothing_open() {
     let (dir, conn, mut checkpoints) = file();
     write(&conn, 3 * STEP);
     checkpoints.go_on(&conn);
     assert!(checkpoints.worker.is_some());
     checkpoints.stop();
-    // What only the last connection does.
+    // Only the last connection does this.
     conn.close().unwrap();
     assert!(!dir.path().join("file-wal").exists());
 }

@@ -1,9 +1,9 @@
 //! Reads the length of the WAL.
 //!
-//! SQLite reports it only to a hook, which rusqlite offers with SQLite 3.44 and newer.
-//! But the file shows it: the header of the WAL holds two random numbers, which each
-//! frame repeats, and which change when SQLite restarts the WAL. SQLite holds no
-//! locks on this file, so it may be opened and closed.
+//! SQLite reports it only to a hook, which rusqlite offers with SQLite 3.44 and
+//! newer. But the file shows it: the header of the WAL holds two random numbers,
+//! which each frame repeats, and which change when SQLite restarts the WAL. SQLite
+//! holds no locks on this file, so it may be opened and closed.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -13,11 +13,11 @@ use crate::db::files::OpenFiles;
 const HEADER: u64 = 32;
 const FRAME_HEADER: u64 = 24;
 
-/// Where the salt is in the header of the file, and in that of a frame.
+/// The offset of the salt in the header of the file, and in that of a frame.
 const SALT: u64 = 16;
 const FRAME_SALT: u64 = 8;
 
-/// What all frames have in common that belong to the WAL now.
+/// The value that all frames of the current WAL have in common.
 pub(super) type Salt = [u8; 8];
 
 #[derive(Debug)]
@@ -28,11 +28,11 @@ impl Wal {
     pub(super) fn open(files: &OpenFiles) -> io::Result<Self> {
         let elsewhere = || io::Error::from(io::ErrorKind::NotFound);
         let wal = File::open(files.own_wal().ok_or_else(elsewhere)?)?;
-        // The same before and after, so the same in between.
+        // The name led there before and after, so it did in between.
         files.own_wal().map(|_| Self(wal)).ok_or_else(elsewhere)
     }
 
-    /// Whether it has been cut to nothing.
+    /// Returns whether it was truncated to nothing.
     pub(super) fn is_empty(&self) -> io::Result<bool> {
         Ok(self.0.metadata()?.len() == 0)
     }
@@ -73,7 +73,7 @@ mod tests {
     use crate::db::files::Files;
 
     #[test]
-    fn the_length_is_what_sqlite_says_also_of_a_wal_that_was_begun_anew() {
+    fn length_is_that_of_sqlite_even_after_the_wal_restarts() {
         let dir = tempfile::tempdir().unwrap();
         let conn = Connection::open(dir.path().join("file")).unwrap();
         conn.execute_batch(

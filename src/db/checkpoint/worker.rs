@@ -1,4 +1,4 @@
-//! The thread that checkpoints.
+//! The checkpoint thread.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
@@ -14,17 +14,18 @@ use crate::db::files::OpenFiles;
 
 const THREAD_NAME: &str = "mcp-store-checkpoint";
 
-/// How often it tries to reach the end of the WAL while others write on.
+/// How often it tries to reach the end of the WAL while others keep writing.
 const ATTEMPTS: usize = 8;
 
-/// Between two interruptions of a checkpoint that is to end.
+/// The pause between two interrupts of a checkpoint that has to end.
 const POLL: Duration = Duration::from_millis(1);
 
-/// Its handle. Dropped, it waits until the thread has closed its connection.
+/// The handle of the thread. Its drop waits until the thread has closed its
+/// connection.
 pub(super) struct Worker {
-    /// Gone when the thread is to end.
+    /// Dropped to end the thread.
     begin: Option<Sender<()>>,
-    /// How many pages of the WAL are home then.
+    /// The number of checkpointed pages of the WAL after each checkpoint.
     ended: Receiver<u32>,
     is_busy: bool,
     interrupt: Arc<OnceLock<InterruptHandle>>,
@@ -48,7 +49,7 @@ impl Worker {
         })
     }
 
-    /// Has it checkpoint, if it does not already; `false` if it could not open
+    /// Starts a checkpoint, if none is running; `false` if the thread could not open
     /// the file.
     pub(super) fn begin(&mut self) -> bool {
         let begin = || self.begin.as_ref().is_some_and(|it| it.send(()).is_ok());
@@ -56,7 +57,7 @@ impl Worker {
         self.is_busy
     }
 
-    /// How many pages of the WAL are home, if that is news.
+    /// Returns the number of checkpointed pages of the WAL, if a checkpoint has ended.
     pub(super) fn ended(&mut self, patience: Duration) -> Option<u32> {
         if !self.is_busy {
             return None;
@@ -74,7 +75,8 @@ impl Drop for Worker {
             return;
         };
         while !thread.is_finished() {
-            // Again and again: one that comes just before a checkpoint is forgotten.
+            // It interrupts repeatedly, because SQLite ignores an interrupt just before a
+            // checkpoint.
             if let Some(interrupt) = self.interrupt.get() {
                 interrupt.interrupt();
             }
@@ -114,22 +116,22 @@ fn work(
     }
 }
 
-/// `None` if the names lead to other files than the writer's.
+/// Connects; `None` if the names lead to other files than the writer's.
 fn connect(files: &OpenFiles) -> rusqlite::Result<Option<Connection>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(files.real(), flags)?;
     // Not `busy_timeout`, which needs SQLite 3.44.
     conn.pragma_update(None, "busy_timeout", 0)?;
-    // That is for the writer, who leaves last.
+    // The writer checkpoints on close, because it closes last.
     conn.set_db_config(SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    // Opens the WAL. A checkpoint of other files than the writer's would mix them.
+    // This opens the WAL. A checkpoint of other files than the writer's would mix them.
     conn.pragma_query_value(None, "schema_version", |_| Ok(()))?;
     Ok(files.are_here().then_some(conn))
 }
 
-/// Checkpoints several times: each attempt copies what was written during the one
-/// before. An attempt during which no program writes also syncs the file, so that the
-/// writer does not have to.
+/// Checkpoints several times: each attempt copies what was written during the
+/// previous one. An attempt during which no program writes also syncs the file, so
+/// that the writer does not have to.
 fn bring_home(conn: &Connection) -> u32 {
     let mut home = 0;
     for _ in 0..ATTEMPTS {

@@ -1,4 +1,4 @@
-//! What goes when all logs together are too large, or events too old.
+//! Evicts events if all logs together are too large, or if events are too old.
 
 use std::time::{Duration, Instant};
 
@@ -6,8 +6,8 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::{CommandTx, EventBounds, OVERHEAD, REMOVE, WriteError, count, unix_us};
 
-/// The id of the session that the log `l` is of: its name, or the session's part of
-/// the name that rmcp gives to the stream that a session has all its life.
+/// SQL for the session id of the log `l`: its name, or the session's part of the
+/// name that rmcp gives to the stream that lives as long as the session.
 macro_rules! session_of_log {
     () => {
         "CASE WHEN l.kind = 'session' THEN l.name
@@ -16,9 +16,9 @@ macro_rules! session_of_log {
 }
 pub(in super::super) use session_of_log;
 
-/// The next events in the order of arrival; whether each is the newest of its
-/// log, whether the log is a session's, and whether it is of a session that an
-/// SDK keeps.
+/// The next events in the order of arrival. Also says whether each one is the
+/// newest of its log, whether the log is a session's, and whether an SDK keeps its
+/// session.
 const OLDEST: &str = concat!(
     "SELECT e.n, e.log, e.id, length(CAST(e.data AS BLOB)),
         e.id = (SELECT max(o.id) FROM sse_events o WHERE o.log = e.log),
@@ -31,18 +31,18 @@ const OLDEST: &str = concat!(
 const REMOVE_EMPTY_LOG: &str = "DELETE FROM sse_logs WHERE log = ?1
      AND NOT EXISTS (SELECT 1 FROM sse_events WHERE log = ?1)";
 
-/// How many of the oldest events a transaction looks at, at least.
+/// The fewest of the oldest events that a transaction checks.
 const SLICE: i64 = 64;
 
-/// After how long the oldest events are looked at again that had to stay.
+/// The time after which the oldest events that had to stay are checked again.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 impl CommandTx<'_> {
-    /// Evicts some of the oldest events, if any have to go. Returns whether it did.
+    /// Evicts some of the oldest events, if necessary. Returns whether it did.
     ///
-    /// It starts where the last transaction stopped, and from the beginning after it has
-    /// reached the end: an event that had to stay as the newest of its log may no longer
-    /// be the newest.
+    /// It starts where the last transaction stopped, and restarts at the beginning
+    /// after it has reached the end: an event that had to stay as the newest of its log
+    /// may no longer be the newest.
     pub(super) fn evict_oldest(
         &mut self,
         bounds: EventBounds,
@@ -86,7 +86,7 @@ impl CommandTx<'_> {
         Ok(!gone.is_empty())
     }
 
-    /// Removes an event, and its log with the last one.
+    /// Removes an event, and removes its log with the last event.
     fn evict(&mut self, event: &Oldest) -> Result<(), WriteError> {
         let mut remove = self.tx.prepare_cached(REMOVE)?;
         let removed = remove.query_row([event.log, event.id], |_| Ok(()));
@@ -111,7 +111,7 @@ struct Oldest {
     id: i64,
     length: i64,
     is_newest: bool,
-    /// Its id was given by the server, which counts on from the newest one.
+    /// The server assigned its id, and continues numbering from the newest one.
     is_of_session: bool,
     /// An SDK keeps the session.
     is_kept: bool,
@@ -130,9 +130,9 @@ impl Oldest {
         })
     }
 
-    /// Whether it is not to be evicted: for a session to go on from it, or for a
-    /// client that listens to a session to find its place again. What answers one
-    /// request is worth no more than any other event.
+    /// Returns whether it must not be evicted, because a session continues numbering
+    /// from it, or because a listening client has to find its place. An event that
+    /// answers one request has no such protection.
     fn stays(&self, is_old: bool) -> bool {
         self.is_newest && (self.is_kept || self.is_of_session && !is_old)
     }

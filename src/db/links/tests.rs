@@ -88,7 +88,7 @@ fn keys(text: &str) -> Option<StateDigest> {
     Some(digest(StateKind::Keys, text))
 }
 
-/// A request of the session `s` that calls the tool `t`.
+/// Returns a request of the session `s` that calls the tool `t`.
 fn call(ts: i64, state_in: Option<StateDigest>, state_out: Option<StateDigest>) -> RequestEvent {
     let mut event = RequestEvent::new("tools/call", RequestStatus::Ok);
     event.ts = ts;
@@ -125,7 +125,7 @@ fn legs_with_matching_states_are_one_operation_whose_last_leg_has_the_sum_of_lat
 }
 
 #[test]
-fn request_that_stands_alone_has_no_operation() {
+fn single_request_has_no_operation() {
     let mut file = File::new();
     let mut event = call(0, None, None);
     event.leg = None;
@@ -157,7 +157,7 @@ fn invented_state_is_linked_to_nothing_and_counted() {
 }
 
 #[test]
-fn state_that_two_open_operations_gave_links_to_neither() {
+fn state_of_two_open_operations_links_to_neither() {
     let mut file = File::new();
     file.request(call(0, None, state("a")));
     file.request(call(1, None, state("a")));
@@ -183,7 +183,7 @@ fn state_of_another_tool_session_or_server_is_not_linked() {
 }
 
 #[test]
-fn leg_that_is_delivered_again_after_the_end_is_one_more_leg() {
+fn leg_that_is_delivered_again_after_the_end_is_another_leg() {
     let mut file = File::new();
     file.request(call(0, None, state("a")));
     file.request(call(100, state("a"), None));
@@ -203,7 +203,7 @@ fn operation_that_ended_an_hour_ago_takes_no_legs() {
 }
 
 #[test]
-fn keys_link_to_the_only_open_operation_and_not_to_ended_ones() {
+fn keys_link_only_to_the_only_open_operation() {
     let mut file = File::new();
     for start in [0, 1_000] {
         file.request(call(start, None, keys("confirm")));
@@ -261,7 +261,7 @@ fn link_is_undone_if_another_operation_gave_the_same_state() {
 }
 
 #[test]
-fn state_that_is_given_to_everyone_is_looked_for_in_few_rows() {
+fn state_that_every_caller_gets_is_searched_in_few_rows() {
     let mut file = File::new();
     let events: Vec<_> = (0..10_000)
         .map(|ts| StoreEvent::Request(call(ts, None, state("same"))))
@@ -271,7 +271,7 @@ fn state_that_is_given_to_everyone_is_looked_for_in_few_rows() {
     assert_eq!(file.unlinked, 1);
 }
 
-/// What a server gives with the question of one leg.
+/// The state in the answer to one leg.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Gives {
     Unique,
@@ -280,8 +280,8 @@ enum Gives {
     Keys(bool),
 }
 
-/// An operation: its caller, its tool, and what its legs give but for the last; whether
-/// the last leg is ever sent.
+/// An operation: its caller, its tool, the states in the answers to its legs except
+/// the last, and whether the last leg is ever sent.
 type Operation = (u8, u8, Vec<Gives>, bool);
 
 fn operation(gives: impl Strategy<Value = Gives> + Clone) -> impl Strategy<Value = Operation> {
@@ -289,8 +289,9 @@ fn operation(gives: impl Strategy<Value = Gives> + Clone) -> impl Strategy<Value
     (0..2_u8, 0..2_u8, rounds, any::<bool>())
 }
 
-/// Returns the legs of all operations with the number of each one's operation. They are
-/// interleaved as `order` says, and each is received after the last one's answer.
+/// Returns the legs of all operations, each with the number of its operation. They
+/// are interleaved by `order`, and each is received after the previous answer of
+/// its operation.
 fn interleave(
     operations: &[Operation],
     order: &[prop::sample::Index],
@@ -323,7 +324,8 @@ fn interleave(
     events
 }
 
-/// Writes the events, some later than their turn, and compares the links with the truth.
+/// Writes the events, some later than their time, and compares the links with the
+/// truth.
 fn check(
     operations: &[Operation],
     order: &[prop::sample::Index],
@@ -397,7 +399,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn links_are_true_ones_and_complete_where_states_are_unique(
+    fn links_are_true_and_complete_if_states_are_unique(
         operations in prop::collection::vec(operation(gives()), 1..7),
         order in prop::collection::vec(any::<prop::sample::Index>(), 30),
     ) {
@@ -405,7 +407,7 @@ proptest! {
     }
 
     #[test]
-    fn links_are_the_same_where_rows_are_committed_out_of_order(
+    fn links_are_the_same_if_rows_are_committed_out_of_order(
         operations in prop::collection::vec(operation(gives()), 1..7),
         order in prop::collection::vec(any::<prop::sample::Index>(), 30),
         delays in prop::collection::vec(0..6_u8, 30),

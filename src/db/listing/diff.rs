@@ -1,4 +1,4 @@
-//! What changed from one content of a listing to the next.
+//! The changes from one content of a listing to the next.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use super::super::bind::bounded;
 use crate::wire::Discovery;
 use crate::wire::listing::{Items, Page};
 
-/// What `schema_changes.item_name` holds at most, in characters: as much as
-/// `requests` does of the tools and targets that it is joined with.
+/// The most that `schema_changes.item_name` holds, in characters: as much as the
+/// tools and targets in `requests` that it is joined with.
 const NAME_CHARS: usize = 256;
 const URI_CHARS: usize = 2048;
 
@@ -39,8 +39,8 @@ impl Change {
     }
 }
 
-/// The items that were added, removed or modified, by key; `updated` where no
-/// single item differs or the listing has none.
+/// Returns the items that were added, removed or modified, by key; `updated` if no
+/// single item differs or the listing has no items.
 pub(super) fn diff(method: &str, old: &str, new: &str) -> Vec<Change> {
     let read = |payload: &str| {
         let page = Page::read(Discovery::of(method)?, payload.as_bytes()).ok()?;
@@ -52,7 +52,7 @@ pub(super) fn diff(method: &str, old: &str, new: &str) -> Vec<Change> {
     let (Some((kind, old)), Some((_, new))) = (read(old), read(new)) else {
         return vec![Change::whole("updated")];
     };
-    // Where several items have one name, all of them count.
+    // If several items have one name, all of them count.
     let mut before: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut after = before.clone();
     for (items, by_key) in [(&old, &mut before), (&new, &mut after)] {
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn resources_are_told_apart_by_their_uri() {
+    fn resources_are_distinguished_by_their_uri() {
         let old = r#"{"resources":[{"uri":"file:///a","name":"same"}]}"#;
         let new = r#"{"resources":[{"uri":"file:///b","name":"same"}]}"#;
         assert_eq!(
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn where_no_single_item_differs_the_listing_was_updated() {
+    fn listing_without_a_changed_item_was_updated() {
         let updated = [("updated".to_owned(), None)];
         assert_eq!(
             kinds(

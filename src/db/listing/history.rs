@@ -1,8 +1,8 @@
-//! How much of the past of listings a file keeps.
+//! Limits the size of the history of listings.
 //!
-//! No time prunes it: what a server offered last year is worth as much as what
-//! it offered last week, and seldom large. Where it is, as with a server that
-//! shows each of its callers another list, the oldest goes.
+//! It is not pruned by age: a content of last year is worth as much as one of last
+//! week, and the history is seldom large. If it is large, as with a server that
+//! shows each caller a different list, the oldest part is removed.
 
 use std::time::Instant;
 
@@ -10,11 +10,11 @@ use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::super::slice::Slice;
 
-/// What a row of `schema_changes` or `listing_views` takes, in bytes.
+/// The size of a row of `schema_changes` or `listing_views`, in bytes.
 const ROW: i64 = 256;
 
-/// How many bytes there are from the time ?1 on. Here as below another program
-/// may have written what is no whole number.
+/// The number of bytes from the time ?1 on. Here and below, another program may
+/// have written a value that is not a whole number.
 const SIZE: &str = "SELECT CAST((SELECT coalesce(sum(bytes), 0) FROM listing_payloads) AS INTEGER)
      + ?2 * ((SELECT count(*) FROM listing_views)
          + (SELECT count(*) FROM schema_changes WHERE detected_at >= ?1))";
@@ -25,15 +25,16 @@ const OLDEST_CHANGE: &str = "SELECT CAST(detected_at AS INTEGER), id FROM schema
 const REMOVE_VIEW: &str = "DELETE FROM listing_views WHERE id = ?1
      RETURNING CAST(content_hash AS TEXT)";
 const REMOVE_CHANGE: &str = "DELETE FROM schema_changes WHERE id = ?1";
-/// Unless a class of callers saw it since, or it is the present content.
+/// A payload is kept if a class of callers saw it since, or if it is the current
+/// content.
 const REMOVE_PAYLOAD: &str = "DELETE FROM listing_payloads WHERE content_hash = ?1
      AND NOT EXISTS (SELECT 1 FROM listing_views WHERE content_hash = ?1)
      AND NOT EXISTS (SELECT 1 FROM server_schema WHERE schema_hash = ?1)
      RETURNING CAST(bytes AS INTEGER)";
 
 /// Removes the oldest changes, and contents that no caller has seen since, until
-/// the history takes `max_bytes` or it is `until`. Changes from before `from`
-/// stay and do not count.
+/// the history takes `max_bytes` or it is `until`. Changes from before `from` stay
+/// and do not count.
 pub(in super::super) fn shorten(
     conn: &Connection,
     from: i64,
@@ -61,7 +62,7 @@ pub(in super::super) fn shorten(
     Ok(slice)
 }
 
-/// The bytes that are gone; `None` where there is nothing to remove.
+/// Returns the removed bytes; `None` if there is nothing to remove.
 fn remove_oldest(conn: &Connection, from: i64) -> Result<Option<i64>> {
     type Found = (i64, i64);
     let found = |row: &Row<'_>| Found::try_from(row);

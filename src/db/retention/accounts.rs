@@ -1,5 +1,5 @@
-//! How many losses and runs of writers a file keeps that is too large. They tell
-//! of what is missing, so they do not go with the requests of their time.
+//! Limits the losses and runs of writers in a file that is too large. They describe
+//! missing requests, so they are not removed with the requests of their time.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use rusqlite::{Connection, Result};
 
 use super::{BATCH, Slice};
 
-/// How many of each stay.
+/// The number of each that stay.
 const KEPT: i64 = 1024;
 
 const OLD_LOSSES: &str = "DELETE FROM losses WHERE id IN (

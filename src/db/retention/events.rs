@@ -1,4 +1,4 @@
-//! Pruning of the events of streams.
+//! Prunes the events of streams.
 
 use rusqlite::{Connection, Params, Result};
 
@@ -11,8 +11,9 @@ const AHEAD: &str = "SELECT n FROM sse_events WHERE n > ?1 ORDER BY n LIMIT ?2";
 const NEWEST: &str = "SELECT coalesce(max(n), 0) FROM sse_events WHERE n <= ?1";
 const REDATE: &str = "UPDATE sse_events SET n = ?2 WHERE n = ?1";
 
-/// Dates events as of now that a clock dated which was ahead: else no age would
-/// reach them, nor those that came after them. Gives how many were dated.
+/// Sets the time of events to now if a clock was ahead: otherwise neither they nor
+/// the events after them would ever be old enough to prune. Returns the number of
+/// these events.
 pub(super) fn redate(conn: &Connection) -> Result<u64> {
     let now = clock::unix_ms().saturating_mul(1000);
     let latest = clock::latest_ms().saturating_mul(1000);
@@ -27,7 +28,7 @@ pub(super) fn redate(conn: &Connection) -> Result<u64> {
     let mut redate = conn.prepare_cached(REDATE)?;
     let mut count = 0;
     for (next, n) in (first..).zip(ahead) {
-        // It is not ahead any more by the numbers before it.
+        // Relative to the events before it, it is no longer ahead.
         if n <= next {
             break;
         }
@@ -36,7 +37,7 @@ pub(super) fn redate(conn: &Connection) -> Result<u64> {
     Ok(count)
 }
 
-/// Deletes some of the oldest events of the time of `span`; how many.
+/// Deletes some of the oldest events in the time of `span`. Returns their number.
 pub(super) fn remove(conn: &Connection, span: Span) -> Result<u64> {
     let due = keys(conn, DUE_EVENTS, [span.from, span.before, BATCH])?;
     let mut count = 0;

@@ -1,4 +1,4 @@
-//! What a file held when an older version of its tables was migrated.
+//! The rows that a file held when an older version of its tables was migrated.
 
 use rusqlite::{Connection, Result};
 
@@ -6,31 +6,31 @@ use super::super::meta;
 use super::pages;
 use crate::clock;
 
-/// Keys in `meta` of a file that an older version wrote to: the moment after its
-/// newest row, and how many requests and bytes it had. The numbers fall as these
+/// Keys in `meta` of a file that an older version wrote: the moment after its
+/// newest row, and its numbers of requests and bytes. The numbers decrease as these
 /// requests are removed.
 const MIGRATED_AT: &str = "migrated_at";
 const MIGRATED_ROWS: &str = "migrated_rows";
 const MIGRATED_BYTES: &str = "migrated_bytes";
 
-/// The newest row from before ?1. Rows, not the clock, tell what is inherited: a
-/// clock that is ahead at the migration would spare what is recorded later.
+/// The newest row from before ?1. Rows and not the clock determine what is
+/// inherited: if the clock is ahead at the migration, later rows would be kept too.
 const NEWEST: &str = "SELECT CAST(max(
     coalesce((SELECT max(ts) FROM requests WHERE ts <= ?1), 0),
     coalesce((SELECT max(started_at) FROM sessions WHERE started_at <= ?1), 0),
     coalesce((SELECT max(detected_at) FROM schema_changes WHERE detected_at <= ?1), 0)
 ) AS INTEGER)";
 
-/// Rows that a retention may have to spare.
+/// Rows that the default retention keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Inherited {
     /// They are from before this time.
     pub(crate) before: i64,
-    /// About how many bytes the remaining ones take.
+    /// About how many bytes the remaining rows take.
     pub(crate) bytes: u64,
 }
 
-/// Notes what a file holds that is being migrated.
+/// Stores the size of a file that is being migrated.
 pub(in super::super) fn inherit(conn: &Connection) -> Result<()> {
     let rows: i64 = conn.query_row("SELECT count(*) FROM requests", [], |row| row.get(0))?;
     set(conn, MIGRATED_AT, end(conn)?)?;
@@ -38,7 +38,8 @@ pub(in super::super) fn inherit(conn: &Connection) -> Result<()> {
     set_bytes(conn, pages::space(conn)?.used_bytes())
 }
 
-/// What of it is left; `None` for a file that was made with these tables.
+/// Returns the remaining inherited rows; `None` for a file that was created with
+/// this version.
 pub(super) fn inherited(conn: &Connection) -> Result<Option<Inherited>> {
     let Some(before) = get::<i64>(conn, MIGRATED_AT)? else {
         return Ok(None);
@@ -54,8 +55,8 @@ pub(super) fn inherited(conn: &Connection) -> Result<Option<Inherited>> {
     Ok(Some(Inherited { before, bytes }))
 }
 
-/// Takes the end of what is inherited from its rows again where it lies in the
-/// future: the clock was ahead then, and so were they.
+/// Determines the end of the inherited rows again, if it lies in the future because
+/// the clock was ahead.
 pub(super) fn correct(conn: &Connection) -> Result<()> {
     let before: Option<i64> = get(conn, MIGRATED_AT)?;
     match before.is_some_and(|before| before > clock::unix_ms().saturating_add(1)) {
@@ -64,7 +65,7 @@ pub(super) fn correct(conn: &Connection) -> Result<()> {
     }
 }
 
-/// `removed` of these requests are gone.
+/// Subtracts `removed` requests.
 pub(super) fn shrink(conn: &Connection, removed: u64) -> Result<()> {
     let rows: u64 = get(conn, MIGRATED_ROWS)?.unwrap_or(0);
     let bytes: u64 = get(conn, MIGRATED_BYTES)?.unwrap_or(0);
@@ -77,7 +78,7 @@ pub(super) fn shrink(conn: &Connection, removed: u64) -> Result<()> {
     set_bytes(conn, u64::try_from(bytes).unwrap_or(u64::MAX))
 }
 
-/// The file takes `after` pages in place of `before`.
+/// Subtracts the removed pages: the file had `before` and has `after`.
 pub(super) fn shrink_bytes(conn: &Connection, before: i64, after: i64) -> Result<()> {
     let Some(bytes) = get::<u64>(conn, MIGRATED_BYTES)? else {
         return Ok(());

@@ -1,40 +1,41 @@
-//! Which rows are pruned, and how those of each kind are found.
+//! The rows that are pruned, and how to find the rows of each kind.
 
 use super::super::event_rows::eviction::session_of_log;
 
-/// Rows that are pruned when their time has passed.
+/// A kind of rows that are pruned by age.
 pub(super) struct Kind {
     pub(super) table: &'static str,
     pub(super) removal: Removal,
-    /// How many rows there are of the time before ?1.
+    /// SQL for the number of rows before ?1.
     pub(super) count: &'static str,
-    /// The latest time among the ?2 oldest rows from the time ?1 on, where rows
-    /// of this kind are many enough to make a file large. Other programs may
-    /// write what is no whole number, or none at all; the latter never goes.
+    /// SQL for the latest time among the ?2 oldest rows from the time ?1 on, if rows of
+    /// this kind can make a file large. Other programs may write a time that is not a
+    /// whole number, or none at all; a row without a time is never removed.
     pub(super) oldest: Option<&'static str>,
 }
 
-/// How rows of a kind are removed: those of the time from ?1 to before ?2.
+/// How to remove rows of a kind from the time ?1 to before ?2.
 pub(super) enum Removal {
-    /// Of requests, which go once they are in the cells that outlive them.
+    /// Removes requests that are already in the cells that outlive them.
     Requests,
-    /// Of sessions.
+    /// Removes sessions.
     Sessions,
-    /// By a statement that deletes ?3 rows at most.
+    /// Deletes at most ?3 rows with a statement.
     Batch(&'static str),
-    /// Of events of streams, with what their totals and logs say of them.
+    /// Removes events of streams, and updates their totals and logs.
     Events,
 }
 
-/// Unix milliseconds.
+/// The current time in unix milliseconds.
 macro_rules! now {
     () => {
         "1000 * CAST(strftime('%s', 'now') AS INTEGER)"
     };
 }
 
-/// Whether the event `e` arrived before the time given, or is older than what the
-/// last append set. The newest of a session that an SDK keeps stays.
+/// SQL for whether the event `e` arrived before the given time, or is older than
+/// the age that the last append set. The newest event of a session that an SDK
+/// keeps stays.
 macro_rules! event_is_due {
     ($before:literal) => {
         concat!(
@@ -55,15 +56,15 @@ macro_rules! event_is_due {
     };
 }
 
-/// The keys of ?3 events at most that are due, as with each append; for where no
-/// more come.
+/// The keys of at most ?3 events to evict, as with each append, for logs that get
+/// no more appends.
 pub(super) const DUE_EVENTS: &str = concat!(
     "SELECT n FROM sse_events e WHERE n >= ?1 * 1000 AND ",
     event_is_due!("?2"),
     " ORDER BY n LIMIT ?3"
 );
 
-/// What removes the event with a key, in this order.
+/// The statements that remove the event with a key, in this order.
 pub(super) const REMOVE_EVENT: [&str; 4] = [
     "UPDATE sse_totals SET (events, bytes) = (
         SELECT events - 1, bytes - 64 - length(CAST(data AS BLOB))
@@ -77,8 +78,8 @@ pub(super) const REMOVE_EVENT: [&str; 4] = [
     "DELETE FROM sse_events WHERE n = ?1",
 ];
 
-/// Everything that is pruned by time. Listings and their changes are not: this history
-/// is pruned only by its size.
+/// All kinds that are pruned by time. Listings and their changes are pruned only by
+/// size.
 pub(super) const KINDS: [Kind; 6] = [
     Kind {
         table: "requests",
@@ -132,12 +133,12 @@ pub(super) const KINDS: [Kind; 6] = [
             "SELECT count(*) FROM sse_events e WHERE ",
             event_is_due!("?1")
         ),
-        // They have a bound of their own.
+        // They have a limit of their own.
         oldest: None,
     },
     Kind {
         table: "sdk_sessions",
-        // Whatever the time that is given.
+        // They are removed independent of the given time.
         removal: Removal::Batch(concat!(
             "DELETE FROM sdk_sessions WHERE (session_id, sdk) IN (
                 SELECT session_id, sdk FROM sdk_sessions
@@ -153,19 +154,19 @@ pub(super) const KINDS: [Kind; 6] = [
     },
 ];
 
-/// What is to be pruned.
+/// The rows to prune.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PrunableTables {
-    /// Everything that is due.
+    /// All rows that are due.
     All,
-    /// Only what is many enough to make a file large, and has no bound of its own.
+    /// Only kinds that can make a file large and have no limit of their own.
     Traffic,
-    /// The same, and requests also before they are in the cells.
+    /// Like `Traffic`, and requests even before they are in the cells.
     Uncounted,
 }
 
 impl Kind {
-    /// Whether its rows are kept for resumption, whose pages are counted.
+    /// Returns whether its rows are kept for resumption. Their pages are counted.
     pub(super) fn is_for_resumption(&self) -> bool {
         matches!(self.table, "sse_events" | "sdk_sessions")
     }

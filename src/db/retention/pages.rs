@@ -1,22 +1,23 @@
-//! How large a file is, and how much of it two parts take that have bounds of
-//! their own: the cells of the statistics, and what is kept for resumption.
+//! The size of a file, and the sizes of two parts that have limits of their own:
+//! the cells of the statistics, and the data for resumption.
 //!
-//! Rows do not tell that: pages are seldom full. So whatever changes one of the
-//! parts counts the pages of the file before and after, in its transaction.
+//! The rows do not show their size, because pages are seldom full. So each change
+//! of one of the parts counts the pages of the file before and after, in its
+//! transaction.
 
 use rusqlite::{Connection, Result};
 
 use super::super::meta;
 
-/// The key in `meta` of how many pages the cells of the statistics take.
+/// The key in `meta` of the number of pages of the cells of statistics.
 const CELL_PAGES: &str = "rollup_pages";
 
-/// How large a file is.
+/// The size of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Space {
     pub(crate) page_size: u64,
     pub(crate) pages: u64,
-    /// Pages that hold nothing and are used before the file grows.
+    /// Free pages, which are used before the file grows.
     pub(crate) free: u64,
 }
 
@@ -29,7 +30,7 @@ impl Space {
         self.used_pages() * self.page_size
     }
 
-    /// The length of the file once the WAL is checkpointed.
+    /// Returns the length of the file once the WAL is checkpointed.
     pub(crate) fn bytes(&self) -> u64 {
         self.pages * self.page_size
     }
@@ -43,7 +44,7 @@ pub(in super::super) fn space(conn: &Connection) -> Result<Space> {
     })
 }
 
-/// How many pages are in use, what the open transaction changed included.
+/// Returns the number of used pages, including changes of the open transaction.
 pub(in super::super) fn used_pages(conn: &Connection) -> Result<i64> {
     let pages = pragma(conn, "PRAGMA page_count")?;
     let free = pragma(conn, "PRAGMA freelist_count")?;
@@ -65,7 +66,7 @@ pub(in super::super) enum Part {
 }
 
 impl Part {
-    /// Does what changes this part alone, and counts the pages that it takes or
+    /// Runs `work`, which changes only this part, and counts the pages that it takes or
     /// frees. The caller holds the transaction.
     pub(in super::super) fn counted<T>(
         self,
@@ -78,7 +79,7 @@ impl Part {
         Ok(done)
     }
 
-    /// This part takes `more` pages, or fewer where that is negative.
+    /// Adds `more` pages to this part; a negative number subtracts.
     pub(in super::super) fn grow(self, conn: &Connection, more: i64) -> Result<()> {
         match more {
             0 => Ok(()),
@@ -86,7 +87,7 @@ impl Part {
         }
     }
 
-    /// How many pages this part takes.
+    /// Returns the number of pages of this part.
     pub(in super::super) fn pages(self, conn: &Connection) -> Result<i64> {
         let pages = match self {
             Self::Cells => meta::get(conn, CELL_PAGES)?.and_then(|pages| pages.parse().ok()),

@@ -1,7 +1,7 @@
-//! Pruning of requests, which the statistics outlive.
+//! Prunes requests, which the statistics outlive.
 //!
-//! Polls have an age of their own: a client may ask for the status of a task dozens of
-//! times, and must not push the other requests out of the file.
+//! Polls have a maximal age of their own: a client may request the status of a task
+//! dozens of times, and these requests must not displace the others.
 
 use rusqlite::{Connection, Params, Result, params};
 
@@ -11,9 +11,9 @@ use super::super::rollup;
 use super::{BATCH, Span, inherited};
 use crate::clock;
 
-/// Of the oldest rows those that may go: which those are, ids tell, and what is
-/// in the way is passed over. So is the first request of a task whose end is in no cell
-/// yet, unless ?5 is set.
+/// The oldest rows that may be deleted, chosen by id. Rows that must stay are
+/// skipped. The first request of a task whose end is in no cell yet is skipped
+/// too, unless ?5 is set.
 const DELETE: &str = "DELETE FROM requests WHERE id IN (
         SELECT id FROM (
             SELECT id, leg, request_id FROM requests WHERE ts >= ?1 AND ts < ?2
@@ -28,14 +28,14 @@ const NEWEST: &str = "SELECT max(id) FROM (
         SELECT id FROM requests WHERE ts >= ?1 AND ts < ?2 ORDER BY ts LIMIT ?3)
      WHERE id <= ?4";
 
-/// Rows that a clock dated which was ahead, and those of them that were written
-/// before the row ?2.
+/// Rows whose clock was ahead, and those of them that were written before the row
+/// ?2.
 const ANY_AHEAD: &str = "SELECT 1 FROM requests WHERE ts > ?1 LIMIT 1";
 const DELETE_AHEAD: &str = "DELETE FROM requests WHERE id IN (
         SELECT id FROM requests WHERE ts > ?1 AND id < ?2 ORDER BY ts LIMIT ?3)
      RETURNING id, CAST(ts AS INTEGER), iif(leg = 1, request_id, NULL)";
 
-/// Of the oldest polls of one method those that may go.
+/// The oldest polls of one method that may be deleted.
 const DELETE_POLLS: &str = "DELETE FROM requests WHERE id IN (
         SELECT id FROM (
             SELECT id FROM requests WHERE method = ?5 AND tool IS NULL AND ts >= ?1 AND ts < ?2
@@ -57,8 +57,8 @@ pub(super) fn has_polls(conn: &Connection, from: i64) -> Result<bool> {
     Ok(false)
 }
 
-/// Deletes some of the oldest polls of the time of `span` that are in their cells.
-/// Returns how many.
+/// Deletes some of the oldest polls in the time of `span` that are in their
+/// cells. Returns their number.
 pub(super) fn remove_polls(conn: &Connection, span: Span) -> Result<u64> {
     let folded_to = rollup::folded_to(conn)?;
     let mut removed = Removed::default();
@@ -73,12 +73,12 @@ pub(super) fn remove_polls(conn: &Connection, span: Span) -> Result<u64> {
     Ok(removed.count)
 }
 
-/// Deletes some of the oldest requests of the time of `span`; how many. Those
-/// that are in no cell yet stay, unless `uncounted` is set: then `losses` tells
-/// of them.
+/// Deletes some of the oldest requests in the time of `span`. Returns their number.
+/// Requests that are in no cell yet stay, unless `uncounted` is set: then
+/// `losses` reports them.
 ///
-/// Requests of a clock that was ahead go before those that were written later:
-/// their own time would keep them for ever.
+/// Requests whose clock was ahead are deleted before requests that were written
+/// later: by their own time they would never be deleted.
 pub(in super::super) fn remove(conn: &Connection, span: Span, uncounted: bool) -> Result<u64> {
     let folded_to = rollup::folded_to(conn)?;
     let to = if uncounted { i64::MAX } else { folded_to };
@@ -113,7 +113,7 @@ struct Removed {
     inherited: u64,
     /// The latest time of all.
     latest: i64,
-    /// From when to when, and how many are in no cell.
+    /// The first and last time, and the number, of those that are in no cell.
     uncounted: Option<(i64, i64, u64)>,
 }
 

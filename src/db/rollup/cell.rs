@@ -1,4 +1,4 @@
-//! One cell: what is counted together.
+//! One cell: the calls that are counted together.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::histogram::Histogram;
 
 const LATENCIES: &str = "SELECT latencies, wall_latencies FROM request_rollups
      WHERE width = ?1 AND start = ?2 AND proxy = ?3 AND method = ?4 AND tool = ?5 AND outcome = ?6";
-/// A sum that no integer holds becomes a float, which `min` brings back.
+/// A sum beyond the range of integers becomes a float, and `min` limits it.
 const ADD: &str = "INSERT INTO request_rollups (width, start, proxy, method, tool, outcome,
         calls, ended, bytes_in, bytes_out, max_latency_us, latencies, max_wall_us,
         wall_latencies)
@@ -28,7 +28,7 @@ const ADD: &str = "INSERT INTO request_rollups (width, start, proxy, method, too
         max_wall_us = max(max_wall_us, excluded.max_wall_us),
         wall_latencies = excluded.wall_latencies";
 
-/// What is counted together in one hour.
+/// The properties that calls in one cell have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) hour: i64,
@@ -51,7 +51,7 @@ impl Key {
     }
 }
 
-/// The name of a method or tool, as cells go by it.
+/// Returns the name of a method or tool in its cells.
 fn name(row: &Row<'_>, column: usize) -> Result<String> {
     let name = text(row, column)?;
     Ok(match cell_name(&name) {
@@ -66,7 +66,8 @@ pub(super) struct Cell {
     ended: i64,
     bytes_in: i64,
     bytes_out: i64,
-    /// Each of them: most names come a few times only, and a histogram is large.
+    /// Each latency, because most names occur a few times only, and a histogram is
+    /// large.
     server_us: Vec<u64>,
     wall_us: Vec<u64>,
 }
@@ -92,8 +93,8 @@ impl Cell {
         self.ended += 1;
     }
 
-    /// Whether one of these calls shows that there is what it called. Many servers
-    /// answer a call of a tool that they do not have with a result.
+    /// Returns whether one of these calls shows that its tool exists. Many servers
+    /// answer a call of an unknown tool with a result.
     pub(super) fn has_success(&self, key: &Key) -> bool {
         matches!(
             key.outcome,
@@ -101,7 +102,7 @@ impl Cell {
         ) && self.calls + self.ended > 0
     }
 
-    /// Adds what another one counts.
+    /// Adds the counts of another cell.
     pub(super) fn merge(&mut self, more: Self) {
         self.calls += more.calls;
         self.ended += more.ended;
@@ -123,7 +124,7 @@ impl Cell {
             )
             .optional()?;
         let (server_before, wall_before) = before.unwrap_or_default();
-        // Most calls are one request, whose two times are the same.
+        // Most calls are one request, whose two times are equal.
         let is_same = wall_before.is_none() && self.server_us == self.wall_us;
         let wall = (!is_same).then(|| {
             let before = wall_before.as_deref().unwrap_or(&server_before);

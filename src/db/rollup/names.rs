@@ -9,13 +9,13 @@ use super::cell::{Cell, Key};
 use crate::db::bucket_width::BucketWidth;
 use crate::db::pruned::POLLS;
 
-/// How many names a day has cells for. Without this bound a client that calls tools
-/// that do not exist could make as many cells as rows.
+/// How many names a day has cells for. Without this bound a client that calls
+/// tools that do not exist could add as many cells as rows.
 pub(super) const NAMES_PER_DAY: i64 = 1000;
 
-/// How many names a day has cells for if a call of the name succeeded, without a tool
-/// error. It is higher, so that calls of tools that do not exist cannot take the cells
-/// of a tool that is in use.
+/// How many names a day has cells for if a call of the name succeeded, without a
+/// tool error. It is higher, so that calls of tools that do not exist cannot take
+/// the cells of a tool that is in use.
 pub(super) const SUCCESSFUL_NAMES_PER_DAY: i64 = 5000;
 
 const IS_NAMED: &str = "SELECT 1 FROM request_rollups
@@ -23,20 +23,20 @@ const IS_NAMED: &str = "SELECT 1 FROM request_rollups
 const COUNT_NAMES: &str = "SELECT count(*) FROM (SELECT 1 FROM request_rollups
      WHERE width = ?1 AND start = ?2 GROUP BY proxy, method, tool)";
 
-/// How many names there are of some days, at least: cells go only when they are
+/// The least number of names on some days. Cells are removed only when they are
 /// too many or too old.
 pub(crate) type NameCounts = HashMap<i64, i64>;
 
-/// Of how many days the names are remembered.
+/// The number of days whose names are remembered.
 const REMEMBERED_DAYS: usize = 32;
 
-/// The names of each day, as far as this slice had to ask.
+/// The names of each day, as far as this slice needed them.
 #[derive(Debug)]
 pub(super) struct Names<'a> {
     known: &'a mut NameCounts,
     /// The days whose names this slice has counted.
     counted: HashSet<i64>,
-    /// Which came with this slice: day, server, method and tool.
+    /// The names that this slice added: day, server, method and tool.
     admitted: HashSet<(i64, String, String, String)>,
 }
 
@@ -52,7 +52,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The key of the cell that is to count the calls of `cell`.
+    /// Returns the key of the cell that counts the calls of `cell`.
     pub(super) fn admit(&mut self, conn: &Connection, key: Key, cell: &Cell) -> Result<Key> {
         // Polls may be removed before other requests, so their cells must be found.
         if POLLS.contains(&key.method.as_str()) {
@@ -72,7 +72,7 @@ impl<'a> Names<'a> {
             false => NAMES_PER_DAY,
         };
         let names = self.known.entry(day).or_default();
-        // To count thousands takes longer than to fold some.
+        // Counting thousands of names takes longer than rolling some requests up.
         if *names < bound && self.counted.insert(day) {
             let mut count = conn.prepare_cached(COUNT_NAMES)?;
             *names = count.query_row([width, day], |row| row.get(0))?;

@@ -1,5 +1,5 @@
-//! The ends of tasks. A task ends long after the request that created it, and no row of
-//! `requests` tells.
+//! Rolls up the ends of tasks. A task ends long after the request that created it,
+//! and no row of `requests` holds its end.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Result, params};
@@ -11,18 +11,18 @@ use crate::db::contribution::Contribution;
 use crate::db::row::{Lenient, number};
 use crate::event::Outcome;
 
-/// Tasks in one slice at most.
+/// The most tasks in one slice.
 const SLICE_TASKS: i64 = 256;
 
-/// Tasks whose end is not in its cells, or whose outcome has been refined since. Each
-/// with its first request, if that is left.
+/// Tasks whose end is not in its cells, or whose outcome has been refined since.
+/// Each comes with its first request, if that still exists.
 const ENDED: &str = "SELECT t.operation_id, t.outcome, t.folded_as, t.ended_ts, r.ts, r.proxy,
         r.method, r.tool
      FROM tasks AS t LEFT JOIN requests AS r ON r.request_id = t.operation_id
      WHERE t.ended_ts IS NOT NULL AND t.folded_as IS NOT t.outcome LIMIT ?1";
 const FOLDED: &str = "UPDATE tasks SET folded_as = outcome WHERE operation_id = ?1";
-/// The end moves from one outcome to another. Its latency stays where it is: statistics
-/// add up the latencies of all outcomes.
+/// The end moves from one outcome to another. Its latency is not moved, because
+/// statistics add up the latencies of all outcomes.
 const MOVE_AWAY: &str = "UPDATE request_rollups SET ended = ended - 1
      WHERE width = ?1 AND start = ?2 AND proxy = ?3 AND method = ?4 AND tool = ?5
         AND outcome = ?6 AND ended > 0";
@@ -34,21 +34,21 @@ pub(crate) fn unfolded(conn: &Connection) -> Result<i64> {
     conn.prepare_cached(COUNT)?.query_row([], |row| row.get(0))
 }
 
-/// The end of a task that is to be folded.
+/// The end of a task to roll up.
 struct End {
     operation_id: String,
-    /// Where and what to count, if the first request and the outcome are known.
+    /// The cell and the contribution, if the first request and the outcome are known.
     counted: Option<(Key, Contribution)>,
     /// The outcome as which it was counted before.
     before: Option<Outcome>,
 }
 
-/// Folds the ends of some tasks into their cells. Returns their number, and whether
-/// there are no more.
+/// Rolls the ends of some tasks up into their cells. Returns their number, and
+/// whether there are no more.
 pub(super) fn fold(conn: &Connection, names: &mut Names<'_>) -> Result<(u64, bool)> {
     let mut ended = conn.prepare_cached(ENDED)?;
     let mut rows = ended.query([SLICE_TASKS])?;
-    // A row that is changed while it is read may be read again.
+    // A row that changes while it is read may be returned again.
     let mut found: Vec<End> = Vec::new();
     while let Some(row) = rows.next()? {
         let outcome: Option<Outcome> = Lenient::read(row.get_ref(1)?);

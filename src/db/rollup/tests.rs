@@ -18,7 +18,7 @@ fn file() -> Connection {
     conn
 }
 
-/// As a program inserts it that was written for version 4.
+/// Inserts a row like a program that was written for version 4.
 fn insert(conn: &Connection, ts: i64, method: &str, tool: Option<&str>, latency_us: i64) {
     conn.execute(
         "INSERT INTO requests (request_id, ts, proxy, method, tool, latency_us, status, bytes_in)
@@ -73,7 +73,7 @@ fn latencies(conn: &Connection, width: BucketWidth) -> Histogram {
 }
 
 #[test]
-fn a_request_is_in_the_hour_and_the_day_of_its_time_however_late_it_is_written() {
+fn request_is_in_the_hour_and_day_of_its_time_however_late_it_is_written() {
     let conn = file();
     insert(&conn, 2 * DAY + 5 * HOUR, "ping", None, 100);
     fold_all(&conn);
@@ -99,7 +99,7 @@ fn a_request_is_in_the_hour_and_the_day_of_its_time_however_late_it_is_written()
 }
 
 #[test]
-fn how_long_a_client_listened_is_counted_but_is_no_latency() {
+fn stream_is_counted_and_its_duration_is_no_latency() {
     let conn = file();
     insert(&conn, 0, "subscriptions/listen", None, 90_000_000);
     conn.execute("UPDATE requests SET end_reason = 'stream_end'", [])
@@ -117,7 +117,7 @@ fn how_long_a_client_listened_is_counted_but_is_no_latency() {
 }
 
 #[test]
-fn names_beyond_the_bound_of_a_day_share_one() {
+fn names_beyond_the_bound_of_a_day_share_one_cell() {
     let conn = file();
     let bound = usize::try_from(NAMES_PER_DAY).unwrap();
     conn.execute_batch("BEGIN").unwrap();
@@ -125,7 +125,7 @@ fn names_beyond_the_bound_of_a_day_share_one() {
         insert(&conn, 0, "tools/call", Some(&format!("made up {n:05}")), 1);
     }
     insert(&conn, 0, "made/up", None, 1);
-    // Known by then, and another day.
+    // A name that is known by then, and another day.
     insert(&conn, 0, "tools/call", Some("made up 00000"), 1);
     insert(&conn, DAY, "tools/call", Some("made up 09999"), 1);
     conn.execute_batch("UPDATE requests SET status = 'error'")
@@ -149,13 +149,13 @@ fn names_beyond_the_bound_of_a_day_share_one() {
 }
 
 #[test]
-fn names_that_a_call_succeeded_with_are_known_beside_any_number_that_none_did() {
+fn names_of_successful_calls_have_cells_beside_any_number_of_failed_ones() {
     let conn = file();
     conn.execute_batch("BEGIN").unwrap();
     for n in 0..NAMES_PER_DAY + 300 {
         insert(&conn, 0, "tools/call", Some(&format!("made up {n}")), 1);
     }
-    // Both answers to the call of a tool that is not there.
+    // Both are possible answers to a call of a tool that does not exist.
     conn.execute_batch("UPDATE requests SET status = 'error' WHERE id % 2 = 0")
         .unwrap();
     conn.execute_batch("UPDATE requests SET tool_error = 1 WHERE id % 2 = 1")
@@ -178,14 +178,14 @@ fn names_that_a_call_succeeded_with_are_known_beside_any_number_that_none_did() 
             .unwrap()
     };
     assert_eq!(calls("made up *"), "1000 1000");
-    // One place is that of the others.
+    // One place belongs to the other names.
     assert_eq!(calls("in use *"), format!("{} {bound}", bound - 1));
     assert_eq!(calls("in use 0"), "1 2", "also where one failed");
     assert_eq!(calls(OTHER), format!("1 {}", 300 + 51));
 }
 
 #[test]
-fn up_to_when_cells_were_pruned_is_told() {
+fn pruned_time_of_cells_is_stored() {
     let conn = file();
     for day in 0..4 {
         insert(&conn, day * DAY + 5 * HOUR, "ping", None, 1);
@@ -204,7 +204,7 @@ fn up_to_when_cells_were_pruned_is_told() {
 }
 
 #[test]
-fn rows_of_odd_types_and_times_are_folded_all_the_same() {
+fn rows_of_odd_types_and_times_are_rolled_up_too() {
     let conn = file();
     for (ts, latency) in [
         ("'soon'", "'long'"),
@@ -226,7 +226,7 @@ fn rows_of_odd_types_and_times_are_folded_all_the_same() {
         ),
         3
     );
-    // Of both widths, and no float.
+    // Of both widths, and not a float.
     assert_eq!(
         value::<i64>(&conn, "SELECT max(bytes_in) FROM request_rollups"),
         i64::MAX
@@ -234,7 +234,7 @@ fn rows_of_odd_types_and_times_are_folded_all_the_same() {
 }
 
 #[test]
-fn a_slice_ends_when_its_time_is_up() {
+fn slice_ends_when_its_time_is_up() {
     let conn = file();
     conn.execute_batch("BEGIN").unwrap();
     for _ in 0..200 {
@@ -260,7 +260,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn the_cells_of_either_width_hold_what_the_rows_hold(
+    fn cells_of_either_width_hold_what_the_rows_hold(
         parts in prop::collection::vec(
             prop::collection::vec((0..3 * DAY, 0..4_u8, 0..5_000_000_i64), 0..40),
             1..4,
@@ -298,7 +298,7 @@ proptest! {
 }
 
 #[test]
-fn long_names_are_cut_with_a_hash_that_keeps_them_apart() {
+fn long_names_are_cut_with_a_hash_that_distinguishes_them() {
     for name in ["", "search", &"x".repeat(NAME_BYTES)] {
         assert_eq!(cell_name(name), name);
     }
@@ -321,7 +321,7 @@ fn long_names_are_cut_with_a_hash_that_keeps_them_apart() {
 }
 
 #[test]
-fn calls_of_a_long_name_are_one_cell() {
+fn calls_of_a_long_name_share_one_cell() {
     let conn = file();
     let long = "x".repeat(1000);
     for n in 0..3 {

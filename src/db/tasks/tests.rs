@@ -97,7 +97,7 @@ fn request(method: &'static str, ts: i64, id: &str) -> RequestEvent {
     event
 }
 
-/// A call that is answered with the task `id`.
+/// Returns a call that is answered with the task `id`.
 fn created(ts: i64, id: &str) -> RequestEvent {
     let mut event = request("tools/call", ts, id);
     event.tool = Some("t".into());
@@ -160,7 +160,7 @@ fn result_of_a_task_refines_how_it_ended() {
 }
 
 #[test]
-fn error_that_answers_a_poll_ends_nothing() {
+fn error_that_answers_a_poll_does_not_end_the_task() {
     let mut file = File::new();
     file.write(created(0, "a"));
     for method in ["tasks/get", "tasks/result"] {
@@ -227,7 +227,7 @@ fn poll_of_another_session_changes_nothing_unless_one_user_has_both() {
 }
 
 #[test]
-fn newest_operation_is_meant_if_a_server_uses_an_id_again() {
+fn newest_operation_counts_if_a_server_reuses_an_id() {
     let mut file = File::new();
     file.write(created(0, "a"));
     file.write(created(50, "a"));
@@ -237,7 +237,7 @@ fn newest_operation_is_meant_if_a_server_uses_an_id_again() {
 }
 
 #[test]
-fn what_was_seen_of_a_task_before_its_creation_counts() {
+fn sighting_before_the_creation_of_its_task_counts() {
     let mut file = File::new();
     file.write(poll(100, "a", TaskStatus::Completed));
     file.write(created(0, "a"));
@@ -257,7 +257,7 @@ fn ids_that_differ_after_256_characters_are_two_tasks() {
 }
 
 #[test]
-fn ids_are_hashed_where_session_ids_are() {
+fn task_ids_are_hashed_if_session_ids_are() {
     let mut file = File::with(SessionIdForm::Hashed);
     file.write(created(0, "secret"));
     file.write(poll(100, "secret", TaskStatus::Completed));

@@ -7,7 +7,7 @@ use crate::clock;
 use crate::db::{BucketWidth, Db, LonelyLegs, PrunableTables, Slice, Span, WriteError};
 
 /// The part of the file's limit that the history of listings may take, and the same
-/// for the buckets of the statistics.
+/// for the cells of the statistics.
 const HISTORY_PART: u64 = 4;
 const CELLS_PART: u64 = 4;
 
@@ -88,7 +88,7 @@ impl Housekeeping {
             Err(error) if error.is_busy() => Err(error),
             Err(WriteError::Replaced) => Err(WriteError::Replaced),
             Err(error) => {
-                // If there is no room for more buckets, requests that were rolled up before can
+                // If there is no room for more cells, requests that were rolled up before can
                 // still be removed.
                 self.tell_failure(&error);
                 self.cannot_fold = true;

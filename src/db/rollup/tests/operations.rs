@@ -22,7 +22,7 @@ const LEG: Leg = Leg {
     state_in: false,
 };
 
-/// Each takes 10 ms.
+/// Inserts a leg with a latency of 10 ms.
 fn insert_leg(conn: &Connection, leg: &Leg) {
     conn.execute(
         "INSERT INTO requests (request_id, ts, proxy, method, tool, latency_us, status, bytes_in,
@@ -63,7 +63,7 @@ fn hours(conn: &Connection) -> Vec<(i64, String, i64, i64, i64, i64, i64)> {
     .unwrap()
 }
 
-/// The numbers of server times and wall times in all cells of hours.
+/// Returns the numbers of server times and wall times in all cells of hours.
 fn timed(conn: &Connection) -> (u64, u64) {
     let sql = "SELECT latencies, coalesce(wall_latencies, latencies) FROM request_rollups
          WHERE width = 3600000";
@@ -138,7 +138,7 @@ fn operation_begins_in_the_cell_of_its_first_request_and_ends_in_that_of_its_las
 }
 
 #[test]
-fn leg_without_a_partner_is_not_folded_before_it_is_a_minute_old() {
+fn unlinked_leg_is_not_rolled_up_before_it_is_a_minute_old() {
     let now = clock::unix_ms();
     let hour_ahead = now + HOUR;
     // It may itself ask for more input, and then seems to begin an operation.
@@ -207,7 +207,7 @@ fn end_of_a_task_is_a_wall_time_and_moves_to_a_refined_outcome() {
 }
 
 #[test]
-fn task_goes_with_its_first_request_once_its_end_is_counted() {
+fn task_is_removed_with_its_first_request_once_its_end_is_counted() {
     let conn = file();
     let task = Some("task");
     insert_leg(
