@@ -80,10 +80,9 @@ CREATE TABLE writers (
     in_flight          INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
--- The indexes, weighed anew. What an index costs is less the row in it than
--- the place of that row: one that grows at its end, or at a few places, is
--- nearly free, one that is written all over dirties a page per row, and the
--- more so the larger the file.
+-- The indexes. What an index costs depends less on its rows than on where they
+-- go: an index that grows at its end, or at a few places, is nearly free. One
+-- that is written all over dirties a page per row, and more so in a large file.
 DROP INDEX IF EXISTS idx_requests_proxy;
 DROP INDEX IF EXISTS idx_requests_session;
 DROP INDEX IF EXISTS idx_requests_status;
@@ -103,8 +102,8 @@ CREATE INDEX idx_requests_proxy ON requests (proxy, ts) WHERE proxy <> 'default'
 -- make the index a third as large; the query compares the whole id as well. By
 -- themselves they would be written all over it, a page for each session that is
 -- active, and with thousands of those at half the speed once the index is larger
--- than the cache. So it begins anew with every 65,536 rows, and a query looks
--- into each of these parts.
+-- than the cache. So it has a part for every 65,536 rows, and a query searches
+-- each of these parts.
 CREATE INDEX idx_requests_session ON requests (id / 65536, substr(session_id, -6))
     WHERE session_id IS NOT NULL;
 
