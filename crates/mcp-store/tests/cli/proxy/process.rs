@@ -1,7 +1,7 @@
 //! Running proxies.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -162,8 +162,8 @@ impl Drop for Proxy {
     }
 }
 
-/// Returns a URL at which nothing listens. A proxy answers requests for it at once.
+/// Returns a URL at which nothing listens. A proxy answers requests for it at once. The
+/// port is fixed, because the system may give a free one to the proxy itself.
 pub(crate) fn closed_url() -> String {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
-    format!("http://{}/mcp", closed.unwrap())
+    "http://127.0.0.1:1/mcp".to_owned()
 }
