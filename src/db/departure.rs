@@ -4,12 +4,12 @@
 //! first:
 //!
 //! 1. The whole WAL is copied into the old file. While another connection prevents
-//!   that, such as a reader with an open transaction, this connection stays open
-//!   and the path is not opened.
+//!    that, such as a reader with an open transaction, this connection stays open
+//!    and the path is not opened.
 //! 2. With the write lock held and the WAL still empty, the names of the side files
-//!   are removed, if they still lead to the open files. Other writers of this crate
-//!   that have the old file open notice that before their next statement, and so
-//!   add nothing to a WAL without a name.
+//!    are removed, if they still lead to the open files. Other writers of this crate
+//!    that have the old file open notice that before their next statement, and so
+//!    add nothing to a WAL without a name.
 //! 3. The connection is closed, and the path can be opened.
 //!
 //! If the resolved name still leads to the old file, because a symbolic link was

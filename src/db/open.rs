@@ -2,10 +2,10 @@
 //!
 //! 1. Creates the file and its directories if they are missing.
 //! 2. Inspects the file over a read-only connection that leaves no trace. A file
-//!   that is not ours is refused here, unchanged.
+//!    that is not ours is refused here, unchanged.
 //! 3. Inspects it again over the writing connection, inside the transaction that
-//!   migrates, because another process may have been first. This inspection
-//!   decides; step 2 only prevents writes to a refused file.
+//!    migrates, because another process may have been first. This inspection
+//!    decides; step 2 only prevents writes to a refused file.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
