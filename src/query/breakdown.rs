@@ -17,7 +17,7 @@ use crate::db::row::{Lenient, number, optional_number, optional_text};
 use crate::event::{EndReason, Outcome, RequestStatus};
 use crate::histogram::Histogram;
 
-/// By what requests are counted.
+/// The property by which requests are counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GroupBy {
@@ -33,8 +33,8 @@ pub enum GroupBy {
     Principal,
     /// Their revision of MCP.
     Protocol,
-    /// The time at which they came: the last of these unix milliseconds, in rising order,
-    /// that is not later.
+    /// The last of these unix milliseconds, which are in rising order, that is not later than
+    /// the request.
     Time(Vec<i64>),
 }
 
@@ -42,7 +42,7 @@ pub enum GroupBy {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Breakdown {
-    /// What each [`GroupBy`] says of them, in order. A time is unix milliseconds as text.
+    /// The value of each [`GroupBy`], in order. A time is unix milliseconds as text.
     pub keys: Vec<Option<String>>,
     /// The number of calls that begin with one of them. A call counts once, however many
     /// requests it takes.
@@ -70,14 +70,14 @@ pub struct Breakdown {
 }
 
 impl Reader {
-    /// Counts the requests that a filter takes, by one or several of their names, those
-    /// with the most calls first.
+    /// Counts the requests that a filter takes, by one or several of their names, those with
+    /// the most calls first.
     ///
-    /// It reads each of these requests, which takes about a microsecond each. Requests
-    /// that were removed are in none of these counts, other than in those of
-    /// [`stats`](Self::stats). Streams that stay open as long as the client listens
-    /// (`stream_end`) have no part in the latencies, nor have requests after which their call
-    /// goes on. The last request of a call has the latency of all.
+    /// It reads each of these requests, which takes about a microsecond each. Removed
+    /// requests are not counted, unlike in [`stats`](Self::stats). The latencies leave out
+    /// streams that stay open as long as the client listens (`stream_end`), and requests
+    /// after which their call continues. The last request of a call has the latency of all
+    /// its requests.
     ///
     /// ```
     /// use tower_mcp_store::query::{GroupBy, Reader, RequestFilter};

@@ -42,8 +42,8 @@ struct Condition {
     check: String,
 }
 
-/// The most forms of a condition with which entries of another index are compared. Rows
-/// are checked instead if there are more.
+/// The most forms of a condition that are compared with entries of another index. If
+/// there are more, rows are checked instead.
 const COMPARED_FORMS: usize = 5;
 
 /// Returns a duration as a latency.
@@ -312,8 +312,8 @@ impl Conditions {
         self.values[1] = self.window.until.into();
     }
 
-    /// Returns all conditions in the form that uses no index, for a statement that finds
-    /// its rows otherwise.
+    /// Returns all conditions in the form that uses no index, for a statement that finds its
+    /// rows in another way.
     pub(super) fn checks(&self) -> String {
         let mut sql = "+ts >= ?1 AND +ts < ?2".to_owned();
         for condition in &self.conditions {
@@ -345,8 +345,8 @@ impl Conditions {
         seeks.map(|seek| self.seeking(seek, Some(place))).collect()
     }
 
-    /// Like [`by_time`](Self::by_time), but seeks through a condition of the caller's.
-    /// Its index must also be ordered by `ts`.
+    /// Like [`by_time`](Self::by_time), but seeks through the caller's condition. Its index
+    /// must also be ordered by `ts`.
     pub(super) fn by_seek(&self, seek: &str) -> String {
         self.seeking(seek, None)
     }

@@ -1,9 +1,9 @@
-//! What a file still has of a time, and how the requests of a window are counted.
+//! Which times a file still covers, and how the requests of a window are counted.
 //!
 //! Retention removes requests first, then the cells of their hours, then those of their
-//! days. If cells take too much of the file, they go before their requests. A cell cannot
-//! be split, so a window that begins or ends where requests are gone is widened to whole
-//! cells.
+//! days. If cells take too much of the file, they are removed before their requests. A
+//! cell cannot be split, so a window that begins or ends where requests are gone is
+//! widened to whole cells.
 
 use super::reader::Source;
 use super::window::Window;
@@ -21,7 +21,7 @@ pub(super) struct Coverage {
     days: i64,
 }
 
-/// What the statistics of a window are counted from.
+/// The source of the statistics of a window.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Plan {
     /// Each request of the window, which makes percentiles exact.
@@ -33,7 +33,7 @@ pub(super) enum Plan {
 /// A window that is counted by cells as far as they fit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cells {
-    /// The cells to add. None of them is split.
+    /// The cells to add. No cell is split.
     pub(super) cells: Vec<(BucketWidth, Window)>,
     /// The part of the window that they cover. Its requests that are not rolled up yet
     /// are added.
@@ -197,7 +197,7 @@ mod tests {
     fn window_is_widened_only_where_requests_are_gone() {
         let noon = 12 * HOUR;
         for (asked, expected) in [
-            // All are there.
+            // All requests are there.
             ((SOME.rows, SOME.rows + 5), (SOME.rows, SOME.rows + 5)),
             ((SOME.rows + 7, i64::MAX), (SOME.rows + 7, i64::MAX)),
             // Hours.

@@ -1,15 +1,15 @@
-//! Why a question has no answer.
+//! Errors of queries.
 
 use std::error::Error;
 use std::fmt;
 
 use crate::error::{OpenError, Source};
 
-/// A question that has no answer.
+/// The error of a query.
 ///
-/// [`kind`](Self::kind) says why. [`source`](Error::source) holds the cause, such as
-/// SQLite's error. The type of the cause is not part of the API. An error of a statement
-/// of the caller's has no source: its message is that of SQLite.
+/// [`kind`](Self::kind) says why the query failed. [`source`](Error::source) holds the
+/// cause, such as SQLite's error. The type of the cause is not part of the API. An error
+/// of the caller's statement has no source: its message is that of SQLite.
 #[derive(Debug)]
 pub struct QueryError {
     kind: QueryErrorKind,
@@ -18,7 +18,7 @@ pub struct QueryError {
     position: Option<usize>,
 }
 
-/// Why a question has no answer.
+/// Why a query failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum QueryErrorKind {
@@ -34,8 +34,8 @@ pub enum QueryErrorKind {
     /// The file holds hashes of session ids under a key that the reader does not have. See
     /// [`Reader::with_shared_key`](super::Reader::with_shared_key).
     KeyMissing,
-    /// A writer came to a file that was at rest, so the rows may be of several moments.
-    /// Ask again.
+    /// A writer opened a file that no program had open, so the rows may be of several
+    /// moments. Query again.
     Interrupted,
 }
 
@@ -65,7 +65,7 @@ impl QueryError {
         self.position
     }
 
-    /// Returns why the question has no answer.
+    /// Returns why the query failed.
     pub fn kind(&self) -> QueryErrorKind {
         self.kind
     }

@@ -1,4 +1,4 @@
-//! Which rows a question is about.
+//! Filters: the rows that a query takes.
 
 use std::time::Duration;
 
@@ -90,8 +90,8 @@ filters! {
     /// assert_eq!(filter.tool.as_deref(), Some("search*"));
     /// ```
     ///
-    /// A method, tool, target or principal with one of `*`, `?` and `[` is a pattern, as
-    /// `GLOB` of SQLite has it: `[*]` is a star. The same text matches, too.
+    /// A method, tool, target or principal with one of `*`, `?` and `[` is a pattern in the
+    /// syntax of SQLite's `GLOB`: `[*]` is a star. The same text matches, too.
     pub struct RequestFilter {
         /// Requests that came in this window.
         window: Window,
@@ -153,7 +153,7 @@ filters! {
         window: Window,
         /// Clients with sessions at this server.
         server_name: String,
-        /// Clients with sessions under this MCP revision, of which only these count.
+        /// Clients with sessions under this MCP revision. Only these sessions count.
         protocol: String,
     }
 

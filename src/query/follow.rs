@@ -56,8 +56,8 @@ impl Follower {
         self.last
     }
 
-    /// Returns what has been written since the last call, in the order of writing. A row
-    /// is written when its outcome is known, so its `ts` may be earlier than that of the
+    /// Returns the requests that were written since the last call, in the order of writing. A
+    /// row is written when its outcome is known, so its `ts` may be earlier than that of the
     /// row before it.
     ///
     /// If another file has taken the place of the followed one, all its rows are new.

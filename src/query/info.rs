@@ -1,4 +1,4 @@
-//! What is in a file.
+//! The contents of a file.
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub struct Info {
     pub path: PathBuf,
     /// The id of the file, which its copies share; `None` in a file of version 4.
     pub store_id: Option<String>,
-    /// Where the writers ran that recorded into the file, the newest first; 100 at most.
+    /// The places of the writers that recorded into the file, the newest first; 100 at most.
     pub instances: Vec<String>,
     /// The fingerprints of the keys of its keyed hashes, the newest last.
     pub key_fingerprints: Vec<String>,
@@ -57,7 +57,7 @@ pub struct Info {
 }
 
 impl Reader {
-    /// Returns what the file is and how much is in it.
+    /// Returns facts about the file and the numbers of its rows.
     pub fn info(&self) -> Result<Info, QueryError> {
         self.read(|source| self.describe(source))
     }

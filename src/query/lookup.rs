@@ -10,20 +10,20 @@ use super::request::Request;
 /// The most ids that are returned if several rows match.
 const NAMED: usize = 5;
 
-/// What has a given id, or an id that begins like it.
+/// The result of a look-up by an id or by the beginning of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lookup<T> {
-    /// Nothing has such an id.
+    /// No row has such an id.
     Nothing,
-    /// One thing has this id or an id that begins like it.
+    /// One row has this id or an id that begins with it.
     One(T),
-    /// Several ids begin like this. The first few of them.
+    /// Several ids begin with it. The first few of them.
     Several(Vec<String>),
 }
 
 impl<T> Lookup<T> {
-    /// Returns the one thing, if it is one.
+    /// Returns the row, if there is exactly one.
     pub fn one(self) -> Option<T> {
         match self {
             Self::One(found) => Some(found),

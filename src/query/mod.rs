@@ -1,4 +1,4 @@
-//! Reads what was recorded, with typed answers.
+//! Reads a recorded file, with typed answers.
 //!
 //! A [`Reader`] opens a file without changing it, whether its writer is running, has
 //! ended or was killed. The command `mcp-store` shows the same answers.

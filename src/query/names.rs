@@ -8,8 +8,8 @@ use super::error::QueryError;
 use super::reader::Source;
 use crate::event::DEFAULT_PROXY;
 
-/// The most names for which a query seeks one after the other. With more, it reads rows
-/// by time: then many of them match.
+/// The most names for which a query seeks one after the other. With more names it reads
+/// rows by time, because many rows match.
 pub(super) const SOUGHT: usize = 64;
 
 /// The most names of a column that are compared with a pattern. Clients choose names, so
@@ -145,7 +145,7 @@ fn escaped(text: &str) -> String {
     pattern
 }
 
-/// What a text of the caller's matches in a column.
+/// A pattern for the values of a column, from the caller's text.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
     operator: Operator,
@@ -201,9 +201,8 @@ impl Pattern {
         }
     }
 
-    /// Returns which clients a text means: those of this name in any case or, if there
-    /// are none, those whose name begins with it. Also returns their names, if they are
-    /// few.
+    /// Returns the clients of a text: those of this name in any case or, if there are none,
+    /// those whose name begins with it. Also returns their names, if they are few.
     pub(super) fn of_client(
         source: &Source<'_>,
         text: &str,
@@ -236,8 +235,8 @@ impl Pattern {
 }
 
 impl Place {
-    /// Returns the names that match a pattern, if these are all and few enough to seek
-    /// each.
+    /// Returns the names that match a pattern, if all were compared and they are few enough
+    /// to seek each.
     pub(super) fn few(
         self,
         source: &Source<'_>,
@@ -289,7 +288,7 @@ impl Place {
             };
             match name {
                 Some(name) if !row.get::<_, bool>(1)? => found.push(name.to_owned()),
-                // One too many, or not a text that could be bound.
+                // The limit is exceeded, or the name is not text and cannot be bound.
                 _ => is_all = false,
             }
         }

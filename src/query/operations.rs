@@ -1,4 +1,4 @@
-//! Calls as their clients mean them: whole operations with their requests.
+//! Calls as clients see them: whole operations with their requests.
 
 use rusqlite::OptionalExtension;
 
@@ -13,25 +13,25 @@ use super::request::Request;
 use super::requests::{Position, first_requests};
 use crate::event::{EndReason, Outcome, TaskStatus};
 
-/// Requests that are read of one operation at most.
+/// The most requests that are read of one operation.
 const LEGS: i64 = 1_000;
 
-/// One call as its client means it, with all requests that it took.
+/// One call as its client sees it, with all its requests.
 ///
 /// A server that needs input answers `input_required`, and the client calls again. A
-/// server may also answer with a task, whose end is seen later.
+/// server may also answer with a task, which ends later.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Operation {
     /// The `request_id` of its first request.
     pub operation_id: String,
-    /// What it took.
+    /// How many rounds it took, or whether it was a task.
     pub kind: OperationKind,
     /// When its first request came, in unix milliseconds.
     pub ts: i64,
     /// When it ended, in unix milliseconds; `None` while it is open.
     pub ended_ts: Option<i64>,
-    /// What became of it. It is not final while the operation is open.
+    /// Its outcome. It is not final while the operation is open.
     pub outcome: Outcome,
     /// The time from its first request to its end, in microseconds.
     pub wall_us: Option<i64>,
@@ -45,7 +45,7 @@ pub struct Operation {
     pub legs: Vec<OperationLeg>,
 }
 
-/// What an operation took.
+/// The kind of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -62,8 +62,8 @@ pub enum OperationKind {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct OperationLeg {
-    /// The time from the answer to the previous request to this one, in microseconds,
-    /// which the client took. The first request has none.
+    /// The time that the client took, from the answer to the previous request to this one, in
+    /// microseconds. `None` for the first request.
     pub client_us: Option<i64>,
     /// The request.
     #[serde(flatten)]
@@ -155,7 +155,7 @@ impl Operation {
         Ok(Self::whole(id, legs, task))
     }
 
-    /// A request that is an operation by itself.
+    /// Makes an operation of one request.
     fn single(request: Request) -> Self {
         let outcome = request.outcome();
         let is_stream =
@@ -181,7 +181,7 @@ impl Operation {
         }
     }
 
-    /// Several requests, or one that created a task.
+    /// Makes an operation of several requests, or of one that created a task.
     fn whole(operation_id: String, requests: Vec<Request>, task: Option<Task>) -> Self {
         let ts = requests.first().map_or(0, |first| first.ts);
         let begun = requests.first().map(Request::outcome);

@@ -1,9 +1,9 @@
-//! The indexes that have the requests with an outcome.
+//! The indexes that contain the requests with an outcome.
 
 use crate::event::Outcome;
 
 /// Returns conditions that find all requests with one of these outcomes, and others, in
-/// indexes of what is rare. Most requests are `ok`, so there is none for them.
+/// indexes of rare rows. Most requests are `ok`, so no index contains them.
 pub(super) fn outcome_seeks(outcomes: &[Outcome], has_all_indexes: bool) -> Option<Vec<String>> {
     let mut seeks: Vec<String> = Vec::new();
     let mut add = |seek: &str| {

@@ -1,5 +1,5 @@
-//! Questions take as many steps of SQLite's machine in a large file as in a small one,
-//! where the documentation promises it.
+//! A query takes no more steps of SQLite's machine in a large file than in a small one,
+//! if the documentation promises that.
 //!
 //! `MCP_STORE_TEST_ROWS=10000000` sets the size of the large file.
 
@@ -15,7 +15,7 @@ use super::{
 use crate::{EndReason, Outcome, RequestStatus};
 use data::{File, START, files};
 
-/// Asserts that a question takes no more steps in the large file.
+/// Asserts that a query takes no more steps in the large file.
 #[track_caller]
 fn assert_steady(files: &[File; 2], what: &str, ask: impl Fn(&Reader, &File)) {
     let steps = files
@@ -237,7 +237,7 @@ fn newest_requests_cost_the_same_in_files_of_any_size() {
 fn several_conditions_cost_what_the_most_selective_index_holds() {
     let [_, large] = files();
     let filter = RequestFilter {
-        // Of whose calls none fails.
+        // None of its calls fails.
         tool: Some("tool-7".into()),
         status: Some(RequestStatus::Error),
         ..RequestFilter::default()

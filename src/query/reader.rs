@@ -13,7 +13,7 @@ use crate::db::session_ids::{SessionIdForm, SessionIds};
 use crate::db::{Files, brief, inspect};
 use crate::error::OpenError;
 
-/// How many connections are kept for the next questions.
+/// The number of connections that are kept for later queries.
 const IDLE: usize = 4;
 
 /// Reads a file, and never creates, writes or migrates one.
@@ -62,7 +62,7 @@ const IDLE: usize = 4;
 #[derive(Debug, Clone)]
 pub struct Reader {
     shared: Arc<Shared>,
-    /// The key that was given.
+    /// The key that the caller set.
     key: Option<KeyedHash>,
 }
 
@@ -114,9 +114,8 @@ impl Reader {
         Ok(Self { shared, key: None })
     }
 
-    /// Gives the reader the key of
-    /// [`StoreBuilder::shared_key`](crate::StoreBuilder::shared_key), which is not in the
-    /// file. It is needed to look up hashed session ids.
+    /// Sets the key of [`StoreBuilder::shared_key`](crate::StoreBuilder::shared_key), which
+    /// is not in the file. It is needed to look up hashed session ids.
     pub fn with_shared_key(mut self, key: [u8; 32]) -> Self {
         self.key = Some(KeyedHash::new(&key));
         self
@@ -137,7 +136,7 @@ impl Reader {
         self.links().version
     }
 
-    /// Asks one question, whose statements all see the same moment.
+    /// Runs one query, whose statements all see the same moment.
     pub(crate) fn read<T>(
         &self,
         ask: impl Fn(&Source<'_>) -> rusqlite::Result<T>,
@@ -154,8 +153,8 @@ impl Reader {
                 .conn
                 .unchecked_transaction()
                 .and_then(|_moment| ask(&source));
-            // Otherwise a writer has changed what was being read, before the question or
-            // during it, and the answer is worthless.
+            // Otherwise a writer has changed the file before the query or during it, and the answer
+            // is invalid.
             if link.is_current(self.real()) {
                 self.put_back(link);
                 return answer.map_err(|error| self.failed(error));
@@ -164,8 +163,8 @@ impl Reader {
         }
     }
 
-    /// Runs a statement of the caller's once. The second value is whether its answer is
-    /// of one moment: no writer came to a file that was at rest.
+    /// Runs a statement of the caller once. The second value is whether its answer is of one
+    /// moment: no writer opened a file that no program had open.
     pub(super) fn read_once<T>(
         &self,
         ask: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -175,8 +174,8 @@ impl Reader {
             link = self.renew(link)?;
         }
         let answer = ask(&link.conn);
-        // A BEGIN or SAVEPOINT only reads, but the transaction would hold this moment,
-        // and its place in the WAL, for all later questions.
+        // A BEGIN or SAVEPOINT only reads, but the transaction would keep this moment, and its
+        // place in the WAL, for all later queries.
         let ended = match link.conn.is_autocommit() {
             true => Ok(()),
             false => link.conn.execute_batch("ROLLBACK"),
@@ -197,7 +196,7 @@ impl Reader {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the connection that was used last, or a new one where all are in use.
+    /// Returns the connection that was used last, or a new one if all are in use.
     fn take(&self) -> Result<Link, QueryError> {
         let mut links = self.links();
         match links.idle.pop() {
@@ -213,8 +212,9 @@ impl Reader {
         }
     }
 
-    /// Returns a connection to what is at the path now. It drops the others only
-    /// then: while the old file is open, a new one cannot take its inode.
+    /// Returns a connection to the file that is at the path now. It drops the other
+    /// connections only afterwards: while the old file is open, a new one cannot take its
+    /// inode.
     fn renew(&self, stale: Link) -> Result<Link, QueryError> {
         let mut links = self.links();
         let renewed = self.connect(&mut links);
@@ -241,7 +241,7 @@ impl Reader {
         self.links().replaced
     }
 
-    /// Counts the steps of SQLite's machine for what `ask` asks.
+    /// Counts the steps of SQLite's machine for the queries of `ask`.
     #[cfg(test)]
     pub(super) fn steps(&self, ask: impl FnOnce(&Self)) -> usize {
         use std::sync::atomic::{AtomicUsize, Ordering};
@@ -267,7 +267,7 @@ impl Reader {
     }
 }
 
-/// Returns the error of a statement of the caller's, in the words of SQLite.
+/// Returns the error of the caller's statement, in the words of SQLite.
 fn refused(error: rusqlite::Error) -> QueryError {
     let position = match &error {
         rusqlite::Error::SqlInputError { offset, .. } => usize::try_from(*offset).ok(),
@@ -284,12 +284,12 @@ pub(crate) struct Source<'a> {
     version: i64,
     /// Which of the files at the path this is, as [`Reader::replaced`] counts them.
     pub(super) replaced: u64,
-    /// The key that was given to the reader.
+    /// The key that the caller set on the reader.
     key: Option<&'a KeyedHash>,
 }
 
 impl Source<'_> {
-    /// Returns the keys that are known: the one that was given, and the one in the file.
+    /// Returns the known keys: the one that the caller set, and the one in the file.
     fn keys(&self) -> rusqlite::Result<impl Iterator<Item = KeyedHash>> {
         let given = self.key.cloned();
         Ok(given.into_iter().chain(KeyedHash::recorded(self.conn)?))
@@ -305,8 +305,7 @@ impl Source<'_> {
         Ok(self.keys()?.map(hashed).collect())
     }
 
-    /// Returns whether the file holds session ids that may be hashed with a key that is
-    /// neither in the file nor given.
+    /// Returns whether the file holds session ids that may be hashed with an unknown key.
     pub(super) fn lacks_key(&self) -> rusqlite::Result<bool> {
         let known: Vec<_> = self.keys()?.map(|key| key.fingerprint()).collect();
         let all = fingerprints(self.conn)?;

@@ -1,4 +1,4 @@
-//! Words of the file.
+//! Words in the columns of a file.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use serde::{Serialize, Serializer};
 use crate::db::row::Lenient;
 use crate::event::{EndReason, SessionSource, TaskStatus};
 
-/// A word of the file: one that this release knows, or another, which a later release or
-/// another program wrote.
+/// A word in a file: one that this release knows, or another one, which a later release
+/// or another program wrote.
 ///
-/// It compares with what is known, and is serialised as the word.
+/// It can be compared with known values, and is serialised as the word.
 ///
 /// ```
 /// use tower_mcp_store::EndReason;
@@ -185,7 +185,7 @@ words! {
         NotCounted = "not_counted",
     }
 
-    /// What happened to a listing or to one of its items.
+    /// The kind of change of a listing or of one of its items.
     pub enum ChangeType {
         /// The listing was seen for the first time.
         Initial = "initial",

@@ -8,7 +8,7 @@ use crate::event::{EndReason, Outcome, RequestStatus, TaskStatus};
 record! {
     /// One JSON-RPC request and its outcome: one row of `requests`.
     ///
-    /// What is unknown is `None`, and so is what a file of version 4 does not have.
+    /// Unknown values are `None`, and so are columns that a file of version 4 does not have.
     #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
     #[non_exhaustive]
     pub struct Request {
@@ -17,7 +17,7 @@ record! {
         pub id: i64,
         /// The id that the layer gave to the request.
         pub request_id: String,
-        /// When it came, in unix milliseconds.
+        /// When it was received, in unix milliseconds.
         pub ts: i64,
         /// The server.
         pub proxy: String,
@@ -30,7 +30,7 @@ record! {
         pub method: String,
         /// The tool that a `tools/call` called.
         pub tool: Option<String>,
-        /// The URI, prompt or task that another request aims at.
+        /// The URI, prompt or task that another request names.
         pub target: Option<String>,
         /// The time until the last byte of the response message, in microseconds.
         pub latency_us: i64,
@@ -65,9 +65,9 @@ record! {
         pub operation_id: Option<String>,
         /// The place of the request in its operation; the first is 1.
         pub leg: Option<i64>,
-        /// The state that the request brought back.
+        /// The state that the request sent back.
         pub state_in: Option<StateHash>,
-        /// The state that the answer gave.
+        /// The state in the answer.
         pub state_out: Option<StateHash>,
         /// The task that the answer created, or that a `tasks/*` request names.
         pub task_id: Option<String>,
@@ -84,7 +84,7 @@ pub(super) const CLIENT_NAME: &str =
     "(SELECT client_name FROM sessions AS s WHERE s.session_id = requests.session_id)";
 
 impl Request {
-    /// Returns what became of it, in one word.
+    /// Returns its outcome in one word.
     pub fn outcome(&self) -> Outcome {
         Outcome::of(
             self.status,

@@ -17,8 +17,8 @@ pub(super) struct SessionRequests {
     pub(super) last_seen: i64,
 }
 
-/// The sessions that a filter names. A client may have any number, so they are read
-/// one after the other, latest first.
+/// The sessions that a filter names. A client may have any number, so they are read one
+/// after the other, latest first.
 #[derive(Debug, Clone)]
 pub(super) enum Sessions {
     One(String),
@@ -76,7 +76,7 @@ impl Sessions {
     }
 }
 
-/// Returns the statement that reads the sessions of so many clients. Each part comes from
+/// Returns the statement that reads the sessions of `count` clients. Each part comes from
 /// its index in order of time, and SQLite merges them.
 fn of_clients(count: usize) -> String {
     let parts = (2..count + 2).flat_map(|parameter| {

@@ -197,7 +197,7 @@ fn sessions(
 }
 
 impl SessionFilter {
-    /// Returns the time of a session that its window is about.
+    /// Returns the time of a session that is compared with the window.
     fn time_of(&self, session: &Session) -> i64 {
         match self.active {
             true => session.last_seen_at,

@@ -7,7 +7,8 @@ use serde::{Serialize, Serializer};
 
 use crate::db::row::Lenient;
 
-/// A keyed hash of the state that one request of an operation gave or brought back.
+/// A keyed hash of the state that a request of an operation sent back, or that was in its
+/// answer.
 ///
 /// It is shown, and serialised, as 16 hexadecimal digits. Two requests of a file have the
 /// same hash if they have the same state.

@@ -20,7 +20,7 @@ use rows::Ends;
 use tally::Tallies;
 
 /// The most requests of a window that are read one by one, which makes percentiles exact.
-/// Cells are faster for more.
+/// With more requests, cells are faster.
 const LOOKED_AT: i64 = 50_000;
 
 /// The statistics of a window.
@@ -64,9 +64,9 @@ pub struct Group {
 
 /// The statistics of some calls.
 ///
-/// A call is an operation: a call of a tool counts once, whatever rounds of input and
-/// polls of a task it takes. It counts in the window in which it begins; its outcome and
-/// its latencies count in the window in which it ends.
+/// A call is an operation: a call of a tool counts once, with all its rounds of input and
+/// polls of a task. It counts in the window in which it begins; its outcome and its
+/// latencies count in the window in which it ends.
 ///
 /// A stream that stays open as long as the client listens (`stream_end`) is a call
 /// without a latency.
@@ -85,7 +85,7 @@ pub struct CallStats {
     pub caller_errors: i64,
     /// The number of calls that the caller cancelled or left.
     pub gone: i64,
-    /// The number of calls that have begun and not ended: `calls` without all that ended.
+    /// The number of calls that have begun and not ended: `calls` minus all that ended.
     pub open: i64,
     /// The median of server time, in microseconds: the latencies of all requests of a
     /// call together. A task has no server time.
@@ -111,7 +111,7 @@ pub struct CallStats {
     pub bytes_out: i64,
 }
 
-/// Where percentiles come from.
+/// The source of percentiles.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -134,8 +134,8 @@ impl Reader {
     ///
     /// A count cannot be split. If the window begins or ends at a time whose requests are
     /// gone, it is widened to the whole hour, or to the whole day (UTC) if the counts of
-    /// hours are gone too. [`StatsReport::window`] is the window that was counted. What is
-    /// older than the oldest count is left out.
+    /// hours are gone too. [`StatsReport::window`] is the window that was counted. Times
+    /// before the oldest count are left out.
     ///
     /// ```
     /// use tower_mcp_store::query::{Reader, StatsFilter, Window};
@@ -189,8 +189,8 @@ fn report(source: &Source<'_>, filter: &StatsFilter, few: i64) -> rusqlite::Resu
     })
 }
 
-/// The methods that are counted together, because the file has the requests of the same
-/// time of them.
+/// The methods that are counted together, because the file has their requests of the same
+/// times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Methods {
     All,
@@ -223,7 +223,7 @@ impl Methods {
     }
 }
 
-/// What was counted, and how.
+/// The counts, and how they were made.
 #[derive(Debug)]
 struct Counted {
     tallies: Tallies,
@@ -234,7 +234,7 @@ struct Counted {
 }
 
 impl Counted {
-    /// Counts some methods of a filter, of which the file has what `coverage` says.
+    /// Counts some methods of a filter, from what the file covers.
     fn of(
         source: &Source<'_>,
         filter: &StatsFilter,

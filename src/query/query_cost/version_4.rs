@@ -1,4 +1,4 @@
-//! What queries cost in a file of version 4, which has fewer indexes.
+//! The cost of queries in a file of version 4, which has fewer indexes.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What differs between two moments of a listing, member by member.
+//! Differences between two moments of a listing, member by member.
 
 mod schema;
 
@@ -83,10 +83,10 @@ impl Comparison {
 }
 
 impl Reader {
-    /// Returns what differs in each listing between two moments, in unix milliseconds.
+    /// Returns the differences of each listing between two moments, in unix milliseconds.
     ///
-    /// A server may show different lists to different callers. Of the classes of callers,
-    /// by protocol revision and principal, the one that saw new content most recently is
+    /// A server may show different lists to different callers. Of the classes of callers, by
+    /// protocol revision and principal, the one that saw new content most recently is
     /// compared with itself.
     pub fn compare(
         &self,
@@ -98,10 +98,10 @@ impl Reader {
     }
 }
 
-/// Recording point, server and method.
+/// Server name, upstream URL and method.
 type Key = (String, String, String);
 
-/// What one class of callers saw at the two moments: the rows of both contents in
+/// The contents that one class of callers saw at the two moments: the rows of both in
 /// `listing_views`.
 #[derive(Debug)]
 struct Seen {
@@ -194,7 +194,7 @@ fn payload(source: &Source<'_>, hash: &str) -> rusqlite::Result<Option<String>> 
         .optional()
 }
 
-/// Returns what differs between two payloads of a listing, most severe first.
+/// Returns the differences between two payloads of a listing, most severe first.
 fn differences(method: &str, old: Option<&str>, new: Option<&str>) -> Vec<Difference> {
     let Some(of) = Discovery::of(method) else {
         return Vec::new();
@@ -327,7 +327,7 @@ fn member_by_member(of: Discovery, old: &Value, new: &Value, found: &mut Differe
     }
 }
 
-/// Returns what it means that a member was added or removed.
+/// Returns the severity of a member that was added or removed.
 fn gone(new: Option<&Value>) -> Severity {
     match new {
         Some(_) => Severity::Compatible,
@@ -347,7 +347,7 @@ fn capabilities(old: Option<&Value>, new: Option<&Value>, found: &mut Difference
     }
 }
 
-/// The arguments of a prompt, by name.
+/// Compares the arguments of a prompt, by name.
 fn arguments(old: Option<&Value>, new: Option<&Value>, found: &mut Differences) {
     let by_name = |value: Option<&Value>| -> Map<String, Value> {
         let all = value.and_then(Value::as_array);

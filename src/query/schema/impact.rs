@@ -89,9 +89,9 @@ fn change_impacts(
     Ok(impacts.collect())
 }
 
-/// The calls of tools by server and window. Changes share windows: those of one
-/// moment have the same, and one change ends where the next begins. Each window is
-/// counted once.
+/// The calls of tools by server and window. Changes share windows: changes of one moment
+/// have the same windows, and one change's window ends where the next begins. Each window
+/// is counted once.
 #[derive(Debug, Default)]
 struct Windows<'a>(HashMap<(&'a str, Window), HashMap<&'a str, CallStats>>);
 

@@ -48,8 +48,8 @@ pub enum Usage {
     Called,
     /// The tool was not called.
     Uncalled,
-    /// The file does not tell. The window has calls whose requests are gone and whose
-    /// tool was not counted by its name, because too many others were called that day.
+    /// It is unknown. The window has calls whose requests are gone and whose tool was not
+    /// counted by its name, because too many others were called that day.
     Unknown,
 }
 
@@ -100,12 +100,12 @@ fn add_tools(
     Ok(())
 }
 
-/// What cells tell about the calls of a window.
+/// The calls of a window, from cells.
 struct Calls {
     window: Window,
     /// The tools that were called, by server.
     named: HashSet<(String, String)>,
-    /// The servers with calls whose tool neither a cell nor a request tells.
+    /// The servers with calls whose tool is in neither a cell nor a request.
     unnamed: HashSet<String>,
 }
 

@@ -82,11 +82,12 @@ fn add_where(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ends {
     All,
-    /// Those whose end is not in its cells, and those whose outcome was refined since.
+    /// Tasks whose end is not in its cells, and tasks whose outcome was refined since.
     Unfolded,
 }
 
-/// Adds the ends of tasks in a window. What a task is about, its first request says.
+/// Adds the ends of tasks in a window. The first request of a task has its method and
+/// tool.
 pub(super) fn add_tasks(
     source: &Source<'_>,
     (filter, methods): (&StatsFilter, Methods),

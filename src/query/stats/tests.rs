@@ -210,9 +210,10 @@ fn kept_old_requests_do_not_hide_that_younger_ones_are_gone() {
     assert_close(&after.total, &before.total);
 }
 
-/// A file with three groups of requests: 1,300 calls of unknown tools, one each second;
-/// within the next four hours 300 failed calls of `late` and 300 of `search`, half of which
-/// succeed; a day later more requests than are read one by one.
+/// Returns a file with three groups of requests. One call of an unknown tool each second,
+/// 1,300 in all. Within the next four hours, 300 failed calls of `late` and 300 calls of
+/// `search`, half of them successful. A day later, more requests than are read one by
+/// one.
 fn flooded() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mcp.db");

@@ -1,5 +1,5 @@
-//! After any sequence of writing, rolling up and pruning, statistics equal those that a
-//! simple computation over all written requests gives.
+//! After any sequence of writing, rolling up and pruning, statistics equal those of a
+//! simple computation over all written requests.
 
 use std::fs;
 use std::path::Path;
