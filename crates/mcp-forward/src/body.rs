@@ -106,7 +106,7 @@ fn is_end_of_client(cause: &(dyn Error + 'static)) -> bool {
         NotConnected,
         UnexpectedEof,
     ];
-    // An HTTP/2 client without its stream cannot get an answer, whatever the cause.
+    // An HTTP/2 client without its stream cannot get an answer, for any cause.
     cause.is::<h2::Error>()
         || cause
             .downcast_ref::<io::Error>()

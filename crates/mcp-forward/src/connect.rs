@@ -47,8 +47,8 @@ impl Connector {
         self.limit = limit;
     }
 
-    /// Returns a flag that tells whether the newest connection speaks HTTP/2. The server
-    /// chooses that in the TLS handshake.
+    /// Returns a flag that is set if the newest connection speaks HTTP/2. The server chooses
+    /// the version in the TLS handshake.
     pub(super) fn speaks_http2(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.speaks_http2)
     }

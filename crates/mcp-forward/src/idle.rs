@@ -21,7 +21,8 @@ pin_project! {
         #[pin]
         over: Sleep,
         limit: Duration,
-        // Time counts only while the upstream is waited for, and not while the client reads.
+        // The limit applies while the body waits for the upstream, and not while the client
+        // reads.
         waits: bool,
     }
 }

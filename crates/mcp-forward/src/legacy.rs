@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-/// How much of a stream is looked at. Its first event names the path for messages.
+/// The most bytes of a stream that are read. Its first event names the path for messages.
 const LOOK: usize = 512;
 
 pin_project! {
@@ -71,7 +71,7 @@ impl<B: Body<Data = Bytes>, F: FnOnce()> Body for EndpointWatch<B, F> {
 /// Returns whether the first event has the type `endpoint`, once that is known.
 fn is_endpoint(begin: &[u8]) -> Option<bool> {
     let mut lines = begin.split(|byte| matches!(byte, b'\n' | b'\r'));
-    // The last piece may be the begin of a line.
+    // The last piece may be an incomplete line.
     lines.next_back();
     for line in lines {
         if let Some(kind) = line.strip_prefix(b"event:") {

@@ -15,17 +15,17 @@ pub(super) struct Mount {
     is_legacy: AtomicBool,
 }
 
-/// Where a request goes.
+/// The targets of a request.
 pub(super) struct Targets {
     pub(super) first: Uri,
-    /// Where it goes as well, if the upstream has nothing at the first target.
+    /// The target to try next, if the upstream has nothing at the first one.
     pub(super) second: Option<Uri>,
 }
 
 /// Why a request has no target.
 pub(super) enum NoTarget {
     Invalid(http::Error),
-    /// The path is none of the prefix.
+    /// The path does not have the prefix.
     OtherPath,
 }
 
@@ -44,7 +44,7 @@ impl Mount {
         }
     }
 
-    /// Returns where a request for `uri` goes. The crate's documentation has the rule.
+    /// Returns the targets of a request for `uri`. The crate's documentation has the rule.
     pub(super) fn targets(&self, upstream: &Upstream, uri: &Uri) -> Result<Targets, NoTarget> {
         let target = |uri: &Uri| upstream.target(uri).map_err(NoTarget::Invalid);
         let with_path = |path: &str| {
@@ -60,7 +60,7 @@ impl Mount {
             Some(Stripped::Path("")) => Ok(with_path("/")?.into()),
             Some(Stripped::Path(rest)) => Ok(with_path(rest)?.into()),
             // A server that knows its public URL has its metadata at the client's path. Another
-            // has them at the path without the prefix.
+            // server has them at the path without the prefix.
             Some(Stripped::WellKnown { name, rest }) => Ok(Targets {
                 first: target(uri)?,
                 second: Some(with_path(&format!("{name}{rest}"))?),

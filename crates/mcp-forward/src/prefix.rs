@@ -8,8 +8,8 @@ use http::Uri;
 use http::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::uri::PathAndQuery;
 
-/// Where the metadata of a path are (RFC 8615). The path follows a name, as RFC 9728 and RFC 8414
-/// put it.
+/// Where the metadata of a path are (RFC 8615). The path follows a name (RFC 9728, RFC
+/// 8414).
 const WELL_KNOWN: &str = "/.well-known/";
 
 const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
@@ -72,9 +72,9 @@ impl Prefix {
         (rest.is_empty() || rest.starts_with('/')).then_some(rest)
     }
 
-    /// Tells the upstream the prefix.
+    /// Adds the field that names the prefix to a request for the upstream.
     pub(super) fn prepare_request(&self, headers: &mut HeaderMap) {
-        // The alphabet of prefixes is within that of fields.
+        // All characters of a prefix are valid in a field.
         if let Ok(prefix) = HeaderValue::from_str(self.as_str()) {
             headers.entry(FORWARDED_PREFIX).or_insert(prefix);
         }
@@ -82,9 +82,9 @@ impl Prefix {
 
     /// Adds the prefix to a redirect to a path of the upstream.
     ///
-    /// A redirect may name the host by the name that the upstream has, or by the one that clients
-    /// use. Other hosts are none of the proxy's, and paths that have the prefix already come from
-    /// an upstream that knows of it.
+    /// A redirect may name the host by the name that the upstream has, or by the one that
+    /// clients use. A redirect to another host is not changed, and neither is a path that
+    /// already has the prefix, because its upstream knows the prefix.
     pub(super) fn prepare_response(&self, headers: &mut HeaderMap, hosts: [Option<&[u8]>; 2]) {
         let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
         let Some(uri) = location.and_then(|location| location.parse::<Uri>().ok()) else {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_prefix_is_refused() {
+    fn text_that_is_not_a_prefix_is_refused() {
         for text in [
             "",
             "/",

@@ -218,7 +218,7 @@ where
     }
 }
 
-/// Serves a connection, which ends at this moment unless a request has begun.
+/// Serves a connection, which ends at `end` unless a request has begun.
 async fn serve_until<S, B, I>(
     end: Instant,
     stream: I,

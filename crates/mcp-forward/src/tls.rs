@@ -30,11 +30,11 @@ struct Shared {
 
 struct State {
     config: Arc<ServerConfig>,
-    /// What the files were when they were last read.
+    /// The state of the files when they were last read.
     read: [Option<Stamp>; 2],
 }
 
-/// What shows that a file has changed.
+/// The properties of a file that show a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     modified: SystemTime,
@@ -52,7 +52,7 @@ impl TlsFiles {
         key: impl Into<PathBuf>,
     ) -> Result<Self, TlsFilesError> {
         let (certificate, key) = (certificate.into(), key.into());
-        // Before the files are read, so that a later change shows.
+        // The state is taken before the files are read, so that a later change is noticed.
         let read = [stamp(&certificate), stamp(&key)];
         let config = Arc::new(configure(&certificate, &key)?);
         let state = Mutex::new(State { config, read });

@@ -59,7 +59,7 @@ impl Upstream {
         format!("{scheme}://{host}")
     }
 
-    /// Returns where a request for `uri` goes. The crate's documentation has the rule.
+    /// Returns the target of a request for `uri`. The crate's documentation has the rule.
     pub(super) fn target(&self, uri: &Uri) -> Result<Uri, http::Error> {
         let is_endpoint = matches!(uri.path(), "/" | "") || uri.path() == self.endpoint.path();
         let path = if is_endpoint {

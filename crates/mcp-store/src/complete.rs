@@ -42,7 +42,7 @@ enum Kind {
     Session,
 }
 
-/// Answers a shell that asks for completions. Returns `None` if none does.
+/// Answers a shell that requests completions. Returns `None` if no shell does.
 pub(crate) fn answer(command: fn() -> Command) -> Option<ExitCode> {
     let current = env::current_dir().ok();
     let answered = CompleteEnv::with_factory(command)
@@ -51,7 +51,7 @@ pub(crate) fn answer(command: fn() -> Command) -> Option<ExitCode> {
     match answered {
         Ok(false) => None,
         Ok(true) => Some(ExitCode::SUCCESS),
-        // A message would stand in the line that is being typed.
+        // A message would appear in the line that is being typed.
         Err(_) => Some(ExitCode::from(2)),
     }
 }

@@ -14,9 +14,9 @@ use crate::sanitize::escape_control;
 pub(crate) enum CliError {
     /// The record named on the command line does not exist. The exit code is 1.
     NotFound(String),
-    /// A message for the user. The exit code is 2, as for the next.
+    /// A message for the user. The exit code is 2, also for the next variants.
     Message(String),
-    /// An error in a text of the user's: a part of the text, and how wide it is before the error.
+    /// An error in the user's text: a part of the text, and the width before the error.
     Located {
         message: String,
         text: String,
@@ -29,7 +29,7 @@ pub(crate) enum CliError {
 impl CliError {
     /// Prints the error to standard error and returns the exit code.
     ///
-    /// A closed pipe is no error: the program that reads the output has read enough.
+    /// A closed pipe is not an error: the program that reads the output has read enough.
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::NotFound(text) => {

@@ -42,9 +42,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the command, once or again and again.
+/// Runs the command once, or repeatedly with `--watch`.
 fn start(args: Args, output: &mut Output) -> Result<(), CliError> {
-    // The proxy says by itself what it prints.
+    // The proxy prints its own messages.
     let is_proxy = matches!(args.command, Command::Proxy(_));
     if output.format() == Format::Csv && !is_proxy && !has_records(&args.command) {
         let message = "this command does not write CSV";
@@ -60,7 +60,7 @@ fn start(args: Args, output: &mut Output) -> Result<(), CliError> {
     }
     loop {
         output.clear()?;
-        // A span before now moves with the time.
+        // A span before now has to be parsed again, because its time changes.
         run(Args::parse(), output)?;
         output.flush()?;
         thread::sleep(interval);

@@ -57,7 +57,7 @@ fn of_day(text: &str, now: &Zoned) -> Option<Zoned> {
         "yesterday" => (now.date().yesterday().ok()?, time),
         _ => (now.date(), text),
     };
-    // Jiff also reads the time out of a date with one.
+    // Jiff also parses the time of a date with a time.
     let is_time = |c: char| c.is_ascii_digit() || ":.".contains(c);
     if !time.contains(':') || !time.chars().all(is_time) {
         return None;
@@ -82,7 +82,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a duration, such as 500ms, 2s or 1m 30s".to_owned())
 }
 
-/// Parses how often something is done. A number without a unit is of seconds.
+/// Parses an interval. A number without a unit is in seconds.
 pub(crate) fn interval(text: &str) -> Result<Duration, String> {
     let span = match text.parse::<f64>() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
@@ -95,7 +95,7 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a duration from 100ms to 1h, such as 500ms or 2s".to_owned())
 }
 
-/// Formats a time in UTC, if the calendar has it.
+/// Formats a time in UTC, if the calendar can represent it.
 pub(crate) fn utc(ms: i64) -> Option<String> {
     let moment = Timestamp::from_millisecond(ms).ok()?;
     Some(moment.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
@@ -121,7 +121,7 @@ pub(crate) fn local_day(ms: i64) -> String {
     show(ms, "%Y-%m-%d")
 }
 
-/// The most hours or days that are counted apart.
+/// The most hours or days that are counted separately.
 const MOST_STARTS: usize = 10_000;
 
 /// Returns when each local hour or day of a window begins, in unix milliseconds. Returns

@@ -42,7 +42,7 @@ async fn get(forward: &mut Forward) -> Response<ForwardBody> {
 
 /// The system accepts the connection, and no handshake follows.
 #[tokio::test]
-async fn a_stuck_handshake_is_a_504_after_the_connect_timeout() {
+async fn stuck_handshake_is_a_504_after_the_connect_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let limits = Limits {
@@ -61,7 +61,7 @@ async fn a_stuck_handshake_is_a_504_after_the_connect_timeout() {
     assert_eq!(text, expected);
 }
 
-/// An HTTP/2 upstream that the test plays frame by frame.
+/// An HTTP/2 upstream that the test controls frame by frame.
 struct Http2(TlsStream<TcpStream>);
 
 struct Frame {
@@ -71,7 +71,7 @@ struct Frame {
 }
 
 impl Http2 {
-    /// Opens a connection and takes the first request on it.
+    /// Accepts a connection and reads the first request on it.
     async fn accept(listener: TcpListener, config: ServerConfig) -> Self {
         let (stream, _) = listener.accept().await.unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -88,7 +88,7 @@ impl Http2 {
         self.write(HEADERS, END_HEADERS, 1, &[STATUS_200]).await;
     }
 
-    /// The next frame; none once the connection is closed.
+    /// Returns the next frame; `None` once the connection is closed.
     async fn read(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).await.ok()?;
@@ -120,7 +120,8 @@ impl Http2 {
     }
 }
 
-/// A service whose upstream is asked by HTTP/2, and what that upstream is served with.
+/// Returns a service that sends HTTP/2 to its upstream, and the listener and settings of
+/// the upstream.
 async fn http2(limits: Limits) -> (Forward, TcpListener, ServerConfig) {
     let authority_key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::default();
@@ -155,7 +156,7 @@ async fn http2(limits: Limits) -> (Forward, TcpListener, ServerConfig) {
 }
 
 #[tokio::test]
-async fn an_http_2_upstream_that_answers_no_ping_breaks_the_answer_off() {
+async fn http_2_upstream_that_answers_no_ping_ends_the_answer() {
     let (mut forward, listener, config) = http2(Limits {
         ping_interval: Duration::from_millis(20),
         // Long enough for the upstream to begin its answer on a busy machine.
@@ -167,7 +168,7 @@ async fn an_http_2_upstream_that_answers_no_ping_breaks_the_answer_off() {
         let mut server = Http2::accept(listener, config).await;
         server.answer().await;
         server.read_ping().await.expect("a ping");
-        // The connection is given up.
+        // The service closes the connection.
         while server.read().await.is_some() {}
     });
 
@@ -183,7 +184,7 @@ async fn an_http_2_upstream_that_answers_no_ping_breaks_the_answer_off() {
 }
 
 #[tokio::test]
-async fn an_http_2_upstream_that_answers_pings_may_be_silent() {
+async fn http_2_upstream_that_answers_pings_may_be_silent() {
     let (mut forward, listener, config) = http2(Limits {
         ping_interval: Duration::from_millis(20),
         ping_timeout: PATIENCE,
@@ -209,7 +210,7 @@ async fn an_http_2_upstream_that_answers_pings_may_be_silent() {
 }
 
 #[tokio::test]
-async fn an_http_2_answer_of_several_hundred_fields_passes() {
+async fn http_2_answer_of_several_hundred_fields_passes() {
     let (mut forward, listener, config) = http2(LIMITS).await;
     let server = tokio::spawn(async move {
         let mut server = Http2::accept(listener, config).await;

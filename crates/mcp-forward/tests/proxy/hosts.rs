@@ -1,4 +1,4 @@
-//! Which hosts a proxy on loopback answers for.
+//! The hosts that a proxy on loopback accepts.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use super::support::{H2_PREFACE, Peer, Upstream, h2_headers, serve};
 
 const ANSWER: &str = "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
 
-/// A proxy on loopback that also answers for `mcp.example`.
+/// Returns a proxy on loopback that also accepts `mcp.example`.
 async fn guarded(upstream: &Upstream) -> SocketAddr {
     let loopback = "127.0.0.1:3000".parse().unwrap();
     let hosts = AllowedHosts::new(loopback, ["mcp.example".parse().unwrap()]);
@@ -18,7 +18,7 @@ async fn guarded(upstream: &Upstream) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_rebound_host_is_refused_and_never_reaches_the_upstream() {
+async fn rebound_host_is_refused_and_never_reaches_the_upstream() {
     let upstream = Upstream::bind().await;
     let proxy = guarded(&upstream).await;
 
@@ -46,7 +46,7 @@ async fn a_rebound_host_is_refused_and_never_reaches_the_upstream() {
 }
 
 #[tokio::test]
-async fn an_admitted_host_reaches_the_upstream_with_its_origin() {
+async fn admitted_host_reaches_the_upstream_with_its_origin() {
     let upstream = Upstream::bind().await;
     let mut client = Peer::connect(guarded(&upstream).await).await;
     let mut server = None;
@@ -70,7 +70,7 @@ async fn an_admitted_host_reaches_the_upstream_with_its_origin() {
 }
 
 #[tokio::test]
-async fn the_authority_of_http_2_counts_as_host() {
+async fn authority_of_http_2_counts_as_host() {
     let upstream = Upstream::bind().await;
     let mut client = Peer::connect(guarded(&upstream).await).await;
 

@@ -28,7 +28,7 @@ fn chunk(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_event_arrives_before_the_upstream_has_finished() {
+async fn event_arrives_before_the_upstream_has_finished() {
     let upstream = Upstream::bind().await;
     let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
 
@@ -54,7 +54,7 @@ async fn an_event_arrives_before_the_upstream_has_finished() {
 }
 
 #[tokio::test]
-async fn a_request_body_reaches_the_upstream_while_it_is_being_sent() {
+async fn request_body_reaches_the_upstream_while_it_is_being_sent() {
     let upstream = Upstream::bind().await;
     let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
 
@@ -74,7 +74,7 @@ async fn a_request_body_reaches_the_upstream_while_it_is_being_sent() {
 }
 
 #[tokio::test]
-async fn a_known_length_is_kept_in_both_directions() {
+async fn known_length_is_kept_in_both_directions() {
     let upstream = Upstream::bind().await;
     let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
 
@@ -224,7 +224,7 @@ async fn path_is_sent_unchanged_and_root_goes_to_the_endpoint() {
 }
 
 #[tokio::test]
-async fn an_unreachable_upstream_is_a_502_that_names_the_cause() {
+async fn unreachable_upstream_is_a_502_that_names_the_cause() {
     let url = format!("http://{}", closed_port().await);
     let mut client = Peer::connect(proxy(&format!("{url}/mcp?key=secret")).await).await;
 
@@ -249,7 +249,7 @@ async fn an_unreachable_upstream_is_a_502_that_names_the_cause() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_does_not_answer_in_http_is_a_502() {
+async fn upstream_that_does_not_answer_in_http_is_a_502() {
     for answer in [
         "SSH-2.0-OpenSSH_9.6\r\n",
         "",
@@ -319,8 +319,8 @@ async fn client_that_disconnects_ends_the_exchange_with_the_upstream() {
 /// More than the socket buffers of both hops can hold.
 const LARGE: usize = 64 << 20;
 
-/// Writes `LARGE` bytes that are not read, until nothing more fits. Then reads
-/// all of them. The amount that fitted is what the proxy and the system held.
+/// Writes `LARGE` bytes to a peer that does not read, until nothing more fits. Then reads
+/// all of them. Returns how many fitted: the bytes that the proxy and the system held.
 async fn held_back(mut from: Peer, mut to: Peer) -> usize {
     let written = Arc::new(AtomicUsize::new(0));
     let progress = Arc::clone(&written);
@@ -351,7 +351,7 @@ async fn held_back(mut from: Peer, mut to: Peer) -> usize {
 }
 
 #[tokio::test]
-async fn a_large_answer_is_not_read_faster_than_the_client_reads_it() {
+async fn large_answer_is_not_read_faster_than_the_client_reads_it() {
     let upstream = Upstream::bind().await;
     let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
     client
@@ -372,7 +372,7 @@ async fn a_large_answer_is_not_read_faster_than_the_client_reads_it() {
 }
 
 #[tokio::test]
-async fn a_large_request_is_not_read_faster_than_the_upstream_reads_it() {
+async fn large_request_is_not_read_faster_than_the_upstream_reads_it() {
     let upstream = Upstream::bind().await;
     let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
     let head = format!("POST /mcp HTTP/1.1\r\nhost: proxy\r\ncontent-length: {LARGE}\r\n\r\n");

@@ -1,4 +1,4 @@
-//! What is changed in a message on its way, byte by byte.
+//! Changes of a message on its way, byte by byte.
 
 use axum::Router;
 use http::uri::Scheme;
@@ -9,7 +9,7 @@ use super::{STREAM_HEAD, chunk};
 
 const ACCEPTED: &str = "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
 
-/// Sends a request and plays the upstream: what each of them gets.
+/// Sends a request and answers it as the upstream. Returns what each of them received.
 async fn exchange(request: &str, request_end: &str, answer: &str, end: &str) -> (String, String) {
     let upstream = Upstream::bind().await;
     let mut client = Peer::connect(proxy(&upstream.url("/mcp")).await).await;
@@ -23,7 +23,7 @@ async fn exchange(request: &str, request_end: &str, answer: &str, end: &str) -> 
 const GET: &str = "GET /mcp HTTP/1.1\r\nhost: proxy\r\n\r\n";
 
 #[tokio::test]
-async fn a_length_beside_chunks_does_not_cut_the_answer() {
+async fn length_beside_chunks_does_not_cut_the_answer() {
     let (length, chunked) = ("content-length: 4\r\n", "transfer-encoding: chunked\r\n");
     for fields in [[length, chunked], [chunked, length]].map(|fields| fields.concat()) {
         let body = chunk("whole");
@@ -38,7 +38,7 @@ async fn a_length_beside_chunks_does_not_cut_the_answer() {
 }
 
 #[tokio::test]
-async fn a_repeated_length_does_not_cut_the_answer() {
+async fn repeated_length_does_not_cut_the_answer() {
     for length in [
         "content-length: 4, 4\r\n",
         "content-length: 4\r\ncontent-length: 4\r\n",
@@ -88,7 +88,7 @@ async fn body_of_unknown_length_is_forwarded_for_every_method() {
 }
 
 #[tokio::test]
-async fn a_length_beside_chunks_does_not_reach_the_upstream() {
+async fn length_beside_chunks_does_not_reach_the_upstream() {
     let body = format!("{}0\r\n\r\n", chunk("asked"));
     let (length, chunked) = ("content-length: 4\r\n", "transfer-encoding: chunked\r\n");
     for fields in [[length, chunked], [chunked, length]].map(|fields| fields.concat()) {
@@ -128,7 +128,7 @@ async fn cookies_of_an_http_2_client_reach_an_http_1_upstream_as_one_field() {
 }
 
 #[tokio::test]
-async fn an_answer_of_several_hundred_fields_passes() {
+async fn answer_of_several_hundred_fields_passes() {
     let fields: String = (0..500).map(|i| format!("x-{i}: {i}\r\n")).collect();
     let answer = format!("HTTP/1.1 200 OK\r\n{fields}content-length: 4\r\n\r\nbody");
 

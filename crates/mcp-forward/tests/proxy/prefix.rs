@@ -9,8 +9,8 @@ use tower_service::Service;
 
 use crate::support::serve;
 
-/// Returns a service for `/weather`, whose upstream answers with the target and the prefix that
-/// it got.
+/// Returns a service for `/weather`, whose upstream answers with the target and the
+/// prefix that it received.
 async fn forward() -> Forward {
     async fn describe(uri: Uri, headers: HeaderMap) -> String {
         format!("{uri} {}", headers["x-forwarded-prefix"].to_str().unwrap())

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// No step of a test takes this long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A proxy of `upstream`, served as an application would.
+/// Starts a proxy of `upstream`, served as in an application.
 pub(crate) async fn proxy(upstream: &str) -> SocketAddr {
     serve(Router::new().fallback_service(Forward::new(upstream).unwrap())).await
 }
@@ -33,7 +33,7 @@ pub(crate) async fn serve(app: Router) -> SocketAddr {
     addr
 }
 
-/// An address at which nothing listens.
+/// Returns an address at which nothing listens.
 pub(crate) async fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")
         .await
@@ -42,7 +42,7 @@ pub(crate) async fn closed_port() -> SocketAddr {
         .unwrap()
 }
 
-/// A server that the test plays itself.
+/// A server that the test controls.
 pub(crate) struct Upstream(TcpListener);
 
 impl Upstream {
@@ -74,18 +74,18 @@ impl Upstream {
     }
 }
 
-/// What an HTTP/2 client sends first: the preface and empty settings.
+/// The first bytes of an HTTP/2 client: the preface and empty settings.
 pub(crate) const H2_PREFACE: &[u8] =
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
 
-/// A GET of `/mcp` without a body, with these fields besides.
+/// Returns a GET of `/mcp` without a body, with these fields in addition.
 pub(crate) fn h2_headers(stream: u8, fields: &[(&str, &str)]) -> Vec<u8> {
     let get = [(":method", "GET"), (":scheme", "http"), (":path", "/mcp")];
     // END_STREAM and END_HEADERS.
     h2_frame(1, 5, stream, &h2_block(&[&get, fields].concat()))
 }
 
-/// The head of a POST of JSON to `/mcp`.
+/// Returns the head of a POST of JSON to `/mcp`.
 pub(crate) fn h2_post(stream: u8) -> Vec<u8> {
     let post = [
         (":method", "POST"),
@@ -97,7 +97,7 @@ pub(crate) fn h2_post(stream: u8) -> Vec<u8> {
     h2_frame(1, 4, stream, &h2_block(&post))
 }
 
-/// Literal fields without indexing, whose lengths are below 127.
+/// Encodes literal fields without indexing, whose lengths are below 127.
 fn h2_block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
@@ -142,7 +142,7 @@ impl Peer {
         within(self.stream.write_all(bytes)).await.unwrap();
     }
 
-    /// Everything up to and including `end`. What is not UTF-8 is replaced.
+    /// Returns everything up to and including `end`. Invalid UTF-8 is replaced.
     pub(crate) async fn read_until(&mut self, end: &str) -> String {
         let mut scanned = 0;
         loop {
@@ -161,7 +161,7 @@ impl Peer {
         }
     }
 
-    /// Everything until the other end closes or resets the connection.
+    /// Returns everything until the other end closes or resets the connection.
     pub(crate) async fn read_to_end(&mut self) -> String {
         let mut rest = std::mem::take(&mut self.unread);
         while within(self.stream.read_buf(&mut rest))

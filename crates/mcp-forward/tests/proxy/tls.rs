@@ -18,11 +18,12 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tower_service::Service;
 
-/// Makes this test program the client, which runs in a process of its own
-/// because the root certificates are named by an environment variable.
+/// Makes this test program the client. It runs in its own process because an environment
+/// variable names the root certificates.
 const UPSTREAM: &str = "MCP_STORE_TEST_UPSTREAM";
 
-/// A self-made authority, as PEM, and a server whose certificate it signed.
+/// Returns a self-made authority, as PEM, and the settings of a server with a certificate
+/// that it signed.
 fn certificates() -> (String, ServerConfig) {
     let authority_key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::default();
@@ -44,8 +45,8 @@ fn certificates() -> (String, ServerConfig) {
     (authority_pem, config)
 }
 
-/// Tells in its answer which version of HTTP it was asked in, for which host, and with which
-/// `TE` and `Connection`.
+/// Starts a server that answers with the HTTP version, the host, and the `TE` and
+/// `Connection` of the request.
 async fn serve(config: ServerConfig) -> String {
     async fn describe(version: Version, request: Request<Body>) -> String {
         let field = |name| {
@@ -81,11 +82,13 @@ async fn serve(config: ServerConfig) -> String {
     format!("https://{addr}")
 }
 
-/// The client's part: asks the upstream twice through the proxy and prints the answers.
+/// The part of the client: sends the upstream two requests through the proxy and prints
+/// the answers.
 async fn ask(url: &str) {
     let mut forward = Forward::new(url).unwrap();
     for nth in ["first", "second"] {
-        // Any request in: even one that came by another version goes out by the upstream's.
+        // The version of this request does not matter: the proxy uses the version of the
+        // upstream.
         let request = Request::get("/mcp")
             .version(Version::HTTP_10)
             .header("te", "gzip, trailers")
@@ -115,7 +118,7 @@ async fn ask_in_a_child(test: &str, url: &str, authority: &str) -> Output {
 }
 
 #[tokio::test]
-async fn an_https_upstream_is_trusted_by_ssl_cert_file_and_asked_by_http_2() {
+async fn https_upstream_is_trusted_by_ssl_cert_file_and_asked_by_http_2() {
     if let Ok(url) = std::env::var(UPSTREAM) {
         return ask(&url).await;
     }
@@ -135,7 +138,7 @@ async fn an_https_upstream_is_trusted_by_ssl_cert_file_and_asked_by_http_2() {
 }
 
 #[tokio::test]
-async fn an_https_upstream_without_http_2_gets_te_with_connection() {
+async fn https_upstream_without_http_2_gets_te_with_connection() {
     if let Ok(url) = std::env::var(UPSTREAM) {
         return ask(&url).await;
     }
@@ -154,7 +157,7 @@ async fn an_https_upstream_without_http_2_gets_te_with_connection() {
 }
 
 #[tokio::test]
-async fn an_https_upstream_of_an_unknown_authority_is_a_502() {
+async fn https_upstream_of_an_unknown_authority_is_a_502() {
     if let Ok(url) = std::env::var(UPSTREAM) {
         return ask(&url).await;
     }

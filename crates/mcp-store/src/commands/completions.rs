@@ -19,7 +19,7 @@ pub(crate) fn completions(args: &Completions, output: &mut Output) -> Result<(),
         let message = format!("no completion for {shell}");
         return Err(CliError::Message(message));
     };
-    // The script calls the command again as the user has called it: by its name or by a path.
+    // The script calls the command in the way the user did: by its name or by a path.
     let called = env::args_os().next().map(PathBuf::from);
     let path = called
         .filter(|called| called.components().count() > 1)

@@ -48,7 +48,7 @@ fn fields(info: &Info) -> Fields {
         .field("events lost", output::count(info.dropped))
 }
 
-/// Adds what was seen and has no row.
+/// Adds the numbers of requests that were seen and have no row.
 fn without_rows(mut fields: Fields, info: &Info) -> Fields {
     let Some(counters) = &info.counters else {
         return fields;

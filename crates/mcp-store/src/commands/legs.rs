@@ -6,11 +6,11 @@ use tower_mcp_store::query::{Operation, Request};
 
 use crate::time;
 
-/// Stands before the method of a request that continues an operation.
+/// The mark before the method of a request that continues an operation.
 const CONTINUES: &str = "↳ ";
 
-/// Puts each request that continues an operation behind the one before it, if both are
-/// among these.
+/// Moves each request that continues an operation behind the one before it, if both are
+/// in `rows`.
 pub(crate) fn group(rows: &mut [Request]) {
     let mut first: HashMap<String, (i64, i64)> = HashMap::new();
     for row in rows.iter() {

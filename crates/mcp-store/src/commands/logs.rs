@@ -36,7 +36,7 @@ const COLUMNS: [Column; 14] = [
     Column::new("REQUEST", Align::Left).from(160),
 ];
 
-/// A request as JSON and CSV have it.
+/// A request as a record of JSON or CSV.
 #[derive(Debug, Serialize)]
 pub(crate) struct Line<'a> {
     #[serde(flatten)]
@@ -84,7 +84,7 @@ fn follow(db: &Path, args: Logs, output: &mut Output) -> Result<(), CliError> {
     rows.retain(|row| row.id <= follow.last_id());
     rows.reverse();
     if rows.is_empty() {
-        // On standard error, because the answer is empty.
+        // It goes to standard error, because the answer is empty.
         eprintln!("no requests yet");
     }
     let mut table = Table::new(&columns(&rows), output);
@@ -128,7 +128,7 @@ pub(crate) fn write(output: &mut Output, rows: &[Request]) -> Result<(), CliErro
     Ok(output.table(&columns(rows), &cells, "requests")?)
 }
 
-/// Returns the columns for these rows. On a line with an end, principals are shown only if
+/// Returns the columns for these rows. On a bounded line, principals are shown only if
 /// there are any.
 fn columns(rows: &[Request]) -> Vec<Column> {
     let has_principal = rows.iter().any(|row| row.principal.is_some());
@@ -177,7 +177,7 @@ pub(crate) fn status(row: &Request) -> (&'static str, Tone) {
     (outcome.as_str(), tone(outcome))
 }
 
-/// Returns how an outcome is coloured.
+/// Returns the tone of an outcome.
 pub(crate) fn tone(outcome: Outcome) -> Tone {
     match outcome {
         Outcome::Ok => Tone::Good,

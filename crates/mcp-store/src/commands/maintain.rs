@@ -83,14 +83,14 @@ pub(crate) fn prune(db: &Path, args: &Prune, output: &mut Output) -> Result<(), 
     whole(outcome, output)
 }
 
-/// Returns what prune would remove. Does not migrate the file.
+/// Returns the rows that prune would remove. Does not migrate the file.
 fn due(db: &Path, args: &Prune) -> Result<Vec<(&'static str, u64)>, CliError> {
     let preview = Preview::open(db).map_err(|error| error::not_opened(db, error))?;
     let due = preview.rows_before(args.before)?;
     Ok(due.iter().map(|due| (due.table, due.rows)).collect())
 }
 
-/// Shows what would be removed, and asks.
+/// Shows the rows that would be removed, and asks.
 fn is_confirmed(
     due: &[(&'static str, u64)],
     rows: u64,
@@ -222,8 +222,8 @@ impl Work {
     }
 }
 
-/// Returns a flag that the first Ctrl-C or SIGTERM sets, for work that checks it. Then `tell` is
-/// called. The second signal ends the program.
+/// Returns a flag that the first Ctrl-C or SIGTERM sets, for work that checks it. `tell`
+/// is called after that. The second signal ends the program.
 fn flag(tell: impl FnOnce() + Send + 'static) -> io::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&flag);

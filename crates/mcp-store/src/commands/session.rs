@@ -24,7 +24,7 @@ struct Whole<'a> {
 #[serde(untagged)]
 enum Known<'a> {
     All(&'a Session),
-    /// No row of its own: only requests name it.
+    /// It has no row of its own: only requests name it.
     Id {
         session_id: &'a str,
     },
@@ -36,7 +36,7 @@ pub(crate) fn run(db: &Path, args: &args::Session, output: &mut Output) -> Resul
     let hint = "`mcp-store sessions` lists them";
     let id = super::require_one("session", &args.id, found, hint)?;
     let session = reader.find_session(&id)?.one();
-    // Not of another session whose id begins with this one.
+    // Not the row of another session whose id begins with this one.
     let session = session.filter(|session| session.session_id == id);
     let known = match &session {
         Some(session) => Known::All(session),

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::time;
 
-/// Returns the fields of a record. After each field with a time in unix milliseconds stands
-/// one with the same time in UTC.
+/// Returns the fields of a record. Each field with a time in unix milliseconds is
+/// followed by a field with the same time in UTC.
 pub(super) fn with_times(record: &impl Serialize) -> io::Result<Map<String, Value>> {
     match told(serde_json::to_value(record)?) {
         Value::Object(fields) => Ok(fields),
@@ -50,7 +50,7 @@ fn utc(value: &Value) -> Value {
     value.as_i64().and_then(time::utc).into()
 }
 
-/// Returns a value as CSV has it: nothing for null, and JSON for what has parts.
+/// Returns a value as text for CSV: nothing for null, and JSON for an array or object.
 pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),

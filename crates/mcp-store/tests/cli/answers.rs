@@ -29,7 +29,7 @@ fn json_has_the_names_and_values_of_the_columns() {
             };
             assert!(object.get(name).is_some(), "{args} has no {name}");
         }
-        // Also its times in UTC and, for a request, the outcome and the client.
+        // JSON also has the times in UTC and, for a request, the outcome and the client.
         assert_eq!(object.as_object().unwrap().len(), names.len() + more);
     }
     let session = &json(&path, &["session", "s0", "--tail", "3"])[0];
@@ -120,7 +120,7 @@ fn statistics_show_each_tool_the_total_and_losses() {
     );
     let loss = lines.iter().find(|line| line["kind"] == "loss").unwrap();
     assert_eq!(loss["dropped"], 7);
-    // What cannot be held exactly is left out.
+    // Percentiles that are not exact are left out.
     assert_eq!(
         (&total["until"], &total["other_calls"]),
         (&json!(null), &json!(0))
@@ -235,7 +235,7 @@ fn info_works_while_a_writer_runs() {
 }
 
 #[test]
-fn only_reading_sql_is_answered() {
+fn only_statements_that_read_are_answered() {
     let (dir, path) = fixture(4);
     let sql = "SELECT method, count(*) AS n, NULL AS empty FROM requests GROUP BY method";
     let lines = stdout(&path, &["sql", sql, "--json"]);
@@ -354,7 +354,7 @@ fn info_says_what_has_no_row_and_why() {
     );
 }
 
-/// The names in each column of the table of names in `docs/file-format.md`.
+/// Returns the names in each column of the table of names in `docs/file-format.md`.
 fn documented() -> [Vec<String>; 3] {
     let page = include_str!("../../../../docs/file-format.md");
     let (_, table) = page

@@ -1,4 +1,4 @@
-//! Completion as a shell asks for it, and in real shells.
+//! Completion, requested as a shell does, and in real shells.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::run::command;
 use crate::support::{LONG, connect, contents, fixture, fresh, request};
 use crate::terminal::Terminal;
 
-/// Set where each shell has to be there.
+/// Set if each shell has to be installed.
 const SWITCH: &str = "MCP_STORE_TEST_SHELLS";
 
 /// Returns whether this shell is installed.
@@ -31,7 +31,7 @@ fn has(shell: &str) -> bool {
 
 const SESSION: &str = "1868a90c-5f4e-4d4b-9a1c-7fe0a3b2c1d0";
 
-/// A file with two tools, one of them hostile, and a session.
+/// Returns a file with two tools, one of them hostile, and a session.
 fn recorded() -> (TempDir, PathBuf) {
     let (dir, path) = fresh();
     let store = Store::open(&path).unwrap();
@@ -52,7 +52,7 @@ fn recorded() -> (TempDir, PathBuf) {
     (dir, path)
 }
 
-/// What the command answers to a shell about the last of these words.
+/// Returns the answer of the command to a shell about the last of these words.
 fn asked(db: &Path, words: &[&str]) -> Output {
     let mut command = command(db, &["--", "mcp-store"]);
     command
@@ -86,7 +86,7 @@ fn values_come_from_the_file() {
     ] {
         assert_eq!(offered(&path, words), expected, "{words:?}");
     }
-    // The file of the line, not that of the environment.
+    // The file in the line is used, and not the one in the environment.
     let db = path.to_str().unwrap();
     let absent = Path::new("absent.db");
     assert_eq!(
@@ -103,7 +103,7 @@ fn options_and_commands_are_offered_without_a_file() {
     assert!(offered(absent, &["logs", "--tool", ""]).is_empty());
 }
 
-/// Files that have no values for a completion, or none at once.
+/// Returns files that have no values for a completion, or cannot be read at once.
 fn awkward() -> Vec<(&'static str, TempDir, PathBuf, Option<Connection>)> {
     let mut files = Vec::new();
     let (dir, path) = fresh();
@@ -143,7 +143,7 @@ fn completion_changes_nothing_prints_no_error_and_takes_at_most_100_ms() {
             names
         };
         let there = names(&dir);
-        // The shortest of several, because other tests run beside this one.
+        // The shortest of several runs counts, because other tests run at the same time.
         let mut shortest = Duration::MAX;
         for _ in 0..10 {
             let begun = Instant::now();
@@ -178,7 +178,7 @@ fn unknown_shell_gets_no_message() {
     assert!(output.stdout.is_empty() && output.stderr.is_empty());
 }
 
-/// A shell in a terminal, which finds the command by its name.
+/// Returns a shell in a terminal, which finds the command by its name.
 fn shell(db: &Path, home: &Path, args: &[&str]) -> Command {
     let command = command(db, &[]);
     let directory = Path::new(command.get_program()).parent().unwrap();
@@ -195,7 +195,7 @@ fn shell(db: &Path, home: &Path, args: &[&str]) -> Command {
     shell
 }
 
-/// Types what a user types, and waits for what the shell adds.
+/// Types like a user, and waits for the text that the shell adds.
 fn completes(mut terminal: Terminal, setup: &str) {
     terminal.wait_for("ready> ");
     terminal.press(&format!("{setup}; echo set''up\r"));
@@ -212,7 +212,7 @@ fn completes(mut terminal: Terminal, setup: &str) {
     ] {
         terminal.press(typed);
         terminal.wait_for(completed);
-        // Empties the line and the screen.
+        // These keys clear the line and the screen.
         terminal.press("\x15\x0c");
         terminal.wait_until(|screen| screen.trim_end() == "ready>");
     }

@@ -10,7 +10,7 @@ use tower_mcp_store::{Store, StoreEvent};
 use crate::run::command;
 use crate::support::{LONG, fresh, record_requests, request};
 
-/// A command that is ended at the end.
+/// A command that is ended on drop.
 struct Following {
     child: Child,
     lines: std::io::Lines<BufReader<ChildStdout>>,
@@ -58,7 +58,7 @@ fn follow_misses_no_row_of_two_writers_at_10_000_rows_a_second() {
                     sent.insert(event.request_id.to_string());
                     store.record(StoreEvent::Request(event));
                 }
-                // 5,000 a second each.
+                // 5,000 rows a second each.
                 let due = start + Duration::from_millis(10) * u32::try_from(tick).unwrap();
                 thread::sleep(due.saturating_duration_since(Instant::now()));
             }

@@ -3,7 +3,7 @@ use tower_mcp_store::{SessionEvent, Store, StoreEvent};
 use crate::run::{on_lines_of, stdout};
 use crate::support::{LONG, fresh, request};
 
-/// Clears the screen, turns the text around, hides, and breaks the line.
+/// Clears the screen, reverses the text direction, hides text, and breaks the line.
 const HOSTILE: &str = "\x1b[2J\u{9b}31m\u{202e}evil\u{200b}\r\n\u{7}";
 
 #[test]

@@ -1,4 +1,4 @@
-//! The command as its user meets it: the real program, its output and its exit codes.
+//! The command as a user sees it: the real program, its output and its exit codes.
 
 #[path = "../../../../tests/support/mod.rs"]
 mod support;

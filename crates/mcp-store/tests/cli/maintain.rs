@@ -10,7 +10,7 @@ use tower_mcp_store::{Retention, Store};
 use crate::run::{command, failed, json, stdout};
 use crate::support::{LONG, connect, contents, fixture, fresh, record_requests, value};
 
-/// A file with `count` requests at 1, 2, ... milliseconds.
+/// Returns a file with `count` requests at 1, 2, ... milliseconds.
 fn file(count: i64) -> (TempDir, PathBuf) {
     let (dir, path) = fresh();
     Store::open(&path).unwrap().shutdown(LONG).unwrap();
@@ -33,13 +33,13 @@ fn requests(path: &Path) -> i64 {
     value(&connect(path), "SELECT count(*) FROM requests")
 }
 
-/// Whether a line of the table says so, however wide its columns are.
+/// Returns whether a line of the table has this text, for any widths of its columns.
 fn removed(table: &str, line: &str) -> bool {
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     table.lines().any(|of_table| words(of_table) == line)
 }
 
-/// Leaves what is from after the first nine seconds.
+/// Keeps the rows from after the first nine seconds.
 const BEFORE: &[&str] = &["prune", "--before", "1970-01-01T00:00:09.001Z"];
 
 #[test]
@@ -76,7 +76,7 @@ fn dry_run_reads_files_of_every_version_as_they_are() {
         assert!(removed(&would, "requests 40"), "{would}");
         assert!(removed(&would, "sse_events 0"), "{would}");
         assert!(contents(dir.path()) == before, "version {version}");
-        // It says what is done then.
+        // The dry run announces what prune then does.
         let done = stdout(&path, &["prune", "--before", "0s"]);
         let tables = |text: &str| text.split("\n\n").next().unwrap().to_owned();
         assert_eq!(tables(&would), tables(&done), "version {version}");
@@ -152,7 +152,7 @@ fn prune_and_vacuum_lose_no_row_of_a_running_writer() {
     assert_eq!(requests(&path), 11_000 + i64::try_from(written).unwrap());
 }
 
-/// A bar shows how far it is, and then what was done stands alone.
+/// Asserts that a bar shows the progress, and that only the result stays.
 #[cfg(unix)]
 fn shows_a_bar(path: &Path, args: &[&str], step: &str, done: &str) {
     let mut terminal = crate::terminal::Terminal::start(path, args);

@@ -15,11 +15,11 @@ use tower_mcp_store::{Retention, Store};
 use crate::run::{json, on_lines_of};
 use crate::support::{LONG, connect, fresh, rows, value};
 
-/// An hour begins.
+/// The start of an hour.
 const START: i64 = 1_775_001_600_000;
 
-/// The calls of the tool: all, errors, timeouts, tool errors, caller errors, given up by
-/// the caller, open.
+/// The calls of the tool: all, errors, timeouts, tool errors, caller errors, left by the
+/// caller, open.
 const ASK: [i64; 7] = [15, 2, 1, 2, 1, 2, 3];
 
 /// Calls of other methods: `initialize`, five polls, `tasks/result`, three pings.
@@ -73,7 +73,7 @@ impl File {
         id
     }
 
-    /// Inserts the legs of an operation, of which all but the last ask for input.
+    /// Inserts the legs of an operation. All of them except the last ask for input.
     fn rounds(&mut self, legs: i64, last: Row) {
         let asks = Row {
             leg: Some(1),
@@ -192,7 +192,7 @@ fn recorded() -> (tempfile::TempDir, PathBuf) {
     (dir, path)
 }
 
-/// The counts alone.
+/// Returns only the counts.
 fn counts(stats: &CallStats) -> [i64; 7] {
     [
         stats.calls,
@@ -215,8 +215,8 @@ fn asked(path: &Path) -> (CallStats, i64, Percentiles) {
     (tool.total, all.total.calls, tool.percentiles)
 }
 
-/// Asserts what the command, the lists of sessions and clients and `hourly_stats` count,
-/// which outlive the requests.
+/// Asserts the counts that outlive the requests: those of the command, of the lists of
+/// sessions and clients, and of `hourly_stats`.
 fn assert_lasting(path: &Path) {
     let all = ASK[0] + OTHERS;
     let (tool, total, _) = asked(path);
@@ -263,7 +263,7 @@ fn assert_lasting(path: &Path) {
 }
 
 #[test]
-fn every_path_that_counts_calls_counts_the_same() {
+fn every_path_that_counts_calls_gives_the_same_counts() {
     let (_dir, path) = recorded();
     assert_lasting(&path);
     let (exact, _, percentiles) = asked(&path);
@@ -364,7 +364,7 @@ fn operations_of_the_reader_are_those_of_the_view() {
     });
     assert_eq!(lines, Vec::from_iter(expected));
 
-    // Any of its requests finds it, and pages continue where they ended.
+    // Any of its requests finds the operation, and pages continue where the last one ended.
     let whole = reader.find_operation("0006").unwrap().one().unwrap();
     assert_eq!(whole.operation_id, "0004");
     let client_us: Vec<Option<i64>> = whole.legs.iter().map(|leg| leg.client_us).collect();

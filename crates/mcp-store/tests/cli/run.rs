@@ -1,11 +1,11 @@
-//! Running the command.
+//! Runs the command.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
 use assert_cmd::cargo::cargo_bin;
 
-/// The command, asking `db`; in UTC, on lines without an end.
+/// Returns the command for the file `db`, with times in UTC and unbounded lines.
 pub(crate) fn command(db: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(cargo_bin!("mcp-store"));
     command
@@ -16,13 +16,13 @@ pub(crate) fn command(db: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// What it wrote to standard output, after it has ended well.
+/// Returns its standard output, after it has succeeded.
 #[track_caller]
 pub(crate) fn stdout(db: &Path, args: &[&str]) -> String {
     succeeded(&command(db, args).output().unwrap())
 }
 
-/// What it wrote to standard output and then to standard error, after it has ended well.
+/// Returns its standard output followed by its standard error, after it has succeeded.
 #[track_caller]
 pub(crate) fn both(db: &Path, args: &[&str]) -> String {
     let output = command(db, args).output().unwrap();
@@ -44,8 +44,8 @@ fn succeeded(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// What it wrote to standard error, after it has ended with this code and
-/// nothing on standard output.
+/// Returns its standard error, after it has ended with this code and without standard
+/// output.
 #[track_caller]
 pub(crate) fn failed(code: i32, db: &Path, args: &[&str]) -> String {
     let output = command(db, args).output().unwrap();
@@ -55,7 +55,7 @@ pub(crate) fn failed(code: i32, db: &Path, args: &[&str]) -> String {
     error
 }
 
-/// The objects of all lines.
+/// Returns the objects of all lines.
 #[track_caller]
 pub(crate) fn json(db: &Path, args: &[&str]) -> Vec<serde_json::Value> {
     let args = [args, &["--json"]].concat();

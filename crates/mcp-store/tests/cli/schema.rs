@@ -27,8 +27,8 @@ fn call(ts: i64, tool: &str, status: RequestStatus, latency_us: u64) -> StoreEve
     StoreEvent::Request(event)
 }
 
-/// A server whose tool `search` requires another argument from the second hour
-/// on, which half of its calls do not give.
+/// Returns a file of a server whose tool `search` requires another argument from the
+/// second hour on. Half of its calls do not give it.
 fn changed() -> (TempDir, PathBuf) {
     use RequestStatus::{Error, Ok};
     let search = |description: &str, required: &[&str]| {
@@ -252,7 +252,7 @@ fn unused_lists_tools_that_may_have_been_called_separately() {
     assert_eq!(weights[0]["usage"], "unknown");
 }
 
-/// A server that describes one tool in full.
+/// Returns a file of a server that describes one tool in full.
 fn described() -> (TempDir, PathBuf) {
     let tool = value!({
         "name": "search",

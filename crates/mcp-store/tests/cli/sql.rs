@@ -51,7 +51,7 @@ fn without_a_statement_a_terminal_shows_how_to_give_one() {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_ends_a_statement_that_runs_for_long() {
+fn ctrl_c_ends_a_long_statement() {
     use std::os::unix::process::ExitStatusExt as _;
 
     let (_dir, path) = fixture(4);
@@ -84,7 +84,7 @@ fn row_that_is_wider_than_the_line_has_a_line_for_each_field() {
          none    y\n\
          検索    z\n"
     );
-    // A pipe has lines without an end.
+    // Lines in a pipe are unbounded.
     assert!(stdout(&path, &["sql", sql]).starts_with(table));
 }
 
@@ -138,7 +138,7 @@ fn text_without_a_statement_is_an_error_that_says_so() {
 }
 
 #[test]
-fn error_is_said_once_with_its_place() {
+fn error_is_shown_once_with_its_place() {
     let (_dir, path) = fixture(4);
     assert_eq!(
         failed(2, &path, &["sql", "SELECT tool,\n  absent\nFROM requests"]),

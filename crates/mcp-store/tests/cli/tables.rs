@@ -34,7 +34,7 @@ fn tables_fit_lines_of_80_and_of_200_characters() {
 fn tables_fit_lines_of_any_width() {
     let (_dir, path) = fixture(4);
     for (name, args) in [ALL, &[("sql", &["sql", "SELECT 1"])]].concat() {
-        // These are no tables.
+        // The output of these commands is not a table.
         if ["session", "request"].contains(&name) {
             continue;
         }
@@ -52,7 +52,7 @@ fn tables_fit_lines_of_any_width() {
 }
 
 #[test]
-fn long_value_is_whole_in_a_pipe_and_costs_little_where_it_is_cut() {
+fn long_value_is_complete_in_a_pipe_and_costs_little_if_it_is_cut() {
     let (_dir, path) = fixture(4);
     let length = 4 << 20;
     let sql = format!("SELECT printf('%.*c', {length}, 'x') AS long, 'after' AS next");
@@ -69,7 +69,7 @@ fn long_value_is_whole_in_a_pipe_and_costs_little_where_it_is_cut() {
     let cut = on_lines_of(80, &path, &["logs"]);
     assert!(cut.lines().all(|line| line.chars().count() <= 80));
     assert!(cut.contains("xxx…  "), "{cut}");
-    // With the square of the length it would be minutes.
+    // In quadratic time it would take minutes.
     assert!(start.elapsed() < LONG, "{:?}", start.elapsed());
 }
 

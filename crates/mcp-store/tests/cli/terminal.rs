@@ -1,4 +1,4 @@
-//! A terminal that a test sits at.
+//! A terminal that a test uses like a user.
 
 use std::io::{Read as _, Write as _};
 use std::num::NonZeroU16;
@@ -19,13 +19,13 @@ use crate::support::LONG;
 const ROWS: u16 = 24;
 const COLUMNS: u16 = 80;
 
-/// The command in a terminal of its own.
+/// The command in its own terminal.
 pub(crate) struct Terminal {
     child: Child,
     pty: Arc<Pty>,
     output: Receiver<Vec<u8>>,
     screen: vt100::Parser,
-    /// All that was written to it.
+    /// All bytes that were written to it.
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -34,14 +34,14 @@ impl Terminal {
         Self::start_in(db, args, &[])
     }
 
-    /// With these variables in its environment.
+    /// Starts the command with these variables in its environment.
     pub(crate) fn start_in(db: &Path, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = command(db, args);
         command.envs(variables.iter().copied());
         Self::run(command)
     }
 
-    /// A shell with job control, which finds the command by its name.
+    /// Starts a shell with job control, which finds the command by its name.
     pub(crate) fn shell(db: &Path, script: &str) -> Self {
         let mut shell = std::process::Command::new("bash");
         let command = command(db, &[]);
@@ -54,12 +54,12 @@ impl Terminal {
         Self::run(shell)
     }
 
-    /// Any program.
+    /// Starts any program.
     pub(crate) fn run(command: std::process::Command) -> Self {
         let (pty, pts) = pty_process::blocking::open().unwrap();
         pty.resize(Size::new(ROWS, COLUMNS)).unwrap();
-        // In the background of a shell the tests themselves ignore Ctrl-C, and so
-        // would the command.
+        // If a shell runs the tests in the background, they ignore Ctrl-C, and so would the
+        // command.
         let mut env = std::process::Command::new("env");
         env.arg("--default-signal")
             .arg(command.get_program())
@@ -77,7 +77,7 @@ impl Terminal {
         let reading = Arc::clone(&pty);
         thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // Linux reports by an error that no process writes any more.
+            // On Linux this error means that no process writes any more.
             while let Ok(read @ 1..) = (&*reading).read(&mut bytes) {
                 if sender.send(bytes[..read].to_vec()).is_err() {
                     break;
@@ -111,7 +111,7 @@ impl Terminal {
         self.screen.screen()
     }
 
-    /// Waits until this stands on the screen.
+    /// Waits until this text is on the screen.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, text: &str) {
         let end = Instant::now() + LONG;
@@ -123,7 +123,7 @@ impl Terminal {
         }
     }
 
-    /// Waits until the text of the screen is as it should be.
+    /// Waits until `is_so` accepts the text of the screen.
     #[track_caller]
     pub(crate) fn wait_until(&mut self, is_so: impl Fn(&str) -> bool) {
         let end = Instant::now() + LONG;
@@ -150,7 +150,7 @@ impl Terminal {
         }
     }
 
-    /// Whether lines are edited and keys are shown, as a shell expects it.
+    /// Returns whether lines are edited and keys are echoed, as a shell expects.
     pub(crate) fn is_cooked(&self) -> bool {
         let modes = tcgetattr(&*self.pty).unwrap().local_modes;
         modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)

@@ -29,7 +29,7 @@ fn record(path: &Path) {
     store.shutdown(LONG).unwrap();
 }
 
-/// `top` on a file without a writer, after its first screen.
+/// Returns `top` on a file without a writer, after its first screen.
 fn shown(path: &Path, variables: &[(&str, &str)]) -> Terminal {
     record(path);
     let mut terminal = Terminal::start_in(path, &["top"], variables);
@@ -47,7 +47,7 @@ fn top_shows_new_rows_and_restores_the_terminal() {
     assert!(!terminal.screen().contents().contains("find_flights"));
     write(&store, "find_flights");
     terminal.wait_for("find_flights");
-    // The writer is not kept from going on.
+    // The writer is not blocked.
     write(&store, "book_flight");
     terminal.wait_for("book_flight");
 
@@ -148,7 +148,7 @@ fn follow_ends_silently_on_ctrl_c() {
     write(&store, "find_flights");
     terminal.wait_for("find_flights");
     terminal.press("\x03");
-    // The way in which a shell learns that it was interrupted.
+    // A shell learns in this way that the command was interrupted.
     assert_eq!(terminal.wait_for_end().signal(), Some(2));
     assert_restored(&terminal);
     let screen = terminal.screen().contents();

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_line_is_told_by_its_number_and_not_shown() {
+    fn invalid_line_is_named_by_its_number_and_not_shown() {
         for line in [
             "secret",
             "se cret: a",

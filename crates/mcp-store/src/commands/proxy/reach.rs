@@ -1,4 +1,4 @@
-//! A look at the upstreams before anything is recorded.
+//! Checks the upstreams before anything is recorded.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Logs a warning for each upstream to which no connection can be made.
 ///
-/// That is no error: after a restart of the machine the proxy may start before its upstreams.
+/// This is not an error: after a restart of the machine the proxy may start before its
+/// upstreams.
 pub(super) async fn warn_of_unreachable(forwards: impl Iterator<Item = Forward>) {
     let mut checks = JoinSet::new();
     for forward in forwards {

@@ -22,7 +22,7 @@ pub(super) fn builder(config: &Config) -> Result<StoreBuilder, CliError> {
     if let Some(path) = &recording.shared_key_file {
         builder = builder.shared_key(secret::read_key(path)?);
     }
-    // The default spares rows that were in the file before its migration.
+    // The default keeps rows that were in the file before its migration.
     let is_default = !config.sets_any(&[
         "retention-age",
         "retention-size",

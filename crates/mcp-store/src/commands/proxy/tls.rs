@@ -8,7 +8,7 @@ use crate::args::Tls;
 use crate::error::CliError;
 use crate::secret;
 
-/// How often to look whether the files have changed. A look takes some microseconds.
+/// How often to check whether the files have changed. A check takes some microseconds.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Returns the certificate and key of the settings, if they have any.

@@ -10,7 +10,7 @@ use crate::error::CliError;
 use crate::output::{self, Align, Cell, Column, Format, Output, Tone};
 use crate::time;
 
-/// How long before and after a change calls are counted.
+/// The time before and after a change in which calls are counted.
 const SPAN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 const COLUMNS: [Column; 9] = [

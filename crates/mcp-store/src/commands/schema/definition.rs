@@ -17,7 +17,7 @@ const PARAMETERS: [Column; 4] = [
     Column::new("DESCRIPTION", Align::Cut),
 ];
 
-/// What a tool says of itself in `annotations`, in our words, where it is true and where not.
+/// The `annotations` of a tool, in our words: if true, and if false.
 const HINTS: [(&str, &str, &str); 4] = [
     ("readOnlyHint", "only reads", "changes things"),
     ("destructiveHint", "may destroy", "only adds"),
@@ -134,7 +134,7 @@ fn title(definition: &Value) -> Option<&str> {
     definition["title"].as_str().or_else(of_annotations)
 }
 
-/// Returns what the tool says of itself, or `None` if it says nothing.
+/// Returns the annotations of the tool in words, or `None` if it has none.
 fn hints(definition: &Value) -> Option<String> {
     let said = HINTS.iter().filter_map(|(name, yes, no)| {
         let is_so = definition["annotations"][name].as_bool()?;

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// How deep parameters within parameters are shown, and types within types. Servers write schemas,
-/// and one may nest without an end.
+/// The maximal depth of nested parameters and types that are shown. Servers write
+/// schemas, and a schema may nest without end.
 const DEEPEST: usize = 6;
 
 /// How many parameters are shown.

@@ -64,7 +64,7 @@ pub(super) fn run(
         return Ok(lines.try_for_each(|line| output.record(&line))?);
     }
     if tools.is_empty() {
-        // On standard error, because the answer is empty.
+        // It goes to standard error, because the answer is empty.
         match listed {
             0 => eprintln!("no tools found"),
             _ if unknown > 0 => eprintln!("no listed tool is known to have no calls"),

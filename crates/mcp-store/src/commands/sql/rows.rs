@@ -44,13 +44,13 @@ impl Rows {
         self.write_block(output)
     }
 
-    /// Writes what is left.
+    /// Writes the remaining rows.
     pub(super) fn end(mut self, output: &mut Output) -> io::Result<()> {
         if !self.block.is_empty() {
             return self.write_block(output);
         }
         if self.written == 0 {
-            // On standard error, because the answer is empty.
+            // It goes to standard error, because the answer is empty.
             eprintln!("no rows found");
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Where the statement comes from, and where in it an error is.
+//! Reads the statement, and shows where in it an error is.
 
 use std::fs;
 use std::io::{self, IsTerminal as _, Read as _};
@@ -42,7 +42,8 @@ pub(super) fn read(args: &Sql) -> Result<String, CliError> {
         .map_err(|error| CliError::Message(format!("cannot read {}: {error}", file.display())))
 }
 
-/// Converts an error of the query. Shows where in the statement it is, if SQLite knows it.
+/// Converts an error of the query. Shows its position in the statement, if SQLite knows
+/// it.
 pub(super) fn refused(sql: &str, error: QueryError) -> CliError {
     match error.position() {
         Some(at) if error.kind() == QueryErrorKind::Statement && sql.is_char_boundary(at) => {

@@ -141,7 +141,7 @@ fn cells(by: &[By], group: &Breakdown) -> Vec<Cell> {
     cells
 }
 
-/// Returns a group as JSON and CSV have it.
+/// Returns a group as a record of JSON or CSV.
 fn record(by: &[By], group: &Breakdown) -> Map<String, Value> {
     let mut record = Map::new();
     record.insert("kind".to_owned(), "group".into());

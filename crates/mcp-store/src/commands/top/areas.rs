@@ -1,4 +1,4 @@
-//! Where everything is on the screen.
+//! The layout of the screen.
 
 use ratatui::layout::{Constraint, Layout, Rect};
 

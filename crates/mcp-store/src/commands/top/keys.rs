@@ -15,11 +15,11 @@ pub(crate) enum Action {
 pub(crate) enum Change {
     /// Sort by the next column.
     Sort,
-    /// Look at the next range of time.
+    /// Choose the next range of time.
     Range,
-    /// Show only what fails, or everything again.
+    /// Show only failures, or everything again.
     Failing,
-    /// Begin to type a filter.
+    /// Begin typing a filter.
     Type,
     /// Add a character to the filter.
     Add(char),
@@ -33,7 +33,7 @@ pub(crate) enum Change {
     Scroll(Step),
     /// Choose the next list.
     List,
-    /// Stop to read the file, or read it again.
+    /// Stop reading the file, or start again.
     Pause,
     /// Show the help, or hide it.
     Help,
@@ -50,7 +50,7 @@ pub(crate) enum Step {
     Last,
 }
 
-/// What keys are for.
+/// The meaning of keys in the current mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Commands,

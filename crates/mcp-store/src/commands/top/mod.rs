@@ -60,7 +60,7 @@ pub(crate) fn run(db: &Path, args: Top, output: &Output) -> Result<(), CliError>
             colored: output.is_colored(),
         },
     };
-    // `Output` has decided about colours, by NO_COLOR too.
+    // `Output` has already decided about colours, also by NO_COLOR.
     style::force_color_output(view.theme.colored);
     let shown = ratatui::try_init()
         .map_err(CliError::from)
@@ -95,7 +95,7 @@ fn show(
             state.fit(view.heights(frame.area()));
             view.draw(frame, &state);
         })?;
-        // A paused screen waits for a key only.
+        // A paused screen only waits for a key.
         let rest = due.map(|due| due.saturating_duration_since(Instant::now()));
         if !event::poll(rest.unwrap_or(FOREVER))? {
             continue;

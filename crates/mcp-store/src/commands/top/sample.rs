@@ -8,7 +8,7 @@ use tower_mcp_store::{RequestEvent, RequestStatus, Retention, SessionEvent, Stor
 use super::feed::Feed;
 use super::state::State;
 
-/// When the tests look at their files.
+/// The time at which the tests read their files.
 pub(crate) const NOW: i64 = 1_790_000_000_500;
 
 /// A call of a tool that ended this many seconds before [`NOW`].
@@ -46,7 +46,7 @@ pub(crate) fn state(events: Vec<StoreEvent>) -> State {
     state_after(events, "")
 }
 
-/// The same, after another program has changed the file.
+/// Like [`state`], after another program has changed the file.
 pub(crate) fn state_after(events: Vec<StoreEvent>, sql: &str) -> State {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mcp-store.db");

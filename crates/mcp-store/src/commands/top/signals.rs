@@ -41,8 +41,8 @@ pub(crate) fn stop(terminal: &mut DefaultTerminal) -> io::Result<()> {
     terminal.show_cursor()?;
     ratatui::try_restore()?;
     rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)?;
-    // Resumed. A new terminal draws everything. Clearing the old one would ask the terminal for
-    // the position of its cursor.
+    // The program was resumed. A new terminal draws everything. Clearing the old one would
+    // ask the terminal for the position of its cursor.
     *terminal = ratatui::try_init()?;
     Ok(())
 }

@@ -115,7 +115,7 @@ impl State {
         &self.filter
     }
 
-    /// Returns what the next key is for.
+    /// Returns the meaning of the next key.
     pub(crate) fn mode(&self) -> Mode {
         match (self.help, self.typing) {
             (true, _) => Mode::Help,
@@ -124,7 +124,7 @@ impl State {
         }
     }
 
-    /// Returns whether the file is not read.
+    /// Returns whether reading the file is paused.
     pub(crate) fn is_paused(&self) -> bool {
         self.paused
     }
@@ -133,7 +133,8 @@ impl State {
         &self.scroll
     }
 
-    /// Bounds how far lists are scrolled, where so many rows of each are shown.
+    /// Limits how far lists are scrolled. `heights` is the number of rows of each list on the
+    /// screen.
     pub(crate) fn fit(&mut self, heights: [usize; 3]) {
         let lengths = List::ALL.map(|list| match list {
             List::Tools => self.tools().len(),

@@ -93,10 +93,12 @@ pub(crate) fn draw(
     frame.render_widget(table, area);
 }
 
-/// Returns the width of each column, whose wanted width is given and whether it may be cut.
+/// Returns the width of each column. `wanted` has the wanted width of each, and whether
+/// it may be cut.
 ///
-/// Columns that may be cut share what the others leave. The narrowest come first, so that wide
-/// ones get what they do not need. The last one takes the rest of the line.
+/// Columns that may be cut share the width that the others leave. The narrowest come
+/// first, so that wide ones get the width that narrow ones do not need. The last one
+/// takes the rest of the line.
 fn widths(wanted: &[(usize, bool)], line: usize) -> Vec<usize> {
     let mut widths: Vec<usize> = wanted.iter().map(|(width, _)| *width).collect();
     let fixed = wanted.iter().filter(|(_, is_cut)| !is_cut);

@@ -8,7 +8,8 @@ use tower_mcp_store::query::{Recorded, Request};
 
 use super::outcome;
 
-/// How far back the timeline reaches, in seconds. A sparkline has at most as many columns.
+/// The time that the timeline covers, in seconds. A sparkline has at most as many
+/// columns.
 const SPAN: i64 = 300;
 
 /// The same in milliseconds.
@@ -64,7 +65,7 @@ impl Timeline {
         second.failed += u64::from(outcome::has_failed(row));
         // The latency of such a stream is the time that its client listened.
         if row.end_reason != Some(Recorded::Known(EndReason::StreamEnd)) {
-            // Fails only if the histogram cannot grow.
+            // This fails only if the histogram cannot grow.
             let _ = second
                 .latencies
                 .record(u64::try_from(row.latency_us).unwrap_or(0));

@@ -98,7 +98,7 @@ impl View {
         .areas(area);
         const NAME: &str = "mcp-store top  ";
         let room = usize::from(left.width).saturating_sub(NAME.len());
-        // The end of the path says most.
+        // The end of the path is its most useful part.
         let db = table::cut_start(&escape_control(&self.db), room);
         frame.render_widget(Line::from(vec![NAME.bold(), db.into()]), left);
         frame.render_widget(range, right);
@@ -134,7 +134,7 @@ impl View {
             let latency = us.map_or("-".to_owned(), time::latency);
             parts.push((format!("{name} {latency}"), Tone::Plain));
         }
-        // What does not fit is left out, so that no figure is cut.
+        // A figure that does not fit is left out, so that no figure is cut.
         let mut room = usize::from(area.width);
         let mut spans: Vec<Span<'_>> = Vec::new();
         for (text, tone) in parts {
@@ -148,7 +148,7 @@ impl View {
         frame.render_widget(Line::from(spans), area);
     }
 
-    /// Calls and latencies by second, the newest on the right.
+    /// Draws calls and latencies by second, the newest on the right.
     fn timeline(&self, frame: &mut Frame<'_>, area: Rect, state: &State) {
         let [calls, latencies] = Layout::horizontal([Constraint::Fill(1); 2])
             .spacing(2)
@@ -229,7 +229,7 @@ impl View {
         );
     }
 
-    /// A list from the row on to which it is scrolled. The title says which rows are shown.
+    /// Draws a list from its first shown row on. The title says which rows are shown.
     fn list(
         &self,
         frame: &mut Frame<'_>,
@@ -255,7 +255,7 @@ impl View {
         table::draw(frame, area, (title, columns), rows, self.theme);
     }
 
-    /// The help for the keys, or the filter while it is typed.
+    /// Draws the help for the keys, or the filter while it is typed.
     fn keys(&self, frame: &mut Frame<'_>, area: Rect, state: &State) {
         let filter = escape_control(state.filter());
         if state.mode() == Mode::Typing {

@@ -39,7 +39,7 @@ fn busy() -> State {
     state(events)
 }
 
-/// Clears the screen, turns the text around, hides, and breaks the line.
+/// Clears the screen, reverses the text direction, hides text, and breaks the line.
 const HOSTILE: &str = "\x1b[2J\u{9b}31m\u{202e}evil\u{200b}\r\n\u{7}検索 🔧";
 
 #[test]
