@@ -124,7 +124,7 @@ async fn https_upstream_is_trusted_by_ssl_cert_file_and_asked_by_http_2() {
     }
     let (authority, config) = certificates();
     let url = serve(config).await;
-    let test = "tls::an_https_upstream_is_trusted_by_ssl_cert_file_and_asked_by_http_2";
+    let test = "tls::https_upstream_is_trusted_by_ssl_cert_file_and_asked_by_http_2";
 
     let output = ask_in_a_child(test, &format!("{url}/mcp"), &authority).await;
 
@@ -145,7 +145,7 @@ async fn https_upstream_without_http_2_gets_te_with_connection() {
     let (authority, mut config) = certificates();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let url = serve(config).await;
-    let test = "tls::an_https_upstream_without_http_2_gets_te_with_connection";
+    let test = "tls::https_upstream_without_http_2_gets_te_with_connection";
 
     let output = ask_in_a_child(test, &format!("{url}/mcp"), &authority).await;
 
@@ -164,7 +164,7 @@ async fn https_upstream_of_an_unknown_authority_is_a_502() {
     let (other_authority, _) = certificates();
     let (_, config) = certificates();
     let url = serve(config).await;
-    let test = "tls::an_https_upstream_of_an_unknown_authority_is_a_502";
+    let test = "tls::https_upstream_of_an_unknown_authority_is_a_502";
 
     let output = ask_in_a_child(test, &format!("{url}/mcp"), &other_authority).await;
 
