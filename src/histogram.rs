@@ -1,25 +1,24 @@
 //! Latencies counted in buckets, so that the cells of a long time can be merged.
 //!
-//! The buckets are those of an HDR histogram of two significant figures: what
-//! it tells is within 1/256 (0.4 %) of the true value, and exact below 256
-//! microseconds. Merging adds counts, so no error grows by it.
+//! The buckets are those of an HDR histogram of two significant figures: a reported
+//! value is within 1/256 (0.4 %) of the true value, and exact below 256 microseconds.
+//! Merging adds counts, so it adds no error.
 //!
-//! In the file only the buckets stand that hold something, in rising order: for
-//! each the distance of its lowest value from that of the bucket before, then
-//! its count, both as LEB128. A call by itself takes at most seven bytes, where
-//! the library's own form takes forty before the first.
+//! The file holds only the buckets that are not empty, in rising order. Each one is the
+//! distance of its lowest value from that of the previous bucket, and its count, both
+//! as LEB128. A single call takes at most seven bytes. The library's own form takes
+//! forty before the first bucket.
 
 use std::iter;
 
-/// The fewest that keep the error below one percent.
+/// The fewest figures that keep the error below one percent.
 const SIGNIFICANT_FIGURES: u8 = 2;
 
-/// How far a value that is told may be from the one that was recorded, as a
-/// part of it.
+/// The largest relative error of a reported value.
 pub(crate) const ERROR: f64 = 1.0 / 256.0;
 
-/// Grows with the values that are recorded: 2 KiB for short ones, 26 KiB for
-/// those of an hour.
+/// Its size grows with the recorded values: 2 KiB for short ones, 26 KiB for those of
+/// an hour.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Histogram(hdrhistogram::Histogram<u64>);
 
@@ -35,8 +34,8 @@ impl Histogram {
         self.record_many(value, 1);
     }
 
-    /// Adds what [`encode`](Self::encode) gave. Of a damaged blob that counts
-    /// which can be read.
+    /// Adds the output of [`encode`](Self::encode). Of a damaged blob, the readable part
+    /// counts.
     pub(crate) fn merge(&mut self, mut blob: &[u8]) {
         let mut value: u64 = 0;
         while let (Some(distance), Some(count)) = (number(&mut blob), number(&mut blob)) {
@@ -60,14 +59,14 @@ impl Histogram {
         blob
     }
 
-    /// How many values are in it.
+    /// Returns the number of values.
     #[cfg(test)]
     pub(crate) fn count(&self) -> u64 {
         self.0.len()
     }
 
-    /// The value that a part `q` of all values do not exceed (nearest rank),
-    /// within 0.4 %; `None` where there are no values.
+    /// Returns the value that a part `q` of all values do not exceed (nearest rank), within
+    /// 0.4 %; `None` if there are no values.
     pub(crate) fn quantile(&self, q: f64) -> Option<u64> {
         let highest = self.0.value_at_quantile(q);
         (!self.0.is_empty()).then(|| self.0.median_equivalent(highest))
@@ -81,7 +80,7 @@ impl Histogram {
     }
 
     fn record_many(&mut self, value: u64, count: u64) {
-        // Growing, up to 58 KiB, fails only where memory cannot be addressed.
+        // Growing, up to 58 KiB, fails only if memory cannot be addressed.
         let added = self.0.record_n(value, count);
         debug_assert!(added.is_ok());
     }
@@ -95,7 +94,7 @@ fn push(blob: &mut Vec<u8>, mut value: u64) {
     blob.push(value as u8);
 }
 
-/// Takes a number off the front of `blob`; bits beyond 64 are lost.
+/// Reads a number from the front of `blob`. Bits beyond 64 are lost.
 fn number(blob: &mut &[u8]) -> Option<u64> {
     let length = blob.iter().position(|byte| *byte < 0x80)? + 1;
     let (digits, rest) = blob.split_at_checked(length)?;
@@ -130,14 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_short_is_told_exactly() {
+    fn short_latencies_are_reported_exactly() {
         for value in 0..256 {
             assert_eq!(of(&[value]).quantile(0.5), Some(value));
         }
     }
 
     #[test]
-    fn a_call_by_itself_takes_at_most_seven_bytes() {
+    fn single_call_takes_at_most_seven_bytes() {
         for (latency, length) in [(200, 3), (1_250, 3), (60_000, 4), (3_600_000_000, 6)] {
             assert_eq!(of(&[latency]).encode().len(), length, "{latency}");
         }
@@ -146,21 +145,21 @@ mod tests {
     }
 
     #[test]
-    fn the_form_in_the_file_stays_the_same() {
+    fn form_in_the_file_stays_the_same() {
         let blob = [3, 1, 0xc5, 0x01, 2, 0xf8, 0x4c, 1];
         assert_eq!(of(&[3, 200, 200, 10_080]).encode(), blob);
         assert_eq!(decoded(&blob).count(), 4);
     }
 
     #[test]
-    fn an_empty_histogram_has_no_quantile() {
+    fn empty_histogram_has_no_quantile() {
         assert_eq!(Histogram::default().quantile(0.5), None);
         assert_eq!(decoded(&[]), Histogram::default());
     }
 
     proptest! {
         #[test]
-        fn a_quantile_is_within_half_a_percent_of_the_value_at_that_rank(
+        fn quantile_is_within_half_a_percent_of_the_value_at_that_rank(
             mut values in prop::collection::vec(value(), 1..200),
             q in 0.0..=1.0_f64,
         ) {
@@ -172,7 +171,7 @@ mod tests {
         }
 
         #[test]
-        fn merging_encoded_histograms_is_recording_all_their_values(
+        fn merging_encoded_histograms_equals_recording_all_their_values(
             parts in prop::collection::vec(prop::collection::vec(value(), 0..20), 1..4),
         ) {
             let mut merged = Histogram::default();
@@ -188,7 +187,7 @@ mod tests {
         }
 
         #[test]
-        fn a_damaged_blob_is_read_without_harm(blob in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn damaged_blob_is_read_without_harm(blob in prop::collection::vec(any::<u8>(), 0..64)) {
             let read = decoded(&blob);
             prop_assert_eq!(decoded(&read.encode()).count(), read.count());
         }

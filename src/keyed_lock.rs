@@ -1,8 +1,7 @@
-//! Who may change a cache and the store behind it: of each session one caller at
-//! a time.
+//! Locks for a cache and the store behind it: one caller at a time changes a session.
 //!
-//! Two that change the same thing at once could else come to the store in one
-//! order and to the cache in the other.
+//! Without a lock, two concurrent changes of one session could reach the store in one
+//! order and the cache in the other.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,11 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 
-/// Whether the cache may be wrong about a session: a change came to the one tier
-/// and, as far as is known, not to the other.
+/// Whether the cache may be wrong about a session, because a change reached one tier
+/// and, as far as is known, not the other.
 type CacheDirty = bool;
 
-/// Of the sessions in use, and of those in doubt, by a key of each.
+/// The sessions that are locked, and those in doubt, by their keys.
 #[derive(Clone)]
 pub(crate) struct KeyedLocks<K>(Arc<Mutex<Sessions<K>>>);
 
@@ -28,10 +27,11 @@ impl<K> Default for KeyedLocks<K> {
 }
 
 impl<K: Eq + Hash + Clone> KeyedLocks<K> {
-    /// Waits for the turn of a session.
+    /// Locks a session. Waits while another caller holds the lock.
     pub(crate) async fn wait(&self, key: K) -> KeyGuard<K> {
         let session = Arc::clone(self.sessions().entry(key.clone()).or_default());
-        // Made before the wait: a waiter that is dropped has to give up its place, too.
+        // The guard is made before the wait, so that a waiter that is dropped removes its
+        // entry, too.
         let mut turn = KeyGuard {
             doubt: None,
             key,
@@ -41,22 +41,22 @@ impl<K: Eq + Hash + Clone> KeyedLocks<K> {
         turn
     }
 
-    /// Held for moving pointers only, never across an await.
+    /// The lock is held only to move pointers, never across an await.
     fn sessions(&self) -> MutexGuard<'_, Sessions<K>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Without the ids of the sessions, which open them.
+/// Shows no session ids, because they are credentials.
 impl<K> fmt::Debug for KeyedLocks<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyedLocks").finish_non_exhaustive()
     }
 }
 
-/// The turn of one caller, until it is dropped.
+/// The lock of a session, held until it is dropped.
 pub(crate) struct KeyGuard<K: Eq + Hash + Clone> {
-    /// There once the wait is over, until the drop.
+    /// Set from the end of the wait until the drop.
     doubt: Option<OwnedMutexGuard<CacheDirty>>,
     key: K,
     turns: KeyedLocks<K>,
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiter_that_is_dropped_leaves_no_entry() {
+    async fn dropped_waiter_leaves_no_entry() {
         for turn_ends_first in [false, true] {
             let turns = KeyedLocks::default();
             let turn = turns.wait("a").await;
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiter_that_is_dropped_leaves_the_doubt() {
+    async fn dropped_waiter_leaves_the_doubt() {
         let turns = KeyedLocks::default();
         let mut turn = turns.wait("a").await;
         turn.set_in_doubt(true);
@@ -146,7 +146,7 @@ mod tests {
         assert!(turns.wait("a").await.is_in_doubt());
     }
 
-    /// What a future gives if it is polled once.
+    /// Polls a future once. Returns its output, if it is ready.
     fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         match future.poll(&mut cx) {

@@ -259,7 +259,7 @@ impl Maintenance {
             }
             self.db.rewrite(PATIENCE)?;
             self.db.checkpoint()?;
-            // There is nothing left to break off.
+            // The work is complete, so a break has no effect.
             let _ = at(1);
             Ok(ControlFlow::Continue(()))
         })
@@ -278,7 +278,7 @@ impl Maintenance {
         Ok(flow)
     }
 
-    /// Does `work`, which counts the rows that it removes, and measures the file.
+    /// Does `work`, which counts the removed rows, and measures the file.
     fn measured(
         &self,
         work: impl FnOnce(&mut u64) -> Result<ControlFlow<()>, WriteError>,
@@ -303,7 +303,7 @@ impl Maintenance {
 }
 
 impl Drop for Maintenance {
-    /// Closes a file that was moved meanwhile with as many rows in it as possible.
+    /// Closes the file. If it was moved, as many rows as possible are checkpointed into it.
     fn drop(&mut self) {
         if self.db.is_replaced()
             && let Err(hindrance) = self.db.leave(None)
@@ -330,7 +330,7 @@ fn slices(
         done += count;
         let flow = progress(Progress { step, done, total });
         if is_last {
-            // This step is done, whatever `progress` says. The next step asks again.
+            // This step is done, even if `progress` breaks. The next step checks that again.
             return Ok((done, ControlFlow::Continue(())));
         }
         if flow.is_break() {

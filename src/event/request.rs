@@ -17,7 +17,7 @@ pub enum RequestStatus {
     Ok,
     /// A JSON-RPC error, an HTTP error, or no answer at all.
     Error,
-    /// Somebody gave up waiting.
+    /// The client, the server or something between them gave up waiting.
     Timeout,
 }
 

@@ -162,7 +162,7 @@ impl Message {
     /// Returns the SHA-256 of a member that is compared and may be long:
     ///
     /// - of a task id or a state that is a string: the unescaped text;
-    /// - of any other state except `null`: the bytes as they were sent;
+    /// - of any other state except `null`: the SHA-256 of the bytes as they were sent;
     /// - of input requests or input responses: the set of keys.
     ///
     /// `None` for any other member or value, for an empty set of keys and for more than

@@ -1,4 +1,4 @@
-//! What the proxy tells systemd, which starts it as a service of `Type=notify`.
+//! Messages of the proxy to systemd, which starts it as a service of `Type=notify`.
 //!
 //! Without a supervisor, `NOTIFY_SOCKET` is not set and nothing is sent.
 

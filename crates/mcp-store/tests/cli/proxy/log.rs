@@ -138,7 +138,7 @@ fn quiet_prints_and_logs_nothing_ordinary() {
         .spawn()
         .unwrap();
     let end = Instant::now() + PATIENCE;
-    // A refused connection is all that tells that it does not listen yet.
+    // Only a refused connection shows that it does not listen yet.
     let mut client = loop {
         match TcpStream::connect(&address) {
             Ok(client) => break client,

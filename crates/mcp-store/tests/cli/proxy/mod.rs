@@ -42,7 +42,7 @@ fn compressed_answer_of_a_failing_tool_is_recorded_as_a_tool_error() {
          content-type: application/json\r\ncontent-length: {length}\r\n\r\n{call}"
     );
     client.write_all(request.as_bytes()).unwrap();
-    // The proxy has looked at the start whether it can connect.
+    // The proxy has tried to connect at its start.
     drop(upstream.accept().unwrap());
     let (mut server, _) = upstream.accept().unwrap();
     let mut received = Vec::new();
@@ -131,7 +131,7 @@ fn signal_lets_an_open_exchange_end_and_closes_idle_connections() {
     let length = body.len();
     let request = format!("{head}content-length: {length}\r\n\r\n{body}");
     client.write_all(request.as_bytes()).unwrap();
-    // The proxy has looked at the start whether it can connect.
+    // The proxy has tried to connect at its start.
     drop(upstream.accept().unwrap());
     let (mut server, _) = upstream.accept().unwrap();
     let mut head = String::new();

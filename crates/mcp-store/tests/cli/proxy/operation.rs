@@ -101,7 +101,7 @@ fn time_limits_of_an_answer_are_told_apart() {
     let half = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/mcp", half.local_addr().unwrap());
     let answering = thread::spawn(move || {
-        // The proxy has looked at the start whether it can connect.
+        // The proxy has tried to connect at its start.
         drop(half.accept().unwrap());
         let (mut stream, _) = half.accept().unwrap();
         let mut request = [0; 1024];
