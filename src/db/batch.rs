@@ -341,7 +341,7 @@ impl<'c, 'e> Batch<'c, 'e> {
         loss_log
             .write(&self.tx)
             .and_then(|()| match self.file.run {
-                Some(run) => writers::go_on(&self.tx, run, accounts),
+                Some(run) => writers::update_counters(&self.tx, run, accounts),
                 None => Ok(()),
             })
             .and_then(|()| self.tx.commit())

@@ -70,7 +70,7 @@ impl Checkpoints {
     }
 
     /// Checkpoints after a transaction of `conn`, if that is due.
-    pub(super) fn go_on(&mut self, conn: &Connection) {
+    pub(super) fn advance(&mut self, conn: &Connection) {
         if let Err(error) = self.step(conn) {
             // SQLite fails on the same file and reports the error.
             tracing::debug!(%error, "the length of the WAL cannot be read");

@@ -50,7 +50,7 @@ pub(super) const STALE: &str = "INSERT INTO schema_changes
             WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3
             ORDER BY id DESC LIMIT 1) IS NOT 'stale'";
 /// Whether a change to this content was recorded since then.
-const TOLD_SINCE: &str = "SELECT EXISTS (SELECT 1 FROM schema_changes
+const RECORDED_SINCE: &str = "SELECT EXISTS (SELECT 1 FROM schema_changes
      WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3
          AND new_hash = ?4 AND detected_at > ?5)";
 /// Whether this very change was recorded since then.
@@ -75,7 +75,7 @@ const SEEN: &str = "SELECT EXISTS (SELECT 1 FROM listing_views
      EXISTS (SELECT 1 FROM listing_views
          WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3 AND content_hash = ?4)";
 /// Whether the class has seen this number of contents since then.
-const IS_RESTLESS: &str = "SELECT coalesce((SELECT seen_at FROM listing_views
+const HAS_REACHED_LIMIT: &str = "SELECT coalesce((SELECT seen_at FROM listing_views
      WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3
          AND protocol_version = ?4 AND principal IS ?5
      ORDER BY id DESC LIMIT 1 OFFSET ?6) > ?7, 0)";
@@ -132,11 +132,11 @@ pub(super) fn record(conn: &Connection, event: &SchemaVersionEvent) -> Result<()
         content_hash: &event.content_hash,
     };
     match version.snapshot(conn)? {
-        None => version.tell(conn, None, &[Change::whole("initial")])?,
+        None => version.record_changes(conn, None, &[Change::whole("initial")])?,
         Some((_, hash)) if *hash == *event.content_hash => return Ok(()),
         Some((payload, hash)) => {
             let changes = diff(&event.method, &payload, &event.payload);
-            version.tell(conn, Some(&hash), &changes)?;
+            version.record_changes(conn, Some(&hash), &changes)?;
         }
     }
     let class = Class {
@@ -173,32 +173,32 @@ pub(super) fn see(conn: &Connection, seen: &SeenListing) -> Result<()> {
         }
         return Ok(());
     }
-    if view.is_some() && version.is_restless(conn, &class)? {
+    if view.is_some() && version.has_reached_limit(conn, &class)? {
         return Ok(());
     }
     match (view, version.snapshot(conn)?) {
-        (_, None) => version.tell(conn, None, &[Change::whole("initial")])?,
+        (_, None) => version.record_changes(conn, None, &[Change::whole("initial")])?,
         (_, Some((_, hash))) if hash == listing.content_hash => {}
         (Some(view), Some(_)) => {
-            if version.is_told_since(conn, view.seen_at)? {
+            if version.is_recorded_since(conn, view.seen_at)? {
                 // Another class saw it first.
-            } else if version.is_told_from(conn, &view.content_hash)? {
-                version.tell(conn, None, &[])?;
+            } else if version.is_recorded_from(conn, &view.content_hash)? {
+                version.record_changes(conn, None, &[])?;
             } else {
                 let before = payload_of(conn, &view.content_hash)?;
                 let changes = diff(version.method, &before, version.payload);
-                version.tell(conn, Some(&view.content_hash), &changes)?;
+                version.record_changes(conn, Some(&view.content_hash), &changes)?;
             }
         }
         (None, Some((payload, hash))) => match version.seen(conn)? {
             (_, true) => {}
-            (true, false) => version.tell(conn, None, &[Change::whole("initial")])?,
+            (true, false) => version.record_changes(conn, None, &[Change::whole("initial")])?,
             // The snapshot is older than the views, and its hash may be computed differently.
             (false, false)
                 if hash_of(origin.of, &payload).as_ref() == Some(&listing.content_hash) => {}
             (false, false) => {
                 let changes = diff(version.method, &payload, version.payload);
-                version.tell(conn, Some(&hash), &changes)?;
+                version.record_changes(conn, Some(&hash), &changes)?;
             }
         },
     }
@@ -237,8 +237,8 @@ impl Version<'_> {
     }
 
     /// Returns whether the class has recently seen the most contents that are kept.
-    fn is_restless(&self, conn: &Connection, class: &Class<'_>) -> Result<bool> {
-        conn.prepare_cached(IS_RESTLESS)?.query_row(
+    fn has_reached_limit(&self, conn: &Connection, class: &Class<'_>) -> Result<bool> {
+        conn.prepare_cached(HAS_REACHED_LIMIT)?.query_row(
             params![
                 self.proxy,
                 self.upstream_url,
@@ -252,8 +252,8 @@ impl Version<'_> {
         )
     }
 
-    fn is_told_since(&self, conn: &Connection, since: i64) -> Result<bool> {
-        conn.prepare_cached(TOLD_SINCE)?.query_row(
+    fn is_recorded_since(&self, conn: &Connection, since: i64) -> Result<bool> {
+        conn.prepare_cached(RECORDED_SINCE)?.query_row(
             params![
                 self.proxy,
                 self.upstream_url,
@@ -265,7 +265,7 @@ impl Version<'_> {
         )
     }
 
-    fn is_told_from(&self, conn: &Connection, old_hash: &str) -> Result<bool> {
+    fn is_recorded_from(&self, conn: &Connection, old_hash: &str) -> Result<bool> {
         conn.prepare_cached(CHANGE_SINCE)?.query_row(
             params![
                 self.proxy,
@@ -293,7 +293,12 @@ impl Version<'_> {
     }
 
     /// Makes it the snapshot, and appends the changes that led to it.
-    fn tell(&self, conn: &Connection, old_hash: Option<&str>, changes: &[Change]) -> Result<()> {
+    fn record_changes(
+        &self,
+        conn: &Connection,
+        old_hash: Option<&str>,
+        changes: &[Change],
+    ) -> Result<()> {
         conn.prepare_cached(UPSERT)?.execute(params![
             self.proxy,
             self.upstream_url,

@@ -218,7 +218,7 @@ impl Db {
             return Ok(());
         };
         let tx = self.begin(Duration::ZERO)?;
-        writers::go_on(&tx, run, accounts)
+        writers::update_counters(&tx, run, accounts)
             .and_then(|()| tx.commit())
             .map_err(WriteError::Store)
     }
@@ -255,7 +255,7 @@ impl Db {
     /// caller waits for that.
     pub(crate) fn keep_wal_short(&self) {
         if let Some(checkpoints) = &self.checkpoints {
-            checkpoints.borrow_mut().go_on(&self.conn);
+            checkpoints.borrow_mut().advance(&self.conn);
         }
     }
 

@@ -199,7 +199,7 @@ fn begin(conn: &Connection, id: &str, instance: Option<&str>) -> Result<()> {
 }
 
 /// Updates the counters of a run to those of this commit.
-pub(super) fn go_on(conn: &Connection, id: &str, accounts: &WriterStats) -> Result<()> {
+pub(super) fn update_counters(conn: &Connection, id: &str, accounts: &WriterStats) -> Result<()> {
     write(conn, id, accounts, false)
 }
 

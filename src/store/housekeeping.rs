@@ -262,7 +262,7 @@ impl Housekeeping {
             }
             Err(WriteError::Replaced) => self.put_off(),
             Err(error) => {
-                self.tell_failure(&error);
+                self.log_failure(&error);
                 self.is_stuck = true;
                 // Rows that cannot be removed can still be rolled up.
                 self.stage = match self.stage {

@@ -63,7 +63,7 @@ pub(super) struct Writer {
     without_row: u64,
     page_assembler: PageAssembler,
     /// A malformed listing was logged. Further ones are not logged.
-    malformed_told: bool,
+    malformed_logged: bool,
     /// Number of chunks of the queue in the next transaction.
     batch: usize,
     /// The last attempt to open or write the file failed.
@@ -105,7 +105,7 @@ impl Writer {
             as_of: clock::unix_ms(),
             without_row: 0,
             page_assembler: PageAssembler::default(),
-            malformed_told: false,
+            malformed_logged: false,
             batch: SMALLEST_BATCH,
             failing: false,
             outages: LogThrottle::burst(OUTAGES),

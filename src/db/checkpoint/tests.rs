@@ -22,11 +22,11 @@ fn write(conn: &Connection, pages: u32) {
 }
 
 /// Writes until SQLite restarts the WAL, which it does before the WAL is too long.
-fn until_begun_anew(conn: &Connection, checkpoints: &mut Checkpoints) {
+fn until_restarted(conn: &Connection, checkpoints: &mut Checkpoints) {
     let before = checkpoints.salt;
     loop {
         write(conn, 32);
-        checkpoints.go_on(conn);
+        checkpoints.advance(conn);
         if checkpoints.salt != before {
             return;
         }
@@ -39,9 +39,9 @@ fn until_begun_anew(conn: &Connection, checkpoints: &mut Checkpoints) {
 fn wal_restarts_while_the_writer_keeps_writing() {
     let (dir, conn, mut checkpoints) = file();
     write(&conn, 1);
-    checkpoints.go_on(&conn);
+    checkpoints.advance(&conn);
     for _ in 0..3 {
-        until_begun_anew(&conn, &mut checkpoints);
+        until_restarted(&conn, &mut checkpoints);
     }
     assert!(fs::metadata(dir.path().join("file")).unwrap().len() > u64::from(3 * STEP) * 4096);
 }
@@ -53,30 +53,30 @@ fn checkpoint_that_a_reader_prevents_is_not_retried_after_each_commit() {
     let reader = Connection::open(checkpoints.files.real()).unwrap();
     reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();
     write(&conn, 3 * STEP);
-    checkpoints.go_on(&conn);
+    checkpoints.advance(&conn);
     let (asked, due) = (checkpoints.asked, checkpoints.due);
     assert_eq!(due, 4 * STEP);
     write(&conn, 1);
-    checkpoints.go_on(&conn);
+    checkpoints.advance(&conn);
     assert!(checkpoints.asked == asked || asked.elapsed() > AGAIN);
     drop(reader);
-    until_begun_anew(&conn, &mut checkpoints);
+    until_restarted(&conn, &mut checkpoints);
 }
 
 #[test]
 fn writer_checkpoints_itself_if_the_thread_cannot_open_the_file() {
     let (dir, conn, mut checkpoints) = file();
     write(&conn, 1);
-    checkpoints.go_on(&conn);
+    checkpoints.advance(&conn);
     fs::rename(checkpoints.files.real(), dir.path().join("moved")).unwrap();
-    until_begun_anew(&conn, &mut checkpoints);
+    until_restarted(&conn, &mut checkpoints);
 }
 
 #[test]
 fn thread_that_is_stopped_during_its_work_leaves_nothing_open() {
     let (dir, conn, mut checkpoints) = file();
     write(&conn, 3 * STEP);
-    checkpoints.go_on(&conn);
+    checkpoints.advance(&conn);
     assert!(checkpoints.worker.is_some());
     checkpoints.stop();
     // Only the last connection does this.

@@ -90,7 +90,7 @@ impl Housekeeping {
             Err(error) => {
                 // If there is no room for more cells, requests that were rolled up before can
                 // still be removed.
-                self.tell_failure(&error);
+                self.log_failure(&error);
                 self.cannot_fold = true;
                 Ok(true)
             }
@@ -154,7 +154,7 @@ impl Housekeeping {
             }
         };
         let Some(span) = span else {
-            self.tell_excess(db.size()?.used, max_bytes);
+            self.log_excess(db.size()?.used, max_bytes);
             return Ok(());
         };
         if db
@@ -174,14 +174,14 @@ impl Housekeeping {
         };
         let removed = db.prune(kinds, span, patience, until)?.count;
         match (removed, kinds) {
-            (0, _) => self.tell_excess(db.size()?.used, max_bytes),
-            (_, PrunableTables::Uncounted) => self.tell_uncounted(removed),
+            (0, _) => self.log_excess(db.size()?.used, max_bytes),
+            (_, PrunableTables::Uncounted) => self.log_uncounted(removed),
             _ => {}
         }
         Ok(())
     }
 
-    pub(super) fn tell_failure(&mut self, error: &WriteError) {
+    pub(super) fn log_failure(&mut self, error: &WriteError) {
         if self.failures.happened(1, Instant::now()).is_some() {
             tracing::warn!("the store's file cannot be kept to its limits: {error}");
         }
@@ -189,7 +189,7 @@ impl Housekeeping {
     }
 
     /// Logs that nothing more can be removed.
-    fn tell_excess(&mut self, used: u64, max_bytes: u64) {
+    fn log_excess(&mut self, used: u64, max_bytes: u64) {
         self.is_stuck = true;
         if self.excesses.happened(1, Instant::now()).is_some() {
             tracing::warn!(
@@ -200,7 +200,7 @@ impl Housekeeping {
     }
 
     /// Logs how many removed rows are in no statistic. `losses` holds the number, too.
-    fn tell_uncounted(&mut self, rows: u64) {
+    fn log_uncounted(&mut self, rows: u64) {
         if let Some(rows) = self.losses.happened(rows, Instant::now()) {
             tracing::warn!(
                 "the store's file is over its limit and its statistics cannot be written, \

@@ -194,7 +194,7 @@ impl Queue {
         state
             .free_chunks
             .extend(chunks.drain(..room.min(chunks.len())));
-        self.tell_progress(state);
+        self.notify_progress(state);
     }
 
     /// Ends the writer thread's work: drops and counts all queued events.
@@ -213,7 +213,7 @@ impl Queue {
         let dropped = std::mem::take(&mut state.pending);
         let refused = state.take_refused();
         let commands = self.take(&mut state).unwrap_or_default();
-        self.tell_progress(state);
+        self.notify_progress(state);
         drop(dropped);
         for command in commands {
             command.refuse(SubmitError::Closed);
@@ -226,10 +226,10 @@ impl Queue {
         let mut state = self.lock();
         state.condition = StoreState::Closed;
         state.ended = true;
-        self.tell_progress(state);
+        self.notify_progress(state);
     }
 
-    fn tell_progress(&self, state: MutexGuard<'_, State>) {
+    fn notify_progress(&self, state: MutexGuard<'_, State>) {
         let awaited = state.waiting > 0;
         drop(state);
         if awaited {

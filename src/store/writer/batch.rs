@@ -57,7 +57,7 @@ impl Writer {
                     return Some(written);
                 }
                 Err(obstacle) => {
-                    self.tell_outage(&obstacle);
+                    self.log_outage(&obstacle);
                     self.failed(obstacle.reason);
                 }
             }
@@ -86,7 +86,7 @@ impl Writer {
             ) {
                 Ok(written) => {
                     self.loss_log = loss_log;
-                    self.tell(&written.rejected);
+                    self.log_rejected(&written.rejected);
                     return Ok(written);
                 }
                 // The next connection opens the file that is at the path now.

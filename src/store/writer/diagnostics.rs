@@ -68,7 +68,7 @@ impl Writer {
     }
 
     /// Logs when SQLite begins to reject rows, and when it accepts them again.
-    pub(super) fn tell(&mut self, rejected: &Rejected) {
+    pub(super) fn log_rejected(&mut self, rejected: &Rejected) {
         if let Some(reason) = &rejected.first_reason {
             let count = rejected.places.len() as u64;
             if let Some(count) = self.rejections.happened(count, Instant::now()) {
@@ -84,7 +84,7 @@ impl Writer {
     }
 
     /// Logs that nothing can be written, once in each outage.
-    pub(super) fn tell_outage(&mut self, failure: &WriteFailure) {
+    pub(super) fn log_outage(&mut self, failure: &WriteFailure) {
         if self.failing || self.outages.happened(1, Instant::now()).is_none() {
             return;
         }

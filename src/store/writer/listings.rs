@@ -39,7 +39,7 @@ impl Writer {
             };
             if malformed {
                 counters.listings_malformed.fetch_add(1, Relaxed);
-                if !std::mem::replace(&mut self.malformed_told, true) {
+                if !std::mem::replace(&mut self.malformed_logged, true) {
                     tracing::warn!(
                         "an answer to {method} is not what the protocol says: it is broken or \
                          nested too deeply, or its items have no names of their own"

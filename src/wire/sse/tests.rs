@@ -4,18 +4,18 @@ use super::*;
 
 /// An event as it was reported: its data in one piece, and its end.
 #[derive(Debug, Clone, PartialEq)]
-struct Told {
+struct Reported {
     data: Vec<u8>,
     end: EventEnd,
 }
 
-fn decode<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<Told> {
+fn decode<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<Reported> {
     let mut decoder = SseDecoder::default();
     let mut data = Vec::new();
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let mut sink = |item: SseItem<'_>| match item {
         SseItem::Data(piece) => data.extend_from_slice(piece),
-        SseItem::End(end) => told.push(Told {
+        SseItem::End(end) => reported.push(Reported {
             data: std::mem::take(&mut data),
             end,
         }),
@@ -24,18 +24,18 @@ fn decode<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<Told> {
         decoder.feed(chunk, &mut sink);
     }
     decoder.finish(&mut sink);
-    told
+    reported
 }
 
 /// Data, kind and end of each event.
 fn events(stream: &str) -> Vec<(String, EventKind, u64)> {
     decode([stream.as_bytes()])
         .into_iter()
-        .map(|told| {
+        .map(|reported| {
             (
-                String::from_utf8(told.data).expect("text"),
-                told.end.kind,
-                told.end.end,
+                String::from_utf8(reported.data).expect("text"),
+                reported.end.kind,
+                reported.end.end,
             )
         })
         .collect()
@@ -63,7 +63,10 @@ fn end_is_the_same_for_every_split_of_the_line_end() {
     let stream = b"data: x\r\n\r\ndata: y\r\r";
     let whole = decode([&stream[..]]);
     assert_eq!(
-        whole.iter().map(|told| told.end.end).collect::<Vec<_>>(),
+        whole
+            .iter()
+            .map(|reported| reported.end.end)
+            .collect::<Vec<_>>(),
         [11, 20]
     );
     for cut in 0..=stream.len() {
@@ -126,10 +129,10 @@ fn last_type_determines_the_kind() {
         ("event: message\nevent: ping\n", EventKind::Other),
         ("Event: ping\n", EventKind::Message),
     ] {
-        let told = decode([format!("{fields}data: x\n\n").as_bytes(), b"data: y\n\n"]);
-        assert_eq!(told[0].end.kind, kind, "{fields:?}");
+        let reported = decode([format!("{fields}data: x\n\n").as_bytes(), b"data: y\n\n"]);
+        assert_eq!(reported[0].end.kind, kind, "{fields:?}");
         assert_eq!(
-            told[1].end.kind,
+            reported[1].end.kind,
             EventKind::Message,
             "a type is of one event only"
         );
@@ -150,17 +153,17 @@ fn comments_and_unknown_fields_are_not_events() {
 
 #[test]
 fn priming_event_has_an_id_and_empty_data() {
-    let told =
+    let reported =
         decode([&b"data: \nid: 0/3\nretry: 3000\n\ndata: {}\nid: 1/3\n\nid: 7\n\ndata: x\n\n"[..]]);
-    let flags: Vec<_> = told
+    let flags: Vec<_> = reported
         .iter()
-        .map(|told| (told.end.has_data, told.end.id.is_some()))
+        .map(|reported| (reported.end.has_data, reported.end.id.is_some()))
         .collect();
     assert_eq!(
         flags,
         [(true, true), (true, true), (false, true), (true, false)]
     );
-    assert_eq!(told[0].data, b"");
+    assert_eq!(reported[0].data, b"");
 }
 
 #[test]
@@ -242,13 +245,13 @@ fn long_names_and_types_take_no_memory() {
 }
 
 /// The standard's algorithm, line by line on a whole stream.
-fn reference(stream: &[u8]) -> Vec<Told> {
+fn reference(stream: &[u8]) -> Vec<Reported> {
     let mut at = if stream.starts_with(b"\xef\xbb\xbf") {
         3
     } else {
         0
     };
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     // The name, the value, and where the line began. A byte order mark belongs to the
     // first line.
     let mut lines: Vec<(&[u8], &[u8], u64)> = Vec::new();
@@ -279,7 +282,7 @@ fn reference(stream: &[u8]) -> Vec<Told> {
         let data: Vec<_> = values(b"data").collect();
         let known = [&b"data"[..], b"event", b"id", b"retry"];
         if let Some((.., start)) = lines.iter().find(|(name, ..)| known.contains(name)) {
-            told.push(Told {
+            reported.push(Reported {
                 data: data.join(&b'\n'),
                 end: EventEnd {
                     start: *start,
@@ -299,7 +302,7 @@ fn reference(stream: &[u8]) -> Vec<Told> {
         }
         lines.clear();
     }
-    told
+    reported
 }
 
 proptest! {

@@ -10,20 +10,20 @@ use crate::time;
 /// Returns the fields of a record. Each field with a time in unix milliseconds is
 /// followed by a field with the same time in UTC.
 pub(super) fn with_times(record: &impl Serialize) -> io::Result<Map<String, Value>> {
-    match told(serde_json::to_value(record)?) {
+    match add_times(serde_json::to_value(record)?) {
         Value::Object(fields) => Ok(fields),
         other => Ok(Map::from_iter([("value".to_owned(), other)])),
     }
 }
 
-fn told(value: Value) -> Value {
+fn add_times(value: Value) -> Value {
     match value {
-        Value::Array(values) => values.into_iter().map(told).collect(),
+        Value::Array(values) => values.into_iter().map(add_times).collect(),
         Value::Object(fields) => {
             let mut all = Map::new();
             for (name, value) in fields {
                 let in_utc = name_in_utc(&name).map(|in_utc| (in_utc, utc(&value)));
-                all.insert(name, told(value));
+                all.insert(name, add_times(value));
                 all.extend(in_utc);
             }
             Value::Object(all)
