@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_id_keeps_its_beginning_and_a_hash_of_the_whole() {
+    fn longer_id_keeps_its_beginning_and_a_hash_of_the_whole() {
         // The digest is what sha256sum says of 300 letters a.
         let kept = format!("{}~9835fa6bf4e20a9b9ea812506302e989", "a".repeat(223));
         assert_eq!(bounded_id(&"a".repeat(300)), kept);

@@ -97,13 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn a_later_version_may_append_fields() {
+    fn later_version_may_append_fields() {
         let text = format!("01-{ID}-b7ad6b7169203331-01-more");
         assert_eq!(parse(&text).as_deref(), Some(ID));
     }
 
     #[test]
-    fn what_is_no_traceparent_gives_no_id() {
+    fn invalid_traceparent_has_no_id() {
         for bad in [
             "",
             "00",

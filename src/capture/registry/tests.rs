@@ -35,7 +35,7 @@ fn slot_of_a_removed_exchange_does_not_reach_its_successor() {
 }
 
 #[test]
-fn look_up_of_a_request_returns_few_exchanges_however_many_there_are() {
+fn look_up_of_a_request_returns_few_of_many_exchanges() {
     let mut steps = Vec::new();
     for many in [100, 15_000] {
         let table = OpenExchanges::default();

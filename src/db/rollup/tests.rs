@@ -73,7 +73,7 @@ fn latencies(conn: &Connection, width: BucketWidth) -> Histogram {
 }
 
 #[test]
-fn request_is_in_the_hour_and_day_of_its_time_however_late_it_is_written() {
+fn late_request_is_in_the_hour_and_day_of_its_time() {
     let conn = file();
     insert(&conn, 2 * DAY + 5 * HOUR, "ping", None, 100);
     fold_all(&conn);

@@ -183,7 +183,7 @@ fn top_shows_a_file_of_version_4() {
 }
 
 #[test]
-fn top_pauses_and_shows_what_was_written_meanwhile() {
+fn paused_top_later_shows_rows_written_in_the_meantime() {
     let (_dir, path) = fresh();
     let store = Store::open(&path).unwrap();
     write(&store, "find_flights");

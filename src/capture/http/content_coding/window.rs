@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_windows_share_one_bound_and_give_back_what_they_took() {
+    fn windows_share_one_bound_and_return_their_memory() {
         static OURS: AtomicU64 = AtomicU64::new(0);
         let window = |size| Window {
             in_use: &OURS,

@@ -310,7 +310,7 @@ fn settings_of_a_file_determine_what_is_recorded() {
 }
 
 #[test]
-fn limits_of_the_queue_drop_what_is_beyond_them() {
+fn events_beyond_the_limits_of_the_queue_are_dropped() {
     for limit in ["queue-events = 0", "queue-size = \"0\""] {
         let dir = TempDir::new().unwrap();
         let mut proxy = start(&dir, &format!("upstream = \"{}\"\n{limit}", closed_url()));

@@ -23,7 +23,7 @@ fn answer(listener: TcpListener, bytes: &'static [u8]) {
 }
 
 #[test]
-fn answer_that_is_no_http_or_breaks_off_is_an_error_in_the_row() {
+fn invalid_or_broken_answer_is_an_error_in_the_row() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
     for (bytes, status) in [
         (&b""[..], 502),

@@ -79,7 +79,7 @@ fn readiness_follows_the_store_only_if_asked_to() {
 }
 
 #[test]
-fn time_limits_of_an_answer_are_told_apart() {
+fn time_limits_of_an_answer_have_different_messages() {
     let dir = TempDir::new().unwrap();
     let db = dir.path().join("mcp.db");
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
