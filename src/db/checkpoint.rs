@@ -48,7 +48,8 @@ pub(super) struct Checkpoints {
     files: OpenFiles,
     wal: Option<Wal>,
     salt: Salt,
-    /// The length at which the thread is asked next, or after which the WAL is long.
+    /// The length of the WAL at which the next checkpoint starts. After [`AGAIN`] it starts
+    /// earlier.
     due: u32,
     asked: Instant,
     /// Started on demand.

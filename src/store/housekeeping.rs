@@ -40,9 +40,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// The longest turn for a file that is too large but not at its ceiling.
 const LONGEST_TURN: Duration = Duration::from_millis(250);
 
-/// The ceiling of a file is its limit plus this part of the limit. A file that was
-/// larger when it was opened may grow by this part of its size: it has to shrink,
-/// but not at once.
+/// A file may exceed its limit by the first part of the limit, up to its ceiling. A file
+/// that was larger when it was opened may grow beyond its smallest size by the second
+/// part: it has to shrink, but not at once.
 const CEILING_PART: u64 = 2;
 const GROWTH_PART: u64 = 8;
 

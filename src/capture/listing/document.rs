@@ -12,7 +12,7 @@ pub(in crate::capture) struct Document {
     start: u64,
     bytes: Vec<u8>,
     limit: usize,
-    /// `None` once the copy became too long and was dropped.
+    /// `None` once the copy was dropped, because it became too long or no memory was left.
     charge: Option<MemoryReservation>,
 }
 

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Result};
 use super::{BATCH, Span};
 use crate::clock;
 
-/// If the clock was ahead at that time, the start of the session counts.
+/// A `last_seen_at` from a clock that was ahead is ignored.
 const DELETE: &str = "DELETE FROM sessions WHERE rowid IN (
         SELECT rowid FROM sessions
         WHERE started_at >= ?1 AND started_at < ?2 AND (last_seen_at < ?2 OR last_seen_at > ?4)
