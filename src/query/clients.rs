@@ -31,7 +31,7 @@ pub struct Client {
     pub request_errors: i64,
     /// When the first session began, in unix milliseconds.
     pub first_seen_at: i64,
-    /// When the last request came, in unix milliseconds.
+    /// When the last request was received, in unix milliseconds.
     pub last_seen_at: i64,
 }
 
@@ -57,7 +57,7 @@ pub struct ClientRevision {
     pub request_errors: i64,
     /// When the first session began, in unix milliseconds.
     pub first_seen_at: i64,
-    /// When the last request came, in unix milliseconds.
+    /// When the last request was received, in unix milliseconds.
     pub last_seen_at: i64,
 }
 
@@ -75,9 +75,9 @@ pub struct Caller {
     pub requests: i64,
     /// The number of requests that ended in an error or a timeout.
     pub request_errors: i64,
-    /// When the first request came, in unix milliseconds.
+    /// When the first request was received, in unix milliseconds.
     pub first_seen_at: i64,
-    /// When the last request came, in unix milliseconds.
+    /// When the last request was received, in unix milliseconds.
     pub last_seen_at: i64,
 }
 

@@ -93,7 +93,7 @@ filters! {
     /// A method, tool, target or principal with one of `*`, `?` and `[` is a pattern in the
     /// syntax of SQLite's `GLOB`: `[*]` is a star. The same text matches, too.
     pub struct RequestFilter {
-        /// Requests that came in this window.
+        /// Requests that were received in this window.
         window: Window,
         /// Requests of this server.
         server_name: String,
@@ -134,7 +134,7 @@ filters! {
     /// Sessions that meet all conditions that are set.
     pub struct SessionFilter {
         /// Sessions that began in this window. If only `active` ones are asked for,
-        /// sessions whose last request came in it.
+        /// sessions whose last request was received in it.
         window: Window,
         /// Sessions that this server saw begin.
         server_name: String,
@@ -159,7 +159,7 @@ filters! {
 
     /// Requests to count that meet all conditions that are set.
     pub struct StatsFilter {
-        /// Requests that came in this window.
+        /// Requests that were received in this window.
         window: Window,
         /// Requests of this server.
         server_name: String,
@@ -171,7 +171,7 @@ filters! {
 
     /// Listings, and their changes, that meet all conditions that are set.
     pub struct SchemaFilter {
-        /// Changes that were noticed, and calls that came, in this window. The newest
+        /// Changes that were noticed, and calls that were received, in this window. The newest
         /// content of a listing has none.
         window: Window,
         /// Listings that this server saw.

@@ -33,9 +33,9 @@ pub struct Info {
     pub created_at: Option<i64>,
     /// The number of requests.
     pub requests: i64,
-    /// When the oldest request came, in unix milliseconds.
+    /// When the oldest request was received, in unix milliseconds.
     pub oldest_ts: Option<i64>,
-    /// When the newest request came, in unix milliseconds.
+    /// When the newest request was received, in unix milliseconds.
     pub newest_ts: Option<i64>,
     /// The number of sessions.
     pub sessions: i64,

@@ -27,7 +27,7 @@ pub struct Operation {
     pub operation_id: String,
     /// How many rounds it took, or whether it was a task.
     pub kind: OperationKind,
-    /// When its first request came, in unix milliseconds.
+    /// When its first request was received, in unix milliseconds.
     pub ts: i64,
     /// When it ended, in unix milliseconds; `None` while it is open.
     pub ended_ts: Option<i64>,

@@ -17,7 +17,7 @@ use super::session_requests::{SessionRequests, Sessions};
 /// A place in the order of [`Reader::requests`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct Position {
-    /// When the request came.
+    /// When the request was received.
     pub ts: i64,
     /// The row's number, which orders requests of the same millisecond.
     pub id: i64,

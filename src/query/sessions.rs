@@ -29,7 +29,7 @@ record! {
         pub proxy: String,
         /// When it began, in unix milliseconds.
         pub started_at: i64,
-        /// When its last request came, in unix milliseconds.
+        /// When its last request was received, in unix milliseconds.
         pub last_seen_at: i64,
         /// When it ended, in unix milliseconds; `None` while it is open. It stays open if
         /// the client leaves without ending it.
