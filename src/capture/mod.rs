@@ -33,8 +33,8 @@
 //! # Locks
 //!
 //! No lock is held while another one is taken. An exchange locks its state, decides,
-//! releases the lock and leaves its effects to the caller. The registry, the sessions and the memory of
-//! listings have a short lock each and call nothing while they hold it. The one exception
+//! releases the lock and leaves its effects to the caller. The registry, the sessions and
+//! the memory of listings have a short lock each and call nothing while they hold it. The one exception
 //! is `DerivedSession::announce`: it holds the lock of that session while it hands its row
 //! to the store, so that no request of the session overtakes it.
 //!

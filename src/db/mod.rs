@@ -11,8 +11,8 @@
 //!    `contribution`;
 //! 2. files: `file_mode`, `sidecar`, `files`, `writer_lock`, `side_files`, `read_only`;
 //! 3. schema: `names` and `migrate`, then `inspect`;
-//! 4. rows: `keyed_hash`, `listing`, `losses`, `writers`, `session_ids`, `session_rows`, `newest_open`,
-//!    `open_sessions`, `rollup`, `writer_identity`, then `links` and `tasks`;
+//! 4. rows: `keyed_hash`, `listing`, `losses`, `writers`, `session_ids`, `session_rows`,
+//!    `newest_open`, `open_sessions`, `rollup`, `writer_identity`, then `links` and `tasks`;
 //! 5. transactions: `batch`; `event_rows` and `command_tx`, then `command`;
 //! 6. the connection: `checkpoint`, `create` and `open`, then `retention`, `departure`,
 //!    `reader`.

@@ -44,9 +44,9 @@ impl Reader {
     /// # Errors
     ///
     /// The text is not one statement that has an answer, the statement writes, or SQLite
-    /// cannot run it. Then
-    /// [`position`](QueryError::position) says where, if SQLite knows it. It is also an error if a writer came to a file that was at rest, because the rows may then
-    /// be of several moments.
+    /// cannot run it. Then [`position`](QueryError::position) says where, if SQLite knows it.
+    /// It is also an error if a writer opened a file that no program had open, because the
+    /// rows may then be of several moments.
     pub fn sql(
         &self,
         sql: &str,
