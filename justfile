@@ -32,6 +32,10 @@ sqlite:
 examples:
     .ci/run examples
 
+# The systemd unit and the Dockerfile
+deployment:
+    .ci/run deployment
+
 # Official clients and servers behind the proxy
 interop:
     .ci/run interop
