@@ -307,6 +307,8 @@ fn settings_of_a_file_determine_what_is_recorded() {
     assert_eq!(writers[0]["instance"], "pod-1");
     let log = proxy.log.rest().join("\n");
     assert!(log.contains("retention 7 days / any size"), "{log}");
+    // The ping has no row, and the statistics at the end say so.
+    assert!(log.contains(" 1 skipped, "), "{log}");
 }
 
 #[test]
