@@ -57,6 +57,7 @@ use crate::store::{Store, SubmitError};
 ///
 /// Clones are handles to the same events. They keep the store open.
 #[derive(Debug, Clone)]
+#[must_use = "its setters return the changed store"]
 pub struct SqliteEventStore {
     pub(super) store: Store,
     pub(super) timeout: Duration,

@@ -22,6 +22,7 @@ use crate::store::{Store, SubmitError};
 ///
 /// Clones are handles to the same records. They keep the store open.
 #[derive(Debug, Clone)]
+#[must_use = "its setters return the changed store"]
 pub struct SqliteSessionStore {
     store: Store,
     timeout: Duration,

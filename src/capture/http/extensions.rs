@@ -72,14 +72,34 @@ impl Principal {
         Self(bounded_id(name.as_ref()).into())
     }
 
+    /// Returns the name as it is stored.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     pub(in crate::capture) fn name(&self) -> Arc<str> {
         self.0.clone()
+    }
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn principal_shows_its_name() {
+        let principal = Principal::new("alice");
+        assert_eq!(
+            (principal.as_str(), &*principal.to_string()),
+            ("alice", "alice")
+        );
+    }
 
     #[test]
     fn principal_is_bounded_and_compared_in_full() {

@@ -97,6 +97,9 @@ pub(in crate::capture) struct SeenAs {
     class: u64,
 }
 
+// Sets of listings are bits of a byte.
+const _: () = assert!(Discovery::ALL.len() <= 8);
+
 /// The listings that an event says have changed, as a set.
 #[derive(Default)]
 pub(in crate::capture) struct ListChanged(u8);
