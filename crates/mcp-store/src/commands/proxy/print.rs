@@ -217,12 +217,12 @@ fn text(row: &RequestEvent) -> String {
         .as_deref()
         .or(row.target.as_deref())
         .unwrap_or_default();
-    let what = shown(&format!("{} {what}", row.method));
-    let status = if row.tool_error {
-        "tool error"
-    } else {
-        row.status.as_str()
+    let server = match &*row.proxy {
+        DEFAULT_NAME => String::new(),
+        name => format!("{name}: "),
     };
+    let what = shown(&format!("{server}{} {what}", row.method));
+    let outcome = row.outcome().as_str();
     let millis = row.latency_us as f64 / 1000.0;
     let bytes = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
     let (sent, received) = (bytes(row.bytes_in), bytes(row.bytes_out));
@@ -234,7 +234,7 @@ fn text(row: &RequestEvent) -> String {
         .map(shown)
         .unwrap_or_default();
     let line = format!(
-        "{}  {what:<40}  {status:<10}  {millis:>9.1} ms  {sent:>6} B in  {received:>7} B out  \
+        "{}  {what:<40}  {outcome:<14}  {millis:>9.1} ms  {sent:>6} B in  {received:>7} B out  \
          {note}",
         time::local(row.ts),
     );
@@ -243,4 +243,32 @@ fn text(row: &RequestEvent) -> String {
 
 fn shown(text: &str) -> String {
     escape_control(text).chars().take(SHOWN).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tower_mcp_store::{EndReason, RequestEvent, RequestStatus};
+
+    use super::text;
+
+    #[test]
+    fn line_has_the_outcome_that_logs_shows() {
+        let mut row = RequestEvent::new("tools/call", RequestStatus::Ok);
+        row.end_reason = Some(EndReason::InputRequired);
+        assert!(text(&row).contains("  input_required  "), "{}", text(&row));
+    }
+
+    #[test]
+    fn line_names_a_server_that_has_a_name() {
+        let mut row = RequestEvent::new("tools/call", RequestStatus::Ok);
+        row.tool = Some("search".into());
+        assert!(
+            text(&row).contains("  tools/call search "),
+            "{}",
+            text(&row)
+        );
+        row.proxy = "weather".into();
+        let named = "  weather: tools/call search ";
+        assert!(text(&row).contains(named), "{}", text(&row));
+    }
 }

@@ -68,7 +68,7 @@ fn compressed_answer_of_a_failing_tool_is_recorded_as_a_tool_error() {
     assert!(response.ends_with(&body));
     // The proxy prints a line for each row that is in the file.
     let line = proxy.output.wait_for("tools/call search");
-    assert!(line.contains("tool error"), "{line}");
+    assert!(line.contains("tool_error"), "{line}");
     let rows = json(&db, &["logs"]);
     assert_eq!(rows[0]["status"], "ok");
     assert_eq!(rows[0]["tool_error"], true);
