@@ -19,4 +19,5 @@ mod step;
 mod calls;
 mod endings;
 mod input;
+mod operations;
 mod sizes;
