@@ -89,6 +89,13 @@ def check_row(row, call):
         equal(row["bytes_out"], None, f"size of the answer: {what}")
 
 
+def check_tasks(db, tasks):
+    """The calls that were answered with a task end as the client saw it."""
+    found = db.execute("SELECT task_id, outcome, polls FROM operations WHERE kind = 'task' ORDER BY ts").fetchall()
+    expected = [(task["task_id"], task["outcome"], task["polls"]) for task in tasks]
+    equal([tuple(row) for row in found], expected, "tasks")
+
+
 LISTINGS = {
     "initialize": None,
     "server/discover": None,
@@ -155,6 +162,7 @@ def main(store, paths):
         for _ in found:
             check(False, f"a row that no call made: {what}")
 
+    check_tasks(db, [task for account in accounts(paths) for task in account.get("tasks", [])])
     check_listings(db)
     equal(db.execute("SELECT count(*) FROM losses").fetchone()[0], 0, "losses")
     print(f"{passed} passed, {failed} failed")

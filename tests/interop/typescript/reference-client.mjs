@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import {
+  CallToolResultSchema,
   CreateMessageRequestSchema,
   EmptyResultSchema,
   ListRootsRequestSchema,
@@ -99,6 +100,30 @@ await step("no/such/method", { status: "error", error_code: "-32601" }, () =>
   client.request({ method: "no/such/method" }, EmptyResultSchema),
 );
 
+// Tasks of 2025-11-25: one that is polled until it is completed, and one that is cancelled.
+const tasks = [];
+for (const outcome of ["ok", "gone"]) {
+  const name = "simulate-research-query";
+  account.note("tools/call", { tool: name, end_reason: "task", answered: true });
+  const call = { name, arguments: { topic: "bees" } };
+  const followed = { task_id: null, outcome, polls: 0 };
+  for await (const message of client.experimental.tasks.callToolStream(call, CallToolResultSchema, { task: {} })) {
+    followed.task_id ??= message.task.taskId;
+    const target = followed.task_id;
+    if (message.type === "taskStatus") {
+      followed.polls += 1;
+      account.note("tasks/get", { target });
+    } else if (message.type === "result") {
+      account.note("tasks/result", { target });
+    } else if (outcome === "gone") {
+      await step("tasks/cancel", { target }, () => client.experimental.tasks.cancelTask(target));
+      break;
+    }
+  }
+  tasks.push(followed);
+}
+await step("tasks/list", {}, () => client.experimental.tasks.listTasks());
+
 // After an error this client takes its stream up again, and the server replays all that came
 // since, also answers that are about to come on streams of their own.
 const many = [];
@@ -129,4 +154,4 @@ const session = {
   server_version: server.version,
   ended: true,
 };
-writeAccounts(accountPath, [account.summary(transport.protocolVersion, session)]);
+writeAccounts(accountPath, [{ ...account.summary(transport.protocolVersion, session), tasks }]);
