@@ -378,16 +378,18 @@ impl Waiting {
 struct Standing {
     operation_id: Option<String>,
     leg: Option<i64>,
+    ts: i64,
 }
 
 impl Standing {
     fn read(conn: &Connection, id: i64) -> Result<Option<Self>> {
         let mut standing =
-            conn.prepare_cached("SELECT operation_id, leg FROM requests WHERE id = ?1")?;
+            conn.prepare_cached("SELECT operation_id, leg, ts FROM requests WHERE id = ?1")?;
         let read = |row: &rusqlite::Row<'_>| {
             Ok(Self {
                 operation_id: row.get(0)?,
                 leg: row.get(1)?,
+                ts: row.get(2)?,
             })
         };
         standing.query_row([id], read).optional()
@@ -421,19 +423,22 @@ fn merge(conn: &Connection, from: &str, into: &str) -> Result<()> {
 }
 
 /// Removes a leg and all legs after it from their operation, because the later ones
-/// may not belong there either.
+/// may not belong there either. Those that were received later count as well: if rows
+/// are committed out of order, they can have a lower number.
 fn detach(conn: &Connection, at: &Standing) -> Result<()> {
     let Standing {
         operation_id: Some(operation),
         leg: Some(leg),
+        ts,
     } = at
     else {
         return Ok(());
     };
     let mut later = conn.prepare_cached(
-        "SELECT id, request_id, task_id FROM requests WHERE operation_id = ?1 AND leg >= ?2",
+        "SELECT id, request_id, task_id FROM requests
+         WHERE operation_id = ?1 AND request_id <> ?1 AND (leg >= ?2 OR ts >= ?3)",
     )?;
-    let rows = later.query_map(params![operation, leg], |row| {
+    let rows = later.query_map(params![operation, leg, ts], |row| {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?))
     })?;
     let rows: Vec<(i64, String, Option<String>)> = rows.collect::<Result<_>>()?;
