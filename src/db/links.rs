@@ -234,16 +234,20 @@ pub(super) fn link_waiting(
         };
         let heads_own = at.operation_id.as_ref() == Some(&row.request_id);
         let except = heads_own.then_some(&*row.request_id);
-        match query.only_but(conn, except, Some(row.id))? {
-            Some((found, _)) if found == *own => match at.operation_id {
+        let found = query.only_but(conn, except, Some(row.id))?;
+        let found = found.map(|(operation_id, _)| operation_id);
+        let is_linked = at.operation_id.is_some() && !heads_own;
+        if is_linked && found != at.operation_id {
+            // The row was linked when it was not known that `own` had the same state in an
+            // answer, too, or that the other operation ended before.
+            detach(conn, &at)?;
+        }
+        if found.as_ref() == Some(own) {
+            match Standing::read(conn, row.id)?.and_then(|at| at.operation_id) {
                 None => attach(conn, row.id, own)?,
-                Some(_) if heads_own => merge(conn, &row.request_id, own)?,
+                Some(id) if id == row.request_id => merge(conn, &id, own)?,
                 Some(_) => {}
-            },
-            // Another operation may have had the same state in an answer before the row's
-            // request began, which was not known when the row was linked.
-            None if at.operation_id.is_some() && !heads_own => detach(conn, &at)?,
-            _ => {}
+            }
         }
     }
     Ok(())
