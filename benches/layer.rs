@@ -81,7 +81,7 @@ fn main() {
     for _ in 0..ROUNDS {
         for variant in &mut variants {
             variant.round();
-            // The writer works off what the round recorded, beside nobody.
+            // The writer commits the events of the round while nothing else runs.
             store
                 .flush(Duration::from_secs(60))
                 .expect("the writer keeps up");

@@ -238,8 +238,8 @@ pub(super) fn link_waiting(
         let found = found.map(|(operation_id, _)| operation_id);
         let is_linked = at.operation_id.is_some() && !heads_own;
         if is_linked && found != at.operation_id {
-            // The row was linked when it was not known that `own` had the same state in an
-            // answer, too, or that the other operation ended before.
+            // When the writer linked the row, it did not know that `own` gave the same
+            // state, or that the other operation had ended.
             detach(conn, &at)?;
         }
         if found.as_ref() == Some(own) {
