@@ -58,11 +58,13 @@ const OPERATION: &str = concat!(
          WHERE operation_id = ?1 AND id IS NOT ?2 LIMIT 1000)"
 );
 
-/// The requests that sent a state back and were received at ?3 or later:
-/// [`SAME_STATE`] at most.
-const WAITING: &str = "SELECT id, request_id, ts FROM requests
-     WHERE state_in = ?1 AND proxy = ?2 AND ts >= ?3
-     ORDER BY ts, id LIMIT 64";
+/// The requests that sent a state back and were received at ?3 or later, among the
+/// newest [`SAME_STATE`] rows that sent it. So the time does not grow with the number
+/// of rows that share a state.
+const WAITING: &str = "SELECT id, request_id, ts FROM (
+         SELECT id, request_id, ts, proxy FROM requests
+         WHERE state_in = ?1 ORDER BY id DESC LIMIT 64)
+     WHERE proxy = ?2 AND ts >= ?3 ORDER BY ts, id";
 
 /// Removes a row from its operation.
 const DETACH: &str = concat!(
