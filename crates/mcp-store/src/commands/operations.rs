@@ -1,4 +1,4 @@
-//! Whole operations: `mcp-store logs --operations`, and the one of a request.
+//! Whole operations: `mcp-store logs --operations`, and those of a request or a session.
 
 use tower_mcp_store::Outcome;
 use tower_mcp_store::query::{Operation, Request, Task};
@@ -71,7 +71,7 @@ fn cells(operation: &Operation) -> Option<Vec<Cell>> {
     ])
 }
 
-/// Writes the operation that a request is a part of.
+/// Writes an operation with its requests, and the time that the client took before each.
 pub(crate) fn write_whole(output: &mut Output, operation: &Operation) -> Result<(), CliError> {
     let task = operation.task.as_ref();
     let status = |task: &Task| task.status.as_ref().map(ToString::to_string);

@@ -1,12 +1,13 @@
 //! `mcp-store session`.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde::Serialize;
-use tower_mcp_store::query::{RequestFilter, Session};
+use tower_mcp_store::query::{Operation, Reader, Request, RequestFilter, Session};
 
 use super::logs::{self, Line};
-use super::{legs, sessions};
+use super::{legs, operations, sessions};
 use crate::args;
 use crate::error::{self, CliError};
 use crate::output::{self, Fields, Format, Output};
@@ -17,6 +18,8 @@ struct Whole<'a> {
     #[serde(flatten)]
     known: Known<'a>,
     requests: Vec<Line<'a>>,
+    /// The operations of several requests, and the tasks, that these requests belong to.
+    operations: Vec<Operation>,
 }
 
 /// The data about the session.
@@ -46,9 +49,14 @@ pub(crate) fn run(db: &Path, args: &args::Session, output: &mut Output) -> Resul
     filter.session = Some(id.clone());
     let mut requests = reader.requests(&filter, args.limit, None)?;
     requests.reverse();
+    let operations = whole_operations(&reader, &requests)?;
     if output.format() != Format::Table {
         let requests = requests.iter().map(Line::of).collect();
-        return Ok(output.record(&Whole { known, requests })?);
+        return Ok(output.record(&Whole {
+            known,
+            requests,
+            operations,
+        })?);
     }
     match known {
         Known::All(session) => fields(session),
@@ -57,7 +65,27 @@ pub(crate) fn run(db: &Path, args: &args::Session, output: &mut Output) -> Resul
     .write(output)?;
     output.line("")?;
     legs::group(&mut requests);
-    logs::write(output, &requests)
+    logs::write(output, &requests)?;
+    for operation in &operations {
+        output.line("")?;
+        operations::write_whole(output, operation)?;
+    }
+    Ok(())
+}
+
+/// Returns the operations of several requests, and the tasks, that these requests belong
+/// to, in the same order.
+fn whole_operations(reader: &Reader, requests: &[Request]) -> Result<Vec<Operation>, CliError> {
+    let mut known = HashSet::new();
+    let mut operations = Vec::new();
+    for request in requests {
+        if let Some(id) = &request.operation_id
+            && known.insert(id)
+        {
+            operations.extend(reader.find_operation(&request.request_id)?.one());
+        }
+    }
+    Ok(operations)
 }
 
 fn fields(session: &Session) -> Fields {

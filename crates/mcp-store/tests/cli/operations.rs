@@ -439,3 +439,28 @@ fn logs_show_the_requests_of_an_operation_together_or_as_one_line() {
         assert!(request.contains(line), "{line} in\n{request}");
     }
 }
+
+#[test]
+fn session_shows_its_operations_with_the_time_that_the_client_took_between_their_requests() {
+    let (_dir, path) = recorded();
+    let session = &json(&path, &["session", "s"])[0];
+    let operations = session["operations"].as_array().unwrap();
+    let ids: Vec<&str> = operations
+        .iter()
+        .map(|operation| operation["operation_id"].as_str().unwrap())
+        .collect();
+    let expected = ["0004", "0007", "0008", "0015", "0019", "0021", "0023"];
+    assert_eq!(ids, expected);
+    let took = |leg: &Value| leg["client_us"].as_i64();
+    let legs = operations[0]["legs"].as_array().unwrap();
+    let took: Vec<_> = legs.iter().map(took).collect();
+    assert_eq!(took, [None, Some(990_000), Some(990_000)]);
+
+    // It is the same text as that of any of the requests of the operation.
+    let table = on_lines_of(200, &path, &["session", "s"]);
+    let request = on_lines_of(200, &path, &["request", "0005"]);
+    let (_, operation) = request.split_once("\n\n").unwrap();
+    assert!(operation.starts_with("operation    0004"), "{operation}");
+    assert!(table.contains(operation), "{operation} in\n{table}");
+    assert_eq!(table.matches("CLIENT TOOK").count(), expected.len());
+}
