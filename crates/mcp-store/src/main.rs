@@ -1,6 +1,6 @@
 //! `mcp-store`: records the traffic of MCP servers through a proxy, and shows what was recorded.
 //!
-//! Imports run one way: `sanitize`, `time`, `question`, `interrupt` and `background` < `error` and
+//! Imports run one way: `question`, `interrupt` and `background` < `error` and
 //! `complete` < `secret`, `log` and `output` < `args` < `commands`.
 
 mod args;
@@ -12,15 +12,14 @@ mod interrupt;
 mod log;
 mod output;
 mod question;
-mod sanitize;
 mod secret;
-mod time;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::thread;
 
 use clap::{CommandFactory as _, Parser};
+use mcp_store_text::{sanitize, time};
 
 use args::{Args, Command};
 use error::CliError;

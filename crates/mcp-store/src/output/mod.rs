@@ -3,7 +3,6 @@
 mod csv;
 mod fields;
 mod json;
-mod numbers;
 mod record;
 mod table;
 
@@ -15,7 +14,7 @@ use ratatui::crossterm::terminal::{self, Clear, ClearType};
 use serde::Serialize;
 
 pub(crate) use fields::Fields;
-pub(crate) use numbers::{bytes, count, percent};
+pub(crate) use mcp_store_text::numbers::{bytes, count, percent};
 pub(crate) use table::{Align, CUT, Cell, Column, Table, Tone};
 
 /// How records are written.

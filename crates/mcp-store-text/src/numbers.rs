@@ -1,7 +1,7 @@
 //! Formats numbers.
 
 /// Formats a count with separated thousands.
-pub(crate) fn count(number: i64) -> String {
+pub fn count(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -17,7 +17,7 @@ pub(crate) fn count(number: i64) -> String {
 }
 
 /// Formats a size in bytes with three digits.
-pub(crate) fn bytes(size: i64) -> String {
+pub fn bytes(size: i64) -> String {
     let mut value = size as f64;
     let mut unit = "B";
     for larger in ["kB", "MB", "GB", "TB"] {
@@ -37,7 +37,7 @@ pub(crate) fn bytes(size: i64) -> String {
 }
 
 /// Formats a part of a whole as a percentage.
-pub(crate) fn percent(part: i64, whole: i64) -> String {
+pub fn percent(part: i64, whole: i64) -> String {
     if part == 0 || whole == 0 {
         return "0 %".to_owned();
     }

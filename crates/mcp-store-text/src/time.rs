@@ -11,12 +11,12 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// Returns the current time in unix milliseconds.
-pub(crate) fn now() -> i64 {
+pub fn now() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
 /// Parses a time into unix milliseconds: a span before now, a day, a time of day, or a date.
-pub(crate) fn moment(text: &str) -> Result<i64, String> {
+pub fn moment(text: &str) -> Result<i64, String> {
     parse(text, &Zoned::now()).ok_or_else(|| {
         "expected a span back from now, such as 30m, 2h or 7d, \
          a day, such as today or 2026-11-20, \
@@ -75,7 +75,7 @@ fn milliseconds(text: &str) -> Option<i64> {
 }
 
 /// Parses a duration.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     text.parse::<SignedDuration>()
         .ok()
         .and_then(|span| Duration::try_from(span).ok())
@@ -83,7 +83,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Parses an interval. A number without a unit is in seconds.
-pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+pub fn interval(text: &str) -> Result<Duration, String> {
     let span = match text.parse::<f64>() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
         Err(_) => text
@@ -95,29 +95,38 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a duration from 100ms to 1h, such as 500ms or 2s".to_owned())
 }
 
+/// Returns the name of the system's time zone, such as `Europe/Berlin`.
+pub fn zone() -> String {
+    let zone = TimeZone::system();
+    match zone.iana_name() {
+        Some(name) => name.to_owned(),
+        None => zone.to_offset(Timestamp::now()).to_string(),
+    }
+}
+
 /// Formats a time in UTC, if the calendar can represent it.
-pub(crate) fn utc(ms: i64) -> Option<String> {
+pub fn utc(ms: i64) -> Option<String> {
     let moment = Timestamp::from_millisecond(ms).ok()?;
     Some(moment.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
 }
 
 /// Formats a time in the local zone, to the millisecond.
-pub(crate) fn local(ms: i64) -> String {
+pub fn local(ms: i64) -> String {
     show(ms, "%Y-%m-%d %H:%M:%S%.3f")
 }
 
 /// Formats a time in the local zone, to the second.
-pub(crate) fn local_second(ms: i64) -> String {
+pub fn local_second(ms: i64) -> String {
     show(ms, "%Y-%m-%d %H:%M:%S")
 }
 
 /// Formats a time in the local zone, to the minute.
-pub(crate) fn local_minute(ms: i64) -> String {
+pub fn local_minute(ms: i64) -> String {
     show(ms, "%Y-%m-%d %H:%M")
 }
 
 /// Formats a day in the local zone.
-pub(crate) fn local_day(ms: i64) -> String {
+pub fn local_day(ms: i64) -> String {
     show(ms, "%Y-%m-%d")
 }
 
@@ -126,7 +135,7 @@ const MOST_STARTS: usize = 10_000;
 
 /// Returns when each local hour or day of a window begins, in unix milliseconds. Returns
 /// `None` if there are too many.
-pub(crate) fn starts(since: i64, until: i64, days: bool) -> Option<Vec<i64>> {
+pub fn starts(since: i64, until: i64, days: bool) -> Option<Vec<i64>> {
     let (unit, step) = match days {
         true => (Unit::Day, Span::new().days(1)),
         false => (Unit::Hour, Span::new().hours(1)),
@@ -148,12 +157,12 @@ pub(crate) fn starts(since: i64, until: i64, days: bool) -> Option<Vec<i64>> {
 }
 
 /// Formats the time of day, to the millisecond, if it is today.
-pub(crate) fn today(ms: i64) -> Option<String> {
+pub fn today(ms: i64) -> Option<String> {
     of_today(ms, "%H:%M:%S%.3f")
 }
 
 /// Formats the time of day, to the second, if it is today.
-pub(crate) fn today_second(ms: i64) -> Option<String> {
+pub fn today_second(ms: i64) -> Option<String> {
     of_today(ms, "%H:%M:%S")
 }
 
@@ -176,7 +185,7 @@ fn show(ms: i64, format: &str) -> String {
 }
 
 /// Formats a latency of microseconds with three digits.
-pub(crate) fn latency(us: i64) -> String {
+pub fn latency(us: i64) -> String {
     let value = us as f64;
     let (value, unit) = match us {
         ..1_000 => return format!("{us} µs"),
@@ -193,7 +202,7 @@ pub(crate) fn latency(us: i64) -> String {
 }
 
 /// Formats a span of milliseconds in its two largest units.
-pub(crate) fn span(ms: i64) -> String {
+pub fn span(ms: i64) -> String {
     let seconds = ms / 1_000;
     let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
     let (minutes, rest) = (seconds / 60 % 60, seconds % 60);

@@ -1,10 +1,10 @@
-//! Text from the wire, made safe for a terminal.
+//! Text from the wire, made safe for a terminal or a page.
 
 use std::borrow::Cow;
 
-/// Replaces characters that could control a terminal or be invisible on it: control
+/// Replaces characters that could control a terminal or be invisible: control
 /// characters, characters that change the direction of text, and those without width.
-pub(crate) fn escape_control(text: &str) -> Cow<'_, str> {
+pub fn escape_control(text: &str) -> Cow<'_, str> {
     if text.contains(must_escape) {
         text.replace(must_escape, "\u{fffd}").into()
     } else {
@@ -13,7 +13,7 @@ pub(crate) fn escape_control(text: &str) -> Cow<'_, str> {
 }
 
 /// Returns whether [`escape_control`] replaces a character.
-pub(crate) fn must_escape(c: char) -> bool {
+pub fn must_escape(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
