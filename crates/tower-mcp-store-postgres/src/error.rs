@@ -1,0 +1,145 @@
+//! The error of this crate.
+
+use std::error::Error;
+use std::fmt;
+
+use tokio_postgres::error::SqlState;
+
+type Source = Box<dyn Error + Send + Sync + 'static>;
+
+/// Why something with PostgreSQL, or with the file that is shipped to it, did not succeed.
+///
+/// [`kind`](Self::kind) says why. The message names neither a password nor values of rows.
+/// [`source`](Error::source) holds the cause, if the cause is not PostgreSQL's answer. The
+/// type of the cause is not part of the API.
+#[derive(Debug)]
+pub struct PostgresError {
+    kind: PostgresErrorKind,
+    detail: String,
+    source: Option<Source>,
+}
+
+/// Why something did not succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PostgresErrorKind {
+    /// The URL cannot be used as it is.
+    Url,
+    /// A file with a password or with certificates cannot be read.
+    Unreadable,
+    /// No connection was made, or it was lost. Another attempt may succeed.
+    Connection,
+    /// The server's certificate does not prove that it is the server of the URL.
+    Certificate,
+    /// The server does not accept the user, or the user lacks a right.
+    Rights,
+    /// The database has no schema of this crate.
+    NoSchema,
+    /// The database has a schema of a newer release.
+    NewerSchema,
+    /// The database cannot hold the schema: its encoding is not UTF-8, or other tables have
+    /// the names.
+    Unsuitable,
+    /// The file was restored from a copy, or another file has its id.
+    Diverged,
+    /// Another shipper works on the same file.
+    Busy,
+    /// The file cannot be read or written.
+    File,
+    /// PostgreSQL refused a statement for another reason.
+    Statement,
+}
+
+impl PostgresError {
+    pub(crate) fn new(kind: PostgresErrorKind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+            source: None,
+        }
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Returns why it did not succeed.
+    pub fn kind(&self) -> PostgresErrorKind {
+        self.kind
+    }
+
+    /// Returns the error of a statement or a connection.
+    ///
+    /// The answer of PostgreSQL may hold values of a row in its detail, so only its message
+    /// and its code are kept.
+    pub(crate) fn of(error: tokio_postgres::Error) -> Self {
+        let Some(answer) = error.as_db_error() else {
+            return match error.into_source() {
+                Some(source) if is_certificate(&*source) => Self::new(
+                    PostgresErrorKind::Certificate,
+                    "the certificate of the server is not accepted",
+                )
+                .with_source(source),
+                Some(source) => Self::new(
+                    PostgresErrorKind::Connection,
+                    "the connection to the database failed",
+                )
+                .with_source(source),
+                None => Self::new(
+                    PostgresErrorKind::Connection,
+                    "the connection to the database is closed",
+                ),
+            };
+        };
+        let kind = kind_of(answer.code());
+        let detail = format!("{} (SQLSTATE {})", answer.message(), answer.code().code());
+        Self::new(kind, detail)
+    }
+}
+
+/// Returns the kind of an answer by its class of SQLSTATE (PostgreSQL manual, appendix A).
+fn kind_of(code: &SqlState) -> PostgresErrorKind {
+    use PostgresErrorKind::*;
+    match code.code() {
+        // Connection exception, insufficient resources, operator intervention, system error.
+        code if ["08", "53", "57", "58"].contains(&class(code)) => Connection,
+        // Serialization failure, deadlock, lock not available.
+        "40001" | "40P01" | "55P03" => Connection,
+        // A pooler answers so while the server behind it is away.
+        "XX000" => Connection,
+        // A read-only server, such as a standby before it is promoted.
+        "25006" => Connection,
+        "42501" => Rights,
+        "42P01" | "42883" | "42703" => NoSchema,
+        code if ["28", "3D"].contains(&class(code)) => Rights,
+        _ => Statement,
+    }
+}
+
+fn class(code: &str) -> &str {
+    code.get(..2).unwrap_or(code)
+}
+
+/// Returns whether the cause is a certificate.
+fn is_certificate(error: &(dyn Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    causes
+        .filter_map(|error| {
+            let inner = error.downcast_ref::<std::io::Error>()?.get_ref()?;
+            inner.downcast_ref::<rustls::Error>()
+        })
+        .any(|error| matches!(error, rustls::Error::InvalidCertificate(_)))
+}
+
+impl fmt::Display for PostgresError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl Error for PostgresError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as _)
+    }
+}

@@ -1,0 +1,24 @@
+//! Ships the SQLite files of [`tower_mcp_store`] to one PostgreSQL database, so that many
+//! servers can be read as one.
+//!
+//! Each server records into its own file, which is quick and survives a crash. The file is
+//! also the outbox: a shipper copies its rows to the database, and notes in the file how far
+//! it is. An outage of the database costs nothing but delay, until the file's
+//! [retention](tower_mcp_store::Retention) by size removes rows that were not shipped, and
+//! tells so.
+//!
+//! The owner of the database makes the tables with [`fleet::init`], and removes old rows with
+//! [`fleet::retain`] once a day.
+//!
+//! All statements are unnamed, so that PgBouncer may pool connections by transaction.
+
+mod connection;
+mod error;
+pub mod fleet;
+mod schema;
+mod target;
+mod tls;
+
+pub use error::{PostgresError, PostgresErrorKind};
+pub use schema::SCHEMA_VERSION;
+pub use target::Target;

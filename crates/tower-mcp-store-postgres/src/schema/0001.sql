@@ -1,0 +1,673 @@
+-- The schema of a fleet: one database for the files of many stores.
+--
+-- Tables hold what the files hold, with `store_id`, the id of the file, in each key.
+-- Columns that the files have, too, have the same names, units and meanings; see
+-- `docs/file-format.md` of the project. Times are unix milliseconds in UTC, latencies
+-- microseconds.
+--
+-- Texts are compared by their bytes, as SQLite does. So a query gives the same order on a
+-- file and here.
+
+-- One row. A step of the schema raises `version`. The other columns say up to which time
+-- rows were dropped from the database.
+CREATE TABLE mcp_store_meta (
+    only_row           boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    version            integer NOT NULL,
+    requests_pruned_to bigint,
+    hours_pruned_to    bigint,
+    days_pruned_to     bigint
+);
+INSERT INTO mcp_store_meta (version) VALUES (1);
+
+-- The files. `shipped_to` is the id of the newest request that was shipped, and
+-- `shipped_request_id` its request id: a file that has another request there was restored
+-- from a copy. Cells count the requests up to `folded_to`. `clock_ahead_ms` is how far the
+-- clock of the shipper was ahead of that of the database.
+CREATE TABLE sources (
+    store_id           uuid   PRIMARY KEY,
+    instance           text   COLLATE "C",
+    shipper            uuid   NOT NULL,
+    schema_version     bigint NOT NULL,
+    writer_version     text   COLLATE "C",
+    key_fingerprints   text[] NOT NULL DEFAULT '{}',
+    shipped_to         bigint NOT NULL DEFAULT 0,
+    shipped_request_id text   COLLATE "C",
+    folded_to          bigint NOT NULL DEFAULT 0,
+    requests_pruned_to bigint,
+    polls_pruned_to    bigint,
+    hours_pruned_to    bigint,
+    days_pruned_to     bigint,
+    clock_ahead_ms     bigint NOT NULL DEFAULT 0,
+    first_seen_at      bigint NOT NULL,
+    seen_at            bigint NOT NULL
+);
+
+-- `id` is the row number in the file.
+CREATE TABLE requests (
+    store_id         uuid    NOT NULL,
+    id               bigint  NOT NULL,
+    request_id       text    COLLATE "C" NOT NULL,
+    ts               bigint  NOT NULL,
+    proxy            text    COLLATE "C" NOT NULL,
+    session_id       text    COLLATE "C",
+    method           text    COLLATE "C" NOT NULL,
+    tool             text    COLLATE "C",
+    latency_us       bigint  NOT NULL,
+    status           text    COLLATE "C" NOT NULL,
+    error_code       text    COLLATE "C",
+    error_msg        text    COLLATE "C",
+    bytes_in         bigint,
+    bytes_out        bigint,
+    target           text    COLLATE "C",
+    http_status      bigint,
+    tool_error       bigint  NOT NULL DEFAULT 0,
+    end_reason       text    COLLATE "C",
+    ttfb_us          bigint,
+    protocol_version text    COLLATE "C",
+    principal        text    COLLATE "C",
+    trace_id         text    COLLATE "C",
+    parent_span_id   text    COLLATE "C",
+    operation_id     text    COLLATE "C",
+    leg              bigint,
+    state_in         bytea,
+    state_out        bytea,
+    task_id          text    COLLATE "C",
+    task_status      text    COLLATE "C",
+    operation_us     bigint,
+    PRIMARY KEY (request_id, ts)
+) PARTITION BY RANGE (ts);
+
+-- For times that have no partition yet, or that a wrong clock gave.
+CREATE TABLE requests_default PARTITION OF requests DEFAULT;
+
+CREATE INDEX requests_by_ts        ON requests (ts, request_id);
+CREATE INDEX requests_by_row       ON requests (store_id, id);
+CREATE INDEX requests_by_tool      ON requests (tool, ts) WHERE tool IS NOT NULL;
+CREATE INDEX requests_by_session   ON requests (session_id, ts) WHERE session_id IS NOT NULL;
+CREATE INDEX requests_by_failure   ON requests (ts)
+    WHERE status <> 'ok' OR tool_error <> 0 OR end_reason IS NOT NULL;
+CREATE INDEX requests_by_principal ON requests (principal, ts) WHERE principal IS NOT NULL;
+CREATE INDEX requests_by_trace     ON requests (trace_id) WHERE trace_id IS NOT NULL;
+CREATE INDEX requests_by_operation ON requests (operation_id) WHERE operation_id IS NOT NULL;
+CREATE INDEX requests_by_state_in  ON requests (state_in) WHERE state_in IS NOT NULL;
+CREATE INDEX requests_by_state_out ON requests (state_out) WHERE state_out IS NOT NULL;
+
+-- What each file counted of a session. The view `sessions` adds the files up.
+CREATE TABLE store_sessions (
+    session_id       text   COLLATE "C" NOT NULL,
+    store_id         uuid   NOT NULL,
+    proxy            text   COLLATE "C" NOT NULL,
+    started_at       bigint NOT NULL,
+    last_seen_at     bigint NOT NULL,
+    ended_at         bigint,
+    client_name      text   COLLATE "C",
+    client_version   text   COLLATE "C",
+    client_platform  text   COLLATE "C",
+    total_calls      bigint NOT NULL DEFAULT 0,
+    total_errors     bigint NOT NULL DEFAULT 0,
+    source           text   COLLATE "C" NOT NULL,
+    protocol_version text   COLLATE "C",
+    server_name      text   COLLATE "C",
+    server_version   text   COLLATE "C",
+    caller           text   COLLATE "C",
+    operations       bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (session_id, store_id)
+);
+CREATE INDEX store_sessions_by_start ON store_sessions (started_at);
+CREATE INDEX store_sessions_by_seen  ON store_sessions (last_seen_at);
+
+CREATE TABLE tasks (
+    store_id     uuid   NOT NULL,
+    operation_id text   COLLATE "C" NOT NULL,
+    task_id      text   COLLATE "C" NOT NULL,
+    status       text   COLLATE "C",
+    updated_ts   bigint NOT NULL,
+    ended_ts     bigint,
+    outcome      text   COLLATE "C",
+    error_code   text   COLLATE "C",
+    error_msg    text   COLLATE "C",
+    polls        bigint NOT NULL DEFAULT 0,
+    folded_as    text   COLLATE "C",
+    PRIMARY KEY (operation_id, store_id)
+);
+CREATE INDEX tasks_unfolded ON tasks (ended_ts)
+    WHERE ended_ts IS NOT NULL AND folded_as IS DISTINCT FROM outcome;
+
+-- A row of `id` below 0 is of the shipper: rows that the database refused.
+CREATE TABLE losses (
+    store_id uuid   NOT NULL,
+    id       bigint NOT NULL,
+    from_ts  bigint NOT NULL,
+    to_ts    bigint NOT NULL,
+    dropped  bigint,
+    reason   text   COLLATE "C" NOT NULL,
+    PRIMARY KEY (store_id, id)
+);
+
+CREATE TABLE writers (
+    store_id           uuid   NOT NULL,
+    id                 text   COLLATE "C" NOT NULL,
+    started_at         bigint NOT NULL,
+    seen_at            bigint NOT NULL,
+    ended_at           bigint,
+    instance           text   COLLATE "C",
+    submitted          bigint NOT NULL DEFAULT 0,
+    written            bigint NOT NULL DEFAULT 0,
+    failed             bigint NOT NULL DEFAULT 0,
+    dropped            bigint NOT NULL DEFAULT 0,
+    unlinked           bigint NOT NULL DEFAULT 0,
+    posts              bigint NOT NULL DEFAULT 0,
+    skipped            bigint NOT NULL DEFAULT 0,
+    truncated          bigint NOT NULL DEFAULT 0,
+    unidentified       bigint NOT NULL DEFAULT 0,
+    other_media        bigint NOT NULL DEFAULT 0,
+    mismatched         bigint NOT NULL DEFAULT 0,
+    listings_too_long  bigint NOT NULL DEFAULT 0,
+    listings_malformed bigint NOT NULL DEFAULT 0,
+    in_flight          bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (store_id, id)
+);
+
+CREATE TABLE server_schema (
+    store_id     uuid   NOT NULL,
+    id           bigint NOT NULL,
+    proxy        text   COLLATE "C" NOT NULL,
+    upstream_url text   COLLATE "C" NOT NULL,
+    method       text   COLLATE "C" NOT NULL,
+    payload      text   COLLATE "C" NOT NULL,
+    captured_at  bigint NOT NULL,
+    schema_hash  text   COLLATE "C" NOT NULL,
+    PRIMARY KEY (store_id, id)
+);
+
+CREATE TABLE schema_changes (
+    store_id     uuid   NOT NULL,
+    id           bigint NOT NULL,
+    upstream_url text   COLLATE "C" NOT NULL,
+    method       text   COLLATE "C" NOT NULL,
+    change_type  text   COLLATE "C" NOT NULL,
+    item_name    text   COLLATE "C",
+    old_hash     text   COLLATE "C",
+    new_hash     text   COLLATE "C",
+    detected_at  bigint NOT NULL,
+    proxy        text   COLLATE "C" NOT NULL,
+    PRIMARY KEY (store_id, id)
+);
+CREATE INDEX schema_changes_by_time ON schema_changes (detected_at);
+
+CREATE TABLE listing_payloads (
+    content_hash text   COLLATE "C" PRIMARY KEY,
+    bytes        bigint NOT NULL,
+    payload      text   COLLATE "C" NOT NULL
+);
+
+CREATE TABLE listing_views (
+    store_id         uuid   NOT NULL,
+    id               bigint NOT NULL,
+    proxy            text   COLLATE "C" NOT NULL,
+    upstream_url     text   COLLATE "C" NOT NULL,
+    method           text   COLLATE "C" NOT NULL,
+    protocol_version text   COLLATE "C" NOT NULL,
+    principal        text   COLLATE "C",
+    content_hash     text   COLLATE "C" NOT NULL,
+    meta_hash        text   COLLATE "C",
+    seen_at          bigint NOT NULL,
+    PRIMARY KEY (store_id, id)
+);
+
+CREATE TABLE request_rollups (
+    store_id       uuid   NOT NULL,
+    width          bigint NOT NULL,
+    start          bigint NOT NULL,
+    proxy          text   COLLATE "C" NOT NULL,
+    method         text   COLLATE "C" NOT NULL,
+    tool           text   COLLATE "C" NOT NULL,
+    outcome        text   COLLATE "C" NOT NULL,
+    calls          bigint NOT NULL,
+    ended          bigint NOT NULL,
+    bytes_in       bigint NOT NULL,
+    bytes_out      bigint NOT NULL,
+    max_latency_us bigint NOT NULL,
+    max_wall_us    bigint NOT NULL,
+    PRIMARY KEY (width, start, proxy, method, tool, outcome, store_id)
+);
+
+-- The histograms of cells. `bucket` is the lowest latency of a bucket, whose highest is at
+-- most 1/128 more. `server` and `wall` are how many calls took that long, by server time and
+-- by wall time.
+CREATE TABLE rollup_buckets (
+    store_id uuid   NOT NULL,
+    width    bigint NOT NULL,
+    start    bigint NOT NULL,
+    proxy    text   COLLATE "C" NOT NULL,
+    method   text   COLLATE "C" NOT NULL,
+    tool     text   COLLATE "C" NOT NULL,
+    outcome  text   COLLATE "C" NOT NULL,
+    bucket   bigint NOT NULL,
+    server   bigint NOT NULL,
+    wall     bigint NOT NULL,
+    PRIMARY KEY (width, start, proxy, method, tool, outcome, store_id, bucket)
+);
+
+-- The text of a time in UTC; NULL for a time that no calendar has.
+CREATE FUNCTION mcp_store_time(ts bigint) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN ts BETWEEN -62135596800000 AND 253402300799999 THEN
+        to_char(to_timestamp(ts / 1000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    END
+$$;
+
+-- What became of a request, in one word.
+CREATE FUNCTION mcp_store_outcome(
+    status text, tool_error bigint, end_reason text, error_code text, http_status bigint
+) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE
+        WHEN end_reason = 'input_required' THEN 'input_required'
+        WHEN end_reason = 'task' THEN 'working'
+        WHEN status = 'error' AND error_code = '-32042' THEN 'input_required'
+        WHEN tool_error <> 0 THEN 'tool_error'
+        WHEN status = 'timeout' THEN 'timeout'
+        WHEN end_reason IN ('client_gone', 'cancelled') THEN 'gone'
+        WHEN status = 'error' AND (
+            error_code IN ('-32700', '-32600', '-32601', '-32602',
+                '-32002', '-32020', '-32021', '-32022')
+            OR (http_status BETWEEN 400 AND 499 AND http_status <> 408
+                AND error_code IS DISTINCT FROM '-32603')
+        ) THEN 'caller_error'
+        WHEN status = 'error' THEN 'error'
+        ELSE 'ok'
+    END
+$$;
+
+-- OpenTelemetry's `error.type`; NULL if the server did not fail.
+CREATE FUNCTION mcp_store_error_type(
+    outcome text, error_code text, end_reason text, http_status bigint
+) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE
+        WHEN outcome IN ('tool_error', 'timeout') THEN outcome
+        WHEN outcome IN ('error', 'gone')
+            THEN coalesce(error_code, end_reason, http_status::text, '_OTHER')
+    END
+$$;
+
+-- A latency to its first three digits.
+CREATE FUNCTION mcp_store_three_digits(us bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE
+        WHEN us < 1000 THEN us
+        WHEN us < 10000 THEN us / 10 * 10
+        WHEN us < 100000 THEN us / 100 * 100
+        WHEN us < 1000000 THEN us / 1000 * 1000
+        WHEN us < 10000000 THEN us / 10000 * 10000
+        ELSE us / 100000 * 100000
+    END
+$$;
+
+-- A sum as a whole number, at most the highest.
+CREATE FUNCTION mcp_store_bounded(total numeric) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+    SELECT least(coalesce(total, 0), 9223372036854775807)::bigint
+$$;
+
+-- Each session, added up over the files that know it.
+CREATE VIEW sessions AS
+SELECT
+    session_id,
+    min(proxy) AS proxy,
+    min(started_at) AS started_at,
+    max(last_seen_at) AS last_seen_at,
+    min(ended_at) AS ended_at,
+    min(client_name) AS client_name,
+    min(client_version) AS client_version,
+    min(client_platform) AS client_platform,
+    mcp_store_bounded(sum(total_calls)) AS total_calls,
+    mcp_store_bounded(sum(total_errors)) AS total_errors,
+    min(source) AS source,
+    min(protocol_version) AS protocol_version,
+    min(server_name) AS server_name,
+    min(server_version) AS server_version,
+    min(caller) AS caller,
+    mcp_store_bounded(sum(operations)) AS operations
+FROM store_sessions GROUP BY session_id;
+
+-- Each request. A session may be known to another file than the one with the request.
+CREATE VIEW calls AS
+SELECT
+    r.id,
+    mcp_store_time(r.ts) AS time,
+    r.ts,
+    r.proxy,
+    r.method AS mcp_method_name,
+    r.tool AS gen_ai_tool_name,
+    CASE WHEN r.method = 'prompts/get' THEN r.target END AS gen_ai_prompt_name,
+    CASE WHEN r.method LIKE 'resources/%' THEN r.target END AS mcp_resource_uri,
+    r.latency_us / 1e6::double precision AS mcp_server_operation_duration,
+    r.status,
+    r.outcome,
+    mcp_store_error_type(r.outcome, r.error_code, r.end_reason, r.http_status) AS error_type,
+    r.error_code AS rpc_response_status_code,
+    r.error_msg AS error_message,
+    r.end_reason,
+    r.http_status AS http_response_status_code,
+    r.bytes_in AS http_request_body_size,
+    r.bytes_out AS http_response_body_size,
+    r.session_id AS mcp_session_id,
+    coalesce(r.protocol_version, s.protocol_version) AS mcp_protocol_version,
+    s.client_name,
+    s.client_version,
+    s.client_platform,
+    r.principal AS enduser_id,
+    r.trace_id,
+    r.parent_span_id,
+    r.request_id,
+    r.operation_id,
+    r.leg,
+    r.store_id
+FROM (
+    SELECT *, mcp_store_outcome(status, tool_error, end_reason, error_code, http_status)
+        AS outcome
+    FROM requests
+) AS r
+LEFT JOIN LATERAL (
+    SELECT protocol_version, client_name, client_version, client_platform
+    FROM store_sessions WHERE session_id = r.session_id
+    ORDER BY started_at, store_id LIMIT 1
+) AS s ON true;
+
+-- The operation that gave the state that a request sent back, in whatever file, if there is
+-- exactly one and it had not ended. The hash of a state covers caller, method and target.
+CREATE FUNCTION mcp_store_giver(
+    leg_id text, leg_ts bigint, leg_proxy text, state bytea
+) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT min(g.operation_id) FROM requests AS g
+    WHERE g.state_out = state AND g.proxy = leg_proxy AND g.operation_id IS NOT NULL
+        AND g.operation_id <> leg_id
+        AND NOT EXISTS (
+            SELECT 1 FROM requests AS e
+            WHERE e.operation_id = g.operation_id AND e.operation_us IS NOT NULL
+                AND e.ts < leg_ts)
+    HAVING count(DISTINCT g.operation_id) = 1
+$$;
+
+-- The requests of an operation in all files, in order. A file links the requests that it
+-- has itself; a request that another file follows is found by its state.
+CREATE FUNCTION mcp_store_legs(first_id text) RETURNS TABLE (
+    ts bigint, latency_us bigint, is_final boolean, outcome text, error_type text,
+    error_msg text
+) LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE legs AS (
+        SELECT r.* FROM requests AS r WHERE r.operation_id = first_id
+        UNION
+        SELECT r.* FROM legs AS l
+        JOIN requests AS h ON h.state_in = l.state_out AND coalesce(h.leg, 1) = 1
+            AND mcp_store_giver(h.request_id, h.ts, h.proxy, h.state_in) = l.operation_id
+        JOIN requests AS r ON r.operation_id = h.request_id OR r.request_id = h.request_id
+    )
+    SELECT ts, latency_us,
+        end_reason IS NULL OR end_reason NOT IN ('input_required', 'task'),
+        outcome, mcp_store_error_type(outcome, error_code, end_reason, http_status), error_msg
+    FROM (
+        SELECT *, mcp_store_outcome(status, tool_error, end_reason, error_code, http_status)
+            AS outcome
+        FROM legs
+    ) AS l ORDER BY ts, id
+$$;
+
+-- Each call as its client means it, whatever rounds of input and polls it took, and
+-- whatever files have its requests. It is found by its first request `f`.
+CREATE VIEW operations AS
+SELECT
+    f.request_id AS operation_id,
+    CASE
+        WHEN t.operation_id IS NOT NULL OR f.outcome = 'working' THEN 'task'
+        WHEN f.leg = 1 THEN 'multi_round'
+        ELSE 'single'
+    END AS kind,
+    f.proxy,
+    f.method AS mcp_method_name,
+    f.tool AS gen_ai_tool_name,
+    CASE WHEN f.method = 'prompts/get' THEN f.target END AS gen_ai_prompt_name,
+    CASE WHEN f.method LIKE 'resources/%' THEN f.target END AS mcp_resource_uri,
+    mcp_store_time(f.ts) AS time,
+    f.ts,
+    CASE
+        WHEN t.operation_id IS NOT NULL THEN t.ended_ts
+        WHEN f.leg = 1 THEN e.ended_ts
+        WHEN f.ends THEN f.ts + f.latency_us / 1000
+    END AS ended_ts,
+    CASE
+        WHEN t.operation_id IS NOT NULL
+            THEN CASE WHEN t.ended_ts IS NOT NULL THEN greatest(0, (t.ended_ts - f.ts) * 1000) END
+        WHEN f.leg = 1 THEN greatest(e.server_us, e.end_us - f.ts * 1000)
+        WHEN f.ends AND f.end_reason IS DISTINCT FROM 'stream_end' THEN f.latency_us
+    END AS wall_us,
+    CASE
+        WHEN t.operation_id IS NOT NULL THEN NULL
+        WHEN f.leg = 1 THEN e.server_us
+        WHEN f.ends AND f.end_reason IS DISTINCT FROM 'stream_end' THEN f.latency_us
+    END AS server_us,
+    CASE
+        WHEN t.operation_id IS NOT NULL THEN NULL
+        WHEN f.leg = 1 THEN CASE WHEN e.end_us IS NOT NULL
+            THEN greatest(0, e.end_us - f.ts * 1000 - e.server_us) END
+        WHEN f.ends AND f.end_reason IS DISTINCT FROM 'stream_end' THEN 0
+    END AS client_us,
+    coalesce(e.legs, 1) AS legs,
+    coalesce(t.polls, 0) AS polls,
+    CASE
+        WHEN t.operation_id IS NOT NULL
+            THEN coalesce(CASE WHEN t.ended_ts IS NOT NULL THEN t.outcome END, 'working')
+        WHEN f.leg = 1 THEN coalesce(e.outcome, f.outcome)
+        ELSE f.outcome
+    END AS outcome,
+    CASE
+        WHEN t.operation_id IS NOT NULL THEN
+            CASE WHEN t.ended_ts IS NOT NULL THEN mcp_store_error_type(t.outcome, t.error_code,
+                CASE WHEN t.outcome = 'gone' THEN 'cancelled' END, NULL) END
+        WHEN f.leg = 1 THEN e.error_type
+        ELSE mcp_store_error_type(f.outcome, f.error_code, f.end_reason, f.http_status)
+    END AS error_type,
+    CASE
+        WHEN t.operation_id IS NOT NULL THEN t.error_msg
+        WHEN f.leg = 1 THEN e.error_msg
+        ELSE f.error_msg
+    END AS error_message,
+    coalesce(t.task_id, f.task_id) AS task_id,
+    f.session_id AS mcp_session_id,
+    coalesce(f.protocol_version, s.protocol_version) AS mcp_protocol_version,
+    s.client_name,
+    s.client_version,
+    s.client_platform,
+    f.principal AS enduser_id,
+    f.trace_id,
+    f.store_id
+FROM (
+    SELECT *, outcome NOT IN ('input_required', 'working') AS ends
+    FROM (
+        SELECT *, mcp_store_outcome(status, tool_error, end_reason, error_code, http_status)
+            AS outcome
+        FROM requests
+        WHERE (leg IS NULL OR leg = 1)
+            -- Requests that continue an operation of another file are legs of that one.
+            AND (state_in IS NULL
+                OR mcp_store_giver(request_id, ts, proxy, state_in) IS NULL)
+    ) AS r
+) AS f
+LEFT JOIN LATERAL (
+    SELECT
+        a.legs,
+        CASE WHEN a.end_us IS NOT NULL THEN a.server_us END AS server_us,
+        a.end_us,
+        a.ended_ts,
+        a.outcome,
+        a.error_type,
+        a.error_msg
+    FROM (
+        SELECT
+            count(*) AS legs,
+            -- Legs after the end are the same request again, which the network delivered twice.
+            sum(latency_us) FILTER (WHERE finals = 0 OR finals = 1 AND is_final)::bigint
+                AS server_us,
+            min(ts * 1000 + latency_us) FILTER (WHERE finals = 1 AND is_final) AS end_us,
+            min(ts + latency_us / 1000) FILTER (WHERE finals = 1 AND is_final) AS ended_ts,
+            min(outcome) FILTER (WHERE finals = 1 AND is_final) AS outcome,
+            min(error_type) FILTER (WHERE finals = 1 AND is_final) AS error_type,
+            min(error_msg) FILTER (WHERE finals = 1 AND is_final) AS error_msg
+        FROM (
+            SELECT *, count(*) FILTER (WHERE is_final)
+                OVER (ORDER BY n ROWS UNBOUNDED PRECEDING) AS finals
+            FROM mcp_store_legs(f.request_id) WITH ORDINALITY
+                AS l (ts, latency_us, is_final, outcome, error_type, error_msg, n)
+        ) AS ordered
+    ) AS a
+) AS e ON f.leg = 1
+LEFT JOIN LATERAL (
+    SELECT operation_id, task_id, ended_ts, outcome, error_code, error_msg, polls
+    FROM tasks WHERE operation_id = f.request_id AND store_id = f.store_id
+) AS t ON f.leg = 1
+LEFT JOIN LATERAL (
+    SELECT protocol_version, client_name, client_version, client_platform
+    FROM store_sessions WHERE session_id = f.session_id
+    ORDER BY started_at, store_id LIMIT 1
+) AS s ON true;
+
+-- The calls of each tool whose requests are in the database. A percentile is the highest
+-- time of those that share its first three digits: at most 1 % above the nearest rank.
+CREATE VIEW tool_stats AS
+SELECT
+    proxy,
+    gen_ai_tool_name,
+    sum(calls)::bigint AS calls,
+    sum(errors)::bigint AS errors,
+    sum(timeouts)::bigint AS timeouts,
+    sum(tool_errors)::bigint AS tool_errors,
+    sum(caller_errors)::bigint AS caller_errors,
+    sum(gone)::bigint AS gone,
+    sum(open)::bigint AS open,
+    (sum(server_total) / nullif(sum(timed), 0) / 1e6)::double precision AS mean_duration,
+    min(server_us) FILTER (WHERE rank >= (all_timed * 50 + 99) / 100) / 1e6::double precision
+        AS p50_duration,
+    min(server_us) FILTER (WHERE rank >= (all_timed * 95 + 99) / 100) / 1e6::double precision
+        AS p95_duration,
+    min(server_us) FILTER (WHERE rank >= (all_timed * 99 + 99) / 100) / 1e6::double precision
+        AS p99_duration,
+    max(server_us) / 1e6::double precision AS max_duration,
+    min(wall_us) FILTER (WHERE wall_rank >= (all_wall_timed * 50 + 99) / 100)
+        / 1e6::double precision AS wall_p50_duration,
+    min(wall_us) FILTER (WHERE wall_rank >= (all_wall_timed * 95 + 99) / 100)
+        / 1e6::double precision AS wall_p95_duration,
+    min(wall_us) FILTER (WHERE wall_rank >= (all_wall_timed * 99 + 99) / 100)
+        / 1e6::double precision AS wall_p99_duration,
+    max(wall_us) / 1e6::double precision AS wall_max_duration,
+    mcp_store_time(min(first_ts)) AS first_call,
+    mcp_store_time(max(last_ts)) AS last_call
+FROM (
+    SELECT *,
+        (sum(timed) OVER (PARTITION BY proxy, gen_ai_tool_name))::bigint AS all_timed,
+        (sum(timed) OVER (PARTITION BY proxy, gen_ai_tool_name
+            ORDER BY server NULLS FIRST))::bigint AS rank,
+        (sum(wall_timed) OVER (PARTITION BY proxy, gen_ai_tool_name))::bigint
+            AS all_wall_timed,
+        (sum(wall_timed) OVER (PARTITION BY proxy, gen_ai_tool_name
+            ORDER BY wall NULLS FIRST))::bigint AS wall_rank
+    FROM (
+        SELECT proxy, gen_ai_tool_name,
+            mcp_store_three_digits(server_us) AS server,
+            mcp_store_three_digits(wall_us) AS wall,
+            count(*) AS calls,
+            count(*) FILTER (WHERE outcome IN ('error', 'timeout')) AS errors,
+            count(*) FILTER (WHERE outcome = 'timeout') AS timeouts,
+            count(*) FILTER (WHERE outcome = 'tool_error') AS tool_errors,
+            count(*) FILTER (WHERE outcome = 'caller_error') AS caller_errors,
+            count(*) FILTER (WHERE outcome = 'gone') AS gone,
+            count(*) FILTER (WHERE ended_ts IS NULL) AS open,
+            count(server_us) AS timed,
+            sum(server_us) AS server_total,
+            max(server_us) AS server_us,
+            count(wall_us) AS wall_timed,
+            max(wall_us) AS wall_us,
+            min(ts) AS first_ts,
+            max(ts) AS last_ts
+        FROM operations WHERE gen_ai_tool_name IS NOT NULL
+        GROUP BY proxy, gen_ai_tool_name, 3, 4
+    ) AS counted
+) AS ranked GROUP BY proxy, gen_ai_tool_name;
+
+-- By the hour, also of requests that were removed: what is in the cells of the files, and
+-- what is in none yet.
+CREATE VIEW hourly_stats AS
+SELECT
+    to_char(to_timestamp(start / 1000) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+        AS time,
+    start AS ts,
+    proxy,
+    method AS mcp_method_name,
+    nullif(tool, '') AS gen_ai_tool_name,
+    mcp_store_bounded(sum(calls)) AS calls,
+    mcp_store_bounded(sum(ended)) AS ended,
+    mcp_store_bounded(sum(ended) FILTER (WHERE outcome IN ('error', 'timeout'))) AS errors,
+    mcp_store_bounded(sum(ended) FILTER (WHERE outcome = 'timeout')) AS timeouts,
+    mcp_store_bounded(sum(ended) FILTER (WHERE outcome = 'tool_error')) AS tool_errors,
+    mcp_store_bounded(sum(ended) FILTER (WHERE outcome = 'caller_error')) AS caller_errors,
+    mcp_store_bounded(sum(ended) FILTER (WHERE outcome = 'gone')) AS gone,
+    max(max_latency_us) / 1e6::double precision AS max_duration,
+    max(max_wall_us) / 1e6::double precision AS wall_max_duration,
+    mcp_store_bounded(sum(bytes_in)) AS http_request_body_size,
+    mcp_store_bounded(sum(bytes_out)) AS http_response_body_size
+FROM (
+    SELECT start, proxy, method, tool, outcome, calls, ended, max_latency_us, max_wall_us,
+        bytes_in, bytes_out
+    FROM request_rollups WHERE width = 3600000
+    UNION ALL
+    SELECT ts - (ts % 3600000 + 3600000) % 3600000, proxy, method, coalesce(tool, ''), outcome,
+        CASE WHEN coalesce(leg, 1) = 1 THEN 1 ELSE 0 END,
+        CASE WHEN ends THEN 1 ELSE 0 END,
+        CASE WHEN ends AND end_reason IS DISTINCT FROM 'stream_end'
+            THEN coalesce(operation_us, latency_us) ELSE 0 END,
+        CASE WHEN ends AND end_reason IS DISTINCT FROM 'stream_end'
+            THEN greatest(coalesce(operation_us, latency_us),
+                coalesce((ts - first_ts) * 1000 + latency_us, 0)) ELSE 0 END,
+        bytes_in, bytes_out
+    FROM (
+        SELECT *,
+            CASE WHEN leg IS NULL THEN outcome NOT IN ('input_required', 'working')
+                ELSE operation_us IS NOT NULL END AS ends,
+            CASE WHEN leg > 1 AND operation_us IS NOT NULL THEN (
+                SELECT min(f.ts) FROM requests AS f WHERE f.request_id = unfolded.operation_id
+            ) END AS first_ts
+        FROM (
+            SELECT r.ts, r.proxy, r.method, r.tool, r.leg, r.latency_us, r.end_reason,
+                r.bytes_in, r.bytes_out, r.operation_id,
+                CASE WHEN r.leg IS NOT NULL THEN r.operation_us END AS operation_us,
+                mcp_store_outcome(r.status, r.tool_error, r.end_reason, r.error_code,
+                    r.http_status) AS outcome
+            FROM sources AS s
+            JOIN requests AS r ON r.store_id = s.store_id AND r.id > s.folded_to
+        ) AS unfolded
+    ) AS unfolded
+    UNION ALL
+    SELECT t.ended_ts - (t.ended_ts % 3600000 + 3600000) % 3600000, f.proxy, f.method,
+        coalesce(f.tool, ''), t.outcome, 0, 1, 0,
+        CASE WHEN t.folded_as IS NULL THEN greatest(0, (t.ended_ts - f.ts) * 1000) ELSE 0 END,
+        0, 0
+    FROM tasks AS t JOIN requests AS f ON f.request_id = t.operation_id
+    WHERE t.ended_ts IS NOT NULL AND t.folded_as IS DISTINCT FROM t.outcome
+    UNION ALL
+    SELECT t.ended_ts - (t.ended_ts % 3600000 + 3600000) % 3600000, f.proxy, f.method,
+        coalesce(f.tool, ''), t.folded_as, 0, -1, 0, 0, 0, 0
+    FROM tasks AS t JOIN requests AS f ON f.request_id = t.operation_id
+    WHERE t.ended_ts IS NOT NULL AND t.folded_as IS DISTINCT FROM t.outcome
+        AND t.folded_as IS NOT NULL
+) AS cells GROUP BY start, proxy, method, tool;
+
+-- The clients, by all of their sessions. A call may take several requests.
+CREATE VIEW client_stats AS
+SELECT
+    client_name,
+    client_platform,
+    count(DISTINCT client_version) AS versions,
+    count(*) AS sessions,
+    count(*) FILTER (WHERE ended_at IS NULL) AS active_sessions,
+    mcp_store_bounded(sum(operations)) AS calls,
+    mcp_store_bounded(sum(total_calls)) AS requests,
+    mcp_store_bounded(sum(total_errors)) AS request_errors,
+    mcp_store_time(min(started_at)) AS first_seen,
+    mcp_store_time(max(last_seen_at)) AS last_seen
+FROM sessions GROUP BY client_name, client_platform;
