@@ -59,6 +59,19 @@ impl Histogram {
         blob
     }
 
+    /// Returns the buckets that are not empty, in rising order: the lowest and the highest
+    /// value of each, and its number of values.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (u64, u64, u64)> {
+        self.0.iter_recorded().map(|bucket| {
+            let value = bucket.value_iterated_to();
+            (
+                self.0.lowest_equivalent(value),
+                self.0.highest_equivalent(value),
+                bucket.count_at_value(),
+            )
+        })
+    }
+
     /// Returns the number of values.
     #[cfg(test)]
     pub(crate) fn count(&self) -> u64 {

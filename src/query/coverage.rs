@@ -66,6 +66,20 @@ impl Coverage {
         })
     }
 
+    /// Returns the first moment from `ts` on from which all requests are in the file.
+    pub(super) fn rows_since(&self, ts: i64) -> i64 {
+        ts.max(self.rows)
+    }
+
+    /// Returns the width of the shortest cells that count the moment `ts` of a widened
+    /// window, whose requests are gone.
+    pub(super) fn cell_width(&self, ts: i64) -> BucketWidth {
+        match ts >= self.hours {
+            true => BucketWidth::Hour,
+            false => BucketWidth::Day,
+        }
+    }
+
     /// Returns whether all requests of a window are in the file.
     pub(super) fn has_rows_of(&self, window: Window) -> bool {
         window.since >= self.rows

@@ -169,6 +169,24 @@ filters! {
         tool: String,
     }
 
+    /// Calls to count over time that meet all conditions that are set, and how.
+    pub struct TimelineFilter {
+        /// Calls in this window.
+        window: Window,
+        /// Calls at this server.
+        server_name: String,
+        /// Calls of this JSON-RPC method.
+        method: String,
+        /// Calls of this tool.
+        tool: String,
+        /// Calls in sessions whose client has this name, in any case, or if there are none,
+        /// a name that begins with it. `*` and `?` stand for any characters.
+        client: String,
+        /// The most buckets: 60 by default, 1,000 at most. There may be one more if removed
+        /// requests are counted.
+        buckets: usize,
+    }
+
     /// Listings, and their changes, that meet all conditions that are set.
     pub struct SchemaFilter {
         /// Changes that were noticed, and calls that were received, in this window. The newest

@@ -38,6 +38,7 @@
 //! | question | its time grows with |
 //! |---|---|
 //! | [`stats`](Reader::stats) | up to 50,000 requests; for longer windows the days and hours in it, and the requests of two hours; all requests of a tool that some day does not count by its name |
+//! | [`timeline`](Reader::timeline) | like `stats`; with buckets below an hour, or with a client, the requests of the window |
 //! | [`tools`](Reader::tools) | the days of the window |
 //! | [`change_impacts`](Reader::change_impacts) | the statistics of two windows for each change, fewer where changes share windows |
 //! | [`clients`](Reader::clients), [`client_revisions`](Reader::client_revisions) | all sessions |
@@ -57,7 +58,7 @@
 //! filter, request, outcomes < reader < names < latency, session_requests < conditions < plan <
 //! requests < slow, follow,
 //! lookup < breakdown, operations, sessions, clients, losses, info, sql, coverage < stats <
-//! schema`.
+//! schema < timeline`.
 
 mod breakdown;
 mod clients;
@@ -90,12 +91,15 @@ mod slow;
 mod sql;
 mod state_hash;
 mod stats;
+mod timeline;
 mod window;
 
 pub use breakdown::{Breakdown, GroupBy};
 pub use clients::{Caller, Client, ClientRevision};
 pub use error::{QueryError, QueryErrorKind};
-pub use filter::{ClientFilter, RequestFilter, SchemaFilter, SessionFilter, StatsFilter};
+pub use filter::{
+    ClientFilter, RequestFilter, SchemaFilter, SessionFilter, StatsFilter, TimelineFilter,
+};
 pub use follow::Follower;
 pub use info::Info;
 pub use lookup::Lookup;
@@ -113,4 +117,5 @@ pub use sessions::Session;
 pub use sql::Value;
 pub use state_hash::StateHash;
 pub use stats::{CallStats, Group, Percentiles, StatsReport};
+pub use timeline::{BucketSource, LatencyCount, Timeline, TimelineBucket, WriterStart};
 pub use window::Window;

@@ -9,8 +9,8 @@ mod version_4;
 use std::time::Duration;
 
 use super::{
-    Lookup, Position, Reader, RequestFilter, SchemaFilter, SessionFilter, StatsFilter, Usage,
-    Window,
+    Lookup, Position, Reader, RequestFilter, SchemaFilter, SessionFilter, StatsFilter,
+    TimelineFilter, Usage, Window,
 };
 use crate::{EndReason, Outcome, RequestStatus};
 use data::{File, START, files};
@@ -372,4 +372,36 @@ fn slowest_requests_and_statistics_cost_what_the_window_holds() {
         "{steps} steps, {} rows",
         large.rows
     );
+}
+
+#[test]
+fn timeline_costs_what_its_cells_hold() {
+    let [_, large] = files();
+    let steps = |filter: &TimelineFilter, calls: i64| {
+        large.reader.steps(|reader| {
+            let timeline = reader.timeline(filter).unwrap();
+            let found: i64 = timeline.buckets.iter().map(|bucket| bucket.calls).sum();
+            assert_eq!(found, calls);
+        })
+    };
+    // Every tenth request is a ping, which is left out.
+    let calls = large.rows - large.rows.div_euclid(10) + 1;
+    let hours = large.rows as usize / 3_600 + 1;
+    let all = TimelineFilter::new().window(Window {
+        since: START,
+        until: START + 1_000 * large.rows,
+    });
+    // Counting up to the bound, and the cells.
+    let found = steps(&all, calls);
+    assert!(found < 600_000 + hours * 10_000, "{found} steps");
+    // Cells of other tools are passed over.
+    let found = steps(&all.clone().tool("tool-7"), large.rows / 20 - 1);
+    assert!(found < 600_000 + hours * 5_000, "{found} steps");
+    // Requests of an hour.
+    let hour = Window {
+        since: START + 3_600_000,
+        until: START + 7_200_000,
+    };
+    let found = steps(&TimelineFilter::new().window(hour), 3_600 * 9 / 10);
+    assert!(found < 400_000, "{found} steps");
 }

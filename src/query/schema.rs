@@ -128,8 +128,32 @@ impl Reader {
     }
 }
 
+/// Returns the latest changes of a tool.
+pub(super) fn changes_of_tool(
+    source: &Source<'_>,
+    filter: &SchemaFilter,
+    tool: &str,
+    limit: usize,
+) -> rusqlite::Result<Vec<SchemaChange>> {
+    let (conditions, values) = filter.conditions("+", 5);
+    let columns = SchemaChange::COLUMNS;
+    let sql = format!(
+        "SELECT {columns} FROM schema_changes
+         WHERE item_name = ?4 AND change_type GLOB 'tool_*'
+             AND detected_at >= ?1 AND detected_at < ?2{conditions}
+         ORDER BY detected_at DESC, id DESC LIMIT ?3"
+    );
+    read_changes(
+        source,
+        filter.window,
+        limit,
+        &sql,
+        [tool.to_owned().into()].into_iter().chain(values),
+    )
+}
+
 /// Returns the latest changes that also meet `condition`.
-fn changes(
+pub(super) fn changes(
     source: &Source<'_>,
     filter: &SchemaFilter,
     limit: usize,
@@ -143,12 +167,22 @@ fn changes(
          WHERE detected_at >= ?1 AND detected_at < ?2{conditions}{condition}
          ORDER BY detected_at DESC, id DESC LIMIT ?3"
     );
+    read_changes(source, filter.window, limit, &sql, values)
+}
+
+/// Reads changes. The first three parameters of the statement are the window and the limit.
+fn read_changes(
+    source: &Source<'_>,
+    window: Window,
+    limit: usize,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> rusqlite::Result<Vec<SchemaChange>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let Window { since, until } = filter.window;
-    let place: [Value; 3] = [since.into(), until.into(), limit.into()];
+    let place: [Value; 3] = [window.since.into(), window.until.into(), limit.into()];
     source
         .conn
-        .prepare_cached(&sql)?
+        .prepare_cached(sql)?
         .query_map(
             params_from_iter(place.into_iter().chain(values)),
             SchemaChange::from_row,

@@ -1,8 +1,8 @@
 //! Statistics of requests.
 
-mod cells;
-mod rows;
-mod tally;
+pub(super) mod cells;
+pub(super) mod rows;
+pub(super) mod tally;
 
 use rusqlite::types::Value;
 
@@ -12,6 +12,7 @@ use super::coverage::{Cells, Coverage, Plan};
 use super::error::QueryError;
 use super::filter::StatsFilter;
 use super::losses::{Loss, losses};
+use super::names::Pattern;
 use super::reader::Source;
 use super::window::Window;
 use crate::db::POLLS;
@@ -21,7 +22,7 @@ use tally::Tallies;
 
 /// The most requests of a window that are read one by one, which makes percentiles exact.
 /// With more requests, cells are faster.
-const LOOKED_AT: i64 = 50_000;
+pub(super) const LOOKED_AT: i64 = 50_000;
 
 /// The statistics of a window.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -192,15 +193,25 @@ fn report(source: &Source<'_>, filter: &StatsFilter, few: i64) -> rusqlite::Resu
 /// The methods that are counted together, because the file has their requests of the same
 /// times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Methods {
+pub(super) enum Methods {
     All,
     Polls,
     Others,
 }
 
+/// What is counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) filter: &'a StatsFilter,
+    pub(super) methods: Methods,
+    /// The clients whose calls are counted. Cells do not name clients, so only requests
+    /// can be counted.
+    pub(super) client: Option<&'a Pattern>,
+}
+
 impl Methods {
     /// Returns the methods that a filter takes.
-    fn of(filter: &StatsFilter) -> Self {
+    pub(super) fn of(filter: &StatsFilter) -> Self {
         match &filter.method {
             _ if filter.tool.is_some() => Self::Others,
             Some(method) if POLLS.contains(&method.as_str()) => Self::Polls,
@@ -280,7 +291,11 @@ fn count(
     methods: Methods,
     plan: &Plan,
 ) -> rusqlite::Result<(Tallies, i64)> {
-    let asked = (filter, methods);
+    let asked = Asked {
+        filter,
+        methods,
+        client: None,
+    };
     match plan {
         Plan::Requests(window) => {
             let mut tallies = Tallies::exact();
@@ -308,22 +323,32 @@ fn count(
     }
 }
 
-impl StatsFilter {
+impl Asked<'_> {
     /// Returns all conditions but the window, with `sign` before each column, and their
     /// values, which are bound from `?first` on.
-    fn conditions(&self, methods: Methods, sign: &str, first: usize) -> (String, Vec<Value>) {
-        let (mut sql, values) = equalities(
+    fn conditions(&self, sign: &str, first: usize) -> (String, Vec<Value>) {
+        let filter = self.filter;
+        let (mut sql, mut values) = equalities(
             first,
             [
-                (sign, "proxy", &self.server_name),
-                (sign, "method", &self.method),
-                (sign, "tool", &self.tool),
+                (sign, "proxy", &filter.server_name),
+                (sign, "method", &filter.method),
+                (sign, "tool", &filter.tool),
             ],
         );
-        sql.push_str(&methods.condition(self));
+        sql.push_str(&self.methods.condition(filter));
+        if let Some(client) = self.client {
+            let parameter = format!("?{}", first + values.len());
+            let is_client = client.matches("+s.client_name", &parameter);
+            sql.push_str(&format!(
+                " AND EXISTS (SELECT 1 FROM sessions AS s
+                    WHERE s.session_id = requests.session_id AND {is_client})"
+            ));
+            values.push(client.text.clone().into());
+        }
         (sql, values)
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

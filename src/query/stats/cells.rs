@@ -8,8 +8,8 @@ use rusqlite::types::{Value, ValueRef};
 use super::super::conditions::TOOLS_CALL;
 use super::super::reader::Source;
 use super::super::window::Window;
-use super::tally::Tallies;
-use super::{Methods, StatsFilter};
+use super::tally::Sink;
+use super::{Asked, Methods};
 use crate::db::BucketWidth;
 use crate::db::rollup::{OTHER, cell_name};
 use crate::db::row::{Lenient, number};
@@ -17,11 +17,11 @@ use crate::event::Outcome;
 
 /// Adds cells. Returns the number of further calls that the filter may take: those in
 /// cells without the name of their method or tool.
-pub(super) fn add(
+pub(in crate::query) fn add(
     source: &Source<'_>,
-    asked: (&StatsFilter, Methods),
+    asked: Asked<'_>,
     cells: &[(BucketWidth, Window)],
-    tallies: &mut Tallies,
+    tallies: &mut impl Sink,
 ) -> rusqlite::Result<i64> {
     cells.iter().try_fold(0_i64, |unnamed, (width, part)| {
         let more = add_cells(source, asked, *width, *part, tallies)?;
@@ -31,14 +31,15 @@ pub(super) fn add(
 
 fn add_cells(
     source: &Source<'_>,
-    (filter, methods): (&StatsFilter, Methods),
+    asked: Asked<'_>,
     width: BucketWidth,
     window: Window,
-    tallies: &mut Tallies,
+    tallies: &mut impl Sink,
 ) -> rusqlite::Result<i64> {
-    let (conditions, values) = filter.cell_conditions(methods, 4);
+    let filter = asked.filter;
+    let (conditions, values) = asked.cell_conditions(4);
     let sql = format!(
-        "SELECT method, tool, outcome, calls, ended, bytes_in, bytes_out, max_latency_us,
+        "SELECT method, tool, start, outcome, calls, ended, bytes_in, bytes_out, max_latency_us,
              latencies, max_wall_us, wall_latencies
          FROM request_rollups WHERE width = ?1 AND start >= ?2 AND start < ?3{conditions}"
     );
@@ -47,7 +48,7 @@ fn add_cells(
     let mut rows = statement.query(params_from_iter(place.into_iter().chain(values)))?;
     let mut unnamed: i64 = 0;
     while let Some(row) = rows.next()? {
-        let calls = number(row, 3)?;
+        let calls = number(row, 4)?;
         let is = |column, asked: &Option<String>| {
             let found = row.get_ref(column)?;
             let is = |asked: &str| found == ValueRef::Text(cell_name(asked).as_bytes());
@@ -57,42 +58,44 @@ fn add_cells(
             unnamed = unnamed.saturating_add(calls);
             continue;
         }
-        let outcome: Option<Outcome> = Lenient::read(row.get_ref(2)?);
+        let outcome: Option<Outcome> = Lenient::read(row.get_ref(3)?);
         let tally = tallies.of(row)?;
-        tally.count(outcome, calls, number(row, 4)?);
-        tally.add_bytes(number(row, 5)?, number(row, 6)?);
-        if let ValueRef::Blob(server) = row.get_ref(8)? {
-            tally.server.add_cell(server, number(row, 7)?);
-            let wall = match row.get_ref(10)? {
+        tally.count(outcome, calls, number(row, 5)?);
+        tally.add_bytes(number(row, 6)?, number(row, 7)?);
+        if let ValueRef::Blob(server) = row.get_ref(9)? {
+            tally.server.add_cell(server, number(row, 8)?);
+            let wall = match row.get_ref(11)? {
                 ValueRef::Blob(wall) => wall,
                 _ => server,
             };
-            tally.wall.add_cell(wall, number(row, 9)?);
+            tally.wall.add_cell(wall, number(row, 10)?);
         }
     }
     Ok(unnamed)
 }
 
-impl StatsFilter {
+impl Asked<'_> {
     /// Returns all conditions but the window, and their values, which are bound from
     /// `?first` on. They also select the `(other)` cells, which may contain the requested
     /// name. (A `tools/call` or a poll is never counted under another method.)
-    fn cell_conditions(&self, methods: Methods, first: usize) -> (String, Vec<Value>) {
-        let mut sql = methods.condition(self);
+    fn cell_conditions(&self, first: usize) -> (String, Vec<Value>) {
+        let filter = self.filter;
+        let mut sql = self.methods.condition(filter);
         let mut values: Vec<Value> = Vec::new();
-        let has_cells = methods == Methods::Polls || self.method.as_deref() == Some(TOOLS_CALL);
+        let has_cells =
+            self.methods == Methods::Polls || filter.method.as_deref() == Some(TOOLS_CALL);
         for (column, asked, unnamed) in [
             (
                 "proxy",
-                self.server_name.as_deref().map(Cow::Borrowed),
+                filter.server_name.as_deref().map(Cow::Borrowed),
                 None,
             ),
             (
                 "method",
-                self.method.as_deref().map(cell_name),
+                filter.method.as_deref().map(cell_name),
                 (!has_cells).then_some(OTHER),
             ),
-            ("tool", self.tool.as_deref().map(cell_name), Some(OTHER)),
+            ("tool", filter.tool.as_deref().map(cell_name), Some(OTHER)),
         ] {
             if let Some(asked) = asked {
                 let mut parameters = Vec::with_capacity(2);

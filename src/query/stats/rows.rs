@@ -4,8 +4,8 @@ use rusqlite::{params, params_from_iter};
 
 use super::super::reader::Source;
 use super::super::window::Window;
-use super::tally::Tallies;
-use super::{Methods, StatsFilter};
+use super::Asked;
+use super::tally::Sink;
 use crate::db::contribution::Contribution;
 use crate::db::rollup;
 use crate::db::row::{Lenient, number};
@@ -13,7 +13,11 @@ use crate::event::Outcome;
 
 /// Returns whether a window has at most `limit` requests, or whether there are no cells to
 /// count instead.
-pub(super) fn are_few(source: &Source<'_>, window: Window, limit: i64) -> rusqlite::Result<bool> {
+pub(in crate::query) fn are_few(
+    source: &Source<'_>,
+    window: Window,
+    limit: i64,
+) -> rusqlite::Result<bool> {
     if rollup::folded_to(source.conn)? == 0 {
         return Ok(true);
     }
@@ -28,25 +32,25 @@ pub(super) fn are_few(source: &Source<'_>, window: Window, limit: i64) -> rusqli
 }
 
 /// Adds the requests of a window.
-pub(super) fn add(
+pub(in crate::query) fn add(
     source: &Source<'_>,
-    asked: (&StatsFilter, Methods),
+    asked: Asked<'_>,
     window: Window,
-    tallies: &mut Tallies,
+    tallies: &mut impl Sink,
 ) -> rusqlite::Result<()> {
     // The index by time reads rows in the order of the file. Only the calls of one tool
     // are so few that their own index is faster.
-    let sign = if asked.0.tool.is_some() { "" } else { "+" };
+    let sign = if asked.filter.tool.is_some() { "" } else { "+" };
     let found = "ts >= ?1 AND ts < ?2";
     add_where(source, asked, window, (found, sign), tallies)
 }
 
 /// Adds the requests of a window that are not rolled up yet.
-pub(super) fn add_unfolded(
+pub(in crate::query) fn add_unfolded(
     source: &Source<'_>,
-    asked: (&StatsFilter, Methods),
+    asked: Asked<'_>,
     window: Window,
-    tallies: &mut Tallies,
+    tallies: &mut impl Sink,
 ) -> rusqlite::Result<()> {
     let folded_to = rollup::folded_to(source.conn)?;
     let found = format!("id > {folded_to} AND +ts >= ?1 AND +ts < ?2");
@@ -55,14 +59,14 @@ pub(super) fn add_unfolded(
 
 fn add_where(
     source: &Source<'_>,
-    (filter, methods): (&StatsFilter, Methods),
+    asked: Asked<'_>,
     window: Window,
     (found, sign): (&str, &str),
-    tallies: &mut Tallies,
+    tallies: &mut impl Sink,
 ) -> rusqlite::Result<()> {
-    let (conditions, values) = filter.conditions(methods, sign, 3);
+    let (conditions, values) = asked.conditions(sign, 3);
     let sql = format!(
-        "SELECT method, tool, bytes_in, bytes_out, {}
+        "SELECT method, tool, ts, bytes_in, bytes_out, {}
          FROM requests WHERE {found}{conditions}",
         Contribution::COLUMNS
     );
@@ -70,17 +74,17 @@ fn add_where(
     let window = [window.since.into(), window.until.into()];
     let mut rows = statement.query(params_from_iter(window.into_iter().chain(values)))?;
     while let Some(row) = rows.next()? {
-        let contribution = Contribution::read(row, 4)?;
+        let contribution = Contribution::read(row, 5)?;
         let tally = tallies.of(row)?;
         tally.add(contribution);
-        tally.add_bytes(number(row, 2)?, number(row, 3)?);
+        tally.add_bytes(number(row, 3)?, number(row, 4)?);
     }
     Ok(())
 }
 
 /// Which tasks are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ends {
+pub(in crate::query) enum Ends {
     All,
     /// Tasks whose end is not in its cells, and tasks whose outcome was refined since.
     Unfolded,
@@ -88,20 +92,20 @@ pub(super) enum Ends {
 
 /// Adds the ends of tasks in a window. The first request of a task has its method and
 /// tool.
-pub(super) fn add_tasks(
+pub(in crate::query) fn add_tasks(
     source: &Source<'_>,
-    (filter, methods): (&StatsFilter, Methods),
+    asked: Asked<'_>,
     window: Window,
     ends: Ends,
-    tallies: &mut Tallies,
+    tallies: &mut impl Sink,
 ) -> rusqlite::Result<()> {
-    let (conditions, values) = filter.conditions(methods, "+", 3);
+    let (conditions, values) = asked.conditions("+", 3);
     let unfolded = match ends {
         Ends::All => "",
         Ends::Unfolded => " AND t.folded_as IS NOT t.outcome",
     };
     let sql = format!(
-        "SELECT method, tool, t.outcome, t.ended_ts, ts, t.folded_as
+        "SELECT method, tool, t.ended_ts, t.outcome, ts, t.folded_as
          FROM tasks AS t CROSS JOIN requests ON request_id = t.operation_id
          WHERE t.ended_ts >= ?1 AND t.ended_ts < ?2{unfolded}{conditions}"
     );
@@ -109,7 +113,7 @@ pub(super) fn add_tasks(
     let window = [window.since.into(), window.until.into()];
     let mut rows = statement.query(params_from_iter(window.into_iter().chain(values)))?;
     while let Some(row) = rows.next()? {
-        let outcome: Option<Outcome> = Lenient::read(row.get_ref(2)?);
+        let outcome: Option<Outcome> = Lenient::read(row.get_ref(3)?);
         let Some(outcome) = outcome else {
             continue;
         };
@@ -117,7 +121,7 @@ pub(super) fn add_tasks(
             Ends::All => None,
             Ends::Unfolded => Lenient::read(row.get_ref(5)?),
         };
-        let end = Contribution::of_task(outcome, number(row, 4)?, number(row, 3)?);
+        let end = Contribution::of_task(outcome, number(row, 4)?, number(row, 2)?);
         let tally = tallies.of(row)?;
         match counted {
             None => tally.add(end),

@@ -13,6 +13,13 @@ use crate::db::row::{optional_text, text};
 use crate::event::Outcome;
 use crate::histogram::Histogram;
 
+/// Where rows and cells are counted.
+pub(in crate::query) trait Sink {
+    /// Returns the tally of a row or cell. Its first columns are its method, its tool and
+    /// the time at which it counts.
+    fn of(&mut self, row: &Row<'_>) -> rusqlite::Result<&mut Tally>;
+}
+
 /// The counts so far, by method and tool.
 #[derive(Debug)]
 pub(super) struct Tallies {
@@ -25,7 +32,7 @@ pub(super) struct Tallies {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Tally {
+pub(in crate::query) struct Tally {
     figures: CallStats,
     /// Operations that ended.
     ended: i64,
@@ -34,9 +41,14 @@ pub(super) struct Tally {
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Latencies {
+pub(in crate::query) enum Latencies {
     Each(Vec<i64>),
-    Buckets { histogram: Histogram, max: i64 },
+    Buckets {
+        histogram: Histogram,
+        max: i64,
+    },
+    /// They are not asked for.
+    Ignored,
 }
 
 impl Tallies {
@@ -57,39 +69,6 @@ impl Tallies {
             places: HashMap::new(),
             key: Vec::new(),
         }
-    }
-
-    /// Returns the tally of a row's method and tool, its first two columns. A long name is
-    /// cut as in cells, so that requests and cells are counted together.
-    pub(super) fn of(&mut self, row: &Row<'_>) -> rusqlite::Result<&mut Tally> {
-        self.key.clear();
-        for column in [0, 1] {
-            if let ValueRef::Text(name) = row.get_ref(column)? {
-                match name.len() > NAME_BYTES {
-                    true => {
-                        let name = text(row, column)?;
-                        self.key.extend_from_slice(cell_name(&name).as_bytes());
-                    }
-                    false => self.key.extend_from_slice(name),
-                }
-            }
-            // No UTF-8 has this byte, so it separates the names.
-            self.key.push(0xff);
-        }
-        let place = match self.places.get(&self.key) {
-            Some(place) => *place,
-            None => {
-                let place = self.groups.len();
-                self.places.insert(self.key.clone(), place);
-                // A cell without a tool has an empty name.
-                let tool = optional_text(row, 1)?.filter(|tool| !tool.is_empty());
-                let tool = tool.map(|tool| cell_name(&tool).into_owned());
-                let method = cell_name(&text(row, 0)?).into_owned();
-                self.groups.push((method, tool, Tally::new(self.exact)));
-                place
-            }
-        };
-        Ok(&mut self.groups[place].2)
     }
 
     /// Adds groups of other methods.
@@ -123,7 +102,50 @@ impl Tallies {
     }
 }
 
+impl Sink for Tallies {
+    /// Returns the tally of the method and tool. A long name is cut as in cells, so that
+    /// requests and cells are counted together.
+    fn of(&mut self, row: &Row<'_>) -> rusqlite::Result<&mut Tally> {
+        self.key.clear();
+        for column in [0, 1] {
+            if let ValueRef::Text(name) = row.get_ref(column)? {
+                match name.len() > NAME_BYTES {
+                    true => {
+                        let name = text(row, column)?;
+                        self.key.extend_from_slice(cell_name(&name).as_bytes());
+                    }
+                    false => self.key.extend_from_slice(name),
+                }
+            }
+            // No UTF-8 has this byte, so it separates the names.
+            self.key.push(0xff);
+        }
+        let place = match self.places.get(&self.key) {
+            Some(place) => *place,
+            None => {
+                let place = self.groups.len();
+                self.places.insert(self.key.clone(), place);
+                // A cell without a tool has an empty name.
+                let tool = optional_text(row, 1)?.filter(|tool| !tool.is_empty());
+                let tool = tool.map(|tool| cell_name(&tool).into_owned());
+                let method = cell_name(&text(row, 0)?).into_owned();
+                self.groups.push((method, tool, Tally::new(self.exact)));
+                place
+            }
+        };
+        Ok(&mut self.groups[place].2)
+    }
+}
+
 impl Tally {
+    /// Returns a tally of calls and their server times, but not of their wall times.
+    pub(in crate::query) fn of_server_time(exact: bool) -> Self {
+        Self {
+            wall: Latencies::Ignored,
+            ..Self::new(exact)
+        }
+    }
+
     fn new(exact: bool) -> Self {
         Self {
             figures: CallStats::default(),
@@ -184,7 +206,22 @@ impl Tally {
         self.add_bytes(more.bytes_in, more.bytes_out);
     }
 
-    fn finish(self) -> CallStats {
+    /// Returns the number of calls that ended.
+    pub(in crate::query) fn ended(&self) -> i64 {
+        self.ended
+    }
+
+    /// Returns the server times in buckets.
+    pub(in crate::query) fn server_times(&self) -> Histogram {
+        let mut latencies = Latencies::new(false);
+        latencies.add(&self.server);
+        match latencies {
+            Latencies::Buckets { histogram, .. } => histogram,
+            Latencies::Each(_) | Latencies::Ignored => Histogram::default(),
+        }
+    }
+
+    pub(in crate::query) fn finish(self) -> CallStats {
         let [p50_us, p95_us, p99_us, max_us] = self.server.ranks();
         let [wall_p50_us, wall_p95_us, wall_p99_us, wall_max_us] = self.wall.ranks();
         CallStats {
@@ -224,6 +261,7 @@ impl Latencies {
                 histogram.record(u64::try_from(us).unwrap_or(0));
                 *max = us.max(*max);
             }
+            Self::Ignored => {}
         }
     }
 
@@ -247,6 +285,7 @@ impl Latencies {
                     *max = (*max).max(*highest);
                 }
             }
+            Self::Ignored => {}
         }
     }
 
@@ -260,6 +299,7 @@ impl Latencies {
                 let found = i64::try_from(found).unwrap_or(i64::MAX).min(max);
                 Some(if part < 1.0 { found } else { max })
             }),
+            Self::Ignored => [None; 4],
         }
     }
 }

@@ -1,5 +1,5 @@
-mod model;
-mod operations;
+pub(in crate::query) mod model;
+pub(in crate::query) mod operations;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,16 +14,16 @@ use crate::db::{BucketWidth, rollup};
 use crate::db::{Db, LonelyLegs, PrunableTables, Span};
 use crate::query::{Reader, Window};
 
-const LONG: Duration = Duration::from_secs(30);
+pub(in crate::query) const LONG: Duration = Duration::from_secs(30);
 
 /// Midnight.
-const START: i64 = 1_795_046_400_000;
-const DAYS: i64 = 4;
+pub(in crate::query) const START: i64 = 1_795_046_400_000;
+pub(in crate::query) const DAYS: i64 = 4;
 const ROWS: i64 = 4_000;
 
 /// A file with requests of some days, not in order of time. The first `folded` rows are in
 /// their cells.
-fn file(folded: i64) -> (tempfile::TempDir, Connection, Reader) {
+pub(in crate::query) fn file(folded: i64) -> (tempfile::TempDir, Connection, Reader) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mcp.db");
     let store = Store::open(&path).unwrap();
@@ -84,7 +84,7 @@ fn ask(reader: &Reader, filter: &StatsFilter, exact: bool) -> (CallStats, Vec<Gr
 }
 
 /// Deletes the requests from before `before` that are in their cells.
-fn prune(path: &Path, before: i64) {
+pub(in crate::query) fn prune(path: &Path, before: i64) {
     let from = i64::MIN;
     let db = Db::open_to_maintain(path).unwrap();
     while !db
@@ -94,7 +94,7 @@ fn prune(path: &Path, before: i64) {
     {}
 }
 
-fn deadline() -> Instant {
+pub(in crate::query) fn deadline() -> Instant {
     Instant::now() + LONG
 }
 
@@ -214,7 +214,7 @@ fn kept_old_requests_do_not_hide_that_younger_ones_are_gone() {
 /// 1,300 in all. Within the next four hours, 300 failed calls of `late` and 300 calls of
 /// `search`, half of them successful. A day later, more requests than are read one by
 /// one.
-fn flooded() -> (tempfile::TempDir, PathBuf) {
+pub(in crate::query) fn flooded() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mcp.db");
     Store::open(&path).unwrap().shutdown(LONG).unwrap();

@@ -16,7 +16,7 @@ use crate::db::{BucketWidth, Db, LonelyLegs, PrunableTables, Span};
 use crate::query::{CallStats, Percentiles, Reader, StatsFilter, Window};
 
 /// A file without requests.
-static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+pub(in crate::query) static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mcp.db");
     Store::open(&path).unwrap().shutdown(LONG).unwrap();
@@ -25,7 +25,7 @@ static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
 
 /// A step of the sequence.
 #[derive(Debug, Clone)]
-enum Step {
+pub(in crate::query) enum Step {
     /// Writes requests: their times, tools and outcomes.
     Write(Vec<(i64, u8, bool, i64)>),
     Fold,
@@ -39,7 +39,7 @@ enum Step {
     ShortenCells(u64),
 }
 
-fn moments() -> impl Strategy<Value = i64> {
+pub(in crate::query) fn moments() -> impl Strategy<Value = i64> {
     // Often near the edge of a cell.
     let hours =
         (0..DAYS * 24, -1..=1_i64).prop_map(|(hour, ms)| hour * BucketWidth::Hour.ms() + ms);
@@ -47,7 +47,7 @@ fn moments() -> impl Strategy<Value = i64> {
     prop_oneof![all, hours].prop_map(|after| START + after)
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(in crate::query) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let row = (moments(), 0..3_u8, any::<bool>(), 0..5_000_000_i64);
     let step = prop_oneof![
         3 => prop::collection::vec(row, 1..40).prop_map(Step::Write),
@@ -63,7 +63,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// Runs the steps and returns all recorded requests.
-fn happen(path: &Path, steps: &[Step]) -> Connection {
+pub(in crate::query) fn happen(path: &Path, steps: &[Step]) -> Connection {
     let db = Db::open_to_maintain(path).unwrap();
     let conn = Connection::open(path).unwrap();
     let truth = Connection::open_in_memory().unwrap();

@@ -10,9 +10,9 @@ use crate::query::{Reader, StatsFilter, Window};
 
 /// An operation: when it begins, its number of rounds, whether it has ended, whether it
 /// has a task, and the time between two requests.
-type Operation = (i64, i64, bool, bool, i64);
+pub(in crate::query) type Operation = (i64, i64, bool, bool, i64);
 
-fn operations() -> impl Strategy<Value = Vec<Operation>> {
+pub(in crate::query) fn operations() -> impl Strategy<Value = Vec<Operation>> {
     let all = 0..DAYS * BucketWidth::Day.ms();
     // Often over the edge of a cell.
     let edges = (1..DAYS * 24).prop_map(|hour| hour * BucketWidth::Hour.ms() - 1);
@@ -21,7 +21,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
     prop::collection::vec(operation, 1..20)
 }
 
-fn insert(conn: &Connection, from: usize, operations: &[Operation]) {
+pub(in crate::query) fn insert(conn: &Connection, from: usize, operations: &[Operation]) {
     for (i, (after, rounds, has_ended, has_task, gap)) in operations.iter().enumerate() {
         let (first, ts) = (format!("{}-1", from + i), START + after);
         let is_linked = *rounds > 1 || *has_task || !has_ended;

@@ -1,0 +1,315 @@
+//! Calls over time.
+
+mod layout;
+mod marks;
+
+pub use layout::BucketSource;
+pub use marks::WriterStart;
+
+use rusqlite::Row;
+
+use super::Reader;
+use super::coverage::Coverage;
+use super::error::QueryError;
+use super::filter::{StatsFilter, TimelineFilter};
+use super::losses::{Loss, losses};
+use super::names::Pattern;
+use super::reader::Source;
+use super::schema::SchemaChange;
+use super::stats::rows::Ends;
+use super::stats::tally::{Sink, Tally};
+use super::stats::{Asked, LOOKED_AT, Methods, Percentiles, cells, rows};
+use super::window::Window;
+use crate::db::BucketWidth;
+use crate::db::row::number;
+use crate::histogram;
+use layout::{Layout, aligned, fitting};
+
+/// The number of buckets if the filter sets none.
+const BUCKETS: usize = 60;
+
+/// The most buckets that a filter can ask for.
+const MOST_BUCKETS: usize = 1_000;
+
+/// Windows of this length or longer have buckets of an hour or longer if they have many
+/// requests, because cells are faster.
+const LONG_MS: i64 = 12 * BucketWidth::Hour.ms();
+
+/// The calls of a window by the time at which they count, and what else happened in it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Timeline {
+    /// The window of the buckets: that of the filter, widened to whole buckets.
+    pub window: Window,
+    /// The usual width of a bucket, in milliseconds. Buckets whose requests are gone may be
+    /// wider, because the file has only counts of whole hours or days.
+    pub width_ms: i64,
+    /// The buckets, oldest first, without gaps between them.
+    pub buckets: Vec<TimelineBucket>,
+    /// The number of further calls that may be of the method or tool of the filter; see
+    /// [`StatsReport::other_calls`](super::StatsReport::other_calls).
+    pub other_calls: i64,
+    /// Where the percentiles come from.
+    pub percentiles: Percentiles,
+    /// Changes of listings in the window, oldest first; the latest 500 at most. With a tool
+    /// in the filter, only those of this tool.
+    pub changes: Vec<SchemaChange>,
+    /// When writers opened the file, oldest first; the latest 500 at most.
+    pub writer_starts: Vec<WriterStart>,
+    /// The spans of time in which requests are missing.
+    pub losses: Vec<Loss>,
+}
+
+/// The calls of one bucket of time.
+///
+/// They are counted as in [`CallStats`](super::CallStats): a call counts in `calls` where
+/// it begins; its outcome and its latency count where it ends.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct TimelineBucket {
+    /// The bucket's span of time.
+    #[serde(flatten)]
+    pub window: Window,
+    /// What its counts come from.
+    pub source: BucketSource,
+    /// The number of calls that began.
+    pub calls: i64,
+    /// The number of calls that ended successfully.
+    pub ok: i64,
+    /// The number of calls whose tool failed.
+    pub tool_errors: i64,
+    /// The number of calls that failed by a fault of the caller.
+    pub caller_errors: i64,
+    /// The number of calls that ended in an error of the server, without timeouts.
+    pub server_errors: i64,
+    /// The number of calls that ended in a timeout.
+    pub timeouts: i64,
+    /// The number of calls that the caller cancelled or left.
+    pub gone: i64,
+    /// `calls` minus all that ended in the bucket, but not below 0.
+    pub open: i64,
+    /// The median of server time, in microseconds.
+    pub p50_us: Option<i64>,
+    /// The 95th percentile of server time, in microseconds.
+    pub p95_us: Option<i64>,
+    /// The 99th percentile of server time, in microseconds.
+    pub p99_us: Option<i64>,
+    /// The highest server time, in microseconds.
+    pub max_us: Option<i64>,
+    /// How often each server time occurred, in rising order. Serialisation leaves it out.
+    #[serde(skip)]
+    pub latencies: Vec<LatencyCount>,
+}
+
+/// The number of calls with nearly the same latency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LatencyCount {
+    /// The lowest latency, in microseconds.
+    pub from_us: i64,
+    /// The highest latency, in microseconds. It is at most 1 % higher.
+    pub to_us: i64,
+    /// The number of calls.
+    pub calls: i64,
+}
+
+impl Reader {
+    /// Returns the calls of a window by time, and the changes, restarts and losses in it.
+    ///
+    /// The width of the buckets is the least of 10, 15 and 30 seconds, 1, 2, 5, 10, 15 and
+    /// 30 minutes, 1, 2, 3, 6 and 12 hours, and whole days, that gives no more buckets than
+    /// the filter asks for. Buckets begin at multiples of their width in UTC. A window of
+    /// 12 hours or more that has more than 50,000 requests has buckets of an hour or more.
+    /// A window with an open end ends with what is recorded.
+    ///
+    /// Calls are counted as in [`stats`](Self::stats), from the same sources, so the sums of
+    /// the buckets equal the statistics of [`Timeline::window`], with one exception: polls
+    /// (`ping`, `tasks/get` and `tasks/list`) are counted only if the filter names their
+    /// method.
+    ///
+    /// The counts of removed requests do not name clients. With a client in the filter, the
+    /// window begins where requests are in the file.
+    ///
+    /// ```
+    /// use tower_mcp_store::query::{Reader, TimelineFilter, Window};
+    ///
+    /// # fn timeline(reader: &Reader) -> Result<(), Box<dyn std::error::Error>> {
+    /// let filter = TimelineFilter::new()
+    ///     .window(Window::since(1_795_046_400_000))
+    ///     .tool("search")
+    ///     .buckets(40);
+    /// for bucket in reader.timeline(&filter)?.buckets {
+    ///     println!("{}: {} calls, p95 {:?}", bucket.window.since, bucket.calls, bucket.p95_us);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn timeline(&self, filter: &TimelineFilter) -> Result<Timeline, QueryError> {
+        self.read(|source| timeline(source, filter, LOOKED_AT))
+    }
+}
+
+/// Returns the timeline of a window. At most `few` requests are read one by one if there
+/// are cells.
+fn timeline(source: &Source<'_>, filter: &TimelineFilter, few: i64) -> rusqlite::Result<Timeline> {
+    let counted = filter.counted();
+    let client = match &filter.client {
+        Some(client) => Some(Pattern::of_client(source, client)?.0),
+        None => None,
+    };
+    let asked = Asked {
+        filter: &counted,
+        methods: match Methods::of(&counted) {
+            Methods::All => Methods::Others,
+            methods => methods,
+        },
+        client: client.as_ref(),
+    };
+    let mut coverage = Coverage::of(source)?;
+    if asked.methods == Methods::Polls {
+        coverage = coverage.of_polls(source)?;
+    }
+    let closed = layout::closed(source, &coverage, filter.window)?;
+    let most = filter.buckets.unwrap_or(BUCKETS).clamp(1, MOST_BUCKETS);
+    let mut width = fitting(closed, most);
+    let is_few = coverage.has_rows_of(aligned(closed, width))
+        && rows::are_few(source, aligned(closed, width), few)?;
+    let is_long = closed.until.saturating_sub(closed.since) >= LONG_MS;
+    if is_long && !is_few && client.is_none() {
+        width = width.max(BucketWidth::Hour.ms());
+    }
+    let mut window = aligned(closed, width);
+    let mut layout = if client.is_some() {
+        window.since = coverage.rows_since(window.since).min(window.until);
+        Layout::of_rows(window, width)
+    } else {
+        window = coverage.widened(window);
+        match is_few && coverage.has_rows_of(window) {
+            true => Layout::of_rows(window, width),
+            false => Layout::of_cells(&coverage, window, width, window.until),
+        }
+    };
+    let exact = is_few && layout.has_rows_only();
+    let (mut tallies, mut other_calls) = count(source, asked, &layout, exact)?;
+    let pruned = coverage.pruned(window);
+    if other_calls > 0 && pruned.until < window.until {
+        // The requests that are left have the names that cells lack.
+        layout = Layout::of_cells(&coverage, window, width, pruned.until);
+        (tallies, other_calls) = count(source, asked, &layout, exact)?;
+    }
+    let buckets = layout.buckets().zip(tallies.buckets);
+    Ok(Timeline {
+        window,
+        width_ms: width,
+        buckets: buckets
+            .map(|((window, source), tally)| TimelineBucket::new(window, source, tally))
+            .collect(),
+        other_calls,
+        percentiles: match exact {
+            true => Percentiles::Exact,
+            false => Percentiles::Estimated {
+                error: histogram::ERROR,
+            },
+        },
+        changes: marks::changes(source, filter, window)?,
+        writer_starts: marks::writer_starts(source, window)?,
+        losses: losses(source, window)?,
+    })
+}
+
+/// Counts what the layout says. Also returns the number of calls whose method or tool is
+/// unknown and may be the one of the filter.
+fn count(
+    source: &Source<'_>,
+    asked: Asked<'_>,
+    layout: &Layout,
+    exact: bool,
+) -> rusqlite::Result<(Tallies, i64)> {
+    let mut tallies = Tallies {
+        starts: layout.buckets().map(|(window, _)| window.since).collect(),
+        buckets: layout
+            .buckets()
+            .map(|_| Tally::of_server_time(exact))
+            .collect(),
+    };
+    let other_calls = cells::add(source, asked, &layout.cells, &mut tallies)?;
+    for whole in &layout.whole {
+        rows::add_unfolded(source, asked, *whole, &mut tallies)?;
+        rows::add_tasks(source, asked, *whole, Ends::Unfolded, &mut tallies)?;
+    }
+    for part in &layout.rows {
+        rows::add(source, asked, *part, &mut tallies)?;
+        rows::add_tasks(source, asked, *part, Ends::All, &mut tallies)?;
+    }
+    Ok((tallies, other_calls))
+}
+
+/// The counts so far, by bucket.
+#[derive(Debug)]
+struct Tallies {
+    starts: Vec<i64>,
+    buckets: Vec<Tally>,
+}
+
+impl Sink for Tallies {
+    fn of(&mut self, row: &Row<'_>) -> rusqlite::Result<&mut Tally> {
+        let ts = number(row, 2)?;
+        let place = self.starts.partition_point(|start| *start <= ts);
+        Ok(&mut self.buckets[place.saturating_sub(1)])
+    }
+}
+
+impl TimelineFilter {
+    fn counted(&self) -> StatsFilter {
+        StatsFilter {
+            window: self.window,
+            server_name: self.server_name.clone(),
+            method: self.method.clone(),
+            tool: self.tool.clone(),
+        }
+    }
+}
+
+impl TimelineBucket {
+    fn new(window: Window, source: BucketSource, tally: Tally) -> Self {
+        let latencies = tally.server_times();
+        let latencies = latencies.buckets().map(|(from, to, calls)| {
+            let number = |value| i64::try_from(value).unwrap_or(i64::MAX);
+            LatencyCount {
+                from_us: number(from),
+                to_us: number(to),
+                calls: number(calls),
+            }
+        });
+        let latencies = latencies.collect();
+        let ended = tally.ended();
+        let figures = tally.finish();
+        let failed = [
+            figures.errors,
+            figures.tool_errors,
+            figures.caller_errors,
+            figures.gone,
+        ];
+        let failed = failed.into_iter().fold(0, i64::saturating_add);
+        Self {
+            window,
+            source,
+            calls: figures.calls,
+            ok: ended.saturating_sub(failed).max(0),
+            tool_errors: figures.tool_errors,
+            caller_errors: figures.caller_errors,
+            server_errors: figures.errors.saturating_sub(figures.timeouts),
+            timeouts: figures.timeouts,
+            gone: figures.gone,
+            open: figures.open,
+            p50_us: figures.p50_us,
+            p95_us: figures.p95_us,
+            p99_us: figures.p99_us,
+            max_us: figures.max_us,
+            latencies,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
