@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::config::Config;
+use super::no_row::NoRow;
 use crate::store::CaptureCounters;
 use crate::wire::uri;
 
@@ -75,19 +76,16 @@ impl Context {
         self.has_news.load(Relaxed) && self.has_news.swap(false, Relaxed)
     }
 
-    /// Counts a request that cannot be identified well enough for a row.
-    pub(super) fn count_unidentified(&self) {
-        self.count(&self.counters.unidentified);
-    }
-
-    /// Counts a POST whose body is not JSON and names no request.
-    pub(super) fn count_other_media(&self) {
-        self.count(&self.counters.other_media);
-    }
-
-    /// Counts a request whose method gets no row.
-    pub(super) fn count_skipped(&self) {
-        self.count(&self.counters.skipped);
+    /// Counts a request without a row, and logs why.
+    ///
+    /// Logging may be slow, so the caller must hold no lock.
+    pub(super) fn without_row(&self, why: &NoRow) {
+        self.count(match why {
+            NoRow::Skipped(_) => &self.counters.skipped,
+            NoRow::OtherMedia => &self.counters.other_media,
+            NoRow::Unidentified(_) | NoRow::BatchFull => &self.counters.unidentified,
+        });
+        tracing::debug!("a request to {} has no row; {why}", self.config.proxy);
     }
 
     /// Counts a request whose mirror headers contradict its body.

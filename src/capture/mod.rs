@@ -63,6 +63,7 @@ mod future;
 mod http;
 mod layer;
 mod listing;
+mod no_row;
 mod recorder;
 mod registry;
 mod replays;

@@ -188,6 +188,7 @@ impl Recorder {
                     self.store.record(StoreEvent::Request(row));
                     of.exchange.row_recorded();
                 }
+                Effect::NoRow(why) => self.cx.without_row(&why),
                 Effect::Announce { session, server } => {
                     self.announce(&session, server.as_deref());
                 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::capture::listing::ListingAnswer;
+use crate::capture::no_row::NoRow;
 use crate::capture::session::{DerivedSession, NamedSession, ServerInfo};
 use crate::event::{RequestEvent, SessionEvent, TaskStatusEvent};
 use crate::wire::JsonId;
@@ -25,6 +26,8 @@ pub(in crate::capture) enum Effect {
         row: RequestEvent,
         session: Option<Arc<DerivedSession>>,
     },
+    /// Count a request that gets no row, and log why.
+    NoRow(NoRow),
     /// Hand over the row of a derived session.
     Announce {
         session: Arc<DerivedSession>,

@@ -7,8 +7,9 @@ use super::decide::{self, HttpEnd, ResponseHead};
 use super::effect::{Effect, Effects};
 use super::leg;
 use super::outcome::{BytesOut, Outcome};
-use super::{Exchange, KnownBy, Phase, State, Unread};
+use super::{Exchange, KnownBy, Phase, State};
 use crate::capture::context::Context;
+use crate::capture::no_row::{NoRow, Unread};
 use crate::capture::session::CallSession;
 use crate::event::{EndReason, RequestEvent, TaskId};
 
@@ -31,7 +32,7 @@ impl Exchange {
             state.known_by = match self.unread_call(cx) {
                 // A body without any MCP header is seldom an MCP request.
                 _ if !self.head.may_be_json => {
-                    cx.count_other_media();
+                    effects.push(Effect::NoRow(NoRow::OtherMedia));
                     KnownBy::Nothing
                 }
                 Some(call) => {
@@ -40,7 +41,8 @@ impl Exchange {
                 }
                 None => {
                     if state.request_over {
-                        cx.count_unidentified();
+                        let why = NoRow::Unidentified(state.unread);
+                        effects.push(Effect::NoRow(why));
                     }
                     KnownBy::Unidentified
                 }
@@ -247,7 +249,7 @@ impl Exchange {
             CallSession::Derived(session) => (Some(session.id.clone()), Some(session)),
         };
         if cx.skips(&call.method) {
-            cx.count_skipped();
+            effects.push(Effect::NoRow(NoRow::Skipped(call.method)));
             if let Some(session) = session {
                 let server = None;
                 effects.push(Effect::Announce { session, server });

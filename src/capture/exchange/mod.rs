@@ -21,6 +21,7 @@ use smallvec::SmallVec;
 use uuid::{NoContext, Timestamp, Uuid};
 
 use super::context::Context;
+use super::no_row::{NoRow, Unread};
 use super::request_context::RequestContext;
 use super::session::CallSession;
 use crate::wire::{Field, JsonId, Message, Scanner, method};
@@ -96,20 +97,6 @@ enum KnownBy {
     /// No source. The exchange is counted once the rest of the request body cannot be
     /// read.
     Unidentified,
-}
-
-/// Why a request body names no request.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Unread {
-    /// It was not read to its end.
-    #[default]
-    Rest,
-    /// It is in a coding that the layer does not decode.
-    Undecodable,
-    /// It ended inside a JSON value.
-    Unclosed,
-    /// It failed before its end.
-    Broken,
 }
 
 #[derive(Default)]
@@ -235,12 +222,12 @@ impl Exchange {
 
     /// Notes that the request body names no requests, and that the rest of it cannot be
     /// read.
-    pub(super) fn unread(&self, cx: &Context, why: Unread) {
+    pub(super) fn unread(&self, effects: &mut Effects, why: Unread) {
         let mut state = self.state();
         state.unread = why;
         let was_over = std::mem::replace(&mut state.request_over, true);
         if !was_over && state.known_by == KnownBy::Unidentified {
-            cx.count_unidentified();
+            effects.push(Effect::NoRow(NoRow::Unidentified(why)));
         }
     }
 

@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-use crate::capture::exchange::{Call, CallState, Calls, Unread};
+use crate::capture::exchange::{Call, CallState, Calls};
 use crate::capture::http::{Content, Undecodable};
+use crate::capture::no_row::{NoRow, Unread};
 use crate::capture::recorder::ExchangeHandle;
 use crate::wire::{Kind, ScanState, Scanner};
 
@@ -86,7 +87,7 @@ impl RequestTap {
                 if *bytes <= BATCH_BYTES {
                     calls.push(CallState::Waiting(call));
                 } else {
-                    cx.count_unidentified();
+                    cx.without_row(&NoRow::BatchFull);
                 }
             });
             match scanner.state() {
@@ -104,7 +105,7 @@ impl RequestTap {
             handle.requested(calls, self.scanner.take());
         } else if let Err(Undecodable) = read {
             *content = None;
-            exchange.unread(cx, Unread::Undecodable);
+            self.unread(Unread::Undecodable);
         }
     }
 
@@ -130,7 +131,8 @@ impl RequestTap {
     }
 
     fn unread(&self, why: Unread) {
-        self.handle.exchange().unread(self.handle.cx(), why);
+        self.handle
+            .report(|exchange, _, effects| exchange.unread(effects, why));
     }
 }
 

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may import those before it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "http",
     "config",
+    "no_row",
     "context",
     "session",
     "request_context",

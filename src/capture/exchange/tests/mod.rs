@@ -163,6 +163,10 @@ impl Machine {
         words_if(|effects| self.exchange.cancelled(&self.cx, effects, id, Some(reason)))
     }
 
+    fn unread(&self, why: Unread) -> Vec<String> {
+        words(|effects| self.exchange.unread(effects, why))
+    }
+
     fn end(&self, end: HttpEnd) -> Vec<String> {
         words(|effects| self.exchange.end(&self.cx, effects, end))
     }
@@ -199,6 +203,7 @@ fn word(effect: &Effect) -> String {
             let row = format!("row {} {reason}", row.status.as_str());
             row.trim_end().to_owned()
         }
+        Effect::NoRow(why) => format!("no row, {why}"),
         Effect::Announce { server, .. } => match server {
             Some(server) => format!("announce {}", server.name.as_deref().unwrap_or("")),
             None => "announce".to_owned(),

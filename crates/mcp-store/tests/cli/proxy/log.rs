@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::process::{PATIENCE, Proxy, closed_url};
+use super::process::{PATIENCE, Proxy, closed_url, send};
 use super::upstream::{Upstream, result};
-use crate::run::{command, failed};
+use crate::run::{command, failed, stdout};
 
 #[test]
 fn start_says_the_absolute_path_the_schema_and_the_retention() {
@@ -155,6 +155,39 @@ fn quiet_prints_and_logs_nothing_ordinary() {
     assert!(output.status.success());
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn request_without_a_row_has_one_name_in_the_log_the_statistics_and_info() {
+    let dir = TempDir::new().unwrap();
+    let db = dir.path().join("mcp.db");
+    let upstream = Upstream::start(|_| result());
+    let listen = ["proxy", "--listen", "127.0.0.1:0", "--skip-method", "ping"];
+    let url = upstream.url();
+    let arguments = [&listen[..], &["--upstream", &url]].concat();
+    let mut debug = command(&db, &arguments);
+    debug.env("RUST_LOG", "debug");
+    let mut proxy = Proxy::run(debug);
+    let text = "POST /mcp HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+                content-type: text/plain\r\ncontent-length: 2\r\n\r\nhi";
+    proxy.ping("/mcp", "");
+    proxy.post("/mcp", "", r#"{"jsonrpc":"#);
+    send(&proxy.address, text);
+    proxy.stop();
+    let log = proxy.log.rest().join("\n");
+    let info = stdout(&db, &["info"]);
+    for (name, why) in [
+        ("skipped", "its method is ping"),
+        ("unidentified", "its body is incomplete JSON"),
+        ("other media", "its Content-Type is not JSON"),
+    ] {
+        let line = format!(" DEBUG a request to default has no row; {name}: {why}");
+        assert_eq!(log.matches(&line).count(), 1, "{name}: {log}");
+        assert!(log.contains(&format!(", 1 {name}, ")), "{name}: {log}");
+        let field = info.lines().find(|line| line.starts_with(name)).unwrap();
+        let field = field[name.len()..].trim_start();
+        assert!(field.starts_with("1; "), "{info}");
+    }
 }
 
 #[test]

@@ -105,9 +105,14 @@ impl Proxy {
         }
     }
 
+    /// Returns the id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
+        let id = self.id().to_string();
         let signalled = Command::new("kill")
             .arg(format!("-{name}"))
             .arg(id)
@@ -133,26 +138,36 @@ impl Proxy {
 
     /// Posts JSON to a path, with more fields, and returns the answer.
     pub(crate) fn post(&self, path: &str, fields: &str, body: &str) -> String {
-        let length = body.len();
-        self.send(&format!(
-            "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{fields}\
-             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-        ))
+        post(&self.address, path, fields, body)
     }
 
     /// Asks for a path, and returns the answer.
     pub(crate) fn get(&self, path: &str) -> String {
         let fields = "host: localhost\r\nconnection: close\r\n";
-        self.send(&format!("GET {path} HTTP/1.1\r\n{fields}\r\n"))
+        send(
+            &self.address,
+            &format!("GET {path} HTTP/1.1\r\n{fields}\r\n"),
+        )
     }
+}
 
-    fn send(&self, request: &str) -> String {
-        let mut client = TcpStream::connect(&self.address).unwrap();
-        client.write_all(request.as_bytes()).unwrap();
-        let mut response = String::new();
-        client.read_to_string(&mut response).unwrap();
-        response
-    }
+/// Posts JSON to a path at an address, with more fields, and returns the answer.
+pub(crate) fn post(address: &str, path: &str, fields: &str, body: &str) -> String {
+    let length = body.len();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{fields}\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    send(address, &request)
+}
+
+/// Sends these bytes on a connection of their own, and returns the answer.
+pub(crate) fn send(address: &str, request: &str) -> String {
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(request.as_bytes()).unwrap();
+    let mut response = String::new();
+    client.read_to_string(&mut response).unwrap();
+    response
 }
 
 impl Drop for Proxy {
