@@ -205,6 +205,19 @@ pub(crate) struct Recording {
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(value_parser = BoolishValueParser::new(), action = ArgAction::Set)]
     pub(crate) error_text: bool,
+    /// Whether to store the first text in the result of a tool that failed
+    ///
+    /// The server writes this text, and it may quote what the caller sent. Without it, the row
+    /// says only that the tool failed.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "MCP_STORE_TOOL_ERROR_TEXT",
+        default_value = "false"
+    )]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = BoolishValueParser::new(), action = ArgAction::Set)]
+    pub(crate) tool_error_text: bool,
     /// Whether to store the query of a resource's URI
     #[arg(
         long,

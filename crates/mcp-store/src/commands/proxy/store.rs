@@ -52,6 +52,7 @@ pub(super) fn layer(store: &Store, recording: &Recording) -> StoreLayer {
     store
         .layer()
         .record_error_text(recording.error_text)
+        .record_tool_error_text(recording.tool_error_text)
         .record_target_query(recording.target_query)
         .skip_methods(recording.skip_method.iter().cloned())
         .resume_grace(recording.resume_grace)

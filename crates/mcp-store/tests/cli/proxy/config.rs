@@ -13,7 +13,7 @@ use crate::run::{command, failed, json};
 
 /// Each setting with four values: the default, and those of the file, the environment and the
 /// option.
-const SETTINGS: &[(&str, [&str; 4])] = &[
+pub(crate) const SETTINGS: &[(&str, [&str; 4])] = &[
     ("db", ["./mcp-store.db", "a.db", "b.db", "c.db"]),
     (
         "upstream",
@@ -42,6 +42,7 @@ const SETTINGS: &[(&str, [&str; 4])] = &[
     ("ready-needs-store", ["false", "true", "false", "true"]),
     ("skip-method", ["", "ping", "tasks/get", "tasks/list"]),
     ("error-text", ["true", "false", "true", "false"]),
+    ("tool-error-text", ["false", "true", "false", "true"]),
     ("target-query", ["true", "false", "true", "false"]),
     ("hash-session-ids", ["false", "true", "false", "true"]),
     ("shared-key-file", ["", "a.key", "b.key", "c.key"]),

@@ -7,10 +7,12 @@ use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use rusqlite::Connection;
+use serde_json::Value;
 use tempfile::TempDir;
 use tower_mcp_store::StoreEvent;
 
 use super::process::{PATIENCE, Proxy, closed_url};
+use super::upstream::{Received, Upstream, ok};
 use crate::run::json;
 use crate::support::{recorded, request};
 
@@ -54,6 +56,28 @@ fn row_waits_for_the_flush_interval_and_not_beyond_the_end() {
     assert_eq!(json(&db, &["logs"]).len(), 0);
     proxy.stop();
     assert_eq!(json(&db, &["logs"]).len(), 1);
+}
+
+#[test]
+fn text_of_a_failed_tool_is_stored_only_if_the_setting_says_so() {
+    fn answer(_: &Received) -> String {
+        let result = r#"{"content":[{"type":"text","text":"no such city"}],"isError":true}"#;
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#);
+        ok("application/json", &body)
+    }
+    let upstream = Upstream::start(answer);
+    for (setting, expected) in [("false", Value::Null), ("true", "no such city".into())] {
+        let dir = TempDir::new().unwrap();
+        let db = dir.path().join("mcp.db");
+        let setting = format!("--tool-error-text={setting}");
+        let mut proxy = Proxy::start(&db, &["--upstream", &upstream.url(), &setting]);
+        let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}"#;
+        proxy.post("/mcp", "", call);
+        proxy.stop();
+        let rows = json(&db, &["logs"]);
+        assert_eq!(rows[0]["tool_error"], true);
+        assert_eq!(rows[0]["error_msg"], expected, "{setting}");
+    }
 }
 
 #[test]

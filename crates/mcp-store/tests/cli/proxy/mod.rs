@@ -10,6 +10,7 @@ mod process;
 mod servers;
 #[cfg(unix)]
 mod service;
+mod setters;
 mod upstream;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
