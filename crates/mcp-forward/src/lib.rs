@@ -154,7 +154,7 @@ pub use prefix::{InvalidPrefix, Prefix};
 pub use server::{Server, serve};
 #[cfg(feature = "server")]
 #[cfg_attr(docsrs, doc(cfg(feature = "server")))]
-pub use tls::{TlsFiles, TlsFilesError};
+pub use tls::{KeyCheck, TlsFiles, TlsFilesError};
 pub use upstream::{Unreachable, UpstreamError, UpstreamErrorKind};
 
 /// How many fields the head of an HTTP/1.1 message may have. hyper's own limit is 100, which is

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::fs::Metadata;
+use std::fs::{File, Metadata, Permissions};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -22,9 +22,14 @@ use super::BoxError;
 #[derive(Clone)]
 pub struct TlsFiles(Arc<Shared>);
 
+/// Checks an open file with a private key, for [`TlsFiles::read_checked`]. The path is for the
+/// text of the error.
+pub type KeyCheck = fn(&Path, &File) -> Result<(), Box<dyn Error + Send + Sync>>;
+
 struct Shared {
     certificate: PathBuf,
     key: PathBuf,
+    check: KeyCheck,
     state: Mutex<State>,
 }
 
@@ -35,10 +40,11 @@ struct State {
 }
 
 /// The properties of a file that show a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp {
     modified: SystemTime,
     length: u64,
+    permissions: Permissions,
 }
 
 impl TlsFiles {
@@ -51,34 +57,52 @@ impl TlsFiles {
         certificate: impl Into<PathBuf>,
         key: impl Into<PathBuf>,
     ) -> Result<Self, TlsFilesError> {
+        Self::read_checked(certificate, key, |_, _| Ok(()))
+    }
+
+    /// Reads the files, if the file of the key passes a check, such as one of its permissions.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read), and that of the check. [`reread`](Self::reread) makes the
+    /// check, too.
+    pub fn read_checked(
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+        check: KeyCheck,
+    ) -> Result<Self, TlsFilesError> {
         let (certificate, key) = (certificate.into(), key.into());
         // The state is taken before the files are read, so that a later change is noticed.
         let read = [stamp(&certificate), stamp(&key)];
-        let config = Arc::new(configure(&certificate, &key)?);
+        let config = Arc::new(configure(&certificate, &key, check)?);
         let state = Mutex::new(State { config, read });
         Ok(Self(Arc::new(Shared {
             certificate,
             key,
+            check,
             state,
         })))
     }
 
-    /// Reads the files again if they have changed. Returns whether they have.
+    /// Reads the files again if they or their permissions have changed. Returns whether they have.
     ///
     /// # Errors
     ///
-    /// Those of [`read`](Self::read). The certificate and key from before then stay in use. A
+    /// Those of [`read_checked`](Self::read_checked). The certificate and key from before then stay in use. A
     /// program that replaces both files does so one after the other. The second change is read,
     /// too.
     pub fn reread(&self) -> Result<bool, TlsFilesError> {
         let Shared {
-            certificate, key, ..
+            certificate,
+            key,
+            check,
+            ..
         } = &*self.0;
         let found = [stamp(certificate), stamp(key)];
         if found == self.state().read {
             return Ok(false);
         }
-        let config = configure(certificate, key);
+        let config = configure(certificate, key, *check);
         let mut state = self.state();
         state.read = found;
         state.config = Arc::new(config?);
@@ -100,21 +124,31 @@ fn stamp(path: &Path) -> Option<Stamp> {
         Some(Stamp {
             modified: file.modified().ok()?,
             length: file.len(),
+            permissions: file.permissions(),
         })
     };
     modified(path.metadata().ok()?)
 }
 
-fn configure(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsFilesError> {
+fn configure(
+    certificate: &Path,
+    key: &Path,
+    check: KeyCheck,
+) -> Result<ServerConfig, TlsFilesError> {
     let fault = |what: String, source: BoxError| TlsFilesError { what, source };
-    let unread = |name: &str, path: &Path, error: rustls::pki_types::pem::Error| {
-        let what = format!("cannot read the {name} in {}", path.display());
-        fault(what, error.into())
+    let unread = |name: &str, path: &Path, error: BoxError| {
+        fault(
+            format!("cannot read the {name} in {}", path.display()),
+            error,
+        )
     };
     let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
     let chain: Vec<CertificateDer<'static>> =
-        chain.map_err(|error| unread("certificate", certificate, error))?;
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| unread("key", key, error))?;
+        chain.map_err(|error| unread("certificate", certificate, error.into()))?;
+    let mut file = File::open(key).map_err(|error| unread("key", key, error.into()))?;
+    check(key, &file).map_err(|error| fault("cannot use the key".to_owned(), error))?;
+    let secret = PrivateKeyDer::from_pem_reader(&mut file);
+    let secret = secret.map_err(|error| unread("key", key, error.into()))?;
     // Named, because the process may hold a second provider.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)

@@ -11,7 +11,7 @@ pub(crate) fn read(path: &Path) -> Result<String, CliError> {
     let name = path.display();
     let failed = |error: io::Error| CliError::Message(format!("cannot read {name}: {error}"));
     let mut file = File::open(path).map_err(failed)?;
-    check(path, &file)?;
+    check(path, &file).map_err(|error| CliError::Message(error.to_string()))?;
     let mut text = String::new();
     file.read_to_string(&mut text).map_err(failed)?;
     Ok(text)
@@ -39,16 +39,9 @@ fn parse_key(text: &str) -> Option<[u8; 32]> {
     bytes.try_into().ok().filter(|_| rest.is_empty())
 }
 
-/// Returns an error if other users can read the file at a path. Its group may.
-pub(crate) fn check_path(path: &Path) -> Result<(), CliError> {
-    let file = File::open(path);
-    let name = path.display();
-    let file = file.map_err(|error| CliError::Message(format!("cannot read {name}: {error}")))?;
-    check(path, &file)
-}
-
+/// Returns an error if other users can read an open file. Its group may.
 #[cfg(unix)]
-fn check(path: &Path, file: &File) -> Result<(), CliError> {
+pub(crate) fn check(path: &Path, file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     const OTHERS: u32 = 0o007;
     let mode = file.metadata()?.permissions().mode();
@@ -56,7 +49,7 @@ fn check(path: &Path, file: &File) -> Result<(), CliError> {
         return Ok(());
     }
     let name = path.display();
-    Err(CliError::Message(format!(
+    Err(io::Error::other(format!(
         "{name} holds a secret, and other users have access to it (mode {:03o}); \
          run: chmod o= {name}",
         mode & 0o777
@@ -65,7 +58,7 @@ fn check(path: &Path, file: &File) -> Result<(), CliError> {
 
 /// The files of other systems have no modes.
 #[cfg(not(unix))]
-fn check(_: &Path, _: &File) -> Result<(), CliError> {
+pub(crate) fn check(_: &Path, _: &File) -> io::Result<()> {
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! The certificate that clients see.
 
+use std::fs::File;
+use std::path::Path;
 use std::time::Duration;
 
 use mcp_forward::TlsFiles;
@@ -16,8 +18,8 @@ pub(super) fn read(settings: &Tls) -> Result<Option<TlsFiles>, CliError> {
     match (&settings.tls_cert, &settings.tls_key) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => {
-            secret::check_path(key)?;
-            let files = TlsFiles::read(certificate, key);
+            let check = |path: &Path, key: &File| Ok(secret::check(path, key)?);
+            let files = TlsFiles::read_checked(certificate, key, check);
             let files = files.map_err(|error| CliError::Message(error.to_string()))?;
             Ok(Some(files))
         }

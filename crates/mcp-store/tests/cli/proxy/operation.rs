@@ -295,6 +295,24 @@ fn certificate_is_replaced_while_clients_come() {
         .wait_for("the certificate has changed and is in use");
     assert!(curl(&proxy.address, &cert));
     assert!(!curl(&proxy.address, &old));
+
+    // Other users can read the next key, until its mode is mended.
+    fs::copy(&cert, &old).unwrap();
+    let new = TempDir::new().unwrap();
+    let [new_cert, new_key] = certificate(new.path());
+    fs::set_permissions(&new_key, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::rename(&new_key, &key).unwrap();
+    fs::rename(&new_cert, &cert).unwrap();
+    let line = proxy
+        .log
+        .wait_for("other users have access to it (mode 644)");
+    assert!(line.contains(" ERROR "), "{line}");
+    assert!(curl(&proxy.address, &old));
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    proxy
+        .log
+        .wait_for("the certificate has changed and is in use");
+    assert!(curl(&proxy.address, &cert));
     proxy.stop();
-    assert_eq!(json(&db, &["logs"]).len(), 2);
+    assert_eq!(json(&db, &["logs"]).len(), 4);
 }
