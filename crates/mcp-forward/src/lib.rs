@@ -53,7 +53,16 @@
 //!   405, the request goes to `/.well-known/oauth-protected-resource/mcp`.
 //! * Any other path is a 404.
 //!
-//! A cookie's `Path` does not change. The 2024-11-05 transport needs an address of its own:
+//! The `Path` of a cookie gets the prefix, too, unless the name of the cookie begins with
+//! `__Host-`, which demands the path `/` (RFC 6265bis, section 4.1.3.2). So upstreams at one
+//! address do not get each other's cookies.
+//!
+//! The `resource_metadata` of a `WWW-Authenticate` field does not change, because a changed one
+//! would be of no use: the metadata there name the resource, and a client must not use them if
+//! that is not the URL to which it sends requests (RFC 9728, section 3.3). An upstream with OAuth
+//! must know its public URL.
+//!
+//! The 2024-11-05 transport needs an address of its own:
 //! its `endpoint` event names a path without the prefix. The first such event is logged as a
 //! warning.
 //!

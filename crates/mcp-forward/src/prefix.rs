@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use http::Uri;
-use http::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
+use http::header::{Entry, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE};
 use http::uri::PathAndQuery;
 
 /// Where the metadata of a path are (RFC 8615). The path follows a name (RFC 9728, RFC
@@ -80,12 +80,24 @@ impl Prefix {
         }
     }
 
+    /// Adds the prefix to the paths of the upstream in an answer.
+    pub(super) fn prepare_response(&self, headers: &mut HeaderMap, hosts: [Option<&[u8]>; 2]) {
+        self.move_redirect(headers, hosts);
+        if let Entry::Occupied(mut cookies) = headers.entry(SET_COOKIE) {
+            for cookie in cookies.iter_mut() {
+                if let Some(moved) = self.moved_cookie(cookie) {
+                    *cookie = moved;
+                }
+            }
+        }
+    }
+
     /// Adds the prefix to a redirect to a path of the upstream.
     ///
     /// A redirect may name the host by the name that the upstream has, or by the one that
     /// clients use. A redirect to another host is not changed, and neither is a path that
     /// already has the prefix, because its upstream knows the prefix.
-    pub(super) fn prepare_response(&self, headers: &mut HeaderMap, hosts: [Option<&[u8]>; 2]) {
+    fn move_redirect(&self, headers: &mut HeaderMap, hosts: [Option<&[u8]>; 2]) {
         let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
         let Some(uri) = location.and_then(|location| location.parse::<Uri>().ok()) else {
             return;
@@ -104,6 +116,33 @@ impl Prefix {
                 headers.insert(LOCATION, location);
             }
         }
+    }
+
+    /// Returns a cookie with the prefix in its `Path` (RFC 6265, section 5.2), if it has one that
+    /// lacks the prefix. A cookie without a path has that of the request, which has the prefix.
+    fn moved_cookie(&self, cookie: &HeaderValue) -> Option<HeaderValue> {
+        // The path of such a cookie must be `/` (RFC 6265bis, section 4.1.3.2).
+        const HOST: &str = "__Host-";
+        let cookie = std::str::from_utf8(cookie.as_bytes()).ok()?;
+        let (pair, attributes) = cookie.split_once(';')?;
+        let name = pair.trim_start().get(..HOST.len()).unwrap_or_default();
+        if name.eq_ignore_ascii_case(HOST) {
+            return None;
+        }
+        let mut moved = pair.to_owned();
+        for attribute in attributes.split(';') {
+            moved.push(';');
+            let (name, path) = attribute.split_once('=').unwrap_or_default();
+            let path = path.trim();
+            let is_path = name.trim().eq_ignore_ascii_case("path") && path.starts_with('/');
+            if is_path && self.rest(path).is_none() {
+                let path = if path == "/" { "" } else { path };
+                moved.extend([name, "=", self.as_str(), path]);
+            } else {
+                moved.push_str(attribute);
+            }
+        }
+        HeaderValue::try_from(moved).ok()
     }
 }
 
@@ -198,6 +237,36 @@ mod tests {
             "/a?b",
         ] {
             assert!(text.parse::<Prefix>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn path_of_a_cookie_gets_the_prefix() {
+        for (sent, expected) in [
+            ("a=1; Path=/", "a=1; Path=/w"),
+            (
+                "a=Path=/x; path = /mcp ; Secure",
+                "a=Path=/x; path =/w/mcp; Secure",
+            ),
+            (
+                "a=1;HttpOnly;PATH=/x/;Max-Age=5",
+                "a=1;HttpOnly;PATH=/w/x/;Max-Age=5",
+            ),
+            ("a=1; Path=/w", "a=1; Path=/w"),
+            ("a=1; Path=/w/mcp", "a=1; Path=/w/mcp"),
+            ("a=1; Path=/wide", "a=1; Path=/w/wide"),
+            ("a=1; Path=mcp; Secure", "a=1; Path=mcp; Secure"),
+            ("a=1; Path", "a=1; Path"),
+            ("a=/", "a=/"),
+            ("__Host-a=1; Path=/; Secure", "__Host-a=1; Path=/; Secure"),
+            ("__host-a=1; Path=/; Secure", "__host-a=1; Path=/; Secure"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append("set-cookie", "first=1; Path=/".parse().unwrap());
+            headers.append("set-cookie", sent.parse().unwrap());
+            prefix("/w").prepare_response(&mut headers, [None, None]);
+            let cookies: Vec<_> = headers.get_all("set-cookie").iter().collect();
+            assert_eq!(cookies, ["first=1; Path=/w", expected], "{sent}");
         }
     }
 
