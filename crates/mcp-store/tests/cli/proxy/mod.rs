@@ -11,6 +11,8 @@ mod servers;
 #[cfg(unix)]
 mod service;
 mod setters;
+#[cfg(target_os = "linux")]
+mod soak;
 mod upstream;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
