@@ -6,7 +6,6 @@
 //! own, for three reasons: many callers share one commit, a telemetry row that
 //! SQLite refuses does not affect them, and only this commit is synchronous if a
 //! caller requests that.
-//! if a caller asks for that.
 
 use std::fmt;
 use std::future::Future;

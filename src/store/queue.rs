@@ -9,28 +9,32 @@
 //! that order. So "everything before this call" is a number, and a flush waits for
 //! it without a second channel that could overtake the first.
 
+mod buffer;
+mod condition;
 mod consumer;
+mod progress;
+mod shutdown;
+mod sleep;
 mod state;
 
+pub(super) use self::buffer::{Chunk, Limits};
 pub(super) use self::consumer::{Pause, Work};
-pub(super) use self::state::{Chunk, Limits, Refused};
+pub(super) use self::state::Refused;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use self::state::{Sleep, State};
+use self::state::State;
 use super::command_queue::{PendingCommand, SubmitError};
 use super::deadline::Deadline;
 use super::entry::Entry;
 use super::error::{FlushError, ShutdownError};
 use super::{Stats, StoreState};
-use crate::db::LossSpan;
 
 #[derive(Debug)]
 pub(super) struct Queue {
-    limits: Limits,
     writer: OnceLock<ThreadId>,
     state: Mutex<State>,
     /// Whether commands are waiting. It is a hint that is read without the lock.
@@ -44,9 +48,8 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
-            limits,
             writer: OnceLock::new(),
-            state: Mutex::new(State::new()),
+            state: Mutex::new(State::new(limits)),
             has_commands: AtomicBool::new(false),
             work: Condvar::new(),
             progress: Condvar::new(),
@@ -62,28 +65,13 @@ impl Queue {
         let event = event.into();
         let bytes = event.size();
         let mut state = self.lock();
-        state.stats.submitted += 1;
-        if state.closing.is_some() {
-            state.stats.dropped += 1;
-            LossSpan::extend(&mut state.refused.shutdown, LossSpan::now(1));
+        if !state.admit(&event, bytes) {
+            // The event is dropped after the lock is free.
             drop(state);
             return false;
         }
-        if !state.has_room(self.limits, &event, bytes) {
-            state.stats.dropped += 1;
-            LossSpan::extend(&mut state.refused.queue_full, LossSpan::now(1));
-            drop(state);
-            return false;
-        }
-        state.accept(event, bytes);
-        let wake = match state.sleep {
-            Sleep::Awake | Sleep::Pausing => false,
-            Sleep::Idle => true,
-            Sleep::Lingering => state.is_half_full(self.limits),
-        };
-        if wake {
-            state.sleep = Sleep::Awake;
-        }
+        state.buffer.push(event, bytes);
+        let wake = state.wakes_writer() && state.sleeper.wake();
         drop(state);
         if wake {
             self.work.notify_one();
@@ -94,15 +82,12 @@ impl Queue {
     /// Queues a command, which the writer thread runs at once.
     pub(super) fn submit(&self, command: PendingCommand) -> Result<(), SubmitError> {
         let mut state = self.lock();
-        if state.closing.is_some() {
+        if state.shutdown.has_begun() {
             return Err(SubmitError::Closed);
         }
         state.commands.push(command)?;
         self.has_commands.store(true, Ordering::Relaxed);
-        let wake = state.sleep != Sleep::Awake;
-        if wake {
-            state.sleep = Sleep::Awake;
-        }
+        let wake = state.sleeper.wake();
         drop(state);
         if wake {
             self.work.notify_one();
@@ -115,19 +100,15 @@ impl Queue {
     }
 
     pub(super) fn condition(&self) -> StoreState {
-        self.lock().condition.clone()
+        self.lock().condition.state().clone()
     }
 
     /// Makes [`next`](Self::next) return [`Work::Alarm`] at this moment, unless an
     /// earlier one is set.
     pub(super) fn wake_at(&self, moment: Deadline) {
         let mut state = self.lock();
-        if !moment.is_before(state.alarm) {
-            return;
-        }
-        state.alarm = moment;
-        if state.sleep != Sleep::Awake {
-            self.wake_writer(&mut state);
+        if state.sleeper.set_alarm(moment) && state.sleeper.wake() {
+            self.work.notify_one();
         }
     }
 
@@ -135,16 +116,16 @@ impl Queue {
     pub(super) fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
         let deadline = Deadline::after(timeout);
         let mut state = self.lock();
-        let ticket = state.accepted;
-        state.flush_to = ticket;
+        let last = state.progress.begin_flush();
         self.wake_writer(&mut state);
-        state = self.await_progress(state, deadline, |state| state.settled >= ticket);
-        if state.settled >= ticket {
+        let is_settled = |state: &State| state.progress.is_settled(last);
+        state = self.await_progress(state, deadline, is_settled);
+        if is_settled(&state) {
             return Ok(());
         }
         Err(FlushError {
             queued: state.stats.queued,
-            reason: state.obstacle(),
+            reason: state.condition.reason(),
         })
     }
 
@@ -152,20 +133,21 @@ impl Queue {
     /// If it is called several times, the earliest deadline counts.
     pub(super) fn close(&self, deadline: Deadline) {
         let mut state = self.lock();
-        state.closing = Some(deadline.earlier(state.closing.unwrap_or(Deadline::NEVER)));
+        state.shutdown.begin(deadline);
         self.wake_writer(&mut state);
     }
 
     /// Waits for the end of the writer thread.
     pub(super) fn await_end(&self, deadline: Deadline) -> Result<Stats, ShutdownError> {
-        let state = self.await_progress(self.lock(), deadline, |state| state.ended);
-        if state.ended && state.given_up == 0 {
+        let has_ended = |state: &State| state.shutdown.has_ended();
+        let state = self.await_progress(self.lock(), deadline, has_ended);
+        if has_ended(&state) && state.shutdown.given_up() == 0 {
             return Ok(state.stats);
         }
         Err(ShutdownError {
             stats: Box::new(state.stats),
-            lost: state.given_up,
-            reason: state.obstacle(),
+            lost: state.shutdown.given_up(),
+            reason: state.condition.reason(),
         })
     }
 
@@ -180,17 +162,17 @@ impl Queue {
             true => Deadline::after(Duration::ZERO),
             false => deadline,
         };
-        state.waiting += 1;
+        state.progress.begin_wait();
         while !done(&state) && !deadline.has_passed() {
             state = deadline.wait(&self.progress, state);
         }
-        state.waiting -= 1;
+        state.progress.end_wait();
         state
     }
 
     /// Notifies under the lock, unlike `push`, because this is rare.
     fn wake_writer(&self, state: &mut State) {
-        state.sleep = Sleep::Awake;
+        state.sleeper.wake();
         self.work.notify_one();
     }
 

@@ -10,19 +10,10 @@ use super::super::StoreState;
 use super::super::command_queue::{PendingCommand, SubmitError};
 use super::super::deadline::Deadline;
 use super::Queue;
-use super::state::{Chunk, Refused, Sleep, State};
+use super::buffer::{Chunk, Released};
+use super::sleep::Sleep;
+use super::state::{Refused, State};
 use crate::clock;
-use crate::db::LossSpan;
-
-/// Number of emptied chunks that are kept for reuse. They hold a burst of some
-/// thousand events without new memory.
-pub(super) const MAX_FREE_CHUNKS: usize = 32;
-
-/// Number of intervals without an event that the writer thread polls before it
-/// sleeps until a caller wakes it. Waking a thread costs a caller a hundred times
-/// as much as queueing its event, so only the first event after a pause pays for
-/// it.
-pub(super) const IDLE_POLLS: u32 = 25;
 
 /// Work for the writer thread.
 #[derive(Debug)]
@@ -67,42 +58,42 @@ impl Queue {
     pub(in crate::store) fn next(&self, due: &mut Deadline, interval: Duration) -> Option<Work> {
         let mut state = self.lock();
         loop {
-            state.sleep = Sleep::Awake;
-            if state.closing.is_none() && state.alarm.has_passed() {
-                state.alarm = Deadline::NEVER;
+            state.sleeper.set(Sleep::Awake);
+            let is_closing = state.shutdown.has_begun();
+            if !is_closing && state.sleeper.take_alarm() {
                 return Some(Work::Alarm);
             }
             let is_due = due.has_passed();
-            if !state.pending.is_empty() {
-                if is_due || state.is_urgent(self.limits) {
-                    state.idle_polls = IDLE_POLLS;
+            let is_empty = state.buffer.is_empty();
+            if !is_empty {
+                if is_due || state.is_urgent() {
+                    state.sleeper.restart_polls();
                     return Some(Work::Events {
-                        chunks: std::mem::take(&mut state.pending),
+                        chunks: state.buffer.take(),
                         until: clock::unix_ms(),
                     });
                 }
-            } else if state.closing.is_some() && state.commands.is_empty() {
+            } else if is_closing && state.commands.is_empty() {
                 return None;
             }
-            if state.housekeeping.has_passed() {
-                state.housekeeping = Deadline::NEVER;
+            if state.sleeper.take_housekeeping() {
                 return Some(Work::Housekeeping);
             }
             if !state.commands.is_empty() {
                 return Some(Work::Commands);
             }
-            let moment = state.alarm.earlier(state.housekeeping);
-            if state.pending.is_empty() && state.idle_polls == 0 {
-                state.sleep = Sleep::Idle;
+            let moment = state.sleeper.wake_up_at();
+            if is_empty && state.sleeper.polls_left() == 0 {
+                state.sleeper.set(Sleep::Idle);
                 state = moment.wait(&self.work, state);
                 *due = Deadline::after(interval);
                 continue;
             }
-            if state.pending.is_empty() && is_due {
-                state.idle_polls -= 1;
+            if is_empty && is_due {
+                state.sleeper.count_poll();
                 *due = Deadline::after(interval);
             }
-            state.sleep = Sleep::Lingering;
+            state.sleeper.set(Sleep::Lingering);
             state = due.earlier(moment).wait(&self.work, state);
         }
     }
@@ -110,7 +101,7 @@ impl Queue {
     /// Makes [`next`](Self::next) return [`Work::Housekeeping`] at this moment, which
     /// replaces the previous one.
     pub(in crate::store) fn housekeeping_at(&self, moment: Deadline) {
-        self.lock().housekeeping = moment;
+        self.lock().sleeper.set_housekeeping(moment);
     }
 
     /// Takes the waiting commands, if there are any.
@@ -132,41 +123,37 @@ impl Queue {
     pub(in crate::store) fn pause(&self, over: Deadline) -> Pause {
         let mut state = self.lock();
         loop {
-            state.sleep = Sleep::Awake;
+            state.sleeper.set(Sleep::Awake);
             if let Some(commands) = self.take(&mut state) {
                 return Pause::Commands(commands);
             }
-            let until = match state.closing {
+            let until = match state.shutdown.deadline() {
                 Some(end) if end.has_passed() || state.stats.queued == 0 => return Pause::End,
-                // A caller waits for the end, so one attempt is made at once.
-                Some(_) if !state.last_attempt => {
-                    state.last_attempt = true;
-                    return Pause::Over;
-                }
+                Some(_) if state.shutdown.take_last_attempt() => return Pause::Over,
                 Some(end) => over.earlier(end),
                 None => over,
             };
             if over.has_passed() {
                 return Pause::Over;
             }
-            state.sleep = Sleep::Pausing;
+            state.sleeper.set(Sleep::Pausing);
             state = until.wait(&self.work, state);
         }
     }
 
     /// Returns how much time a shutdown has left.
     pub(in crate::store) fn time_left(&self) -> Duration {
-        self.lock().closing.map_or(Duration::ZERO, Deadline::left)
+        self.lock().shutdown.time_left()
     }
 
     /// Returns whether a shutdown has begun.
     pub(in crate::store) fn is_closing(&self) -> bool {
-        self.lock().closing.is_some()
+        self.lock().shutdown.has_begun()
     }
 
     /// Returns whether a shutdown has run out of time.
     pub(in crate::store) fn is_overdue(&self) -> bool {
-        self.lock().closing.is_some_and(Deadline::has_passed)
+        self.lock().shutdown.is_overdue()
     }
 
     pub(in crate::store) fn take_refused(&self) -> Refused {
@@ -174,43 +161,25 @@ impl Queue {
     }
 
     pub(in crate::store) fn set_condition(&self, condition: StoreState) {
-        self.lock().condition = condition;
+        self.lock().condition.set(condition);
     }
 
     /// Counts the events in `chunks` as finished, and keeps their memory for reuse.
     pub(in crate::store) fn settle(&self, mut chunks: Vec<Chunk>, failed: usize, unlinked: u64) {
-        let (mut events, mut bytes) = (0, 0);
-        for chunk in &mut chunks {
-            events += chunk.events.len();
-            bytes += chunk.bytes;
-            chunk.events.clear();
-            chunk.bytes = 0;
-        }
+        let released = Released::empty(&mut chunks);
         let mut state = self.lock();
-        state.stats.settle(events as u64, failed as u64, unlinked);
-        state.settled += events as u64;
-        state.bytes -= bytes;
-        let room = MAX_FREE_CHUNKS.saturating_sub(state.free_chunks.len());
-        state
-            .free_chunks
-            .extend(chunks.drain(..room.min(chunks.len())));
+        let (events, failed) = (released.events as u64, failed as u64);
+        state.stats.settle(events, failed, unlinked);
+        state.progress.settle(released.events);
+        state.buffer.release(chunks, released);
         self.notify_progress(state);
     }
 
     /// Ends the writer thread's work: drops and counts all queued events.
     pub(in crate::store) fn give_up(&self) -> Refused {
         let mut state = self.lock();
-        state.closing.get_or_insert(Deadline::after(Duration::ZERO));
-        let lost = std::mem::take(&mut state.stats.queued);
-        if lost > 0 {
-            state.stats.dropped += lost;
-            state.given_up += lost;
-            state.obstacle = state.obstacle();
-            LossSpan::extend(&mut state.refused.shutdown, LossSpan::now(lost));
-        }
-        state.settled = state.accepted;
-        state.bytes = 0;
-        let dropped = std::mem::take(&mut state.pending);
+        state.give_up_events();
+        let dropped = state.buffer.clear();
         let refused = state.take_refused();
         let commands = self.take(&mut state).unwrap_or_default();
         self.notify_progress(state);
@@ -224,13 +193,13 @@ impl Queue {
     /// Ends the writer thread, after the file is closed.
     pub(in crate::store) fn end(&self) {
         let mut state = self.lock();
-        state.condition = StoreState::Closed;
-        state.ended = true;
+        state.condition.set(StoreState::Closed);
+        state.shutdown.end();
         self.notify_progress(state);
     }
 
     fn notify_progress(&self, state: MutexGuard<'_, State>) {
-        let awaited = state.waiting > 0;
+        let awaited = state.progress.is_awaited();
         drop(state);
         if awaited {
             self.progress.notify_all();

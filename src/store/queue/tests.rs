@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::consumer::{IDLE_POLLS, MAX_FREE_CHUNKS};
-use super::state::{CHUNK, RESERVED_EVENTS};
+use super::buffer::{CHUNK, MAX_FREE_CHUNKS, RESERVED_EVENTS};
+use super::sleep::{IDLE_POLLS, Sleep};
 use super::*;
 use crate::event::StoreEvent;
 use crate::event::{RequestEvent, RequestStatus, SessionEvent};
@@ -134,10 +134,10 @@ fn memory_of_written_events_is_reused_and_bounded() {
         queue.push(request());
     }
     queue.settle(take(&queue), 0, 0);
-    assert_eq!(queue.lock().free_chunks.len(), MAX_FREE_CHUNKS);
+    assert_eq!(queue.lock().buffer.free_chunks(), MAX_FREE_CHUNKS);
     queue.push(request());
-    assert_eq!(queue.lock().free_chunks.len(), MAX_FREE_CHUNKS - 1);
-    assert_eq!(queue.lock().bytes, size(&request()));
+    assert_eq!(queue.lock().buffer.free_chunks(), MAX_FREE_CHUNKS - 1);
+    assert_eq!(queue.lock().buffer.bytes(), size(&request()));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn events_wait_for_the_interval_unless_a_caller_waits() {
             let queue = Arc::clone(&queue);
             move || events(queue.next(&mut Deadline::after(LONG), LONG)).len()
         });
-        while queue.lock().sleep != Sleep::Lingering {
+        while queue.lock().sleeper.sleep() != Sleep::Lingering {
             thread::yield_now();
         }
         assert_eq!(queue.stats().queued, 1);
@@ -173,7 +173,7 @@ fn event_wakes_an_idle_writer_thread() {
         let queue = Arc::clone(&queue);
         move || queue.next(&mut Deadline::after(NONE), NONE).is_some()
     });
-    while queue.lock().sleep != Sleep::Idle {
+    while queue.lock().sleeper.sleep() != Sleep::Idle {
         thread::yield_now();
     }
     queue.push(request());
@@ -189,11 +189,11 @@ fn event_soon_after_others_does_not_wake_the_writer_thread() {
         let queue = Arc::clone(&queue);
         move || events(queue.next(&mut Deadline::after(LONG), LONG)).len()
     });
-    while queue.lock().sleep != Sleep::Lingering {
+    while queue.lock().sleeper.sleep() != Sleep::Lingering {
         thread::yield_now();
     }
     queue.push(request());
-    assert_eq!(queue.lock().sleep, Sleep::Lingering);
+    assert_eq!(queue.lock().sleeper.sleep(), Sleep::Lingering);
     drop(queue.flush(NONE));
     assert_eq!(writer.join().unwrap(), 1);
 }
@@ -203,16 +203,16 @@ fn writer_thread_sleeps_after_enough_polls_without_an_event() {
     let queue = Arc::new(queue(4, usize::MAX));
     queue.push(request());
     queue.settle(take(&queue), 0, 0);
-    assert_eq!(queue.lock().idle_polls, IDLE_POLLS);
+    assert_eq!(queue.lock().sleeper.polls_left(), IDLE_POLLS);
     let writer = thread::spawn({
         let queue = Arc::clone(&queue);
         let interval = Duration::from_micros(10);
         move || queue.next(&mut Deadline::after(NONE), interval).is_none()
     });
-    while queue.lock().sleep != Sleep::Idle {
+    while queue.lock().sleeper.sleep() != Sleep::Idle {
         thread::yield_now();
     }
-    assert_eq!(queue.lock().idle_polls, 0);
+    assert_eq!(queue.lock().sleeper.polls_left(), 0);
     queue.close(Deadline::after(LONG));
     assert!(writer.join().unwrap());
 }
@@ -225,7 +225,7 @@ fn flush_waits_for_earlier_events_only() {
     assert_eq!(queue.flush(NONE).unwrap_err().queued, 1);
     thread::scope(|scope| {
         let flush = scope.spawn(|| queue.flush(LONG));
-        while queue.lock().waiting == 0 {
+        while !queue.lock().progress.is_awaited() {
             thread::yield_now();
         }
         queue.push(request());
@@ -299,7 +299,7 @@ fn alarm_wakes_an_idle_writer_thread_at_the_earliest_moment() {
         let queue = Arc::clone(&queue);
         move || queue.next(&mut Deadline::after(LONG), LONG)
     });
-    while queue.lock().sleep != Sleep::Idle {
+    while queue.lock().sleeper.sleep() != Sleep::Idle {
         thread::yield_now();
     }
     queue.wake_at(Deadline::after(LONG));
