@@ -3,16 +3,29 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
+use super::super::CaptureCounters;
 use super::super::entry::Entry;
-use super::super::page_assembler::Joined;
+use super::super::page_assembler::{Joined, PageAssembler};
 use super::super::queue::Chunk;
-use super::Writer;
 
-impl Writer {
+/// The listings whose last page has not arrived.
+#[derive(Default)]
+pub(super) struct Listings {
+    page_assembler: PageAssembler,
+    /// A malformed listing was logged. Further ones are not logged.
+    malformed_logged: bool,
+}
+
+impl Listings {
     /// Parses the pages of listings in the batch. It does so once, and before the
-    /// transaction, which holds the file's lock. Pages may be megabytes long, so
-    /// commands run between two of them.
-    pub(super) fn read_pages(&mut self, batch: &mut [Chunk]) {
+    /// transaction, which holds the file's lock. Pages may be megabytes long, so it
+    /// calls `after_page` after each.
+    pub(super) fn read_pages(
+        &mut self,
+        batch: &mut [Chunk],
+        counters: &CaptureCounters,
+        mut after_page: impl FnMut(),
+    ) {
         let now = Instant::now();
         self.page_assembler.forget_overdue(now);
         for entry in batch.iter_mut().flat_map(|chunk| &mut chunk.events) {
@@ -23,7 +36,6 @@ impl Writer {
                 continue;
             };
             let method = page.origin.of.method();
-            let counters = &self.shared.counters;
             let malformed = match self.page_assembler.join(*page, now) {
                 Joined::Complete(seen) => {
                     let malformed = seen.listing.duplicates;
@@ -46,7 +58,7 @@ impl Writer {
                     );
                 }
             }
-            self.serve_waiting();
+            after_page();
         }
     }
 }
