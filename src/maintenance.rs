@@ -40,7 +40,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::db::{self, Db, LonelyLegs, PrunableTables, Slice, Span, WriteError};
+use crate::db::upkeep::{self, Limits, Round};
+use crate::db::{self, Db, WriteError};
 use crate::error::OpenError;
 use crate::query::Reader;
 
@@ -112,13 +113,27 @@ impl TableRows {
 #[non_exhaustive]
 pub enum Step {
     /// Requests are rolled up into the statistics that outlive them.
-    Fold,
+    RollUp,
     /// Rows are removed.
     Remove,
     /// Free pages are returned to the file system.
     Shrink,
     /// The whole file is rewritten. Its progress is not known: `done` is 0 or 1.
     Rewrite,
+}
+
+impl Step {
+    fn of(step: upkeep::Step) -> Self {
+        match step {
+            upkeep::Step::RollUp => Self::RollUp,
+            upkeep::Step::Shrink => Self::Shrink,
+            upkeep::Step::Remove
+            | upkeep::Step::RemoveAndRollUp
+            | upkeep::Step::History
+            | upkeep::Step::Statistics(_)
+            | upkeep::Step::StatisticsBytes => Self::Remove,
+        }
+    }
 }
 
 /// The progress of a step.
@@ -192,31 +207,7 @@ impl Maintenance {
         before: i64,
         mut progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Outcome, MaintenanceError> {
-        self.measured(|rows| {
-            let unfolded = self.db.unfolded()?;
-            let fold = |until| self.db.fold(LonelyLegs::Wait, PATIENCE, until);
-            if slices(Step::Fold, unfolded, &mut progress, fold)?
-                .1
-                .is_break()
-            {
-                return Ok(ControlFlow::Break(()));
-            }
-            let total = self
-                .db
-                .rows_before(before)?
-                .iter()
-                .map(|(_, rows)| rows)
-                .sum();
-            let from = i64::MIN;
-            let span = Span { from, before };
-            let prune = |until| self.db.prune(PrunableTables::All, span, PATIENCE, until);
-            let (removed, flow) = slices(Step::Remove, total, &mut progress, prune)?;
-            *rows = removed;
-            if flow.is_break() {
-                return Ok(flow);
-            }
-            self.shrink(&mut progress)
-        })
+        self.measured(|| self.run(Round::prune(), before, &mut progress))
     }
 
     /// Returns whether the file keeps track of its pages. One that does not is made smaller
@@ -243,9 +234,9 @@ impl Maintenance {
         &self,
         mut progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Outcome, MaintenanceError> {
-        self.measured(|_| {
+        self.measured(|| {
             if self.db.tracks_pages()? {
-                return self.shrink(&mut progress);
+                return self.run(Round::shrink(), i64::MIN, &mut progress);
             }
             let mut at = |done| {
                 progress(Progress {
@@ -255,38 +246,73 @@ impl Maintenance {
                 })
             };
             if at(0).is_break() {
-                return Ok(ControlFlow::Break(()));
+                return Ok((0, ControlFlow::Break(())));
             }
             self.db.rewrite(PATIENCE)?;
             self.db.checkpoint()?;
             // The work is complete, so a break has no effect.
             let _ = at(1);
-            Ok(ControlFlow::Continue(()))
+            Ok((0, ControlFlow::Continue(())))
         })
     }
 
-    fn shrink(
+    /// Runs the steps of `round` with pauses between its slices, until it has ended or
+    /// `progress` ends the work. Returns the number of removed rows.
+    fn run(
         &self,
+        mut round: Round,
+        before: i64,
         progress: &mut impl FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, WriteError> {
-        let free = self.db.space()?.free;
-        let incremental_vacuum = |until| self.db.incremental_vacuum(0, PATIENCE, until);
-        let (pages, flow) = slices(Step::Shrink, free, progress, incremental_vacuum)?;
-        if pages > 0 {
-            self.db.checkpoint()?;
+    ) -> Result<(u64, ControlFlow<()>), WriteError> {
+        let limits = Limits::before(before);
+        let mut rows = 0;
+        while let Some(step) = round.step() {
+            let step = Step::of(step);
+            let total = self.total(step, before)?;
+            let mut done = 0;
+            loop {
+                let slice = round.slice(&self.db, &limits, PATIENCE, Instant::now() + SLICE)?;
+                done += slice.count;
+                if step == Step::Remove {
+                    rows = done;
+                }
+                let flow = progress(Progress { step, done, total });
+                if slice.is_last {
+                    // This step is done, even if `progress` breaks. The next step checks that
+                    // again.
+                    break;
+                }
+                if flow.is_break() {
+                    round.cut_file(&self.db)?;
+                    return Ok((rows, flow));
+                }
+                thread::sleep(TURN);
+            }
         }
-        Ok(flow)
+        Ok((rows, ControlFlow::Continue(())))
     }
 
-    /// Does `work`, which counts the removed rows, and measures the file.
+    /// Returns how many rows, or pages, a step has to do.
+    fn total(&self, step: Step, before: i64) -> Result<u64, WriteError> {
+        match step {
+            Step::RollUp => self.db.not_rolled_up(),
+            Step::Remove => {
+                let tables = self.db.rows_before(before)?;
+                Ok(tables.iter().map(|(_, rows)| rows).sum())
+            }
+            Step::Shrink => Ok(self.db.space()?.free),
+            Step::Rewrite => Ok(1),
+        }
+    }
+
+    /// Does `work`, which returns the number of removed rows, and measures the file.
     fn measured(
         &self,
-        work: impl FnOnce(&mut u64) -> Result<ControlFlow<()>, WriteError>,
+        work: impl FnOnce() -> Result<(u64, ControlFlow<()>), WriteError>,
     ) -> Result<Outcome, MaintenanceError> {
         let measure = || {
             let bytes_before = self.db.space()?.bytes();
-            let mut rows = 0;
-            let flow = work(&mut rows)?;
+            let (rows, flow) = work()?;
             Ok(Outcome {
                 rows,
                 bytes_before,
@@ -313,29 +339,5 @@ impl Drop for Maintenance {
                 tracing::warn!(path = %self.path.display(), "the WAL cannot be renamed: {error}");
             }
         }
-    }
-}
-
-/// Runs slices until there is nothing more to do, or `progress` ends the work.
-/// Returns the sum of their counts.
-fn slices(
-    step: Step,
-    total: u64,
-    progress: &mut impl FnMut(Progress) -> ControlFlow<()>,
-    mut slice: impl FnMut(Instant) -> Result<Slice, WriteError>,
-) -> Result<(u64, ControlFlow<()>), WriteError> {
-    let mut done = 0;
-    loop {
-        let Slice { count, is_last } = slice(Instant::now() + SLICE)?;
-        done += count;
-        let flow = progress(Progress { step, done, total });
-        if is_last {
-            // This step is done, even if `progress` breaks. The next step checks that again.
-            return Ok((done, ControlFlow::Continue(())));
-        }
-        if flow.is_break() {
-            return Ok((done, flow));
-        }
-        thread::sleep(TURN);
     }
 }

@@ -136,7 +136,7 @@ fn migrate(path: &Path) {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
     let conn = Connection::open_with_flags(path, flags).expect("the file opens");
     let behind = "SELECT max(id) > coalesce((SELECT CAST(value AS INTEGER) FROM meta
-        WHERE key = 'requests_folded_to'), 0) FROM requests";
+        WHERE key = 'requests_rolled_up_to'), 0) FROM requests";
     let start = Instant::now();
     while conn
         .query_row(behind, [], |row| row.get(0))
@@ -144,7 +144,7 @@ fn migrate(path: &Path) {
     {
         assert!(
             start.elapsed() < Duration::from_secs(600),
-            "the writer folds"
+            "the writer rolls up"
         );
         std::thread::sleep(Duration::from_millis(100));
     }

@@ -375,8 +375,11 @@ impl Waiting {
         if rows.is_empty() {
             return Ok(rows);
         }
-        let folded_to = rollup::folded_to(conn)?;
-        Ok(rows.into_iter().filter(|row| row.id > folded_to).collect())
+        let rolled_up_to = rollup::rolled_up_to(conn)?;
+        Ok(rows
+            .into_iter()
+            .filter(|row| row.id > rolled_up_to)
+            .collect())
     }
 }
 

@@ -15,7 +15,7 @@
 //!    `newest_open`, `open_sessions`, `rollup`, `writer_identity`, then `links` and `tasks`;
 //! 5. transactions: `batch`; `event_rows` and `command_tx`, then `command`;
 //! 6. the connection: `checkpoint`, `create` and `open`, then `retention`, `departure`,
-//!    `reader`.
+//!    `reader`, and after `retention` `upkeep`.
 //!
 //! Files that `and` joins import each other, and `command_tx` counts its pages by
 //! `retention::pages`.
@@ -66,6 +66,7 @@ mod slice;
 mod special_path;
 mod synchronous;
 mod tasks;
+pub(crate) mod upkeep;
 mod writer_identity;
 mod writer_lock;
 mod writers;

@@ -51,7 +51,7 @@ pub(crate) struct Size {
 
 impl Db {
     /// Rolls requests up into the cells of the statistics.
-    pub(crate) fn fold(
+    pub(crate) fn roll_up(
         &self,
         lonely: LonelyLegs,
         patience: Duration,
@@ -59,7 +59,7 @@ impl Db {
     ) -> Result<Slice, WriteError> {
         let mut names = self.name_counts.borrow_mut();
         let slice = self.slice(patience, |conn| {
-            Part::Cells.counted(conn, || rollup::fold(conn, &mut names, lonely, until))
+            Part::Cells.counted(conn, || rollup::roll_up(conn, &mut names, lonely, until))
         });
         if slice.is_err() {
             // The counted names were not committed.
@@ -229,14 +229,14 @@ impl Db {
     }
 
     /// Returns how many requests and ends of tasks may not be in a cell yet, at most.
-    pub(crate) fn fold_lag(&self) -> Result<u64, WriteError> {
+    pub(crate) fn roll_up_lag(&self) -> Result<u64, WriteError> {
         let newest: Option<i64> = self
             .conn
             .prepare_cached("SELECT max(id) FROM requests")?
             .query_row([], |row| row.get(0))?;
-        let folded_to = rollup::folded_to(&self.conn)?;
-        let lag = newest.unwrap_or(0).saturating_sub(folded_to).max(0);
-        let lag = lag.saturating_add(rollup::unfolded_tasks(&self.conn)?);
+        let rolled_up_to = rollup::rolled_up_to(&self.conn)?;
+        let lag = newest.unwrap_or(0).saturating_sub(rolled_up_to).max(0);
+        let lag = lag.saturating_add(rollup::tasks_not_rolled_up(&self.conn)?);
         Ok(u64::try_from(lag).unwrap_or(0))
     }
 
@@ -257,14 +257,14 @@ impl Db {
     }
 
     /// Returns how many requests and ends of tasks are in no cell yet.
-    pub(crate) fn unfolded(&self) -> Result<u64, WriteError> {
-        let unfolded = || {
-            let id = rollup::folded_to(&self.conn)?;
+    pub(crate) fn not_rolled_up(&self) -> Result<u64, WriteError> {
+        let rows = || {
+            let id = rollup::rolled_up_to(&self.conn)?;
             let sql = "SELECT count(*) FROM requests WHERE id > ?1";
-            let tasks = rollup::unfolded_tasks(&self.conn)?;
+            let tasks = rollup::tasks_not_rolled_up(&self.conn)?;
             Ok(count(&self.conn, sql, id)? + u64::try_from(tasks).unwrap_or(0))
         };
-        unfolded().map_err(WriteError::Store)
+        rows().map_err(WriteError::Store)
     }
 
     /// Returns how many rows of each table are from before `before`.

@@ -2,7 +2,7 @@
 //!
 //! A request belongs to the hour and to the day of its `ts`, however late its row
 //! was written, and is rolled up into both cells in the order of its row.
-//! `meta.requests_folded_to` is the id up to which that is done, so a row that
+//! `meta.requests_rolled_up_to` is the id up to which that is done, so a row that
 //! another program inserts is rolled up like any other. A statistic over a window
 //! is therefore the sum of
 //!
@@ -13,7 +13,7 @@
 //! An operation of several requests begins in the cell of its first request and
 //! ends in that of its last. A leg that another recorder may still link to an
 //! operation is not rolled up before it is a minute old. The end of a task is
-//! rolled up from `tasks`, and `tasks.folded_as` holds the outcome that was
+//! rolled up from `tasks`, and `tasks.rolled_up_as` holds the outcome that was
 //! counted; the first request of a task stays until then.
 //!
 //! `meta` also holds the times up to which requests and cells were
@@ -43,10 +43,10 @@ use crate::clock;
 use cell::{Cell, Key};
 pub(crate) use names::NameCounts;
 use names::Names;
-pub(crate) use tasks::unfolded as unfolded_tasks;
+pub(crate) use tasks::not_rolled_up as tasks_not_rolled_up;
 
 /// The key in `meta` of the last request that is in its cells.
-const FOLDED_TO: &str = "requests_folded_to";
+const ROLLED_UP_TO: &str = "requests_rolled_up_to";
 
 /// Replaces a tool or method that has no cells of its own. Calls of a tool with
 /// this very name are counted with these.
@@ -83,7 +83,7 @@ pub(crate) enum LonelyLegs {
     /// It waits for a minute, and so do all rows after it.
     Wait,
     /// It counts as an operation by itself.
-    Fold,
+    RollUp,
 }
 
 const OLDEST: &str = "SELECT start, CAST(start AS INTEGER) FROM request_rollups
@@ -97,8 +97,8 @@ const DELETE: &str = "DELETE FROM request_rollups
 const BATCH: i64 = 64;
 
 /// Returns the id of the last request that is in its cells; 0 if there is none.
-pub(crate) fn folded_to(conn: &Connection) -> Result<i64> {
-    let id = meta::get(conn, FOLDED_TO)?;
+pub(crate) fn rolled_up_to(conn: &Connection) -> Result<i64> {
+    let id = meta::get(conn, ROLLED_UP_TO)?;
     Ok(id.and_then(|id| id.parse().ok()).unwrap_or(0))
 }
 
@@ -120,16 +120,16 @@ pub(crate) fn cell_name(name: &str) -> Cow<'_, str> {
 
 /// Rolls up the next requests into their cells. The caller holds the transaction.
 /// `known` holds the results of earlier calls for the same file.
-pub(crate) fn fold(
+pub(crate) fn roll_up(
     conn: &Connection,
     known: &mut NameCounts,
     lonely: LonelyLegs,
     until: Instant,
 ) -> Result<Slice> {
-    let mut folded_to = folded_to(conn)?;
+    let mut rolled_up_to = rolled_up_to(conn)?;
     let now = clock::unix_ms();
     let waits = |row: &Row<'_>| -> Result<bool> {
-        if lonely == LonelyLegs::Fold || number(row, 7)? == 0 {
+        if lonely == LonelyLegs::RollUp || number(row, 7)? == 0 {
             return Ok(false);
         }
         let written = number(row, 1)?.saturating_add(number(row, 8)? / 1000);
@@ -137,7 +137,7 @@ pub(crate) fn fold(
         Ok((now - WAIT_MS..=now + clock::TOLERANCE_MS).contains(&written))
     };
     let mut select = conn.prepare_cached(&ROWS)?;
-    let mut rows = select.query([folded_to, SLICE_ROWS])?;
+    let mut rows = select.query([rolled_up_to, SLICE_ROWS])?;
     let mut names = Names::new(known);
     // They are grouped by cell name: most names that do not exist share one.
     let mut cells: HashMap<Key, Cell> = HashMap::new();
@@ -154,7 +154,7 @@ pub(crate) fn fold(
                 is_last = true;
                 break;
             }
-            folded_to = row.get(0)?;
+            rolled_up_to = row.get(0)?;
             let contribution = Contribution::read(row, 9)?;
             let key = Key::read(row, 2, number(row, 1)?, contribution.outcome)?;
             let cell = batch.entry(key).or_default();
@@ -183,11 +183,11 @@ pub(crate) fn fold(
         }
     }
     if count > 0 {
-        meta::set(conn, FOLDED_TO, &folded_to.to_string())?;
+        meta::set(conn, ROLLED_UP_TO, &rolled_up_to.to_string())?;
     }
     let mut is_last = ran_out && count < SLICE_ROWS as u64;
     if is_last {
-        let (ends, are_all) = tasks::fold(conn, &mut names)?;
+        let (ends, are_all) = tasks::roll_up(conn, &mut names)?;
         count += ends;
         is_last = are_all;
     }

@@ -311,8 +311,8 @@ fn count(
             let mut tallies = Tallies::estimated();
             let other_calls = cells::add(source, asked, cells, &mut tallies)?;
             if !cells.is_empty() {
-                rows::add_unfolded(source, asked, *whole, &mut tallies)?;
-                rows::add_tasks(source, asked, *whole, Ends::Unfolded, &mut tallies)?;
+                rows::add_not_rolled_up(source, asked, *whole, &mut tallies)?;
+                rows::add_tasks(source, asked, *whole, Ends::NotRolledUp, &mut tallies)?;
             }
             for edge in edges.iter().filter(|edge| edge.since < edge.until) {
                 rows::add(source, asked, *edge, &mut tallies)?;

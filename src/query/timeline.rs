@@ -234,8 +234,8 @@ fn count(
     };
     let other_calls = cells::add(source, asked, &layout.cells, &mut tallies)?;
     for whole in &layout.whole {
-        rows::add_unfolded(source, asked, *whole, &mut tallies)?;
-        rows::add_tasks(source, asked, *whole, Ends::Unfolded, &mut tallies)?;
+        rows::add_not_rolled_up(source, asked, *whole, &mut tallies)?;
+        rows::add_tasks(source, asked, *whole, Ends::NotRolledUp, &mut tallies)?;
     }
     for part in &layout.rows {
         rows::add(source, asked, *part, &mut tallies)?;

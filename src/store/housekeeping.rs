@@ -15,14 +15,16 @@
 //! rolling up fails, they are removed nevertheless, and the log and the file's
 //! `losses` report it.
 
-mod slices;
+mod shrink;
 
 use std::time::{Duration, Instant};
 
 use super::Retention;
 use super::deadline::Deadline;
 use super::log_throttle::LogThrottle;
-use crate::db::{BucketWidth, Db, Inherited, WriteError};
+use crate::clock;
+use crate::db::upkeep::{FreePages, Limits, Round};
+use crate::db::{Db, Inherited, WriteError};
 
 /// The working time of a slice, without its commit and without a checkpoint that
 /// the commit triggers.
@@ -45,6 +47,18 @@ const LONGEST_TURN: Duration = Duration::from_millis(250);
 /// part: it has to shrink, but not at once.
 const CEILING_PART: u64 = 2;
 const GROWTH_PART: u64 = 8;
+
+/// The part of the file's limit that the history of listings may take, and the same
+/// for the statistics.
+const HISTORY_PART: u64 = 4;
+const STATISTICS_PART: u64 = 4;
+
+/// The free pages that stay in the file, because the writer thread would soon need them
+/// again.
+const FREE_PAGES: FreePages = FreePages::Part {
+    part: 8,
+    at_least: 256,
+};
 
 /// In a file that is too large, every fourth slice belongs to the round, so that
 /// the other bounds of the round are kept, too.
@@ -77,15 +91,14 @@ pub(super) struct Housekeeping {
     spares_inherited: bool,
     /// The rows to which the default does not apply.
     inherited: Option<Inherited>,
-    stage: Stage,
+    /// The current round, or the last one.
+    round: Round,
     next: Deadline,
     /// When the next round is due, even if nothing is written.
     next_round: Deadline,
     /// Number of events since the round began.
     written: u64,
     written_bytes: u64,
-    /// Number of requests that this round still has to roll up.
-    to_fold: u64,
     /// The part of the file's limit by which the file exceeds it; 0 if the file fits.
     excess: f64,
     /// The smallest size of the used part of the file so far.
@@ -94,51 +107,14 @@ pub(super) struct Housekeeping {
     is_at_ceiling: bool,
     /// Nothing can be removed from the file.
     is_stuck: bool,
-    /// The history was found within its bound in this round.
-    history_fits: bool,
-    /// Some requests of this round could not be rolled up.
-    cannot_fold: bool,
     /// The end of the last turn.
     rested_since: Instant,
     slices: u32,
     /// A part of this round failed.
     failed: bool,
-    /// This round returned free pages to the file system.
-    shrunk: bool,
     failures: LogThrottle,
     excesses: LogThrottle,
     losses: LogThrottle,
-}
-
-/// The stages of a round, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Removes rows that are too old and already rolled up.
-    Age,
-    /// Rolls up more requests, alternating with `Age`.
-    Fold,
-    History,
-    Cells(BucketWidth),
-    /// Removes statistics beyond their bound; those that are too old were removed
-    /// before.
-    CellBytes,
-    Shrink,
-    /// Waits for the next round.
-    Rest,
-}
-
-impl Stage {
-    fn next(self) -> Self {
-        match self {
-            Self::Age => Self::History,
-            Self::Fold => Self::Age,
-            Self::History => Self::Cells(BucketWidth::Hour),
-            Self::Cells(BucketWidth::Hour) => Self::Cells(BucketWidth::Day),
-            Self::Cells(BucketWidth::Day) => Self::CellBytes,
-            Self::CellBytes => Self::Shrink,
-            Self::Shrink | Self::Rest => Self::Rest,
-        }
-    }
 }
 
 impl Housekeeping {
@@ -149,22 +125,18 @@ impl Housekeeping {
             retention: retention.unwrap_or_default(),
             spares_inherited: retention.is_none(),
             inherited: None,
-            stage: Stage::Rest,
+            round: Round::ended(),
             next: Deadline::after(Duration::ZERO),
             next_round: Deadline::after(Duration::ZERO),
             written: 0,
             written_bytes: 0,
-            to_fold: 0,
             excess: 0.0,
             smallest: u64::MAX,
             is_at_ceiling: false,
             is_stuck: false,
-            history_fits: false,
-            cannot_fold: false,
             rested_since: Instant::now(),
             slices: 0,
             failed: false,
-            shrunk: false,
             failures: LogThrottle::default(),
             excesses: LogThrottle::default(),
             losses: LogThrottle::default(),
@@ -214,7 +186,7 @@ impl Housekeeping {
         if let Err(error) = measured {
             tracing::debug!(%error, "the size of the store's file cannot be read");
         }
-        if self.is_urgent() || self.stage == Stage::Rest && self.is_round_due() {
+        if self.is_urgent() || self.is_between_rounds() && self.is_round_due() {
             self.next = Deadline::after(Duration::ZERO);
         }
     }
@@ -264,11 +236,7 @@ impl Housekeeping {
             Err(error) => {
                 self.log_failure(&error);
                 self.is_stuck = true;
-                // Rows that cannot be removed can still be rolled up.
-                self.stage = match self.stage {
-                    Stage::Age if self.to_fold > 0 && !self.cannot_fold => Stage::Fold,
-                    _ => Stage::Rest,
-                };
+                self.round.removal_failed();
                 self.schedule(start);
             }
         }
@@ -276,18 +244,48 @@ impl Housekeeping {
     }
 
     fn work(&mut self, db: &Db, until: Instant) -> Result<(), WriteError> {
-        if self.stage == Stage::Rest && self.is_round_due() {
+        if self.is_between_rounds() && self.is_round_due() {
             self.begin_round(db)?;
         }
         self.measure(db)?;
-        let is_for_round = self.stage != Stage::Rest && self.slices.is_multiple_of(ROUND_TURN);
-        if self.is_urgent() && !is_for_round {
-            return self.shorten(db, until);
+        let limits = self.limits();
+        let is_for_round = !self.is_between_rounds() && self.slices.is_multiple_of(ROUND_TURN);
+        let done = match self.is_urgent() && !is_for_round {
+            true => self.shorten(db, &limits, until),
+            false => self
+                .round
+                .slice(db, &limits, self.patience(), until)
+                .map(drop),
+        };
+        if let Some(error) = self.round.take_roll_up_failure() {
+            self.log_failure(&error);
         }
-        if self.round(db, until)?.is_last {
-            self.stage = self.stage.next();
+        done
+    }
+
+    fn is_between_rounds(&self) -> bool {
+        self.round.step().is_none()
+    }
+
+    /// Returns what goes now.
+    fn limits(&self) -> Limits {
+        let Retention {
+            max_age,
+            max_bytes,
+            polls,
+            hourly,
+            daily,
+        } = self.retention;
+        Limits {
+            from: self.inherited.map_or(i64::MIN, |file| file.before),
+            before: max_age.map_or(i64::MIN, ago),
+            polls_before: polls.map(ago),
+            hours_before: hourly.map(ago),
+            days_before: daily.map(ago),
+            history_bytes: max_bytes.map(|bytes| bytes / HISTORY_PART),
+            statistics_bytes: max_bytes.map(|bytes| bytes / STATISTICS_PART),
+            free_pages: FREE_PAGES,
         }
-        Ok(())
     }
 
     fn is_round_due(&self) -> bool {
@@ -303,27 +301,23 @@ impl Housekeeping {
             db.correct_inherited(self.patience())?;
             self.inherited = db.inherited()?;
         }
-        self.to_fold = db.fold_lag()?;
-        self.stage = Stage::Age;
+        self.round = Round::housekeeping(db)?;
         self.next_round = Deadline::after(ROUND);
         self.written = 0;
         self.written_bytes = 0;
         self.is_stuck = false;
-        self.history_fits = false;
-        self.cannot_fold = false;
         self.failed = false;
-        self.shrunk = false;
         Ok(())
     }
 
     /// Sets when the slice after the one that began at `start` is due.
     fn schedule(&mut self, start: Instant) {
-        let has_failed = self.stage == Stage::Rest && self.failed;
+        let has_failed = self.is_between_rounds() && self.failed;
         if has_failed {
             self.next_round = self.next_round.earlier(Deadline::after(RETRY));
         }
         let is_round_due = self.is_round_due() && !has_failed;
-        self.next = match self.is_urgent() || self.stage != Stage::Rest || is_round_due {
+        self.next = match self.is_urgent() || !self.is_between_rounds() || is_round_due {
             true => Deadline::at(start + start.elapsed().div_f64(self.share())),
             false => self.next_round,
         };
@@ -331,7 +325,7 @@ impl Housekeeping {
 
     /// Ends the round, because no file is open.
     pub(super) fn put_off(&mut self) {
-        self.stage = Stage::Rest;
+        self.round.end();
         self.excess = 0.0;
         self.smallest = u64::MAX;
         self.next_round = Deadline::after(ROUND);
@@ -356,17 +350,18 @@ impl Housekeeping {
         Ok(())
     }
 
-    /// Returns the time from which on rows may be pruned.
-    fn from(&self) -> i64 {
-        self.inherited.map_or(i64::MIN, |file| file.before)
-    }
-
     fn patience(&self) -> Duration {
         match self.is_urgent() {
             true => PATIENCE,
             false => Duration::ZERO,
         }
     }
+}
+
+/// Returns the time `age` before now, in unix milliseconds.
+fn ago(age: Duration) -> i64 {
+    let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    clock::unix_ms().saturating_sub(age)
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ fn housekeeping_runs_although_events_never_stop() {
 
     let file = rusqlite::Connection::open(store.path()).unwrap();
     let start = Instant::now();
-    while crate::db::rollup::folded_to(&file).unwrap() <= 2 * EVENTS as i64 {
+    while crate::db::rollup::rolled_up_to(&file).unwrap() <= 2 * EVENTS as i64 {
         assert!(start.elapsed() < LONG, "{}", store.stats());
         std::thread::sleep(Duration::from_millis(10));
     }

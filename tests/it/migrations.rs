@@ -97,7 +97,7 @@ fn migration_keeps_the_keys_of_meta_and_adds_its_own() {
             // Changes with the tables until their release.
             .filter(|(key, _)| *key != "schema_fingerprint")
             // Present if the writer had time to roll the requests up.
-            .filter(|(key, _)| *key != "requests_folded_to")
+            .filter(|(key, _)| *key != "requests_rolled_up_to")
             .collect();
         assert_eq!(
             meta,

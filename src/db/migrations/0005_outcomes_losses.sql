@@ -41,11 +41,11 @@ CREATE TABLE tasks (
     error_msg    TEXT,
     polls        INTEGER NOT NULL DEFAULT 0,
     -- The outcome as which request_rollups counts the end; NULL while it does not.
-    folded_as    TEXT
+    rolled_up_as    TEXT
 ) WITHOUT ROWID;
 CREATE INDEX idx_tasks_ended    ON tasks (ended_ts) WHERE ended_ts IS NOT NULL;
-CREATE INDEX idx_tasks_unfolded ON tasks (ended_ts)
-    WHERE ended_ts IS NOT NULL AND folded_as IS NOT outcome;
+CREATE INDEX idx_tasks_not_rolled_up ON tasks (ended_ts)
+    WHERE ended_ts IS NOT NULL AND rolled_up_as IS NOT outcome;
 
 CREATE TABLE losses (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -155,7 +155,7 @@ CREATE INDEX idx_sessions_ended   ON sessions (client_name, last_seen_at)
 
 -- Statistics that outlive the requests: a cell for each hour and each day
 -- (`width` ms from `start`, UTC) and each name and outcome in it. Requests up to
--- the id in `meta.requests_folded_to` are in these cells; what is younger is to
+-- the id in `meta.requests_rolled_up_to` are in these cells; what is younger is to
 -- be counted from its rows. `tool` is '' where there is none. `calls` are operations
 -- that began, `ended` those that ended with this outcome; both under the method and
 -- tool of their first request. `latencies` is a histogram of the microseconds that

@@ -172,7 +172,7 @@ FROM (
             CASE WHEN leg IS NULL THEN outcome NOT IN ('input_required', 'working')
                 ELSE operation_us IS NOT NULL END AS ends,
             CASE WHEN leg > 1 AND operation_us IS NOT NULL THEN (
-                SELECT f.ts FROM requests AS f WHERE f.request_id = unfolded.operation_id
+                SELECT f.ts FROM requests AS f WHERE f.request_id = newer.operation_id
             ) END AS first_ts
         FROM (
             SELECT ts, proxy, method, tool, leg, iif(leg IS NULL, NULL, operation_us)
@@ -180,20 +180,20 @@ FROM (
                 {outcome} AS outcome
             FROM requests
             WHERE id > coalesce((SELECT CAST(value AS INTEGER) FROM meta
-                WHERE key = 'requests_folded_to'), 0)
-        ) AS unfolded
+                WHERE key = 'requests_rolled_up_to'), 0)
+        ) AS newer
     )
     UNION ALL
     SELECT t.ended_ts - (t.ended_ts % 3600000 + 3600000) % 3600000, f.proxy, f.method,
         coalesce(f.tool, ''), t.outcome, 0, 1, 0,
-        iif(t.folded_as IS NULL, max(0, (t.ended_ts - f.ts) * 1000), 0), 0, 0
+        iif(t.rolled_up_as IS NULL, max(0, (t.ended_ts - f.ts) * 1000), 0), 0, 0
     FROM tasks AS t CROSS JOIN requests AS f ON f.request_id = t.operation_id
-    WHERE t.ended_ts IS NOT NULL AND t.folded_as IS NOT t.outcome
+    WHERE t.ended_ts IS NOT NULL AND t.rolled_up_as IS NOT t.outcome
     UNION ALL
     SELECT t.ended_ts - (t.ended_ts % 3600000 + 3600000) % 3600000, f.proxy, f.method,
-        coalesce(f.tool, ''), t.folded_as, 0, -1, 0, 0, 0, 0
+        coalesce(f.tool, ''), t.rolled_up_as, 0, -1, 0, 0, 0, 0
     FROM tasks AS t CROSS JOIN requests AS f ON f.request_id = t.operation_id
-    WHERE t.ended_ts IS NOT NULL AND t.folded_as IS NOT t.outcome AND t.folded_as IS NOT NULL
+    WHERE t.ended_ts IS NOT NULL AND t.rolled_up_as IS NOT t.outcome AND t.rolled_up_as IS NOT NULL
 ) GROUP BY start, proxy, method, tool;
 
 -- The clients, by all of their sessions. A call may take several requests.

@@ -20,7 +20,7 @@ const DELETE: &str = "DELETE FROM requests WHERE id IN (
             ORDER BY ts LIMIT ?3)
         WHERE id <= ?4 AND (?5 OR leg IS NULL OR NOT EXISTS (
             SELECT 1 FROM tasks WHERE operation_id = request_id
-                AND ended_ts IS NOT NULL AND folded_as IS NOT outcome)))
+                AND ended_ts IS NOT NULL AND rolled_up_as IS NOT outcome)))
      RETURNING id, CAST(ts AS INTEGER), iif(leg = 1, request_id, NULL)";
 const DELETE_TASK: &str = "DELETE FROM tasks WHERE operation_id = ?1";
 /// The last of them.
@@ -60,11 +60,11 @@ pub(super) fn has_polls(conn: &Connection, from: i64) -> Result<bool> {
 /// Deletes some of the oldest polls in the time of `span` that are in their
 /// cells. Returns their number.
 pub(super) fn remove_polls(conn: &Connection, span: Span) -> Result<u64> {
-    let folded_to = rollup::folded_to(conn)?;
+    let rolled_up_to = rollup::rolled_up_to(conn)?;
     let mut removed = Removed::default();
     for method in POLLS {
-        let oldest = params![span.from, span.before, BATCH, folded_to, method];
-        removed.delete(conn, DELETE_POLLS, oldest, folded_to)?;
+        let oldest = params![span.from, span.before, BATCH, rolled_up_to, method];
+        removed.delete(conn, DELETE_POLLS, oldest, rolled_up_to)?;
     }
     if removed.count > 0 {
         Pruned::Polls.raise(conn, removed.latest.saturating_add(1))?;
@@ -80,8 +80,8 @@ pub(super) fn remove_polls(conn: &Connection, span: Span) -> Result<u64> {
 /// Requests whose clock was ahead are deleted before requests that were written
 /// later: by their own time they would never be deleted.
 pub(in super::super) fn remove(conn: &Connection, span: Span, uncounted: bool) -> Result<u64> {
-    let folded_to = rollup::folded_to(conn)?;
-    let to = if uncounted { i64::MAX } else { folded_to };
+    let rolled_up_to = rollup::rolled_up_to(conn)?;
+    let to = if uncounted { i64::MAX } else { rolled_up_to };
     let mut removed = Removed::default();
     let latest = clock::latest_ms();
     if conn.prepare_cached(ANY_AHEAD)?.exists([latest])? {
@@ -89,11 +89,11 @@ pub(in super::super) fn remove(conn: &Connection, span: Span, uncounted: bool) -
             .prepare_cached(NEWEST)?
             .query_row([span.from, span.before, BATCH, to], |row| row.get(0))?;
         let ahead = params![latest, newest, BATCH];
-        removed.delete(conn, DELETE_AHEAD, ahead, folded_to)?;
+        removed.delete(conn, DELETE_AHEAD, ahead, rolled_up_to)?;
     }
     if removed.count < BATCH as u64 {
         let oldest = params![span.from, span.before, BATCH, to, uncounted];
-        removed.delete(conn, DELETE, oldest, folded_to)?;
+        removed.delete(conn, DELETE, oldest, rolled_up_to)?;
     }
     if removed.count > 0 {
         Pruned::Requests.raise(conn, removed.latest.saturating_add(1))?;
@@ -123,7 +123,7 @@ impl Removed {
         conn: &Connection,
         sql: &str,
         values: impl Params,
-        folded_to: i64,
+        rolled_up_to: i64,
     ) -> Result<()> {
         let inherited = inherited::inherited(conn)?;
         let end = inherited.map_or(i64::MIN, |file| file.before);
@@ -141,7 +141,7 @@ impl Removed {
             };
             self.count += 1;
             self.inherited += u64::from(ts < end);
-            if id > folded_to {
+            if id > rolled_up_to {
                 let (from, to, count) = self.uncounted.unwrap_or((ts, ts, 0));
                 self.uncounted = Some((from.min(ts), to.max(ts), count + 1));
             }

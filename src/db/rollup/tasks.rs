@@ -16,21 +16,21 @@ const SLICE_TASKS: i64 = 256;
 
 /// Tasks whose end is not in its cells, or whose outcome has been refined since.
 /// Each comes with its first request, if that still exists.
-const ENDED: &str = "SELECT t.operation_id, t.outcome, t.folded_as, t.ended_ts, r.ts, r.proxy,
+const ENDED: &str = "SELECT t.operation_id, t.outcome, t.rolled_up_as, t.ended_ts, r.ts, r.proxy,
         r.method, r.tool
      FROM tasks AS t LEFT JOIN requests AS r ON r.request_id = t.operation_id
-     WHERE t.ended_ts IS NOT NULL AND t.folded_as IS NOT t.outcome LIMIT ?1";
-const FOLDED: &str = "UPDATE tasks SET folded_as = outcome WHERE operation_id = ?1";
+     WHERE t.ended_ts IS NOT NULL AND t.rolled_up_as IS NOT t.outcome LIMIT ?1";
+const ROLLED_UP: &str = "UPDATE tasks SET rolled_up_as = outcome WHERE operation_id = ?1";
 /// The end moves from one outcome to another. Its latency is not moved, because
 /// statistics add up the latencies of all outcomes.
 const MOVE_AWAY: &str = "UPDATE request_rollups SET ended = ended - 1
      WHERE width = ?1 AND start = ?2 AND proxy = ?3 AND method = ?4 AND tool = ?5
         AND outcome = ?6 AND ended > 0";
 const COUNT: &str = "SELECT count(*) FROM tasks
-     WHERE ended_ts IS NOT NULL AND folded_as IS NOT outcome";
+     WHERE ended_ts IS NOT NULL AND rolled_up_as IS NOT outcome";
 
 /// Returns the number of tasks whose end is not in its cells.
-pub(crate) fn unfolded(conn: &Connection) -> Result<i64> {
+pub(crate) fn not_rolled_up(conn: &Connection) -> Result<i64> {
     conn.prepare_cached(COUNT)?.query_row([], |row| row.get(0))
 }
 
@@ -45,7 +45,7 @@ struct End {
 
 /// Rolls the ends of some tasks up into their cells. Returns their number, and
 /// whether there are no more.
-pub(super) fn fold(conn: &Connection, names: &mut Names<'_>) -> Result<(u64, bool)> {
+pub(super) fn roll_up(conn: &Connection, names: &mut Names<'_>) -> Result<(u64, bool)> {
     let mut ended = conn.prepare_cached(ENDED)?;
     let mut rows = ended.query([SLICE_TASKS])?;
     // A row that changes while it is read may be returned again.
@@ -88,7 +88,8 @@ pub(super) fn fold(conn: &Connection, names: &mut Names<'_>) -> Result<(u64, boo
                 cell.write(conn, width, &key)?;
             }
         }
-        conn.prepare_cached(FOLDED)?.execute([end.operation_id])?;
+        conn.prepare_cached(ROLLED_UP)?
+            .execute([end.operation_id])?;
     }
     Ok((count as u64, count < SLICE_TASKS as usize))
 }

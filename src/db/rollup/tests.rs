@@ -33,14 +33,14 @@ fn before(before: i64) -> Span {
     Span { from, before }
 }
 
-fn fold_all(conn: &Connection) {
+fn roll_up_all(conn: &Connection) {
     let until = Instant::now() + Duration::from_secs(60);
-    while !fold(conn, &mut Default::default(), LonelyLegs::Wait, until)
+    while !roll_up(conn, &mut Default::default(), LonelyLegs::Wait, until)
         .unwrap()
         .is_last
     {}
     let newest: Option<i64> = value(conn, "SELECT max(id) FROM requests");
-    assert_eq!(folded_to(conn).unwrap(), newest.unwrap_or(0));
+    assert_eq!(rolled_up_to(conn).unwrap(), newest.unwrap_or(0));
 }
 
 /// `width, start, method, tool, outcome, calls, max_latency_us` of all cells.
@@ -76,11 +76,11 @@ fn latencies(conn: &Connection, width: BucketWidth) -> Histogram {
 fn late_request_is_in_the_hour_and_day_of_its_time() {
     let conn = file();
     insert(&conn, 2 * DAY + 5 * HOUR, "ping", None, 100);
-    fold_all(&conn);
+    roll_up_all(&conn);
     insert(&conn, 2 * DAY + 5 * HOUR - 1, "ping", None, 300);
     insert(&conn, 2 * DAY + 6 * HOUR - 1, "ping", None, 200);
     insert(&conn, -1, "ping", None, 7);
-    fold_all(&conn);
+    roll_up_all(&conn);
     let line = |width, start, calls, max| {
         let (method, outcome) = ("ping".to_owned(), "ok".to_owned());
         (width, start, method, String::new(), outcome, calls, max)
@@ -95,7 +95,7 @@ fn late_request_is_in_the_hour_and_day_of_its_time() {
             line(DAY, 2 * DAY, 3, 300),
         ]
     );
-    assert_eq!(folded_to(&conn).unwrap(), 4);
+    assert_eq!(rolled_up_to(&conn).unwrap(), 4);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn stream_is_counted_and_its_duration_is_no_latency() {
     insert(&conn, 0, "subscriptions/listen", None, 90_000_000);
     conn.execute("UPDATE requests SET end_reason = 'stream_end'", [])
         .unwrap();
-    fold_all(&conn);
+    roll_up_all(&conn);
     assert_eq!(
         value::<i64>(&conn, "SELECT sum(calls) FROM request_rollups"),
         2
@@ -130,7 +130,7 @@ fn names_beyond_the_bound_of_a_day_share_one_cell() {
     insert(&conn, DAY, "tools/call", Some("made up 09999"), 1);
     conn.execute_batch("UPDATE requests SET status = 'error'")
         .unwrap();
-    fold_all(&conn);
+    roll_up_all(&conn);
     conn.execute_batch("COMMIT").unwrap();
     let named = "SELECT count(*) FROM request_rollups
                  WHERE width = 86400000 AND start = 0 AND tool LIKE 'made up%'";
@@ -160,16 +160,16 @@ fn names_of_successful_calls_have_cells_beside_any_number_of_failed_ones() {
         .unwrap();
     conn.execute_batch("UPDATE requests SET tool_error = 1 WHERE id % 2 = 1")
         .unwrap();
-    fold_all(&conn);
+    roll_up_all(&conn);
     let bound = SUCCESSFUL_NAMES_PER_DAY - NAMES_PER_DAY;
     for n in 0..bound + 50 {
         insert(&conn, 0, "tools/call", Some(&format!("in use {n}")), 1);
     }
-    fold_all(&conn);
+    roll_up_all(&conn);
     insert(&conn, 0, "tools/call", Some("in use 0"), 1);
     conn.execute_batch("UPDATE requests SET status = 'error' WHERE id = last_insert_rowid()")
         .unwrap();
-    fold_all(&conn);
+    roll_up_all(&conn);
     conn.execute_batch("COMMIT").unwrap();
     let calls = |tools: &str| {
         let sql = "SELECT count(DISTINCT tool) || ' ' || sum(calls) FROM request_rollups
@@ -190,7 +190,7 @@ fn pruned_time_of_cells_is_stored() {
     for day in 0..4 {
         insert(&conn, day * DAY + 5 * HOUR, "ping", None, 1);
     }
-    fold_all(&conn);
+    roll_up_all(&conn);
     let until = Instant::now() + Duration::from_secs(60);
     let to = |width| Pruned::Cells(width).to(&conn).unwrap();
     assert_eq!(to(BucketWidth::Hour), i64::MIN);
@@ -218,7 +218,7 @@ fn rows_of_odd_types_and_times_are_rolled_up_too() {
         ))
         .unwrap();
     }
-    fold_all(&conn);
+    roll_up_all(&conn);
     assert_eq!(
         value::<i64>(
             &conn,
@@ -240,16 +240,16 @@ fn slice_ends_when_its_time_is_up() {
     for _ in 0..200 {
         insert(&conn, 0, "ping", None, 1);
     }
-    let folded = fold(
+    let slice = roll_up(
         &conn,
         &mut Default::default(),
         LonelyLegs::Wait,
         Instant::now(),
     )
     .unwrap();
-    assert!((1..200).contains(&folded.count), "{folded:?}");
-    assert!(!folded.is_last);
-    fold_all(&conn);
+    assert!((1..200).contains(&slice.count), "{slice:?}");
+    assert!(!slice.is_last);
+    roll_up_all(&conn);
     assert_eq!(
         value::<i64>(&conn, "SELECT sum(calls) FROM request_rollups"),
         400
@@ -273,9 +273,9 @@ proptest! {
                 insert(&conn, *ts, "tools/call", Some(&format!("tool {tool}")), *latency);
                 expected.record(*latency as u64);
             }
-            fold(&conn, &mut Default::default(), LonelyLegs::Wait, Instant::now()).unwrap();
+            roll_up(&conn, &mut Default::default(), LonelyLegs::Wait, Instant::now()).unwrap();
         }
-        fold_all(&conn);
+        roll_up_all(&conn);
         for width in BucketWidth::ALL {
             let differs = format!(
                 "SELECT count(*) FROM (
@@ -328,7 +328,7 @@ fn calls_of_a_long_name_share_one_cell() {
         insert(&conn, n, "tools/call", Some(&long), 100);
         insert(&conn, n, &long, None, 100);
     }
-    fold_all(&conn);
+    roll_up_all(&conn);
     let cells = cells(&conn);
     assert_eq!(cells.len(), 4);
     for (_, _, method, tool, _, calls, _) in cells {

@@ -132,7 +132,7 @@ impl Made {
             params![rows / 50, START],
         )
         .unwrap();
-        while !rollup::fold(
+        while !rollup::roll_up(
             &fill,
             &mut Default::default(),
             rollup::LonelyLegs::Wait,

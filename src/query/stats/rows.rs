@@ -18,7 +18,7 @@ pub(in crate::query) fn are_few(
     window: Window,
     limit: i64,
 ) -> rusqlite::Result<bool> {
-    if rollup::folded_to(source.conn)? == 0 {
+    if rollup::rolled_up_to(source.conn)? == 0 {
         return Ok(true);
     }
     let count: i64 = source
@@ -46,14 +46,14 @@ pub(in crate::query) fn add(
 }
 
 /// Adds the requests of a window that are not rolled up yet.
-pub(in crate::query) fn add_unfolded(
+pub(in crate::query) fn add_not_rolled_up(
     source: &Source<'_>,
     asked: Asked<'_>,
     window: Window,
     tallies: &mut impl Sink,
 ) -> rusqlite::Result<()> {
-    let folded_to = rollup::folded_to(source.conn)?;
-    let found = format!("id > {folded_to} AND +ts >= ?1 AND +ts < ?2");
+    let rolled_up_to = rollup::rolled_up_to(source.conn)?;
+    let found = format!("id > {rolled_up_to} AND +ts >= ?1 AND +ts < ?2");
     add_where(source, asked, window, (&found, "+"), tallies)
 }
 
@@ -87,7 +87,7 @@ fn add_where(
 pub(in crate::query) enum Ends {
     All,
     /// Tasks whose end is not in its cells, and tasks whose outcome was refined since.
-    Unfolded,
+    NotRolledUp,
 }
 
 /// Adds the ends of tasks in a window. The first request of a task has its method and
@@ -100,14 +100,14 @@ pub(in crate::query) fn add_tasks(
     tallies: &mut impl Sink,
 ) -> rusqlite::Result<()> {
     let (conditions, values) = asked.conditions("+", 3);
-    let unfolded = match ends {
+    let remaining = match ends {
         Ends::All => "",
-        Ends::Unfolded => " AND t.folded_as IS NOT t.outcome",
+        Ends::NotRolledUp => " AND t.rolled_up_as IS NOT t.outcome",
     };
     let sql = format!(
-        "SELECT method, tool, t.ended_ts, t.outcome, ts, t.folded_as
+        "SELECT method, tool, t.ended_ts, t.outcome, ts, t.rolled_up_as
          FROM tasks AS t CROSS JOIN requests ON request_id = t.operation_id
-         WHERE t.ended_ts >= ?1 AND t.ended_ts < ?2{unfolded}{conditions}"
+         WHERE t.ended_ts >= ?1 AND t.ended_ts < ?2{remaining}{conditions}"
     );
     let mut statement = source.conn.prepare_cached(&sql)?;
     let window = [window.since.into(), window.until.into()];
@@ -119,7 +119,7 @@ pub(in crate::query) fn add_tasks(
         };
         let counted: Option<Outcome> = match ends {
             Ends::All => None,
-            Ends::Unfolded => Lenient::read(row.get_ref(5)?),
+            Ends::NotRolledUp => Lenient::read(row.get_ref(5)?),
         };
         let end = Contribution::of_task(outcome, number(row, 4)?, number(row, 2)?);
         let tally = tallies.of(row)?;

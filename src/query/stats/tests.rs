@@ -21,18 +21,18 @@ pub(in crate::query) const START: i64 = 1_795_046_400_000;
 pub(in crate::query) const DAYS: i64 = 4;
 const ROWS: i64 = 4_000;
 
-/// A file with requests of some days, not in order of time. The first `folded` rows are in
+/// A file with requests of some days, not in order of time. The first `rolled_up` rows are in
 /// their cells.
-pub(in crate::query) fn file(folded: i64) -> (tempfile::TempDir, Connection, Reader) {
+pub(in crate::query) fn file(rolled_up: i64) -> (tempfile::TempDir, Connection, Reader) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mcp.db");
     let store = Store::open(&path).unwrap();
     store.shutdown(Duration::from_secs(30)).unwrap();
     let conn = Connection::open(&path).unwrap();
-    insert(&conn, 0..folded);
-    let fold = conn.unchecked_transaction().unwrap();
-    while !rollup::fold(
-        &fold,
+    insert(&conn, 0..rolled_up);
+    let tx = conn.unchecked_transaction().unwrap();
+    while !rollup::roll_up(
+        &tx,
         &mut Default::default(),
         LonelyLegs::Wait,
         Instant::now() + Duration::from_secs(30),
@@ -40,8 +40,8 @@ pub(in crate::query) fn file(folded: i64) -> (tempfile::TempDir, Connection, Rea
     .unwrap()
     .is_last
     {}
-    fold.commit().unwrap();
-    insert(&conn, folded..ROWS);
+    tx.commit().unwrap();
+    insert(&conn, rolled_up..ROWS);
     let reader = Reader::open(&path).unwrap();
     (dir, conn, reader)
 }
@@ -126,10 +126,10 @@ fn assert_close(estimated: &CallStats, exact: &CallStats) {
 }
 
 #[test]
-fn cells_edges_and_unfolded_rows_count_each_row_once() {
+fn cells_edges_and_rows_not_rolled_up_count_each_row_once() {
     let (hour, day) = (BucketWidth::Hour.ms(), BucketWidth::Day.ms());
-    for folded in [0, 2_500, ROWS] {
-        let (_dir, _conn, reader) = file(folded);
+    for rolled_up in [0, 2_500, ROWS] {
+        let (_dir, _conn, reader) = file(rolled_up);
         for (since, until) in [
             (i64::MIN, i64::MAX),
             (START, START + DAYS * day),
@@ -236,7 +236,11 @@ pub(in crate::query) fn flooded() -> (tempfile::TempDir, PathBuf) {
     ))
     .unwrap();
     let db = Db::open_to_maintain(&path).unwrap();
-    while !db.fold(LonelyLegs::Wait, LONG, deadline()).unwrap().is_last {}
+    while !db
+        .roll_up(LonelyLegs::Wait, LONG, deadline())
+        .unwrap()
+        .is_last
+    {}
     (dir, path)
 }
 

@@ -128,8 +128,8 @@ proptest! {
 
     #[test]
     fn rounds_and_tasks_count_as_in_statistics_before_and_after_pruning(
-        folded in operations(),
-        unfolded in operations(),
+        rolled_up in operations(),
+        newer in operations(),
         buckets in 1..30_usize,
         pruned in 0..DAYS * 24,
     ) {
@@ -137,22 +137,22 @@ proptest! {
         let path = dir.path().join("mcp.db");
         Store::open(&path).unwrap().shutdown(LONG).unwrap();
         let conn = Connection::open(&path).unwrap();
-        insert(&conn, 0, &folded);
-        let fold = || {
+        insert(&conn, 0, &rolled_up);
+        let roll_up = || {
             let db = Db::open_to_maintain(&path).unwrap();
-            while !db.fold(LonelyLegs::Fold, LONG, deadline()).unwrap().is_last {}
+            while !db.roll_up(LonelyLegs::RollUp, LONG, deadline()).unwrap().is_last {}
         };
-        fold();
-        insert(&conn, folded.len(), &unfolded);
+        roll_up();
+        insert(&conn, rolled_up.len(), &newer);
         let reader = Reader::open(&path).unwrap();
         let window = Window { since: START, until: START + (DAYS + 1) * DAY };
         let filter = TimelineFilter::new().window(window).buckets(buckets);
         let before = ask(&reader, &filter, super::LOOKED_AT);
-        prop_assert_eq!(sums(&before)[0], (folded.len() + unfolded.len()) as i64);
+        prop_assert_eq!(sums(&before)[0], (rolled_up.len() + newer.len()) as i64);
         for few in [super::LOOKED_AT, -1] {
             assert_as_statistics(&reader, &filter, &ask(&reader, &filter, few));
         }
-        fold();
+        roll_up();
         prune(&path, START + pruned * HOUR + 1);
         let after = ask(&reader, &filter, super::LOOKED_AT);
         assert_as_statistics(&reader, &filter, &after);
@@ -305,7 +305,11 @@ fn client_is_counted_from_its_requests() {
 
     // The counts of removed requests do not name clients.
     let db = Db::open_to_maintain(&path).unwrap();
-    while !db.fold(LonelyLegs::Wait, LONG, deadline()).unwrap().is_last {}
+    while !db
+        .roll_up(LonelyLegs::Wait, LONG, deadline())
+        .unwrap()
+        .is_last
+    {}
     prune(&path, START + 4 * MINUTE);
     let timeline = reader.timeline(&filter).unwrap();
     assert_eq!(sums(&timeline)[0], 6);

@@ -61,10 +61,10 @@ fn flood(limit_mib: u64, rate: u64, name_bytes: usize) {
     // Every other call is in the statistics, or counted as lost.
     let left: i64 = value(&conn, "SELECT count(*) FROM requests");
     assert!(left > 100, "{left} are left");
-    let unfolded = "SELECT count(*) FROM requests WHERE id > (SELECT CAST(value AS INTEGER)
-        FROM meta WHERE key = 'requests_folded_to')";
+    let not_rolled_up = "SELECT count(*) FROM requests WHERE id > (SELECT CAST(value AS INTEGER)
+        FROM meta WHERE key = 'requests_rolled_up_to')";
     let uncounted = "SELECT coalesce(sum(dropped), 0) FROM losses WHERE reason = 'not_counted'";
-    let known: i64 = [CALLS, unfolded, uncounted]
+    let known: i64 = [CALLS, not_rolled_up, uncounted]
         .iter()
         .map(|sql| value::<i64>(&conn, sql))
         .sum();

@@ -134,7 +134,7 @@ fn rolled_up_requests_are_removed_even_if_no_more_can_be_rolled_up() {
     insert(&conn, 10, now() - 40 * DAY_MS, 1);
     conn.execute_batch(
         "INSERT OR REPLACE INTO meta (key, value)
-             SELECT 'requests_folded_to', max(id) FROM requests;
+             SELECT 'requests_rolled_up_to', max(id) FROM requests;
          CREATE TRIGGER full BEFORE INSERT ON request_rollups
              BEGIN SELECT raise(ABORT, 'full'); END;",
     )

@@ -200,7 +200,7 @@ impl Work {
             self.step = Some(progress.step);
             self.bar.reset();
             self.bar.set_message(match progress.step {
-                Step::Fold => "counting requests",
+                Step::RollUp => "counting requests",
                 Step::Remove => "removing rows",
                 Step::Shrink => "returning space",
                 Step::Rewrite => "rewriting the file",

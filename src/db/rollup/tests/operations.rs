@@ -118,7 +118,7 @@ fn operation_begins_in_the_cell_of_its_first_request_and_ends_in_that_of_its_las
     ] {
         insert_leg(&conn, &leg);
     }
-    fold_all(&conn);
+    roll_up_all(&conn);
     assert_eq!(
         hours(&conn),
         [
@@ -142,14 +142,14 @@ fn unlinked_leg_is_not_rolled_up_before_it_is_a_minute_old() {
     let now = clock::unix_ms();
     let hour_ahead = now + HOUR;
     // It may itself ask for more input, and then seems to begin an operation.
-    for (ts, leg, lonely, folded) in [
+    for (ts, leg, lonely, rolled_up) in [
         (now, None, LonelyLegs::Wait, 1),
         (now, Some(1), LonelyLegs::Wait, 1),
         (now, Some(2), LonelyLegs::Wait, 3),
         (now - 30_000, None, LonelyLegs::Wait, 1),
         (now - 61_000, None, LonelyLegs::Wait, 3),
         (hour_ahead, None, LonelyLegs::Wait, 3),
-        (now, None, LonelyLegs::Fold, 3),
+        (now, None, LonelyLegs::RollUp, 3),
     ] {
         let conn = file();
         for leg in [
@@ -166,9 +166,9 @@ fn unlinked_leg_is_not_rolled_up_before_it_is_a_minute_old() {
             insert_leg(&conn, &leg);
         }
         let until = Instant::now() + Duration::from_secs(60);
-        let slice = fold(&conn, &mut Default::default(), lonely, until).unwrap();
+        let slice = roll_up(&conn, &mut Default::default(), lonely, until).unwrap();
         assert!(slice.is_last);
-        assert_eq!(folded_to(&conn).unwrap(), folded, "{lonely:?}");
+        assert_eq!(rolled_up_to(&conn).unwrap(), rolled_up, "{lonely:?}");
     }
 }
 
@@ -185,22 +185,22 @@ fn end_of_a_task_is_a_wall_time_and_moves_to_a_refined_outcome() {
         },
     );
     insert_task(&conn, None, None);
-    fold_all(&conn);
+    roll_up_all(&conn);
     let begun = (0, "working".to_owned(), 1, 0, 10, 0, 0);
     assert_eq!(hours(&conn), std::slice::from_ref(&begun));
 
     conn.execute("UPDATE tasks SET ended_ts = ?1, outcome = 'ok'", [HOUR])
         .unwrap();
-    assert_eq!(unfolded_tasks(&conn).unwrap(), 1);
-    fold_all(&conn);
+    assert_eq!(tasks_not_rolled_up(&conn).unwrap(), 1);
+    roll_up_all(&conn);
     let wall_us = HOUR * 1000;
     let ok = |ended| (HOUR, "ok".to_owned(), 0, ended, 0, 0, wall_us);
     assert_eq!(hours(&conn), [begun.clone(), ok(1)]);
-    assert_eq!(unfolded_tasks(&conn).unwrap(), 0);
+    assert_eq!(tasks_not_rolled_up(&conn).unwrap(), 0);
 
     conn.execute("UPDATE tasks SET outcome = 'tool_error'", [])
         .unwrap();
-    fold_all(&conn);
+    roll_up_all(&conn);
     let moved = (HOUR, "tool_error".to_owned(), 0, 1, 0, 0, 0);
     assert_eq!(hours(&conn), [begun, ok(0), moved]);
     assert_eq!(timed(&conn), (0, 1), "a task has no server time");
@@ -218,11 +218,11 @@ fn task_is_removed_with_its_first_request_once_its_end_is_counted() {
             ..LEG
         },
     );
-    fold_all(&conn);
+    roll_up_all(&conn);
     insert_task(&conn, Some(HOUR), Some("ok"));
     let span = Span::ALL;
     assert_eq!(remove_requests(&conn, span, false).unwrap(), 0);
-    fold_all(&conn);
+    roll_up_all(&conn);
     assert_eq!(remove_requests(&conn, span, false).unwrap(), 1);
     assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM tasks"), 0);
 }

@@ -28,7 +28,7 @@ pub(in crate::query) static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
 pub(in crate::query) enum Step {
     /// Writes requests: their times, tools and outcomes.
     Write(Vec<(i64, u8, bool, i64)>),
-    Fold,
+    RollUp,
     /// Deletes the requests between two times.
     Prune(i64, i64),
     /// Deletes the polls before a time.
@@ -51,7 +51,7 @@ pub(in crate::query) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let row = (moments(), 0..3_u8, any::<bool>(), 0..5_000_000_i64);
     let step = prop_oneof![
         3 => prop::collection::vec(row, 1..40).prop_map(Step::Write),
-        2 => Just(Step::Fold),
+        2 => Just(Step::RollUp),
         2 => moments().prop_map(|before| Step::Prune(i64::MIN, before)),
         1 => (moments(), moments()).prop_map(|(from, before)| Step::Prune(from, before)),
         2 => moments().prop_map(Step::PrunePolls),
@@ -94,7 +94,7 @@ pub(in crate::query) fn happen(path: &Path, steps: &[Step]) -> Connection {
                 write.commit().unwrap();
             }
             // In several slices.
-            Step::Fold => drop(db.fold(LonelyLegs::Wait, LONG, Instant::now()).unwrap()),
+            Step::RollUp => drop(db.roll_up(LonelyLegs::Wait, LONG, Instant::now()).unwrap()),
             Step::Prune(from, before) => {
                 let (from, before) = (*from, *before);
                 while !db

@@ -72,17 +72,17 @@ proptest! {
 
     #[test]
     fn operations_count_the_same_from_rows_and_from_cells(
-        folded in operations(),
-        unfolded in operations(),
+        rolled_up in operations(),
+        newer in operations(),
         windows in prop::collection::vec((0..DAYS * 24, 0..DAYS * 24, -1..=1_i64), 6),
     ) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("mcp.db");
         Store::open(&path).unwrap().shutdown(LONG).unwrap();
         let conn = Connection::open(&path).unwrap();
-        insert(&conn, 0, &folded);
+        insert(&conn, 0, &rolled_up);
         let db = Db::open_to_maintain(&path).unwrap();
-        while !db.fold(LonelyLegs::Wait, LONG, deadline()).unwrap().is_last {}
+        while !db.roll_up(LonelyLegs::Wait, LONG, deadline()).unwrap().is_last {}
         // Some outcomes are refined after they were counted, and some tasks end later.
         conn.execute_batch(
             "UPDATE tasks SET outcome = 'tool_error' WHERE outcome = 'ok' AND operation_id < '5'",
@@ -94,9 +94,9 @@ proptest! {
             [START + BucketWidth::Day.ms()],
         )
         .unwrap();
-        insert(&conn, folded.len(), &unfolded);
+        insert(&conn, rolled_up.len(), &newer);
         let reader = Reader::open(&path).unwrap();
-        let calls: i64 = (folded.len() + unfolded.len()).try_into().unwrap();
+        let calls: i64 = (rolled_up.len() + newer.len()).try_into().unwrap();
         let (total, _) = ask(&reader, &StatsFilter::new(), true);
         prop_assert_eq!(total.calls, calls);
         for (a, b, off) in windows {
