@@ -216,7 +216,7 @@ pub use capture::{Principal, RequestId, ResponseFuture, StoreBody, StoreLayer, S
 pub use db::SCHEMA_VERSION;
 pub use error::{OpenError, OpenErrorKind};
 pub use event::{
-    EndReason, Outcome, RequestEvent, RequestStatus, SchemaVersionEvent, SessionEvent,
+    EndReason, Outcome, RequestEvent, RequestStatus, RpcId, SchemaVersionEvent, SessionEvent,
     SessionSource, StoreEvent, TraceId,
 };
 pub use maintenance::MaintenanceError;

@@ -169,6 +169,7 @@ impl<'c, 'e> Batch<'c, 'e> {
             principal,
             trace_id,
             parent_span_id,
+            rpc_id,
             leg,
         } = event;
         let mut id = Uuid::encode_buffer();
@@ -205,6 +206,7 @@ impl<'c, 'e> Batch<'c, 'e> {
             principal,
             trace_id.map(|id| id.to_string()),
             parent_span_id.map(|id| id.to_string()),
+            rpc_id.as_ref().map(|id| id.to_json().to_string()),
             place.operation_id,
             place.leg,
             place.state_in,

@@ -59,6 +59,7 @@ pub(crate) const REQUESTS: &[Column] = &[
     added("principal", 5, "NULL"),
     added("trace_id", 5, "NULL"),
     added("parent_span_id", 5, "NULL"),
+    added("rpc_id", 5, "NULL"),
     added("operation_id", 5, "NULL"),
     added("leg", 5, "NULL"),
     added("state_in", 5, "NULL"),

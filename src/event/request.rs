@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Leg, SpanId, TraceId};
+use super::{Leg, RpcId, SpanId, TraceId};
 use crate::clock;
 
 /// The name of a server without a name of its own.
@@ -162,6 +162,8 @@ pub struct RequestEvent {
     pub trace_id: Option<TraceId>,
     /// The caller's span in that trace.
     pub parent_span_id: Option<SpanId>,
+    /// The JSON-RPC id that the client gave to the request.
+    pub rpc_id: Option<RpcId>,
     /// The data that links the request to other requests; `None` if there is none.
     pub leg: Option<Box<Leg>>,
 }
@@ -209,6 +211,7 @@ impl RequestEvent {
             principal: None,
             trace_id: None,
             parent_span_id: None,
+            rpc_id: None,
             leg: None,
         }
     }

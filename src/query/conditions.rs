@@ -206,6 +206,11 @@ impl Conditions {
                 self.trace = Some(seek_in_parts("trace_id", &value));
             }
         }
+        if let Some(id) = &filter.rpc_id {
+            let as_text = serde_json::Value::from(id.as_str()).to_string();
+            let (number, text) = (self.bind(id.as_str().to_owned()), self.bind(as_text));
+            self.add(&format!("+rpc_id IN ({number}, {text})"));
+        }
         if let Some(session) = &filter.session {
             let value = self.bind(session.as_str().to_owned());
             self.add(&format!("+session_id = {value}"));

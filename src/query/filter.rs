@@ -115,6 +115,9 @@ filters! {
         principal: String,
         /// Requests of the W3C trace with this id, which are 32 hexadecimal digits.
         trace_id: String,
+        /// Requests with this JSON-RPC id: `17` is the number or the text. Only the requests
+        /// of a `session` are found by an index.
+        rpc_id: String,
         /// Requests under this MCP revision.
         protocol: String,
         /// Requests with one of these outcomes; with any if there are none.

@@ -32,8 +32,8 @@
 //! | [`sessions`](Reader::sessions) | always, except for open ones | open sessions of all clients: some µs for each name of a client; of one server: grows with all open ones |
 //! | [`snapshots`](Reader::snapshots), [`schema_changes`](Reader::schema_changes) | always | |
 //!
-//! Conditions on a target, on a protocol and on the outcome `ok` have no index: the rows
-//! of the other conditions are read.
+//! Conditions on a target, a protocol, a JSON-RPC id and on the outcome `ok` have no index:
+//! the rows of the other conditions are read.
 //!
 //! | question | its time grows with |
 //! |---|---|

@@ -60,6 +60,9 @@ record! {
         pub trace_id: Option<String>,
         /// The caller's span in that trace.
         pub parent_span_id: Option<String>,
+        /// The JSON-RPC id that the client gave to the request, as JSON: `17` or `"a1"`. `None` if it
+        /// is a text of more than 36 bytes or no 64-bit integer.
+        pub rpc_id: Option<String>,
         /// The operation that the request is a part of: the `request_id` of the first
         /// request of the operation. `None` if the request is an operation by itself.
         pub operation_id: Option<String>,

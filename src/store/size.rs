@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use crate::event::{
-    RequestEvent, SchemaVersionEvent, SessionEvent, StoreEvent, TaskOutcome, TaskStatusEvent,
+    RequestEvent, RpcId, SchemaVersionEvent, SessionEvent, StoreEvent, TaskOutcome, TaskStatusEvent,
 };
 
 /// Returns about how many bytes of memory an event holds, including its texts.
@@ -57,6 +57,7 @@ fn request(event: &RequestEvent) -> usize {
         principal,
         trace_id: _,
         parent_span_id: _,
+        rpc_id,
         leg,
     } = event;
     let method = match method {
@@ -73,6 +74,7 @@ fn request(event: &RequestEvent) -> usize {
         + len(protocol_version)
         + len(principal)
         + leg.as_ref().map_or(0, |leg| leg.size())
+        + rpc_id.as_ref().map_or(0, RpcId::heap)
 }
 
 fn session(event: &SessionEvent) -> usize {

@@ -7,7 +7,7 @@ mod key_table;
 
 use key_table::KeyTable;
 
-use super::json_id;
+use super::json_id::JsonId;
 
 /// A watched member of a message, named by its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -291,7 +291,7 @@ pub(super) const MOST_KEPT: usize = {
             | Capture::Prose(chars)
             | Capture::TextOrNumber(chars) => 4 * chars as usize,
             Capture::HashedText(chars) => 4 * chars as usize + DIGEST,
-            Capture::JsonId => json_id::INLINE,
+            Capture::JsonId => JsonId::INLINE,
             Capture::Digest | Capture::KeySet => DIGEST,
             Capture::Object | Capture::Array | Capture::Shape => 0,
         };

@@ -6,9 +6,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::envelope::TextBuffer;
 
-/// Longest value that is kept as is: a UUID with its hyphens.
-pub(super) const INLINE: usize = 36;
-
 /// A JSON string or number that can be compared with another.
 ///
 /// Two ids are equal if their values are equal: `1`, `1.0` and `10e-1` are one
@@ -19,7 +16,7 @@ pub(crate) struct JsonId {
     kind: Kind,
     len: u8,
     /// The value, then zeros.
-    bytes: [u8; INLINE],
+    bytes: [u8; Self::INLINE],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,9 +28,35 @@ enum Kind {
 }
 
 impl JsonId {
+    /// Longest value that is kept as is, in bytes: a UUID with its hyphens.
+    pub(crate) const INLINE: usize = 36;
+
+    /// Returns the value if it is an integer of 64 bits.
+    pub(crate) fn integer(&self) -> Option<i64> {
+        if self.kind != Kind::Number {
+            return None;
+        }
+        let text = str::from_utf8(self.value()?).ok()?;
+        let (digits, exponent) = text.split_once('e').unwrap_or((text, "0"));
+        let power = 10_i64.checked_pow(exponent.parse().ok()?)?;
+        digits.parse::<i64>().ok()?.checked_mul(power)
+    }
+
+    /// Returns the value if it is a string that is kept whole.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self.kind {
+            Kind::String => str::from_utf8(self.value()?).ok(),
+            Kind::StringDigest | Kind::Number | Kind::NumberDigest => None,
+        }
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.bytes.get(..self.len.into())
+    }
+
     /// Makes an id from the bytes that [`store`] left; `None` if they are not valid.
     pub(super) fn new(number: bool, digest: bool, value: &[u8]) -> Option<Self> {
-        let mut bytes = [0; INLINE];
+        let mut bytes = [0; Self::INLINE];
         bytes.get_mut(..value.len())?.copy_from_slice(value);
         Some(Self {
             kind: match (number, digest) {
@@ -55,7 +78,7 @@ impl JsonId {
 pub(super) fn store(buf: &mut TextBuffer, start: usize, digest: Option<[u8; 32]>) -> bool {
     let digest = match digest {
         Some(digest) => digest,
-        None if buf.len() - start <= INLINE => return false,
+        None if buf.len() - start <= JsonId::INLINE => return false,
         None => Sha256::digest(&buf[start..]).into(),
     };
     buf.truncate(start);

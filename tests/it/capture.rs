@@ -1,6 +1,7 @@
 //! The row for each kind of answer.
 
 use http_body_util::BodyExt as _;
+use tower_mcp_store::query::Reader;
 
 use crate::recording::{
     Recording, Row, Script, Step, event_stream, exchange, json, post, post_with, response,
@@ -522,6 +523,35 @@ async fn trace_and_its_parent_are_taken_from_the_message_before_the_header() {
         Some("4bf92f3577b34da6a3ce929d0e0e4736")
     );
     assert_eq!(row_.parent_span_id.as_deref(), Some("00f067aa0ba902b7"));
+}
+
+#[tokio::test]
+async fn json_rpc_id_is_recorded_as_json_if_it_is_short() {
+    let uuid = r#""0195e000-0000-7000-8000-0000000000ab""#;
+    let longer = format!(r#""{}""#, "x".repeat(37));
+    for (sent, recorded) in [
+        ("7", Some("7")),
+        ("0", Some("0")),
+        ("-120", Some("-120")),
+        ("1e2", Some("100")),
+        ("9223372036854775807", Some("9223372036854775807")),
+        (r#""7""#, Some(r#""7""#)),
+        (r#""a\"\u00e9""#, Some(r#""a\"é""#)),
+        (uuid, Some(uuid)),
+        (&longer, None),
+        ("1.5", None),
+        ("9223372036854775808", None),
+    ] {
+        let recording = Recording::start();
+        let call = format!(r#"{{"jsonrpc":"2.0","id":{sent},"method":"ping"}}"#);
+        let answer = format!(r#"{{"jsonrpc":"2.0","id":{sent},"result":{{}}}}"#);
+        let request = post(call.as_str());
+        let _ = exchange(&recording.layer(), request, json(answer)).await;
+        assert_eq!(recording.row().status, "ok", "{sent}");
+        let reader = Reader::open(recording.store.path()).unwrap();
+        let row = reader.request(1).unwrap().unwrap();
+        assert_eq!(row.rpc_id.as_deref(), recorded, "{sent}");
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use rusqlite::types::Value;
 use tempfile::TempDir;
 use tower_mcp_store::event::SpanId;
 use tower_mcp_store::{
-    EndReason, RequestEvent, RequestStatus, Retention, SchemaVersionEvent, SessionEvent,
+    EndReason, RequestEvent, RequestStatus, Retention, RpcId, SchemaVersionEvent, SessionEvent,
     SessionSource, Stats, Store, StoreEvent, TraceId,
 };
 
@@ -62,13 +62,14 @@ fn every_field_of_a_request_has_its_column() {
     let traceparent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     event.trace_id = TraceId::from_traceparent(traceparent);
     event.parent_span_id = SpanId::from_traceparent(traceparent);
+    event.rpc_id = Some(RpcId::integer(-10));
     let (_dir, conn, _) = write([vec![StoreEvent::Request(event)]]);
     assert_eq!(
         rows(
             &conn,
             "SELECT request_id, ts, proxy, session_id, method, tool, target, latency_us, status,
                 error_code, error_msg, bytes_in, bytes_out, http_status, tool_error, end_reason,
-                ttfb_us, protocol_version, principal, trace_id, parent_span_id
+                ttfb_us, protocol_version, principal, trace_id, parent_span_id, rpc_id
              FROM requests"
         ),
         [[
@@ -93,6 +94,7 @@ fn every_field_of_a_request_has_its_column() {
             text("ann"),
             text("0af7651916cd43dd8448eb211c80319c"),
             text("b7ad6b7169203331"),
+            text("-10"),
         ]]
     );
 }
@@ -106,7 +108,7 @@ fn unknown_fields_of_a_request_are_null() {
             &conn,
             "SELECT proxy, tool_error, coalesce(session_id, tool, target, error_code, error_msg,
                 bytes_in, bytes_out, http_status, end_reason, ttfb_us, protocol_version, principal,
-                trace_id, parent_span_id, operation_id, leg, state_in, state_out, task_id,
+                trace_id, parent_span_id, rpc_id, operation_id, leg, state_in, state_out, task_id,
                 task_status, operation_us)
              FROM requests"
         ),

@@ -268,7 +268,17 @@ pub(crate) struct RequestArgs {
     /// The number of its row, which the column # shows, or its id, or the first characters of
     /// its id, which begins with 0
     #[arg(value_parser = id)]
-    pub(crate) id: String,
+    pub(crate) id: Option<String>,
+    /// The session of the request that --rpc-id names: its id, or its first characters
+    #[arg(long, value_name = "ID", value_parser = id, add = complete::sessions())]
+    #[arg(requires = "rpc_id")]
+    pub(crate) session: Option<String>,
+    /// The id that the client gave to the request, in JSON-RPC and so in the client's log
+    #[arg(long, value_name = "ID", requires = "session", conflicts_with = "id")]
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) rpc_id: Option<String>,
+    #[command(flatten)]
+    pub(crate) shared_key: SharedKey,
 }
 
 #[derive(Debug, Arguments)]

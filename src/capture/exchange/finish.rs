@@ -11,7 +11,7 @@ use super::{Exchange, KnownBy, Phase, State};
 use crate::capture::context::Context;
 use crate::capture::no_row::{NoRow, Unread};
 use crate::capture::session::CallSession;
-use crate::event::{EndReason, RequestEvent, TaskId};
+use crate::event::{EndReason, RequestEvent, RpcId, TaskId};
 
 impl Exchange {
     /// Ends the HTTP part of the exchange. A second call does nothing, except that
@@ -289,6 +289,7 @@ impl Exchange {
         row.principal = self.head.caller.principal.clone();
         row.trace_id = call.traceparent.map(|parent| parent.trace_id);
         row.parent_span_id = call.traceparent.map(|parent| parent.parent_span_id);
+        row.rpc_id = call.id.as_ref().and_then(RpcId::of);
         row.leg = leg;
         self.pending_rows.fetch_add(1, Relaxed);
         effects.push(Effect::Row { row, session });

@@ -9,6 +9,8 @@ ALTER TABLE requests ADD COLUMN protocol_version TEXT;
 ALTER TABLE requests ADD COLUMN principal        TEXT;
 ALTER TABLE requests ADD COLUMN trace_id         TEXT;
 ALTER TABLE requests ADD COLUMN parent_span_id   TEXT;
+-- JSON text, so that 17 and "17" differ. Integers take a byte a digit.
+ALTER TABLE requests ADD COLUMN rpc_id           TEXT;
 
 -- What links the requests of one operation: calls that ask their client for input, and
 -- tasks. Most requests are an operation by themselves. These columns come last, and

@@ -36,18 +36,19 @@ SELECT
     r.principal AS enduser_id,
     r.trace_id,
     r.parent_span_id,
+    r.rpc_id AS jsonrpc_request_id,
     r.request_id,
     r.operation_id,
     r.leg
 FROM (
     SELECT id, ts, proxy, method, tool, target, latency_us, status, error_code, error_msg,
         end_reason, http_status, bytes_in, bytes_out, session_id, protocol_version, principal,
-        trace_id, parent_span_id, request_id, operation_id, leg, outcome,
+        trace_id, parent_span_id, rpc_id, request_id, operation_id, leg, outcome,
         {error_type} AS error_type
     FROM (
         SELECT id, ts, proxy, method, tool, target, latency_us, status, error_code, error_msg,
             end_reason, http_status, bytes_in, bytes_out, session_id, protocol_version,
-            principal, trace_id, parent_span_id, request_id, operation_id, leg,
+            principal, trace_id, parent_span_id, rpc_id, request_id, operation_id, leg,
             {outcome} AS outcome
         FROM requests)
 ) AS r LEFT JOIN sessions AS s ON s.session_id = r.session_id;

@@ -2,7 +2,7 @@
 
 use super::super::envelope::Shape;
 use super::super::fields::{Capture, Field};
-use super::super::json_id;
+use super::super::json_id::{self, JsonId};
 use super::super::key_set::KeySet;
 use super::super::partial_text::PartialText;
 use super::super::space::is_space;
@@ -197,8 +197,8 @@ impl Scanner {
                 return false;
             }
             (Capture::Uri(chars) | Capture::Prose(chars), Shape::String) => usize::from(chars),
-            (Capture::JsonId, Shape::String) => json_id::INLINE,
-            (Capture::JsonId, Shape::Number) if json_id::is_normal(value) => json_id::INLINE,
+            (Capture::JsonId, Shape::String) => JsonId::INLINE,
+            (Capture::JsonId, Shape::Number) if json_id::is_normal(value) => JsonId::INLINE,
             (Capture::JsonId, Shape::Number) => return false,
             (Capture::Digest, shape) if shape != Shape::Null => return false,
             _ => {

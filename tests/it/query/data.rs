@@ -93,7 +93,8 @@ impl Data {
                 let reasons = [EndReason::Panic, EndReason::StreamEnd, EndReason::Cancelled];
                 conn.execute(
                     "UPDATE requests SET tool_error = ?1, end_reason = ?2, target = ?3,
-                         principal = ?4, trace_id = ?5, protocol_version = ?6, http_status = ?7
+                         principal = ?4, trace_id = ?5, protocol_version = ?6, http_status = ?7,
+                         rpc_id = ?8
                      WHERE id = last_insert_rowid()",
                     params![
                         !failed && below(50) == 0,
@@ -105,6 +106,7 @@ impl Data {
                         (below(3) > 0).then(|| trace_id(below(9))),
                         (below(3) > 0).then(|| format!("2025-0{}-18", below(3) + 4)),
                         [200, 400, 408, 500][below(4) as usize],
+                        ["17", "\"17\"", "\"a\"", "18"].get(below(5) as usize),
                     ],
                 )
                 .unwrap();
@@ -173,6 +175,10 @@ impl Data {
             && is(&filter.target, row.target.as_ref())
             && is_like(&filter.principal, row.principal.as_ref())
             && is(&filter.trace_id, row.trace_id.as_ref())
+            && filter.rpc_id.as_ref().is_none_or(|id| {
+                let found = row.rpc_id.as_deref().unwrap_or_default();
+                found.trim_matches('"') == id
+            })
             && is(&filter.protocol, row.protocol_version.as_ref())
             && filter
                 .min_latency
@@ -210,7 +216,7 @@ pub(crate) fn session_id(number: u64) -> String {
 /// have.
 pub(crate) fn filters() -> Vec<RequestFilter> {
     type Set = fn(&mut RequestFilter, usize);
-    let conditions: [Set; 19] = [
+    let conditions: [Set; 20] = [
         |filter, i| filter.window.since = START + [100, 3_900][i],
         |filter, i| filter.window.until = START + [4_000, 20][i],
         |filter, i| filter.server_name = Some(["default", "weather"][i].into()),
@@ -227,6 +233,7 @@ pub(crate) fn filters() -> Vec<RequestFilter> {
         |filter, i| filter.client = Some(["client-", "CLIENT-3"][i].into()),
         |filter, i| filter.principal = Some(["user-1", "user-1*"][i].into()),
         |filter, i| filter.trace_id = Some([trace_id(4), trace_id(10)][i].clone()),
+        |filter, i| filter.rpc_id = Some(["17", "a"][i].into()),
         |filter, i| filter.protocol = Some(["2025-06-18", "2024-11-05"][i].into()),
         |filter, i| {
             let gone = [Outcome::Ok, Outcome::Gone];

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tower_mcp_store::query::Request;
+use tower_mcp_store::query::{Reader, Request, RequestFilter};
 
 use super::logs::{self, Line};
 use super::operations;
@@ -11,19 +11,20 @@ use crate::error::{self, CliError};
 use crate::output::{self, Fields, Format, Output};
 use crate::time;
 
+/// How many row numbers an error names.
+const SHOWN: usize = 5;
+
 pub(crate) fn run(db: &Path, args: &RequestArgs, output: &mut Output) -> Result<(), CliError> {
     let reader = error::open(db)?;
-    let request = match row_number(&args.id) {
-        Some(row) => reader.request(row)?.ok_or_else(|| {
-            CliError::NotFound(format!(
-                "no request has the row number {row}; `mcp-store logs` shows them"
-            ))
-        })?,
-        None => {
-            let found = reader.find_request(&args.id)?;
-            let hint = "`mcp-store logs` shows row numbers";
-            super::require_one("request", &args.id, found, hint)?
+    let request = match (&args.id, &args.rpc_id) {
+        (Some(id), _) => by_id(&reader, id)?,
+        (None, Some(rpc_id)) => {
+            let session = args.session.as_deref().unwrap_or_default();
+            by_rpc_id(&args.shared_key.give(&reader)?, session, rpc_id)?
         }
+        (None, None) => Err(CliError::Message(
+            "which request? Give its row number or id, or --session and --rpc-id".to_owned(),
+        ))?,
     };
     if output.format() != Format::Table {
         return Ok(output.record(&Line::of(&request))?);
@@ -36,6 +37,42 @@ pub(crate) fn run(db: &Path, args: &RequestArgs, output: &mut Output) -> Result<
         operations::write_whole(output, &operation)?;
     }
     Ok(())
+}
+
+/// Returns the request with this row number or id.
+fn by_id(reader: &Reader, id: &str) -> Result<Request, CliError> {
+    if let Some(row) = row_number(id) {
+        return reader.request(row)?.ok_or_else(|| {
+            CliError::NotFound(format!(
+                "no request has the row number {row}; `mcp-store logs` shows them"
+            ))
+        });
+    }
+    let hint = "`mcp-store logs` shows row numbers";
+    super::require_one("request", id, reader.find_request(id)?, hint)
+}
+
+/// Returns the request of a session to which its client gave this id.
+fn by_rpc_id(reader: &Reader, session: &str, rpc_id: &str) -> Result<Request, CliError> {
+    let found = reader.find_session_id(session)?;
+    let hint = "`mcp-store sessions` lists them";
+    let session = super::require_one("session", session, found, hint)?;
+    let filter = RequestFilter::new().session(&*session).rpc_id(rpc_id);
+    let mut found = reader.requests(&filter, SHOWN + 1, None)?;
+    if found.len() > 1 {
+        let rows = found.iter().take(SHOWN).map(|row| row.id.to_string());
+        let more = if found.len() > SHOWN { ", ..." } else { "" };
+        return Err(CliError::Message(format!(
+            "more than one request of the session has the JSON-RPC id {rpc_id}; give a row \
+             number: {}{more}",
+            Vec::from_iter(rows).join(", ")
+        )));
+    }
+    found.pop().ok_or_else(|| {
+        CliError::NotFound(format!(
+            "no request of the session {session} has the JSON-RPC id {rpc_id}"
+        ))
+    })
 }
 
 /// Returns the number of a row. An id is a UUID of version 7, which begins with 0 for
@@ -69,4 +106,5 @@ fn fields(request: &Request) -> Fields {
         .maybe("protocol", request.protocol_version.as_ref())
         .maybe("principal", request.principal.as_ref())
         .maybe("trace", request.trace_id.as_ref())
+        .maybe("JSON-RPC id", request.rpc_id.as_ref())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
-use tower_mcp_store::{SessionEvent, Store, StoreEvent};
+use tower_mcp_store::{RpcId, SessionEvent, Store, StoreEvent};
 
 use crate::run::{command, stdout};
 use crate::support::{LONG, fresh, request};
@@ -24,6 +24,7 @@ fn recorded() -> (TempDir, PathBuf) {
         event.session_id = Some("9f3a5c".into());
         event.principal = Some("ann".into());
         event.tool_error = i % 7 == 0;
+        event.rpc_id = Some(RpcId::integer(i));
         store.record(StoreEvent::Request(event));
     }
     store.shutdown(LONG).unwrap();

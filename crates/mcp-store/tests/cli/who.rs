@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use tempfile::TempDir;
-use tower_mcp_store::{RequestStatus, SessionEvent, Store, StoreEvent};
+use tower_mcp_store::{RequestStatus, RpcId, SessionEvent, Store, StoreEvent};
 
 use crate::run::{command, failed, json, on_lines_of, stdout};
 use crate::support::{LONG, fresh, request};
@@ -87,6 +87,43 @@ fn row_number_leads_to_its_request() {
     }
     let error = failed(1, &path, &["request", "99"]);
     assert!(error.contains("row number 99"), "{error}");
+}
+
+#[test]
+fn json_rpc_id_of_a_session_leads_to_its_request() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    let text = |id| RpcId::text(id).unwrap();
+    for (session, id) in [
+        ("s-1", RpcId::integer(7)),
+        ("s-1", text("7")),
+        ("s-1", text("a-1")),
+        ("s-1", RpcId::integer(-1)),
+        ("s-2", RpcId::integer(7)),
+    ] {
+        let mut event = request();
+        event.session_id = Some(session.into());
+        event.rpc_id = Some(id);
+        store.record(StoreEvent::Request(event));
+    }
+    store.shutdown(LONG).unwrap();
+    for (session, id, row) in [("s-2", "7", 5), ("s-1", "a-1", 3), ("s-1", "-1", 4)] {
+        let found = json(&path, &["request", "--session", session, "--rpc-id", id]);
+        assert_eq!(found[0]["id"], row, "{id}");
+    }
+    let shown = stdout(&path, &["request", "3"]);
+    assert!(shown.contains("JSON-RPC id  \"a-1\""), "{shown}");
+    let error = failed(2, &path, &["request", "--session", "s-1", "--rpc-id", "7"]);
+    assert!(error.contains("give a row number: 2, 1\n"), "{error}");
+    let error = failed(1, &path, &["request", "--session", "s-2", "--rpc-id", "8"]);
+    assert!(error.contains("s-2 has the JSON-RPC id 8"), "{error}");
+    for (args, missing) in [
+        (&["request", "--rpc-id", "7"][..], "--session"),
+        (&["request", "--session", "s-1"], "--rpc-id"),
+        (&["request"], "--rpc-id"),
+    ] {
+        assert!(failed(2, &path, args).contains(missing), "{args:?}");
+    }
 }
 
 #[test]
