@@ -44,6 +44,7 @@
 //! | [`clients`](Reader::clients), [`client_revisions`](Reader::client_revisions) | all sessions |
 //! | [`callers`](Reader::callers) | the requests of the window that have a principal |
 //! | [`breakdown`](Reader::breakdown) | the requests that are counted |
+//! | [`neighbours`](Reader::neighbours) | all requests of the session |
 //! | [`names`](Reader::names) | the names that are returned |
 //! | [`info`](Reader::info) | all requests, through their smallest index |
 //! | [`compare`](Reader::compare) | how often listings changed |
@@ -57,8 +58,8 @@
 //! Imports run one way: `error, window, record, recorded, state_hash, older < link,
 //! filter, request, outcomes < reader < names < latency, session_requests < conditions < plan <
 //! requests < slow, follow,
-//! lookup < breakdown, operations, sessions, clients, losses, info, sql, coverage < stats <
-//! schema < timeline`.
+//! lookup < breakdown, neighbours, operations, sessions, clients, losses, info, sql, coverage <
+//! stats < schema < timeline`.
 
 mod breakdown;
 mod clients;
@@ -73,6 +74,7 @@ mod link;
 mod lookup;
 mod losses;
 mod names;
+mod neighbours;
 mod older;
 mod operations;
 mod outcomes;

@@ -158,6 +158,9 @@ pub(crate) struct Slow {
     /// Show at most this many
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
     pub(crate) limit: usize,
+    /// Show each with this many requests of its session before it and after it
+    #[arg(short = 'C', long, value_name = "COUNT")]
+    pub(crate) context: Option<usize>,
     #[command(flatten)]
     pub(crate) filters: Filters,
 }
@@ -166,7 +169,8 @@ pub(crate) struct Slow {
 pub(crate) struct Stats {
     /// Count by these, separated by commas, and from the requests that are in the file
     ///
-    /// Without it, each tool and each other method is counted, also from statistics of requests
+    /// Groups with the same first name stay together. Without `method`, `tool` counts calls of
+    /// tools only. Without --by, each tool and each other method is counted, also from statistics of requests
     /// that were removed.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) by: Vec<By>,
@@ -198,7 +202,7 @@ pub(crate) enum By {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Sort {
     Calls,
-    /// By the share of calls that failed
+    /// By the number of calls that failed
     Errors,
     P50,
     P95,

@@ -2,6 +2,7 @@
 
 mod data;
 mod logs;
+mod neighbours;
 mod schema;
 mod sessions_and_clients;
 mod slow;

@@ -130,7 +130,7 @@ pub(crate) fn write(output: &mut Output, rows: &[Request]) -> Result<(), CliErro
 
 /// Returns the columns for these rows. On a bounded line, principals are shown only if
 /// there are any.
-fn columns(rows: &[Request]) -> Vec<Column> {
+pub(crate) fn columns(rows: &[Request]) -> Vec<Column> {
     let has_principal = rows.iter().any(|row| row.principal.is_some());
     let columns = COLUMNS.into_iter().map(|column| match &*column.title {
         "PRINCIPAL" if !has_principal => column.from(u16::MAX),
@@ -151,7 +151,8 @@ fn write_on(table: &mut Table, output: &mut Output, rows: &[Request]) -> Result<
     Ok(())
 }
 
-fn cells(row: &Request) -> Vec<Cell> {
+/// Returns the cells of [`columns`].
+pub(crate) fn cells(row: &Request) -> Vec<Cell> {
     let (status, tone) = status(row);
     vec![
         Cell::new(row.id.to_string()),

@@ -49,8 +49,11 @@ pub(crate) fn run(db: &Path, args: &args::Session, output: &mut Output) -> Resul
     filter.session = Some(id.clone());
     let mut requests = reader.requests(&filter, args.limit, None)?;
     requests.reverse();
+    if output.format() == Format::Csv {
+        return logs::write(output, &requests);
+    }
     let operations = whole_operations(&reader, &requests)?;
-    if output.format() != Format::Table {
+    if output.format() == Format::Json {
         let requests = requests.iter().map(Line::of).collect();
         return Ok(output.record(&Whole {
             known,

@@ -17,6 +17,9 @@ use crate::output::{self, Align, Cell, Column, Format, Output, Table, Tone};
 use crate::sanitize::escape_control;
 use crate::time;
 
+/// The method whose requests have a tool.
+const TOOLS_CALL: &str = "tools/call";
+
 const COLUMNS: [Column; 16] = [
     Column::new("METHOD", Align::Cut),
     Column::new("TOOL", Align::Cut),
@@ -58,7 +61,13 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
     let window = args.window()?;
     let mut filter = super::filter(&reader, args.filters)?;
     filter.window = window;
-    let (by, sort, limit) = (args.by, args.sort, args.limit);
+    let (mut by, sort, limit) = (args.by, args.sort, args.limit);
+    let mut named = Vec::new();
+    by.retain(|by| {
+        let is_new = !named.contains(by);
+        named.push(*by);
+        is_new
+    });
     match plain(&filter, &by) {
         Some(plain) => whole(&reader, &plain, sort.unwrap_or(Sort::Calls), limit, output)?,
         None => groups::run(&reader, &filter, &by, sort, limit, output)?,
@@ -85,7 +94,7 @@ fn plain(filter: &RequestFilter, by: &[By]) -> Option<StatsFilter> {
         .any(|name| suggest::is_pattern(name));
     match by {
         [] => {}
-        [By::Tool] if plain.method.is_none() => plain.method = Some("tools/call".to_owned()),
+        [By::Tool] if plain.method.is_none() => plain.method = Some(TOOLS_CALL.to_owned()),
         _ => return None,
     }
     (same == *filter && !has_pattern).then_some(plain)
@@ -144,12 +153,11 @@ fn whole(
 fn sort_by(groups: &mut [Group], sort: Sort) {
     let failed = |group: &Group| {
         let of = &group.figures;
-        let failed = [of.errors, of.tool_errors, of.caller_errors, of.gone];
-        failed.iter().sum::<i64>() as f64 / of.calls.max(1) as f64
+        of.errors + of.tool_errors + of.caller_errors + of.gone
     };
     groups.sort_by(|a, b| match sort {
         Sort::Calls => b.figures.calls.cmp(&a.figures.calls),
-        Sort::Errors => failed(b).total_cmp(&failed(a)),
+        Sort::Errors => failed(b).cmp(&failed(a)),
         Sort::P50 => b.figures.p50_us.cmp(&a.figures.p50_us),
         Sort::P95 => b.figures.p95_us.cmp(&a.figures.p95_us),
         Sort::Max => b.figures.max_us.cmp(&a.figures.max_us),

@@ -185,6 +185,67 @@ fn csv_has_the_fields_of_json_under_one_header() {
 }
 
 #[test]
+fn csv_of_a_session_has_a_line_for_each_request() {
+    let (_dir, path) = recorded();
+    let csv = stdout(&path, &["session", "s-1", "--format", "csv"]);
+    let logs = stdout(&path, &["logs", "--session", "s-1", "--format", "csv"]);
+    assert_eq!((csv.lines().count(), csv), (3, logs));
+}
+
+#[test]
+fn slow_request_is_shown_between_its_neighbours() {
+    let (_dir, path) = recorded();
+    let slowest = ["slow", "-n", "1", "--context", "5"];
+    let rows = json(&path, &slowest);
+    let kinds = rows
+        .iter()
+        .map(|row| format!("{} {}", row["id"], row["kind"]));
+    assert_eq!(Vec::from_iter(kinds), [r#"2 "context""#, r#"4 "match""#]);
+    let table = on_lines_of(120, &path, &slowest);
+    let marks: Vec<&str> = table.lines().map(|line| &line[..1]).collect();
+    assert_eq!(marks, [" ", " ", ">"], "{table}");
+    let alone = json(&path, &["slow", "-n", "2", "-C", "0"]);
+    assert!(alone.iter().all(|row| row["kind"] == "match"), "{alone:?}");
+    assert_eq!(alone.len(), 2);
+}
+
+#[test]
+fn groups_with_the_same_first_name_stay_together_in_the_order_of_their_sum() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    // Most calls that fail are of `book`, which two principals share; `find` has the
+    // principal with most.
+    for (tool, principal, failures) in [
+        ("find", "ann", 3),
+        ("find", "bob", 0),
+        ("book", "ann", 2),
+        ("book", "bob", 2),
+    ] {
+        for failed in [vec![true; failures], vec![false; 10 - failures]].concat() {
+            let mut event = request();
+            event.tool = Some(tool.into());
+            event.principal = Some(principal.into());
+            event.tool_error = failed;
+            store.record(StoreEvent::Request(event));
+        }
+    }
+    let mut other = request();
+    other.method = "initialize".into();
+    store.record(StoreEvent::Request(other));
+    store.shutdown(LONG).unwrap();
+    let args = ["--by", "tool,principal", "--sort", "errors"];
+    let groups = json(
+        &path,
+        &[&["stats", "--since", "yesterday"][..], &args].concat(),
+    );
+    let names: Vec<String> = groups
+        .iter()
+        .map(|row| format!("{} {}", row["tool"], row["principal"]).replace('"', ""))
+        .collect();
+    assert_eq!(names, ["book ann", "book bob", "find ann", "find bob"]);
+}
+
+#[test]
 fn statistics_are_counted_by_any_names_and_by_any_condition() {
     let (_dir, path) = recorded();
     let by = |args: &[&str]| json(&path, &[&["stats", "--since", "yesterday"], args].concat());
@@ -204,6 +265,8 @@ fn statistics_are_counted_by_any_names_and_by_any_condition() {
     let days = by(&["--by", "day,tool"]);
     assert_eq!(days.len(), 3, "{days:?}");
     assert!(days[0]["day_time"].is_string(), "{days:?}");
+    let twice = by(&["--by", "tool,client,tool"]);
+    assert_eq!(twice, by(&["--by", "tool,client"]));
     let of_tool = by(&["--by", "tool", "--sort", "name"]);
     assert_eq!(of_tool[0]["tool"], "book");
     // All names of statistics can be conditions.

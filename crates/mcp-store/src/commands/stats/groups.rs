@@ -1,5 +1,7 @@
 //! Counts by chosen names, from the requests that are in the file.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::io::Write as _;
 
 use serde_json::{Map, Value, json};
@@ -37,6 +39,12 @@ pub(super) fn run(
         [] => &[By::Method, By::Tool],
         by => by,
     };
+    let mut filter = filter.clone();
+    if by.contains(&By::Tool) && !by.contains(&By::Method) && filter.method.is_none() {
+        // Requests of other methods have no tool.
+        filter.method = Some(super::TOOLS_CALL.to_owned());
+    }
+    let filter = &filter;
     let group_by: Vec<GroupBy> = by
         .iter()
         .map(|by| group_by(*by, filter))
@@ -44,7 +52,7 @@ pub(super) fn run(
     let mut groups = reader.breakdown(filter, &group_by)?;
     let by_time = matches!(by[0], By::Hour | By::Day);
     let sort = sort.unwrap_or(if by_time { Sort::Name } else { Sort::Calls });
-    groups.sort_by(|a, b| order(sort, a, b));
+    sort_by(&mut groups, sort);
     groups.truncate(limit);
     if output.format() != Format::Table {
         let mut records = groups.iter().map(|group| record(by, group));
@@ -83,15 +91,54 @@ fn failed(group: &Breakdown) -> i64 {
     group.errors + group.timeouts + group.tool_errors + group.caller_errors + group.gone
 }
 
-fn order(sort: Sort, a: &Breakdown, b: &Breakdown) -> std::cmp::Ordering {
-    let share = |group: &Breakdown| failed(group) as f64 / group.requests.max(1) as f64;
-    match sort {
-        Sort::Calls => b.calls.cmp(&a.calls),
-        Sort::Errors => share(b).total_cmp(&share(a)),
-        Sort::P50 => b.p50_us.cmp(&a.p50_us),
-        Sort::P95 => b.p95_us.cmp(&a.p95_us),
-        Sort::Max => b.max_us.cmp(&a.max_us),
-        Sort::Name => a.keys.cmp(&b.keys),
+/// Sorts groups. Those with the same first name stay together, and come as early as all of
+/// them together would: with `--by tool,client`, a tool has a line for each of its clients.
+fn sort_by(groups: &mut [Breakdown], sort: Sort) {
+    let mut of_first: HashMap<Option<String>, Figures> = HashMap::new();
+    for group in &*groups {
+        let first = group.keys.first().cloned().flatten();
+        of_first.entry(first).or_default().add(group);
+    }
+    groups.sort_by_cached_key(|group| {
+        let first = group.keys.first().cloned().flatten();
+        let together = of_first.get(&first).map(|figures| figures.place(sort));
+        let mut alone = Figures::default();
+        alone.add(group);
+        let keys = group.keys.clone();
+        (together, first, alone.place(sort), keys)
+    });
+}
+
+/// The figures by which groups are sorted, of one group or of several.
+#[derive(Default)]
+struct Figures {
+    calls: i64,
+    failed: i64,
+    /// The highest of the groups.
+    p50_us: Option<i64>,
+    p95_us: Option<i64>,
+    max_us: Option<i64>,
+}
+
+impl Figures {
+    fn add(&mut self, group: &Breakdown) {
+        self.calls += group.calls;
+        self.failed += failed(group);
+        self.p50_us = self.p50_us.max(group.p50_us);
+        self.p95_us = self.p95_us.max(group.p95_us);
+        self.max_us = self.max_us.max(group.max_us);
+    }
+
+    /// Returns the place in the order: the lowest comes first.
+    fn place(&self, sort: Sort) -> Reverse<Option<i64>> {
+        Reverse(match sort {
+            Sort::Calls => Some(self.calls),
+            Sort::Errors => Some(self.failed),
+            Sort::P50 => self.p50_us,
+            Sort::P95 => self.p95_us,
+            Sort::Max => self.max_us,
+            Sort::Name => None,
+        })
     }
 }
 
