@@ -41,7 +41,7 @@
 //! | [`timeline`](Reader::timeline) | like `stats`; with buckets below an hour, or with a client, the requests of the window |
 //! | [`tools`](Reader::tools) | the days of the window |
 //! | [`change_impacts`](Reader::change_impacts) | the statistics of two windows for each change, fewer where changes share windows |
-//! | [`clients`](Reader::clients), [`client_revisions`](Reader::client_revisions) | all sessions |
+//! | [`clients`](Reader::clients), [`client_revisions`](Reader::client_revisions), [`sessions_by`](Reader::sessions_by) | all sessions |
 //! | [`callers`](Reader::callers) | the requests of the window that have a principal |
 //! | [`breakdown`](Reader::breakdown) | the requests that are counted |
 //! | [`neighbours`](Reader::neighbours) | all requests of the session |
@@ -115,7 +115,7 @@ pub use requests::Position;
 pub use schema::{
     ChangeImpact, Comparison, Difference, SchemaChange, Severity, Snapshot, Tool, Usage,
 };
-pub use sessions::Session;
+pub use sessions::{Session, SessionOrder};
 pub use sql::Value;
 pub use state_hash::StateHash;
 pub use stats::{CallStats, Group, Percentiles, StatsReport};

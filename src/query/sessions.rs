@@ -62,7 +62,51 @@ record! {
     }
 }
 
+/// Which sessions come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SessionOrder {
+    /// Those whose last request was received last.
+    LastSeen,
+    /// Those with the most calls.
+    Calls,
+    /// Those with the most requests that ended in an error or a timeout.
+    Errors,
+    /// Those that took longest, from their beginning to their end or last request.
+    Longest,
+}
+
+impl SessionOrder {
+    const fn sql(self) -> &'static str {
+        match self {
+            Self::LastSeen => "last_seen_at DESC",
+            Self::Calls => "operations DESC",
+            Self::Errors => "total_errors DESC",
+            Self::Longest => "coalesce(ended_at, last_seen_at) - started_at DESC",
+        }
+    }
+}
+
 impl Reader {
+    /// Returns the first `limit` sessions that the filter takes, in this order. It reads all
+    /// sessions of the window.
+    pub fn sessions_by(
+        &self,
+        filter: &SessionFilter,
+        order: SessionOrder,
+        limit: usize,
+    ) -> Result<Vec<Session>, QueryError> {
+        self.read(|source| {
+            let client = match &filter.client {
+                Some(client) => Some(Pattern::of_client(source, client)?.0),
+                None => None,
+            };
+            let is_client = client.map(|of| (of.matches("+client_name", "?4"), of.text));
+            let order = format!("{}, started_at DESC", order.sql());
+            select(source, filter, is_client, &order, limit)
+        })
+    }
+
     /// Returns the latest `limit` sessions that the filter takes, latest first: by their
     /// beginning, or by their last request if only active ones are asked for.
     pub fn sessions(
@@ -197,6 +241,14 @@ fn sessions(
 }
 
 impl SessionFilter {
+    /// Returns the column of the time that is compared with the window.
+    fn time(&self) -> &'static str {
+        match self.active {
+            true => "last_seen_at",
+            false => "started_at",
+        }
+    }
+
     /// Returns the time of a session that is compared with the window.
     fn time_of(&self, session: &Session) -> i64 {
         match self.active {
@@ -214,11 +266,19 @@ fn one_index(
     client: Option<(String, String)>,
     limit: usize,
 ) -> rusqlite::Result<Vec<Session>> {
-    let time = if filter.active {
-        "last_seen_at"
-    } else {
-        "started_at"
-    };
+    let order = format!("{} DESC", filter.time());
+    select(source, filter, client, &order, limit)
+}
+
+/// Like [`one_index`], in an order of SQL.
+fn select(
+    source: &Source<'_>,
+    filter: &SessionFilter,
+    client: Option<(String, String)>,
+    order: &str,
+    limit: usize,
+) -> rusqlite::Result<Vec<Session>> {
+    let time = filter.time();
     let mut sql = format!(
         "SELECT {} FROM sessions WHERE {time} >= ?1 AND {time} < ?2",
         Session::COLUMNS
@@ -246,7 +306,7 @@ fn one_index(
             sign = "+";
         }
     }
-    sql.push_str(&format!(" ORDER BY {time} DESC LIMIT ?3"));
+    sql.push_str(&format!(" ORDER BY {order} LIMIT ?3"));
     source
         .conn
         .prepare_cached(&sql)?

@@ -211,6 +211,34 @@ pub(crate) enum Sort {
     Name,
 }
 
+/// The order of sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SessionsSort {
+    /// By the last request, the latest first
+    LastSeen,
+    /// Most calls first
+    Calls,
+    /// Most requests with an error or a timeout first
+    Errors,
+    /// Longest first
+    Lasted,
+}
+
+/// The order of clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClientsSort {
+    /// Most calls first
+    Calls,
+    /// Most requests with an error or a timeout first
+    Errors,
+    /// Most sessions first
+    Sessions,
+    /// By the last request, the latest first
+    LastSeen,
+    /// By name
+    Name,
+}
+
 /// By what clients are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ClientsBy {
@@ -224,7 +252,7 @@ pub(crate) enum ClientsBy {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Sessions {
-    /// Only open sessions, sorted by their last request
+    /// Only open sessions
     #[arg(long)]
     pub(crate) active: bool,
     /// Only sessions of clients with this name, or of those whose name begins with it
@@ -236,7 +264,11 @@ pub(crate) struct Sessions {
     /// Only the server with this name, as given to `mcp-store proxy --server`
     #[arg(long, value_name = "NAME", alias = "proxy")]
     pub(crate) server: Option<String>,
-    /// Show at most this many, the newest
+    /// Which come first [default: by their start, or with --active their last request, newest
+    /// last]
+    #[arg(long, value_enum)]
+    pub(crate) sort: Option<SessionsSort>,
+    /// Show at most this many: the first with --sort, else the newest
     #[arg(
         short = 'n',
         long,
@@ -290,6 +322,9 @@ pub(crate) struct Clients {
     /// How to list them
     #[arg(long, value_enum, default_value_t = ClientsBy::Client)]
     pub(crate) by: ClientsBy,
+    /// Which come first [default: calls, or the oldest revision with --by protocol]
+    #[arg(long, value_enum)]
+    pub(crate) sort: Option<ClientsSort>,
     /// Only sessions under this MCP revision, such as 2025-06-18
     #[arg(long, value_name = "REVISION")]
     pub(crate) protocol: Option<String>,

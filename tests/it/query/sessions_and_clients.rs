@@ -1,9 +1,21 @@
 use tower_mcp_store::Outcome;
 use tower_mcp_store::query::{
-    Caller, ClientFilter, GroupBy, Lookup, NameKind, SessionFilter, Window,
+    Caller, ClientFilter, GroupBy, Lookup, NameKind, Session, SessionFilter, SessionOrder, Window,
 };
 
 use crate::query::data::{Data, START, filters, session_id};
+
+type Figure = fn(&Session) -> i64;
+
+/// The orders of sessions, each with the figure by which it sorts.
+const ORDERS: [(SessionOrder, Figure); 4] = [
+    (SessionOrder::LastSeen, |it| it.last_seen_at),
+    (SessionOrder::Calls, |it| it.operations),
+    (SessionOrder::Errors, |it| it.total_errors),
+    (SessionOrder::Longest, |it| {
+        it.ended_at.unwrap_or(it.last_seen_at) - it.started_at
+    }),
+];
 
 #[test]
 fn sessions_come_latest_first_for_every_filter() {
@@ -41,6 +53,15 @@ fn sessions_come_latest_first_for_every_filter() {
                         assert!(found.iter().all(|session| expected.contains(session)));
                         if active {
                             assert!(found.is_sorted_by_key(|session| -session.last_seen_at));
+                        }
+                        for (order, figure) in ORDERS {
+                            let first = data.reader.sessions_by(&filter, order, 7).unwrap();
+                            let mut figures: Vec<i64> = expected.iter().map(figure).collect();
+                            figures.sort_by_key(|figure| -figure);
+                            figures.truncate(7);
+                            let found: Vec<i64> = first.iter().map(figure).collect();
+                            assert_eq!(found, figures, "{version} {order:?} {filter:?}");
+                            assert!(first.iter().all(|session| expected.contains(session)));
                         }
                     }
                 }

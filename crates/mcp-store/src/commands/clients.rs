@@ -1,10 +1,11 @@
 //! `mcp-store clients`.
 
+use std::cmp::Reverse;
 use std::path::Path;
 
 use tower_mcp_store::query::{Caller, Client, ClientFilter, ClientRevision};
 
-use crate::args::{Clients, ClientsBy};
+use crate::args::{Clients, ClientsBy, ClientsSort};
 use crate::error::{self, CliError};
 use crate::output::{self, Align, Cell, Column, Output, Tone};
 
@@ -52,21 +53,67 @@ pub(crate) fn run(db: &Path, args: Clients, output: &mut Output) -> Result<(), C
     match args.by {
         ClientsBy::Client => {
             let mut rows = reader.clients(&filter)?;
+            sort_by(&mut rows, args.sort, |row| Figures {
+                calls: row.calls,
+                errors: row.request_errors,
+                sessions: row.sessions,
+                last_seen: row.last_seen_at,
+                name: row.client_name.clone(),
+            });
             rows.truncate(args.limit);
             output.list(&rows, "clients", &COLUMNS, cells)?;
         }
         ClientsBy::Protocol => {
             let mut rows = reader.client_revisions(&filter)?;
+            sort_by(&mut rows, args.sort, |row| Figures {
+                calls: row.calls,
+                errors: row.request_errors,
+                sessions: row.sessions,
+                last_seen: row.last_seen_at,
+                name: row.client_name.clone(),
+            });
             rows.truncate(args.limit);
             output.list(&rows, "clients", &OF_REVISIONS, revision)?;
         }
         ClientsBy::Principal => {
             let mut rows = reader.callers(&filter)?;
+            sort_by(&mut rows, args.sort, |row| Figures {
+                calls: row.calls,
+                errors: row.request_errors,
+                sessions: row.sessions,
+                last_seen: row.last_seen_at,
+                name: Some(row.principal.clone()),
+            });
             rows.truncate(args.limit);
             output.list(&rows, "principals", &OF_PRINCIPALS, caller)?;
         }
     }
     Ok(())
+}
+
+/// The figures by which clients are sorted.
+struct Figures {
+    calls: i64,
+    errors: i64,
+    sessions: i64,
+    last_seen: i64,
+    name: Option<String>,
+}
+
+/// Sorts rows, if an order is given. Equal rows keep their order.
+fn sort_by<T>(rows: &mut [T], sort: Option<ClientsSort>, figures: fn(&T) -> Figures) {
+    let Some(sort) = sort else { return };
+    rows.sort_by_cached_key(|row| {
+        let of = figures(row);
+        let (highest, name) = match sort {
+            ClientsSort::Calls => (of.calls, None),
+            ClientsSort::Errors => (of.errors, None),
+            ClientsSort::Sessions => (of.sessions, None),
+            ClientsSort::LastSeen => (of.last_seen, None),
+            ClientsSort::Name => (0, of.name),
+        };
+        (Reverse(highest), name)
+    });
 }
 
 /// Returns the share of requests that failed.

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use tower_mcp_store::query::{Session, SessionFilter};
+use tower_mcp_store::query::{Session, SessionFilter, SessionOrder};
 
-use crate::args::Sessions;
+use crate::args::{Sessions, SessionsSort};
 use crate::error::{self, CliError};
 use crate::output::{self, Align, Cell, Column, Output, Tone};
 use crate::time;
@@ -31,9 +31,24 @@ pub(crate) fn run(db: &Path, args: Sessions, output: &mut Output) -> Result<(), 
     filter.client = args.client;
     filter.protocol = args.protocol;
     filter.active = args.active;
-    let mut rows = reader.sessions(&filter, args.limit)?;
-    rows.reverse();
+    let rows = match args.sort {
+        Some(sort) => reader.sessions_by(&filter, order(sort), args.limit)?,
+        None => {
+            let mut rows = reader.sessions(&filter, args.limit)?;
+            rows.reverse();
+            rows
+        }
+    };
     Ok(output.list(&rows, "sessions", &COLUMNS, cells)?)
+}
+
+fn order(sort: SessionsSort) -> SessionOrder {
+    match sort {
+        SessionsSort::LastSeen => SessionOrder::LastSeen,
+        SessionsSort::Calls => SessionOrder::Calls,
+        SessionsSort::Errors => SessionOrder::Errors,
+        SessionsSort::Lasted => SessionOrder::Longest,
+    }
 }
 
 fn cells(row: &Session) -> Vec<Cell> {

@@ -294,6 +294,28 @@ fn clients_are_listed_by_revision_and_by_principal() {
 }
 
 #[test]
+fn sessions_and_clients_are_sorted_by_the_chosen_figure() {
+    let (_dir, path) = recorded();
+    for (args, first) in [
+        (&["clients", "--sort", "errors"][..], "Cursor"),
+        (&["clients", "--sort", "name"], "Cursor"),
+        (
+            &["clients", "--by", "protocol", "--sort", "errors"],
+            "Cursor",
+        ),
+        (&["sessions", "--sort", "errors"], "Cursor"),
+        (
+            &["sessions", "--sort", "errors", "--client", "claude*"],
+            "claude-code",
+        ),
+    ] {
+        assert_eq!(json(&path, args)[0]["client_name"], first, "{args:?}");
+    }
+    let one = json(&path, &["sessions", "--sort", "lasted", "-n", "1"]);
+    assert_eq!(one.len(), 1);
+}
+
+#[test]
 fn watch_shows_the_answer_again() {
     use std::io::{BufRead as _, BufReader};
     let (_dir, path) = recorded();
