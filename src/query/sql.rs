@@ -52,6 +52,14 @@ impl Reader {
         sql: &str,
         mut each: impl FnMut(&[String], Vec<Value>) -> ControlFlow<()>,
     ) -> Result<Vec<String>, QueryError> {
+        // SQLite would leave out the rest.
+        if sql.contains('\0') {
+            return Err(QueryError::new(
+                QueryErrorKind::Statement,
+                "the statement has a NUL character",
+            )
+            .with_position(sql.find('\0')));
+        }
         let undisturbed = self.read_once(|conn| {
             let mut statement = conn.prepare(sql)?;
             if !statement.readonly() {

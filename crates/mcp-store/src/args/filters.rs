@@ -35,7 +35,7 @@ pub(crate) struct Filters {
     #[arg(long, value_name = "NAME")]
     pub(crate) principal: Option<String>,
     /// Only requests of the trace with this id, 32 hexadecimal digits
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = trace_id)]
     pub(crate) trace_id: Option<String>,
     /// Only requests under this MCP revision, such as 2025-11-25
     #[arg(long, value_name = "REVISION")]
@@ -129,6 +129,14 @@ pub(super) fn id(text: &str) -> Result<String, &'static str> {
     match text.trim_end_matches(output::CUT) {
         "" => Err("expected an id or its first characters"),
         id => Ok(id.to_owned()),
+    }
+}
+
+/// Parses the id of a W3C trace (Trace Context, section 3.2.2.3), in any case.
+fn trace_id(text: &str) -> Result<String, &'static str> {
+    match text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("expected 32 hexadecimal digits"),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod values;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use mcp_forward::{HostName, Prefix};
 
 use crate::log::LogFormat;
 pub(crate) use values::{Address, Limit, Named};
-use values::{UNLIMITED, age, duration, size, size_limit};
+use values::{UNLIMITED, age, at_least_one, duration, size, size_limit};
 
 /// Where servers without an address of their own are reached.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:3000";
@@ -291,7 +292,8 @@ pub(crate) struct Recording {
         env = "MCP_STORE_QUEUE_EVENTS",
         default_value = "262144"
     )]
-    pub(crate) queue_events: usize,
+    #[arg(value_parser = at_least_one)]
+    pub(crate) queue_events: NonZeroUsize,
     /// How much memory the waiting events may take
     #[arg(
         long,

@@ -76,7 +76,7 @@ fn logs_take_every_filter() {
     assert_eq!(count(&["--min-latency", "1h"]), 0);
     for none in [
         ["--principal", "ann"],
-        ["--trace-id", "00"],
+        ["--trace-id", "4bf92f3577b34da6a3ce929d0e0e4736"],
         ["--protocol", "2025-06-18"],
     ] {
         assert_eq!(count(&none), 0, "{none:?}");

@@ -52,6 +52,14 @@ fn wrong_usage_has_exit_code_2() {
     ] {
         assert!(!failed(2, &path, args).is_empty());
     }
+    for id in [
+        "xyz",
+        "4bf92f3577b34da6a3ce929d0e0e473",
+        "4bf92f3577b34da6a3ce929d0e0e473g",
+    ] {
+        let error = failed(2, &path, &["logs", "--trace-id", id]);
+        assert!(error.contains("expected 32 hexadecimal digits"), "{error}");
+    }
     let error = failed(2, &path, &["session", "s"]);
     assert!(error.contains("s0, s1"), "{error}");
     let error = failed(2, &path, &["logs", "--since", "whenever"]);

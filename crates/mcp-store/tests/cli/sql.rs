@@ -138,6 +138,18 @@ fn text_without_a_statement_is_an_error_that_says_so() {
 }
 
 #[test]
+fn text_after_a_nul_is_an_error_at_that_place() {
+    let (_dir, path) = fixture(4);
+    let output = with_input(&path, &["sql"], "SELECT 1\0; DROP TABLE requests");
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        error.starts_with("error: the statement has a NUL character, at line 1\n"),
+        "{error}"
+    );
+}
+
+#[test]
 fn error_is_shown_once_with_its_place() {
     let (_dir, path) = fixture(4);
     assert_eq!(

@@ -1,6 +1,7 @@
 //! Values of settings: durations, sizes, addresses, and values of one server.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -29,6 +30,11 @@ pub(super) fn age(text: &str) -> Result<Limit<Duration>, String> {
         UNLIMITED => Ok(Limit(None)),
         text => Ok(Limit(Some(duration(text).map_err(or_unlimited)?))),
     }
+}
+
+/// Parses a number of things of which there is at least one.
+pub(super) fn at_least_one(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "expected a number from 1 on")
 }
 
 /// Parses a size in memory.

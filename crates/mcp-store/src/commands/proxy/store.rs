@@ -14,7 +14,7 @@ pub(super) fn builder(config: &Config) -> Result<StoreBuilder, CliError> {
         .hash_session_ids(recording.hash_session_ids)
         .group_readable(recording.group_readable)
         .flush_interval(recording.flush_interval)
-        .queue_events(recording.queue_events)
+        .queue_events(recording.queue_events.get())
         .queue_bytes(recording.queue_size);
     if let Some(instance) = &recording.instance {
         builder = builder.instance(instance);
