@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args as Arguments, ColorChoice, Parser, Subcommand, ValueEnum};
-use tower_mcp_store::query::Window;
+use tower_mcp_store::query::{NameKind, Window};
 
 use crate::complete;
 use crate::error::CliError;
@@ -123,8 +123,8 @@ pub(crate) enum Command {
     /// Write a completion script for a shell
     ///
     /// Have the shell read it at each start. Bash and zsh: `source <(mcp-store completions bash)`.
-    /// Fish: `mcp-store completions fish | source`. It completes tools, clients and sessions from
-    /// the file.
+    /// Fish: `mcp-store completions fish | source`. It completes names and sessions
+    /// from the file, but none with a character that a shell would change, such as a space.
     #[command(after_help = examples::COMPLETIONS)]
     Completions(Completions),
     /// Write the manual page of mcp-store or of one of its commands
@@ -256,13 +256,13 @@ pub(crate) struct Sessions {
     #[arg(long)]
     pub(crate) active: bool,
     /// Only sessions of clients with this name, or of those whose name begins with it
-    #[arg(long, value_name = "NAME", add = complete::clients())]
+    #[arg(long, value_name = "NAME", add = complete::names(NameKind::Client))]
     pub(crate) client: Option<String>,
     /// Only sessions under this MCP revision, such as 2025-06-18
-    #[arg(long, value_name = "REVISION")]
+    #[arg(long, value_name = "REVISION", add = complete::revisions())]
     pub(crate) protocol: Option<String>,
     /// Only the server with this name, as given to `mcp-store proxy --server`
-    #[arg(long, value_name = "NAME", alias = "proxy")]
+    #[arg(long, value_name = "NAME", alias = "proxy", add = complete::names(NameKind::Server))]
     pub(crate) server: Option<String>,
     /// Which come first [default: by their start, or with --active their last request, newest
     /// last]
@@ -326,14 +326,14 @@ pub(crate) struct Clients {
     #[arg(long, value_enum)]
     pub(crate) sort: Option<ClientsSort>,
     /// Only sessions under this MCP revision, such as 2025-06-18
-    #[arg(long, value_name = "REVISION")]
+    #[arg(long, value_name = "REVISION", add = complete::revisions())]
     pub(crate) protocol: Option<String>,
     /// Show at most this many, the first
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = usize::MAX)]
     #[arg(hide_default_value = true)]
     pub(crate) limit: usize,
     /// Only the server with this name, as given to `mcp-store proxy --server`
-    #[arg(long, value_name = "NAME", alias = "proxy")]
+    #[arg(long, value_name = "NAME", alias = "proxy", add = complete::names(NameKind::Server))]
     pub(crate) server: Option<String>,
     #[command(flatten)]
     pub(crate) window: WindowArgs,
@@ -342,7 +342,7 @@ pub(crate) struct Clients {
 #[derive(Debug, Arguments)]
 pub(crate) struct Top {
     /// Only the server with this name, as given to `mcp-store proxy --server`
-    #[arg(long, value_name = "NAME", alias = "proxy")]
+    #[arg(long, value_name = "NAME", alias = "proxy", add = complete::names(NameKind::Server))]
     pub(crate) server: Option<String>,
     /// How often to read the file: 500ms, 2s, or a number of seconds
     #[arg(short = 'd', long, value_name = "DURATION", default_value = "1s")]
@@ -357,7 +357,7 @@ pub(crate) struct Top {
     .requires("timed").conflicts_with("diff")))]
 pub(crate) struct Schema {
     /// Show the definition of this tool
-    #[arg(add = complete::tools())]
+    #[arg(add = complete::names(NameKind::Tool))]
     pub(crate) tool: Option<String>,
     /// Show each added, removed and modified item, newest last, with the error rate and latency
     /// of a tool in the 7 days before and after
@@ -373,7 +373,7 @@ pub(crate) struct Schema {
     #[arg(long, conflicts_with = "diff")]
     pub(crate) weight: bool,
     /// Only the server with this name, as given to `mcp-store proxy --server`
-    #[arg(long, value_name = "NAME", alias = "proxy")]
+    #[arg(long, value_name = "NAME", alias = "proxy", add = complete::names(NameKind::Server))]
     pub(crate) server: Option<String>,
     /// Only listings of this method, such as tools/list
     #[arg(long)]

@@ -34,11 +34,18 @@ const MOST: usize = 200;
 /// How many of the newest sessions are offered.
 const SESSIONS: usize = 100;
 
+const REVISIONS: [&str; 5] = [
+    "2024-11-05",
+    "2025-03-26",
+    "2025-06-18",
+    "2025-11-25",
+    "2026-07-28",
+];
+
 /// A kind of value in the file.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    Tool,
-    Client,
+    Name(NameKind),
     Session,
 }
 
@@ -56,16 +63,21 @@ pub(crate) fn answer(command: fn() -> Command) -> Option<ExitCode> {
     }
 }
 
-pub(crate) fn tools() -> ArgValueCompleter {
-    ArgValueCompleter::new(|prefix: &OsStr| values(Kind::Tool, prefix))
-}
-
-pub(crate) fn clients() -> ArgValueCompleter {
-    ArgValueCompleter::new(|prefix: &OsStr| values(Kind::Client, prefix))
+pub(crate) fn names(kind: NameKind) -> ArgValueCompleter {
+    ArgValueCompleter::new(move |prefix: &OsStr| values(Kind::Name(kind), prefix))
 }
 
 pub(crate) fn sessions() -> ArgValueCompleter {
     ArgValueCompleter::new(|prefix: &OsStr| values(Kind::Session, prefix))
+}
+
+/// Offers the revisions of MCP. No index has those of a file.
+pub(crate) fn revisions() -> ArgValueCompleter {
+    ArgValueCompleter::new(|prefix: &OsStr| {
+        let begins = |revision: &&&str| revision.as_bytes().starts_with(prefix.as_encoded_bytes());
+        let fitting = REVISIONS.iter().filter(begins);
+        fitting.map(CompletionCandidate::new).collect()
+    })
 }
 
 /// Returns the values in the file that begin with `prefix`, or none if reading them takes long.
@@ -119,13 +131,11 @@ fn read(kind: Kind, db: &Path, prefix: &str) -> Option<Vec<CompletionCandidate>>
         return None;
     }
     let reader = Reader::open(db).ok()?;
-    let names = |kind| {
-        let names = reader.names(kind, prefix, MOST).ok()?;
-        Some(names.into_iter().map(|name| (name, None)).collect())
-    };
     let found: Vec<(String, Option<String>)> = match kind {
-        Kind::Tool => names(NameKind::Tool)?,
-        Kind::Client => names(NameKind::Client)?,
+        Kind::Name(kind) => {
+            let names = reader.names(kind, prefix, MOST).ok()?;
+            names.into_iter().map(|name| (name, None)).collect()
+        }
         Kind::Session => {
             let sessions = reader.sessions(&SessionFilter::default(), SESSIONS).ok()?;
             let of = |client: Option<String>| client.map(|name| escape_control(&name).into_owned());

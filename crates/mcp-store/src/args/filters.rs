@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args as Arguments;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use tower_mcp_store::query::{RequestFilter, Window};
+use tower_mcp_store::query::{NameKind, RequestFilter, Window};
 use tower_mcp_store::{EndReason, Outcome};
 
 use super::shared_key::SharedKey;
@@ -29,16 +29,16 @@ pub(crate) struct Filters {
     #[command(flatten)]
     pub(crate) shared_key: SharedKey,
     /// Only requests of clients with this name, or of those whose name begins with it
-    #[arg(long, value_name = "NAME", add = complete::clients())]
+    #[arg(long, value_name = "NAME", add = complete::names(NameKind::Client))]
     pub(crate) client: Option<String>,
     /// Only requests of this authenticated caller
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete::names(NameKind::Principal))]
     pub(crate) principal: Option<String>,
     /// Only requests of the trace with this id, 32 hexadecimal digits
     #[arg(long, value_name = "ID", value_parser = trace_id)]
     pub(crate) trace_id: Option<String>,
     /// Only requests under this MCP revision, such as 2025-11-25
-    #[arg(long, value_name = "REVISION")]
+    #[arg(long, value_name = "REVISION", add = complete::revisions())]
     pub(crate) protocol: Option<String>,
     /// Only requests with one of these outcomes, which the column STATUS shows
     #[arg(long, visible_alias = "outcome", value_delimiter = ',')]
@@ -62,13 +62,13 @@ pub(crate) struct Filters {
 #[derive(Debug, Arguments)]
 pub(crate) struct Calls {
     /// Only the server with this name, as given to `mcp-store proxy --server`
-    #[arg(long, value_name = "NAME", alias = "proxy")]
+    #[arg(long, value_name = "NAME", alias = "proxy", add = complete::names(NameKind::Server))]
     pub(crate) server: Option<String>,
     /// Only this JSON-RPC method, or those that match a pattern such as 'resources/*'
-    #[arg(long)]
+    #[arg(long, add = complete::names(NameKind::Method))]
     pub(crate) method: Option<String>,
     /// Only calls of this tool, or of those that match a pattern such as 'search*'
-    #[arg(long, add = complete::tools())]
+    #[arg(long, add = complete::names(NameKind::Tool))]
     pub(crate) tool: Option<String>,
 }
 

@@ -46,6 +46,8 @@ fn recorded() -> (TempDir, PathBuf) {
     ] {
         let mut event = request();
         event.tool = Some(tool.into());
+        event.proxy = "weather".into();
+        event.principal = Some("ann@example.com".into());
         store.record(StoreEvent::Request(event));
     }
     store.shutdown(LONG).unwrap();
@@ -80,6 +82,10 @@ fn values_come_from_the_file() {
         (&["stats", "--tool", "b"], &["book"]),
         (&["logs", "--client", "cl"], &["claude-code"]),
         (&["sessions", "--client", ""], &["claude-code"]),
+        (&["logs", "--principal", "an"], &["ann@example.com"]),
+        (&["stats", "--method", "tools"], &["tools/call"]),
+        (&["clients", "--server", "w"], &["weather"]),
+        (&["sessions", "--protocol", "2025-1"], &["2025-11-25"]),
         (&["logs", "--session", "18"], &[SESSION]),
         (&["session", "1868"], &[SESSION]),
         (&["logs", "--session", "2"], &[]),
