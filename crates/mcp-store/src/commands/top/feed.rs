@@ -7,7 +7,7 @@ use tower_mcp_store::query::{
     Follower, Reader, Request, RequestFilter, Session, SessionFilter, StatsFilter, StatsReport,
     Window,
 };
-use tower_mcp_store::{QueryError, RequestStatus};
+use tower_mcp_store::{Outcome, QueryError};
 
 use super::range::Range;
 use super::timeline;
@@ -63,9 +63,8 @@ impl Feed {
         recent.window = Window::since(now.saturating_sub(timeline::SPAN_MS));
         let mut before = reader.requests(&recent, RECENT, None)?;
         let oldest = before.last().map(Request::position);
-        for failed in failures(&all) {
-            before.extend(reader.requests(&failed, FAILURES, oldest)?);
-        }
+        let failed = all.outcomes(Outcome::FAILURES);
+        before.extend(reader.requests(&failed, FAILURES, oldest)?);
         before.retain(|row| row.id <= follow.last_id());
         before.sort_unstable_by_key(|row| row.id);
         Ok(Self {
@@ -104,13 +103,4 @@ impl Feed {
             sessions: self.reader.sessions(&open, SESSIONS)?,
         })
     }
-}
-
-/// Returns a filter for each way to fail.
-fn failures(all: &RequestFilter) -> [RequestFilter; 3] {
-    let [mut error, mut timeout, mut tool_error] = [all.clone(), all.clone(), all.clone()];
-    error.status = Some(RequestStatus::Error);
-    timeout.status = Some(RequestStatus::Timeout);
-    tool_error.tool_error = true;
-    [error, timeout, tool_error]
 }

@@ -1,6 +1,6 @@
 //! Which calls count as failed, and when a call ended.
 
-use tower_mcp_store::RequestStatus;
+use tower_mcp_store::Outcome;
 use tower_mcp_store::query::{Group, Request};
 
 /// Returns how many calls of a group failed, also by a fault of their caller.
@@ -10,9 +10,10 @@ pub(crate) fn failed(group: &Group) -> i64 {
     parts.into_iter().fold(figures.errors, i64::saturating_add)
 }
 
-/// Returns whether a call failed: with an error, by a timeout, or in the tool.
+/// Returns whether a request failed, by its outcome. One that asks its client for input has
+/// not, even if it does so by an error.
 pub(crate) fn has_failed(row: &Request) -> bool {
-    row.status != RequestStatus::Ok || row.tool_error
+    Outcome::FAILURES.contains(&row.outcome())
 }
 
 /// Returns when a request ended, in unix milliseconds.

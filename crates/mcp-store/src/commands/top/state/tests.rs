@@ -1,5 +1,6 @@
 use super::super::sample::{NOW, call, error, session, state, tool_error};
 use super::*;
+use tower_mcp_store::StoreEvent;
 
 fn names(state: &State) -> Vec<String> {
     let tools = state.tools().into_iter();
@@ -95,6 +96,20 @@ fn errors_are_newest_first_and_bounded() {
     assert_eq!(failures.len(), feed::FAILURES);
     assert_eq!(failures[0].error_msg.as_deref(), Some("119"));
     assert!(failures.is_sorted_by_key(|row| Reverse(row.id)));
+}
+
+#[test]
+fn request_for_input_is_no_failure_even_as_an_error() {
+    for (code, count) in [("-32603", 1), ("-32042", 0)] {
+        let mut event = error("book", 2, 1_000, "open the page");
+        if let StoreEvent::Request(event) = &mut event {
+            event.error_code = Some(code.into());
+        }
+        let state = state(vec![event]);
+        assert_eq!(state.failures().len(), count, "{code}");
+        let second = state.timeline().last(3, NOW).flatten().next().unwrap();
+        assert_eq!(second.failed, count as u64, "{code}");
+    }
 }
 
 #[test]
