@@ -22,3 +22,5 @@ mod terminal;
 #[cfg(unix)]
 mod top;
 mod who;
+#[cfg(unix)]
+mod widths;

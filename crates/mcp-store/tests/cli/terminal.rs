@@ -54,10 +54,19 @@ impl Terminal {
         Self::run(shell)
     }
 
+    /// Starts the command in a terminal of this width.
+    pub(crate) fn start_wide(db: &Path, args: &[&str], columns: u16) -> Self {
+        Self::run_wide(command(db, args), columns)
+    }
+
     /// Starts any program.
     pub(crate) fn run(command: std::process::Command) -> Self {
+        Self::run_wide(command, COLUMNS)
+    }
+
+    fn run_wide(command: std::process::Command, columns: u16) -> Self {
         let (pty, pts) = pty_process::blocking::open().unwrap();
-        pty.resize(Size::new(ROWS, COLUMNS)).unwrap();
+        pty.resize(Size::new(ROWS, columns)).unwrap();
         // If a shell runs the tests in the background, they ignore Ctrl-C, and so would the
         // command.
         let mut env = std::process::Command::new("env");
@@ -89,7 +98,7 @@ impl Terminal {
             child,
             pty,
             output,
-            screen: vt100::Parser::new(size(ROWS), size(COLUMNS), 0),
+            screen: vt100::Parser::new(size(ROWS), size(columns), 0),
             bytes: Vec::new(),
         }
     }
