@@ -1,5 +1,7 @@
 //! `mcp-store schema --weight` and `--unused`: the size of definitions, and tools without calls.
 
+use std::io::Write as _;
+
 use serde::Serialize;
 use tower_mcp_store::query::{Reader, SchemaFilter, Tool, Usage};
 
@@ -71,7 +73,8 @@ pub(super) fn run(
             1 => eprintln!("the only listed tool was called"),
             _ => eprintln!("all {listed} listed tools were called"),
         }
-        return tell(unknown, output);
+        tell(unknown);
+        return Ok(());
     }
     let mut rows: Vec<Vec<Cell>> = tools.iter().map(cells).collect();
     rows.push(vec![
@@ -83,19 +86,19 @@ pub(super) fn run(
         Cell::new(""),
     ]);
     Table::new(&COLUMNS, output).write(output, &rows)?;
-    output.line("\ntokens are estimated: one for four bytes of JSON")?;
-    tell(unknown, output)
+    output.flush()?;
+    // What follows is about the table, so that a program can read the table by itself.
+    eprintln!("\ntokens are estimated: one for four bytes of JSON");
+    tell(unknown);
+    Ok(())
 }
 
-/// Prints the tools that may have been called: their calls may be counted as (other).
-fn tell(unknown: usize, output: &mut Output) -> Result<(), CliError> {
+/// Says how many tools may have been called: their calls may be counted as (other).
+fn tell(unknown: usize) {
     if unknown > 0 {
-        output.line(&format!(
-            "these tools may have calls that are counted only as (other): {}",
-            output::count(number(unknown))
-        ))?;
+        let unknown = output::count(number(unknown));
+        eprintln!("these tools may have calls that are counted only as (other): {unknown}");
     }
-    Ok(())
 }
 
 fn cells(tool: &Tool) -> Vec<Cell> {
