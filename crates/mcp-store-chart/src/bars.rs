@@ -110,6 +110,9 @@ impl StackedBars {
             frame.svg.fill(&path, series.color);
         }
         frame.time_axis(&self.time);
+        if series.is_empty() {
+            frame.nothing();
+        }
         for (place, bar) in self.bars.iter().enumerate() {
             if bar.total() > 0 {
                 let (x, width) = self.place(&frame, bar);

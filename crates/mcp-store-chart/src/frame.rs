@@ -132,6 +132,14 @@ impl<'a> Frame<'a> {
         }
     }
 
+    /// Says that there are no data.
+    pub(crate) fn nothing(&mut self) {
+        let (x, y) = (self.left + self.right, self.top + self.bottom);
+        let text = "nothing in this time";
+        self.svg
+            .text(x / 2.0, y / 2.0, Anchor::Middle, Color::Faint, text);
+    }
+
     /// Hatches stretches of time. Their entries in the legend define the hatching.
     pub(crate) fn spans(&mut self, time: &TimeAxis, spans: &[Span]) {
         for (place, span) in spans.iter().enumerate() {

@@ -131,8 +131,14 @@ impl HeatMap {
         legend.extend(keys_of(&self.marks, &self.spans));
         let mut frame = Frame::new(canvas, &self.title, &self.description, 56.0, &legend);
         let range = (frame.bottom, frame.top);
-        let scale = Scale::log(grid.latency(0), grid.latency(grid.rows), range);
-        frame.vertical_axis(&scale, Unit::Microseconds);
+        let lines = self.lines.iter().flat_map(|line| &line.points);
+        let highest = lines.filter_map(|(_, number)| *number);
+        let highest = highest.fold(grid.latency(grid.rows), f64::max);
+        let scale = Scale::log(grid.latency(0), highest, range);
+        match grid.highest {
+            0 => frame.nothing(),
+            _ => frame.vertical_axis(&scale, Unit::Microseconds),
+        }
         for level in 0..LEVELS {
             let path = self.cells(&frame, &scale, &grid, level);
             frame.svg.fill(&path, Color::Heat(level));

@@ -84,6 +84,9 @@ impl Lines {
         };
         frame.vertical_axis(&scale, self.unit);
         frame.time_axis(&self.time);
+        if numbers.is_empty() {
+            frame.nothing();
+        }
         for line in &self.lines {
             line.draw(&mut frame, &self.time, &scale);
         }
@@ -144,10 +147,10 @@ impl Line {
                 true => write!(path, "L{} {}", N(x), N(y)),
                 false => write!(path, "M{} {}", N(x), N(y)),
             };
-            // A point without neighbours is drawn as a dot.
+            // A point without neighbours is a short line.
             let next = self.points.get(place + 1).and_then(|(_, number)| *number);
             if !is_down && next.is_none() {
-                path.push_str("h.1");
+                path.push_str("m-4 0h8");
             }
             is_down = true;
         }

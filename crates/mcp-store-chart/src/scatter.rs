@@ -90,6 +90,9 @@ impl Scatter {
         let scale = Scale::log(lowest, highest, (frame.bottom, frame.top));
         frame.vertical_axis(&scale, Unit::Microseconds);
         frame.time_axis(&self.time);
+        if shown().next().is_none() {
+            frame.nothing();
+        }
         for series in shown() {
             let mut path = String::new();
             for point in &series.points {

@@ -159,7 +159,7 @@ impl<'a> Svg<'a> {
             "<defs><pattern id=\"{id}\" width=\"6\" height=\"6\" \
              patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">"
         ));
-        self.stroke("M1 0v6", Color::Faint, 1.0, "");
+        self.stroke("M1 0v6", Color::Faint, 1.0, " stroke-opacity=\".6\"");
         self.raw("</pattern></defs>");
     }
 

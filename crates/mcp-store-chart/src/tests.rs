@@ -364,3 +364,16 @@ fn large_charts_stay_small() {
     let size = heat("calls", &columns).svg(&canvas).len();
     assert!(size < 35_000, "{size} bytes");
 }
+
+#[test]
+fn chart_without_data_says_so() {
+    let canvas = Canvas::for_page("a", 600.0, 200.0);
+    let says_so = |svg: &str| svg.contains("nothing in this time");
+    for svg in all(&canvas, "calls", &[[0, 0]]).iter().take(4) {
+        assert!(says_so(svg), "{svg}");
+    }
+    assert!(says_so(&scatter("calls", Vec::new()).svg(&canvas)));
+    for svg in all(&canvas, "calls", &[[5, 7]]) {
+        assert!(!says_so(&svg), "{svg}");
+    }
+}

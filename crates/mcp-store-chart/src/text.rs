@@ -30,7 +30,8 @@ pub(crate) fn width(text: &str) -> f64 {
 
 fn char_width(c: char) -> f64 {
     let em = match c {
-        'i' | 'j' | 'l' | 't' | 'f' | '.' | ',' | ':' | ';' | '\'' | '|' | ' ' | '/' => 0.32,
+        'i' | 'j' | 'l' | 't' | 'f' | 'r' | '-' | '.' | ',' | ':' | ';' | '\'' | '|' | ' '
+        | '/' => 0.36,
         'm' | 'w' | 'M' | 'W' | '%' => 0.88,
         'A'..='Z' => 0.68,
         // Most characters beyond these blocks are as wide as they are high.
