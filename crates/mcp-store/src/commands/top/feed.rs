@@ -4,8 +4,8 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use tower_mcp_store::query::{
-    Follower, Reader, Request, RequestFilter, Session, SessionFilter, StatsFilter, StatsReport,
-    Window,
+    Follower, Operation, Reader, Request, RequestFilter, Session, SessionFilter, StatsFilter,
+    StatsReport, Window,
 };
 use tower_mcp_store::{Outcome, QueryError};
 
@@ -34,6 +34,8 @@ pub(crate) struct Snapshot {
     pub(crate) written: Vec<Request>,
     /// The statistics of the chosen range.
     pub(crate) stats: StatsReport,
+    /// The newest calls that were answered with a task. Their tasks may have failed.
+    pub(crate) tasks: Vec<Operation>,
     /// Open sessions with a request in the range, latest first.
     pub(crate) sessions: Vec<Session>,
 }
@@ -92,6 +94,8 @@ impl Feed {
         let mut figures = StatsFilter::default();
         figures.window = window;
         figures.server_name.clone_from(&self.server);
+        let mut tasks = RequestFilter::new().outcomes([Outcome::Working]);
+        tasks.server_name.clone_from(&self.server);
         let mut open = SessionFilter::default();
         open.window = window;
         open.server_name.clone_from(&self.server);
@@ -100,6 +104,7 @@ impl Feed {
             now,
             written,
             stats: self.reader.stats(&figures)?,
+            tasks: self.reader.operations(&tasks, FAILURES, None)?,
             sessions: self.reader.sessions(&open, SESSIONS)?,
         })
     }

@@ -1,9 +1,10 @@
 //! `mcp-store top`.
 //!
-//! Imports run one way: `outcome`, `range`, `keys` < `scroll` < `timeline` < `feed` < `state` <
-//! `table` < `areas` and `help` < `view`.
+//! Imports run one way: `outcome`, `range`, `keys` < `scroll` < `timeline`, `failure` < `feed` <
+//! `state` < `table` < `areas` and `help` < `view`.
 
 mod areas;
+mod failure;
 mod feed;
 mod help;
 mod keys;

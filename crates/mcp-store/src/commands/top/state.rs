@@ -3,15 +3,15 @@
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 
-use tower_mcp_store::query::{Group, Request, Session, StatsReport};
+use tower_mcp_store::query::{Group, Session, StatsReport};
 
+use super::failure::Failure;
 use super::feed::{self, Snapshot};
 use super::keys::{Change, Mode};
-use super::outcome::{failed, has_failed};
+use super::outcome::failed;
 use super::range::Range;
 use super::scroll::{List, Scroll};
 use super::timeline::Timeline;
-use crate::commands::logs;
 
 /// The maximal length of a filter, in characters.
 const LONGEST_FILTER: usize = 64;
@@ -42,7 +42,8 @@ pub(crate) struct State {
     stats: Option<StatsReport>,
     sessions: Vec<Session>,
     /// The newest first.
-    failures: VecDeque<Request>,
+    failed_requests: VecDeque<Failure>,
+    failed_tasks: Vec<Failure>,
 }
 
 impl Sort {
@@ -65,11 +66,12 @@ impl State {
         self.timeline.forget(snapshot.now);
         for row in snapshot.written {
             self.timeline.add(&row, snapshot.now);
-            if has_failed(&row) {
-                self.failures.push_front(row);
+            if let Some(failure) = Failure::request(&row) {
+                self.failed_requests.push_front(failure);
             }
         }
-        self.failures.truncate(feed::FAILURES);
+        self.failed_requests.truncate(feed::FAILURES);
+        self.failed_tasks = snapshot.tasks.iter().filter_map(Failure::task).collect();
         self.stats = Some(snapshot.stats);
         self.sessions = snapshot.sessions;
     }
@@ -180,15 +182,15 @@ impl State {
             .collect()
     }
 
-    /// Returns the failed requests to show, newest first.
-    pub(crate) fn failures(&self) -> Vec<&Request> {
-        let all = self.failures.iter();
-        all.filter(|row| {
-            let note = logs::note(row);
-            let names = [row.tool.as_ref(), row.target.as_ref(), Some(&note)];
-            self.takes([Some(&row.method)]) || self.takes(names)
-        })
-        .collect()
+    /// Returns the failed requests and tasks to show, newest first.
+    pub(crate) fn failures(&self) -> Vec<&Failure> {
+        let all = self.failed_requests.iter().chain(&self.failed_tasks);
+        let mut shown: Vec<&Failure> = all
+            .filter(|one| self.takes([Some(&one.method), one.aim.as_ref(), Some(&one.note)]))
+            .collect();
+        shown.sort_by_key(|one| Reverse(one.ended_ts));
+        shown.truncate(feed::FAILURES);
+        shown
     }
 
     /// Returns whether one of the names contains the filter, ignoring case.

@@ -5,17 +5,17 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Stylize as _;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{RenderDirection, Sparkline, SparklineBar};
-use tower_mcp_store::query::{Group, Request, Session};
+use tower_mcp_store::query::{Group, Session};
 
 use super::areas::Areas;
+use super::failure::Failure;
 use super::feed;
 use super::help;
 use super::keys::Mode;
-use super::outcome;
 use super::scroll::List;
 use super::state::{self, State};
 use super::table::{self, Theme};
-use crate::commands::{logs, sessions};
+use crate::commands::sessions;
 use crate::output::{self, Align, Cell, Column, Tone};
 use crate::sanitize::escape_control;
 use crate::time;
@@ -319,14 +319,13 @@ fn session(row: &Session, now: i64) -> Vec<Cell> {
     ]
 }
 
-fn failure(row: &Request, now: i64) -> Vec<Cell> {
-    let (status, tone) = logs::status(row);
+fn failure(of: &Failure, now: i64) -> Vec<Cell> {
     vec![
-        Cell::new(ago(outcome::ended(row), now)),
-        Cell::new(row.tool.as_ref().unwrap_or(&row.method)),
-        Cell::toned(status, tone),
-        Cell::new(time::latency(row.latency_us)),
-        Cell::new(logs::note(row)),
+        Cell::new(ago(of.ended_ts, now)),
+        Cell::new(of.name()),
+        Cell::toned(of.outcome.as_str(), of.tone()),
+        Cell::new(of.took()),
+        Cell::new(&of.note),
     ]
 }
 

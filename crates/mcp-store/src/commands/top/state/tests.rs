@@ -1,4 +1,4 @@
-use super::super::sample::{NOW, call, error, session, state, tool_error};
+use super::super::sample::{NOW, call, error, session, state, state_after, tool_error};
 use super::*;
 use tower_mcp_store::StoreEvent;
 
@@ -94,8 +94,15 @@ fn errors_are_newest_first_and_bounded() {
     let state = state(many.collect());
     let failures = state.failures();
     assert_eq!(failures.len(), feed::FAILURES);
-    assert_eq!(failures[0].error_msg.as_deref(), Some("119"));
-    assert!(failures.is_sorted_by_key(|row| Reverse(row.id)));
+    let notes = (20..feed::FAILURES + 20)
+        .map(|i| format!("-32603 {i}"))
+        .rev();
+    assert!(
+        failures
+            .iter()
+            .map(|one| &one.note)
+            .eq(&Vec::from_iter(notes))
+    );
 }
 
 #[test]
@@ -113,6 +120,27 @@ fn request_for_input_is_no_failure_even_as_an_error() {
 }
 
 #[test]
+fn task_that_failed_is_shown_by_its_call_and_its_end() {
+    let task = |outcome: &str| {
+        format!(
+            "UPDATE requests SET operation_id = request_id, leg = 1, end_reason = 'task'
+                 WHERE tool = 'plan';
+             INSERT INTO tasks (operation_id, task_id, updated_ts, ended_ts, outcome, error_code,
+                 error_msg, polls)
+             SELECT request_id, 't', ts, ts + 5000, '{outcome}', '-1', 'no hotel', 2
+                 FROM requests WHERE tool = 'plan'"
+        )
+    };
+    let events = || vec![call("plan", 10, 0), error("book", 8, 1_000, "no seat")];
+    let state = state_after(events(), &task("error"));
+    let shown = state.failures().into_iter();
+    let shown = shown.map(|one| format!("{} {} {}", one.name(), one.took(), one.note));
+    let expected = ["plan 5.00 s -1 no hotel", "book 1.00 ms -32603 no seat"];
+    assert_eq!(Vec::from_iter(shown), expected);
+    assert_eq!(state_after(events(), &task("ok")).failures().len(), 1);
+}
+
+#[test]
 fn old_and_recent_errors_are_shown_once_each() {
     let state = state(vec![
         error("old", 86_400, 1_000, "error"),
@@ -122,7 +150,7 @@ fn old_and_recent_errors_are_shown_once_each() {
         tool_error("new", 2, 1_000),
     ]);
     let tools = state.failures().into_iter();
-    let tools: Vec<&str> = tools.filter_map(|row| row.tool.as_deref()).collect();
+    let tools: Vec<&str> = tools.map(|one| one.name()).collect();
     assert_eq!(tools, ["new", "new", "old", "old"]);
 }
 
