@@ -1,6 +1,7 @@
 //! What a whole proxy costs in front of a server that does nothing: requests
 //! per second and processor time with wrk at 32 connections, and how soon the
-//! first byte of an event stream comes. `benches/proxy.sh` runs it.
+//! first byte of an event stream comes. Or what many path prefixes cost.
+//! `benches/proxy.sh` runs it.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -22,9 +23,12 @@ use tokio::net::{TcpListener, TcpStream};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
+/// Defaults of the arguments `rounds=` and `seconds=`.
 const ROUNDS: usize = 5;
-const CONNECTIONS: usize = 32;
 const SECONDS: u64 = 3;
+const CONNECTIONS: usize = 32;
+/// The number of prefixes that one is compared with.
+const PREFIXES: usize = 20;
 /// The pause between the events of a stream, which has five.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -36,28 +40,40 @@ async fn main() -> Result<()> {
             .iter()
             .find_map(|argument| argument.strip_prefix(name)?.strip_prefix('='))
     };
-    let Some(ours) = named("proxy") else {
-        println!("skipped: benches/proxy.sh names the proxy to measure");
-        return Ok(());
-    };
+    let repeats = named("rounds").map_or(Ok(ROUNDS), str::parse)?;
+    let seconds = named("seconds").map_or(Ok(SECONDS), str::parse)?;
     let dir = tempfile::tempdir()?;
     let upstream = serve().await?;
     let mut servers = vec![Server {
         name: "the server itself",
         addr: upstream,
+        path: "/mcp".to_owned(),
         process: None,
     }];
-    servers.push(Server::ours(ours, upstream, dir.path()).await?);
-    if let Some(mcpr) = named("mcpr") {
-        servers.push(Server::mcpr(mcpr, upstream, dir.path()).await?);
+    match (named("proxy"), named("prefixes")) {
+        (Some(ours), _) => {
+            servers.push(Server::ours(ours, upstream, dir.path()).await?);
+            if let Some(mcpr) = named("mcpr") {
+                servers.push(Server::mcpr(mcpr, upstream, dir.path()).await?);
+            }
+        }
+        (None, Some(command)) => {
+            for count in [1, PREFIXES] {
+                servers.push(Server::prefixes(command, count, upstream, dir.path()).await?);
+            }
+        }
+        (None, None) => {
+            println!("skipped: benches/proxy.sh names the proxy to measure");
+            return Ok(());
+        }
     }
     for answer in ["small", "large"] {
         let script = dir.path().join(format!("{answer}.lua"));
         fs::write(&script, wrk_script(answer))?;
         let mut rounds = vec![Vec::new(); servers.len()];
-        for _ in 0..ROUNDS {
+        for _ in 0..repeats {
             for (server, rounds) in servers.iter().zip(&mut rounds) {
-                rounds.push(server.wrk(&script).await?);
+                rounds.push(server.wrk(&script, seconds).await?);
             }
         }
         println!(
@@ -75,8 +91,8 @@ async fn main() -> Result<()> {
     );
     for server in &servers {
         let mut times = Vec::new();
-        for _ in 0..ROUNDS {
-            times.push(first_byte(server.addr).await?.as_secs_f64() * 1e3);
+        for _ in 0..repeats {
+            times.push(first_byte(server).await?.as_secs_f64() * 1e3);
         }
         println!("{:<20} {:>9.2} ms", server.name, median(times.into_iter()));
     }
@@ -87,6 +103,7 @@ async fn main() -> Result<()> {
 struct Server {
     name: &'static str,
     addr: SocketAddr,
+    path: String,
     process: Option<Process>,
 }
 
@@ -114,21 +131,59 @@ struct Round {
 impl Server {
     async fn ours(program: &str, upstream: SocketAddr, dir: &Path) -> Result<Self> {
         let addr = free_port().await?;
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .arg("--upstream")
             .arg(format!("http://{upstream}/mcp"))
+            .arg("--db")
+            .arg(dir.join("ours.db"));
+        Self::start("examples/proxy", "/mcp", command, addr).await
+    }
+
+    /// The command with this many servers, each behind a prefix. Clients use the last one, so that
+    /// the others are compared with each path before it.
+    async fn prefixes(
+        program: &str,
+        count: usize,
+        upstream: SocketAddr,
+        dir: &Path,
+    ) -> Result<Self> {
+        let addr = free_port().await?;
+        let mut command = Command::new(program);
+        command
+            .arg("proxy")
+            .arg("--db")
+            .arg(dir.join(format!("prefixes-{count}.db")));
+        for nth in 1..=count {
+            command.arg(format!("--upstream=server{nth}=http://{upstream}/mcp"));
+            command.arg(format!("--prefix=server{nth}=/servers/{nth}"));
+        }
+        let name = if count == 1 {
+            "one prefix"
+        } else {
+            "twenty prefixes"
+        };
+        Self::start(name, &format!("/servers/{count}/mcp"), command, addr).await
+    }
+
+    async fn start(
+        name: &'static str,
+        path: &str,
+        mut command: Command,
+        addr: SocketAddr,
+    ) -> Result<Self> {
+        let child = command
             .arg("--listen")
             .arg(addr.to_string())
-            .arg("--db")
-            .arg(dir.join("ours.db"))
             .stdout(Stdio::null())
             .spawn()?;
         let pid = child.id();
         let child = Some(child);
         await_server(addr).await?;
         Ok(Self {
-            name: "examples/proxy",
+            name,
             addr,
+            path: path.to_owned(),
             process: Some(Process { child, pid }),
         })
     }
@@ -157,19 +212,20 @@ impl Server {
         Ok(Self {
             name: "mcpr 0.4.50",
             addr,
+            path: "/mcp".to_owned(),
             process: Some(Process { child: None, pid }),
         })
     }
 
-    async fn wrk(&self, script: &Path) -> Result<Round> {
+    async fn wrk(&self, script: &Path, seconds: u64) -> Result<Round> {
         let before = self.cpu_time();
         let output = tokio::process::Command::new("wrk")
             .arg("-t1")
             .arg(format!("-c{CONNECTIONS}"))
-            .arg(format!("-d{SECONDS}s"))
+            .arg(format!("-d{seconds}s"))
             .arg("-s")
             .arg(script)
-            .arg(format!("http://{}/mcp", self.addr))
+            .arg(format!("http://{}{}", self.addr, self.path))
             .output()
             .await?;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -298,12 +354,13 @@ fn wrk_script(tool: &str) -> String {
 }
 
 /// From sending a call to the first event of its answer.
-async fn first_byte(server: SocketAddr) -> Result<Duration> {
-    let mut connection = TcpStream::connect(server).await?;
+async fn first_byte(server: &Server) -> Result<Duration> {
+    let Server { addr, path, .. } = server;
+    let mut connection = TcpStream::connect(addr).await?;
     connection.set_nodelay(true)?;
     let body = call("events");
     let request = format!(
-        "POST /mcp HTTP/1.1\r\nhost: {server}\r\ncontent-type: application/json\r\n\
+        "POST {path} HTTP/1.1\r\nhost: {addr}\r\ncontent-type: application/json\r\n\
          accept: application/json, text/event-stream\r\nmcp-protocol-version: 2025-11-25\r\n\
          connection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
