@@ -3,12 +3,9 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 target=$(cd "$root" && realpath -m "${CARGO_TARGET_DIR:-target}")
 venv=$target/interop/python
-if [ -n "${PROXY:-}" ]; then
-    proxy=$(realpath "$PROXY")
-else
-    cargo build --quiet --manifest-path "$root/Cargo.toml" --example proxy
-    proxy=$target/debug/examples/proxy
-fi
+# Resolved before the folder changes.
+proxy=${PROXY:+$(realpath "$PROXY")}
+mcp_store=${MCP_STORE:+$(realpath "$MCP_STORE")}
 cd "$root/tests/interop"
 
 work=$(mktemp -d)
@@ -52,11 +49,28 @@ serve() {
     url=$(wait_for "$1" "$started" 'http://127\.0\.0\.1:[0-9]+/mcp')
 }
 
-# record LOG DB: starts the proxy before the server at `url`, which is then the proxy's address.
+# need_example, need_command: builds the example `proxy` or the command, unless the environment names it.
+need_example() {
+    [ -z "$proxy" ] || return 0
+    cargo build --quiet --manifest-path "$root/Cargo.toml" --example proxy
+    proxy=$target/debug/examples/proxy
+}
+need_command() {
+    [ -z "$mcp_store" ] || return 0
+    cargo build --quiet --manifest-path "$root/Cargo.toml" -p mcp-store
+    mcp_store=$target/debug/mcp-store
+}
+
+# record LOG DB: starts the example before the server at `url`, which is then the proxy's address.
 record() {
-    start "$1" "$proxy" --upstream "$url" --listen 127.0.0.1:0 --db "$2"
+    record_by "$1" "$proxy" --upstream "$url" --listen 127.0.0.1:0 --db "$2"
+}
+
+# record_by LOG COMMAND...: starts a proxy, whose address is then in `url`.
+record_by() {
+    start "$@"
     # The welcome names the upstream first, then the URL for clients.
-    url=$(wait_for "$1" "$started" 'client at http://127\.0\.0\.1:[0-9]+/mcp')
+    url=$(wait_for "$1" "$started" 'client at http://127\.0\.0\.1:[0-9]+[^ ]*')
     url=${url#client at }
 }
 

@@ -17,12 +17,9 @@
 # target directory. Prints `N passed, N failed` as its last line.
 set -euo pipefail
 
-mcp_store=${MCP_STORE:+$(realpath "$MCP_STORE")}
 source "$(dirname "$0")/lib.sh"
-if [ -z "$mcp_store" ]; then
-    cargo build --quiet --manifest-path "$root/Cargo.toml" -p mcp-store
-    mcp_store=$target/debug/mcp-store
-fi
+need_example
+need_command
 
 passed=0
 failed=0

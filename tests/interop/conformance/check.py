@@ -31,7 +31,7 @@ def compare(name, revision, direct, proxied):
     scenarios = {scenario for scenario, _, _ in direct}
     failed = sum(count for (_, _, status), count in direct.items() if status == "FAILURE")
     differing = (direct - proxied) + (proxied - direct)
-    print(f"{name:12} {revision:11} {len(scenarios):9} {checks:7} {failed:7} {differing.total():10}")
+    print(f"{name:19} {revision:11} {len(scenarios):9} {checks:7} {failed:7} {differing.total():10}")
     if not checks:
         failures.append(f"the suite ran no check for {revision}")
     for scenario, check in sorted({key[:2] for key in differing}):
@@ -64,7 +64,7 @@ def compare_rows(store, log, revisions):
 
 
 def main(name, direct, proxied, store, log):
-    print("server       revision    scenarios  checks  failed  differing")
+    print("server              revision    scenarios  checks  failed  differing")
     revisions = sorted(path.name for path in Path(direct).iterdir())
     for revision in revisions:
         compare(name, revision, verdicts(Path(direct, revision)), verdicts(Path(proxied, revision)))
