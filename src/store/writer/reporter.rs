@@ -36,7 +36,8 @@ impl Reporter {
     /// Reports that the file is open or was written to.
     pub(super) fn succeeded(&mut self) {
         if std::mem::take(&mut self.is_failing) && self.outages.is_over() {
-            let stats = self.shared.queue.stats();
+            let mut stats = self.shared.queue.stats();
+            stats.take_over(&self.shared.counters);
             tracing::info!("the store is written to again; {stats}");
         }
         self.shared.queue.set_condition(StoreState::Ready);

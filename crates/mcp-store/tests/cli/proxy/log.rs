@@ -42,14 +42,15 @@ fn outage_and_its_end_are_logged_at_once() {
     proxy.ping("/mcp", "");
     proxy.output.wait_for("ping");
     // Twice within a minute.
-    for old in ["first.db", "second.db"] {
+    for (old, posts) in [("first.db", 2), ("second.db", 3)] {
         fs::rename(&db, dir.path().join(old)).unwrap();
         fs::create_dir(&db).unwrap();
         proxy.ping("/mcp", "");
         let line = proxy.log.wait_for("cannot write to the store");
         assert!(line.contains(" ERROR "), "{line}");
         fs::remove_dir(&db).unwrap();
-        proxy.log.wait_for("the store is written to again");
+        let line = proxy.log.wait_for("the store is written to again");
+        assert!(line.contains(&format!(", {posts} posts, ")), "{line}");
         proxy.output.wait_for("ping");
     }
 }
