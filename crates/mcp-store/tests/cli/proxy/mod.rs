@@ -6,6 +6,7 @@ mod faults;
 mod log;
 #[cfg(unix)]
 mod operation;
+mod outages;
 mod process;
 mod servers;
 #[cfg(unix)]

@@ -126,20 +126,27 @@ fn signal_under_load_loses_no_answered_request() {
         let db = dir.path().join("mcp.db");
         let upstream = Upstream::start(|_| result());
         let mut proxy = Proxy::start(&db, &["--upstream", &upstream.url()]);
+        let address = proxy.address.clone();
         let answered = AtomicUsize::new(0);
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    while let Some(response) = call(&proxy.address) {
+                    while let Some(response) = call(&address) {
                         assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
                         assert!(response.ends_with(r#""result":{}}"#), "{response}");
                         answered.fetch_add(1, Relaxed);
                     }
                 });
             }
-            while answered.load(Relaxed) < ANSWERS {
-                thread::yield_now();
-            }
+            let reach = |answers| {
+                while answered.load(Relaxed) < answers {
+                    thread::yield_now();
+                }
+            };
+            reach(ANSWERS / 2);
+            proxy.signal("HUP");
+            proxy.log.wait_for("SIGHUP is ignored");
+            reach(ANSWERS);
             proxy.signal(signal);
         });
         assert!(proxy.wait().success(), "{signal}");
