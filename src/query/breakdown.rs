@@ -13,6 +13,7 @@ use super::reader::Source;
 use super::recorded::Recorded;
 use super::request::CLIENT_NAME;
 use super::session_requests::{SessionRequests, Sessions};
+use crate::db::outcome;
 use crate::db::row::{Lenient, number, optional_number, optional_text};
 use crate::event::{EndReason, Outcome, RequestStatus};
 use crate::histogram::Histogram;
@@ -33,6 +34,11 @@ pub enum GroupBy {
     Principal,
     /// Their revision of MCP.
     Protocol,
+    /// Their [`Outcome`].
+    Outcome,
+    /// Why they have no ordinary answer: the JSON-RPC error code, else the end reason, else the
+    /// HTTP status, such as `HTTP 502`.
+    Reason,
     /// The last of these unix milliseconds, which are in rising order, that is not later than
     /// the request.
     Time(Vec<i64>),
@@ -103,6 +109,10 @@ impl Reader {
 const COUNTED: &str = "id, ts, coalesce(operation_us, latency_us), status, tool_error, end_reason, \
     error_code, http_status, leg";
 
+/// The reason of a request without an ordinary answer.
+const REASON: &str = "iif(status = 'ok' AND end_reason IS NULL, NULL,
+    coalesce(error_code, end_reason, 'HTTP ' || http_status))";
+
 /// The number of these columns.
 const FIRST_NAME: usize = 9;
 
@@ -165,6 +175,8 @@ impl GroupBy {
             Self::Client => CLIENT_NAME,
             Self::Principal => "principal",
             Self::Protocol => "protocol_version",
+            Self::Outcome => outcome::OUTCOME,
+            Self::Reason => REASON,
             Self::Time(_) => "ts",
         }
     }

@@ -3,6 +3,8 @@
 mod examples;
 mod filters;
 mod proxy;
+#[cfg(feature = "serve")]
+mod serve;
 mod shared_key;
 
 use std::path::PathBuf;
@@ -21,6 +23,8 @@ pub(crate) use proxy::{
     Address, DEFAULT_LISTEN, DEFAULT_NAME, Limit, Log, Named, Proxy, Recording, Retain, Servers,
     Timeouts, Tls, is_setting,
 };
+#[cfg(feature = "serve")]
+pub(crate) use serve::Serve;
 use shared_key::SharedKey;
 
 /// The heading of the options that every command has.
@@ -101,6 +105,12 @@ pub(crate) enum Command {
     /// and WebSocket.
     #[command(after_help = examples::PROXY)]
     Proxy(Box<Proxy>),
+    /// Show the record as web pages
+    ///
+    /// Prints the URL, and a link that signs in once. Reads the file and never changes it.
+    #[cfg(feature = "serve")]
+    #[command(after_help = examples::SERVE)]
+    Serve(Serve),
     /// Remove old rows; safe while a server or proxy writes to the file
     ///
     /// Removes requests, sessions without later requests, losses and accounts of writers, and
@@ -194,6 +204,9 @@ pub(crate) enum By {
     Client,
     Principal,
     Protocol,
+    Outcome,
+    /// By error code, end reason or HTTP status
+    Reason,
     Hour,
     Day,
 }

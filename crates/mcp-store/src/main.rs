@@ -68,15 +68,17 @@ fn start(args: Args, output: &mut Output) -> Result<(), CliError> {
 
 /// Returns whether a command answers with records from the file.
 fn has_records(command: &Command) -> bool {
-    !matches!(
-        command,
+    match command {
         Command::Top(_)
-            | Command::Proxy(_)
-            | Command::Prune(_)
-            | Command::Vacuum
-            | Command::Completions(_)
-            | Command::Man(_)
-    )
+        | Command::Proxy(_)
+        | Command::Prune(_)
+        | Command::Vacuum
+        | Command::Completions(_)
+        | Command::Man(_) => false,
+        #[cfg(feature = "serve")]
+        Command::Serve(_) => false,
+        _ => true,
+    }
 }
 
 fn run(args: Args, output: &mut Output) -> Result<(), CliError> {
@@ -93,6 +95,8 @@ fn run(args: Args, output: &mut Output) -> Result<(), CliError> {
         Command::Info => commands::info::run(&db, output),
         Command::Top(args) => commands::top::run(&db, args, output),
         Command::Proxy(args) => commands::proxy::run(&args, output),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => commands::serve::run(&db, &args, output),
         Command::Prune(args) => commands::maintain::prune(&db, &args, output),
         Command::Vacuum => commands::maintain::vacuum(&db, output),
         Command::Sql(args) => commands::sql::run(&db, &args, output),

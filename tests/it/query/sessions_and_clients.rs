@@ -1,7 +1,8 @@
-use tower_mcp_store::Outcome;
 use tower_mcp_store::query::{
-    Caller, ClientFilter, GroupBy, Lookup, NameKind, Session, SessionFilter, SessionOrder, Window,
+    Caller, ClientFilter, GroupBy, Lookup, NameKind, RequestFilter, Session, SessionFilter,
+    SessionOrder, Window,
 };
+use tower_mcp_store::{Outcome, RequestStatus};
 
 use crate::query::data::{Data, START, filters, session_id};
 
@@ -282,6 +283,39 @@ fn breakdown_counts_each_request_that_a_filter_takes_once() {
                 assert_eq!(group.timeouts, has(Outcome::Timeout));
                 assert_eq!(group.gone, has(Outcome::Gone));
             }
+        }
+    }
+}
+
+#[test]
+fn breakdown_names_the_outcome_and_the_reason_of_each_request() {
+    for version in [4, 5] {
+        let data = Data::of_version(version);
+        let groups = data
+            .reader
+            .breakdown(&RequestFilter::new(), &[GroupBy::Outcome, GroupBy::Reason])
+            .unwrap();
+        let mut expected = std::collections::HashMap::new();
+        for row in &data.rows {
+            let http = || row.http_status.map(|status| format!("HTTP {status}"));
+            let end_reason = row
+                .end_reason
+                .as_ref()
+                .map(|reason| reason.as_str().to_owned());
+            let reason = row.error_code.clone().or(end_reason.clone()).or_else(http);
+            let is_ordinary = row.status == RequestStatus::Ok && end_reason.is_none();
+            let reason = reason.filter(|_| !is_ordinary);
+            let outcome = row.outcome().as_str().to_owned();
+            *expected.entry(vec![Some(outcome), reason]).or_insert(0) += 1;
+        }
+        assert!(expected.len() > 3, "{expected:?}");
+        assert_eq!(groups.len(), expected.len(), "version {version}");
+        for group in &groups {
+            assert_eq!(
+                expected.get(&group.keys),
+                Some(&group.requests),
+                "{group:?}"
+            );
         }
     }
 }

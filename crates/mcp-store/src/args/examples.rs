@@ -13,6 +13,8 @@ pub(super) const INFO: &str =
 pub(super) const TOP: &str =
     "Examples:\n  mcp-store top\n  mcp-store top --server weather\n  mcp-store top -d 5s";
 pub(super) const PROXY: &str = "Examples:\n  mcp-store proxy --upstream http://127.0.0.1:9000/mcp\n  mcp-store proxy --upstream https://mcp.example.com/mcp --server weather\n  mcp-store proxy --upstream http://127.0.0.1:9000/mcp --listen 127.0.0.1:3001 --db weather.db";
+#[cfg(feature = "serve")]
+pub(super) const SERVE: &str = "Examples:\n  mcp-store serve --open\n  mcp-store serve --db other.db --listen 127.0.0.1:7071\n  mcp-store serve --token-file token --allow-host mcp.example.com";
 pub(super) const PRUNE: &str = "Examples:\n  mcp-store prune --before 30d --dry-run\n  mcp-store prune --before 2026-01-01\n  mcp-store prune --before 90d --yes";
 pub(super) const VACUUM: &str =
     "Examples:\n  mcp-store vacuum\n  mcp-store vacuum --json\n  mcp-store vacuum --db other.db";

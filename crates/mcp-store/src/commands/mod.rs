@@ -10,6 +10,8 @@ mod operations;
 pub(crate) mod proxy;
 pub(crate) mod request;
 pub(crate) mod schema;
+#[cfg(feature = "serve")]
+pub(crate) mod serve;
 pub(crate) mod session;
 pub(crate) mod sessions;
 pub(crate) mod slow;

@@ -15,6 +15,8 @@ mod operations;
 mod proxy;
 mod run;
 mod schema;
+#[cfg(all(unix, feature = "serve"))]
+mod serve;
 mod sql;
 mod tables;
 #[cfg(unix)]

@@ -262,6 +262,9 @@ fn statistics_are_counted_by_any_names_and_by_any_condition() {
         (&failing[0]["principal"], &failing[0]["caller_errors"]),
         (&"bob".into(), &1.into())
     );
+    let reasons = by(&["--by", "outcome,reason", "--failed"]);
+    assert_eq!(reasons[0]["outcome"], "caller_error");
+    assert!(reasons[0]["reason"].is_string(), "{reasons:?}");
     let days = by(&["--by", "day,tool"]);
     assert_eq!(days.len(), 3, "{days:?}");
     assert!(days[0]["day_time"].is_string(), "{days:?}");

@@ -12,7 +12,10 @@ use crate::args::Address;
 use crate::error::CliError;
 
 /// Binds an address, which is the value of this option.
-pub(super) async fn bind(address: &Address, option: &str) -> Result<TcpListener, CliError> {
+pub(in crate::commands) async fn bind(
+    address: &Address,
+    option: &str,
+) -> Result<TcpListener, CliError> {
     let listener = TcpListener::bind(address.as_str()).await;
     listener.map_err(|error| CliError::Message(failure(address, option, &error)))
 }
@@ -62,7 +65,7 @@ fn check_upstream(upstream: &Uri, listening: SocketAddr) -> Result<(), String> {
 }
 
 /// Returns the URL at which a client on this machine reaches the proxy.
-pub(super) fn url(scheme: &Scheme, mut listening: SocketAddr, path: &str) -> String {
+pub(in crate::commands) fn url(scheme: &Scheme, mut listening: SocketAddr, path: &str) -> String {
     if listening.ip().is_unspecified() {
         listening.set_ip(Ipv4Addr::LOCALHOST.into());
     }

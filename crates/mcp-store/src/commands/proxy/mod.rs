@@ -4,12 +4,12 @@ mod admin;
 mod config;
 mod hangup;
 mod headers;
-mod listen;
+pub(super) mod listen;
 mod print;
 mod reach;
 mod store;
 mod supervisor;
-mod tls;
+pub(super) mod tls;
 mod upstreams;
 
 use std::net::SocketAddr;

@@ -14,7 +14,7 @@ use crate::secret;
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Returns the certificate and key of the settings, if they have any.
-pub(super) fn read(settings: &Tls) -> Result<Option<TlsFiles>, CliError> {
+pub(in crate::commands) fn read(settings: &Tls) -> Result<Option<TlsFiles>, CliError> {
     match (&settings.tls_cert, &settings.tls_key) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => {
@@ -29,7 +29,7 @@ pub(super) fn read(settings: &Tls) -> Result<Option<TlsFiles>, CliError> {
 }
 
 /// Reads the files again whenever they have changed.
-pub(super) async fn follow(files: TlsFiles) {
+pub(in crate::commands) async fn follow(files: TlsFiles) {
     let mut looks = tokio::time::interval(LOOK);
     loop {
         looks.tick().await;

@@ -77,6 +77,8 @@ fn group_by(by: By, filter: &RequestFilter) -> Result<GroupBy, CliError> {
         By::Client => GroupBy::Client,
         By::Principal => GroupBy::Principal,
         By::Protocol => GroupBy::Protocol,
+        By::Outcome => GroupBy::Outcome,
+        By::Reason => GroupBy::Reason,
         By::Hour | By::Day => {
             let until = filter.window.until.min(time::now());
             let starts = time::starts(filter.window.since, until, by == By::Day);
@@ -150,6 +152,8 @@ fn column(by: By) -> Column {
         By::Client => Column::new("CLIENT", Align::Cut),
         By::Principal => Column::new("PRINCIPAL", Align::Cut),
         By::Protocol => Column::new("PROTOCOL", Align::Cut),
+        By::Outcome => Column::new("OUTCOME", Align::Left),
+        By::Reason => Column::new("REASON", Align::Cut),
         By::Hour => Column::new("HOUR", Align::Left),
         By::Day => Column::new("DAY", Align::Left),
     }
@@ -200,6 +204,8 @@ fn record(by: &[By], group: &Breakdown) -> Map<String, Value> {
             By::Client => "client_name",
             By::Principal => "principal",
             By::Protocol => "protocol_version",
+            By::Outcome => "outcome",
+            By::Reason => "reason",
             By::Hour => "hour_ts",
             By::Day => "day_ts",
         };

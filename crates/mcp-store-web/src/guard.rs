@@ -1,0 +1,121 @@
+//! Decides which requests are answered, and hardens every answer.
+
+use axum::extract::{Request, State};
+use axum::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, ORIGIN, REFERRER_POLICY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use crate::site::Site;
+use crate::{host, login};
+
+/// What a page may load: only files of this server, which the page names. There are no style
+/// attributes and no inline scripts.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
+    connect-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; \
+    base-uri 'none'";
+
+const FETCH_SITE: &str = "sec-fetch-site";
+const FETCH_MODE: &str = "sec-fetch-mode";
+const FETCH_DEST: &str = "sec-fetch-dest";
+
+/// The paths that are served without the token. They show nothing of the record.
+const OPEN: [&str; 4] = [login::PATH, "/style.css", "/page.js", "/icon.svg"];
+
+pub(crate) async fn guard(State(site): State<Site>, request: Request, next: Next) -> Response {
+    let mut response = match refusal(&site, &request) {
+        None => next.run(request).await,
+        Some(refusal) => refusal,
+    };
+    harden(response.headers_mut());
+    response
+}
+
+/// Returns the answer to a request that must not be answered otherwise.
+fn refusal(site: &Site, request: &Request) -> Option<Response> {
+    let (uri, headers) = (request.uri(), request.headers());
+    if let Err(why) = host::check(site.hosts(), uri, headers) {
+        return Some(forbidden(&why.to_string()));
+    }
+    let is_login = uri.path() == login::PATH;
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let is_sent_form = is_login && request.method() == Method::POST;
+    if !is_read && !is_sent_form {
+        let allowed = match is_login {
+            true => "GET, HEAD, POST",
+            false => "GET, HEAD",
+        };
+        let text = "the pages can only be read\n";
+        let refusal = (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, allowed)], text);
+        return Some(refusal.into_response());
+    }
+    if !is_own_request(headers, is_read) {
+        return Some(forbidden("a page of another site sent this request"));
+    }
+    let access = site.access()?;
+    if OPEN.contains(&uri.path()) || access.admits(headers) {
+        return None;
+    }
+    let form = login::form(site, StatusCode::UNAUTHORIZED, uri, None);
+    Some(unauthorized(form))
+}
+
+/// Returns whether a request comes from a page of this site, from the user, or from a program
+/// that is no browser. A link of any page may open a page of this site (Fetch Metadata Request
+/// Headers, section 2).
+fn is_own_request(headers: &HeaderMap, is_read: bool) -> bool {
+    let is = |name, values: &[&[u8]]| {
+        let mut fields = headers.get_all(name).iter().peekable();
+        fields.peek().is_some() && fields.all(|field| values.contains(&field.as_bytes()))
+    };
+    let is_of_site =
+        !headers.contains_key(FETCH_SITE) || is(FETCH_SITE, &[b"same-origin", b"none"]);
+    let is_opened = is_read && is(FETCH_MODE, &[b"navigate"]) && is(FETCH_DEST, &[b"document"]);
+    is_opened || is_of_site && is_own_origin(headers)
+}
+
+/// Returns whether `Origin` is absent or names the host of the request. Browsers without
+/// `Sec-Fetch-Site` send it with a form.
+fn is_own_origin(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(ORIGIN) else {
+        return true;
+    };
+    let authority = |bytes: &[u8]| Authority::try_from(bytes).ok();
+    let named = origin.to_str().ok().and_then(|origin| {
+        let (_, named) = origin.split_once("://")?;
+        authority(named.as_bytes())
+    });
+    let own = headers.get(header::HOST);
+    let own = own.and_then(|host| authority(host.as_bytes()));
+    named.is_some() && named == own && headers.get_all(ORIGIN).iter().count() == 1
+}
+
+fn forbidden(why: &str) -> Response {
+    (StatusCode::FORBIDDEN, format!("{why}\n")).into_response()
+}
+
+fn unauthorized(mut form: Response) -> Response {
+    let bearer = HeaderValue::from_static("Bearer");
+    form.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+    form
+}
+
+fn harden(headers: &mut HeaderMap) {
+    const FIELDS: [(HeaderName, &str); 5] = [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CACHE_CONTROL, "no-store"),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+    ];
+    for (name, value) in FIELDS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}

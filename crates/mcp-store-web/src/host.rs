@@ -1,0 +1,231 @@
+//! The hosts for which the pages are served.
+
+use std::error::Error;
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use axum::http::header::HOST;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Uri};
+
+/// A host name or an IP address, without a port, for [`Builder::allow_host`](crate::Builder::allow_host).
+///
+/// Two hosts are equal if they name the same address, or the same name in any case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host(Name);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Name {
+    /// In its canonical form: an IPv4 address is never a mapped IPv6 one.
+    Ip(IpAddr),
+    /// In lower case, without the dot of the DNS root.
+    Dns(Box<str>),
+}
+
+impl Host {
+    /// Returns the host that an authority names.
+    ///
+    /// Returns `None` if the authority has a user name or an invalid port, which a `Host` cannot
+    /// have.
+    fn of(authority: &Authority) -> Option<Self> {
+        let host = authority.host();
+        let port = authority.as_str().strip_prefix(host)?;
+        let is_port = port.is_empty() || port == ":" || authority.port_u16().is_some();
+        if authority.as_str().contains('@') || !is_port {
+            return None;
+        }
+        let bare = host.strip_prefix('[').and_then(|ip| ip.strip_suffix(']'));
+        let bare = bare.unwrap_or_else(|| host.strip_suffix('.').unwrap_or(host));
+        if let Ok(ip) = bare.parse::<IpAddr>() {
+            return Some(ip.into());
+        }
+        // A pattern such as `*.example.com` would match no host.
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        let is_name = !bare.is_empty() && bare.chars().all(is_name);
+        is_name.then(|| Self(Name::Dns(bare.to_ascii_lowercase().into())))
+    }
+
+    fn is_loopback(&self) -> bool {
+        match &self.0 {
+            Name::Ip(ip) => ip.is_loopback(),
+            Name::Dns(name) => **name == *"localhost",
+        }
+    }
+}
+
+impl From<IpAddr> for Host {
+    fn from(ip: IpAddr) -> Self {
+        Self(Name::Ip(ip.to_canonical()))
+    }
+}
+
+impl FromStr for Host {
+    type Err = InvalidHost;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHost> {
+        if let Ok(ip) = text.parse::<IpAddr>() {
+            return Ok(ip.into());
+        }
+        let authority: Authority = text.parse().map_err(|_| InvalidHost(()))?;
+        let has_port = authority.as_str().len() != authority.host().len();
+        match Self::of(&authority) {
+            Some(host) if !has_port => Ok(host),
+            _ => Err(InvalidHost(())),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Name::Ip(ip) => ip.fmt(f),
+            Name::Dns(name) => name.fmt(f),
+        }
+    }
+}
+
+/// The error of parsing a [`Host`].
+#[derive(Debug)]
+pub struct InvalidHost(());
+
+impl fmt::Display for InvalidHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a host without a port, such as mcp.example.com or 192.0.2.1")
+    }
+}
+
+impl Error for InvalidHost {}
+
+/// Why a request is refused by its host.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum RefusedHost {
+    Missing,
+    Invalid,
+    Other(Host),
+}
+
+impl fmt::Display for RefusedHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("the request names no host"),
+            Self::Invalid => f.write_str("the request's host is not valid"),
+            Self::Other(host) => write!(
+                f,
+                "the host {host} is not allowed; to allow it, start mcp-store serve with \
+                 --allow-host {host}"
+            ),
+        }
+    }
+}
+
+/// Checks every host that a request names: that of its URI (`:authority` in HTTP/2) and that of
+/// its `Host` field. Loopback addresses, `localhost` and the `allowed` hosts pass, with any port.
+pub(crate) fn check(allowed: &[Host], uri: &Uri, headers: &HeaderMap) -> Result<(), RefusedHost> {
+    let of_uri = uri.authority().cloned().map(Ok);
+    let of_fields = headers
+        .get_all(HOST)
+        .iter()
+        .map(|host| Authority::try_from(host.as_bytes()));
+    let mut is_named = false;
+    for authority in of_uri.into_iter().chain(of_fields) {
+        is_named = true;
+        let authority = authority.map_err(|_| RefusedHost::Invalid)?;
+        let host = Host::of(&authority).ok_or(RefusedHost::Invalid)?;
+        if !host.is_loopback() && !allowed.contains(&host) {
+            return Err(RefusedHost::Other(host));
+        }
+    }
+    is_named.then_some(()).ok_or(RefusedHost::Missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header::HOST;
+    use axum::http::{HeaderMap, HeaderValue, Uri};
+
+    use super::{Host, RefusedHost, check};
+
+    fn of_field(host: &str) -> Result<(), RefusedHost> {
+        let allowed: Vec<Host> = ["mcp.example.com", "192.0.2.1"]
+            .map(|host| host.parse().unwrap())
+            .to_vec();
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_str(host).unwrap());
+        check(&allowed, &Uri::from_static("/"), &headers)
+    }
+
+    #[test]
+    fn loopback_and_allowed_hosts_pass_with_any_port() {
+        for host in [
+            "127.0.0.1",
+            "127.0.0.1:7070",
+            "127.9.9.9:1",
+            "[::1]:7070",
+            "[::ffff:127.0.0.1]",
+            "localhost",
+            "LocalHost.:7070",
+            "mcp.example.com",
+            "MCP.example.com.:443",
+            "192.0.2.1:80",
+            "[::ffff:192.0.2.1]",
+        ] {
+            assert_eq!(of_field(host), Ok(()), "{host}");
+        }
+    }
+
+    #[test]
+    fn names_that_only_look_like_an_allowed_host_are_refused() {
+        for host in [
+            "127.0.0.1.evil.com",
+            "localhost.evil.com",
+            "evil-localhost",
+            "mcp.example.com.evil.com",
+            "evil.mcp.example.com",
+            "192.0.2.10",
+            "0.0.0.0",
+            "2130706433",
+            "0x7f.0.0.1",
+            "127.1",
+            "[::2]",
+        ] {
+            assert!(
+                matches!(of_field(host), Err(RefusedHost::Other(_))),
+                "{host}"
+            );
+        }
+        for host in [
+            "",
+            "user@127.0.0.1",
+            "127.0.0.1:99999",
+            "127.0.0.1:x",
+            "a b",
+            "*",
+        ] {
+            assert_eq!(of_field(host), Err(RefusedHost::Invalid), "{host:?}");
+        }
+    }
+
+    #[test]
+    fn each_host_of_a_request_is_checked() {
+        let mut headers = HeaderMap::new();
+        let uri = Uri::from_static("/");
+        assert_eq!(check(&[], &uri, &headers), Err(RefusedHost::Missing));
+        headers.append(HOST, HeaderValue::from_static("127.0.0.1"));
+        assert_eq!(check(&[], &uri, &headers), Ok(()));
+        let foreign = Uri::from_static("http://evil.com/");
+        assert!(check(&[], &foreign, &headers).is_err());
+        headers.append(HOST, HeaderValue::from_static("evil.com"));
+        assert!(check(&[], &uri, &headers).is_err());
+    }
+
+    #[test]
+    fn allowed_host_has_no_port_path_or_pattern() {
+        for text in ["a.example", "192.0.2.1", "::1", "[::1]"] {
+            assert!(text.parse::<Host>().is_ok(), "{text}");
+        }
+        for text in ["", "a:80", "http://a", "a/b", "*.a", "u@a"] {
+            assert!(text.parse::<Host>().is_err(), "{text}");
+        }
+    }
+}

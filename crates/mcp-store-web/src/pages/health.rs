@@ -1,0 +1,76 @@
+//! The file itself: what it holds, how large it is, and what is missing from it.
+
+use maud::{Markup, html};
+use tower_mcp_store::query::{Loss, Reader};
+
+use crate::fault::Fault;
+use crate::html::{self, Column};
+use crate::view::View;
+
+const LOSSES: [Column; 4] = [
+    Column::text("From"),
+    Column::text("To"),
+    Column::number("Requests"),
+    Column::text("Reason"),
+];
+
+const COUNTERS: [Column; 3] = [
+    Column::text("Counter"),
+    Column::number("Count"),
+    Column::text("Meaning"),
+];
+
+pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
+    let info = reader.info()?;
+    let losses = reader.losses(view.window)?;
+    let losses: Vec<Vec<Markup>> = losses.iter().map(loss).collect();
+    let size = |bytes: u64| html::bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
+    let list = |names: &[String]| (!names.is_empty()).then(|| html::name(&names.join(", ")));
+    Ok(html! {
+        h1 { "Health" }
+        (html::fields(&[
+            ("file", Some(html! { bdi { (info.path.display()) } })),
+            ("store id", info.store_id.as_deref().map(html::name)),
+            ("instances", list(&info.instances)),
+            ("schema version", Some(html! { (info.schema_version) })),
+            ("written by", info.writer_version.as_deref().map(|version| html! { "tower-mcp-store " bdi { (version) } })),
+            ("created", info.created_at.map(html::second)),
+            ("requests", Some(html::count(info.requests))),
+            ("oldest", info.oldest_ts.map(html::moment)),
+            ("newest", info.newest_ts.map(html::moment)),
+            ("sessions", Some(html::count(info.sessions))),
+            ("not ended", Some(html::count(info.active_sessions))),
+            ("size", Some(size(info.file_bytes))),
+            ("free in it", Some(size(info.free_bytes))),
+            ("WAL", Some(size(info.wal_bytes))),
+            ("losses", Some(html::bad_count(info.losses))),
+            ("events lost", Some(html::bad_count(info.dropped))),
+        ]))
+        (html::table("Losses in this range, oldest first", &LOSSES, &losses))
+        @if let Some(counters) = &info.counters {
+            @let rows: Vec<Vec<Markup>> = [
+                ("POSTs seen", counters.posts, "by all writers whose accounts the file has"),
+                ("skipped", counters.skipped, "requests of methods that are not recorded"),
+                ("unidentified", counters.unidentified, "requests that the server did not read, or the layer cannot"),
+                ("other media", counters.other_media, "POSTs that are neither JSON nor of MCP by their headers"),
+                ("failed", counters.failed, "events that can never be written"),
+                ("listings too long", counters.listings_too_long, "beyond the limit of a listing"),
+                ("listings malformed", counters.listings_malformed, "that break the protocol"),
+            ].into_iter().map(|(name, count, meaning)| vec![
+                html! { (name) },
+                html::count(i64::try_from(count).unwrap_or(i64::MAX)),
+                html! { (meaning) },
+            ]).collect();
+            (html::table("Requests that were seen", &COUNTERS, &rows))
+        }
+    })
+}
+
+fn loss(row: &Loss) -> Vec<Markup> {
+    vec![
+        html::moment(row.from_ts),
+        html::moment(row.to_ts),
+        row.dropped.map_or_else(|| html! { "unknown" }, html::count),
+        html::name(row.reason.as_str()),
+    ]
+}

@@ -1,0 +1,132 @@
+//! The state of the servers: how many calls, how they ended, how slow they were, and what fails.
+
+use maud::{Markup, html};
+use mcp_store_text::numbers;
+use tower_mcp_store::Outcome;
+use tower_mcp_store::query::{Loss, Reader};
+
+use super::requests;
+use crate::fault::Fault;
+use crate::html::{self, Column};
+use crate::page::Page;
+use crate::summary::{Figures, Group, Summary};
+use crate::view::{Name, View};
+
+/// How many tools and errors are listed.
+const ROWS: usize = 10;
+
+const COLUMNS: [Column; 6] = [
+    Column::text("Tool or method"),
+    Column::number("Calls"),
+    Column::number("Failed"),
+    Column::number("Open"),
+    Column::number("p50"),
+    Column::number("p95"),
+];
+
+pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
+    let filter = view.filter(reader)?;
+    let summary = Summary::of(reader, &filter)?;
+    let mut failing = filter;
+    if failing.outcomes.is_empty() {
+        failing.outcomes = Outcome::FAILURES.to_vec();
+    }
+    let errors = reader.requests(&failing, ROWS, None)?;
+    let busiest: Vec<Vec<Markup>> = summary
+        .groups
+        .iter()
+        .take(ROWS)
+        .map(|group| cells(view, group))
+        .collect();
+    let mut failed: Vec<&Group> = summary
+        .groups
+        .iter()
+        .filter(|group| group.figures.failed() > 0)
+        .collect();
+    failed.sort_by_key(|group| std::cmp::Reverse(group.figures.failed()));
+    let failed: Vec<Vec<Markup>> = failed
+        .into_iter()
+        .take(ROWS)
+        .map(|group| cells(view, group))
+        .collect();
+    Ok(html! {
+        h1 { "Overview" }
+        (totals(&summary))
+        (html::table("Most called", &COLUMNS, &busiest))
+        (html::table("Most failures", &COLUMNS, &failed))
+        (requests::list("Newest failures", view, &errors))
+        p { a href=(view.to(Page::Errors).href()) { "All failures by reason and client" } }
+    })
+}
+
+/// Returns the figures of all calls together, and what is missing.
+pub(super) fn totals(summary: &Summary) -> Markup {
+    let total = &summary.total;
+    let part = |label: &str, value: Markup| html! { div { dt { (label) } dd { (value) } } };
+    html! {
+        dl.totals {
+            (part("Calls", html::count(total.calls)))
+            (part("Failed", html::percent(total.failed(), total.calls)))
+            (part("Errors", html::bad_count(total.errors)))
+            (part("of them timeouts", html::count(total.timeouts)))
+            (part("Tool errors", html::bad_count(total.tool_errors)))
+            (part("Caller errors", html::count(total.caller_errors)))
+            (part("Gone", html::count(total.gone)))
+            (part("Open", html::maybe_count(total.open)))
+            (part("p50", html::latency(total.p50_us)))
+            (part("p95", html::latency(total.p95_us)))
+            (part("p99", html::latency(total.p99_us)))
+            (part("Slowest", html::latency(total.max_us)))
+        }
+        @if total.calls == 0 { p.none { "No calls began in this range." } }
+        @for note in &summary.notes { p.note { (note) } }
+        @if !summary.losses.is_empty() { p.problem { (losses(&summary.losses)) } }
+    }
+}
+
+/// Says how many requests are missing.
+fn losses(losses: &[Loss]) -> String {
+    let known = losses
+        .iter()
+        .filter_map(|loss| loss.dropped)
+        .fold(0, i64::saturating_add);
+    let known = numbers::count(known);
+    match losses.iter().any(|loss| loss.dropped.is_none()) {
+        false => format!(
+            "{known} requests of this range are missing from the record. Health lists the losses."
+        ),
+        true => format!(
+            "At least {known} requests of this range are missing from the record. Health lists the losses."
+        ),
+    }
+}
+
+fn cells(view: &View, group: &Group) -> Vec<Markup> {
+    let Group {
+        method,
+        tool,
+        figures,
+    } = group;
+    let Figures {
+        calls,
+        open,
+        p50_us,
+        p95_us,
+        ..
+    } = figures;
+    let name = match tool {
+        Some(tool) => html::link(&view.to(Page::Tool).with(Name::Tool, &**tool).href(), tool),
+        None => html::link(
+            &view.to(Page::Requests).with(Name::Method, &**method).href(),
+            method,
+        ),
+    };
+    vec![
+        name,
+        html::count(*calls),
+        html::percent(figures.failed(), *calls),
+        html::maybe_count(*open),
+        html::latency(*p50_us),
+        html::latency(*p95_us),
+    ]
+}

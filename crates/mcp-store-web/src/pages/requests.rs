@@ -1,0 +1,115 @@
+//! The newest requests that the conditions take, page by page.
+
+use maud::{Markup, html};
+use tower_mcp_store::query::{Position, Reader, Recorded, Request};
+
+use crate::fault::Fault;
+use crate::html::{self, Column};
+use crate::page::Page;
+use crate::view::{Name, Own, View};
+
+/// How many requests a page shows by default.
+const ROWS: usize = 50;
+
+pub(crate) const COLUMNS: [Column; 9] = [
+    Column::number("#"),
+    Column::text("Time"),
+    Column::text("Client"),
+    Column::text("Method"),
+    Column::text("Target"),
+    Column::text("Outcome"),
+    Column::number("Latency"),
+    Column::text("Note"),
+    Column::text("Session"),
+];
+
+pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
+    let limit = view.limit(ROWS)?;
+    let before = before(view)?;
+    // One more row shows whether there is a next page.
+    let mut rows = reader.requests(&view.filter(reader)?, limit + 1, before)?;
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().map(Request::position).filter(|_| has_more);
+    Ok(html! {
+        h1 { "Requests" }
+        (list("Requests, newest first", view, &rows))
+        nav.pages aria-label="Pages of requests" {
+            @if before.is_some() { a href=(view.to(Page::Requests).own(Own::Limit, limit.to_string()).href()) { "Newest" } }
+            @if let Some(Position { ts, id }) = next {
+                a rel="next" href=(view.to(Page::Requests).own(Own::Limit, limit.to_string()).own(Own::Before, format!("{ts}-{id}")).href()) {
+                    "Older"
+                }
+            }
+        }
+    })
+}
+
+/// Returns the position before which requests are shown.
+fn before(view: &View) -> Result<Option<Position>, Fault> {
+    let Some(text) = view.own(Own::Before) else {
+        return Ok(None);
+    };
+    let position = text.split_once('-').and_then(|(ts, id)| {
+        let (ts, id) = (ts.parse().ok()?, id.parse().ok()?);
+        Some(Position { ts, id })
+    });
+    let expected = "before: expected the time and the number of a row, such as 1795132800000-42";
+    position
+        .map(Some)
+        .ok_or_else(|| Fault::BadRequest(expected.to_owned()))
+}
+
+/// Returns a table of requests.
+pub(crate) fn list(caption: &str, view: &View, rows: &[Request]) -> Markup {
+    let rows: Vec<Vec<Markup>> = rows.iter().map(|row| cells(view, row)).collect();
+    html::table(caption, &COLUMNS, &rows)
+}
+
+/// Returns the cells of a request.
+pub(crate) fn cells(view: &View, row: &Request) -> Vec<Markup> {
+    let id = row.id.to_string();
+    let session = row.session_id.as_deref().map(|session| {
+        let href = view.to(Page::Session).with(Name::Session, session).href();
+        let short: String = session.chars().take(12).collect();
+        html! { a href=(href) title=(session) { bdi { (short) } } }
+    });
+    vec![
+        html::link(&view.to(Page::Request).own(Own::Id, &*id).href(), &id),
+        html::moment(row.ts),
+        html::maybe(row.client_name.as_deref()),
+        method(row),
+        target(view, row),
+        html::outcome(row.outcome()),
+        html::latency(Some(row.latency_us)),
+        html! { span.note { bdi { (note(row)) } } },
+        session.unwrap_or_else(|| html::maybe(None)),
+    ]
+}
+
+/// Returns the method, and the place of the request in a call of several.
+fn method(row: &Request) -> Markup {
+    html! {
+        bdi { (row.method) }
+        @if let Some(leg) = row.leg { span.leg { " leg " (leg) } }
+    }
+}
+
+/// Returns the tool, with a link to its page, or the target.
+fn target(view: &View, row: &Request) -> Markup {
+    match row.tool.as_deref() {
+        Some(tool) => html::link(&view.to(Page::Tool).with(Name::Tool, tool).href(), tool),
+        None => html::maybe(row.target.as_deref()),
+    }
+}
+
+/// Returns the end reason, error code and error text.
+pub(crate) fn note(row: &Request) -> String {
+    let parts = [
+        row.end_reason.as_ref().map(Recorded::as_str),
+        row.error_code.as_deref(),
+        row.error_msg.as_deref(),
+    ];
+    let parts: Vec<&str> = parts.into_iter().flatten().collect();
+    parts.join(" ")
+}

@@ -1,0 +1,112 @@
+//! One tool: its figures, its slowest and failing calls, its definition and its changes.
+
+use std::time::Duration;
+
+use maud::{Markup, html};
+use serde_json::Value;
+use tower_mcp_store::Outcome;
+use tower_mcp_store::query::{CallStats, ChangeImpact, Reader, SchemaFilter, Snapshot};
+
+use super::{overview, requests, tools};
+use crate::fault::Fault;
+use crate::html::{self, Column};
+use crate::summary::Summary;
+use crate::view::{Name, View};
+
+/// How many calls are listed as the slowest, and as the latest that failed.
+const ROWS: usize = 10;
+
+/// The time before and after a change in which calls are counted.
+const SPAN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How many changes are read. Those of all tools are, because a filter does not name a tool.
+const CHANGES: usize = 200;
+
+/// How many characters of a definition are shown.
+const DEFINITION: usize = 20_000;
+
+pub(super) const CHANGE_COLUMNS: [Column; 6] = [
+    Column::text("Time"),
+    Column::text("Change"),
+    Column::text("Item"),
+    Column::text("Calls"),
+    Column::text("Failed"),
+    Column::text("p95"),
+];
+
+pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
+    let name = view
+        .text(Name::Tool)
+        .ok_or_else(|| Fault::BadRequest("tool: expected the name of a tool".to_owned()))?;
+    let filter = tools::calls(view.filter(reader)?);
+    let summary = Summary::of(reader, &filter)?;
+    let slowest = reader.slow(&filter, ROWS)?;
+    let mut failing = filter.clone();
+    if failing.outcomes.is_empty() {
+        failing.outcomes = Outcome::FAILURES.to_vec();
+    }
+    let failed = reader.requests(&failing, ROWS, None)?;
+    let mut listings = SchemaFilter::new().method("tools/list");
+    listings.server_name.clone_from(&filter.server_name);
+    let snapshots = reader.snapshots(&listings)?;
+    let mut changes = reader.change_impacts(&listings, SPAN, CHANGES)?;
+    changes.retain(|impact| impact.change.item_name.as_deref() == Some(name));
+    let changes: Vec<Vec<Markup>> = changes.iter().map(change).collect();
+    Ok(html! {
+        h1 { "Tool " bdi { (name) } }
+        (overview::totals(&summary))
+        (requests::list("Slowest calls", view, &slowest))
+        (requests::list("Latest calls that failed", view, &failed))
+        h2 { "Changes" }
+        (html::table("Changes of the definition, and the calls in the 7 days before and after", &CHANGE_COLUMNS, &changes))
+        h2 { "Definition" }
+        @for snapshot in &snapshots {
+            @if let Some(definition) = definition(snapshot, name) { (listed(snapshot, &definition)) }
+        }
+    })
+}
+
+/// Returns the row of a change: each figure before and after it.
+pub(super) fn change(impact: &ChangeImpact) -> Vec<Markup> {
+    let step = |figure: fn(&CallStats) -> Markup| {
+        html! { (figure(&impact.before)) " → " (figure(&impact.after)) }
+    };
+    vec![
+        html::second(impact.change.detected_at),
+        html::name(impact.change.change_type.as_str()),
+        html::maybe(impact.change.item_name.as_deref()),
+        step(|of| html::count(of.calls)),
+        step(|of| html::percent(of.errors.saturating_add(of.tool_errors), of.calls)),
+        step(|of| html::latency(of.p95_us)),
+    ]
+}
+
+/// Returns the definition of the tool with this name.
+fn definition(snapshot: &Snapshot, name: &str) -> Option<Value> {
+    let mut payload: Value = serde_json::from_str(&snapshot.payload).ok()?;
+    let tools = payload.get_mut("tools")?.as_array_mut()?;
+    let tool = tools.iter_mut().find(|tool| tool["name"] == name)?;
+    Some(tool.take())
+}
+
+fn listed(snapshot: &Snapshot, definition: &Value) -> Markup {
+    let bytes = definition.to_string().len();
+    let size = i64::try_from(bytes).unwrap_or(i64::MAX);
+    let text = serde_json::to_string_pretty(definition).unwrap_or_default();
+    let begin = html::begin(&text, DEFINITION);
+    html! {
+        (html::fields(&[
+            ("server", Some(html::name(&snapshot.proxy))),
+            ("upstream", Some(&*snapshot.upstream_url).filter(|url| !url.is_empty()).map(html::name)),
+            ("listed since", Some(html::second(snapshot.captured_at))),
+            ("change announced", snapshot.stale_since.map(html::second)),
+            ("size", Some(html::bytes(size))),
+            ("tokens, estimated", Some(html::count(size / 4))),
+            ("description", definition["description"].as_str().map(html::name)),
+        ]))
+        details {
+            summary { "The definition as JSON" }
+            pre tabindex="0" { bdi { (begin) } @if begin.len() < text.len() { "…" } }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! All tools: their calls, their definitions and whether they are used.
+
+use std::collections::HashMap;
+
+use maud::{Markup, html};
+use tower_mcp_store::query::{Reader, RequestFilter, SchemaFilter, Tool, Usage};
+
+use crate::fault::Fault;
+use crate::html::{self, Column};
+use crate::page::Page;
+use crate::summary::{Figures, Group, Summary, TOOLS_CALL};
+use crate::view::{Name, Own, View};
+
+const COLUMNS: [Column; 13] = [
+    Column::text("Tool"),
+    Column::number("Calls"),
+    Column::number("Failed"),
+    Column::number("Errors"),
+    Column::number("Tool errors"),
+    Column::number("Caller errors"),
+    Column::number("Gone"),
+    Column::number("Open"),
+    Column::number("p50"),
+    Column::number("p95"),
+    Column::number("p99"),
+    Column::number("Tokens"),
+    Column::text("Used"),
+];
+
+/// The order of the tools. The words are those of `mcp-store stats --sort`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Calls,
+    /// By the share of calls that failed.
+    Errors,
+    P50,
+    P95,
+    Name,
+}
+
+impl Sort {
+    const ALL: [Self; 5] = [Self::Calls, Self::Errors, Self::P50, Self::P95, Self::Name];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Calls => "calls",
+            Self::Errors => "errors",
+            Self::P50 => "p50",
+            Self::P95 => "p95",
+            Self::Name => "name",
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Calls => "calls",
+            Self::Errors => "share that failed",
+            Self::P50 => "median",
+            Self::P95 => "p95",
+            Self::Name => "name",
+        }
+    }
+}
+
+/// A tool that was called, is listed, or both.
+#[derive(Debug, Default)]
+struct Row {
+    name: String,
+    figures: Figures,
+    /// The sizes of all its definitions, in tokens.
+    tokens: Option<i64>,
+    usage: Option<Usage>,
+}
+
+pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
+    let sort = sort(view)?;
+    let filter = view.filter(reader)?;
+    let summary = Summary::of(reader, &calls(filter.clone()))?;
+    let mut listed = SchemaFilter::new().window(view.window);
+    listed.server_name.clone_from(&filter.server_name);
+    // Conditions on requests say nothing of tools without any.
+    let shows_listed = Summary::is_of_all(&filter) && filter.tool.is_none();
+    let tools = match shows_listed {
+        true => reader.tools(&listed)?,
+        false => Vec::new(),
+    };
+    let mut rows = rows(&summary.groups, &tools);
+    sort_by(&mut rows, sort);
+    let cells: Vec<Vec<Markup>> = rows.iter().map(|row| cells(view, row)).collect();
+    let unused = rows
+        .iter()
+        .filter(|row| row.usage == Some(Usage::Uncalled))
+        .count();
+    Ok(html! {
+        h1 { "Tools" }
+        p.sorts {
+            "Sort by "
+            @for (at, other) in Sort::ALL.into_iter().enumerate() {
+                @if at > 0 { " · " }
+                @if other == sort { strong aria-current="true" { (other.label()) } }
+                @else { a href=(view.to(Page::Tools).own(Own::Sort, other.as_str()).href()) { (other.label()) } }
+            }
+        }
+        (html::table("Tools", &COLUMNS, &cells))
+        @if unused > 0 { p { (unused) " listed tools have no calls in this range." } }
+        @if shows_listed { p { "Tokens are estimated: one for four bytes of a definition's JSON." } }
+        @for note in &summary.notes { p.note { (note) } }
+    })
+}
+
+fn sort(view: &View) -> Result<Sort, Fault> {
+    let Some(text) = view.own(Own::Sort) else {
+        return Ok(Sort::Calls);
+    };
+    let found = Sort::ALL.into_iter().find(|sort| sort.as_str() == text);
+    found.ok_or_else(|| {
+        let names = Sort::ALL.map(Sort::as_str).join(", ");
+        Fault::BadRequest(format!("sort: expected one of {names}"))
+    })
+}
+
+/// Returns the filter that takes calls of tools only.
+pub(super) fn calls(filter: RequestFilter) -> RequestFilter {
+    match filter.method {
+        None => filter.method(TOOLS_CALL),
+        Some(_) => filter,
+    }
+}
+
+fn rows(groups: &[Group], tools: &[Tool]) -> Vec<Row> {
+    let mut rows: HashMap<&str, Row> = HashMap::new();
+    for group in groups {
+        let Some(name) = group.tool.as_deref() else {
+            continue;
+        };
+        let row = rows.entry(name).or_default();
+        row.figures = group.figures.clone();
+    }
+    for tool in tools {
+        let row = rows.entry(&tool.name).or_default();
+        let tokens = i64::try_from(tool.estimated_tokens).unwrap_or(i64::MAX);
+        row.tokens = Some(row.tokens.unwrap_or(0).saturating_add(tokens));
+        // A tool that one of several servers lists was called if it was called there.
+        if row.usage != Some(Usage::Called) {
+            row.usage = Some(tool.usage);
+        }
+    }
+    let named = rows.into_iter().map(|(name, row)| Row {
+        name: name.to_owned(),
+        ..row
+    });
+    named.collect()
+}
+
+fn sort_by(rows: &mut [Row], sort: Sort) {
+    let share = |row: &Row| match row.figures.calls {
+        0 => 0.0,
+        calls => row.figures.failed() as f64 / calls as f64,
+    };
+    rows.sort_by(|a, b| {
+        let order = match sort {
+            Sort::Calls => b.figures.calls.cmp(&a.figures.calls),
+            Sort::Errors => share(b).total_cmp(&share(a)),
+            Sort::P50 => b.figures.p50_us.cmp(&a.figures.p50_us),
+            Sort::P95 => b.figures.p95_us.cmp(&a.figures.p95_us),
+            Sort::Name => a.name.cmp(&b.name),
+        };
+        order.then_with(|| a.name.cmp(&b.name))
+    });
+}
+
+fn cells(view: &View, row: &Row) -> Vec<Markup> {
+    let figures = &row.figures;
+    let used = match row.usage {
+        Some(Usage::Called) => "yes",
+        Some(Usage::Uncalled) => "no",
+        Some(_) => "unknown",
+        None if figures.calls > 0 => "yes, not listed",
+        None => "–",
+    };
+    vec![
+        html::link(
+            &view.to(Page::Tool).with(Name::Tool, &*row.name).href(),
+            &row.name,
+        ),
+        html::count(figures.calls),
+        html::percent(figures.failed(), figures.calls),
+        html::bad_count(figures.errors),
+        html::bad_count(figures.tool_errors),
+        html::count(figures.caller_errors),
+        html::count(figures.gone),
+        html::maybe_count(figures.open),
+        html::latency(figures.p50_us),
+        html::latency(figures.p95_us),
+        html::latency(figures.p99_us),
+        html::maybe_count(row.tokens),
+        html! { (used) },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Row, Sort, sort_by};
+    use crate::summary::Figures;
+
+    fn row(name: &str, calls: i64, errors: i64) -> Row {
+        Row {
+            name: name.to_owned(),
+            figures: Figures {
+                calls,
+                errors,
+                ..Figures::default()
+            },
+            ..Row::default()
+        }
+    }
+
+    #[test]
+    fn tools_are_sorted_by_the_share_that_failed() {
+        let mut rows = [row("a", 100, 1), row("b", 0, 0), row("c", 2, 1)];
+        sort_by(&mut rows, Sort::Errors);
+        assert_eq!(rows.map(|row| row.name), ["c", "a", "b"]);
+    }
+}

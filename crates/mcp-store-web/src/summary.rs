@@ -1,0 +1,206 @@
+//! How many calls there were, how they ended and how long they took, under any conditions.
+
+use mcp_store_text::time;
+use tower_mcp_store::query::{
+    Breakdown, CallStats, GroupBy, Loss, Percentiles, Reader, RequestFilter, StatsFilter, Window,
+};
+
+use crate::fault::Fault;
+
+/// The method that calls a tool.
+pub(crate) const TOOLS_CALL: &str = "tools/call";
+
+/// The figures of a window.
+#[derive(Debug)]
+pub(crate) struct Summary {
+    pub(crate) total: Figures,
+    pub(crate) groups: Vec<Group>,
+    pub(crate) losses: Vec<Loss>,
+    /// What a reader of the figures must know.
+    pub(crate) notes: Vec<String>,
+}
+
+/// The figures of one method, or of one tool.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) method: String,
+    pub(crate) tool: Option<String>,
+    pub(crate) figures: Figures,
+}
+
+/// Numbers of calls and latencies, as [`CallStats`] and [`Breakdown`] have them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Figures {
+    pub(crate) calls: i64,
+    pub(crate) errors: i64,
+    pub(crate) timeouts: i64,
+    pub(crate) tool_errors: i64,
+    pub(crate) caller_errors: i64,
+    pub(crate) gone: i64,
+    /// Unknown if requests are counted, and not calls.
+    pub(crate) open: Option<i64>,
+    pub(crate) p50_us: Option<i64>,
+    pub(crate) p95_us: Option<i64>,
+    pub(crate) p99_us: Option<i64>,
+    pub(crate) max_us: Option<i64>,
+}
+
+impl Figures {
+    /// Returns the number of calls that failed by a fault of the server or its tool.
+    pub(crate) fn failed(&self) -> i64 {
+        self.errors.saturating_add(self.tool_errors)
+    }
+}
+
+impl From<&CallStats> for Figures {
+    fn from(stats: &CallStats) -> Self {
+        Self {
+            calls: stats.calls,
+            errors: stats.errors,
+            timeouts: stats.timeouts,
+            tool_errors: stats.tool_errors,
+            caller_errors: stats.caller_errors,
+            gone: stats.gone,
+            open: Some(stats.open),
+            p50_us: stats.p50_us,
+            p95_us: stats.p95_us,
+            p99_us: stats.p99_us,
+            max_us: stats.max_us,
+        }
+    }
+}
+
+impl From<&Breakdown> for Figures {
+    fn from(of: &Breakdown) -> Self {
+        Self {
+            calls: of.calls,
+            // Here timeouts are no errors.
+            errors: of.errors.saturating_add(of.timeouts),
+            timeouts: of.timeouts,
+            tool_errors: of.tool_errors,
+            caller_errors: of.caller_errors,
+            gone: of.gone,
+            open: None,
+            p50_us: of.p50_us,
+            p95_us: of.p95_us,
+            p99_us: of.p99_us,
+            max_us: of.max_us,
+        }
+    }
+}
+
+impl Summary {
+    /// Counts what the filter takes. Conditions that statistics of removed requests do not have
+    /// are counted from the requests that are in the file.
+    pub(crate) fn of(reader: &Reader, filter: &RequestFilter) -> Result<Self, Fault> {
+        match plain(filter) {
+            Some(plain) => Self::of_all(reader, &plain),
+            None => Self::of_rows(reader, filter),
+        }
+    }
+
+    /// Returns whether the filter has only conditions under which removed requests count, too.
+    pub(crate) fn is_of_all(filter: &RequestFilter) -> bool {
+        plain(filter).is_some()
+    }
+
+    fn of_all(reader: &Reader, filter: &StatsFilter) -> Result<Self, Fault> {
+        let report = reader.stats(filter)?;
+        let groups = report.groups.iter().map(|group| Group {
+            method: group.method.clone(),
+            tool: group.tool.clone(),
+            figures: (&group.figures).into(),
+        });
+        let mut notes = Vec::new();
+        if report.window != filter.window {
+            notes.push(widened(report.window));
+        }
+        if let Percentiles::Estimated { error } = report.percentiles {
+            let percent = error * 100.0;
+            notes.push(format!("Percentiles are within {percent:.1} %."));
+        }
+        if report.other_calls > 0 {
+            let count = mcp_store_text::numbers::count(report.other_calls);
+            notes.push(format!("Up to {count} further calls may be of this name."));
+        }
+        Ok(Self {
+            total: (&report.total).into(),
+            groups: groups.collect(),
+            losses: report.losses,
+            notes,
+        })
+    }
+
+    fn of_rows(reader: &Reader, filter: &RequestFilter) -> Result<Self, Fault> {
+        let groups = reader.breakdown(filter, &[GroupBy::Method, GroupBy::Tool])?;
+        let total = reader.breakdown(filter, &[])?;
+        let groups = groups.into_iter().map(|group| {
+            let figures = (&group).into();
+            let mut keys = group.keys.into_iter();
+            Group {
+                method: keys.next().flatten().unwrap_or_default(),
+                tool: keys.next().flatten(),
+                figures,
+            }
+        });
+        Ok(Self {
+            total: total.first().map_or_else(Figures::default, Figures::from),
+            groups: groups.collect(),
+            losses: reader.losses(filter.window)?,
+            notes: vec![
+                "Under these conditions, the requests that are in the file are counted.".to_owned(),
+            ],
+        })
+    }
+}
+
+fn widened(window: Window) -> String {
+    let until = match window.until {
+        until if until == Window::ALL.until => "now".to_owned(),
+        until => time::local_minute(until),
+    };
+    let since = time::local_minute(window.since);
+    format!(
+        "Requests of this range were removed, so whole hours or days are counted: from {since} to \
+         {until}."
+    )
+}
+
+/// Returns the filter of statistics that also count removed requests, if these have all
+/// conditions.
+fn plain(filter: &RequestFilter) -> Option<StatsFilter> {
+    let mut plain = StatsFilter::new().window(filter.window);
+    plain.server_name.clone_from(&filter.server_name);
+    plain.method.clone_from(&filter.method);
+    plain.tool.clone_from(&filter.tool);
+    let mut same = RequestFilter::new().window(filter.window);
+    same.server_name.clone_from(&filter.server_name);
+    same.method.clone_from(&filter.method);
+    same.tool.clone_from(&filter.tool);
+    let mut names = [&filter.method, &filter.tool].into_iter().flatten();
+    let has_pattern = names.any(|name| name.contains(['*', '?', '[']));
+    (same == *filter && !has_pattern).then_some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use tower_mcp_store::query::RequestFilter;
+
+    use super::plain;
+
+    #[test]
+    fn removed_requests_count_only_under_the_conditions_that_statistics_have() {
+        let filter = RequestFilter::new()
+            .tool("search")
+            .method("tools/call")
+            .server_name("a");
+        assert!(plain(&filter).is_some());
+        for filter in [
+            RequestFilter::new().tool("search*"),
+            RequestFilter::new().client("claude"),
+            RequestFilter::new().session("s"),
+        ] {
+            assert!(plain(&filter).is_none(), "{filter:?}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The stream of new requests.
+
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+use tower_mcp_store::{Store, StoreEvent};
+
+use crate::support::{LONG, Server, ask, call, recorded, serve};
+
+struct Stream(BufReader<TcpStream>);
+
+impl Stream {
+    async fn open(server: &Server, path: &str, fields: &str) -> Self {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{fields}\r\n",
+            server.addr
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut this = Self(BufReader::new(stream));
+        this.until("retry: 2000").await;
+        this
+    }
+
+    /// Reads up to the line with this text, and returns what was read.
+    async fn until(&mut self, text: &str) -> String {
+        let mut read = String::new();
+        while !read.contains(text) {
+            let line = tokio::time::timeout(LONG, self.0.read_line(&mut read)).await;
+            let length = line.expect("a line").unwrap();
+            assert_ne!(length, 0, "the stream ended: {read}");
+        }
+        read
+    }
+
+    async fn ends(&mut self) {
+        let mut rest = String::new();
+        let read = tokio::time::timeout(LONG, async {
+            while self.0.read_line(&mut rest).await.unwrap() > 0 {}
+        });
+        read.await.expect("the end of the stream");
+    }
+}
+
+#[tokio::test]
+async fn viewers_get_new_requests_that_their_conditions_take() {
+    let file = recorded([StoreEvent::Request(call("old"))]);
+    let server = serve(&file.path, |builder| builder).await;
+    let mut all = Stream::open(&server, "/events", "").await;
+    let mut some = Stream::open(&server, "/events?tool=b*", "").await;
+    let store = Store::open(&file.path).unwrap();
+    store.record(StoreEvent::Request(call("search")));
+    store.record(StoreEvent::Request(call("book")));
+    store.flush(LONG).unwrap();
+
+    let read = all.until("<bdi>book</bdi>").await;
+    assert!(!read.contains("<bdi>old</bdi>"), "{read}");
+    assert!(read.contains("event: rows\nid: "), "{read}");
+    let read = some.until("<bdi>book</bdi>").await;
+    assert!(!read.contains("<bdi>search</bdi>"), "{read}");
+}
+
+#[tokio::test]
+async fn viewer_that_comes_back_gets_what_it_missed() {
+    let events = ["a", "b", "c"].map(|tool| StoreEvent::Request(call(tool)));
+    let file = recorded(events);
+    let server = serve(&file.path, |builder| builder).await;
+    let mut stream = Stream::open(&server, "/events?after=0", "Last-Event-ID: 1\r\n").await;
+    let read = stream.until("data: ").await;
+    assert!(read.contains("id: 3\n"), "{read}");
+    assert!(
+        read.contains("<bdi>c</bdi>") && read.contains("<bdi>b</bdi>"),
+        "{read}"
+    );
+    assert!(!read.contains("<bdi>a</bdi>"), "{read}");
+    let mut stream = Stream::open(&server, "/events?after=2", "").await;
+    assert!(!stream.until("<bdi>c</bdi>").await.contains("<bdi>b</bdi>"));
+}
+
+#[tokio::test]
+async fn streams_end_when_the_server_stops() {
+    let file = recorded([]);
+    let server = serve(&file.path, |builder| builder).await;
+    let mut stream = Stream::open(&server, "/events", "").await;
+    server.web.close();
+    stream.ends().await;
+}
+
+#[tokio::test]
+async fn wrong_conditions_of_a_stream_are_a_400() {
+    let file = recorded([]);
+    let server = serve(&file.path, |builder| builder).await;
+    for path in ["/events?status=x", "/events?after=x", "/events?x=1"] {
+        assert_eq!(
+            ask(server.addr, "GET", path, &[]).await.status,
+            400,
+            "{path}"
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! What the pages show.
+
+use tower_mcp_store::{EndReason, RequestStatus, StoreEvent};
+
+use crate::support::{ask, call, get, record, recorded, serve, session};
+
+/// A name that tries to be markup, and to change the direction of text.
+const HOSTILE: &str = "\u{202e}<script>alert(1)</script>\"'&\u{200b}\u{1b}[31m";
+
+const ALL: [&str; 11] = [
+    "/overview",
+    "/tools",
+    "/tool?tool=search",
+    "/errors",
+    "/clients",
+    "/sessions",
+    "/session?session=s1",
+    "/requests",
+    "/request?id=1",
+    "/schema",
+    "/health",
+];
+
+fn some() -> Vec<StoreEvent> {
+    let mut events = vec![session("s1", "claude")];
+    for i in 0..5 {
+        let mut event = call("search");
+        event.session_id = Some("s1".into());
+        event.tool_error = i == 0;
+        events.push(StoreEvent::Request(event));
+    }
+    let mut event = call("book");
+    event.status = RequestStatus::Error;
+    event.end_reason = Some(EndReason::NoResponse);
+    events.push(StoreEvent::Request(event));
+    events
+}
+
+#[tokio::test]
+async fn each_page_shows_what_was_recorded() {
+    let file = recorded(some());
+    let server = serve(&file.path, |builder| builder).await;
+    for (path, expected) in [
+        ("/overview", r#"<dt>Calls</dt><dd><data value="6">6</data>"#),
+        ("/tools", r#"<bdi>search</bdi>"#),
+        (
+            "/tool?tool=search",
+            r#"<dt>Calls</dt><dd><data value="5">5</data>"#,
+        ),
+        ("/errors", "<bdi>no_response</bdi>"),
+        ("/clients", "<bdi>claude</bdi>"),
+        ("/sessions", "<bdi>s1</bdi>"),
+        (
+            "/session?session=s1",
+            r#"<dt>requests</dt><dd><data value="5">5</data>"#,
+        ),
+        ("/requests", "<caption>Requests, newest first</caption>"),
+        ("/request?id=6", "<bdi>no_response</bdi>"),
+        ("/schema", "Listings as they are now: none"),
+        (
+            "/health",
+            r#"<dt>requests</dt><dd><data value="6">6</data>"#,
+        ),
+    ] {
+        let page = get(server.addr, path).await;
+        assert!(page.contains(expected), "{path}: {page}");
+        assert!(page.len() < 150_000, "{path}: {} bytes", page.len());
+        assert!(!page.contains("style="), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn names_from_the_wire_are_text_without_control_characters() {
+    let mut event = call(HOSTILE);
+    event.session_id = Some(HOSTILE.into());
+    event.principal = Some(HOSTILE.into());
+    event.error_msg = Some(HOSTILE.into());
+    event.error_code = Some(HOSTILE.into());
+    event.status = RequestStatus::Error;
+    let mut other = event.clone();
+    other.request_id = call("x").request_id;
+    other.method = HOSTILE.into();
+    other.tool = None;
+    other.target = Some(HOSTILE.into());
+    let file = recorded([
+        session(HOSTILE, HOSTILE),
+        StoreEvent::Request(event),
+        StoreEvent::Request(other),
+    ]);
+    let server = serve(&file.path, |builder| builder).await;
+    let encoded: String = HOSTILE.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let named = [
+        format!("/tool?tool={encoded}"),
+        format!("/session?session={encoded}"),
+        format!("/requests?client={encoded}&principal={encoded}"),
+    ];
+    for path in ALL.iter().map(ToString::to_string).chain(named) {
+        let page = ask(server.addr, "GET", &path, &[]).await.body;
+        assert!(!page.contains("<script>"), "{path}");
+        assert!(!page.contains(['\u{202e}', '\u{200b}', '\u{1b}']), "{path}");
+    }
+    let page = get(server.addr, "/requests").await;
+    assert!(page.contains("&lt;script&gt;"), "{page}");
+}
+
+#[tokio::test]
+async fn wrong_values_in_the_url_are_a_400_that_names_them() {
+    let file = recorded(some());
+    let server = serve(&file.path, |builder| builder).await;
+    for (path, expected) in [
+        ("/overview?since=soon", "since: expected"),
+        ("/requests?before=x", "before: expected"),
+        ("/requests?before=1-", "before: expected"),
+        ("/requests?limit=1000000", "limit: expected"),
+        ("/tools?sort=%3Cb%3E", "sort: expected"),
+        ("/tool", "tool: expected"),
+        ("/request", "id: expected"),
+        ("/session", "session: expected"),
+        ("/sessions?active=maybe", "active: expected"),
+        ("/health?x=1", "x: there is no condition"),
+    ] {
+        let answer = ask(server.addr, "GET", path, &[]).await;
+        assert_eq!(answer.status, 400, "{path}");
+        assert!(answer.body.contains(expected), "{path}: {}", answer.body);
+        assert!(answer.body.contains("<nav"), "{path}");
+    }
+    for path in ["/request?id=99", "/session?session=none", "/unknown"] {
+        assert_eq!(
+            ask(server.addr, "GET", path, &[]).await.status,
+            404,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn pages_of_requests_follow_each_other_without_gaps() {
+    let file = recorded((0..7).map(|_| StoreEvent::Request(call("search"))));
+    let server = serve(&file.path, |builder| builder).await;
+    let mut path = "/requests?limit=3&tool=search".to_owned();
+    let mut seen = Vec::new();
+    loop {
+        let page = get(server.addr, &path).await;
+        let ids = page.split("?tool=search&amp;id=").skip(1);
+        seen.extend(ids.map(|rest| rest.split('"').next().unwrap().to_owned()));
+        let Some((_, next)) = page.split_once("rel=\"next\" href=\"") else {
+            break;
+        };
+        path = format!("/{}", next.split('"').next().unwrap().replace("&amp;", "&"));
+    }
+    assert_eq!(seen, ["7", "6", "5", "4", "3", "2", "1"]);
+}
+
+#[tokio::test]
+async fn file_that_is_replaced_or_removed_is_told_on_the_page() {
+    let file = recorded(some());
+    let server = serve(&file.path, |builder| builder).await;
+    get(server.addr, "/overview").await;
+    let aside = file.path.with_extension("aside");
+    std::fs::rename(&file.path, &aside).unwrap();
+    for path in ALL {
+        let answer = ask(server.addr, "GET", path, &[]).await;
+        assert_eq!(answer.status, 503, "{path}");
+        assert!(answer.body.contains("The file cannot be read"), "{path}");
+    }
+    record(&file.path, [StoreEvent::Request(call("search"))]);
+    let page = get(server.addr, "/overview").await;
+    assert!(page.contains(r#"<dt>Calls</dt><dd><data value="1">1</data>"#));
+}
