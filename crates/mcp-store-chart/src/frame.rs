@@ -120,6 +120,8 @@ impl<'a> Frame<'a> {
             let _ = write!(lines, "M{} {}v4", N(self.x(time, tick.at)), N(bottom));
         }
         self.svg.stroke(&lines, Color::Faint, 1.0, "");
+        let area = [self.left, self.top, self.right - self.left, self.height()];
+        self.svg.plot(area, time.since, time.until);
         let end = self.right + RIGHT;
         for tick in ticks {
             let x = self.x(time, tick.at);

@@ -177,6 +177,23 @@ impl<'a> Svg<'a> {
         self.raw("</text>");
     }
 
+    /// Writes an invisible rectangle that has the times of its left and right edge in unix
+    /// milliseconds, by which a page can tell the time under the pointer.
+    pub(crate) fn plot(&mut self, [x, y, width, height]: [f64; 4], since: i64, until: i64) {
+        if self.canvas.scheme.is_some() {
+            return;
+        }
+        let _ = write!(
+            self.out,
+            "<rect class=\"plot\" data-since=\"{since}\" data-until=\"{until}\" \
+             fill-opacity=\"0\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
+            N(x),
+            N(y),
+            N(width),
+            N(height)
+        );
+    }
+
     /// Writes an invisible rectangle that shows a text under the pointer. `place` is the
     /// number of the thing that it stands for.
     pub(crate) fn tip(&mut self, [x, y, width, height]: [f64; 4], place: usize, text: &str) {

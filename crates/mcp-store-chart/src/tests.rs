@@ -264,7 +264,7 @@ fn chart_of_a_page_has_no_colours_and_one_of_a_document_has_no_colour_classes() 
             .filter_map(|node| node.attribute("class"));
         for class in classes.flat_map(|classes| classes.split(' ')) {
             let is_known =
-                ["chart", "tip"].contains(&class) || css.contains(&format!(".{class}{{"));
+                ["chart", "plot", "tip"].contains(&class) || css.contains(&format!(".{class}{{"));
             assert!(is_known, "no rule for {class}");
         }
     }
@@ -276,6 +276,20 @@ fn chart_of_a_page_has_no_colours_and_one_of_a_document_has_no_colour_classes() 
             assert!([None, Some("chart"), Some("tip")].contains(&class));
         }
     }
+}
+
+#[test]
+fn area_of_the_data_has_its_times_in_a_page() {
+    let chart = bars("calls", &[[5, 1], [7, 2]]);
+    let svg = chart.svg(&Canvas::for_page("a", 600.0, 200.0));
+    let document = parsed(&svg);
+    let [plot] = with_class(&document, "plot")[..] else {
+        panic!("{svg}");
+    };
+    assert_eq!(plot.attribute("data-since"), Some("0"));
+    assert_eq!(plot.attribute("data-until"), Some("120000"));
+    let svg = chart.svg(&Canvas::for_document(600.0, 200.0, Scheme::Light));
+    assert!(!svg.contains("data-since"));
 }
 
 #[test]

@@ -39,11 +39,12 @@
 //!
 //! # Modules
 //!
-//! Imports run one way: `host, access, fault < page < view < html, summary < layout, login, live, site, pages < guard,
+//! Imports run one way: `host, access, fault < page < view < html, charts, summary < layout, login, live, site, pages < guard,
 //! assets`.
 
 mod access;
 mod assets;
+mod charts;
 mod fault;
 mod guard;
 mod host;

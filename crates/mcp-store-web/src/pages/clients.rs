@@ -1,8 +1,11 @@
 //! Clients: who calls, with which version and revision of MCP.
 
 use maud::{Markup, html};
-use tower_mcp_store::query::{Caller, Client, ClientFilter, ClientRevision, Reader};
+use tower_mcp_store::query::{
+    Caller, Client, ClientFilter, ClientRevision, Reader, SessionFilter, Window,
+};
 
+use crate::charts;
 use crate::fault::Fault;
 use crate::html::{self, Column};
 use crate::page::Page;
@@ -10,6 +13,9 @@ use crate::view::{Name, View};
 
 /// How many rows each table has.
 const ROWS: usize = 100;
+
+/// How many sessions the chart shows, the newest.
+const SESSIONS: usize = 5_000;
 
 const CLIENTS: [Column; 10] = [
     Column::text("Client"),
@@ -51,6 +57,16 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     let clients = reader.clients(&filter)?;
     let revisions = reader.client_revisions(&filter)?;
     let callers = reader.callers(&filter)?;
+    let mut begun = SessionFilter::new().window(view.window);
+    begun.server_name.clone_from(&filter.server_name);
+    begun.protocol.clone_from(&filter.protocol);
+    let begun = reader.sessions(&begun, SESSIONS)?;
+    let is_cut = begun.len() == SESSIONS;
+    let since = begun
+        .last()
+        .filter(|_| is_cut)
+        .map_or(view.window.since, |last| last.started_at);
+    let shown = Window::since(since).until(view.end());
     let calls: i64 = clients.iter().map(|row| row.calls).sum();
     let most = clients.len().max(revisions.len()).max(callers.len());
     let clients: Vec<Vec<Markup>> = clients
@@ -67,6 +83,8 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     Ok(html! {
         h1 { "Clients" }
         p { "The numbers are of all sessions that were open in this range." }
+        @if !begun.is_empty() { (charts::revisions(shown, &begun)) }
+        @if is_cut { p.note { "The chart shows the newest " (SESSIONS) " sessions." } }
         (html::table("Clients", &CLIENTS, &clients))
         (html::table("Revisions of MCP, the oldest first", &REVISIONS, &revisions))
         (html::table("Authenticated callers", &CALLERS, &callers))

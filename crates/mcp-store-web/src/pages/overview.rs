@@ -3,9 +3,10 @@
 use maud::{Markup, html};
 use mcp_store_text::numbers;
 use tower_mcp_store::Outcome;
-use tower_mcp_store::query::{Loss, Reader};
+use tower_mcp_store::query::{Loss, Reader, Timeline, TimelineFilter};
 
 use super::requests;
+use crate::charts;
 use crate::fault::Fault;
 use crate::html::{self, Column};
 use crate::page::Page;
@@ -14,6 +15,9 @@ use crate::view::{Name, View};
 
 /// How many tools and errors are listed.
 const ROWS: usize = 10;
+
+/// The most bars of a small chart in a table.
+const SPARKS: usize = 24;
 
 const COLUMNS: [Column; 6] = [
     Column::text("Tool or method"),
@@ -24,19 +28,36 @@ const COLUMNS: [Column; 6] = [
     Column::number("p95"),
 ];
 
+const CALLED: [Column; 7] = [
+    Column::text("Tool or method"),
+    Column::number("Calls"),
+    Column::number("Failed"),
+    Column::number("Open"),
+    Column::number("p50"),
+    Column::number("p95"),
+    Column::text("Over time"),
+];
+
 pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     let filter = view.filter(reader)?;
     let summary = Summary::of(reader, &filter)?;
+    let timeline = charts::timeline(&filter, view.end());
+    let sparklines = sparklines(reader, &summary, timeline.as_ref())?;
+    let timeline = timeline
+        .map(|filter| reader.timeline(&filter))
+        .transpose()?;
     let mut failing = filter;
     if failing.outcomes.is_empty() {
         failing.outcomes = Outcome::FAILURES.to_vec();
     }
     let errors = reader.requests(&failing, ROWS, None)?;
-    let busiest: Vec<Vec<Markup>> = summary
-        .groups
-        .iter()
-        .take(ROWS)
-        .map(|group| cells(view, group))
+    let busiest = summary.groups.iter().take(ROWS).zip(sparklines);
+    let busiest: Vec<Vec<Markup>> = busiest
+        .map(|(group, sparkline)| {
+            let mut cells = cells(view, group);
+            cells.push(sparkline);
+            cells
+        })
         .collect();
     let mut failed: Vec<&Group> = summary
         .groups
@@ -52,11 +73,43 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     Ok(html! {
         h1 { "Overview" }
         (totals(&summary))
-        (html::table("Most called", &COLUMNS, &busiest))
-        (html::table("Most failures", &COLUMNS, &failed))
+        (over_time(timeline.as_ref()))
+        div.pair {
+            (html::table("Most called", &CALLED, &busiest))
+            (html::table("Most failures", &COLUMNS, &failed))
+        }
         (requests::list("Newest failures", view, &errors))
         p { a href=(view.to(Page::Errors).href()) { "All failures by reason and client" } }
     })
+}
+
+/// Returns a small chart for each of the tools and methods that are called most.
+fn sparklines(
+    reader: &Reader,
+    summary: &Summary,
+    filter: Option<&TimelineFilter>,
+) -> Result<Vec<Markup>, Fault> {
+    let groups = summary.groups.iter().take(ROWS).enumerate();
+    let sparkline = |(place, group): (usize, &Group)| {
+        let Some(filter) = filter else {
+            return Ok(html! {});
+        };
+        let mut filter = filter.clone().method(&*group.method).buckets(SPARKS);
+        filter.tool.clone_from(&group.tool);
+        Ok(charts::sparkline(place, &reader.timeline(&filter)?))
+    };
+    groups.map(sparkline).collect()
+}
+
+/// Returns the charts of calls over time.
+pub(super) fn over_time(timeline: Option<&Timeline>) -> Markup {
+    html! {
+        @match timeline {
+            Some(timeline) if timeline.buckets.is_empty() => {}
+            Some(timeline) => { (charts::calls(timeline)) (charts::latencies(timeline)) }
+            None => p.note { "There are no charts under these conditions." }
+        }
+    }
 }
 
 /// Returns the figures of all calls together, and what is missing.

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use tower_mcp_store::query::{Lookup, Operation, OperationKind, Reader, RequestFilter, Session};
 
 use super::{requests, sessions};
+use crate::charts;
 use crate::fault::Fault;
 use crate::html::{self, Column};
 use crate::page::Page;
@@ -53,6 +54,7 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     Ok(html! {
         h1 { "Session " bdi { (id) } }
         @if let Some(session) = &session { (fields(session)) }
+        (charts::waterfall(&calls))
         (html::table("Calls in order, each with the requests that it took", &COLUMNS, &rows))
         @if calls.len() == limit { p { "The newest " (limit) " calls are shown." } }
     })

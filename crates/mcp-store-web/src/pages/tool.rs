@@ -8,6 +8,7 @@ use tower_mcp_store::Outcome;
 use tower_mcp_store::query::{CallStats, ChangeImpact, Reader, SchemaFilter, Snapshot};
 
 use super::{overview, requests, tools};
+use crate::charts;
 use crate::fault::Fault;
 use crate::html::{self, Column};
 use crate::summary::Summary;
@@ -15,6 +16,9 @@ use crate::view::{Name, View};
 
 /// How many calls are listed as the slowest, and as the latest that failed.
 const ROWS: usize = 10;
+
+/// How many single calls the chart shows.
+const POINTS: usize = 200;
 
 /// The time before and after a change in which calls are counted.
 const SPAN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -40,6 +44,14 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
         .ok_or_else(|| Fault::BadRequest("tool: expected the name of a tool".to_owned()))?;
     let filter = tools::calls(view.filter(reader)?);
     let summary = Summary::of(reader, &filter)?;
+    let timeline = charts::timeline(&filter, view.end());
+    let timeline = timeline
+        .map(|filter| reader.timeline(&filter))
+        .transpose()?;
+    let shown = timeline
+        .as_ref()
+        .map_or_else(|| view.window.until(view.end()), |timeline| timeline.window);
+    let calls = reader.requests(&filter, POINTS, None)?;
     let slowest = reader.slow(&filter, ROWS)?;
     let mut failing = filter.clone();
     if failing.outcomes.is_empty() {
@@ -55,6 +67,8 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     Ok(html! {
         h1 { "Tool " bdi { (name) } }
         (overview::totals(&summary))
+        (overview::over_time(timeline.as_ref()))
+        (charts::single_calls(shown, &calls, timeline.as_ref()))
         (requests::list("Slowest calls", view, &slowest))
         (requests::list("Latest calls that failed", view, &failed))
         h2 { "Changes" }

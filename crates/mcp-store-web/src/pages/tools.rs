@@ -11,6 +11,9 @@ use crate::page::Page;
 use crate::summary::{Figures, Group, Summary, TOOLS_CALL};
 use crate::view::{Name, Own, View};
 
+/// The most tools that are shown. Clients choose names, so there may be any number.
+const ROWS: usize = 300;
+
 const COLUMNS: [Column; 13] = [
     Column::text("Tool"),
     Column::number("Calls"),
@@ -86,7 +89,8 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     };
     let mut rows = rows(&summary.groups, &tools);
     sort_by(&mut rows, sort);
-    let cells: Vec<Vec<Markup>> = rows.iter().map(|row| cells(view, row)).collect();
+    let shown = rows.iter().take(ROWS);
+    let cells: Vec<Vec<Markup>> = shown.map(|row| cells(view, row)).collect();
     let unused = rows
         .iter()
         .filter(|row| row.usage == Some(Usage::Uncalled))
@@ -102,6 +106,7 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
             }
         }
         (html::table("Tools", &COLUMNS, &cells))
+        @if rows.len() > ROWS { p { "The first " (ROWS) " of " (rows.len()) " are shown." } }
         @if unused > 0 { p { (unused) " listed tools have no calls in this range." } }
         @if shows_listed { p { "Tokens are estimated: one for four bytes of a definition's JSON." } }
         @for note in &summary.notes { p.note { (note) } }

@@ -70,6 +70,31 @@ async fn each_page_shows_what_was_recorded() {
 }
 
 #[tokio::test]
+async fn charts_have_a_title_and_their_numbers_as_a_table() {
+    let file = recorded(some());
+    let server = serve(&file.path, |builder| builder).await;
+    for (path, charts) in [
+        ("/overview?since=1h", 2),
+        ("/tool?since=1h&tool=search", 3),
+        ("/session?session=s1", 1),
+        ("/clients?since=1h", 1),
+    ] {
+        let page = get(server.addr, path).await;
+        assert_eq!(page.matches("<figure").count(), charts, "{path}");
+        for figure in page.split("<figure").skip(1) {
+            let figure = figure.split("</figure>").next().unwrap();
+            assert!(figure.contains("role=\"img\""), "{path}");
+            assert!(figure.contains("<title id="), "{path}");
+            assert!(figure.contains("<tbody><tr>"), "{path}");
+        }
+    }
+    let page = get(server.addr, "/overview?principal=ann").await;
+    assert!(page.contains("no charts under these conditions"), "{page}");
+    let style = get(server.addr, "/style.css").await;
+    assert!(style.contains(".chart .f-ok{"));
+}
+
+#[tokio::test]
 async fn names_from_the_wire_are_text_without_control_characters() {
     let mut event = call(HOSTILE);
     event.session_id = Some(HOSTILE.into());
