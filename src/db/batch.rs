@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::bind::{bounded, count};
 use super::keyed_hash::KeyedHash;
-use super::links::{self, Place};
+use super::links::{self, LateLegs, Place};
 use super::listing::{self, SeenListing};
 use super::session_ids::SessionIds;
 use super::tasks::{self, Sighting, Unknown};
@@ -237,10 +237,9 @@ impl<'c, 'e> Batch<'c, 'e> {
         place: &Place,
         task: Option<Box<str>>,
     ) -> Result<(), WriteError> {
-        let waiting = links::waiting(&self.tx, event, place)?;
-        if !waiting.is_empty() {
+        if let Some(late) = LateLegs::of(&self.tx, event, place)? {
             let savepoint = self.tx.savepoint()?;
-            match links::link_waiting(&savepoint, event, leg, place, &waiting) {
+            match late.link(&savepoint, event, leg, place) {
                 Ok(()) => savepoint.commit()?,
                 // If a user's trigger refuses the links, the row is kept without them.
                 Err(error) => match WriteError::from(error) {
