@@ -252,7 +252,14 @@ impl<'c, 'e> Batch<'c, 'e> {
             return Ok(());
         };
         if let Some(operation_id) = place.creates_task(event) {
-            tasks::create(&self.tx, operation_id, &task, leg.task_status, event.ts)?;
+            tasks::create(
+                &self.tx,
+                self.file.keyed_hash,
+                operation_id,
+                &task,
+                event,
+                leg,
+            )?;
             let earlier = self.file.unknown_tasks.borrow();
             let earlier = earlier.of(&task).chain(&self.unknown);
             for seen in earlier.filter(|seen| seen.task_id == task) {

@@ -12,10 +12,14 @@ use std::collections::VecDeque;
 use rusqlite::{Connection, OptionalExtension, Result, named_params, params};
 
 use super::batch::Shared;
+use super::keyed_hash::KeyedHash;
 use super::links::Caller;
 use crate::event::{
     Leg, Outcome, RequestEvent, RequestStatus, TaskOutcome, TaskStatus, TaskStatusEvent,
 };
+
+/// The most tasks with one id that are read. A server may use one id for all tasks.
+const SAME_ID: i64 = 64;
 
 /// The most sightings of unknown tasks that are kept.
 const UNKNOWN: usize = 1_000;
@@ -109,23 +113,27 @@ fn named_session(session_id: Option<&str>, file: &Shared<'_>) -> Option<Box<str>
     }
 }
 
-/// Adds the task of an operation. The first task of an operation stays.
+/// Adds the task that the answer to `event` created. The first task of an operation
+/// stays.
 pub(super) fn create(
     conn: &Connection,
+    key: &KeyedHash,
     operation_id: &str,
     task_id: &str,
-    status: Option<TaskStatus>,
-    ts: i64,
+    event: &RequestEvent,
+    leg: &Leg,
 ) -> Result<()> {
     conn.prepare_cached(
-        "INSERT INTO tasks (operation_id, task_id, status, updated_ts) VALUES (?1, ?2, ?3, ?4)
+        "INSERT INTO tasks (operation_id, task_id, caller, status, updated_ts)
+         VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (operation_id) DO NOTHING",
     )?
     .execute(params![
         operation_id,
         task_id,
-        status.map(TaskStatus::as_str),
-        ts
+        leg.caller.as_ref().map(|caller| key.caller(caller)),
+        leg.task_status.map(TaskStatus::as_str),
+        event.ts,
     ])
     .map(drop)
 }
@@ -172,19 +180,16 @@ pub(super) fn see(conn: &Connection, seen: &Sighting) -> Result<bool> {
 
 /// Returns the newest operation whose task has this id and whose caller is this one.
 fn operation(conn: &Connection, seen: &Sighting) -> Result<Option<String>> {
-    // A server may use one id for all tasks, so only the newest tasks with the id are
-    // read.
     conn.prepare_cached(
         "SELECT t.operation_id
-         FROM (SELECT operation_id FROM tasks WHERE task_id = :task_id
-             ORDER BY operation_id DESC LIMIT 64) AS t
+         FROM (SELECT operation_id, caller FROM tasks WHERE task_id = :task_id
+             ORDER BY operation_id DESC LIMIT :limit) AS t
          JOIN requests AS r ON r.request_id = t.operation_id
-         LEFT JOIN sessions AS s ON s.session_id = r.session_id
          WHERE r.proxy = :proxy AND (
              r.session_id = :session_id
-             OR (:is_one_user AND s.caller = :caller)
+             OR (:is_one_user AND t.caller = :caller)
              OR (:session_id IS NULL AND coalesce(r.session_id, 'derived:') GLOB 'derived:*'
-                 AND s.caller IS :caller))
+                 AND t.caller IS :caller))
          ORDER BY t.operation_id DESC LIMIT 1",
     )?
     .query_row(
@@ -194,6 +199,7 @@ fn operation(conn: &Connection, seen: &Sighting) -> Result<Option<String>> {
             ":session_id": seen.session_id,
             ":caller": seen.caller,
             ":is_one_user": seen.is_one_user,
+            ":limit": SAME_ID,
         },
         |row| row.get(0),
     )

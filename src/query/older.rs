@@ -18,8 +18,9 @@ const EMPTY_TABLES: &str = "
     CREATE TEMP VIEW writers AS
     SELECT '' AS id, 0 AS started_at, '' AS instance WHERE false;
     CREATE TEMP VIEW tasks AS
-    SELECT '' AS operation_id, '' AS task_id, '' AS status, 0 AS updated_ts, 0 AS ended_ts,
-        '' AS outcome, '' AS error_code, '' AS error_msg, 0 AS polls, '' AS rolled_up_as
+    SELECT '' AS operation_id, '' AS task_id, '' AS caller, '' AS status, 0 AS updated_ts,
+        0 AS ended_ts, '' AS outcome, '' AS error_code, '' AS error_msg, 0 AS polls,
+        '' AS rolled_up_as
     WHERE false;
     CREATE TEMP VIEW listing_views AS
     SELECT 0 AS id, '' AS proxy, '' AS upstream_url, '' AS method, '' AS protocol_version,

@@ -35,6 +35,8 @@ UPDATE sessions SET operations = total_calls;
 CREATE TABLE tasks (
     operation_id TEXT    PRIMARY KEY,
     task_id      TEXT    NOT NULL,
+    -- As in sessions.caller: a request may name no session.
+    caller       TEXT,
     status       TEXT,
     updated_ts   INTEGER NOT NULL,
     ended_ts     INTEGER,

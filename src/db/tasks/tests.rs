@@ -212,6 +212,7 @@ fn poll_of_another_session_changes_nothing_unless_one_user_has_both() {
         file.write(StoreEvent::Session(event));
         let mut event = created(0, session);
         event.session_id = Some(session.into());
+        event.leg.as_mut().unwrap().caller = Some(caller);
         file.write(event);
     }
     for caller in [None, Some(user), Some(client)] {

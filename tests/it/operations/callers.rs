@@ -1,7 +1,7 @@
 //! Who calls, as `sessions.caller` and the links of requests tell it.
 
 use http::Request;
-use serde_json::json;
+use serde_json::{Value, json};
 use tower_mcp_store::{Principal, StoreLayer};
 
 use super::{Client, IN_SESSION, STATELESS, answered, legs, tasks};
@@ -184,4 +184,45 @@ async fn task_is_followed_in_a_session_that_began_before_a_restart() {
     recording = Recording::reopen(recording, |builder| builder);
     poll_in_another_session(&recording.layer(), "alice").await;
     assert_eq!(tasks(&recording), ["t-1 completed ok 1"]);
+}
+
+/// A request of revision 2025-11-25 to a server without sessions.
+async fn send_without_session(
+    layer: &StoreLayer,
+    authorization: Option<&str>,
+    id: u32,
+    method: &str,
+    params: Value,
+    result: Value,
+) {
+    let message = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+    let mut headers = vec![("mcp-protocol-version", "2025-11-25")];
+    headers.extend(authorization.map(|token| ("authorization", token)));
+    let request = recording::post_with(&headers, message.to_string());
+    let answer = json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string();
+    answered(layer, request, recording::json(answer)).await;
+}
+
+#[tokio::test]
+async fn task_of_2025_11_25_without_a_session_is_followed_for_its_caller_and_no_other() {
+    let (alice, bob) = (Some("Bearer a"), Some("Bearer b"));
+    for (creator, poller, task) in [
+        (None, None, "t-1 completed ok 1"),
+        (alice, alice, "t-1 completed ok 1"),
+        (alice, bob, "t-1 working - 0"),
+        (alice, None, "t-1 working - 0"),
+        (None, alice, "t-1 working - 0"),
+    ] {
+        let recording = Recording::start();
+        let layer = recording.layer();
+        let call = json!({"name": "greet", "task": {}});
+        let created = json!({"task": {"taskId": "t-1", "status": "working"}});
+        send_without_session(&layer, creator, 1, "tools/call", call, created).await;
+        let (id, completed) = (
+            json!({"taskId": "t-1"}),
+            json!({"taskId": "t-1", "status": "completed"}),
+        );
+        send_without_session(&layer, poller, 2, "tasks/get", id, completed).await;
+        assert_eq!(tasks(&recording), [task], "{creator:?} {poller:?}");
+    }
 }
