@@ -7,12 +7,12 @@ use rusqlite::types::Value;
 use super::filter::RequestFilter;
 use super::latency::{CLASS, classes_from};
 use super::names::{METHODS, PRINCIPALS, Pattern, Place, TOOLS};
-use super::outcomes::outcome_seeks;
+use super::outcomes::{OPERATION_OUTCOME, operation_seeks, outcome_seeks};
 use super::reader::Source;
 use super::session_requests::{Sessions, seek_in_parts};
 use super::window::Window;
 use crate::db::outcome::OUTCOME;
-use crate::event::{DEFAULT_PROXY, RequestStatus};
+use crate::event::{DEFAULT_PROXY, Outcome, RequestStatus};
 
 /// The method whose requests have a tool.
 pub(super) const TOOLS_CALL: &str = "tools/call";
@@ -71,8 +71,32 @@ pub(super) fn equalities<'a>(
     (sql, values)
 }
 
+/// The rows that a query selects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    All,
+    /// The first request of each operation. Outcomes are those of the operation.
+    OperationHeads,
+}
+
 impl Conditions {
+    /// Returns the conditions on requests.
     pub(super) fn new(filter: &RequestFilter, source: &Source<'_>) -> rusqlite::Result<Self> {
+        Self::on(Rows::All, filter, source)
+    }
+
+    /// Returns the conditions on the first requests of operations. Outcomes are those of
+    /// the whole operation.
+    pub(super) fn on_operations(
+        filter: &RequestFilter,
+        source: &Source<'_>,
+    ) -> rusqlite::Result<Self> {
+        let mut this = Self::on(Rows::OperationHeads, filter, source)?;
+        this.add("coalesce(leg, 1) = 1");
+        Ok(this)
+    }
+
+    fn on(rows: Rows, filter: &RequestFilter, source: &Source<'_>) -> rusqlite::Result<Self> {
         let mut this = Self {
             window: filter.window,
             conditions: Vec::new(),
@@ -80,7 +104,7 @@ impl Conditions {
             sessions: None,
             trace: None,
         };
-        this.add_outcome(filter, source);
+        this.add_outcome(rows, filter, source);
         this.add_names(filter, source)?;
         this.add_caller(filter, source)?;
         Ok(this)
@@ -88,7 +112,7 @@ impl Conditions {
 
     /// Adds conditions on how a request ended. Those that usually leave the fewest rows
     /// come first.
-    fn add_outcome(&mut self, filter: &RequestFilter, source: &Source<'_>) {
+    fn add_outcome(&mut self, rows: Rows, filter: &RequestFilter, source: &Source<'_>) {
         if filter.tool_error {
             self.add_seek("tool_error <> 0", "+tool_error <> 0");
         }
@@ -117,14 +141,23 @@ impl Conditions {
             }
         }
         if !filter.outcomes.is_empty() {
-            let words = filter.outcomes.iter().map(|outcome| outcome.as_str());
-            let words: Vec<String> = words.map(|word| self.bind(word.to_owned())).collect();
-            self.conditions.push(Condition {
-                seeks: outcome_seeks(&filter.outcomes, source.has_all_indexes()),
-                is_superset: true,
-                check: format!("{OUTCOME} IN ({})", words.join(", ")),
-            });
+            self.add_outcomes(rows, &filter.outcomes, source);
         }
+    }
+
+    fn add_outcomes(&mut self, rows: Rows, outcomes: &[Outcome], source: &Source<'_>) {
+        let words = outcomes.iter().map(|outcome| outcome.as_str());
+        let words: Vec<String> = words.map(|word| self.bind(word.to_owned())).collect();
+        let has_all = source.has_all_indexes();
+        let (outcome, seeks) = match rows {
+            Rows::All => (OUTCOME, outcome_seeks(outcomes, has_all)),
+            Rows::OperationHeads => (&**OPERATION_OUTCOME, operation_seeks(outcomes, has_all)),
+        };
+        self.conditions.push(Condition {
+            seeks,
+            is_superset: true,
+            check: format!("{outcome} IN ({})", words.join(", ")),
+        });
     }
 
     /// Adds conditions on what was called.

@@ -109,8 +109,11 @@ impl Reader {
         }
     }
 
-    /// Returns the newest `limit` operations whose first request the filter takes, newest
-    /// first. With a position, it returns those that began before that position.
+    /// Returns the newest `limit` operations that the filter takes, newest first. With a
+    /// position, it returns those that began before that position.
+    ///
+    /// [`RequestFilter::outcomes`] are outcomes of the whole operation. All other conditions
+    /// are about its first request. An operation whose first request was removed is left out.
     pub fn operations(
         &self,
         filter: &RequestFilter,

@@ -191,6 +191,11 @@ fn newest_requests_cost_the_same_in_files_of_any_size() {
         let found = reader.operations(&filter, 50, None).unwrap();
         assert_eq!(found.len(), 50);
     });
+    assert_steady(&files, "failed operations", |reader, _| {
+        let filter = RequestFilter::new().outcomes(Outcome::FAILURES);
+        let found = reader.operations(&filter, 50, None).unwrap();
+        assert_eq!(found.len(), 50);
+    });
     assert_steady(&files, "a session", |reader, _| {
         let found = reader.find_session("0000000000000007-").unwrap();
         assert!(found.one().is_some());

@@ -61,15 +61,15 @@ impl Reader {
     }
 }
 
-/// Returns the newest requests with which an operation began.
+/// Returns the newest requests with which an operation began. The outcomes of the filter
+/// are those of the whole operation.
 pub(super) fn first_requests(
     source: &Source<'_>,
     filter: &RequestFilter,
     limit: usize,
     before: Option<Position>,
 ) -> rusqlite::Result<Vec<Request>> {
-    let mut conditions = Conditions::new(filter, source)?;
-    conditions.add("coalesce(leg, 1) = 1");
+    let conditions = Conditions::on_operations(filter, source)?;
     requests(source, conditions, limit, before)
 }
 

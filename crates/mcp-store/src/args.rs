@@ -147,7 +147,8 @@ pub(crate) struct Logs {
     /// Keep showing requests as they are written
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Show whole calls, each with the requests and polls that it took
+    /// Show whole calls, each with the requests and polls that it took; --status and --failed
+    /// then choose by how a call ended, all other options by its first request
     #[arg(long, conflicts_with = "follow")]
     pub(crate) operations: bool,
     /// Show at most this many, the newest

@@ -10,7 +10,7 @@ use tower_mcp_store::query::{
     CallStats, ClientFilter, Operation, Percentiles, Reader, RequestFilter, SessionFilter,
     StatsFilter,
 };
-use tower_mcp_store::{Retention, Store};
+use tower_mcp_store::{Outcome, Retention, Store};
 
 use crate::run::{json, on_lines_of};
 use crate::support::{LONG, connect, fresh, rows, value};
@@ -463,4 +463,35 @@ fn session_shows_its_operations_with_the_time_that_the_client_took_between_their
     assert!(operation.starts_with("operation    0004"), "{operation}");
     assert!(table.contains(operation), "{operation} in\n{table}");
     assert_eq!(table.matches("CLIENT TOOK").count(), expected.len());
+}
+
+#[test]
+fn operations_are_chosen_by_how_they_ended() {
+    let (_dir, path) = recorded();
+    let reader = Reader::open(&path).unwrap();
+    let all = reader.operations(&RequestFilter::new(), 100, None).unwrap();
+    let chosen = |outcomes: &[Outcome]| {
+        let filter = RequestFilter::new().outcomes(outcomes.iter().copied());
+        reader.operations(&filter, 100, None).unwrap()
+    };
+    for outcomes in Outcome::ALL
+        .iter()
+        .map(std::slice::from_ref)
+        .chain([&Outcome::FAILURES[..]])
+    {
+        let mut expected = all.clone();
+        expected.retain(|operation| outcomes.contains(&operation.outcome));
+        assert!(!expected.is_empty(), "{outcomes:?}");
+        assert_eq!(chosen(outcomes), expected, "{outcomes:?}");
+    }
+
+    let failed = on_lines_of(200, &path, &["logs", "--operations", "--failed"]);
+    let ids = failed
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().next_back());
+    // Their first requests were answered `input_required` or with a task.
+    assert!(ids.clone().any(|id| id == "0008"), "{failed}");
+    assert!(ids.clone().any(|id| id == "0023"), "{failed}");
+    assert_eq!(ids.count(), chosen(&Outcome::FAILURES).len());
 }
