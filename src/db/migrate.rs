@@ -49,7 +49,7 @@ const FINGERPRINT_BYTES: usize = 8;
 pub(super) fn fingerprint() -> &'static str {
     static NEWEST: LazyLock<String> = LazyLock::new(|| {
         let [.., newest] = STEPS;
-        let hash = Sha256::digest(newest);
+        let hash = Sha256::digest(whole(newest));
         hex(hash.iter().take(FINGERPRINT_BYTES))
     });
     &NEWEST
@@ -129,6 +129,16 @@ mod tests {
         "c7b6c7d21195b3099a017a0d5b1f0bbc8fd9c64f71b7ef4b74fd3abf980d2b46",
         "46f3aef1440595ee0f071d7ebce4d4931b843833aa92fad0d0bee9d49cd65136",
     ];
+
+    #[test]
+    fn fingerprint_depends_on_the_parts_of_the_newest_step() {
+        let [.., newest] = STEPS;
+        for (name, _) in PARTS {
+            let edited = whole(&newest.replace(name, "edited"));
+            let edited = hex(Sha256::digest(edited).iter().take(FINGERPRINT_BYTES));
+            assert_ne!(edited, fingerprint(), "{name}");
+        }
+    }
 
     #[test]
     fn released_steps_are_never_edited() {

@@ -18,6 +18,7 @@ mod endings;
 mod event_crash;
 mod event_model;
 mod event_store;
+mod fixture;
 mod forms;
 mod forwarded;
 mod identity;

@@ -25,14 +25,16 @@ pub(crate) fn fresh() -> (TempDir, PathBuf) {
 /// Returns a copy of the file that was written by `version`.
 pub(crate) fn fixture(version: i64) -> (TempDir, PathBuf) {
     let (dir, path) = fresh();
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .find(|dir| dir.join("tests/fixtures").is_dir())
-        .unwrap();
-    let fixture = workspace.join(format!("tests/fixtures/store-v{version}.db"));
-    let bytes = std::fs::read(fixture).unwrap();
+    let bytes = std::fs::read(fixtures().join(format!("store-v{version}.db"))).unwrap();
     std::fs::write(&path, bytes).unwrap();
     (dir, path)
+}
+
+/// Returns the directory of the files that each version wrote.
+pub(crate) fn fixtures() -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let mut fixtures = workspace.map(|dir| dir.join("tests/fixtures"));
+    fixtures.find(|dir| dir.is_dir()).unwrap()
 }
 
 /// Connects to the file as another program does.

@@ -3,6 +3,7 @@
 mod age;
 mod flood;
 mod load;
+mod operations;
 mod size;
 mod statistics;
 
