@@ -58,8 +58,8 @@
 //! Imports run one way: `error, window, record, recorded, state_hash, older < link,
 //! filter, request, outcomes < reader < names < latency, session_requests < conditions < plan <
 //! requests < slow, follow,
-//! lookup < breakdown, neighbours, operations, sessions, clients, losses, info, sql, coverage <
-//! stats < schema < timeline`.
+//! lookup < breakdown, neighbours, operations, sessions, clients, losses, info, kinship, sql,
+//! coverage < stats < schema < timeline`.
 
 mod breakdown;
 mod clients;
@@ -69,6 +69,7 @@ mod error;
 mod filter;
 mod follow;
 mod info;
+mod kinship;
 mod latency;
 mod link;
 mod lookup;
@@ -104,6 +105,7 @@ pub use filter::{
 };
 pub use follow::Follower;
 pub use info::Info;
+pub use kinship::Kinship;
 pub use lookup::Lookup;
 pub use losses::Loss;
 pub use names::NameKind;

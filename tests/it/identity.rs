@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use tower_mcp_store::event::CallerDigest;
-use tower_mcp_store::query::{Lookup, QueryErrorKind, Reader};
+use tower_mcp_store::query::{Kinship, Lookup, QueryErrorKind, Reader};
 use tower_mcp_store::{SessionEvent, Store, StoreBuilder, StoreEvent};
 
-use crate::support::{LONG, connect, fixture, fresh, rows, value};
+use crate::support::{LONG, connect, fixture, fresh, record_requests, rows, value};
 
 /// Opens and closes a store with these settings.
 fn record(path: &Path, set: impl FnOnce(StoreBuilder) -> StoreBuilder) {
@@ -191,4 +191,75 @@ fn file_under_a_second_key_is_recorded_into_and_holds_both_fingerprints() {
         fingerprints(&other).last(),
         "the newest is last"
     );
+}
+
+// ===== copies =====
+
+/// Records one request.
+fn record_request(path: &Path) {
+    let store = Store::open(path).unwrap();
+    record_requests(&store, 1);
+    store.shutdown(LONG).unwrap();
+}
+
+fn kinship(one: &Path, other: &Path) -> Kinship {
+    let [one, other] = [one, other].map(|path| Reader::open(path).unwrap());
+    let found = one.kinship(&other).unwrap();
+    assert_eq!(other.kinship(&one).unwrap(), found);
+    found
+}
+
+#[test]
+fn copies_have_diverged_once_both_were_recorded_into() {
+    let backups: [fn(&Path, &Path); 2] = [
+        |path, copy| {
+            std::fs::copy(path, copy).unwrap();
+        },
+        |path, copy| {
+            let copy = copy.to_str().unwrap();
+            connect(path).execute("VACUUM INTO ?1", [copy]).unwrap();
+        },
+    ];
+    for back_up in backups {
+        let (_dir, path) = fresh();
+        record_request(&path);
+        let copy = path.with_file_name("copy.db");
+        back_up(&path, &copy);
+        assert_eq!(kinship(&path, &copy), Kinship::Copies);
+        record_request(&copy);
+        assert_eq!(kinship(&path, &copy), Kinship::Copies, "a backup is used");
+        // It is opened, and nothing is recorded.
+        record(&path, |builder| builder);
+        assert_eq!(kinship(&path, &copy), Kinship::Copies);
+        record_request(&path);
+        assert_eq!(kinship(&path, &copy), Kinship::Diverged);
+    }
+}
+
+#[test]
+fn copy_of_a_file_in_use_has_diverged_once_both_were_recorded_into() {
+    let (_dir, path) = fresh();
+    let store = Store::open(&path).unwrap();
+    record_requests(&store, 1);
+    store.flush(LONG).unwrap();
+    let copy = path.with_file_name("copy.db");
+    let into = copy.to_str().unwrap();
+    connect(&path).execute("VACUUM INTO ?1", [into]).unwrap();
+    record_request(&copy);
+    assert_eq!(kinship(&path, &copy), Kinship::Copies);
+    record_requests(&store, 1);
+    store.shutdown(LONG).unwrap();
+    assert_eq!(kinship(&path, &copy), Kinship::Diverged);
+}
+
+#[test]
+fn files_with_other_ids_or_without_one_are_unrelated() {
+    let [(_dir, path), (_other, other)] = [fresh(), fresh()];
+    for path in [&path, &other] {
+        record_request(path);
+    }
+    let (_old, old) = fixture(4);
+    assert_eq!(kinship(&path, &other), Kinship::Unrelated);
+    assert_eq!(kinship(&path, &old), Kinship::Unrelated);
+    assert_eq!(kinship(&old, &old), Kinship::Unrelated);
 }

@@ -95,7 +95,7 @@ pub(crate) enum Command {
     Schema(Schema),
     /// Show what the file holds and how large it is
     #[command(after_help = examples::INFO)]
-    Info,
+    Info(Info),
     /// Watch the traffic live: rates, latencies, tools, sessions and errors
     #[command(after_help = examples::TOP)]
     Top(Top),
@@ -311,6 +311,13 @@ pub(crate) struct Session {
     pub(crate) limit: usize,
     #[command(flatten)]
     pub(crate) shared_key: SharedKey,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Info {
+    /// Say whether this file is a copy, and whether both were recorded into since
+    #[arg(long, value_name = "PATH")]
+    pub(crate) compare: Option<PathBuf>,
 }
 
 #[derive(Debug, Arguments)]

@@ -92,7 +92,7 @@ fn run(args: Args, output: &mut Output) -> Result<(), CliError> {
         Command::Request(args) => commands::request::run(&db, &args, output),
         Command::Clients(args) => commands::clients::run(&db, args, output),
         Command::Schema(args) => commands::schema::run(&db, args, output),
-        Command::Info => commands::info::run(&db, output),
+        Command::Info(args) => commands::info::run(&db, &args, output),
         Command::Top(args) => commands::top::run(&db, args, output),
         Command::Proxy(args) => commands::proxy::run(&args, output),
         #[cfg(feature = "serve")]

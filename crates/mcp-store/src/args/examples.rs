@@ -9,7 +9,7 @@ pub(super) const REQUEST: &str = "Examples:\n  mcp-store request 42\n  mcp-store
 pub(super) const CLIENTS: &str = "Examples:\n  mcp-store clients --since 7d\n  mcp-store clients --by protocol\n  mcp-store clients --by principal --since today";
 pub(super) const SCHEMA: &str = "Examples:\n  mcp-store schema --changes --since 30d\n  mcp-store schema --unused --since 7d\n  mcp-store schema --diff 7d now";
 pub(super) const INFO: &str =
-    "Examples:\n  mcp-store info\n  mcp-store info --json\n  mcp-store info --db other.db";
+    "Examples:\n  mcp-store info\n  mcp-store info --json\n  mcp-store info --compare other.db";
 pub(super) const TOP: &str =
     "Examples:\n  mcp-store top\n  mcp-store top --server weather\n  mcp-store top -d 5s";
 pub(super) const PROXY: &str = "Examples:\n  mcp-store proxy --upstream http://127.0.0.1:9000/mcp\n  mcp-store proxy --upstream https://mcp.example.com/mcp --server weather\n  mcp-store proxy --upstream http://127.0.0.1:9000/mcp --listen 127.0.0.1:3001 --db weather.db";

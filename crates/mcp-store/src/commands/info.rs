@@ -2,24 +2,64 @@
 
 use std::path::Path;
 
-use tower_mcp_store::query::{Info, Window};
+use serde::Serialize;
+use tower_mcp_store::query::{Info, Kinship, Window};
 
 use super::stats;
+use crate::args;
 use crate::error::{self, CliError};
 use crate::output::{self, Fields, Format, Output};
 use crate::time;
 
-pub(crate) fn run(db: &Path, output: &mut Output) -> Result<(), CliError> {
+/// The facts about a file, and how another file relates to it.
+#[derive(Serialize)]
+struct Described<'a> {
+    #[serde(flatten)]
+    info: &'a Info,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compared: Option<Compared<'a>>,
+}
+
+#[derive(Serialize)]
+struct Compared<'a> {
+    path: &'a Path,
+    kinship: Kinship,
+}
+
+pub(crate) fn run(db: &Path, args: &args::Info, output: &mut Output) -> Result<(), CliError> {
     let reader = error::open(db)?;
-    let info = reader.info()?;
+    let info = &reader.info()?;
+    let compared = match &args.compare {
+        Some(path) => Some(Compared {
+            path,
+            kinship: reader.kinship(&error::open(path)?)?,
+        }),
+        None => None,
+    };
     if output.format() != Format::Table {
-        return Ok(output.record(&info)?);
+        return Ok(output.record(&Described { info, compared })?);
     }
-    without_rows(fields(&info), &info).write(output)?;
+    let compared = compared.map(|compared| {
+        let path = compared.path.display();
+        format!("{path} is {}", describe(compared.kinship))
+    });
+    without_rows(fields(info), info)
+        .maybe("compared", compared)
+        .write(output)?;
     for loss in reader.losses(Window::ALL)? {
         output.line(&stats::format_loss(&loss))?;
     }
     Ok(())
+}
+
+fn describe(kinship: Kinship) -> &'static str {
+    match kinship {
+        Kinship::Unrelated => "another store",
+        Kinship::Copies => "a copy; nothing shows that both were recorded into since",
+        Kinship::Diverged => {
+            "a copy, and both were recorded into since: each has rows that the other lacks"
+        }
+    }
 }
 
 fn fields(info: &Info) -> Fields {

@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::Path;
 
 use serde_json::json;
 
@@ -401,4 +402,25 @@ fn documented_names_are_all_that_a_request_has() {
         documented(),
         [fields, columns("requests"), columns("calls")]
     );
+}
+
+#[test]
+fn info_says_whether_another_file_is_a_copy_that_was_recorded_into_too() {
+    let (_dir, path) = fresh();
+    let record = |path: &Path| {
+        let store = Store::open(path).unwrap();
+        record_requests(&store, 1);
+        store.shutdown(LONG).unwrap();
+    };
+    record(&path);
+    let copy = path.with_file_name("copy.db");
+    fs::copy(&path, &copy).unwrap();
+    let compare = ["info", "--compare", copy.to_str().unwrap()];
+    record(&path);
+    assert_eq!(json(&path, &compare)[0]["compared"]["kinship"], "copies");
+    record(&copy);
+    assert_eq!(json(&path, &compare)[0]["compared"]["kinship"], "diverged");
+    let info = stdout(&path, &compare);
+    let line = "copy.db is a copy, and both were recorded into since: each has rows";
+    assert!(info.contains(line), "{info}");
 }
