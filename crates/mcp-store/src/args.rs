@@ -185,6 +185,12 @@ pub(crate) struct Stats {
     /// that were removed.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) by: Vec<By>,
+    /// Show calls, failures and latencies over time above the table
+    ///
+    /// With --format json or csv, write the numbers of the plot in place of the table. Pings and
+    /// polls of tasks are left out.
+    #[arg(long, conflicts_with = "by")]
+    pub(crate) plot: bool,
     /// Which come first [default: calls, or name if hours or days are the first of --by]
     #[arg(long, value_enum)]
     pub(crate) sort: Option<Sort>,

@@ -2,7 +2,7 @@
 
 pub(super) const LOGS: &str = "Examples:\n  mcp-store logs -f --failed\n  mcp-store logs --tool 'search*' --since today\n  mcp-store logs --principal ann --since 'yesterday 12:00' --until 'yesterday 18:00'";
 pub(super) const SLOW: &str = "Examples:\n  mcp-store slow --since 1h -n 5\n  mcp-store slow --tool search --min-latency 2s\n  mcp-store slow --since 1h -n 1 --context 10";
-pub(super) const STATS: &str = "Examples:\n  mcp-store stats --by tool,client --sort errors --since today\n  mcp-store stats --by day,tool --since 7d\n  mcp-store stats --by client --tool search --failed";
+pub(super) const STATS: &str = "Examples:\n  mcp-store stats --by tool,client --sort errors --since today\n  mcp-store stats --by day,tool --since 7d\n  mcp-store stats --plot --tool search --since 7d";
 pub(super) const SESSIONS: &str = "Examples:\n  mcp-store sessions --active\n  mcp-store sessions --client claude --since today\n  mcp-store sessions --protocol 2025-06-18 --format csv";
 pub(super) const SESSION: &str = "Examples:\n  mcp-store session 9f3a\n  mcp-store session 9f3a -n 10\n  mcp-store session 9f3a --json";
 pub(super) const REQUEST: &str = "Examples:\n  mcp-store request 42\n  mcp-store request 42 --json\n  mcp-store request --session 9f3a --rpc-id 7";

@@ -1,6 +1,7 @@
 //! `mcp-store stats`.
 
 mod groups;
+mod plot;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -68,8 +69,24 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
         named.push(*by);
         is_new
     });
-    match plain(&filter, &by) {
-        Some(plain) => whole(&reader, &plain, sort.unwrap_or(Sort::Calls), limit, output)?,
+    let stats = match plain(&filter, &by) {
+        Some(plain) => {
+            let mut stats = reader.stats(&plain)?;
+            sort_by(&mut stats.groups, sort.unwrap_or(Sort::Calls));
+            stats.groups.truncate(limit);
+            Some((plain, stats))
+        }
+        None => None,
+    };
+    if args.plot {
+        let groups = stats.as_ref().map_or(&[][..], |(_, stats)| &stats.groups);
+        plot::run(&reader, &filter, groups, output)?;
+        if output.format() != Format::Table {
+            return Ok(());
+        }
+    }
+    match stats {
+        Some((plain, stats)) => whole(&reader, &plain, &stats, output)?,
         None => groups::run(&reader, &filter, &by, sort, limit, output)?,
     }
     let found = reader.requests(&filter, 1, None)?;
@@ -104,15 +121,11 @@ fn plain(filter: &RequestFilter, by: &[By]) -> Option<StatsFilter> {
 fn whole(
     reader: &Reader,
     filter: &StatsFilter,
-    sort: Sort,
-    limit: usize,
+    stats: &StatsReport,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let mut stats = reader.stats(filter)?;
-    sort_by(&mut stats.groups, sort);
-    stats.groups.truncate(limit);
     if output.format() != Format::Table {
-        return write_records(&stats, output);
+        return write_records(stats, output);
     }
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for group in &stats.groups {

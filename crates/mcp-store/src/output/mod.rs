@@ -15,7 +15,7 @@ use serde::Serialize;
 
 pub(crate) use fields::Fields;
 pub(crate) use mcp_store_text::numbers::{bytes, count, percent};
-pub(crate) use table::{Align, CUT, Cell, Column, Table, Tone};
+pub(crate) use table::{Align, CUT, Cell, Column, Table, Tone, padded};
 
 /// How records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -65,6 +65,14 @@ impl Output {
 
     pub(crate) fn is_colored(&self) -> bool {
         self.colored
+    }
+
+    /// Returns a text in the colour of a tone, if the output is coloured.
+    pub(crate) fn colored(&self, text: &str, tone: Tone) -> String {
+        match self.colored {
+            true => tone.of(text),
+            false => text.to_owned(),
+        }
     }
 
     /// Writes one object as one line.

@@ -298,6 +298,14 @@ struct Part<'p> {
 }
 
 impl Tone {
+    /// Returns a text in this colour.
+    pub(super) fn of(self, text: &str) -> String {
+        match self.style() {
+            "" => text.to_owned(),
+            style => format!("{style}{text}{RESET}"),
+        }
+    }
+
     fn style(self) -> &'static str {
         match self {
             Self::Plain => "",
@@ -306,6 +314,19 @@ impl Tone {
             Self::Bad => "\x1b[38;5;1m",
         }
     }
+}
+
+/// Returns a harmless text that is `width` wide: cut, or followed by spaces.
+pub(crate) fn padded(text: &str, width: usize) -> String {
+    let text = escape_control(text);
+    let (mut begin, mut wide, is_whole) = start(&text, width);
+    let mut mark = "";
+    if !is_whole {
+        (begin, wide, _) = start(&text, width.saturating_sub(1));
+        (mark, wide) = (CUT, wide + 1);
+    }
+    let rest = width.saturating_sub(wide);
+    format!("{begin}{mark}{:rest$}", "")
 }
 
 /// Returns the start of `text` that is at most `most` wide, its width, and whether it is all.

@@ -12,6 +12,8 @@ mod help;
 mod hostile;
 mod maintain;
 mod operations;
+#[cfg(unix)]
+mod plot;
 mod proxy;
 mod run;
 mod schema;
