@@ -70,7 +70,7 @@ record() {
 record_by() {
     start "$@"
     # The welcome names the upstream first, then the URL for clients.
-    url=$(wait_for "$1" "$started" 'client at http://127\.0\.0\.1:[0-9]+[^ ]*')
+    url=$(wait_for "$1" "$started" 'client at http://127\.0\.0\.1:[0-9]+[^ ;]*')
     url=${url#client at }
 }
 
