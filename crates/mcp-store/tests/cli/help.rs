@@ -59,6 +59,22 @@ fn each_example_of_each_help_works() {
     }
 }
 
+#[test]
+fn each_command_of_the_first_questions_works() {
+    let (dir, path) = recorded();
+    let page = include_str!("../../../../docs/queries.md");
+    let (_, questions) = page.split_once("## The questions that come first").unwrap();
+    let rows = questions
+        .lines()
+        .skip(4)
+        .take_while(|line| line.starts_with('|'));
+    let commands: Vec<&str> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+    assert_eq!(commands.len(), 7, "{commands:?}");
+    for command in commands {
+        run(command, &path, dir.path());
+    }
+}
+
 /// Runs a line in a shell. A command that follows is ended after its first output.
 #[track_caller]
 fn run(example: &str, db: &Path, dir: &Path) {
