@@ -7,10 +7,9 @@ use rusqlite::{CachedStatement, Connection, Transaction, params};
 use uuid::Uuid;
 
 use super::bind::{bounded, count};
-use super::keyed_hash::KeyedHash;
 use super::links::{self, LateLegs, Place};
 use super::listing::{self, SeenListing};
-use super::session_ids::SessionIds;
+use super::stored_ids::StoredIds;
 use super::tasks::{self, Sighting, Unknown};
 use super::{LossLog, WriteError, WriterStats, columns, platform, writers};
 use crate::event::{Leg, RequestEvent, RequestStatus, SessionEvent, StoreEvent, TaskStatus};
@@ -50,8 +49,7 @@ pub(crate) struct Batch<'c, 'e> {
 /// State that a connection keeps from one batch to the next.
 #[derive(Clone, Copy)]
 pub(super) struct Shared<'c> {
-    pub(super) session_ids: &'c SessionIds,
-    pub(super) keyed_hash: &'c KeyedHash,
+    pub(super) ids: StoredIds<'c>,
     pub(super) unknown_tasks: &'c RefCell<Unknown>,
     pub(super) run: Option<&'c str>,
 }
@@ -118,7 +116,7 @@ impl<'c, 'e> Batch<'c, 'e> {
                 session_id,
                 ended_at,
             } => {
-                let session_id = self.file.session_ids.stored(session_id);
+                let session_id = self.file.ids.session_ids.stored(session_id);
                 let mut close = self.tx.prepare_cached(CLOSE)?;
                 close.execute(params![session_id, ended_at])?;
             }
@@ -138,7 +136,7 @@ impl<'c, 'e> Batch<'c, 'e> {
                 stale.execute(params![proxy, upstream_url, method, ts])?;
             }
             StoreEvent::TaskStatus(event) => {
-                let seen = Sighting::notified(event, &self.file);
+                let seen = Sighting::notified(event, self.file.ids);
                 self.see(seen)?;
             }
         }
@@ -177,18 +175,18 @@ impl<'c, 'e> Batch<'c, 'e> {
         let session_id = session_id.as_deref();
         let leg = leg.as_deref();
         let place = match leg {
-            Some(leg) => links::place(&self.tx, self.file.keyed_hash, event, leg, id)?,
+            Some(leg) => links::place(&self.tx, self.file.ids.keyed_hash, event, leg, id)?,
             None => Place::default(),
         };
         let task = leg.and_then(|leg| leg.task_id.as_ref());
-        let task = task.map(|task| self.file.session_ids.stored_task(task));
+        let task = task.map(|task| self.file.ids.session_ids.stored_task(task));
         let error_msg = error_msg.as_deref();
         // The values are in the order of `columns::REQUESTS`.
         self.request.execute(params![
             id,
             ts,
             proxy,
-            session_id.map(|id| self.file.session_ids.stored(id)),
+            session_id.map(|id| self.file.ids.session_ids.stored(id)),
             method,
             tool,
             count(*latency_us),
@@ -197,7 +195,10 @@ impl<'c, 'e> Batch<'c, 'e> {
             error_msg.map(|text| bounded(text, ERROR_MSG_CHARS)),
             bytes_in.map(count),
             bytes_out.map(count),
-            self.file.session_ids.stored_target(event, task.as_deref()),
+            self.file
+                .ids
+                .session_ids
+                .stored_target(event, task.as_deref()),
             http_status,
             tool_error,
             end_reason.map(|reason| reason.as_str()),
@@ -254,7 +255,7 @@ impl<'c, 'e> Batch<'c, 'e> {
         if let Some(operation_id) = place.creates_task(event) {
             tasks::create(
                 &self.tx,
-                self.file.keyed_hash,
+                self.file.ids.keyed_hash,
                 operation_id,
                 &task,
                 event,
@@ -267,7 +268,7 @@ impl<'c, 'e> Batch<'c, 'e> {
             }
             self.known.push(task.clone());
         }
-        match Sighting::answered(event, leg, task, &self.file) {
+        match Sighting::answered(event, leg, task, self.file.ids) {
             Some(seen) => self.see(seen),
             None => Ok(()),
         }
@@ -294,7 +295,7 @@ impl<'c, 'e> Batch<'c, 'e> {
         }
         let client_name = event.client_name.as_deref();
         self.tx.prepare_cached(SESSION)?.execute(params![
-            self.file.session_ids.stored(&event.session_id),
+            self.file.ids.session_ids.stored(&event.session_id),
             event.proxy,
             event.started_at,
             client_name,
@@ -310,13 +311,13 @@ impl<'c, 'e> Batch<'c, 'e> {
             event
                 .caller
                 .as_ref()
-                .map(|caller| self.file.keyed_hash.caller(caller)),
+                .map(|caller| self.file.ids.keyed_hash.caller(caller)),
         ])?;
         Ok(())
     }
 
     fn write_tally(&mut self, session_id: &str, tally: &SessionCounters) -> rusqlite::Result<()> {
-        let session_id = self.file.session_ids.stored(session_id);
+        let session_id = self.file.ids.session_ids.stored(session_id);
         let values = params![
             session_id,
             tally.calls,

@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::ErrorCode;
 
+/// How long an opening waits for each lock that another program holds.
+pub(super) const OPEN_PATIENCE: Duration = Duration::from_secs(2);
+
 /// The pause between two attempts of [`retry_while_busy`].
 const POLL: Duration = Duration::from_micros(500);
 

@@ -92,7 +92,12 @@ impl CommandTx<'_> {
                 id,
                 event,
                 bounds,
-            } => self.append_event(session_id, *id, event, *bounds).map(done),
+            } => {
+                let mut events = self.events();
+                events
+                    .append_to_session(session_id, *id, event, *bounds)
+                    .map(done)
+            }
             #[cfg(feature = "rmcp")]
             Command::AppendToStream {
                 stream_id,
@@ -100,11 +105,12 @@ impl CommandTx<'_> {
                 event,
                 bounds,
             } => {
-                let (stream, id) = self.append_to_stream(stream_id, *token, event, *bounds)?;
+                let mut events = self.events();
+                let (stream, id) = events.append_to_stream(stream_id, *token, event, *bounds)?;
                 Ok(Answer::Appended { stream, id })
             }
             Command::Purge { session_id } => {
-                self.purge_events(LogKind::Session, session_id).map(done)
+                self.events().purge(LogKind::Session, session_id).map(done)
             }
             Command::CreateSession(row) => {
                 let created = session_rows::create(&self.tx, row, clock::unix_ms())?;

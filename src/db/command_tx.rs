@@ -3,14 +3,14 @@
 use rusqlite::Transaction;
 
 use super::WriteError;
-use super::event_rows::{self, EventLogs};
-use super::retention::pages::{self, Part};
+use super::event_rows::{Changes, EventLogs, EventTx};
+use super::pages::{self, Part};
 
 /// An open transaction. It is rolled back unless it is committed.
 pub(crate) struct CommandTx<'c> {
     pub(super) tx: Transaction<'c>,
-    pub(super) logs: &'c mut EventLogs,
-    pub(super) changes: event_rows::Changes,
+    logs: &'c mut EventLogs,
+    changes: Changes,
     /// Number of used pages of the file before the transaction.
     pages: i64,
 }
@@ -25,8 +25,17 @@ impl<'c> CommandTx<'c> {
             pages: pages::used_pages(&tx)?,
             tx,
             logs,
-            changes: event_rows::Changes::default(),
+            changes: Changes::default(),
         })
+    }
+
+    /// Returns the events of SSE streams in this transaction.
+    pub(super) fn events(&mut self) -> EventTx<'_> {
+        EventTx {
+            conn: &self.tx,
+            logs: self.logs,
+            changes: &mut self.changes,
+        }
     }
 
     /// Returns how many rows were changed on this connection so far.
@@ -65,7 +74,7 @@ impl<'c> CommandTx<'c> {
     /// Commits everything. If that fails, the remembered state of the logs is dropped.
     /// The caller must drop it if it does not call this.
     pub(crate) fn commit(mut self) -> Result<(), WriteError> {
-        self.settle_events()?;
+        self.events().settle()?;
         let more = pages::used_pages(&self.tx)?.saturating_sub(self.pages);
         Part::Resumption.grow(&self.tx, more)?;
         match self.tx.commit() {

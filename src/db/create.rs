@@ -14,9 +14,10 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
+use super::connect::{connect, keep_wal_on_close};
 use super::file_mode::FileMode;
 use super::files::Files;
-use super::open::{connect, keep_wal_on_close, make_ready};
+use super::set_up::make_ready;
 use super::sidecar::sidecar;
 use super::{inspect, side_files, special_path};
 use crate::error::{OpenError, OpenErrorKind};

@@ -29,8 +29,9 @@ use std::{fmt, io, thread};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use super::busy::is_busy;
+use super::connect::keep_wal_on_close;
+use super::connection::Db;
 use super::files::Place;
-use super::open::{Db, keep_wal_on_close};
 use super::{WriterStats, side_files};
 
 /// How long to retry before control returns to the caller.

@@ -13,7 +13,6 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::WriteError;
 use super::bind::count;
-use super::command_tx::CommandTx;
 use crate::clock;
 
 const FIND_LOG: &str = "SELECT log, token, complete_after,
@@ -195,9 +194,16 @@ impl EventLogs {
     }
 }
 
-impl CommandTx<'_> {
+/// The events in one transaction, with the state of their logs.
+pub(super) struct EventTx<'t> {
+    pub(super) conn: &'t Connection,
+    pub(super) logs: &'t mut EventLogs,
+    pub(super) changes: &'t mut Changes,
+}
+
+impl EventTx<'_> {
     /// Adds an event to a session. Replaces an event with the same id.
-    pub(super) fn append_event(
+    pub(super) fn append_to_session(
         &mut self,
         session_id: &str,
         id: i64,
@@ -227,7 +233,7 @@ impl CommandTx<'_> {
     }
 
     /// Removes a log and its events.
-    pub(super) fn purge_events(&mut self, kind: LogKind, name: &str) -> Result<(), WriteError> {
+    pub(super) fn purge(&mut self, kind: LogKind, name: &str) -> Result<(), WriteError> {
         let Some(log) = self.find(kind, name)? else {
             return Ok(());
         };
@@ -236,11 +242,11 @@ impl CommandTx<'_> {
     }
 
     fn remove_log(&mut self, log: i64) -> Result<(), WriteError> {
-        let mut remove = self.tx.prepare_cached(REMOVE_ALL)?;
+        let mut remove = self.conn.prepare_cached(REMOVE_ALL)?;
         for length in remove.query_map([log], |row| row.get(0))? {
             self.changes.remove(length?);
         }
-        self.tx.prepare_cached(REMOVE_LOG)?.execute([log])?;
+        self.conn.prepare_cached(REMOVE_LOG)?.execute([log])?;
         self.changes.evicted.remove(&log);
         Ok(())
     }
@@ -256,10 +262,10 @@ impl CommandTx<'_> {
     ) -> Result<(), WriteError> {
         let n = self.next()?;
         let row = params![log.log, id, event.ts, event.retry_ms, event.data, n];
-        let mut add = self.tx.prepare_cached(ADD)?;
+        let mut add = self.conn.prepare_cached(ADD)?;
         if add.execute(row)? == 0 {
             // The event is deleted and inserted again, so that it gets a new arrival number.
-            let mut remove = self.tx.prepare_cached(REMOVE)?;
+            let mut remove = self.conn.prepare_cached(REMOVE)?;
             self.changes
                 .remove(remove.query_row([log.log, id], |row| row.get(0))?);
             log.events -= 1;
@@ -275,7 +281,7 @@ impl CommandTx<'_> {
             if log.events <= bounds.per_log.max(1) {
                 break;
             }
-            let mut lowest = self.tx.prepare_cached(REMOVE_LOWEST)?;
+            let mut lowest = self.conn.prepare_cached(REMOVE_LOWEST)?;
             let (id, length) = lowest.query_row([log.log], |row| Ok((row.get(0)?, row.get(1)?)))?;
             self.changes.evict(log.log, id, length);
             log.events -= 1;
@@ -292,7 +298,7 @@ impl CommandTx<'_> {
         let last = match self.logs.last {
             Some(last) => last,
             None => self
-                .tx
+                .conn
                 .prepare_cached(LAST)?
                 .query_row([], |row| row.get(0))?,
         };
@@ -313,7 +319,7 @@ impl CommandTx<'_> {
         if let Some(log) = self.find(kind, name)? {
             return Ok(log);
         }
-        let mut add = self.tx.prepare_cached(ADD_LOG)?;
+        let mut add = self.conn.prepare_cached(ADD_LOG)?;
         Ok(Log {
             log: add.insert(params![kind.as_str(), name, token, complete_after])?,
             token,
@@ -326,7 +332,7 @@ impl CommandTx<'_> {
         if let Some(log) = self.logs.get(kind, name) {
             return Ok(Some(*log));
         }
-        let mut find = self.tx.prepare_cached(FIND_LOG)?;
+        let mut find = self.conn.prepare_cached(FIND_LOG)?;
         let found = find.query_row(params![kind.as_str(), name], |row| {
             Ok(Log {
                 log: row.get(0)?,
@@ -340,7 +346,7 @@ impl CommandTx<'_> {
 
     /// Updates the totals. Evicts a slice of the oldest events, which is larger than
     /// the number of new ones.
-    pub(super) fn settle_events(&mut self) -> Result<(), WriteError> {
+    pub(super) fn settle(&mut self) -> Result<(), WriteError> {
         let mut evicted_any = false;
         if let Some(bounds) = self.changes.bounds {
             let now = clock::unix_ms();
@@ -350,7 +356,7 @@ impl CommandTx<'_> {
         if self.changes.events != 0 || self.changes.bytes != 0 || evicted_any {
             self.write_totals()?;
         }
-        let mut raise = self.tx.prepare_cached(RAISE_LOG)?;
+        let mut raise = self.conn.prepare_cached(RAISE_LOG)?;
         for (log, id) in self.changes.evicted.drain() {
             raise.execute([log, id])?;
         }
@@ -360,7 +366,7 @@ impl CommandTx<'_> {
     fn write_totals(&mut self) -> Result<i64, WriteError> {
         let events = std::mem::take(&mut self.changes.events);
         let bytes = std::mem::take(&mut self.changes.bytes);
-        let mut total = self.tx.prepare_cached(TOTAL)?;
+        let mut total = self.conn.prepare_cached(TOTAL)?;
         let max_age_ms = self.changes.bounds.map(|bounds| bounds.age_ms);
         Ok(total.query_row(params![events, bytes, max_age_ms], |row| row.get(0))?)
     }

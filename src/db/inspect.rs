@@ -6,7 +6,7 @@ use rusqlite::ffi::SQLITE_READONLY_ROLLBACK;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::sidecar::sidecar;
-use super::{LINEAGE, SCHEMA_VERSION, brief, migrate, names};
+use super::{LINEAGE, SCHEMA_VERSION, brief, names, steps};
 use crate::error::{OpenError, OpenErrorKind};
 
 /// The newest version that has the same meaning in the earlier lineage.
@@ -96,8 +96,8 @@ pub(crate) fn declared_version(conn: &Connection, path: &Path) -> Result<i64, Op
         );
     }
     if version == SCHEMA_VERSION {
-        let found = meta(migrate::FINGERPRINT);
-        if found.as_deref() != Some(migrate::fingerprint()) {
+        let found = meta(steps::FINGERPRINT);
+        if found.as_deref() != Some(steps::fingerprint()) {
             return refuse(
                 OpenErrorKind::IncompatibleTables,
                 format!(
@@ -125,7 +125,7 @@ fn tables(conn: &Connection) -> rusqlite::Result<Vec<String>> {
 /// The expected columns and keys come from the migrations.
 fn missing(conn: &Connection, version: i64) -> rusqlite::Result<Option<String>> {
     let model = Connection::open_in_memory()?;
-    migrate::migrate(&model, 0, version)?;
+    steps::create(&model, version)?;
     for table in tables(&model)? {
         let found = columns(conn, &table)?;
         if found.is_empty() {

@@ -7,18 +7,17 @@
 //! Files import those of earlier lines:
 //!
 //! 1. values: `bind`, `busy`, `error`, `columns`, `counters`, `meta`, `row`, `slice`,
-//!    `synchronous`, `width`, `pruned`, `platform`, `outcome`,
-//!    `contribution`;
+//!    `synchronous`, `bucket_width`, `pruned`, `platform`, `outcome`, `contribution`;
 //! 2. files: `file_mode`, `sidecar`, `files`, `writer_lock`, `side_files`, `read_only`;
-//! 3. schema: `names` and `migrate`, then `inspect`;
-//! 4. rows: `keyed_hash`, `listing`, `losses`, `writers`, `session_ids`, `session_rows`,
-//!    `newest_open`, `open_sessions`, `rollup`, `writer_identity`, then `links` and `tasks`;
-//! 5. transactions: `batch`; `event_rows` and `command_tx`, then `command`;
-//! 6. the connection: `checkpoint`, `create` and `open`, then `retention`, `departure`,
-//!    `reader`, and after `retention` `upkeep`.
+//! 3. schema: `steps`, `names`, `migrate`, then `inspect`;
+//! 4. rows: `pages`, `inherited`, `keyed_hash`, `listing`, `losses`, `writers`,
+//!    `session_ids`, `stored_ids`, `session_rows`, `newest_open`, `open_sessions`, `rollup`,
+//!    `writer_identity`, then `links` and `tasks`;
+//! 5. transactions: `batch`; `event_rows`, `command_tx`, then `command`;
+//! 6. the connection: `checkpoint`, `connect`, `connection`; `set_up`, `create`, then `open`;
+//!    `retention`, then `upkeep`; `departure`; `reader`.
 //!
-//! Files that `and` joins import each other, and `command_tx` counts its pages by
-//! `retention::pages`.
+//! `tests/it/imports.rs` checks that no two files import each other.
 //!
 //! Only SQLite opens the database file: closing any descriptor of a file drops the
 //! POSIX locks that SQLite holds on it in the same process.
@@ -31,6 +30,8 @@ mod checkpoint;
 pub(crate) mod columns;
 mod command;
 mod command_tx;
+mod connect;
+mod connection;
 pub(crate) mod contribution;
 mod counters;
 mod create;
@@ -39,6 +40,7 @@ mod error;
 mod event_rows;
 mod file_mode;
 mod files;
+mod inherited;
 pub(crate) mod inspect;
 pub(crate) mod keyed_hash;
 mod links;
@@ -51,6 +53,7 @@ mod newest_open;
 mod open;
 mod open_sessions;
 pub(crate) mod outcome;
+mod pages;
 mod platform;
 pub(crate) mod pruned;
 pub(crate) mod read_only;
@@ -60,10 +63,13 @@ pub(crate) mod rollup;
 pub(crate) mod row;
 pub(crate) mod session_ids;
 mod session_rows;
+mod set_up;
 mod side_files;
 pub(crate) mod sidecar;
 mod slice;
 mod special_path;
+mod steps;
+mod stored_ids;
 mod synchronous;
 mod tasks;
 pub(crate) mod upkeep;
@@ -78,6 +84,7 @@ pub(crate) use batch::Batch;
 pub(crate) use bucket_width::BucketWidth;
 pub(crate) use command::{Answer, Command};
 pub(crate) use command_tx::CommandTx;
+pub(crate) use connection::Db;
 pub(crate) use counters::{CaptureCounters, WriterStats};
 pub(crate) use departure::{Departure, Hindrance};
 pub(crate) use error::WriteError;
@@ -86,14 +93,14 @@ pub(crate) use event_rows::StreamToken;
 pub(crate) use event_rows::{EventBounds, EventRow, LogKind};
 pub(crate) use file_mode::FileMode;
 pub(crate) use files::{Files, Registration};
+pub(crate) use inherited::Inherited;
 pub(crate) use listing::SeenListing;
 pub(crate) use losses::{LossLog, LossReason, LossSpan};
 pub(crate) use newest_open::newest_open;
-pub(crate) use open::Db;
 pub(crate) use open_sessions::{OpenSession, OpenSessions};
 pub(crate) use pruned::POLLS;
 pub(crate) use reader::Reader;
-pub(crate) use retention::{Inherited, PrunableTables, rows_before};
+pub(crate) use retention::{PrunableTables, rows_before};
 pub(crate) use rollup::LonelyLegs;
 pub(crate) use session_ids::SessionIdForm;
 pub(crate) use session_rows::SessionRow;

@@ -7,7 +7,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Result};
 
-use super::migrate;
+use super::steps;
 
 /// The next version recreates `server_schema`. SQLite does not say how a generated
 /// column was defined, so the column would be lost.
@@ -137,7 +137,7 @@ fn object_in_the_way(conn: &Connection, name: &str, found: &str) -> Result<Strin
 fn models(from: i64, to: i64) -> Result<Vec<Connection>> {
     let model = |version| {
         let model = Connection::open_in_memory()?;
-        migrate::migrate(&model, 0, version)?;
+        steps::create(&model, version)?;
         Ok(model)
     };
     (from..=to).map(model).collect()

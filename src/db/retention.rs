@@ -5,9 +5,7 @@
 
 mod accounts;
 mod events;
-mod inherited;
 mod kinds;
-pub(super) mod pages;
 mod requests;
 mod sessions;
 
@@ -16,20 +14,19 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Result};
 
+use super::WriteError;
 use super::bind;
 use super::bucket_width::BucketWidth;
 use super::busy::retry_while_busy;
+use super::connection::Db;
+use super::inherited::{self, Inherited};
 use super::listing::history;
+use super::pages::{self, Part, Space};
 use super::rollup::{self, LonelyLegs};
 use super::slice::{Slice, Span};
-use super::{Db, WriteError};
 
-pub(crate) use inherited::Inherited;
-pub(super) use inherited::inherit;
 pub(crate) use kinds::PrunableTables;
 use kinds::{KINDS, Kind, Removal};
-use pages::Part;
-pub(crate) use pages::Space;
 #[cfg(test)]
 pub(super) use requests::remove as remove_requests;
 

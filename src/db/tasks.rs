@@ -11,9 +11,9 @@ use std::collections::VecDeque;
 
 use rusqlite::{Connection, OptionalExtension, Result, named_params, params};
 
-use super::batch::Shared;
 use super::keyed_hash::KeyedHash;
 use super::links::Caller;
+use super::stored_ids::StoredIds;
 use crate::event::{
     Leg, Outcome, RequestEvent, RequestStatus, TaskOutcome, TaskStatus, TaskStatusEvent,
 };
@@ -49,14 +49,14 @@ pub(super) struct Sighting {
 
 impl Sighting {
     /// Returns the sighting in a notification.
-    pub(super) fn notified(event: &TaskStatusEvent, file: &Shared<'_>) -> Self {
+    pub(super) fn notified(event: &TaskStatusEvent, ids: StoredIds<'_>) -> Self {
         let caller = event.caller.as_ref();
         Self {
             proxy: (&*event.proxy).into(),
-            session_id: named_session(event.session_id.as_deref(), file),
-            caller: caller.map(|caller| file.keyed_hash.caller(caller).into()),
+            session_id: named_session(event.session_id.as_deref(), ids),
+            caller: caller.map(|caller| ids.keyed_hash.caller(caller).into()),
             is_one_user: caller.is_some_and(|caller| caller.has_credential),
-            task_id: file.session_ids.stored_task(&event.task_id),
+            task_id: ids.session_ids.stored_task(&event.task_id),
             ts: event.ts,
             is_poll: false,
             status: Some(event.status),
@@ -70,7 +70,7 @@ impl Sighting {
         event: &RequestEvent,
         leg: &Leg,
         task_id: Box<str>,
-        file: &Shared<'_>,
+        ids: StoredIds<'_>,
     ) -> Option<Self> {
         let is_answered = event.status == RequestStatus::Ok && event.end_reason.is_none();
         let (status, outcome) = match &*event.method {
@@ -93,8 +93,8 @@ impl Sighting {
         let caller = leg.caller.as_ref();
         (is_poll || status.is_some()).then(|| Self {
             proxy: (&*event.proxy).into(),
-            session_id: named_session(event.session_id.as_deref(), file),
-            caller: caller.map(|caller| file.keyed_hash.caller(caller).into()),
+            session_id: named_session(event.session_id.as_deref(), ids),
+            caller: caller.map(|caller| ids.keyed_hash.caller(caller).into()),
             is_one_user: caller.is_some_and(|caller| caller.has_credential),
             task_id,
             ts: event.ts.saturating_add(latency_ms),
@@ -106,9 +106,9 @@ impl Sighting {
 }
 
 /// Returns the session that a client named, in its stored form.
-fn named_session(session_id: Option<&str>, file: &Shared<'_>) -> Option<Box<str>> {
+fn named_session(session_id: Option<&str>, ids: StoredIds<'_>) -> Option<Box<str>> {
     match Caller::of(session_id, None) {
-        Caller::Session(id) => Some(file.session_ids.stored(id).into()),
+        Caller::Session(id) => Some(ids.session_ids.stored(id).into()),
         Caller::Digest(_) | Caller::Unknown => None,
     }
 }

@@ -21,7 +21,6 @@ pub use leg::{Leg, StateDigest, StateKind};
 pub use outcome::Outcome;
 pub(crate) use outcome::URL_ELICITATION_REQUIRED;
 pub(crate) use page::{ListingKey, ListingPage, MemoryReservation};
-pub(crate) use request::DEFAULT_PROXY;
 pub use request::{EndReason, RequestEvent, RequestStatus};
 pub use rpc_id::RpcId;
 pub use schema::SchemaVersionEvent;
@@ -32,6 +31,9 @@ pub(crate) use traceparent::Traceparent;
 pub use traceparent::{SpanId, TraceId};
 
 use std::sync::Arc;
+
+/// The name of a server without a name of its own.
+pub(crate) const DEFAULT_PROXY: &str = "default";
 
 /// Something that happened and that the store writes to the file.
 ///

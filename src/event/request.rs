@@ -3,11 +3,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Leg, RpcId, SpanId, TraceId};
+use super::{DEFAULT_PROXY, Leg, RpcId, SpanId, TraceId};
 use crate::clock;
-
-/// The name of a server without a name of its own.
-pub(crate) const DEFAULT_PROXY: &str = "default";
 
 /// How a request ended, as stored in `requests.status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]

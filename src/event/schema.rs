@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::request::DEFAULT_PROXY;
+use super::DEFAULT_PROXY;
 use crate::clock;
 
 /// A complete discovery listing with new content.

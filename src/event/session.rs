@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::CallerDigest;
-use super::request::DEFAULT_PROXY;
+use super::DEFAULT_PROXY;
 use crate::clock;
 
 /// Where a session's id comes from, as stored in `sessions.source`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::CallerDigest;
-use super::request::DEFAULT_PROXY;
+use super::DEFAULT_PROXY;
 use super::session_id::bounded_id_of;
 use crate::clock;
 

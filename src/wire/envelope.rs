@@ -2,15 +2,11 @@
 
 use std::ops::Range;
 
-use smallvec::SmallVec;
-
 use super::fields::{self, Capture, Field};
 use super::json_id::JsonId;
 use super::partial_text;
+use super::text_buffer::TextBuffer;
 use super::text_digest::TextDigest;
-
-/// Kept text of a message. For most messages it fits into the inline buffer.
-pub(super) type TextBuffer = SmallVec<[u8; 256]>;
 
 /// Limit of the text that slots can refer to, in bytes.
 const MOST_TEXT: usize = u16::MAX as usize;

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-use super::envelope::TextBuffer;
+use super::text_buffer::TextBuffer;
 
 /// A JSON string or number that can be compared with another.
 ///

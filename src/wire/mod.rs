@@ -11,7 +11,6 @@
 //! Nothing here does I/O, uses HTTP or reads a clock. Nothing fails or panics:
 //! invalid input yields no messages. Memory is bounded for any input, and the
 //! result does not depend on how the bytes are split into chunks.
-//! changes nothing.
 
 mod envelope;
 mod fields;
@@ -24,6 +23,7 @@ mod scan;
 mod space;
 mod sse;
 mod swar;
+mod text_buffer;
 mod text_digest;
 mod unescape;
 pub(crate) mod uri;

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use sha2::{Digest as _, Sha256};
 
-use super::envelope::TextBuffer;
 use super::json_id;
+use super::text_buffer::TextBuffer;
 use super::text_digest::TextDigest;
 use super::uri::Userinfo;
 

@@ -4,7 +4,7 @@ mod prose;
 
 use std::borrow::Cow;
 
-use super::envelope::TextBuffer;
+use super::text_buffer::TextBuffer;
 
 pub(crate) use prose::Prose;
 

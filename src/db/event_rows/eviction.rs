@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{CommandTx, EventBounds, OVERHEAD, REMOVE, WriteError, count, unix_us};
+use super::{EventBounds, EventTx, OVERHEAD, REMOVE, WriteError, count, unix_us};
 
 /// SQL for the session id of the log `l`: its name, or the session's part of the
 /// name that rmcp gives to the stream that lives as long as the session.
@@ -37,7 +37,7 @@ const SLICE: i64 = 64;
 /// The time after which the oldest events that had to stay are checked again.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-impl CommandTx<'_> {
+impl EventTx<'_> {
     /// Evicts some of the oldest events, if necessary. Returns whether it did.
     ///
     /// It starts where the last transaction stopped, and restarts at the beginning
@@ -52,7 +52,7 @@ impl CommandTx<'_> {
         let slice = SLICE.max(self.changes.appended.saturating_mul(2));
         let born = unix_us(now.saturating_sub(bounds.age_ms));
         let mut surplus = bytes.saturating_sub(count(bounds.bytes));
-        let mut oldest = self.tx.prepare_cached(OLDEST)?;
+        let mut oldest = self.conn.prepare_cached(OLDEST)?;
         let mut rows = oldest.query(params![self.logs.looked_at, now, slice])?;
         let mut gone = Vec::new();
         let mut left = slice;
@@ -88,12 +88,12 @@ impl CommandTx<'_> {
 
     /// Removes an event, and removes its log with the last event.
     fn evict(&mut self, event: &Oldest) -> Result<(), WriteError> {
-        let mut remove = self.tx.prepare_cached(REMOVE)?;
+        let mut remove = self.conn.prepare_cached(REMOVE)?;
         let removed = remove.query_row([event.log, event.id], |_| Ok(()));
         if removed.optional()?.is_none() {
             return Ok(());
         }
-        let mut remove_log = self.tx.prepare_cached(REMOVE_EMPTY_LOG)?;
+        let mut remove_log = self.conn.prepare_cached(REMOVE_EMPTY_LOG)?;
         if event.is_newest && remove_log.execute([event.log])? == 1 {
             self.changes.remove(event.length);
             self.changes.evicted.remove(&event.log);

@@ -5,10 +5,10 @@
 
 use rusqlite::{Connection, Params, Result, params};
 
-use super::super::losses;
 use super::super::pruned::{POLLS, Pruned};
 use super::super::rollup;
-use super::{BATCH, Span, inherited};
+use super::super::{inherited, losses};
+use super::{BATCH, Span};
 use crate::clock;
 
 /// The oldest rows that may be deleted, chosen by id. Rows that must stay are

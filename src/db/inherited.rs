@@ -2,8 +2,7 @@
 
 use rusqlite::{Connection, Result};
 
-use super::super::meta;
-use super::pages;
+use super::{meta, pages};
 use crate::clock;
 
 /// Keys in `meta` of a file that an older version wrote: the moment after its
@@ -31,7 +30,7 @@ pub(crate) struct Inherited {
 }
 
 /// Stores the size of a file that is being migrated.
-pub(in super::super) fn inherit(conn: &Connection) -> Result<()> {
+pub(super) fn inherit(conn: &Connection) -> Result<()> {
     let rows: i64 = conn.query_row("SELECT count(*) FROM requests", [], |row| row.get(0))?;
     set(conn, MIGRATED_AT, end(conn)?)?;
     set(conn, MIGRATED_ROWS, rows)?;

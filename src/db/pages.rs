@@ -7,7 +7,7 @@
 
 use rusqlite::{Connection, Result};
 
-use super::super::meta;
+use super::meta;
 
 /// The key in `meta` of the number of pages of the cells of statistics.
 const CELL_PAGES: &str = "rollup_pages";
@@ -36,7 +36,7 @@ impl Space {
     }
 }
 
-pub(in super::super) fn space(conn: &Connection) -> Result<Space> {
+pub(super) fn space(conn: &Connection) -> Result<Space> {
     Ok(Space {
         page_size: pragma(conn, "PRAGMA page_size")?,
         pages: pragma(conn, "PRAGMA page_count")?,
@@ -45,7 +45,7 @@ pub(in super::super) fn space(conn: &Connection) -> Result<Space> {
 }
 
 /// Returns the number of used pages, including changes of the open transaction.
-pub(in super::super) fn used_pages(conn: &Connection) -> Result<i64> {
+pub(super) fn used_pages(conn: &Connection) -> Result<i64> {
     let pages = pragma(conn, "PRAGMA page_count")?;
     let free = pragma(conn, "PRAGMA freelist_count")?;
     Ok(i64::try_from(pages.saturating_sub(free)).unwrap_or(i64::MAX))
@@ -58,7 +58,7 @@ fn pragma(conn: &Connection, sql: &str) -> Result<u64> {
 
 /// A part of the file whose pages are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Part {
+pub(super) enum Part {
     /// `request_rollups`.
     Cells,
     /// `sse_logs`, `sse_events` and `sdk_sessions`.
@@ -68,7 +68,7 @@ pub(in super::super) enum Part {
 impl Part {
     /// Runs `work`, which changes only this part, and counts the pages that it takes or
     /// frees. The caller holds the transaction.
-    pub(in super::super) fn counted<T>(
+    pub(super) fn counted<T>(
         self,
         conn: &Connection,
         work: impl FnOnce() -> Result<T>,
@@ -80,7 +80,7 @@ impl Part {
     }
 
     /// Adds `more` pages to this part; a negative number subtracts.
-    pub(in super::super) fn grow(self, conn: &Connection, more: i64) -> Result<()> {
+    pub(super) fn grow(self, conn: &Connection, more: i64) -> Result<()> {
         match more {
             0 => Ok(()),
             _ => self.set(conn, self.pages(conn)?.saturating_add(more)),
@@ -88,7 +88,7 @@ impl Part {
     }
 
     /// Returns the number of pages of this part.
-    pub(in super::super) fn pages(self, conn: &Connection) -> Result<i64> {
+    pub(super) fn pages(self, conn: &Connection) -> Result<i64> {
         let pages = match self {
             Self::Cells => meta::get(conn, CELL_PAGES)?.and_then(|pages| pages.parse().ok()),
             Self::Resumption => conn
