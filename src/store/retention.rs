@@ -39,6 +39,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 ///     .open()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// The getters have the prefix `get_`, like those of [`std::process::Command`], because
+/// the setters have the plain names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a retention does nothing before `StoreBuilder::retention`"]
 pub struct Retention {
@@ -118,6 +121,31 @@ impl Retention {
         self.daily = age.into();
         self
     }
+
+    /// Returns the maximal age of a row; `None` if there is no limit.
+    pub const fn get_max_age(&self) -> Option<Duration> {
+        self.max_age
+    }
+
+    /// Returns how many bytes of the file may be in use; `None` if there is no limit.
+    pub const fn get_max_bytes(&self) -> Option<u64> {
+        self.max_bytes
+    }
+
+    /// Returns the maximal age of a poll; `None` if it is that of other rows.
+    pub const fn get_polls(&self) -> Option<Duration> {
+        self.polls
+    }
+
+    /// Returns how long the statistics of each hour are kept; `None` if for ever.
+    pub const fn get_hourly_statistics(&self) -> Option<Duration> {
+        self.hourly
+    }
+
+    /// Returns how long the statistics of each day are kept; `None` if for ever.
+    pub const fn get_daily_statistics(&self) -> Option<Duration> {
+        self.daily
+    }
 }
 
 impl fmt::Display for Retention {
@@ -166,6 +194,23 @@ mod tests {
     use std::time::Duration;
 
     use super::{DAY, Retention};
+
+    #[test]
+    fn getters_return_what_the_setters_set() {
+        let [age, polls, hours, days] = [4, 1, 8, 9].map(|count| Some(count * DAY));
+        let retention = Retention::unlimited()
+            .max_age(age)
+            .max_bytes(1000)
+            .polls(polls)
+            .hourly_statistics(hours)
+            .daily_statistics(days);
+
+        assert_eq!(retention.get_max_age(), age);
+        assert_eq!(retention.get_max_bytes(), Some(1000));
+        assert_eq!(retention.get_polls(), polls);
+        assert_eq!(retention.get_hourly_statistics(), hours);
+        assert_eq!(retention.get_daily_statistics(), days);
+    }
 
     #[test]
     fn text_names_age_and_size_in_their_largest_units() {
