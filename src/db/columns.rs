@@ -2,13 +2,18 @@
 //!
 //! To add a column:
 //!
-//! 1. add it to the newest migration, or to a new one (`migrations/`, `migrate.rs`);
+//! 1. add it to the newest migration, or to a new one (`migrations/`, `steps.rs`);
 //! 2. add it here, with the version of that migration;
 //! 3. add the field to the event (`event/request.rs` or `event/session.rs`); the
-//!    compiler then leads to `batch.rs`, which binds it, and to `store/size.rs`;
-//! 4. add the field to the row that is read (`query/request.rs` or
+//!    compiler then leads to its size in the same file, and to `batch.rs`, which binds it;
+//! 4. set it in `capture`;
+//! 5. add the field to the row that is read (`query/request.rs` or
 //!    `query/sessions.rs`), which selects the column and reads it;
-//! 5. document it in `docs/file-format.md`.
+//! 6. document it in `docs/file-format.md`.
+//!
+//! This list does not make the fields and the values too. A macro for them would need
+//! the type, the getter and the documentation of each column, for two structs whose
+//! other fields have no column.
 
 use std::sync::LazyLock;
 

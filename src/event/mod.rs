@@ -93,4 +93,33 @@ impl StoreEvent {
             Self::Session(_) | Self::SchemaVersion(_) | Self::SchemaStale { .. } => true,
         }
     }
+
+    /// Returns about how many bytes of memory the event takes, including its texts.
+    ///
+    /// A text that several events share counts for each of them. So the bound of the
+    /// queue may be reached too early, but never too late.
+    pub(crate) fn size(&self) -> usize {
+        let texts = match self {
+            Self::Request(event) => event.heap(),
+            Self::Session(event) => event.heap(),
+            Self::SessionClosed {
+                session_id,
+                ended_at: _,
+            } => session_id.len(),
+            Self::SchemaVersion(event) => event.heap(),
+            Self::SchemaStale {
+                ts: _,
+                proxy,
+                upstream_url,
+                method,
+            } => proxy.len() + upstream_url.len() + method.len(),
+            Self::TaskStatus(event) => event.heap(),
+        };
+        size_of::<Self>() + texts
+    }
+}
+
+/// Returns the length of a text, if there is one.
+fn text_len<T: AsRef<str>>(text: &Option<T>) -> usize {
+    text.as_ref().map_or(0, |text| text.as_ref().len())
 }

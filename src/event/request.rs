@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{DEFAULT_PROXY, Leg, RpcId, SpanId, TraceId};
+use super::{DEFAULT_PROXY, Leg, RpcId, SpanId, TraceId, text_len};
 use crate::clock;
 
 /// How a request ended, as stored in `requests.status`.
@@ -211,5 +211,50 @@ impl RequestEvent {
             rpc_id: None,
             leg: None,
         }
+    }
+
+    /// Returns about how many bytes of memory its texts take.
+    pub(crate) fn heap(&self) -> usize {
+        // There is no `..`, so that a new field does not compile before it is added here.
+        let Self {
+            request_id: _,
+            ts: _,
+            proxy,
+            session_id,
+            method,
+            tool,
+            target,
+            latency_us: _,
+            status: _,
+            error_code,
+            error_msg,
+            bytes_in: _,
+            bytes_out: _,
+            http_status: _,
+            tool_error: _,
+            end_reason: _,
+            ttfb_us: _,
+            protocol_version,
+            principal,
+            trace_id: _,
+            parent_span_id: _,
+            rpc_id,
+            leg,
+        } = self;
+        let method = match method {
+            Cow::Borrowed(_) => 0,
+            Cow::Owned(method) => method.capacity(),
+        };
+        method
+            + proxy.len()
+            + text_len(session_id)
+            + text_len(tool)
+            + text_len(target)
+            + text_len(error_code)
+            + text_len(error_msg)
+            + text_len(protocol_version)
+            + text_len(principal)
+            + leg.as_ref().map_or(0, |leg| leg.size())
+            + rpc_id.as_ref().map_or(0, RpcId::heap)
     }
 }

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::CallerDigest;
-use super::DEFAULT_PROXY;
+use super::{DEFAULT_PROXY, text_len};
 use crate::clock;
 
 /// Where a session's id comes from, as stored in `sessions.source`.
@@ -75,5 +75,31 @@ impl SessionEvent {
             server_version: None,
             caller: None,
         }
+    }
+
+    /// Returns about how many bytes of memory its texts take.
+    pub(crate) fn heap(&self) -> usize {
+        // There is no `..`, so that a new field does not compile before it is added here.
+        let Self {
+            session_id,
+            proxy,
+            started_at: _,
+            client_name,
+            client_version,
+            client_platform,
+            source: _,
+            protocol_version,
+            server_name,
+            server_version,
+            caller: _,
+        } = self;
+        session_id.len()
+            + proxy.len()
+            + text_len(client_name)
+            + text_len(client_version)
+            + text_len(client_platform)
+            + text_len(protocol_version)
+            + text_len(server_name)
+            + text_len(server_version)
     }
 }

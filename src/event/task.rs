@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use super::CallerDigest;
 use super::DEFAULT_PROXY;
 use super::session_id::bounded_id_of;
+use super::text_len;
 use crate::clock;
 
 /// How many characters of the id of a task are kept.
@@ -152,6 +153,24 @@ impl TaskStatusEvent {
             status,
             outcome: None,
         }
+    }
+
+    /// Returns about how many bytes of memory its texts take.
+    pub(crate) fn heap(&self) -> usize {
+        // There is no `..`, so that a new field does not compile before it is added here.
+        let Self {
+            ts: _,
+            proxy,
+            session_id,
+            caller: _,
+            task_id,
+            status: _,
+            outcome,
+        } = self;
+        proxy.len()
+            + text_len(session_id)
+            + task_id.heap()
+            + outcome.as_ref().map_or(0, TaskOutcome::heap)
     }
 }
 

@@ -1,6 +1,5 @@
 //! The entries of the queue.
 
-use super::size::size;
 use crate::db::SeenListing;
 use crate::event::{ListingPage, StoreEvent};
 
@@ -23,7 +22,7 @@ impl Entry {
     /// Returns about how much memory it holds, in bytes.
     pub(super) fn size(&self) -> usize {
         match self {
-            Self::Event(event) => size(event),
+            Self::Event(event) => event.size(),
             Self::Page(page) => {
                 size_of::<Self>() + size_of::<ListingPage>() + page.result.capacity()
             }

@@ -24,7 +24,6 @@ mod page_assembler;
 mod queue;
 mod readers;
 mod retention;
-mod size;
 mod state;
 mod writer;
 

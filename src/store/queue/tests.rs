@@ -8,7 +8,6 @@ use super::sleep::{IDLE_POLLS, Sleep};
 use super::*;
 use crate::event::StoreEvent;
 use crate::event::{RequestEvent, RequestStatus, SessionEvent};
-use crate::store::size::size;
 
 const LONG: Duration = Duration::from_secs(30);
 const NONE: Duration = Duration::ZERO;
@@ -55,7 +54,7 @@ fn queue_has_room_for_two_hundred_thousand_typical_events() {
     event.session_id = Some("00000000-0000-0000-0000-000000000000".into());
     event.tool = Some("a_tool_with_a_name".into());
     event.protocol_version = Some("2025-11-25".into());
-    assert!(size(&StoreEvent::Request(event)) * 200_000 <= 88 << 20);
+    assert!(StoreEvent::Request(event).size() * 200_000 <= 88 << 20);
 }
 
 #[test]
@@ -73,7 +72,7 @@ fn full_queue_drops_the_new_event_and_keeps_the_old_ones() {
 
 #[test]
 fn bound_in_bytes_counts_events_until_they_are_written() {
-    let one = size(&request());
+    let one = request().size();
     let queue = queue(usize::MAX, 2 * one);
     for _ in 0..3 {
         queue.push(request());
@@ -90,7 +89,7 @@ fn bound_in_bytes_counts_events_until_they_are_written() {
 
 #[test]
 fn sessions_and_listings_have_room_that_requests_cannot_take() {
-    let queue = queue(1, size(&request()));
+    let queue = queue(1, request().size());
     queue.push(request());
     queue.push(request());
     queue.push(session());
@@ -137,7 +136,7 @@ fn memory_of_written_events_is_reused_and_bounded() {
     assert_eq!(queue.lock().buffer.free_chunks(), MAX_FREE_CHUNKS);
     queue.push(request());
     assert_eq!(queue.lock().buffer.free_chunks(), MAX_FREE_CHUNKS - 1);
-    assert_eq!(queue.lock().buffer.bytes(), size(&request()));
+    assert_eq!(queue.lock().buffer.bytes(), request().size());
 }
 
 #[test]
