@@ -151,7 +151,16 @@ pub(crate) struct Logs {
     /// then choose by how a call ended, all other options by its first request
     #[arg(long, conflicts_with = "follow")]
     pub(crate) operations: bool,
-    /// Show at most this many, the newest
+    #[command(flatten)]
+    pub(crate) newest: Newest,
+    #[command(flatten)]
+    pub(crate) filters: Filters,
+}
+
+/// How many rows to show.
+#[derive(Debug, Arguments)]
+pub(crate) struct Newest {
+    /// Show at most this many rows, the newest
     #[arg(
         short = 'n',
         long,
@@ -160,8 +169,6 @@ pub(crate) struct Logs {
         default_value_t = 50
     )]
     pub(crate) limit: usize,
-    #[command(flatten)]
-    pub(crate) filters: Filters,
 }
 
 #[derive(Debug, Arguments)]
@@ -306,15 +313,8 @@ pub(crate) struct Session {
     /// The id of the session, or its first characters
     #[arg(value_parser = id, add = complete::sessions())]
     pub(crate) id: String,
-    /// Show at most this many of its requests, the newest
-    #[arg(
-        short = 'n',
-        long,
-        alias = "tail",
-        value_name = "COUNT",
-        default_value_t = 50
-    )]
-    pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) newest: Newest,
     #[command(flatten)]
     pub(crate) shared_key: SharedKey,
 }
@@ -405,15 +405,8 @@ pub(crate) struct Schema {
     /// Only listings of this method, such as tools/list
     #[arg(long)]
     pub(crate) method: Option<String>,
-    /// Show at most this many changes, the newest
-    #[arg(
-        short = 'n',
-        long,
-        alias = "tail",
-        value_name = "COUNT",
-        default_value_t = 50
-    )]
-    pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) newest: Newest,
     #[command(flatten)]
     pub(crate) window: WindowArgs,
 }

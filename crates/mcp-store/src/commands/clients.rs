@@ -9,40 +9,50 @@ use crate::args::{Clients, ClientsBy, ClientsSort};
 use crate::error::{self, CliError};
 use crate::output::{self, Align, Cell, Column, Output, Tone};
 
-const COLUMNS: [Column; 10] = [
-    Column::new("CLIENT", Align::Cut),
+const CLIENT: Column = Column::new("CLIENT", Align::Cut);
+const VERSIONS: Column = Column::new("VERSIONS", Align::Right).from(100);
+const SESSIONS: Column = Column::new("SESSIONS", Align::Right);
+const OPEN: Column = Column::new("OPEN", Align::Right).from(90);
+const CALLS: Column = Column::new("CALLS", Align::Right);
+const REQUESTS: Column = Column::new("REQUESTS", Align::Right).from(100);
+const ERRORS: Column = Column::new("ERRORS", Align::Right);
+const FIRST_SEEN: Column = Column::new("FIRST SEEN", Align::Moment);
+const LAST_SEEN: Column = Column::new("LAST SEEN", Align::Moment);
+
+const OF_CLIENTS: [Column; 10] = [
+    CLIENT,
     Column::new("PLATFORM", Align::Cut),
-    Column::new("VERSIONS", Align::Right).from(100),
-    Column::new("SESSIONS", Align::Right),
-    Column::new("OPEN", Align::Right).from(90),
-    Column::new("CALLS", Align::Right),
-    Column::new("REQUESTS", Align::Right).from(100),
-    Column::new("ERRORS", Align::Right),
-    Column::new("FIRST SEEN", Align::Moment).from(110),
-    Column::new("LAST SEEN", Align::Moment),
+    VERSIONS,
+    SESSIONS,
+    OPEN,
+    CALLS,
+    REQUESTS,
+    ERRORS,
+    FIRST_SEEN.from(110),
+    LAST_SEEN,
 ];
 
 const OF_REVISIONS: [Column; 10] = [
     Column::new("PROTOCOL", Align::Left),
-    Column::new("CLIENT", Align::Cut),
-    Column::new("VERSIONS", Align::Right).from(100),
-    Column::new("SESSIONS", Align::Right),
-    Column::new("OPEN", Align::Right).from(90),
-    Column::new("CALLS", Align::Right),
-    Column::new("REQUESTS", Align::Right).from(100),
-    Column::new("ERRORS", Align::Right),
-    Column::new("FIRST SEEN", Align::Moment).from(110),
-    Column::new("LAST SEEN", Align::Moment),
+    CLIENT,
+    VERSIONS,
+    SESSIONS,
+    OPEN,
+    CALLS,
+    REQUESTS,
+    ERRORS,
+    FIRST_SEEN.from(110),
+    LAST_SEEN,
 ];
 
 const OF_PRINCIPALS: [Column; 7] = [
     Column::new("PRINCIPAL", Align::Cut),
-    Column::new("SESSIONS", Align::Right),
-    Column::new("CALLS", Align::Right),
-    Column::new("REQUESTS", Align::Right).from(100),
-    Column::new("ERRORS", Align::Right),
-    Column::new("FIRST SEEN", Align::Moment).from(90),
-    Column::new("LAST SEEN", Align::Moment),
+    SESSIONS,
+    CALLS,
+    REQUESTS,
+    ERRORS,
+    FIRST_SEEN.from(90),
+    LAST_SEEN,
 ];
 
 pub(crate) fn run(db: &Path, args: Clients, output: &mut Output) -> Result<(), CliError> {
@@ -61,7 +71,7 @@ pub(crate) fn run(db: &Path, args: Clients, output: &mut Output) -> Result<(), C
                 name: row.client_name.clone(),
             });
             rows.truncate(args.limit);
-            output.list(&rows, "clients", &COLUMNS, cells)?;
+            output.list(&rows, "clients", &OF_CLIENTS, client)?;
         }
         ClientsBy::Protocol => {
             let mut rows = reader.client_revisions(&filter)?;
@@ -149,7 +159,7 @@ fn caller(row: &Caller) -> Vec<Cell> {
     ]
 }
 
-fn cells(row: &Client) -> Vec<Cell> {
+fn client(row: &Client) -> Vec<Cell> {
     vec![
         Cell::of(row.client_name.as_ref(), String::clone),
         Cell::of(row.client_platform.as_ref(), String::clone),

@@ -60,12 +60,12 @@ pub(crate) fn run(db: &Path, args: Logs, output: &mut Output) -> Result<(), CliE
     let reader = error::open(db)?;
     let filter = super::filter(&reader, args.filters)?;
     if args.operations {
-        let mut found = reader.operations(&filter, args.limit, None)?;
+        let mut found = reader.operations(&filter, args.newest.limit, None)?;
         found.reverse();
         operations::write(output, &found)?;
         return suggest::names(&reader, &filter, found.is_empty());
     }
-    let mut rows = reader.requests(&filter, args.limit, None)?;
+    let mut rows = reader.requests(&filter, args.newest.limit, None)?;
     rows.reverse();
     if output.format() == Format::Table {
         legs::group(&mut rows);
@@ -80,7 +80,7 @@ fn follow(db: &Path, args: Logs, output: &mut Output) -> Result<(), CliError> {
     // Follows first, so that no row is missed between the two queries. A row in both answers is
     // shown by `follow`.
     let mut follow = reader.follow(filter.clone())?;
-    let mut rows = reader.requests(&filter, args.limit, None)?;
+    let mut rows = reader.requests(&filter, args.newest.limit, None)?;
     rows.retain(|row| row.id <= follow.last_id());
     rows.reverse();
     if rows.is_empty() {

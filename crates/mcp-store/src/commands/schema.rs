@@ -25,7 +25,7 @@ pub(crate) fn run(db: &Path, args: Schema, output: &mut Output) -> Result<(), Cl
     }
     match args.diff.as_deref() {
         Some([from, to]) => diff::run(&reader, &filter, (*from, *to), output),
-        _ if args.changes => changes::run(&reader, &filter, args.limit, output),
+        _ if args.changes => changes::run(&reader, &filter, args.newest.limit, output),
         _ if args.unused => tools::run(&reader, &filter, tools::Which::Unused, output),
         _ if args.weight => tools::run(&reader, &filter, tools::Which::All, output),
         _ => listings::run(&reader, &filter, output),

@@ -47,7 +47,7 @@ pub(crate) fn run(db: &Path, args: &args::Session, output: &mut Output) -> Resul
     };
     let mut filter = RequestFilter::default();
     filter.session = Some(id.clone());
-    let mut requests = reader.requests(&filter, args.limit, None)?;
+    let mut requests = reader.requests(&filter, args.newest.limit, None)?;
     requests.reverse();
     if output.format() == Format::Csv {
         return logs::write(output, &requests);
