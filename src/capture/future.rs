@@ -10,8 +10,8 @@ use pin_project_lite::pin_project;
 
 use super::StoreBody;
 use super::exchange::HttpEnd;
+use super::exchange_handle::ExchangeHandle;
 use super::http::Failure;
-use super::recorder::ExchangeHandle;
 use super::tap::{GetStreamWatch, PanicFlag, ResponseTap};
 
 pin_project! {

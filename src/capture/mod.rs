@@ -52,6 +52,7 @@
 //! | `exchange` | the state machine: calls, answers, outcomes, effects |
 //! | `registry`, `replays` | the open exchanges; the answers that must not count twice |
 //! | `recorder` | carries out effects, and lets one exchange speak to another |
+//! | `exchange_handle` | an open exchange with its recorder, for the observers of its bodies |
 //! | `tap` | reads bodies: requests, responses, GET streams |
 //! | `body`, `future`, `service`, `layer` | the types that tower users meet |
 
@@ -59,6 +60,7 @@ mod body;
 mod config;
 mod context;
 mod exchange;
+mod exchange_handle;
 mod future;
 mod http;
 mod layer;

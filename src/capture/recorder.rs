@@ -9,11 +9,11 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use http::{request, response};
+use http::request;
 
 use super::config::Config;
 use super::context::Context;
-use super::exchange::{Answer, Calls, CopyUse, Effect, Effects, Exchange, HttpEnd};
+use super::exchange::{Answer, CopyUse, Effect, Effects, Exchange, HttpEnd};
 use super::http::Headers;
 use super::listing::{Document, ListChanged, ListingAnswer, Listings};
 use super::registry::{OpenExchanges, Registered};
@@ -22,7 +22,7 @@ use super::request_context::{self, RequestContext};
 use super::session::{ClientInfo, DerivedSession, Known, ServerInfo, Sessions, protocol_version};
 use crate::event::StoreEvent;
 use crate::store::OpenCalls;
-use crate::wire::{EventEnd, EventId, JsonId, Scanner};
+use crate::wire::{EventEnd, EventId, JsonId};
 use crate::{Store, clock};
 
 /// A count without a row waits this long for the commit of a row. Then it reaches
@@ -44,64 +44,6 @@ pub(super) struct Recorder {
     listings: Listings,
     pub(super) open: OpenExchanges<Exchange>,
     replays: Replays,
-}
-
-/// An open exchange, and the recorder that carries out its effects. The exchange
-/// does not hold its recorder, because the recorder may hold the exchange.
-#[derive(Clone)]
-pub(super) struct ExchangeHandle {
-    pub(super) recorder: Arc<Recorder>,
-    pub(super) registered: Registered<Exchange>,
-}
-
-impl ExchangeHandle {
-    pub(super) fn exchange(&self) -> &Exchange {
-        &self.registered.exchange
-    }
-
-    pub(super) fn cx(&self) -> &Context {
-        &self.recorder.cx
-    }
-
-    /// Reports a fact to the exchange, and carries out its effects.
-    pub(super) fn report<T>(&self, fact: impl FnOnce(&Exchange, &Context, &mut Effects) -> T) -> T {
-        self.recorder.report(&self.registered, None, fact)
-    }
-
-    pub(super) fn end(&self, end: HttpEnd) {
-        self.report(|exchange, cx, effects| exchange.end(cx, effects, end));
-    }
-
-    /// Reports the requests of the request body, once it was read.
-    pub(super) fn requested(&self, calls: Calls, scanner: Option<Box<Scanner>>) {
-        let Self {
-            recorder,
-            registered,
-        } = self;
-        let needs_index = registered.slot.needs_index(calls.len());
-        self.report(|exchange, cx, effects| exchange.requested(cx, effects, calls, scanner));
-        if needs_index {
-            recorder.index(registered);
-        }
-    }
-
-    /// Reports the response head. Returns the scanner of the request, which then reads
-    /// the response body.
-    pub(super) fn answered(
-        &self,
-        head: &response::Parts,
-        headers: &Headers<'_>,
-        opaque: bool,
-    ) -> Option<Box<Scanner>> {
-        let exchange = self.exchange();
-        let initializes =
-            head.status.is_success() && exchange.begins_session() && exchange.initializes();
-        let named = initializes.then(|| self.recorder.session_in_header(headers));
-        let named = named.flatten().map(|known| known.id);
-        self.report(|exchange, _, effects| {
-            exchange.answered(effects, head.status, headers, opaque, named)
-        })
-    }
 }
 
 impl Recorder {
@@ -127,10 +69,10 @@ impl Recorder {
 
     /// Opens an exchange, which stays registered until its effects say that it is over.
     pub(super) fn begin(
-        self: &Arc<Self>,
+        &self,
         head: &request::Parts,
         headers: &Headers<'_>,
-    ) -> ExchangeHandle {
+    ) -> Registered<Exchange> {
         let named = self.session_in_header(headers);
         let head = RequestContext::of(&self.cx, &self.sessions, head, headers, named);
         let exchange = Arc::new(Exchange::new(head));
@@ -147,10 +89,7 @@ impl Recorder {
         {
             self.report(&registered, None, Exchange::session_over);
         }
-        ExchangeHandle {
-            recorder: self.clone(),
-            registered,
-        }
+        registered
     }
 
     /// Reports a fact to an exchange, and carries out its effects. A listing is read
@@ -235,7 +174,7 @@ impl Recorder {
     }
 
     /// Indexes the requests of an exchange, if there are many.
-    fn index(&self, of: &Registered<Exchange>) {
+    pub(super) fn index(&self, of: &Registered<Exchange>) {
         let ids = of.exchange.open_ids().into_iter();
         self.open
             .index(of.slot, ids.map(|id| self.sessions.hash(id)));

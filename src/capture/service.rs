@@ -7,6 +7,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
+use super::exchange_handle::ExchangeHandle;
 use super::future::{Pending, PendingResponse, ResponseFuture};
 use super::http::{Content, Headers};
 use super::recorder::Recorder;
@@ -67,7 +68,7 @@ where
         }
         let headers = Headers::of(&head.headers);
         let content = Content::of_request(&headers);
-        let handle = self.recorder.begin(&head, &headers);
+        let handle = ExchangeHandle::begin(self.recorder.clone(), &head, &headers);
         if self.recorder.cx.config.request_id_extension {
             let id = handle.exchange().request_id();
             head.extensions.insert(RequestId::new(id));

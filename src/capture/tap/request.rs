@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use crate::capture::exchange::{Call, CallState, Calls};
+use crate::capture::exchange_handle::ExchangeHandle;
 use crate::capture::http::{Content, Undecodable};
 use crate::capture::no_row::{NoRow, Unread};
-use crate::capture::recorder::ExchangeHandle;
 use crate::wire::{Kind, ScanState, Scanner};
 
 /// The most bytes that the layer remembers for a batch. A request beyond this limit

@@ -8,9 +8,9 @@ use http::response;
 use super::message_stream::{EventContent, EventReader, MessageStream};
 use super::panic_flag::PanicFlag;
 use crate::capture::exchange::{Answer, HttpEnd, SizeRule};
+use crate::capture::exchange_handle::ExchangeHandle;
 use crate::capture::http::{Content, ErrorBody, Headers, Media, Undecodable};
 use crate::capture::listing::Document;
-use crate::capture::recorder::ExchangeHandle;
 use crate::wire::{EventEnd, EventKind, ScanState, Scanner};
 
 /// Reads the JSON-RPC responses out of a response body.
