@@ -1,5 +1,7 @@
 //! Random documents, read by the scanner and by serde_json.
 
+mod documents;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -7,6 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use self::documents::{ODD_LITERALS, message, preamble, space, value};
 use super::super::super::{Field, JsonId, Kind, Scanner, uri};
 use super::{Facts, read};
 
@@ -127,45 +130,6 @@ pub(super) const DIGESTS: &[(Field, &[&str])] = &[
 pub(super) const TASK_IS_ERROR: [(Field, &[&str]); 2] = [
     (Field::TaskIsError, &["result", "result", "isError"]),
     (Field::NotifiedIsError, &["params", "result", "isError"]),
-];
-
-const KEYS: &[&str] = &[
-    "jsonrpc",
-    "id",
-    "method",
-    "params",
-    "result",
-    "error",
-    "name",
-    "uri",
-    "taskId",
-    "cursor",
-    "protocolVersion",
-    "requestId",
-    "reason",
-    "ref",
-    "clientInfo",
-    "_meta",
-    "version",
-    "io.modelcontextprotocol/protocolVersion",
-    "io.modelcontextprotocol/clientInfo",
-    "io.modelcontextprotocol/serverInfo",
-    "traceparent",
-    "isError",
-    "resultType",
-    "nextCursor",
-    "task",
-    "requestState",
-    "inputResponses",
-    "inputRequests",
-    "status",
-    "serverInfo",
-    "code",
-    "message",
-    "arguments",
-    "nam",
-    "names",
-    "",
 ];
 
 /// Returns the expected facts of a message, from serde_json. The error code is left
@@ -308,135 +272,12 @@ fn token(value: &Value) -> Option<JsonId> {
     }
 }
 
-/// Literals that only some parsers read. None of the texts made here contains one.
-const ODD_LITERALS: &[&str] = &["-Infinity", "Infinity", "NaN"];
-
 /// Parses a document in which an odd literal counts like `false`: it is present,
 /// and is not a text, number or object.
 fn parse(document: &str) -> Value {
     let replace = |text: String, literal: &&str| text.replace(literal, "false");
     let document = ODD_LITERALS.iter().fold(document.to_owned(), replace);
     serde_json::from_str(&document).expect("the generator makes JSON")
-}
-
-/// Characters that may precede a document.
-fn preamble() -> impl Strategy<Value = &'static str> + Clone {
-    prop_oneof![4 => space(), 1 => Just("\u{feff}"), 1 => Just("\u{feff}\u{a0}\u{c}\u{2029} ")]
-}
-
-fn space() -> impl Strategy<Value = &'static str> + Clone {
-    prop_oneof![6 => Just(""), 1 => Just(" "), 1 => Just("\r\n\t ")]
-}
-
-/// A character in one of its JSON spellings.
-fn character() -> impl Strategy<Value = String> {
-    prop_oneof![
-        8 => prop::sample::select(&b"abxyz059 /{}[],:@"[..]).prop_map(|byte| char::from(byte).to_string()),
-        1 => prop::sample::select(vec!["\\\"", "\\\\", "\\/", "\\n", "\\t", "\\u0041", "\\u00E9", "\\u20ac", "\\ud83d\\uDE00"])
-            .prop_map(str::to_owned),
-        1 => prop::sample::select(vec!["é", "€", "😀", "\u{2028}", "\u{7f}"]).prop_map(str::to_owned),
-    ]
-}
-
-fn string() -> impl Strategy<Value = String> {
-    let characters = prop_oneof![
-        12 => prop::collection::vec(character(), 0..10).prop_map(|all| all.concat()),
-        1 => (character(), 100..2100usize).prop_map(|(one, times)| one.repeat(times)),
-        1 => "[a-z]{30,80}",
-    ];
-    characters.prop_map(|characters| format!("\"{characters}\""))
-}
-
-/// A URI whose userinfo may be longer than the part that is kept.
-fn with_userinfo() -> impl Strategy<Value = String> {
-    let secret = prop::collection::vec(character(), 1..5);
-    (secret, 1..2000usize, character(), 1..2000usize).prop_map(|(secret, times, path, long)| {
-        let secret = secret.concat().repeat(times);
-        format!("\"https://u:{secret}@host/{}\"", path.repeat(long))
-    })
-}
-
-fn scalar() -> impl Strategy<Value = String> {
-    prop_oneof![
-        3 => string(),
-        1 => any::<i64>().prop_map(|number| number.to_string()),
-        1 => any::<u64>().prop_map(|number| number.to_string()),
-        2 => "-?(0|[1-9][0-9]{0,5})(\\.[0-9]{1,5})?([eE][+-]?(1[0-5]|[0-9]))?",
-        1 => prop::sample::select(vec!["null", "true", "false", "0", "-0", "{}", "[]"]).prop_map(str::to_owned),
-        1 => prop::sample::select(ODD_LITERALS).prop_map(str::to_owned),
-    ]
-}
-
-fn key() -> impl Strategy<Value = String> {
-    prop_oneof![
-        8 => prop::sample::select(KEYS).prop_map(|key| format!("\"{key}\"")),
-        1 => (prop::sample::select(KEYS), any::<prop::sample::Index>()).prop_map(|(key, place)| {
-            if key.is_empty() {
-                return "\"\"".into();
-            }
-            let (before, after) = key.split_at(place.index(key.len()));
-            format!("\"{before}\\u{:04x}{}\"", after.as_bytes()[0], &after[1..])
-        }),
-        1 => string(),
-    ]
-}
-
-fn object(value: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
-    let member = (space(), key(), space(), space(), value, space())
-        .prop_map(|(a, key, b, c, value, d)| format!("{a}{key}{b}:{c}{value}{d}"));
-    (prop::collection::vec(member, 0..5), space())
-        .prop_map(|(members, space)| format!("{{{space}{}}}", members.join(",")))
-}
-
-fn value() -> impl Strategy<Value = String> {
-    scalar().prop_recursive(3, 16, 4, |inner| {
-        prop_oneof![
-            3 => object(inner.clone()),
-            1 => prop::collection::vec((space(), inner, space()), 0..4).prop_map(|elements| {
-                let elements: Vec<_> =
-                    elements.into_iter().map(|(a, value, b)| format!("{a}{value}{b}")).collect();
-                format!("[{}]", elements.join(","))
-            }),
-        ]
-    })
-}
-
-/// An object that is often a message: the members of one, mixed with others.
-fn message() -> impl Strategy<Value = String> {
-    let params = "\"params\"|\"result\"|\"error\"";
-    let member = prop_oneof![
-        3 => prop::sample::select(vec![
-            r#""jsonrpc":"2.0""#, r#""id":1"#, r#""id":"a""#, r#""id":null"#, r#""method":"tools/call""#,
-            r#""result":{"isError":true,"task":{}}"#,
-        ]).prop_map(str::to_owned),
-        3 => (params, object(value())).prop_map(|(key, value)| format!("{key}:{value}")),
-        1 => (key(), value()).prop_map(|(key, value)| format!("{key}:{value}")),
-        2 => operation(),
-        1 => with_userinfo().prop_map(|uri| {
-            format!(r#""params":{{"name":{uri},"uri":{uri},"taskId":{uri},"reason":{uri},"ref":{{"uri":{uri}}}}}"#)
-        }),
-    ];
-    (prop::collection::vec(member, 0..10), space(), space())
-        .prop_map(|(members, a, b)| format!("{{{a}{}{b}}}", members.join(&format!("{b},{a}"))))
-}
-
-/// Members that link one request with another.
-fn operation() -> impl Strategy<Value = String> {
-    let parts = (
-        any::<bool>(),
-        value(),
-        object(value()),
-        object(value()),
-        string(),
-    );
-    parts.prop_map(|(is_request, state, keys, error, id)| match is_request {
-        true => format!(
-            r#""params":{{"requestState":{state},"inputResponses":{keys},"status":{id},"error":{error},"taskId":{id},"result":{{"isError":true}}}}"#
-        ),
-        false => format!(
-            r#""result":{{"status":{id},"requestState":{state},"task":{{"status":{id},"taskId":{id}}},"inputRequests":{keys},"taskId":{id},"error":{error},"result":{{"isError":true}}}}"#
-        ),
-    })
 }
 
 fn chunks<'a>(document: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
