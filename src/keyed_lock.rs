@@ -14,7 +14,7 @@ use tokio::sync::OwnedMutexGuard;
 /// and, as far as is known, not the other.
 type CacheDirty = bool;
 
-/// The sessions that are locked, and those in doubt, by their keys.
+/// The sessions that are locked, and those of which the cache is dirty, by their keys.
 #[derive(Clone)]
 pub(crate) struct KeyedLocks<K>(Arc<Mutex<Sessions<K>>>);
 
@@ -28,17 +28,17 @@ impl<K> Default for KeyedLocks<K> {
 
 impl<K: Eq + Hash + Clone> KeyedLocks<K> {
     /// Locks a session. Waits while another caller holds the lock.
-    pub(crate) async fn wait(&self, key: K) -> KeyGuard<K> {
+    pub(crate) async fn lock(&self, key: K) -> KeyGuard<K> {
         let session = Arc::clone(self.sessions().entry(key.clone()).or_default());
         // The guard is made before the wait, so that a waiter that is dropped removes its
         // entry, too.
-        let mut turn = KeyGuard {
-            doubt: None,
+        let mut guard = KeyGuard {
+            dirty: None,
             key,
-            turns: self.clone(),
+            locks: self.clone(),
         };
-        turn.doubt = Some(session.lock_owned().await);
-        turn
+        guard.dirty = Some(session.lock_owned().await);
+        guard
     }
 
     /// The lock is held only to move pointers, never across an await.
@@ -57,29 +57,29 @@ impl<K> fmt::Debug for KeyedLocks<K> {
 /// The lock of a session, held until it is dropped.
 pub(crate) struct KeyGuard<K: Eq + Hash + Clone> {
     /// Set from the end of the wait until the drop.
-    doubt: Option<OwnedMutexGuard<CacheDirty>>,
+    dirty: Option<OwnedMutexGuard<CacheDirty>>,
     key: K,
-    turns: KeyedLocks<K>,
+    locks: KeyedLocks<K>,
 }
 
 impl<K: Eq + Hash + Clone> KeyGuard<K> {
-    pub(crate) fn is_in_doubt(&self) -> bool {
-        self.doubt.as_deref().is_some_and(|doubt| *doubt)
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.dirty.as_deref().is_some_and(|dirty| *dirty)
     }
 
-    pub(crate) fn set_in_doubt(&mut self, is: bool) {
-        if let Some(doubt) = &mut self.doubt {
-            **doubt = is;
+    pub(crate) fn set_dirty(&mut self, is: bool) {
+        if let Some(dirty) = &mut self.dirty {
+            **dirty = is;
         }
     }
 }
 
 impl<K: Eq + Hash + Clone> Drop for KeyGuard<K> {
     fn drop(&mut self) {
-        let mut sessions = self.turns.sessions();
-        self.doubt = None;
+        let mut sessions = self.locks.sessions();
+        self.dirty = None;
         let is_done_with = |session: &Arc<tokio::sync::Mutex<CacheDirty>>| {
-            Arc::strong_count(session) == 1 && session.try_lock().is_ok_and(|doubt| !*doubt)
+            Arc::strong_count(session) == 1 && session.try_lock().is_ok_and(|dirty| !*dirty)
         };
         if sessions.get(&self.key).is_some_and(is_done_with) {
             sessions.remove(&self.key);
@@ -92,58 +92,58 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_sessions_in_doubt_are_remembered() {
-        let turns = KeyedLocks::default();
-        let mut turn = turns.wait("a").await;
-        drop(turns.wait("b").await);
-        turn.set_in_doubt(true);
-        drop(turn);
-        assert_eq!(turns.sessions().len(), 1);
-        let mut turn = turns.wait("a").await;
-        assert!(turn.is_in_doubt());
-        turn.set_in_doubt(false);
-        let next = turns.wait("a");
+    async fn only_sessions_with_a_dirty_cache_are_remembered() {
+        let locks = KeyedLocks::default();
+        let mut guard = locks.lock("a").await;
+        drop(locks.lock("b").await);
+        guard.set_dirty(true);
+        drop(guard);
+        assert_eq!(locks.sessions().len(), 1);
+        let mut guard = locks.lock("a").await;
+        assert!(guard.is_dirty());
+        guard.set_dirty(false);
+        let next = locks.lock("a");
         let mut next = std::pin::pin!(next);
         tokio::select! {
             biased;
             _ = &mut next => panic!("two at once"),
-            () = std::future::ready(()) => drop(turn),
+            () = std::future::ready(()) => drop(guard),
         }
-        assert_eq!(turns.sessions().len(), 1, "for the one that waits");
+        assert_eq!(locks.sessions().len(), 1, "for the one that waits");
         drop(next.await);
-        assert!(turns.sessions().is_empty());
+        assert!(locks.sessions().is_empty());
     }
 
     #[tokio::test]
     async fn dropped_waiter_leaves_no_entry() {
         for turn_ends_first in [false, true] {
-            let turns = KeyedLocks::default();
-            let turn = turns.wait("a").await;
-            let mut waiters: Vec<_> = (0..3).map(|_| Box::pin(turns.wait("a"))).collect();
+            let locks = KeyedLocks::default();
+            let guard = locks.lock("a").await;
+            let mut waiters: Vec<_> = (0..3).map(|_| Box::pin(locks.lock("a"))).collect();
             for waiter in &mut waiters {
                 assert!(poll_once(waiter.as_mut()).is_none(), "two at once");
             }
             if turn_ends_first {
-                drop(turn);
+                drop(guard);
                 drop(waiters);
             } else {
                 drop(waiters);
-                drop(turn);
+                drop(guard);
             }
-            assert!(turns.sessions().is_empty());
+            assert!(locks.sessions().is_empty());
         }
     }
 
     #[tokio::test]
     async fn dropped_waiter_leaves_the_doubt() {
-        let turns = KeyedLocks::default();
-        let mut turn = turns.wait("a").await;
-        turn.set_in_doubt(true);
-        let mut waiter = Box::pin(turns.wait("a"));
+        let locks = KeyedLocks::default();
+        let mut guard = locks.lock("a").await;
+        guard.set_dirty(true);
+        let mut waiter = Box::pin(locks.lock("a"));
         assert!(poll_once(waiter.as_mut()).is_none(), "two at once");
-        drop(turn);
+        drop(guard);
         drop(waiter);
-        assert!(turns.wait("a").await.is_in_doubt());
+        assert!(locks.lock("a").await.is_dirty());
     }
 
     /// Polls a future once. Returns its output, if it is ready.

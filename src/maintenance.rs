@@ -47,7 +47,7 @@ use crate::query::Reader;
 
 /// How long a slice works, and how long it then leaves the file to others.
 const SLICE: Duration = Duration::from_millis(10);
-const TURN: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// How long to wait for a lock that another program holds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -286,7 +286,7 @@ impl Maintenance {
                     round.cut_file(&self.db)?;
                     return Ok((rows, flow));
                 }
-                thread::sleep(TURN);
+                thread::sleep(PAUSE);
             }
         }
         Ok((rows, ControlFlow::Continue(())))

@@ -22,7 +22,7 @@ pub(crate) struct ListingPage {
     /// How many bytes the whole listing may have.
     pub(crate) limit: usize,
     /// The reservation for the bytes of `result`.
-    pub(crate) charge: MemoryReservation,
+    pub(crate) reservation: MemoryReservation,
 }
 
 /// Identifies a listing: when and on which server it was seen, and for which callers.

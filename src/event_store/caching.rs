@@ -23,7 +23,7 @@ use crate::keyed_lock::{KeyGuard, KeyedLocks};
 pub struct CachingEventStore<Cache, Backend> {
     cache: Cache,
     backend: Backend,
-    turns: KeyedLocks<String>,
+    locks: KeyedLocks<String>,
 }
 
 impl<Cache, Backend> CachingEventStore<Cache, Backend> {
@@ -32,29 +32,29 @@ impl<Cache, Backend> CachingEventStore<Cache, Backend> {
         Self {
             cache,
             backend,
-            turns: KeyedLocks::default(),
+            locks: KeyedLocks::default(),
         }
     }
 }
 
 impl<Cache: EventStore, Backend: EventStore> CachingEventStore<Cache, Backend> {
     /// Locks a session. Empties the cache of its events first if the cache may be wrong.
-    async fn turn(&self, session_id: &str) -> KeyGuard<String> {
-        let mut turn = self.turns.wait(session_id.to_owned()).await;
-        if turn.is_in_doubt() {
-            self.empty(&mut turn, session_id).await;
+    async fn lock(&self, session_id: &str) -> KeyGuard<String> {
+        let mut guard = self.locks.lock(session_id.to_owned()).await;
+        if guard.is_dirty() {
+            self.empty(&mut guard, session_id).await;
         }
-        turn
+        guard
     }
 
     /// Returns the events behind `after_id`, if the cache has them without a gap.
     async fn cached(
         &self,
-        turn: &KeyGuard<String>,
+        guard: &KeyGuard<String>,
         session_id: &str,
         after_id: u64,
     ) -> Option<Vec<EventRecord>> {
-        if turn.is_in_doubt() {
+        if guard.is_dirty() {
             return None;
         }
         // A failing cache counts as empty.
@@ -66,23 +66,23 @@ impl<Cache: EventStore, Backend: EventStore> CachingEventStore<Cache, Backend> {
     }
 
     /// Puts `events` into the cache, as far as that succeeds.
-    async fn warm(&self, turn: &mut KeyGuard<String>, session_id: &str, events: &[EventRecord]) {
+    async fn warm(&self, guard: &mut KeyGuard<String>, session_id: &str, events: &[EventRecord]) {
         // A cache that is too small evicts the lowest ids. So with this order it never
         // holds an older event in place of a newer one, even if this future is dropped
         // midway.
         for event in events.iter().rev() {
             let added = self.cache.append(session_id, event.clone()).await;
             if added.is_err() {
-                return self.empty(turn, session_id).await;
+                return self.empty(guard, session_id).await;
             }
         }
     }
 
     /// Removes the events of a session from a cache that may be wrong about it.
-    async fn empty(&self, turn: &mut KeyGuard<String>, session_id: &str) {
-        turn.set_in_doubt(true);
+    async fn empty(&self, guard: &mut KeyGuard<String>, session_id: &str) {
+        guard.set_dirty(true);
         match self.cache.purge_session(session_id).await {
-            Ok(()) => turn.set_in_doubt(false),
+            Ok(()) => guard.set_dirty(false),
             Err(error) => {
                 tracing::debug!(%error, "a session could not be taken from the cache of events");
             }
@@ -95,22 +95,22 @@ impl<Cache: EventStore, Backend: EventStore> EventStore for CachingEventStore<Ca
     /// Appends to the store and then to the cache. If the cache fails, its error is
     /// returned although the event is in the store.
     async fn append(&self, session_id: &str, event: EventRecord) -> Result<()> {
-        let mut turn = self.turn(session_id).await;
-        let was_in_doubt = turn.is_in_doubt();
-        turn.set_in_doubt(true);
+        let mut guard = self.lock(session_id).await;
+        let was_dirty = guard.is_dirty();
+        guard.set_dirty(true);
         self.backend.append(session_id, event.clone()).await?;
         let cached = self.cache.append(session_id, event).await;
         match &cached {
-            Ok(()) => turn.set_in_doubt(was_in_doubt),
+            Ok(()) => guard.set_dirty(was_dirty),
             // The cache may hold an older event with the same id.
-            Err(_) => self.empty(&mut turn, session_id).await,
+            Err(_) => self.empty(&mut guard, session_id).await,
         }
         cached
     }
 
     async fn replay_after(&self, session_id: &str, after_id: u64) -> Result<Vec<EventRecord>> {
-        let mut turn = self.turn(session_id).await;
-        let cached = self.cached(&turn, session_id, after_id).await;
+        let mut guard = self.lock(session_id).await;
+        let cached = self.cached(&guard, session_id, after_id).await;
         let cached = cached.unwrap_or_default();
         if let Some(newest) = cached.last() {
             let before = newest.id.saturating_sub(1);
@@ -122,23 +122,23 @@ impl<Cache: EventStore, Backend: EventStore> EventStore for CachingEventStore<Ca
                 && complete_after.is_none_or(|id| id <= after_id)
             {
                 let later = later.to_vec();
-                self.warm(&mut turn, session_id, &later).await;
+                self.warm(&mut guard, session_id, &later).await;
                 return Ok([cached, later].concat());
             }
             // The session was purged, or its ids began again.
-            self.empty(&mut turn, session_id).await;
+            self.empty(&mut guard, session_id).await;
         }
         let events = self.backend.replay_after(session_id, after_id).await?;
-        self.warm(&mut turn, session_id, &events).await;
+        self.warm(&mut guard, session_id, &events).await;
         Ok(events)
     }
 
     /// Purges both, even if one fails. The cache's error takes precedence.
     async fn purge_session(&self, session_id: &str) -> Result<()> {
-        let mut turn = self.turn(session_id).await;
-        turn.set_in_doubt(true);
+        let mut guard = self.lock(session_id).await;
+        guard.set_dirty(true);
         let cached = self.cache.purge_session(session_id).await;
-        turn.set_in_doubt(cached.is_err());
+        guard.set_dirty(cached.is_err());
         let stored = self.backend.purge_session(session_id).await;
         cached.and(stored)
     }

@@ -17,7 +17,7 @@ use crate::keyed_lock::{KeyGuard, KeyedLocks};
 pub struct CachingSessionStore<Cache, Backend> {
     cache: Cache,
     backend: Backend,
-    turns: KeyedLocks<Key>,
+    locks: KeyedLocks<Key>,
 }
 
 /// SDK and session id.
@@ -29,7 +29,7 @@ impl<Cache, Backend> CachingSessionStore<Cache, Backend> {
         Self {
             cache,
             backend,
-            turns: KeyedLocks::default(),
+            locks: KeyedLocks::default(),
         }
     }
 }
@@ -37,30 +37,30 @@ impl<Cache, Backend> CachingSessionStore<Cache, Backend> {
 impl<Cache: SessionStore, Backend: SessionStore> CachingSessionStore<Cache, Backend> {
     /// Locks a session. Removes its record from the cache first if the cache may be
     /// wrong.
-    async fn turn(&self, sdk: &str, id: &str) -> KeyGuard<Key> {
-        let mut turn = self.turns.wait((sdk.to_owned(), id.to_owned())).await;
-        if turn.is_in_doubt() {
-            self.forget(&mut turn, sdk, id).await;
+    async fn lock(&self, sdk: &str, id: &str) -> KeyGuard<Key> {
+        let mut guard = self.locks.lock((sdk.to_owned(), id.to_owned())).await;
+        if guard.is_dirty() {
+            self.forget(&mut guard, sdk, id).await;
         }
-        turn
+        guard
     }
 
     /// Copies a record of the store into the cache. If that fails, the cache no longer
     /// holds an older record.
-    async fn mirror(&self, turn: &mut KeyGuard<Key>, record: &SessionRecord) -> Result<()> {
-        turn.set_in_doubt(true);
+    async fn mirror(&self, guard: &mut KeyGuard<Key>, record: &SessionRecord) -> Result<()> {
+        guard.set_dirty(true);
         let mirrored = self.cache.save(record).await;
         match &mirrored {
-            Ok(()) => turn.set_in_doubt(false),
-            Err(_) => self.forget(turn, &record.sdk, &record.id).await,
+            Ok(()) => guard.set_dirty(false),
+            Err(_) => self.forget(guard, &record.sdk, &record.id).await,
         }
         mirrored
     }
 
     /// Removes a record from a cache that may be wrong about it.
-    async fn forget(&self, turn: &mut KeyGuard<Key>, sdk: &str, id: &str) {
+    async fn forget(&self, guard: &mut KeyGuard<Key>, sdk: &str, id: &str) {
         match self.cache.delete(sdk, id).await {
-            Ok(()) => turn.set_in_doubt(false),
+            Ok(()) => guard.set_dirty(false),
             Err(error) => {
                 tracing::debug!(%error, "a record could not be taken from the cache of sessions");
             }
@@ -75,11 +75,11 @@ impl<Cache: SessionStore, Backend: SessionStore> SessionStore
     /// Adds the record to the store and then to the cache. If the cache fails, its
     /// error is returned although the record is in the store.
     async fn create(&self, record: &SessionRecord) -> Result<bool> {
-        let mut turn = self.turn(&record.sdk, &record.id).await;
-        turn.set_in_doubt(true);
+        let mut guard = self.lock(&record.sdk, &record.id).await;
+        guard.set_dirty(true);
         let created = self.backend.create(record).await?;
         if created {
-            self.mirror(&mut turn, record).await?;
+            self.mirror(&mut guard, record).await?;
         }
         Ok(created)
     }
@@ -87,23 +87,23 @@ impl<Cache: SessionStore, Backend: SessionStore> SessionStore
     /// Saves to the store and then to the cache. If the cache fails, its error is
     /// returned although the record is in the store.
     async fn save(&self, record: &SessionRecord) -> Result<()> {
-        let mut turn = self.turn(&record.sdk, &record.id).await;
-        turn.set_in_doubt(true);
+        let mut guard = self.lock(&record.sdk, &record.id).await;
+        guard.set_dirty(true);
         self.backend.save(record).await?;
-        self.mirror(&mut turn, record).await
+        self.mirror(&mut guard, record).await
     }
 
     async fn load(&self, sdk: &str, id: &str) -> Result<Option<SessionRecord>> {
-        let mut turn = self.turn(sdk, id).await;
+        let mut guard = self.lock(sdk, id).await;
         // A failing cache counts as empty.
-        if !turn.is_in_doubt()
+        if !guard.is_dirty()
             && let Ok(Some(record)) = self.cache.load(sdk, id).await
         {
             return Ok(Some(record));
         }
         let record = self.backend.load(sdk, id).await?;
         if let Some(record) = &record
-            && let Err(error) = self.mirror(&mut turn, record).await
+            && let Err(error) = self.mirror(&mut guard, record).await
         {
             tracing::debug!(%error, "a record could not be put into the cache of sessions");
         }
@@ -111,23 +111,23 @@ impl<Cache: SessionStore, Backend: SessionStore> SessionStore
     }
 
     async fn prolong(&self, record: &SessionRecord) -> Result<bool> {
-        let mut turn = self.turn(&record.sdk, &record.id).await;
-        turn.set_in_doubt(true);
+        let mut guard = self.lock(&record.sdk, &record.id).await;
+        guard.set_dirty(true);
         let is_there = self.backend.prolong(record).await?;
         if is_there && self.cache.prolong(record).await.is_ok() {
-            turn.set_in_doubt(false);
+            guard.set_dirty(false);
         } else {
-            self.forget(&mut turn, &record.sdk, &record.id).await;
+            self.forget(&mut guard, &record.sdk, &record.id).await;
         }
         Ok(is_there)
     }
 
     /// Deletes in both, even if one fails. The cache's error takes precedence.
     async fn delete(&self, sdk: &str, id: &str) -> Result<()> {
-        let mut turn = self.turn(sdk, id).await;
-        turn.set_in_doubt(true);
+        let mut guard = self.lock(sdk, id).await;
+        guard.set_dirty(true);
         let cached = self.cache.delete(sdk, id).await;
-        turn.set_in_doubt(cached.is_err());
+        guard.set_dirty(cached.is_err());
         let stored = self.backend.delete(sdk, id).await;
         cached.and(stored)
     }

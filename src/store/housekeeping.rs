@@ -39,8 +39,8 @@ const LARGEST_SHARE: f64 = 0.95;
 /// The longest time that a slice waits while callers wait for the writer thread.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// The longest turn for a file that is too large but not at its ceiling.
-const LONGEST_TURN: Duration = Duration::from_millis(250);
+/// The longest time without a pause in a file that is too large but not at its ceiling.
+const LONGEST_BUDGET: Duration = Duration::from_millis(250);
 
 /// A file may exceed its limit by the first part of the limit, up to its ceiling. A file
 /// that was larger when it was opened may grow beyond its smallest size by the second
@@ -62,7 +62,7 @@ const FREE_PAGES: FreePages = FreePages::Part {
 
 /// In a file that is too large, every fourth slice belongs to the round, so that
 /// the other bounds of the round are kept, too.
-const ROUND_TURN: u32 = 4;
+const ROUND_SLICES: u32 = 4;
 
 /// The delay of a round if another program holds the write lock. A slice waits for
 /// the lock only if the file is too large, and then retries sooner.
@@ -107,7 +107,7 @@ pub(super) struct Housekeeping {
     is_at_ceiling: bool,
     /// Nothing can be removed from the file.
     is_stuck: bool,
-    /// The end of the last turn.
+    /// When housekeeping last paused.
     rested_since: Instant,
     slices: u32,
     /// A part of this round failed.
@@ -191,18 +191,18 @@ impl Housekeeping {
         }
     }
 
-    /// Returns the length of the next turn: one slice, or, if the file is too large,
-    /// its share of the time since the last turn.
-    pub(super) fn turn(&self) -> Duration {
+    /// Returns how long slices may follow each other without a pause. The first one runs in
+    /// any case. A file that is too large gets its share of the time since the last pause.
+    pub(super) fn budget(&self) -> Duration {
         if !self.is_urgent() {
             return Duration::ZERO;
         }
         let share = self.share();
-        let turn = self.rested_since.elapsed().mul_f64(share / (1.0 - share));
-        turn.min(LONGEST_TURN)
+        let budget = self.rested_since.elapsed().mul_f64(share / (1.0 - share));
+        budget.min(LONGEST_BUDGET)
     }
 
-    /// Ends a turn.
+    /// Notes that housekeeping pauses now.
     pub(super) fn rest(&mut self) {
         self.rested_since = Instant::now();
     }
@@ -249,7 +249,7 @@ impl Housekeeping {
         }
         self.measure(db)?;
         let limits = self.limits();
-        let is_for_round = !self.is_between_rounds() && self.slices.is_multiple_of(ROUND_TURN);
+        let is_for_round = !self.is_between_rounds() && self.slices.is_multiple_of(ROUND_SLICES);
         let done = match self.is_urgent() && !is_for_round {
             true => self.shorten(db, &limits, until),
             false => self
@@ -395,11 +395,11 @@ mod tests {
         housekeeping.excess = 10.0;
         assert!((housekeeping.share() - LARGEST_SHARE).abs() < 1e-9);
         housekeeping.rested_since = Instant::now() - Duration::from_secs(60);
-        assert_eq!(housekeeping.turn(), LONGEST_TURN);
+        assert_eq!(housekeeping.budget(), LONGEST_BUDGET);
         // A file that cannot shrink takes no more time than any other file.
         housekeeping.is_stuck = true;
         assert!((housekeeping.share() - SHARE).abs() < 1e-9);
-        assert_eq!(housekeeping.turn(), Duration::ZERO);
+        assert_eq!(housekeeping.budget(), Duration::ZERO);
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl PageAssembler {
             next,
             result,
             limit,
-            charge,
+            reservation,
         } = page;
         let key = |caller: Option<u64>, cursor: Option<JsonId>| {
             Some(Key {
@@ -92,7 +92,7 @@ impl PageAssembler {
         };
         let read = Page::read(origin.of, &result);
         let sent = result.len();
-        drop((result, charge));
+        drop((result, reservation));
         let read = match read {
             Ok(read) => read,
             Err(Malformed) => return Joined::Malformed,

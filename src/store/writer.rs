@@ -32,7 +32,7 @@ use crate::error::OpenError;
 
 /// The pause between two transactions in a row, in which another writer of the file
 /// can take the lock.
-const TURN: Duration = Duration::from_millis(1);
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The receiver of the result of the first opening. Without one, no caller waits,
 /// and the writer thread retries.
@@ -151,7 +151,7 @@ impl Writer {
                 self.keep_up();
             }
             if !has_commands && !chunks.is_empty() {
-                std::thread::sleep(TURN);
+                std::thread::sleep(PAUSE);
             }
         }
         self.shared.queue.housekeeping_at(self.housekeeping.due());
@@ -160,7 +160,7 @@ impl Writer {
 
     /// Runs a slice of housekeeping, or several slices if the file is too large.
     fn keep_up(&mut self) {
-        let end = Instant::now() + self.housekeeping.turn();
+        let end = Instant::now() + self.housekeeping.budget();
         loop {
             let db = self.committer.file().db();
             let done = match db.filter(|db| !db.is_replaced()) {

@@ -13,7 +13,7 @@ pub(in crate::capture) struct Document {
     bytes: Vec<u8>,
     limit: usize,
     /// `None` once the copy was dropped, because it became too long or no memory was left.
-    charge: Option<MemoryReservation>,
+    reservation: Option<MemoryReservation>,
 }
 
 impl Document {
@@ -29,9 +29,9 @@ impl Document {
             bytes: Vec::new(),
             // The envelope around the result is not part of the listing.
             limit: cx.config.listing_bytes.saturating_add(1024),
-            charge: Some(MemoryReservation::new(&cx.counters().listing_bytes)),
+            reservation: Some(MemoryReservation::new(&cx.counters().listing_bytes)),
         });
-        let Some(charge) = &mut copy.charge else {
+        let Some(reservation) = &mut copy.reservation else {
             return;
         };
         let len = copy.bytes.len() + data.len();
@@ -40,9 +40,9 @@ impl Document {
             // The copy doubles like a vector, but never beyond the limit.
             false => len.max(2 * copy.bytes.len()).min(copy.limit) - copy.bytes.capacity(),
         };
-        if len > copy.limit || !charge.take(more, copy.limit) {
+        if len > copy.limit || !reservation.take(more, copy.limit) {
             copy.bytes = Vec::new();
-            copy.charge = None;
+            copy.reservation = None;
             return;
         }
         let capacity = copy.bytes.capacity() + more;
@@ -53,7 +53,7 @@ impl Document {
     pub(super) fn slice(&self, span: &Range<u64>) -> Option<&[u8]> {
         let start = usize::try_from(span.start.checked_sub(self.start)?).ok()?;
         let end = usize::try_from(span.end.checked_sub(self.start)?).ok()?;
-        self.charge.as_ref().and(self.bytes.get(start..end))
+        self.reservation.as_ref().and(self.bytes.get(start..end))
     }
 
     /// Returns the bytes of a result and the reservation for them; `None` if there is
@@ -61,15 +61,15 @@ impl Document {
     pub(super) fn take(&mut self, found: &ListingResult) -> Option<(Vec<u8>, MemoryReservation)> {
         let result = self.slice(&found.span)?;
         if found.in_batch {
-            let mut charge = self.charge.as_ref()?.another();
-            let room = charge.take(result.len(), self.limit);
-            return room.then(|| (result.to_vec(), charge));
+            let mut reservation = self.reservation.as_ref()?.another();
+            let room = reservation.take(result.len(), self.limit);
+            return room.then(|| (result.to_vec(), reservation));
         }
         let len = result.len();
         let start = usize::try_from(found.span.start.checked_sub(self.start)?).ok()?;
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.drain(..start);
         bytes.truncate(len);
-        Some((bytes, self.charge.take()?))
+        Some((bytes, self.reservation.take()?))
     }
 }

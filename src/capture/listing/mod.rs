@@ -211,7 +211,7 @@ impl Listings {
         if whole && !self.is_new(&seen_as, sessions.hash(result), ts) {
             return None;
         }
-        let Some((result, charge)) = document.take(found) else {
+        let Some((result, reservation)) = document.take(found) else {
             self.forget(&seen_as);
             self.count_too_long(cx, of);
             return None;
@@ -230,7 +230,7 @@ impl Listings {
             next: found.next,
             result,
             limit,
-            charge,
+            reservation,
         };
         Some((page, seen_as))
     }

@@ -30,7 +30,7 @@ fn page(caller: u64, at: Option<&str>, next: Option<&str>, tools: &str) -> Listi
         next: next.and_then(cursor),
         result: format!(r#"{{"tools":[{tools}]}}"#).into_bytes(),
         limit: 1 << 20,
-        charge: MemoryReservation::new(&Arc::default()),
+        reservation: MemoryReservation::new(&Arc::default()),
     }
 }
 
@@ -138,8 +138,8 @@ fn malformed_page_ends_its_listing_and_frees_its_memory() {
     let account = Arc::new(AtomicUsize::new(0));
     chains.join(page(1, None, Some("2"), &tool("a")), now);
     let mut broken = page(1, Some("2"), None, "1");
-    broken.charge = MemoryReservation::new(&account);
-    assert!(broken.charge.take(100, 100));
+    broken.reservation = MemoryReservation::new(&account);
+    assert!(broken.reservation.take(100, 100));
     assert!(matches!(chains.join(broken, now), Joined::Malformed));
     assert_eq!(account.load(Ordering::Relaxed), 0);
     assert!(chains.chains.is_empty() && chains.bytes == 0);
