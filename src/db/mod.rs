@@ -1,6 +1,6 @@
 //! All SQL of the write side, and what the read side needs to open a file.
 //!
-//! [`Db`] is the connection of one writer. It has two transactions: a [`Batch`] of
+//! [`Db`] is the connection of one writer. It has two transactions: a [`Batch`](batch::Batch) of
 //! events, in which a row that SQLite refuses does not affect the others, and a
 //! [`CommandTx`] of the [`Command`]s that callers wait for.
 //!
@@ -80,7 +80,6 @@ mod writers;
 pub use counters::Stats;
 pub use synchronous::Synchronous;
 
-pub(crate) use batch::Batch;
 pub(crate) use bucket_width::BucketWidth;
 pub(crate) use command::{Answer, Command};
 pub(crate) use command_tx::CommandTx;
