@@ -15,7 +15,7 @@ use tower_mcp_store::query::{
 };
 
 /// The width of a chart, in pixels. A page scales it.
-const WIDTH: f64 = 1_000.0;
+const WIDTH: f64 = 900.0;
 
 /// Returns the filter of a timeline, if it has all conditions.
 pub(crate) fn timeline(filter: &RequestFilter, until: i64) -> Option<TimelineFilter> {

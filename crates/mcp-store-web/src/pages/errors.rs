@@ -1,5 +1,7 @@
 //! Failed requests by reason, and for whom they failed.
 
+use std::collections::HashMap;
+
 use maud::{Markup, html};
 use tower_mcp_store::Outcome;
 use tower_mcp_store::query::{Breakdown, GroupBy, Reader};
@@ -13,10 +15,11 @@ use crate::view::{Name, View};
 /// How many rows each table has.
 const ROWS: usize = 30;
 
-const REASONS: [Column; 5] = [
+const REASONS: [Column; 6] = [
     Column::text("Outcome"),
     Column::text("Reason"),
     Column::text("Tool or method"),
+    Column::text("Client"),
     Column::number("Requests"),
     Column::number("p95"),
 ];
@@ -41,37 +44,37 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
         GroupBy::Reason,
         GroupBy::Method,
         GroupBy::Tool,
+        GroupBy::Client,
     ];
     let mut reasons = reader.breakdown(&filter, &by)?;
     reasons.sort_by_key(|group| std::cmp::Reverse(group.requests));
-    let mut clients = reader.breakdown(&filter, &[GroupBy::Client])?;
-    clients.sort_by_key(|group| std::cmp::Reverse(group.requests));
+    let clients = by_client(&reasons);
     let newest = reader.requests(&filter, ROWS, None)?;
-    let all: i64 = clients.iter().map(|group| group.requests).sum();
+    let all: i64 = clients.iter().map(|(_, failed)| failed.requests).sum();
     let by_reason: Vec<Vec<Markup>> = reasons
         .iter()
         .take(ROWS)
         .map(|group| reason(view, group))
         .collect();
-    let by_client: Vec<Vec<Markup>> = clients
+    let of_clients: Vec<Vec<Markup>> = clients
         .iter()
         .take(ROWS)
-        .map(|group| client(view, group))
+        .map(|(name, failed)| client(view, *name, failed))
         .collect();
     Ok(html! {
         h1 { "Errors" }
         p { (html::count(all)) " requests that are in the file failed in this range." }
-        (html::table("By reason, most frequent first", &REASONS, &by_reason))
+        (html::table("By reason, tool and client, most frequent first", &REASONS, &by_reason))
         @if reasons.len() > ROWS { p { "The first " (ROWS) " of " (reasons.len()) " are shown." } }
-        (html::table("By client", &CLIENTS, &by_client))
+        (html::table("By client", &CLIENTS, &of_clients))
         @if clients.len() > ROWS { p { "The first " (ROWS) " of " (clients.len()) " are shown." } }
         (requests::list("Newest", view, &newest))
     })
 }
 
 fn reason(view: &View, group: &Breakdown) -> Vec<Markup> {
-    let [outcome, reason, method, tool] =
-        [0, 1, 2, 3].map(|at| group.keys.get(at).and_then(Option::as_deref));
+    let [outcome, reason, method, tool, client] =
+        [0, 1, 2, 3, 4].map(|at| group.keys.get(at).and_then(Option::as_deref));
     let known = Outcome::ALL
         .into_iter()
         .find(|known| Some(known.as_str()) == outcome);
@@ -87,6 +90,10 @@ fn reason(view: &View, group: &Breakdown) -> Vec<Markup> {
         (None, Some(method)) => link.with(Name::Method, method),
         _ => link,
     };
+    let link = match client {
+        Some(client) => link.with(Name::Client, client),
+        None => link,
+    };
     vec![
         html! {
             a href=(link.href()) {
@@ -95,23 +102,52 @@ fn reason(view: &View, group: &Breakdown) -> Vec<Markup> {
         },
         html::maybe(reason),
         html::maybe(tool.or(method)),
+        html::maybe(client),
         html::count(group.requests),
         html::latency(group.p95_us),
     ]
 }
 
-fn client(view: &View, group: &Breakdown) -> Vec<Markup> {
-    let name = group.keys.first().and_then(Option::as_deref);
+/// The failed requests of one client.
+#[derive(Debug, Default)]
+struct Failed {
+    requests: i64,
+    errors: i64,
+    timeouts: i64,
+    tool_errors: i64,
+    caller_errors: i64,
+    gone: i64,
+}
+
+/// Adds up the groups of each client. The client with the most requests comes first.
+fn by_client(groups: &[Breakdown]) -> Vec<(Option<&str>, Failed)> {
+    let mut clients: HashMap<Option<&str>, Failed> = HashMap::new();
+    for group in groups {
+        let name = group.keys.last().and_then(Option::as_deref);
+        let failed = clients.entry(name).or_default();
+        failed.requests += group.requests;
+        failed.errors += group.errors;
+        failed.timeouts += group.timeouts;
+        failed.tool_errors += group.tool_errors;
+        failed.caller_errors += group.caller_errors;
+        failed.gone += group.gone;
+    }
+    let mut clients: Vec<_> = clients.into_iter().collect();
+    clients.sort_by(|(a, of_a), (b, of_b)| of_b.requests.cmp(&of_a.requests).then(a.cmp(b)));
+    clients
+}
+
+fn client(view: &View, name: Option<&str>, failed: &Failed) -> Vec<Markup> {
     vec![
         match name {
             Some(name) => html::link(&view.to(Page::Errors).with(Name::Client, name).href(), name),
             None => html! { "unknown" },
         },
-        html::count(group.requests),
-        html::count(group.errors),
-        html::count(group.timeouts),
-        html::count(group.tool_errors),
-        html::count(group.caller_errors),
-        html::count(group.gone),
+        html::count(failed.requests),
+        html::count(failed.errors),
+        html::count(failed.timeouts),
+        html::count(failed.tool_errors),
+        html::count(failed.caller_errors),
+        html::count(failed.gone),
     ]
 }

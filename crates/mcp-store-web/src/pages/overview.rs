@@ -17,22 +17,20 @@ use crate::view::{Name, View};
 const ROWS: usize = 10;
 
 /// The most bars of a small chart in a table.
-const SPARKS: usize = 24;
+const SPARKS: usize = 48;
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 5] = [
     Column::text("Tool or method"),
     Column::number("Calls"),
     Column::number("Failed"),
-    Column::number("Open"),
     Column::number("p50"),
     Column::number("p95"),
 ];
 
-const CALLED: [Column; 7] = [
+const CALLED: [Column; 6] = [
     Column::text("Tool or method"),
     Column::number("Calls"),
     Column::number("Failed"),
-    Column::number("Open"),
     Column::number("p50"),
     Column::number("p95"),
     Column::text("Over time"),
@@ -120,8 +118,10 @@ pub(super) fn totals(summary: &Summary) -> Markup {
         dl.totals {
             (part("Calls", html::count(total.calls)))
             (part("Failed", html::percent(total.failed(), total.calls)))
-            (part("Errors", html::bad_count(total.errors)))
-            (part("of them timeouts", html::count(total.timeouts)))
+            (part("Errors", html! {
+                (html::bad_count(total.errors))
+                small { " of which timeouts " (html::count(total.timeouts)) }
+            }))
             (part("Tool errors", html::bad_count(total.tool_errors)))
             (part("Caller errors", html::count(total.caller_errors)))
             (part("Gone", html::count(total.gone)))
@@ -162,7 +162,6 @@ fn cells(view: &View, group: &Group) -> Vec<Markup> {
     } = group;
     let Figures {
         calls,
-        open,
         p50_us,
         p95_us,
         ..
@@ -178,7 +177,6 @@ fn cells(view: &View, group: &Group) -> Vec<Markup> {
         name,
         html::count(*calls),
         html::percent(figures.failed(), *calls),
-        html::maybe_count(*open),
         html::latency(*p50_us),
         html::latency(*p95_us),
     ]

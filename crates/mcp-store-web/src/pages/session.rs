@@ -93,6 +93,7 @@ fn rows(view: &View, call: &Operation) -> Vec<Vec<Markup>> {
     let Some(first) = call.legs.first().map(|leg| &leg.request) else {
         return Vec::new();
     };
+    let last = call.legs.last().map(|leg| &leg.request);
     let polls = call.task.as_ref().map_or(0, |task| task.polls);
     let requests = i64::try_from(call.legs.len())
         .unwrap_or(i64::MAX)
@@ -110,7 +111,7 @@ fn rows(view: &View, call: &Operation) -> Vec<Vec<Markup>> {
         html::count(requests),
         html::latency(call.wall_us),
         html::latency(call.server_us),
-        html! { span.note { bdi { (requests::note(first)) } } },
+        html! { span.note { bdi { (last.map(requests::note).unwrap_or_default()) } } },
     ]];
     if call.kind == OperationKind::Single {
         return rows;

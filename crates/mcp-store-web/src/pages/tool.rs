@@ -29,12 +29,13 @@ const CHANGES: usize = 200;
 /// How many characters of a definition are shown.
 const DEFINITION: usize = 20_000;
 
-pub(super) const CHANGE_COLUMNS: [Column; 6] = [
+pub(super) const CHANGE_COLUMNS: [Column; 7] = [
     Column::text("Time"),
     Column::text("Change"),
     Column::text("Item"),
     Column::text("Calls"),
     Column::text("Failed"),
+    Column::text("Caller errors"),
     Column::text("p95"),
 ];
 
@@ -91,6 +92,7 @@ pub(super) fn change(impact: &ChangeImpact) -> Vec<Markup> {
         html::maybe(impact.change.item_name.as_deref()),
         step(|of| html::count(of.calls)),
         step(|of| html::percent(of.errors.saturating_add(of.tool_errors), of.calls)),
+        step(|of| html::percent(of.caller_errors, of.calls)),
         step(|of| html::latency(of.p95_us)),
     ]
 }

@@ -1,5 +1,9 @@
 //! What the pages show.
 
+use std::ops::ControlFlow;
+
+use rusqlite::Connection;
+use tower_mcp_store::maintenance::Maintenance;
 use tower_mcp_store::{EndReason, RequestStatus, StoreEvent};
 
 use crate::support::{ask, call, get, record, recorded, serve, session};
@@ -191,4 +195,36 @@ async fn file_that_is_replaced_or_removed_is_told_on_the_page() {
     record(&file.path, [StoreEvent::Request(call("search"))]);
     let page = get(server.addr, "/overview").await;
     assert!(page.contains(r#"<dt>Calls</dt><dd><data value="1">1</data>"#));
+}
+
+#[tokio::test]
+async fn pages_of_a_file_that_is_pruned_meanwhile_show_what_is_left() {
+    let file = recorded(some());
+    let server = serve(&file.path, |builder| builder).await;
+    get(server.addr, "/request?id=1").await;
+    let maintenance = Maintenance::open(&file.path).unwrap();
+    let pruned = maintenance.prune(i64::MAX, |_| ControlFlow::Continue(()));
+    assert!(pruned.unwrap().is_complete);
+    let gone = ask(server.addr, "GET", "/request?id=1", &[]).await;
+    assert_eq!(gone.status, 404);
+    assert!(gone.body.contains("It may have been removed"));
+    let left = get(server.addr, "/requests").await;
+    assert!(left.contains("Requests, newest first: none"));
+    let overview = get(server.addr, "/overview").await;
+    assert!(overview.contains("whole hours or days are counted"));
+}
+
+#[tokio::test]
+async fn locked_file_is_told_on_the_page_until_it_is_free() {
+    let file = recorded(some());
+    let server = serve(&file.path, |builder| builder).await;
+    let conn = Connection::open(&file.path).unwrap();
+    conn.pragma_update(None, "locking_mode", "EXCLUSIVE")
+        .unwrap();
+    conn.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let locked = ask(server.addr, "GET", "/health", &[]).await;
+    assert_eq!(locked.status, 503);
+    assert!(locked.body.contains("locked"), "{}", locked.body);
+    drop(conn);
+    get(server.addr, "/health").await;
 }
