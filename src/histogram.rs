@@ -36,13 +36,8 @@ impl Histogram {
 
     /// Adds the output of [`encode`](Self::encode). Of a damaged blob, the readable part
     /// counts.
-    pub(crate) fn merge(&mut self, mut blob: &[u8]) {
-        let mut value: u64 = 0;
-        while let (Some(distance), Some(count)) = (number(&mut blob), number(&mut blob)) {
-            let Some(next) = value.checked_add(distance) else {
-                return;
-            };
-            value = next;
+    pub(crate) fn merge(&mut self, blob: &[u8]) {
+        for (value, count) in buckets(blob) {
             self.record_many(value, count);
         }
     }
@@ -97,6 +92,17 @@ impl Histogram {
         let added = self.0.record_n(value, count);
         debug_assert!(added.is_ok());
     }
+}
+
+/// Returns the buckets in the output of [`Histogram::encode`]: the lowest value of each, and
+/// its count. Of a damaged blob, it returns the readable part.
+pub(crate) fn buckets(mut blob: &[u8]) -> impl Iterator<Item = (u64, u64)> {
+    let mut value: u64 = 0;
+    iter::from_fn(move || {
+        let (distance, count) = (number(&mut blob)?, number(&mut blob)?);
+        value = value.checked_add(distance)?;
+        Some((value, count))
+    })
 }
 
 fn push(blob: &mut Vec<u8>, mut value: u64) {

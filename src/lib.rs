@@ -188,6 +188,7 @@
 //! |---|---|---|
 //! | `bundled` | compiles SQLite in; without it the system's library is linked | yes |
 //! | `decompression` | reads gzip, deflate, brotli and zstd bodies [^limits]; without it their rows are `opaque` | no |
+//! | `outbox` | adds the module `outbox`, for shippers that copy files elsewhere | no |
 //! | `rmcp` | implements the event and session store traits of rmcp 3.9 | no |
 //! | `tower-mcp` | implements the event and session store traits of tower-mcp 0.25 | no |
 //!
@@ -207,6 +208,8 @@ pub mod event_store;
 mod histogram;
 mod keyed_lock;
 pub mod maintenance;
+#[cfg(feature = "outbox")]
+pub mod outbox;
 pub mod query;
 pub mod session_store;
 mod store;

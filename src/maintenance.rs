@@ -41,7 +41,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::db::upkeep::{self, Limits, Round};
-use crate::db::{self, Db, WriteError};
+use crate::db::{self, Db, Unshipped, WriteError};
 use crate::error::OpenError;
 use crate::query::Reader;
 
@@ -57,6 +57,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Maintenance {
     path: PathBuf,
     db: Db,
+    unshipped: Unshipped,
 }
 
 /// A file that is open for reading, to see what maintenance would do.
@@ -172,7 +173,34 @@ impl Maintenance {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref().to_owned();
         let db = Db::open_to_maintain(&path)?;
-        Ok(Self { path, db })
+        Ok(Self {
+            path,
+            db,
+            unshipped: Unshipped::Keep,
+        })
+    }
+
+    /// Sets whether [`prune`](Self::prune) also removes requests that a registered shipper has
+    /// not copied. `losses` then reports them. The default is `false`.
+    #[must_use]
+    pub fn remove_unshipped(mut self, remove: bool) -> Self {
+        self.unshipped = match remove {
+            true => Unshipped::Remove,
+            false => Unshipped::Keep,
+        };
+        self
+    }
+
+    /// Returns how many requests from before `before`, in unix milliseconds, a registered shipper
+    /// has not copied; 0 if there is no shipper.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read.
+    pub fn unshipped_before(&self, before: i64) -> Result<u64, MaintenanceError> {
+        self.db
+            .unshipped_before(before)
+            .map_err(|error| self.failed(error))
     }
 
     /// Returns how many rows of each table [`prune`](Self::prune) would remove;
@@ -193,7 +221,8 @@ impl Maintenance {
     /// This removes requests, sessions that were last seen before, losses, runs of
     /// writers and events for resumption, no matter which process wrote them. It also
     /// removes session records that have expired. Statistics and the history of
-    /// listings stay. The file only shrinks if it
+    /// listings stay, and so do rows that a registered shipper has not copied, unless
+    /// [`remove_unshipped`](Self::remove_unshipped) was set. The file only shrinks if it
     /// [keeps track of its pages](Self::vacuum).
     ///
     /// Each slice is committed by itself. `progress` is called after each, and may
@@ -264,7 +293,7 @@ impl Maintenance {
         before: i64,
         progress: &mut impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<(u64, ControlFlow<()>), WriteError> {
-        let limits = Limits::before(before);
+        let limits = Limits::before(before, self.unshipped);
         let mut rows = 0;
         while let Some(step) = round.step() {
             let step = Step::of(step);

@@ -51,6 +51,7 @@ impl LossSpan {
     pub(crate) fn extend(stretch: &mut Option<Self>, more: Self) {
         match stretch {
             Some(stretch) => {
+                stretch.from_ts = stretch.from_ts.min(more.from_ts);
                 stretch.to_ts = stretch.to_ts.max(more.to_ts);
                 stretch.dropped += more.dropped;
             }
@@ -133,23 +134,39 @@ fn write(
     Ok(conn.last_insert_rowid())
 }
 
-/// Enters the loss of `count` requests that were removed before they were counted
-/// in the statistics. One stretch is one row, unless another loss comes between.
-pub(super) fn not_counted(conn: &Connection, from_ts: i64, to_ts: i64, removed: u64) -> Result<()> {
-    let removed = count(removed);
-    let extended =
-        conn.prepare_cached(EXTEND_LAST)?
-            .execute(params![from_ts, to_ts, removed, NOT_COUNTED])?;
-    if extended == 0 {
-        conn.prepare_cached(INSERT)?
-            .execute(params![from_ts, to_ts, removed, NOT_COUNTED])?;
+/// Why requests are missing that were removed to limit the file's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Removal {
+    /// They were not in the statistics yet.
+    NotCounted,
+    /// They were not shipped yet.
+    Unshipped,
+}
+
+impl Removal {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotCounted => "not_counted",
+            Self::Unshipped => "unshipped",
+        }
+    }
+}
+
+/// Enters the loss of requests that were removed too early. One stretch is one row, unless
+/// another loss comes between.
+pub(super) fn removed(conn: &Connection, why: Removal, stretch: LossSpan) -> Result<()> {
+    let values = params![
+        stretch.from_ts,
+        stretch.to_ts,
+        count(stretch.dropped),
+        why.as_str()
+    ];
+    if conn.prepare_cached(EXTEND_LAST)?.execute(values)? == 0 {
+        conn.prepare_cached(INSERT)?.execute(values)?;
     }
     Ok(())
 }
 
-/// The value of `losses.reason` for requests that were removed to limit the file's
-/// size before they were in the statistics.
-const NOT_COUNTED: &str = "not_counted";
 const EXTEND_LAST: &str = "UPDATE losses SET from_ts = min(from_ts, ?1), to_ts = max(to_ts, ?2),
         dropped = dropped + ?3
      WHERE id = (SELECT max(id) FROM losses) AND reason = ?4";

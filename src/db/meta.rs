@@ -29,3 +29,10 @@ pub(super) fn set_once(conn: &Connection, key: &str, value: &str) -> Result<()> 
     .execute(params![key, value])
     .map(drop)
 }
+
+/// Removes `key`.
+#[cfg(feature = "outbox")]
+pub(super) fn remove(conn: &Connection, key: &str) -> Result<()> {
+    let mut remove = conn.prepare_cached("DELETE FROM meta WHERE key = ?1")?;
+    remove.execute([key]).map(drop)
+}

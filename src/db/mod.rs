@@ -10,12 +10,12 @@
 //!    `synchronous`, `bucket_width`, `pruned`, `platform`, `outcome`, `contribution`;
 //! 2. files: `file_mode`, `sidecar`, `files`, `writer_lock`, `side_files`, `read_only`;
 //! 3. schema: `steps`, `names`, `migrate`, then `inspect`;
-//! 4. rows: `pages`, `inherited`, `keyed_hash`, `listing`, `losses`, `writers`,
+//! 4. rows: `hold`, `pages`, `inherited`, `keyed_hash`, `listing`, `losses`, `writers`,
 //!    `session_ids`, `stored_ids`, `session_rows`, `newest_open`, `open_sessions`, `rollup`,
 //!    `writer_identity`, then `links` and `tasks`;
 //! 5. transactions: `batch`; `event_rows`, `command_tx`, then `command`;
 //! 6. the connection: `checkpoint`, `connect`, `connection`; `set_up`, `create`, then `open`;
-//!    `retention`, then `upkeep`; `departure`; `reader`.
+//!    `retention`, then `upkeep`; `departure`; `reader`; `outbox`.
 //!
 //! `tests/it/imports.rs` checks that no two files import each other.
 //!
@@ -40,6 +40,7 @@ mod error;
 mod event_rows;
 mod file_mode;
 mod files;
+pub(crate) mod hold;
 mod inherited;
 pub(crate) mod inspect;
 pub(crate) mod keyed_hash;
@@ -52,6 +53,8 @@ mod names;
 mod newest_open;
 mod open;
 mod open_sessions;
+#[cfg(feature = "outbox")]
+mod outbox;
 pub(crate) mod outcome;
 mod pages;
 mod platform;
@@ -78,6 +81,11 @@ mod writer_lock;
 mod writers;
 
 pub use counters::Stats;
+#[cfg(feature = "outbox")]
+pub use outbox::{
+    OutboxBatch, OutboxColumn, OutboxCursor, OutboxIdentity, OutboxRows, OutboxTable, OutboxValues,
+    Watermarks,
+};
 pub use synchronous::Synchronous;
 
 pub(crate) use bucket_width::BucketWidth;
@@ -92,11 +100,14 @@ pub(crate) use event_rows::StreamToken;
 pub(crate) use event_rows::{EventBounds, EventRow, LogKind};
 pub(crate) use file_mode::FileMode;
 pub(crate) use files::{Files, Registration};
+pub(crate) use hold::Unshipped;
 pub(crate) use inherited::Inherited;
 pub(crate) use listing::SeenListing;
 pub(crate) use losses::{LossLog, LossReason, LossSpan};
 pub(crate) use newest_open::newest_open;
 pub(crate) use open_sessions::{OpenSession, OpenSessions};
+#[cfg(feature = "outbox")]
+pub(crate) use outbox::ShipperLock;
 pub(crate) use pruned::POLLS;
 pub(crate) use reader::Reader;
 pub(crate) use retention::{PrunableTables, rows_before};

@@ -19,6 +19,7 @@ use super::bind;
 use super::bucket_width::BucketWidth;
 use super::busy::retry_while_busy;
 use super::connection::Db;
+use super::hold::{Hold, Unshipped};
 use super::inherited::{self, Inherited};
 use super::listing::history;
 use super::pages::{self, Part, Space};
@@ -69,17 +70,20 @@ impl Db {
     pub(crate) fn prune(
         &self,
         kinds: PrunableTables,
+        unshipped: Unshipped,
         span: Span,
         patience: Duration,
         until: Instant,
     ) -> Result<Slice, WriteError> {
         let cursor = &self.session_cursor;
-        let slice = self.slice(patience, |conn| prune(conn, kinds, span, cursor, until));
+        let slice = self.slice(patience, |conn| {
+            prune(conn, kinds, unshipped, span, cursor, until)
+        });
         self.event_logs.invalidate();
         slice
     }
 
-    /// Deletes polls in the time of `span` that are in their cells.
+    /// Deletes polls in the time of `span` that are in their cells and were shipped.
     pub(crate) fn prune_polls(
         &self,
         span: Span,
@@ -264,6 +268,11 @@ impl Db {
         rows().map_err(WriteError::Store)
     }
 
+    /// Returns how many requests from before `before` were not shipped.
+    pub(crate) fn unshipped_before(&self, before: i64) -> Result<u64, WriteError> {
+        unshipped_before(&self.conn, before).map_err(WriteError::Store)
+    }
+
     /// Returns how many rows of each table are from before `before`.
     pub(crate) fn rows_before(&self, before: i64) -> Result<Vec<(&'static str, u64)>, WriteError> {
         rows_before(&self.conn, before).map_err(WriteError::Store)
@@ -325,6 +334,15 @@ pub(crate) fn rows_before(conn: &Connection, before: i64) -> Result<Vec<(&'stati
         .collect()
 }
 
+/// Returns how many requests from before `before` were not shipped; 0 if the file is not
+/// shipped.
+pub(crate) fn unshipped_before(conn: &Connection, before: i64) -> Result<u64> {
+    let sql = "SELECT count(*) FROM requests WHERE ts < ?1 AND id > ?2";
+    let after = Hold::read(conn)?.requests_after;
+    let count: i64 = conn.query_row(sql, [before, after], |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
 /// Reduces the counted sizes of the parts of the file in proportion to the whole,
 /// which had `before` pages in use.
 fn recount(conn: &Connection, before: i64) -> Result<()> {
@@ -346,21 +364,29 @@ fn count(conn: &Connection, sql: &str, value: i64) -> Result<u64> {
 fn prune(
     conn: &Connection,
     kinds: PrunableTables,
+    unshipped: Unshipped,
     span: Span,
     cursor: &Cell<i64>,
     until: Instant,
 ) -> Result<Slice> {
     let mut count = 0;
+    let before = span.before.min(Hold::read(conn)?.others_from);
+    let shipped = Span { before, ..span };
+    let span_of = |kind: &Kind| match kind.stays_until_shipped(unshipped) {
+        true => shipped,
+        false => span,
+    };
+    let remove = |kind: &Kind| remove(conn, kind, kinds, unshipped, span_of(kind));
     for kind in KINDS.iter().filter(|kind| kinds.has(kind)) {
         if matches!(kind.removal, Removal::Sessions) && kinds != PrunableTables::All && count > 0 {
             // Another slice follows.
-            count += sessions::remove_next(conn, span, cursor)?;
+            count += sessions::remove_next(conn, span_of(kind), cursor)?;
             continue;
         }
         loop {
             let batch = match kind.is_for_resumption() {
-                true => Part::Resumption.counted(conn, || remove(conn, kind, kinds, span)),
-                false => remove(conn, kind, kinds, span),
+                true => Part::Resumption.counted(conn, || remove(kind)),
+                false => remove(kind),
             }?;
             count += batch.count;
             if batch.is_last {
@@ -377,11 +403,18 @@ fn prune(
 }
 
 /// Removes some rows of a kind.
-fn remove(conn: &Connection, kind: &Kind, kinds: PrunableTables, span: Span) -> Result<Slice> {
+fn remove(
+    conn: &Connection,
+    kind: &Kind,
+    kinds: PrunableTables,
+    unshipped: Unshipped,
+    span: Span,
+) -> Result<Slice> {
     let (count, is_last) = match kind.removal {
         Removal::Requests => {
-            let count = requests::remove(conn, span, kinds == PrunableTables::Uncounted)?;
-            // Some of the oldest rows may not have been in their cells.
+            let is_uncounted = kinds == PrunableTables::Uncounted;
+            let count = requests::remove(conn, span, is_uncounted, unshipped)?;
+            // Some of the oldest rows may have had to stay.
             (count, count == 0)
         }
         Removal::Sessions => {

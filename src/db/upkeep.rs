@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{BucketWidth, Db, LonelyLegs, PrunableTables, Slice, Span, WriteError};
+use super::{BucketWidth, Db, LonelyLegs, PrunableTables, Slice, Span, Unshipped, WriteError};
 
 /// A step of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub(crate) struct Limits {
     /// Rows from before this time go. Records with an expiry time of their own go in
     /// any case.
     pub(crate) before: i64,
+    /// Whether rows stay that were not shipped.
+    pub(crate) unshipped: Unshipped,
     /// Polls from before this time go.
     pub(crate) polls_before: Option<i64>,
     /// Statistics of hours from before this time go.
@@ -52,10 +54,11 @@ pub(crate) struct Limits {
 impl Limits {
     /// Returns limits that remove rows from before `before` and all free pages, but no
     /// statistics and no history.
-    pub(crate) fn before(before: i64) -> Self {
+    pub(crate) fn before(before: i64, unshipped: Unshipped) -> Self {
         Self {
             from: i64::MIN,
             before,
+            unshipped,
             polls_before: None,
             hours_before: None,
             days_before: None,
@@ -317,14 +320,20 @@ fn remove(
     patience: Duration,
     until: Instant,
 ) -> Result<Slice, WriteError> {
-    let Limits { from, before, .. } = *limits;
+    let Limits {
+        from,
+        before,
+        unshipped,
+        ..
+    } = *limits;
     if let Some(before) = limits.polls_before {
         let polls = db.prune_polls(Span { from, before }, patience, until)?;
         if !polls.is_last {
             return Ok(polls);
         }
     }
-    db.prune(PrunableTables::All, Span { from, before }, patience, until)
+    let span = Span { from, before };
+    db.prune(PrunableTables::All, unshipped, span, patience, until)
 }
 
 fn prune_statistics(

@@ -33,7 +33,7 @@ pub enum MaintenanceErrorKind {
 }
 
 impl MaintenanceError {
-    pub(super) fn unreadable(path: &Path, source: impl Into<Source>) -> Self {
+    pub(crate) fn unreadable(path: &Path, source: impl Into<Source>) -> Self {
         Self {
             kind: MaintenanceErrorKind::Unreadable,
             path: path.to_owned(),
@@ -41,7 +41,7 @@ impl MaintenanceError {
         }
     }
 
-    pub(super) fn unwritable(path: &Path, error: WriteError) -> Self {
+    pub(crate) fn unwritable(path: &Path, error: WriteError) -> Self {
         let kind = match &error {
             WriteError::Replaced => MaintenanceErrorKind::Displaced,
             error if error.is_busy() => MaintenanceErrorKind::Locked,

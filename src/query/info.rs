@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, Row};
 use super::Reader;
 use super::error::QueryError;
 use super::reader::Source;
+use crate::db::hold::{SHIPPED_AT, SHIPPED_TO};
 use crate::db::keyed_hash::fingerprints;
 use crate::db::row::{number, optional_number, optional_text, text};
 use crate::db::sidecar::sidecar;
@@ -54,6 +55,20 @@ pub struct Info {
     /// The counters of the writers whose rows the file still has, added up, each as of its
     /// last commit. `None` for a file of version 4, which has none.
     pub counters: Option<Stats>,
+    /// How far the file was shipped; `None` if no shipper is registered in it.
+    pub shipping: Option<Shipping>,
+}
+
+/// How far a shipper has copied the file elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Shipping {
+    /// The id of the last request that was copied; 0 if there is none.
+    pub shipped_to: i64,
+    /// The number of requests that were not copied yet.
+    pub waiting: i64,
+    /// When nothing was left to copy, in unix milliseconds; `None` if that never was so.
+    pub caught_up_at: Option<i64>,
 }
 
 impl Reader {
@@ -95,6 +110,18 @@ impl Reader {
             file_bytes: size(self.real().to_owned()),
             free_bytes: u64::try_from(free).unwrap_or(0),
             wal_bytes: size(sidecar(self.real(), "-wal")),
+            shipping: match meta(SHIPPED_TO)? {
+                Some(shipped_to) => Some(Shipping {
+                    shipped_to: shipped_to.parse().unwrap_or(0),
+                    waiting: one(&format!(
+                        "SELECT count(*) FROM requests WHERE id > coalesce((
+                             SELECT CAST(value AS INTEGER) FROM meta
+                             WHERE key = '{SHIPPED_TO}'), 0)"
+                    ))?,
+                    caught_up_at: meta(SHIPPED_AT)?.and_then(|text| text.parse().ok()),
+                }),
+                None => None,
+            },
             counters: match source.has_all_indexes() {
                 true => Some(writers_total(source.conn)?),
                 false => None,

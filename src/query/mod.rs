@@ -104,7 +104,7 @@ pub use filter::{
     ClientFilter, RequestFilter, SchemaFilter, SessionFilter, StatsFilter, TimelineFilter,
 };
 pub use follow::Follower;
-pub use info::Info;
+pub use info::{Info, Shipping};
 pub use kinship::Kinship;
 pub use lookup::Lookup;
 pub use losses::Loss;

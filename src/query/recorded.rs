@@ -183,6 +183,12 @@ words! {
         /// The requests were removed to keep the size of the file, before they were in
         /// the statistics.
         NotCounted = "not_counted",
+        /// The requests were removed to keep the size of the file, before a shipper had
+        /// copied them.
+        Unshipped = "unshipped",
+        /// A database that the file is shipped to refused the rows. Only the database has
+        /// such losses.
+        Refused = "refused",
     }
 
     /// The kind of change of a listing or of one of its items.

@@ -13,7 +13,8 @@
 //! one and a half times the limit, rows are removed before the next event is
 //! written. Requests are rolled up before they are removed, one slice at a time. If
 //! rolling up fails, they are removed nevertheless, and the log and the file's
-//! `losses` report it.
+//! `losses` report it. The same is true of rows that a registered shipper has not
+//! copied yet: only a file over its limit loses them.
 
 mod shrink;
 
@@ -24,7 +25,7 @@ use super::deadline::Deadline;
 use super::log_throttle::LogThrottle;
 use crate::clock;
 use crate::db::upkeep::{FreePages, Limits, Round};
-use crate::db::{Db, Inherited, WriteError};
+use crate::db::{Db, Inherited, Unshipped, WriteError};
 
 /// The working time of a slice, without its commit and without a checkpoint that
 /// the commit triggers.
@@ -115,6 +116,7 @@ pub(super) struct Housekeeping {
     failures: LogThrottle,
     excesses: LogThrottle,
     losses: LogThrottle,
+    unshipped: LogThrottle,
 }
 
 impl Housekeeping {
@@ -140,6 +142,7 @@ impl Housekeeping {
             failures: LogThrottle::default(),
             excesses: LogThrottle::default(),
             losses: LogThrottle::default(),
+            unshipped: LogThrottle::default(),
         }
     }
 
@@ -279,6 +282,7 @@ impl Housekeeping {
         Limits {
             from: self.inherited.map_or(i64::MIN, |file| file.before),
             before: max_age.map_or(i64::MIN, ago),
+            unshipped: Unshipped::Keep,
             polls_before: polls.map(ago),
             hours_before: hourly.map(ago),
             days_before: daily.map(ago),

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 /// What each room may import. Every room may import files that belong to no room, such as
 /// `clock.rs`.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("wire", &[]),
     ("event", &["wire"]),
     ("db", &["wire", "event"]),
     ("query", &["wire", "event", "db"]),
     ("store", &["wire", "event", "db"]),
+    ("outbox", &["db"]),
     ("capture", &["wire", "event", "db", "store"]),
     ("event_store", &["event", "db", "store"]),
     ("session_store", &["event", "db", "store"]),

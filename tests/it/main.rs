@@ -32,6 +32,7 @@ mod maintenance;
 mod migrations;
 mod model;
 mod operations;
+mod outbox;
 mod query;
 mod reader;
 mod replay;

@@ -2,6 +2,8 @@
 
 mod examples;
 mod filters;
+#[cfg(feature = "postgres")]
+mod fleet;
 mod proxy;
 #[cfg(feature = "serve")]
 mod serve;
@@ -19,6 +21,8 @@ use crate::output::Format;
 use crate::time;
 pub(crate) use filters::{Filters, WindowArgs};
 use filters::{id, window};
+#[cfg(feature = "postgres")]
+pub(crate) use fleet::{Fleet, FleetCommand, RetainFleet, Ship, Tables};
 pub(crate) use proxy::{
     Address, DEFAULT_LISTEN, DEFAULT_NAME, Limit, Log, Named, Proxy, Recording, Retain, Servers,
     Timeouts, Tls, is_setting,
@@ -124,6 +128,17 @@ pub(crate) enum Command {
     /// size.
     #[command(after_help = examples::VACUUM)]
     Vacuum,
+    /// Copy the file to the PostgreSQL database of a fleet
+    ///
+    /// Runs until Ctrl-C, while a server or proxy writes to the file. From its first run on, rows
+    /// that were not copied stay in the file until it is over its limit.
+    #[cfg(feature = "postgres")]
+    #[command(after_help = examples::SHIP)]
+    Ship(Ship),
+    /// Make and tend the tables of a fleet in PostgreSQL
+    #[cfg(feature = "postgres")]
+    #[command(after_help = examples::FLEET)]
+    Fleet(Fleet),
     /// Run a read-only SQL query
     ///
     /// Query the views calls, tool_stats, hourly_stats and client_stats, or the tables requests,
@@ -422,6 +437,9 @@ pub(crate) struct Prune {
     /// Do not ask before rows are removed; only a terminal is asked
     #[arg(short, long)]
     pub(crate) yes: bool,
+    /// Also remove requests that `mcp-store ship` has not copied yet
+    #[arg(long)]
+    pub(crate) unshipped: bool,
 }
 
 #[derive(Debug, Arguments)]

@@ -77,6 +77,8 @@ fn has_records(command: &Command) -> bool {
         | Command::Man(_) => false,
         #[cfg(feature = "serve")]
         Command::Serve(_) => false,
+        #[cfg(feature = "postgres")]
+        Command::Ship(_) | Command::Fleet(_) => false,
         _ => true,
     }
 }
@@ -99,6 +101,10 @@ fn run(args: Args, output: &mut Output) -> Result<(), CliError> {
         Command::Serve(args) => commands::serve::run(&db, &args, output),
         Command::Prune(args) => commands::maintain::prune(&db, &args, output),
         Command::Vacuum => commands::maintain::vacuum(&db, output),
+        #[cfg(feature = "postgres")]
+        Command::Ship(args) => commands::fleet::ship(&db, &args, output),
+        #[cfg(feature = "postgres")]
+        Command::Fleet(args) => commands::fleet::run(&args, output),
         Command::Sql(args) => commands::sql::run(&db, &args, output),
         Command::Completions(args) => commands::completions::completions(&args, output),
         Command::Man(args) => commands::completions::man(&args, output),

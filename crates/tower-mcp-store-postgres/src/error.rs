@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use tokio_postgres::error::SqlState;
+use tower_mcp_store::{MaintenanceError, OpenError, OpenErrorKind};
 
 type Source = Box<dyn Error + Send + Sync + 'static>;
 
@@ -69,6 +70,27 @@ impl PostgresError {
         self.kind
     }
 
+    /// Returns the error of a file that a shipper cannot open.
+    pub(crate) fn not_opened(error: OpenError) -> Self {
+        let kind = match error.kind() {
+            OpenErrorKind::Locked => PostgresErrorKind::Busy,
+            _ => PostgresErrorKind::File,
+        };
+        Self::new(kind, "the file cannot be shipped").with_source(error)
+    }
+
+    /// Returns this error and its causes in one line.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+
     /// Returns the error of a statement or a connection.
     ///
     /// The answer of PostgreSQL may hold values of a row in its detail, so only its message
@@ -130,6 +152,12 @@ fn is_certificate(error: &(dyn Error + 'static)) -> bool {
             inner.downcast_ref::<rustls::Error>()
         })
         .any(|error| matches!(error, rustls::Error::InvalidCertificate(_)))
+}
+
+impl From<MaintenanceError> for PostgresError {
+    fn from(error: MaintenanceError) -> Self {
+        Self::new(PostgresErrorKind::File, "the file cannot be shipped").with_source(error)
+    }
 }
 
 impl fmt::Display for PostgresError {

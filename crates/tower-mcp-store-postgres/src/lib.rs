@@ -16,9 +16,11 @@ mod connection;
 mod error;
 pub mod fleet;
 mod schema;
+mod shipper;
 mod target;
 mod tls;
 
 pub use error::{PostgresError, PostgresErrorKind};
 pub use schema::SCHEMA_VERSION;
+pub use shipper::{ShipConfig, ShipStats, Shipper, ship, ship_once, ship_until};
 pub use target::Target;

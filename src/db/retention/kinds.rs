@@ -1,6 +1,7 @@
 //! The rows that are pruned, and how to find the rows of each kind.
 
 use super::super::event_rows::eviction::session_of_log;
+use super::super::hold::Unshipped;
 
 /// A kind of rows that are pruned by age.
 pub(super) struct Kind {
@@ -166,6 +167,17 @@ pub(crate) enum PrunableTables {
 }
 
 impl Kind {
+    /// Returns whether, in a file that is shipped, rows stay that may have changed since all was
+    /// shipped. Requests stay by their ids. Losses stay in any case, because they report what
+    /// was removed before it was shipped.
+    pub(super) fn stays_until_shipped(&self, unshipped: Unshipped) -> bool {
+        match self.table {
+            "losses" | "writers" => true,
+            "sessions" => unshipped == Unshipped::Keep,
+            _ => false,
+        }
+    }
+
     /// Returns whether its rows are kept for resumption. Their pages are counted.
     pub(super) fn is_for_resumption(&self) -> bool {
         matches!(self.table, "sse_events" | "sdk_sessions")

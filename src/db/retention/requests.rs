@@ -5,9 +5,11 @@
 
 use rusqlite::{Connection, Params, Result, params};
 
+use super::super::hold::{Hold, Unshipped};
+use super::super::inherited;
+use super::super::losses::{self, LossSpan};
 use super::super::pruned::{POLLS, Pruned};
 use super::super::rollup;
-use super::super::{inherited, losses};
 use super::{BATCH, Span};
 use crate::clock;
 
@@ -58,13 +60,13 @@ pub(super) fn has_polls(conn: &Connection, from: i64) -> Result<bool> {
 }
 
 /// Deletes some of the oldest polls in the time of `span` that are in their
-/// cells. Returns their number.
+/// cells and were shipped. Returns their number.
 pub(super) fn remove_polls(conn: &Connection, span: Span) -> Result<u64> {
-    let rolled_up_to = rollup::rolled_up_to(conn)?;
-    let mut removed = Removed::default();
+    let mut removed = Removed::new(conn)?;
+    let to = removed.rolled_up_to.min(removed.shipped_to);
     for method in POLLS {
-        let oldest = params![span.from, span.before, BATCH, rolled_up_to, method];
-        removed.delete(conn, DELETE_POLLS, oldest, rolled_up_to)?;
+        let oldest = params![span.from, span.before, BATCH, to, method];
+        removed.delete(conn, DELETE_POLLS, oldest)?;
     }
     if removed.count > 0 {
         Pruned::Polls.raise(conn, removed.latest.saturating_add(1))?;
@@ -74,57 +76,84 @@ pub(super) fn remove_polls(conn: &Connection, span: Span) -> Result<u64> {
 }
 
 /// Deletes some of the oldest requests in the time of `span`. Returns their number.
-/// Requests that are in no cell yet stay, unless `uncounted` is set: then
-/// `losses` reports them.
+/// Requests that are in no cell yet stay, unless `uncounted` is set, and so do those that
+/// were not shipped, unless `unshipped` says otherwise: then `losses` reports them.
 ///
 /// Requests whose clock was ahead are deleted before requests that were written
 /// later: by their own time they would never be deleted.
-pub(in super::super) fn remove(conn: &Connection, span: Span, uncounted: bool) -> Result<u64> {
-    let rolled_up_to = rollup::rolled_up_to(conn)?;
-    let to = if uncounted { i64::MAX } else { rolled_up_to };
-    let mut removed = Removed::default();
+pub(in super::super) fn remove(
+    conn: &Connection,
+    span: Span,
+    uncounted: bool,
+    unshipped: Unshipped,
+) -> Result<u64> {
+    let mut removed = Removed::new(conn)?;
+    let counted_to = if uncounted {
+        i64::MAX
+    } else {
+        removed.rolled_up_to
+    };
+    let to = match unshipped {
+        Unshipped::Keep => counted_to.min(removed.shipped_to),
+        Unshipped::Remove => counted_to,
+    };
     let latest = clock::latest_ms();
     if conn.prepare_cached(ANY_AHEAD)?.exists([latest])? {
         let newest: Option<i64> = conn
             .prepare_cached(NEWEST)?
             .query_row([span.from, span.before, BATCH, to], |row| row.get(0))?;
         let ahead = params![latest, newest, BATCH];
-        removed.delete(conn, DELETE_AHEAD, ahead, rolled_up_to)?;
+        removed.delete(conn, DELETE_AHEAD, ahead)?;
     }
     if removed.count < BATCH as u64 {
         let oldest = params![span.from, span.before, BATCH, to, uncounted];
-        removed.delete(conn, DELETE, oldest, rolled_up_to)?;
+        removed.delete(conn, DELETE, oldest)?;
     }
     if removed.count > 0 {
         Pruned::Requests.raise(conn, removed.latest.saturating_add(1))?;
     }
     inherited::shrink(conn, removed.inherited)?;
-    if let Some((from_ts, to_ts, count)) = removed.uncounted {
-        losses::not_counted(conn, from_ts, to_ts, count)?;
+    if let Some(stretch) = removed.uncounted {
+        losses::removed(conn, losses::Removal::NotCounted, stretch)?;
+    }
+    if let Some(stretch) = removed.unshipped {
+        losses::removed(conn, losses::Removal::Unshipped, stretch)?;
     }
     Ok(removed.count)
 }
 
 /// Rows that were deleted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Removed {
+    /// Requests with a higher id are in no cell.
+    rolled_up_to: i64,
+    /// Requests with a higher id were not shipped.
+    shipped_to: i64,
     count: u64,
     /// Those that an older version wrote.
     inherited: u64,
     /// The latest time of all.
     latest: i64,
-    /// The first and last time, and the number, of those that are in no cell.
-    uncounted: Option<(i64, i64, u64)>,
+    /// Those that are in no cell.
+    uncounted: Option<LossSpan>,
+    /// Those that were not shipped.
+    unshipped: Option<LossSpan>,
 }
 
 impl Removed {
-    fn delete(
-        &mut self,
-        conn: &Connection,
-        sql: &str,
-        values: impl Params,
-        rolled_up_to: i64,
-    ) -> Result<()> {
+    fn new(conn: &Connection) -> Result<Self> {
+        Ok(Self {
+            rolled_up_to: rollup::rolled_up_to(conn)?,
+            shipped_to: Hold::read(conn)?.requests_after,
+            count: 0,
+            inherited: 0,
+            latest: i64::MIN,
+            uncounted: None,
+            unshipped: None,
+        })
+    }
+
+    fn delete(&mut self, conn: &Connection, sql: &str, values: impl Params) -> Result<()> {
         let inherited = inherited::inherited(conn)?;
         let end = inherited.map_or(i64::MIN, |file| file.before);
         let mut tasks = conn.prepare_cached(DELETE_TASK)?;
@@ -135,15 +164,19 @@ impl Removed {
             if let Some(operation) = row.get::<_, Option<String>>(2)? {
                 tasks.execute([operation])?;
             }
-            self.latest = match self.count {
-                0 => ts,
-                _ => self.latest.max(ts),
-            };
+            self.latest = self.latest.max(ts);
             self.count += 1;
             self.inherited += u64::from(ts < end);
-            if id > rolled_up_to {
-                let (from, to, count) = self.uncounted.unwrap_or((ts, ts, 0));
-                self.uncounted = Some((from.min(ts), to.max(ts), count + 1));
+            let one = LossSpan {
+                from_ts: ts,
+                to_ts: ts,
+                dropped: 1,
+            };
+            if id > self.rolled_up_to {
+                LossSpan::extend(&mut self.uncounted, one);
+            }
+            if id > self.shipped_to {
+                LossSpan::extend(&mut self.unshipped, one);
             }
         }
         Ok(())

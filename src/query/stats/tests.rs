@@ -11,7 +11,7 @@ use super::{
 };
 use crate::Store;
 use crate::db::{BucketWidth, rollup};
-use crate::db::{Db, LonelyLegs, PrunableTables, Span};
+use crate::db::{Db, LonelyLegs, PrunableTables, Span, Unshipped};
 use crate::query::{Reader, Window};
 
 pub(in crate::query) const LONG: Duration = Duration::from_secs(30);
@@ -88,7 +88,13 @@ pub(in crate::query) fn prune(path: &Path, before: i64) {
     let from = i64::MIN;
     let db = Db::open_to_maintain(path).unwrap();
     while !db
-        .prune(PrunableTables::All, Span { from, before }, LONG, deadline())
+        .prune(
+            PrunableTables::All,
+            Unshipped::Keep,
+            Span { from, before },
+            LONG,
+            deadline(),
+        )
         .unwrap()
         .is_last
     {}
@@ -198,7 +204,7 @@ fn kept_old_requests_do_not_hide_that_younger_ones_are_gone() {
     };
     let db = Db::open_to_maintain(&dir.path().join("mcp.db")).unwrap();
     while !db
-        .prune(PrunableTables::All, span, LONG, deadline())
+        .prune(PrunableTables::All, Unshipped::Keep, span, LONG, deadline())
         .unwrap()
         .is_last
     {}

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Housekeeping;
 use crate::clock;
 use crate::db::upkeep::{self, Limits};
-use crate::db::{Db, LonelyLegs, PrunableTables, Span, WriteError};
+use crate::db::{Db, LonelyLegs, PrunableTables, Span, Unshipped, WriteError};
 
 impl Housekeeping {
     /// Shrinks a file that is too large: first the parts that have bounds of their own
@@ -58,26 +58,33 @@ impl Housekeeping {
             self.log_excess(db.size()?.used, max_bytes);
             return Ok(());
         };
-        if db
-            .prune(PrunableTables::Traffic, span, patience, until)?
-            .count
-            > 0
-        {
+        let remove = |kinds, unshipped| {
+            let slice = db.prune(kinds, unshipped, span, patience, until)?;
+            Ok::<_, WriteError>(slice.count)
+        };
+        if remove(PrunableTables::Traffic, Unshipped::Keep)? > 0 {
             return Ok(());
         }
         // No rolled-up row is left to remove, so more are rolled up.
         if !self.roll_up(db, until)? {
             return Ok(());
         }
-        let kinds = match self.round.cannot_roll_up() {
-            true => PrunableTables::Uncounted,
-            false => PrunableTables::Traffic,
+        if remove(PrunableTables::Traffic, Unshipped::Keep)? > 0 {
+            return Ok(());
+        }
+        // The limit of the size precedes all other promises.
+        let unshipped = remove(PrunableTables::Traffic, Unshipped::Remove)?;
+        if unshipped > 0 {
+            self.log_unshipped(unshipped);
+            return Ok(());
+        }
+        let uncounted = match self.round.cannot_roll_up() {
+            true => remove(PrunableTables::Uncounted, Unshipped::Remove)?,
+            false => 0,
         };
-        let removed = db.prune(kinds, span, patience, until)?.count;
-        match (removed, kinds) {
-            (0, _) => self.log_excess(db.size()?.used, max_bytes),
-            (_, PrunableTables::Uncounted) => self.log_uncounted(removed),
-            _ => {}
+        match uncounted {
+            0 => self.log_excess(db.size()?.used, max_bytes),
+            removed => self.log_uncounted(removed),
         }
         Ok(())
     }
@@ -105,6 +112,17 @@ impl Housekeeping {
             tracing::warn!(
                 "the store's file has {used} bytes in use, over its limit of {max_bytes}, \
                  and nothing more to remove"
+            );
+        }
+    }
+
+    /// Logs how many rows were removed that no shipper has copied. `losses` holds the number of
+    /// requests among them.
+    fn log_unshipped(&mut self, rows: u64) {
+        if let Some(rows) = self.unshipped.happened(rows, Instant::now()) {
+            tracing::warn!(
+                "the store's file is over its limit and is not shipped fast enough, {rows} rows \
+                 removed so far that were not shipped"
             );
         }
     }

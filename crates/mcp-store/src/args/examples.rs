@@ -22,3 +22,7 @@ pub(super) const SQL: &str = "Examples:\n  mcp-store sql \"SELECT * FROM calls L
 pub(super) const COMPLETIONS: &str = "Examples:\n  mcp-store completions bash\n  mcp-store completions zsh\n  mcp-store completions fish";
 pub(super) const MAN: &str =
     "Examples:\n  mcp-store man\n  mcp-store man logs\n  mcp-store man stats";
+#[cfg(feature = "postgres")]
+pub(super) const SHIP: &str = "Examples:\n  mcp-store ship --to postgres://replica@db.example/mcp\n  mcp-store ship --once --to postgres://replica@db.example/mcp\n  mcp-store ship --forget";
+#[cfg(feature = "postgres")]
+pub(super) const FLEET: &str = "Examples:\n  mcp-store fleet init --to postgres://owner@db.example/mcp --shipper replica --reader grafana\n  mcp-store fleet migrate --to postgres://owner@db.example/mcp\n  mcp-store fleet retain --to postgres://owner@db.example/mcp --requests 14d";

@@ -3,7 +3,7 @@
 //! This is the one place that names a setting. Each has an environment variable, `MCP_STORE_` and
 //! its name, and may be a line of the configuration file. `commands::proxy::config` reads that.
 
-mod values;
+pub(super) mod values;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
-use tower_mcp_store::query::{Info, Kinship, Window};
+use tower_mcp_store::query::{Info, Kinship, Shipping, Window};
 
 use super::stats;
 use crate::args;
@@ -76,6 +76,7 @@ fn fields(info: &Info) -> Fields {
             writer.map(|version| format!("tower-mcp-store {version}")),
         )
         .maybe("created", info.created_at.map(time::local_second))
+        .maybe("shipped", info.shipping.map(shipping))
         .field("requests", output::count(info.requests))
         .maybe("oldest", info.oldest_ts.map(time::local))
         .maybe("newest", info.newest_ts.map(time::local))
@@ -86,6 +87,18 @@ fn fields(info: &Info) -> Fields {
         .field("WAL", wal(info.wal_bytes))
         .field("losses", output::count(info.losses))
         .field("events lost", output::count(info.dropped))
+}
+
+/// Describes how far the file was copied to the database of a fleet.
+fn shipping(shipping: Shipping) -> String {
+    let waiting = output::count(shipping.waiting);
+    match shipping.caught_up_at {
+        Some(at) => format!(
+            "all but {waiting} requests; nothing was left {} ago",
+            time::span(time::now().saturating_sub(at).max(0))
+        ),
+        None => format!("all but {waiting} requests; the first copy is not complete"),
+    }
 }
 
 /// Adds the numbers of requests that were seen and have no row.

@@ -59,7 +59,15 @@ pub(crate) fn prune(db: &Path, args: &Prune, output: &mut Output) -> Result<(), 
             return Err(CliError::Message("nothing was removed".to_owned()));
         }
     }
-    let maintenance = open(db)?;
+    let maintenance = open(db)?.remove_unshipped(args.unshipped);
+    let unshipped = maintenance.unshipped_before(args.before)?;
+    if unshipped > 0 && !args.unshipped {
+        return Err(CliError::Message(format!(
+            "{} requests from before then were not shipped to the database of the fleet; ship \
+             them with `mcp-store ship --once`, or remove them with --unshipped",
+            output::count(number(unshipped))
+        )));
+    }
     let due = maintenance.rows_before(args.before)?;
     let mut work = Work::begin()?;
     let outcome = maintenance.prune(args.before, |progress| work.show(progress))?;

@@ -2,6 +2,8 @@
 
 pub(crate) mod clients;
 pub(crate) mod completions;
+#[cfg(feature = "postgres")]
+pub(crate) mod fleet;
 pub(crate) mod info;
 mod legs;
 pub(crate) mod logs;

@@ -19,6 +19,8 @@ mod run;
 mod schema;
 #[cfg(all(unix, feature = "serve"))]
 mod serve;
+#[cfg(feature = "postgres")]
+mod ship;
 mod sql;
 mod tables;
 #[cfg(unix)]

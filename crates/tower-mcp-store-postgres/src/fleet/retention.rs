@@ -19,13 +19,13 @@ pub struct FleetRetention {
 }
 
 impl Default for FleetRetention {
-    /// 30 days of requests, 90 days of statistics by the hour, and two years of statistics by
-    /// the day.
+    /// 30 days of requests, 60 days of statistics by the hour, and 400 days of statistics by
+    /// the day, as in a file.
     fn default() -> Self {
         Self {
             requests: 30 * DAY,
-            hours: 90 * DAY,
-            days: 730 * DAY,
+            hours: 60 * DAY,
+            days: 400 * DAY,
         }
     }
 }

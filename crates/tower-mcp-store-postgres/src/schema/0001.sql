@@ -21,7 +21,7 @@ INSERT INTO mcp_store_meta (version) VALUES (1);
 
 -- The files. `shipped_to` is the id of the newest request that was shipped, and
 -- `shipped_request_id` its request id: a file that has another request there was restored
--- from a copy. Cells count the requests up to `folded_to`. `clock_ahead_ms` is how far the
+-- from a copy. Cells count the requests up to `rolled_up_to`. `clock_ahead_ms` is how far the
 -- clock of the shipper was ahead of that of the database.
 CREATE TABLE sources (
     store_id           uuid   PRIMARY KEY,
@@ -32,7 +32,7 @@ CREATE TABLE sources (
     key_fingerprints   text[] NOT NULL DEFAULT '{}',
     shipped_to         bigint NOT NULL DEFAULT 0,
     shipped_request_id text   COLLATE "C",
-    folded_to          bigint NOT NULL DEFAULT 0,
+    rolled_up_to          bigint NOT NULL DEFAULT 0,
     requests_pruned_to bigint,
     polls_pruned_to    bigint,
     hours_pruned_to    bigint,
@@ -128,11 +128,11 @@ CREATE TABLE tasks (
     error_code   text   COLLATE "C",
     error_msg    text   COLLATE "C",
     polls        bigint NOT NULL DEFAULT 0,
-    folded_as    text   COLLATE "C",
+    rolled_up_as    text   COLLATE "C",
     PRIMARY KEY (operation_id, store_id)
 );
-CREATE INDEX tasks_unfolded ON tasks (ended_ts)
-    WHERE ended_ts IS NOT NULL AND folded_as IS DISTINCT FROM outcome;
+CREATE INDEX tasks_not_rolled_up ON tasks (ended_ts)
+    WHERE ended_ts IS NOT NULL AND rolled_up_as IS DISTINCT FROM outcome;
 
 -- A row of `id` below 0 is of the shipper: rows that the database refused.
 CREATE TABLE losses (
@@ -632,7 +632,7 @@ FROM (
             CASE WHEN leg IS NULL THEN outcome NOT IN ('input_required', 'working')
                 ELSE operation_us IS NOT NULL END AS ends,
             CASE WHEN leg > 1 AND operation_us IS NOT NULL THEN (
-                SELECT min(f.ts) FROM requests AS f WHERE f.request_id = unfolded.operation_id
+                SELECT min(f.ts) FROM requests AS f WHERE f.request_id = younger.operation_id
             ) END AS first_ts
         FROM (
             SELECT r.ts, r.proxy, r.method, r.tool, r.leg, r.latency_us, r.end_reason,
@@ -641,22 +641,22 @@ FROM (
                 mcp_store_outcome(r.status, r.tool_error, r.end_reason, r.error_code,
                     r.http_status) AS outcome
             FROM sources AS s
-            JOIN requests AS r ON r.store_id = s.store_id AND r.id > s.folded_to
-        ) AS unfolded
-    ) AS unfolded
+            JOIN requests AS r ON r.store_id = s.store_id AND r.id > s.rolled_up_to
+        ) AS younger
+    ) AS younger
     UNION ALL
     SELECT t.ended_ts - (t.ended_ts % 3600000 + 3600000) % 3600000, f.proxy, f.method,
         coalesce(f.tool, ''), t.outcome, 0, 1, 0,
-        CASE WHEN t.folded_as IS NULL THEN greatest(0, (t.ended_ts - f.ts) * 1000) ELSE 0 END,
+        CASE WHEN t.rolled_up_as IS NULL THEN greatest(0, (t.ended_ts - f.ts) * 1000) ELSE 0 END,
         0, 0
     FROM tasks AS t JOIN requests AS f ON f.request_id = t.operation_id
-    WHERE t.ended_ts IS NOT NULL AND t.folded_as IS DISTINCT FROM t.outcome
+    WHERE t.ended_ts IS NOT NULL AND t.rolled_up_as IS DISTINCT FROM t.outcome
     UNION ALL
     SELECT t.ended_ts - (t.ended_ts % 3600000 + 3600000) % 3600000, f.proxy, f.method,
-        coalesce(f.tool, ''), t.folded_as, 0, -1, 0, 0, 0, 0
+        coalesce(f.tool, ''), t.rolled_up_as, 0, -1, 0, 0, 0, 0
     FROM tasks AS t JOIN requests AS f ON f.request_id = t.operation_id
-    WHERE t.ended_ts IS NOT NULL AND t.folded_as IS DISTINCT FROM t.outcome
-        AND t.folded_as IS NOT NULL
+    WHERE t.ended_ts IS NOT NULL AND t.rolled_up_as IS DISTINCT FROM t.outcome
+        AND t.rolled_up_as IS NOT NULL
 ) AS cells GROUP BY start, proxy, method, tool;
 
 -- The clients, by all of their sessions. A call may take several requests.

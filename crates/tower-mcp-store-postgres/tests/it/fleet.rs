@@ -3,20 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use tower_mcp_store_postgres::fleet::{self, FleetRetention, Roles};
-use tower_mcp_store_postgres::{PostgresError, PostgresErrorKind, SCHEMA_VERSION, Target};
+use tower_mcp_store_postgres::{PostgresErrorKind, SCHEMA_VERSION};
 
-use crate::support::{self, Database};
+use crate::support::{self, Database, blocking, init};
 
 const DAY: Duration = Duration::from_secs(86_400);
-
-/// Makes the tables, away from the runtime of the test.
-pub(crate) async fn init(target: Target) -> Result<fleet::Migrated, PostgresError> {
-    blocking(move || fleet::init(&target, &Roles::new())).await
-}
-
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.unwrap()
-}
 
 fn unix_ms(ago: Duration) -> i64 {
     let now = SystemTime::now()

@@ -2,5 +2,8 @@
 
 #![cfg(unix)]
 
+mod crash;
+mod diverged;
 mod fleet;
+mod ship;
 mod support;

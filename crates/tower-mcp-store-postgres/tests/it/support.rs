@@ -5,16 +5,24 @@
 
 mod pgbouncer;
 mod postgres;
+mod relay;
+mod replica;
 
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 use std::{env, fs, thread};
+
+use tower_mcp_store_postgres::fleet::{self, Migrated, Roles};
+use tower_mcp_store_postgres::{PostgresError, Target};
 
 pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use postgres::{Database, Postgres};
+pub(crate) use relay::{Cut, Relay};
+pub(crate) use replica::{LONG, Replica, request};
 
 /// Returns the PostgreSQL that tests share; `None` if the program is not installed.
 ///
@@ -44,6 +52,25 @@ pub(crate) fn pgbouncer(postgres: &Postgres, size: usize) -> Option<PgBouncer> {
     let program = find(&["/usr/sbin", "/usr/bin", "/usr/local/bin"], "pgbouncer");
     skipped("PgBouncer", program.is_some());
     Some(PgBouncer::start(&program?, postgres, size))
+}
+
+/// Makes the tables of a fleet.
+pub(crate) async fn init(target: Target) -> Result<Migrated, PostgresError> {
+    blocking(move || fleet::init(&target, &Roles::new())).await
+}
+
+/// Works away from the runtime of the test.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap()
+}
+
+/// Waits until something holds. It looks every few milliseconds.
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !holds().await {
+        assert!(start.elapsed() < LONG, "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Says that a test is skipped, or fails in continuous integration.

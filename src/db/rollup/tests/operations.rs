@@ -1,6 +1,7 @@
 //! Operations of several requests, and tasks, in cells.
 
 use super::*;
+use crate::db::Unshipped;
 use crate::db::retention::remove_requests;
 
 /// A row of `requests` that is a leg of the operation `a`, or of none.
@@ -221,8 +222,14 @@ fn task_is_removed_with_its_first_request_once_its_end_is_counted() {
     roll_up_all(&conn);
     insert_task(&conn, Some(HOUR), Some("ok"));
     let span = Span::ALL;
-    assert_eq!(remove_requests(&conn, span, false).unwrap(), 0);
+    assert_eq!(
+        remove_requests(&conn, span, false, Unshipped::Keep).unwrap(),
+        0
+    );
     roll_up_all(&conn);
-    assert_eq!(remove_requests(&conn, span, false).unwrap(), 1);
+    assert_eq!(
+        remove_requests(&conn, span, false, Unshipped::Keep).unwrap(),
+        1
+    );
     assert_eq!(value::<i64>(&conn, "SELECT count(*) FROM tasks"), 0);
 }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, params};
 use super::{DAYS, LONG, START, assert_close, deadline, report};
 use crate::Store;
 use crate::db::pruned::Pruned;
-use crate::db::{BucketWidth, Db, LonelyLegs, PrunableTables, Span};
+use crate::db::{BucketWidth, Db, LonelyLegs, PrunableTables, Span, Unshipped};
 use crate::query::{CallStats, Percentiles, Reader, StatsFilter, Window};
 
 /// A file without requests.
@@ -98,7 +98,13 @@ pub(in crate::query) fn happen(path: &Path, steps: &[Step]) -> Connection {
             Step::Prune(from, before) => {
                 let (from, before) = (*from, *before);
                 while !db
-                    .prune(PrunableTables::All, Span { from, before }, LONG, deadline())
+                    .prune(
+                        PrunableTables::All,
+                        Unshipped::Keep,
+                        Span { from, before },
+                        LONG,
+                        deadline(),
+                    )
                     .unwrap()
                     .is_last
                 {}

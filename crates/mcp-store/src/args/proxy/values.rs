@@ -15,7 +15,7 @@ pub(super) const UNLIMITED: &str = "unlimited";
 pub(crate) struct Limit<T>(pub(crate) Option<T>);
 
 /// Parses a duration, whose days have 24 hours.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(in crate::args) fn duration(text: &str) -> Result<Duration, String> {
     let parse = |text: &str| {
         let span: Span = text.parse().ok()?;
         let days = SpanRelativeTo::days_are_24_hours();

@@ -116,6 +116,15 @@ impl Postgres {
         }
     }
 
+    /// Returns a database over a new connection, after the server was stopped.
+    pub(crate) async fn reconnected(&self, database: &Database) -> Database {
+        Database {
+            name: database.name.clone(),
+            client: self.connect(&database.name).await,
+            port: self.port,
+        }
+    }
+
     async fn connect(&self, database: &str) -> Client {
         let url = format!("postgres://{OWNER}@127.0.0.1:{}/{database}", self.port);
         let (client, driver) = tokio_postgres::connect(&url, NoTls).await.unwrap();

@@ -1,0 +1,106 @@
+//! `mcp-store ship` and `mcp-store fleet`.
+
+use std::env;
+use std::time::Duration;
+
+use clap::{Args as Arguments, Subcommand};
+use tower_mcp_store_postgres::Target;
+
+use super::proxy::values::duration;
+use crate::error::CliError;
+
+/// The environment variable that names the database, and may hold its password.
+const TO: &str = "MCP_STORE_TO";
+
+/// The database of a fleet.
+#[derive(Debug, Arguments)]
+pub(crate) struct To {
+    /// The PostgreSQL database, such as postgres://replica@db.example/mcp?sslmode=verify-full
+    /// [env: MCP_STORE_TO]
+    ///
+    /// The password comes from PGPASSWORD, PGPASSFILE or ~/.pgpass. Only the environment variable
+    /// may hold it in the URL.
+    // A value that clap parses or reads from the environment is shown in its messages.
+    #[arg(long, value_name = "URL")]
+    to: Option<String>,
+}
+
+impl To {
+    /// Returns the database.
+    pub(crate) fn target(&self) -> Result<Target, CliError> {
+        let given = self.to.clone();
+        let Some(url) = given.or_else(|| env::var(TO).ok()) else {
+            let message = format!("name the database with --to URL or {TO}");
+            return Err(CliError::Message(message));
+        };
+        let target: Target = url.parse()?;
+        if self.to.is_some() && target.has_password() {
+            return Err(CliError::Message(format!(
+                "other users of this machine can read the password in --to; give it in \
+                 PGPASSWORD, PGPASSFILE or ~/.pgpass, or give the whole URL in {TO}"
+            )));
+        }
+        Ok(target)
+    }
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Ship {
+    #[command(flatten)]
+    pub(crate) to: To,
+    /// Ship what is in the file, and end
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Ship all rows again, into a database that may have them already
+    #[arg(long, conflicts_with = "new_store_id")]
+    pub(crate) rewind: bool,
+    /// Ship all rows as those of another file, because a copy of this one is shipped, too
+    #[arg(long)]
+    pub(crate) new_store_id: bool,
+    /// End shipping for good: rows that were not shipped are then removed like others
+    #[arg(long, conflicts_with_all = ["to", "once", "rewind", "new_store_id"])]
+    pub(crate) forget: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Fleet {
+    #[command(subcommand)]
+    pub(crate) command: FleetCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FleetCommand {
+    /// Make the tables, or bring them up to date
+    Init(Tables),
+    /// Bring the tables up to date
+    Migrate(Tables),
+    /// Remove old rows, and make the partitions of the next days; run it once a day
+    Retain(RetainFleet),
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Tables {
+    #[command(flatten)]
+    pub(crate) to: To,
+    /// Let this role ship
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) shipper: Vec<String>,
+    /// Let this role read
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) reader: Vec<String>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct RetainFleet {
+    #[command(flatten)]
+    pub(crate) to: To,
+    /// Remove requests and sessions that are older, by whole days
+    #[arg(long, value_name = "AGE", default_value = "30d", value_parser = duration)]
+    pub(crate) requests: Duration,
+    /// Remove statistics by the hour that are older
+    #[arg(long, value_name = "AGE", default_value = "60d", value_parser = duration)]
+    pub(crate) hourly_statistics: Duration,
+    /// Remove statistics by the day that are older
+    #[arg(long, value_name = "AGE", default_value = "400d", value_parser = duration)]
+    pub(crate) daily_statistics: Duration,
+}

@@ -1,0 +1,67 @@
+//! What is not removed from a file that is shipped elsewhere, because it was not shipped yet.
+//!
+//! A file counts as shipped from the first time that a shipper registers in it, until the
+//! shipper is forgotten. The shipper notes in `meta` how far it is, and the table
+//! `outbox_changes` lists what changed in rows that it shipped before.
+
+use rusqlite::{Connection, OptionalExtension as _, Result};
+
+use super::meta;
+
+/// The key in `meta` of the id of the last request that was shipped. A file without it is
+/// not shipped.
+pub(crate) const SHIPPED_TO: &str = "shipped_to";
+
+/// The key in `meta` of the time, in unix milliseconds, at which nothing was left to ship.
+/// It is missing until that happens for the first time.
+pub(crate) const SHIPPED_AT: &str = "shipped_at";
+
+/// The oldest request that was shipped and has changed since.
+const CHANGED: &str = "SELECT min(key) FROM outbox_changes WHERE kind = 'requests'";
+
+/// What to do with rows that were not shipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unshipped {
+    /// They stay.
+    Keep,
+    /// They are removed like other rows, and `losses` reports the requests among them.
+    Remove,
+}
+
+/// The rows of a file that were not shipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hold {
+    /// Requests with a higher id were not shipped.
+    pub(super) requests_after: i64,
+    /// Other rows from this time on, in unix milliseconds, may not have been shipped.
+    pub(super) others_from: i64,
+}
+
+impl Hold {
+    const NOTHING: Self = Self {
+        requests_after: i64::MAX,
+        others_from: i64::MAX,
+    };
+
+    /// Reads what was not shipped. In a file that is not shipped this is nothing.
+    pub(super) fn read(conn: &Connection) -> Result<Self> {
+        let Some(shipped_to) = meta::get(conn, SHIPPED_TO)? else {
+            return Ok(Self::NOTHING);
+        };
+        let shipped_to = shipped_to.parse().unwrap_or(0);
+        let changed: Option<Option<i64>> = conn
+            .prepare_cached(CHANGED)?
+            .query_row([], |row| row.get(0))
+            .optional()?;
+        let before_changed = changed
+            .flatten()
+            .map_or(i64::MAX, |id| id.saturating_sub(1));
+        let shipped_at = meta::get(conn, SHIPPED_AT)?;
+        Ok(Self {
+            requests_after: before_changed.min(shipped_to),
+            others_from: shipped_at
+                .and_then(|at| at.parse().ok())
+                .unwrap_or(i64::MIN),
+        })
+    }
+}

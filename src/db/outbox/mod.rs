@@ -1,0 +1,141 @@
+//! What a shipper reads from a file and notes in it.
+//!
+//! A shipper reads new requests in the order of their ids, which is the order of their
+//! commits. All other rows that are new or changed are listed by triggers, which exist only
+//! while a shipper is registered:
+//!
+//! | table | lists |
+//! |---|---|
+//! | `outbox_changes` | rows of all tables but the next, and requests that changed after they were written |
+//! | `outbox_cells` | cells of the statistics |
+//!
+//! A row that changes again gets a new number. So the shipper removes what it has shipped by
+//! number, and a change that came meanwhile stays.
+
+mod batch;
+mod cursor;
+mod lock;
+mod registration;
+mod rows;
+
+pub use batch::{OutboxBatch, Watermarks};
+pub use cursor::OutboxCursor;
+pub(crate) use lock::ShipperLock;
+pub use rows::{OutboxColumn, OutboxRows, OutboxTable, OutboxValues};
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension as _, Result};
+use uuid::Uuid;
+
+use super::connection::Db;
+use super::hold::{SHIPPED_AT, SHIPPED_TO};
+use super::keyed_hash::fingerprints;
+use super::{SCHEMA_VERSION, WriteError, meta};
+use crate::clock;
+use cursor::{REWOUND, SHIPPED_REQUEST_ID};
+
+/// How long to wait for a lock that another program holds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Which file it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OutboxIdentity {
+    /// The id of the file, a UUID.
+    pub store_id: String,
+    /// Where the newest writer runs.
+    pub instance: Option<String>,
+    /// The fingerprints of the keys of its keyed hashes, the newest last.
+    pub key_fingerprints: Vec<String>,
+    /// The version of its tables.
+    pub schema_version: i64,
+    /// The release that opened it last for recording.
+    pub writer_version: Option<String>,
+}
+
+impl Db {
+    /// Registers a shipper, unless there is one.
+    pub(crate) fn register_shipper(&self) -> Result<(), WriteError> {
+        self.change_outbox(registration::register)
+    }
+
+    /// Forgets the shipper. Rows that were not shipped are then removed like others.
+    pub(crate) fn forget_shipper(&self) -> Result<(), WriteError> {
+        self.change_outbox(registration::forget)
+    }
+
+    /// Makes the shipper begin again with the oldest row.
+    pub(crate) fn rewind_shipper(&self) -> Result<(), WriteError> {
+        self.change_outbox(rewind)
+    }
+
+    /// Gives the file a new id, under which all of its rows are shipped again.
+    pub(crate) fn renew_store_id(&self) -> Result<(), WriteError> {
+        self.change_outbox(|conn| {
+            meta::set(conn, "store_id", &Uuid::now_v7().to_string())?;
+            rewind(conn)
+        })
+    }
+
+    pub(crate) fn outbox_identity(&self) -> Result<OutboxIdentity> {
+        let conn = &self.conn;
+        let newest = "SELECT instance FROM writers ORDER BY started_at DESC, id DESC LIMIT 1";
+        let instance = conn.query_row(newest, [], |row| row.get(0)).optional()?;
+        Ok(OutboxIdentity {
+            store_id: meta::get(conn, "store_id")?.unwrap_or_default(),
+            instance: instance.flatten(),
+            key_fingerprints: fingerprints(conn)?,
+            schema_version: SCHEMA_VERSION,
+            writer_version: meta::get(conn, "writer_version")?,
+        })
+    }
+
+    pub(crate) fn outbox_cursor(&self) -> Result<OutboxCursor> {
+        cursor::read(&self.conn)
+    }
+
+    /// Returns the request id of a row; `None` if the file does not have the row.
+    pub(crate) fn outbox_request_id(&self, id: i64) -> Result<Option<String>> {
+        let sql = "SELECT CAST(request_id AS TEXT) FROM requests WHERE id = ?1";
+        let mut find = self.conn.prepare_cached(sql)?;
+        find.query_row([id], |row| row.get(0)).optional()
+    }
+
+    /// Reads what was not shipped: at most `max_rows` requests and `max_rows` other rows.
+    pub(crate) fn outbox_batch(&self, max_rows: usize) -> Result<OutboxBatch> {
+        let moment = self.conn.unchecked_transaction()?;
+        batch::read(&moment, max_rows)
+    }
+
+    /// Notes that a batch was shipped.
+    pub(crate) fn confirm_batch(&self, batch: &OutboxBatch) -> Result<(), WriteError> {
+        self.change_outbox(|conn| {
+            meta::set(conn, SHIPPED_TO, &batch.shipped_to.to_string())?;
+            if let Some(request_id) = &batch.request_id {
+                meta::set(conn, SHIPPED_REQUEST_ID, request_id)?;
+            }
+            meta::remove(conn, REWOUND)?;
+            if batch.is_last {
+                meta::set(conn, SHIPPED_AT, &batch.read_at.to_string())?;
+            }
+            batch.remove_listed(conn)
+        })
+    }
+
+    fn change_outbox(
+        &self,
+        change: impl FnOnce(&Connection) -> Result<()>,
+    ) -> Result<(), WriteError> {
+        let tx = self.begin(PATIENCE)?;
+        change(&tx)
+            .and_then(|()| tx.commit())
+            .map_err(WriteError::Store)
+    }
+}
+
+fn rewind(conn: &Connection) -> Result<()> {
+    registration::forget(conn)?;
+    registration::register(conn)?;
+    meta::set(conn, REWOUND, &clock::unix_ms().to_string())
+}

@@ -1,0 +1,172 @@
+//! The file as an outbox: what a shipper that copies it elsewhere reads and notes in it.
+//!
+//! A shipper registers, then reads one [batch](Outbox::batch) after another, and
+//! [confirms](Outbox::confirm) each after it is safe elsewhere. If the process is killed in
+//! between, it reads the same rows again. So its target has to accept rows twice: requests by
+//! their `request_id`, other rows by their keys, with the values of the newest copy.
+//!
+//! From its registration until it is [forgotten](Outbox::forget), the writer does not remove
+//! rows that were not confirmed, unless the file is over the limit of its size. It then enters
+//! the number of requests in `losses`, as `unshipped`.
+//!
+//! The writer may be in this process or in another one. Shipping takes the write lock of the
+//! file only to confirm. All functions block the thread, up to ten seconds if another
+//! program holds a lock.
+//!
+//! ```
+//! use tower_mcp_store::outbox::Outbox;
+//! # use tower_mcp_store::Store;
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("mcp-store.db");
+//! # Store::open(&path)?.shutdown(std::time::Duration::from_secs(5))?;
+//!
+//! let outbox = Outbox::open(&path)?;
+//! outbox.register()?;
+//! loop {
+//!     let batch = outbox.batch(2_000)?;
+//!     for rows in &batch.rows {
+//!         println!("{} rows of {:?}", rows.len(), rows.table);
+//!     }
+//!     outbox.confirm(&batch)?;
+//!     if batch.is_last {
+//!         break;
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use crate::db::{Db, ShipperLock, WriteError};
+pub use crate::db::{
+    OutboxBatch, OutboxColumn, OutboxCursor, OutboxIdentity, OutboxRows, OutboxTable, OutboxValues,
+    Watermarks,
+};
+use crate::error::OpenError;
+use crate::maintenance::MaintenanceError;
+
+/// A file that is open for a shipper. Only one shipper can have it open.
+#[derive(Debug)]
+pub struct Outbox {
+    path: PathBuf,
+    db: Db,
+    _lock: ShipperLock,
+}
+
+impl Outbox {
+    /// Opens the file at `path`. A file of an older version is migrated.
+    ///
+    /// # Errors
+    ///
+    /// If there is no file, it is empty, or a [`Store`](crate::Store) would not open it. The
+    /// kind is [`Locked`](crate::OpenErrorKind::Locked) if another shipper has it open.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = path.as_ref().to_owned();
+        let lock = ShipperLock::take(&path)?;
+        let db = Db::open_to_maintain(&path)?;
+        Ok(Self {
+            path,
+            db,
+            _lock: lock,
+        })
+    }
+
+    /// Returns the path as it was given to [`open`](Self::open).
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Registers a shipper, unless there is one. All rows that exist are to be shipped. In a
+    /// large file this takes some seconds.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written to. The same is true of the other functions that write.
+    pub fn register(&self) -> Result<(), MaintenanceError> {
+        self.written(self.db.register_shipper())
+    }
+
+    /// Ends the registration. Rows that were not shipped are then removed like others.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written to.
+    pub fn forget(self) -> Result<(), MaintenanceError> {
+        self.written(self.db.forget_shipper())
+    }
+
+    /// Begins again with the oldest row, so that all rows are shipped once more.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written to.
+    pub fn rewind(&self) -> Result<(), MaintenanceError> {
+        self.written(self.db.rewind_shipper())
+    }
+
+    /// Gives the file a new id, and begins again with the oldest row.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written to.
+    pub fn renew_store_id(&self) -> Result<(), MaintenanceError> {
+        self.written(self.db.renew_store_id())
+    }
+
+    /// Returns which file it is.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read. The same is true of the other functions that read.
+    pub fn identity(&self) -> Result<OutboxIdentity, MaintenanceError> {
+        self.read(self.db.outbox_identity())
+    }
+
+    /// Returns how far the file was shipped.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read.
+    pub fn cursor(&self) -> Result<OutboxCursor, MaintenanceError> {
+        self.read(self.db.outbox_cursor())
+    }
+
+    /// Returns the request id of the row `id`; `None` if the file does not have this row. A
+    /// shipper compares it with what it shipped: a file that was restored from a copy gives
+    /// the same ids to other requests.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read.
+    pub fn request_id(&self, id: i64) -> Result<Option<String>, MaintenanceError> {
+        self.read(self.db.outbox_request_id(id))
+    }
+
+    /// Returns what was not confirmed, at one moment of the file: at most `max_rows` new
+    /// requests, with their sessions, and at most `max_rows` other rows. Large rows make it
+    /// shorter.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read.
+    pub fn batch(&self, max_rows: usize) -> Result<OutboxBatch, MaintenanceError> {
+        self.read(self.db.outbox_batch(max_rows))
+    }
+
+    /// Notes that a batch is safe elsewhere. It is not read again.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written to, or was moved or replaced.
+    pub fn confirm(&self, batch: &OutboxBatch) -> Result<(), MaintenanceError> {
+        self.written(self.db.confirm_batch(batch))
+    }
+
+    fn read<T>(&self, answer: rusqlite::Result<T>) -> Result<T, MaintenanceError> {
+        answer.map_err(|error| MaintenanceError::unreadable(&self.path, error))
+    }
+
+    fn written(&self, done: Result<(), WriteError>) -> Result<(), MaintenanceError> {
+        done.map_err(|error| MaintenanceError::unwritable(&self.path, error))
+    }
+}
