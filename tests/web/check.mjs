@@ -136,8 +136,8 @@ await check("numbers of the tools", async () => {
   for (const group of expected) {
     const row = rows.find(([name]) => name === group.tool);
     assert.deepEqual(
-      [row[1], row[3], row[4], row[5], row[8], row[9]],
-      [group.calls, group.errors, group.tool_errors, group.caller_errors, group.p50_us, group.p95_us],
+      [row[1], row[3], row[4], row[6], row[7], row[8]],
+      [group.calls, group.p50_us, group.p95_us, group.errors, group.tool_errors, group.caller_errors],
     );
   }
 });
@@ -179,7 +179,7 @@ await check("numbers of the sessions", async () => {
   await page.goto(url + all.sessions);
   const rows = await table("Sessions, newest first");
   assert.deepEqual(
-    rows.map((row) => [row[0], row[6], row[7], row[8]]),
+    rows.map((row) => [row[0], row[4], row[5], row[6]]),
     expected.map((one) => [one.session_id, one.calls, one.total_calls, one.total_errors]),
   );
 });
@@ -189,7 +189,7 @@ await check("numbers of the requests", async () => {
   await page.goto(url + all.requests);
   const rows = await table("Requests, newest first");
   assert.deepEqual(
-    rows.map((row) => [row[0], row[6]]),
+    rows.map((row) => [row[0], row[5]]),
     expected.map((one) => [String(one.id), one.latency_us]),
   );
 });

@@ -12,7 +12,7 @@ try {
   const all = paths(command, db, "since=7d");
   for (const [name, path, height] of [
     ["overview", all.overview, 900],
-    ["session", all.session, 640],
+    ["session", all.session, 620],
   ]) {
     await page.setViewportSize({ width: 1100, height });
     await page.goto(url + path);

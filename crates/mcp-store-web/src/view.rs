@@ -184,7 +184,7 @@ impl View {
         filter.target = text(Name::Target);
         filter.client = text(Name::Client);
         filter.principal = text(Name::Principal);
-        filter.trace_id = text(Name::TraceId);
+        filter.trace_id = self.parsed(Name::TraceId, trace_id)?;
         filter.protocol = text(Name::Protocol);
         filter.error_code = text(Name::ErrorCode);
         filter.min_latency = self.parsed(Name::MinLatency, time::duration)?;
@@ -296,6 +296,14 @@ pub(crate) fn several(what: &str, id: &str, ids: &[String]) -> Fault {
     Fault::BadRequest(format!(
         "the id of more than one {what} begins with {id}; type more of it: {ids}"
     ))
+}
+
+/// Parses the id of a W3C trace (Trace Context, section 3.2.2.3), in any case.
+fn trace_id(text: &str) -> Result<String, String> {
+    match text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("expected 32 hexadecimal digits".to_owned()),
+    }
 }
 
 fn flag(text: &str) -> Result<bool, String> {
@@ -426,6 +434,7 @@ mod tests {
             ("status=good", "status: expected one of ok"),
             ("failed=maybe", "failed: expected true or false"),
             ("failed=1&status=ok", "failed: cannot be used with status"),
+            ("trace-id=0af7", "trace-id: expected 32 hexadecimal"),
             ("min-latency=5", "min-latency: expected a duration"),
             ("end-reason=x", "end-reason: expected one of"),
             ("toool=x", "toool: there is no condition"),

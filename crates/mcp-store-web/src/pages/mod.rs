@@ -1,5 +1,6 @@
 //! The pages. Each asks the reader what it shows, and nothing twice.
 
+mod calls;
 mod clients;
 mod errors;
 mod health;

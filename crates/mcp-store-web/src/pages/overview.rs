@@ -120,7 +120,7 @@ pub(super) fn totals(summary: &Summary) -> Markup {
             (part("Failed", html::percent(total.failed(), total.calls)))
             (part("Errors", html! {
                 (html::bad_count(total.errors))
-                small { " of which timeouts " (html::count(total.timeouts)) }
+                small { (html::count(total.timeouts)) " timeouts" }
             }))
             (part("Tool errors", html::bad_count(total.tool_errors)))
             (part("Caller errors", html::count(total.caller_errors)))

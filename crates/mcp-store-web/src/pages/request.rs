@@ -63,6 +63,7 @@ fn fields(view: &View, request: &Request) -> Markup {
     let text = |text: &Option<String>| text.as_deref().map(html::name);
     html::fields(&[
         ("request", Some(html::name(&request.request_id))),
+        ("JSON-RPC id", text(&request.rpc_id)),
         ("time", Some(html::moment(request.ts))),
         ("server", Some(html::name(&request.proxy))),
         ("method", Some(html::name(&request.method))),

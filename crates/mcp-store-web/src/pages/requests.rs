@@ -1,8 +1,9 @@
 //! The newest requests that the conditions take, page by page.
 
 use maud::{Markup, html};
-use tower_mcp_store::query::{Position, Reader, Recorded, Request};
+use tower_mcp_store::query::{Operation, Position, Reader, Recorded, Request};
 
+use super::calls;
 use crate::fault::Fault;
 use crate::html::{self, Column};
 use crate::page::Page;
@@ -14,11 +15,11 @@ const ROWS: usize = 50;
 pub(crate) const COLUMNS: [Column; 9] = [
     Column::number("#"),
     Column::text("Time"),
-    Column::text("Client"),
-    Column::text("Method"),
-    Column::text("Target"),
     Column::text("Outcome"),
+    Column::text("Target"),
+    Column::text("Method"),
     Column::number("Latency"),
+    Column::text("Client"),
     Column::text("Note"),
     Column::text("Session"),
 ];
@@ -26,20 +27,45 @@ pub(crate) const COLUMNS: [Column; 9] = [
 pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     let limit = view.limit(ROWS)?;
     let before = before(view)?;
+    let shows_calls = view.is_on(Own::Operations)?;
+    let filter = view.filter(reader)?;
+    let here = || match shows_calls {
+        true => view.to(Page::Requests).own(Own::Operations, "true"),
+        false => view.to(Page::Requests),
+    };
     // One more row shows whether there is a next page.
-    let mut rows = reader.requests(&view.filter(reader)?, limit + 1, before)?;
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = rows.last().map(Request::position).filter(|_| has_more);
+    let (table, next) = if shows_calls {
+        let mut found = reader.operations(&filter, limit + 1, before)?;
+        let has_more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().and_then(Operation::position);
+        let table = calls::list("Calls, newest first", view, &found);
+        (table, next.filter(|_| has_more))
+    } else {
+        let mut found = reader.requests(&filter, limit + 1, before)?;
+        let has_more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().map(Request::position);
+        let table = list("Requests, newest first", view, &found);
+        (table, next.filter(|_| has_more))
+    };
+    let page = || here().own(Own::Limit, limit.to_string());
     Ok(html! {
         h1 { "Requests" }
-        (list("Requests, newest first", view, &rows))
-        nav.pages aria-label="Pages of requests" {
-            @if before.is_some() { a href=(view.to(Page::Requests).own(Own::Limit, limit.to_string()).href()) { "Newest" } }
-            @if let Some(Position { ts, id }) = next {
-                a rel="next" href=(view.to(Page::Requests).own(Own::Limit, limit.to_string()).own(Own::Before, format!("{ts}-{id}")).href()) {
-                    "Older"
+        p {
+            @if shows_calls {
+                a href=(view.to(Page::Requests).href()) { "Show each request by itself" }
+            } @else {
+                a href=(view.to(Page::Requests).own(Own::Operations, "true").href()) {
+                    "Show whole calls, each with the requests that it took"
                 }
+            }
+        }
+        (table)
+        nav.pages aria-label="Pages of requests" {
+            @if before.is_some() { a href=(page().href()) { "Newest" } }
+            @if let Some(Position { ts, id }) = next {
+                a rel="next" href=(page().own(Own::Before, format!("{ts}-{id}")).href()) { "Older" }
             }
         }
     })
@@ -77,11 +103,11 @@ pub(crate) fn cells(view: &View, row: &Request) -> Vec<Markup> {
     vec![
         html::link(&view.to(Page::Request).own(Own::Id, &*id).href(), &id),
         html::moment(row.ts),
-        html::maybe(row.client_name.as_deref()),
-        method(row),
-        target(view, row),
         html::outcome(row.outcome()),
+        target(view, row),
+        method(row),
         html::latency(Some(row.latency_us)),
+        html::maybe(row.client_name.as_deref()),
         html! { span.note { bdi { (note(row)) } } },
         session.unwrap_or_else(|| html::maybe(None)),
     ]
@@ -90,8 +116,10 @@ pub(crate) fn cells(view: &View, row: &Request) -> Vec<Markup> {
 /// Returns the method, and the place of the request in a call of several.
 fn method(row: &Request) -> Markup {
     html! {
-        bdi { (row.method) }
-        @if let Some(leg) = row.leg { span.leg { " leg " (leg) } }
+        span.line {
+            bdi { (row.method) }
+            @if let Some(leg) = row.leg { span.leg { " leg " (leg) } }
+        }
     }
 }
 

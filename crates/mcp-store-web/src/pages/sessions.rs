@@ -15,13 +15,13 @@ const ROWS: usize = 100;
 const COLUMNS: [Column; 9] = [
     Column::text("Session"),
     Column::text("Started"),
-    Column::text("Last seen"),
-    Column::number("Lasted"),
     Column::text("State"),
     Column::text("Client"),
     Column::number("Calls"),
     Column::number("Requests"),
     Column::number("Errors"),
+    Column::number("Lasted"),
+    Column::text("Last seen"),
 ];
 
 pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
@@ -66,13 +66,13 @@ fn cells(view: &View, row: &Session) -> Vec<Markup> {
     vec![
         html::link(&href, &row.session_id),
         html::second(row.started_at),
-        html::second(row.last_seen_at),
-        html! { (time::span(until.saturating_sub(row.started_at))) },
         html! { (state) },
         html::maybe(client(row).as_deref()),
         html::count(row.operations),
         html::count(row.total_calls),
         html::bad_count(row.total_errors),
+        html! { (time::span(until.saturating_sub(row.started_at))) },
+        html::second(row.last_seen_at),
     ]
 }
 

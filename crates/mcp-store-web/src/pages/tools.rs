@@ -18,14 +18,14 @@ const COLUMNS: [Column; 13] = [
     Column::text("Tool"),
     Column::number("Calls"),
     Column::number("Failed"),
+    Column::number("p50"),
+    Column::number("p95"),
+    Column::number("p99"),
     Column::number("Errors"),
     Column::number("Tool errors"),
     Column::number("Caller errors"),
     Column::number("Gone"),
     Column::number("Open"),
-    Column::number("p50"),
-    Column::number("p95"),
-    Column::number("p99"),
     Column::number("Tokens"),
     Column::text("Used"),
 ];
@@ -107,7 +107,7 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
         }
         (html::table("Tools", &COLUMNS, &cells))
         @if rows.len() > ROWS { p { "The first " (ROWS) " of " (rows.len()) " are shown." } }
-        @if unused > 0 { p { (unused) " listed tools have no calls in this range." } }
+        @if unused > 0 { p { "Listed tools without calls in this range: " (unused) "." } }
         @if shows_listed { p { "Tokens are estimated: one for four bytes of a definition's JSON." } }
         @for note in &summary.notes { p.note { (note) } }
     })
@@ -190,14 +190,14 @@ fn cells(view: &View, row: &Row) -> Vec<Markup> {
         ),
         html::count(figures.calls),
         html::percent(figures.failed(), figures.calls),
+        html::latency(figures.p50_us),
+        html::latency(figures.p95_us),
+        html::latency(figures.p99_us),
         html::bad_count(figures.errors),
         html::bad_count(figures.tool_errors),
         html::count(figures.caller_errors),
         html::count(figures.gone),
         html::maybe_count(figures.open),
-        html::latency(figures.p50_us),
-        html::latency(figures.p95_us),
-        html::latency(figures.p99_us),
         html::maybe_count(row.tokens),
         html! { (used) },
     ]

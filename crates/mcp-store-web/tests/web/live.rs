@@ -1,5 +1,7 @@
 //! The stream of new requests.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tower_mcp_store::{Store, StoreEvent};
@@ -96,4 +98,35 @@ async fn wrong_conditions_of_a_stream_are_a_400() {
             "{path}"
         );
     }
+}
+
+#[tokio::test]
+async fn fifty_viewers_do_not_slow_the_writer() {
+    const VIEWERS: usize = 50;
+    /// 5,000 a second.
+    const EVENTS: u64 = 10_000;
+    let file = recorded([]);
+    let server = serve(&file.path, |builder| builder).await;
+    let mut streams = Vec::new();
+    for _ in 0..VIEWERS {
+        streams.push(Stream::open(&server, "/events", "").await);
+    }
+    let viewers: Vec<_> = streams
+        .into_iter()
+        .map(|mut stream| tokio::spawn(async move { stream.until("<bdi>last</bdi>").await.len() }))
+        .collect();
+    let store = Store::open(&file.path).unwrap();
+    let mut pace = tokio::time::interval(Duration::from_millis(10));
+    for _ in 0..EVENTS / 50 {
+        pace.tick().await;
+        (0..50).for_each(|_| store.record(StoreEvent::Request(call("search"))));
+    }
+    store.record(StoreEvent::Request(call("last")));
+    for viewer in viewers {
+        // Of each look, at most 50 requests are shown.
+        let read = tokio::time::timeout(LONG, viewer).await;
+        assert!(read.expect("the last request").unwrap() < 1_000_000);
+    }
+    let stats = store.shutdown(LONG).unwrap();
+    assert_eq!((stats.dropped, stats.failed), (0, 0));
 }

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use tower_mcp_store::maintenance::Maintenance;
 use tower_mcp_store::{EndReason, RequestStatus, StoreEvent};
 
-use crate::support::{ask, call, get, record, recorded, serve, session};
+use crate::support::{Server, ask, call, get, record, recorded, serve, session};
 
 /// A name that tries to be markup, and to change the direction of text.
 const HOSTILE: &str = "\u{202e}<script>alert(1)</script>\"'&\u{200b}\u{1b}[31m";
@@ -59,6 +59,10 @@ async fn each_page_shows_what_was_recorded() {
             r#"<dt>requests</dt><dd><data value="5">5</data>"#,
         ),
         ("/requests", "<caption>Requests, newest first</caption>"),
+        (
+            "/requests?operations=true",
+            "<caption>Calls, newest first</caption>",
+        ),
         ("/request?id=6", "<bdi>no_response</bdi>"),
         ("/schema", "Listings as they are now: none"),
         (
@@ -166,18 +170,27 @@ async fn wrong_values_in_the_url_are_a_400_that_names_them() {
 async fn pages_of_requests_follow_each_other_without_gaps() {
     let file = recorded((0..7).map(|_| StoreEvent::Request(call("search"))));
     let server = serve(&file.path, |builder| builder).await;
-    let mut path = "/requests?limit=3&tool=search".to_owned();
+    for first in [
+        "/requests?limit=3&tool=search",
+        "/requests?operations=1&limit=3&tool=search",
+    ] {
+        let seen = follow(&server, first.to_owned()).await;
+        assert_eq!(seen, ["7", "6", "5", "4", "3", "2", "1"], "{first}");
+    }
+}
+
+/// Returns the numbers of the rows of all pages.
+async fn follow(server: &Server, mut path: String) -> Vec<String> {
     let mut seen = Vec::new();
     loop {
         let page = get(server.addr, &path).await;
         let ids = page.split("?tool=search&amp;id=").skip(1);
         seen.extend(ids.map(|rest| rest.split('"').next().unwrap().to_owned()));
         let Some((_, next)) = page.split_once("rel=\"next\" href=\"") else {
-            break;
+            return seen;
         };
         path = format!("/{}", next.split('"').next().unwrap().replace("&amp;", "&"));
     }
-    assert_eq!(seen, ["7", "6", "5", "4", "3", "2", "1"]);
 }
 
 #[tokio::test]
