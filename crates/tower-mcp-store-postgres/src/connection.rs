@@ -13,10 +13,9 @@ use crate::error::{PostgresError, PostgresErrorKind};
 use crate::target::{Environment, Target, TlsMode};
 use crate::tls;
 
-/// How long connecting may take, with TLS and authentication. A host may have several
-/// addresses, and each may take up to [`CONNECT_ONE`].
+/// How long connecting may take, with TLS and authentication, unless the URL has a
+/// `connect_timeout`.
 const CONNECT: Duration = Duration::from_secs(20);
-const CONNECT_ONE: Duration = Duration::from_secs(8);
 
 /// How long the network may be silent before a connection counts as lost.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
@@ -35,8 +34,8 @@ impl Connection {
     /// Connects to a target, within a runtime.
     pub(crate) async fn open(target: &Target) -> Result<Self, PostgresError> {
         let mut config = target.config(&Environment::of_process())?;
+        let limit = config.get_connect_timeout().copied().unwrap_or(CONNECT);
         config
-            .connect_timeout(CONNECT_ONE)
             .keepalives_idle(KEEPALIVE_IDLE)
             .keepalives_interval(KEEPALIVE_INTERVAL)
             .keepalives_retries(KEEPALIVE_RETRIES)
@@ -46,12 +45,12 @@ impl Connection {
         }
         let (client, driver) = match target.tls() {
             TlsMode::Disable => {
-                let (client, driver) = in_time(config.connect(NoTls)).await?;
+                let (client, driver) = in_time(limit, config.connect(NoTls)).await?;
                 (client, spawn(driver))
             }
             _ => {
                 let connector = tls::connector(target)?;
-                let (client, driver) = in_time(config.connect(connector)).await?;
+                let (client, driver) = in_time(limit, config.connect(connector)).await?;
                 (client, spawn(driver))
             }
         };
@@ -60,13 +59,14 @@ impl Connection {
 }
 
 async fn in_time<T>(
+    limit: Duration,
     connect: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, PostgresError> {
-    match timeout(CONNECT, connect).await {
+    match timeout(limit, connect).await {
         Ok(connected) => connected.map_err(PostgresError::of),
         Err(_) => Err(PostgresError::new(
             PostgresErrorKind::Connection,
-            "the database accepts connections and does not answer",
+            "the database does not answer",
         )),
     }
 }

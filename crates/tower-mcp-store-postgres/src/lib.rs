@@ -7,6 +7,20 @@
 //! [retention](tower_mcp_store::Retention) by size removes rows that were not shipped, and
 //! tells so.
 //!
+//! ```no_run
+//! use std::time::Duration;
+//! use tower_mcp_store::Store;
+//! use tower_mcp_store_postgres::{ShipConfig, ship};
+//!
+//! let store = Store::open("mcp.db")?;
+//! let target = "postgres://replica@db.example/mcp".parse()?;
+//! let shipper = ship(&store, ShipConfig::new(target))?;
+//! // The server runs.
+//! store.shutdown(Duration::from_secs(5))?;
+//! shipper.stop(Duration::from_secs(5))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! The owner of the database makes the tables with [`fleet::init`], and removes old rows with
 //! [`fleet::retain`] once a day.
 //!

@@ -34,6 +34,18 @@ const LISTED: [(OutboxTable, &str, &str); 9] = [
     (OutboxTable::ListingViews, "listing_views", "id"),
 ];
 
+/// The requests of a session that the file does not have. The index has a part for every
+/// 65,536 rows.
+const GUEST: &str = "WITH RECURSIVE part (n) AS (
+        SELECT min(id) / 65536 FROM requests
+        UNION ALL
+        SELECT n + 1 FROM part WHERE n < (SELECT max(id) / 65536 FROM requests))
+    SELECT ?1, min(proxy), min(ts), max(ts), count(*), sum(status <> 'ok'),
+        sum(coalesce(leg, 1) = 1), 1
+    FROM part CROSS JOIN requests AS r
+    WHERE r.id / 65536 = part.n AND substr(r.session_id, -6) = substr(?1, -6)
+        AND r.session_id = ?1";
+
 /// What was not shipped yet, at one moment of the file, or the first part of it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -108,7 +120,7 @@ pub(super) fn read(conn: &Connection, max_rows: usize) -> Result<OutboxBatch> {
 
     let mut listed = Listed::read(conn, max)?;
     is_last &= listed.count < max_rows;
-    listed.add_sessions_of(conn, &requests)?;
+    let guests = listed.add_sessions_of(conn, &requests)?;
     let (cells, buckets, cells_to, cells_are_all) = read_cells(conn)?;
     is_last &= cells_are_all && listed.are_all;
 
@@ -127,7 +139,7 @@ pub(super) fn read(conn: &Connection, max_rows: usize) -> Result<OutboxBatch> {
     let others = listed.rows.into_iter().map(Collector::finish);
     let rows = std::iter::once(requests)
         .chain(others)
-        .chain([cells, buckets]);
+        .chain([guests, cells, buckets]);
     Ok(OutboxBatch {
         rows: rows.filter(|rows| !rows.is_empty()).collect(),
         shipped_to,
@@ -204,22 +216,28 @@ impl Listed {
         Ok(listed)
     }
 
-    /// Adds the sessions of requests, whose counters have changed.
-    fn add_sessions_of(&mut self, conn: &Connection, requests: &OutboxRows) -> Result<()> {
+    /// Adds the sessions of requests, whose counters have changed. Returns those that the file
+    /// does not have.
+    fn add_sessions_of(&mut self, conn: &Connection, requests: &OutboxRows) -> Result<OutboxRows> {
+        let mut guests = Collector::new(conn, OutboxTable::GuestSessions)?;
         let of_requests = values(requests, "session_id");
         let sessions = self
             .rows
             .iter_mut()
             .find(|rows| rows.rows().table == OutboxTable::Sessions);
         let Some(sessions) = sessions else {
-            return Ok(());
+            return Ok(guests.finish());
         };
         for id in of_requests {
             if self.sessions.insert(id.to_owned()) {
+                let before = sessions.rows().len();
                 sessions.add(conn, "WHERE session_id = ?1", [id], usize::MAX)?;
+                if sessions.rows().len() == before {
+                    guests.add_from(conn, GUEST, [id])?;
+                }
             }
         }
-        Ok(())
+        Ok(guests.finish())
     }
 }
 

@@ -17,6 +17,9 @@ pub enum OutboxTable {
     ChangedRequests,
     /// `sessions`.
     Sessions,
+    /// Sessions that requests name and `sessions` does not have, as counted from `requests`.
+    /// Behind a load balancer, the file of another server may have them.
+    GuestSessions,
     /// `tasks`.
     Tasks,
     /// `losses`.
@@ -93,7 +96,7 @@ impl OutboxTable {
     /// Returns the name of the table in the file.
     fn source(self) -> &'static str {
         match self {
-            Self::Requests | Self::ChangedRequests => "requests",
+            Self::Requests | Self::ChangedRequests | Self::GuestSessions => "requests",
             Self::Sessions => "sessions",
             Self::Tasks => "tasks",
             Self::Losses => "losses",
@@ -118,6 +121,16 @@ impl OutboxTable {
                 "leg",
                 "operation_us",
                 "task_status",
+            ],
+            Self::GuestSessions => vec![
+                "session_id",
+                "proxy",
+                "started_at",
+                "last_seen_at",
+                "total_calls",
+                "total_errors",
+                "operations",
+                "is_guest",
             ],
             Self::Tasks => vec![
                 "operation_id",
@@ -244,6 +257,21 @@ impl Collector {
             self.push(row)?;
         }
         Ok(true)
+    }
+
+    /// Adds the rows of a statement, which returns the columns in their order.
+    pub(super) fn add_from(
+        &mut self,
+        conn: &Connection,
+        sql: &str,
+        values: impl Params,
+    ) -> Result<()> {
+        let mut select = conn.prepare_cached(sql)?;
+        let mut found = select.query(values)?;
+        while let Some(row) = found.next()? {
+            self.push(row)?;
+        }
+        Ok(())
     }
 
     fn push(&mut self, row: &Row<'_>) -> Result<()> {

@@ -93,7 +93,9 @@ CREATE INDEX requests_by_operation ON requests (operation_id) WHERE operation_id
 CREATE INDEX requests_by_state_in  ON requests (state_in) WHERE state_in IS NOT NULL;
 CREATE INDEX requests_by_state_out ON requests (state_out) WHERE state_out IS NOT NULL;
 
--- What each file counted of a session. The view `sessions` adds the files up.
+-- What each file counted of a session. The view `sessions` adds the files up. `is_guest` is 1
+-- if the file has requests of the session but not the session itself, which is in the file of
+-- another server.
 CREATE TABLE store_sessions (
     session_id       text   COLLATE "C" NOT NULL,
     store_id         uuid   NOT NULL,
@@ -106,12 +108,13 @@ CREATE TABLE store_sessions (
     client_platform  text   COLLATE "C",
     total_calls      bigint NOT NULL DEFAULT 0,
     total_errors     bigint NOT NULL DEFAULT 0,
-    source           text   COLLATE "C" NOT NULL,
+    source           text   COLLATE "C" NOT NULL DEFAULT 'header',
     protocol_version text   COLLATE "C",
     server_name      text   COLLATE "C",
     server_version   text   COLLATE "C",
     caller           text   COLLATE "C",
     operations       bigint NOT NULL DEFAULT 0,
+    is_guest         bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (session_id, store_id)
 );
 CREATE INDEX store_sessions_by_start ON store_sessions (started_at);
@@ -307,7 +310,7 @@ CREATE FUNCTION mcp_store_bounded(total numeric) RETURNS bigint LANGUAGE sql IMM
     SELECT least(coalesce(total, 0), 9223372036854775807)::bigint
 $$;
 
--- Each session, added up over the files that know it.
+-- Each session, added up over the files with requests of it.
 CREATE VIEW sessions AS
 SELECT
     session_id,
@@ -320,13 +323,13 @@ SELECT
     min(client_platform) AS client_platform,
     mcp_store_bounded(sum(total_calls)) AS total_calls,
     mcp_store_bounded(sum(total_errors)) AS total_errors,
-    min(source) AS source,
+    min(source) FILTER (WHERE is_guest = 0) AS source,
     min(protocol_version) AS protocol_version,
     min(server_name) AS server_name,
     min(server_version) AS server_version,
     min(caller) AS caller,
     mcp_store_bounded(sum(operations)) AS operations
-FROM store_sessions GROUP BY session_id;
+FROM store_sessions GROUP BY session_id HAVING min(is_guest) = 0;
 
 -- Each request. A session may be known to another file than the one with the request.
 CREATE VIEW calls AS
@@ -370,7 +373,7 @@ FROM (
 LEFT JOIN LATERAL (
     SELECT protocol_version, client_name, client_version, client_platform
     FROM store_sessions WHERE session_id = r.session_id
-    ORDER BY started_at, store_id LIMIT 1
+    ORDER BY is_guest, started_at, store_id LIMIT 1
 ) AS s ON true;
 
 -- The operation that gave the state that a request sent back, in whatever file, if there is
@@ -527,7 +530,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT protocol_version, client_name, client_version, client_platform
     FROM store_sessions WHERE session_id = f.session_id
-    ORDER BY started_at, store_id LIMIT 1
+    ORDER BY is_guest, started_at, store_id LIMIT 1
 ) AS s ON true;
 
 -- The calls of each tool whose requests are in the database. A percentile is the highest

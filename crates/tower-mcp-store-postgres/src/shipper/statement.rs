@@ -34,7 +34,21 @@ fn place(table: OutboxTable) -> Option<Place> {
                 ended_at = coalesce(store_sessions.ended_at, excluded.ended_at),
                 total_calls = greatest(store_sessions.total_calls, excluded.total_calls),
                 total_errors = greatest(store_sessions.total_errors, excluded.total_errors),
-                operations = excluded.operations",
+                operations = excluded.operations,
+                proxy = excluded.proxy, started_at = excluded.started_at,
+                client_name = excluded.client_name, client_version = excluded.client_version,
+                client_platform = excluded.client_platform, source = excluded.source,
+                protocol_version = excluded.protocol_version,
+                server_name = excluded.server_name, server_version = excluded.server_version,
+                caller = excluded.caller, is_guest = 0",
+        ),
+        OutboxTable::GuestSessions => place(
+            "store_sessions",
+            "(session_id, store_id) DO UPDATE SET
+                last_seen_at = greatest(store_sessions.last_seen_at, excluded.last_seen_at),
+                total_calls = greatest(store_sessions.total_calls, excluded.total_calls),
+                total_errors = greatest(store_sessions.total_errors, excluded.total_errors),
+                operations = greatest(store_sessions.operations, excluded.operations)",
         ),
         OutboxTable::Tasks => place(
             "tasks",

@@ -65,7 +65,7 @@ async fn batch_whose_commit_was_not_answered_is_written_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn server_that_is_killed_under_load_gets_each_request_once() {
-    let Some(server) = support::own_postgres(&[]) else {
+    let Some(server) = support::own_postgres() else {
         return;
     };
     let database = server.database().await;

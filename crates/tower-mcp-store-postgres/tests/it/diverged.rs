@@ -1,4 +1,4 @@
-//! Files and databases that do not belong together any more.
+//! Files and databases that do not belong together, and servers that are no databases.
 
 use std::fs;
 
@@ -137,4 +137,16 @@ async fn server_that_is_no_postgresql_is_an_error_of_the_connection() {
     assert_eq!(error.kind(), PostgresErrorKind::Connection, "{error}");
     assert_eq!(replica.request_ids().len(), 1);
     assert!(fs::exists(replica.path()).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn server_that_never_answers_is_an_error_of_the_connection() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let replica = Replica::new();
+    replica.record("s", 1);
+    let target = format!("postgres://u@127.0.0.1:{port}/d?connect_timeout=1").parse();
+    let error = replica.ship(target.unwrap()).await.unwrap_err();
+    assert_eq!(error.kind(), PostgresErrorKind::Connection, "{error}");
+    assert!(error.to_string().contains("does not answer"), "{error}");
 }

@@ -249,7 +249,7 @@ async fn owner_works_behind_a_pooler() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn server_that_is_away_is_an_error_of_the_connection() {
-    let Some(server) = support::own_postgres(&[]) else {
+    let Some(server) = support::own_postgres() else {
         return;
     };
     let database = server.database().await;

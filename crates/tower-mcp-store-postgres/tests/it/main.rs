@@ -2,8 +2,11 @@
 
 #![cfg(unix)]
 
+mod both;
 mod crash;
 mod diverged;
 mod fleet;
+mod kill;
 mod ship;
 mod support;
+mod tls;

@@ -329,3 +329,28 @@ async fn call_whose_rounds_went_to_three_replicas_is_one_operation() {
     let calls = "SELECT calls FROM tool_stats";
     assert_eq!(database.number(calls).await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn session_whose_requests_went_to_another_replica_has_all_of_them() {
+    let Some(server) = support::postgres() else {
+        return;
+    };
+    let database = server.database().await;
+    init(database.target()).await.unwrap();
+    let (first, second) = (Replica::new(), Replica::new());
+    first.record("s", 3);
+    // It has not seen the session begin.
+    for session in ["s", "s", "of no file"] {
+        let mut event = request();
+        event.session_id = Some(session.into());
+        second.store().record(StoreEvent::Request(event));
+    }
+    second.store().flush(LONG).unwrap();
+    for replica in [&second, &first] {
+        replica.ship(database.target()).await.unwrap();
+    }
+    let sessions = "SELECT format('%s %s %s', session_id, total_calls, operations) FROM sessions";
+    assert_eq!(database.texts(sessions).await, ["s 5 5"]);
+    let named = "SELECT count(*) FROM calls WHERE client_name = 'client of s'";
+    assert_eq!(database.number(named).await, 5);
+}

@@ -33,17 +33,25 @@ pub(crate) fn postgres() -> Option<Arc<Postgres>> {
     if let Some(running) = shared.upgrade() {
         return Some(running);
     }
-    let started = Arc::new(own_postgres(&[])?);
+    let started = Arc::new(own_postgres()?);
     *shared = Arc::downgrade(&started);
     Some(started)
 }
 
-/// Returns a PostgreSQL for one test, with these settings; `None` if the program is not
-/// installed.
-pub(crate) fn own_postgres(settings: &[(&str, &str)]) -> Option<Postgres> {
+/// Returns a PostgreSQL for one test; `None` if the program is not installed.
+pub(crate) fn own_postgres() -> Option<Postgres> {
+    own_postgres_with(&[], &[])
+}
+
+/// Returns a PostgreSQL for one test, with these settings, and these files in its data folder;
+/// `None` if the program is not installed.
+pub(crate) fn own_postgres_with(
+    settings: &[(&str, &str)],
+    files: &[(&str, &str)],
+) -> Option<Postgres> {
     let programs = postgres_programs();
     skipped("PostgreSQL", programs.is_some());
-    Some(Postgres::start(&programs?, settings))
+    Some(Postgres::start(&programs?, settings, files))
 }
 
 /// Returns a PgBouncer in transaction mode in front of `postgres`, with `size` connections for

@@ -23,7 +23,11 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    pub(super) fn start(programs: &Path, settings: &[(&str, &str)]) -> Self {
+    pub(super) fn start(
+        programs: &Path,
+        settings: &[(&str, &str)],
+        files: &[(&str, &str)],
+    ) -> Self {
         let postgres = Self {
             programs: programs.to_owned(),
             folder: folder(),
@@ -52,12 +56,15 @@ impl Postgres {
             writeln!(text, "{name} = '{value}'").unwrap();
         }
         postgres.write("postgresql.auto.conf", &text);
+        for (name, text) in files {
+            postgres.write(name, text);
+        }
         postgres.run();
         postgres
     }
 
     /// Writes a file of the server's data folder.
-    pub(crate) fn write(&self, name: &str, text: &str) {
+    fn write(&self, name: &str, text: &str) {
         use std::os::unix::fs::PermissionsExt as _;
         let path = self.data().join(name);
         fs::write(&path, text).unwrap();
@@ -125,9 +132,15 @@ impl Postgres {
         }
     }
 
+    /// Connects over the socket, whatever the server asks of connections over TCP.
     async fn connect(&self, database: &str) -> Client {
-        let url = format!("postgres://{OWNER}@127.0.0.1:{}/{database}", self.port);
-        let (client, driver) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+        let mut config = tokio_postgres::Config::new();
+        config
+            .host_path(self.folder.path())
+            .port(self.port)
+            .user(OWNER)
+            .dbname(database);
+        let (client, driver) = config.connect(NoTls).await.unwrap();
         tokio::spawn(driver);
         client
     }
@@ -159,9 +172,16 @@ impl Database {
 
     /// Returns the target of its owner at another port.
     pub(crate) fn target_at(&self, port: u16) -> Target {
-        let name = &self.name;
-        let url = format!("postgres://{OWNER}@127.0.0.1:{port}/{name}");
-        url.parse().unwrap()
+        self.url_at(port).parse().unwrap()
+    }
+
+    /// Returns the URL of its owner.
+    pub(crate) fn url(&self) -> String {
+        self.url_at(self.port)
+    }
+
+    fn url_at(&self, port: u16) -> String {
+        format!("postgres://{OWNER}@127.0.0.1:{port}/{}", self.name)
     }
 
     pub(crate) async fn run(&self, sql: &str) {
