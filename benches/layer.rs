@@ -72,10 +72,18 @@ fn main() {
         .skip(1)
         .filter(|argument| !argument.starts_with('-'));
     if let (Some(name), Some(times)) = (arguments.next(), arguments.next()) {
-        let times = times.parse().expect("how many times to run it");
+        let times: u32 = times.parse().expect("how many times to run it");
         let variant = variants.iter_mut().find(|variant| variant.name == name);
         let variant = variant.expect("the name of a variant");
-        return (0..times).for_each(|_| (variant.run)());
+        for run in 1..=times {
+            (variant.run)();
+            if run % REQUESTS == 0 {
+                store
+                    .flush(Duration::from_secs(60))
+                    .expect("the writer keeps up");
+            }
+        }
+        return;
     }
 
     for _ in 0..ROUNDS {

@@ -37,6 +37,14 @@ impl<B> StoreBody<B> {
         }
     }
 
+    /// The body of a response.
+    pub(super) fn response(inner: B, tap: Option<ResponseTap>) -> Self {
+        Self {
+            inner,
+            watch: tap.map_or(Watch::Unwatched, Watch::Response),
+        }
+    }
+
     /// A body of an exchange without requests, on which answers may come.
     pub(super) fn stream(inner: B, tap: Option<GetStreamTap>) -> Self {
         Self {
@@ -54,19 +62,6 @@ impl<B: Body<Data = Bytes>> StoreBody<B> {
         Self {
             inner,
             watch: Watch::Request(tap),
-        }
-    }
-
-    /// Makes the body of a response. Hyper never polls a body that is empty from the
-    /// start, so such a body ends here.
-    pub(super) fn response(inner: B, mut tap: ResponseTap) -> Self {
-        tap.expect(inner.size_hint().exact());
-        if inner.is_end_stream() || tap.is_whole() {
-            tap.end(HttpEnd::Complete);
-        }
-        Self {
-            inner,
-            watch: Watch::Response(tap),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{request, response};
+use http::{StatusCode, request};
 
 use super::context::Context;
 use super::exchange::{Calls, Effects, Exchange, HttpEnd};
@@ -50,8 +50,8 @@ impl ExchangeHandle {
         self.report(|exchange, cx, effects| exchange.end(cx, effects, end));
     }
 
-    /// Reports the requests of the request body, once it was read.
-    pub(super) fn requested(&self, calls: Calls, scanner: Option<Box<Scanner>>) {
+    /// Reports the requests of the request body, once it was read. Takes `calls`.
+    pub(super) fn requested(&self, calls: &mut Calls, scanner: Option<Box<Scanner>>) {
         let Self {
             recorder,
             registered,
@@ -67,17 +67,17 @@ impl ExchangeHandle {
     /// the response body.
     pub(super) fn answered(
         &self,
-        head: &response::Parts,
+        status: StatusCode,
         headers: &Headers<'_>,
         opaque: bool,
     ) -> Option<Box<Scanner>> {
         let exchange = self.exchange();
         let initializes =
-            head.status.is_success() && exchange.begins_session() && exchange.initializes();
+            status.is_success() && exchange.begins_session() && exchange.initializes();
         let named = initializes.then(|| self.recorder.session_in_header(headers));
         let named = named.flatten().map(|known| known.id);
         self.report(|exchange, _, effects| {
-            exchange.answered(effects, head.status, headers, opaque, named)
+            exchange.answered(effects, status, headers, opaque, named)
         })
     }
 }

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::Response;
@@ -46,26 +46,30 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = match this.pending {
-            Some(Pending::Exchange(pending)) => ready!(pending.step(|| this.inner.poll(cx))),
-            _ => ready!(this.inner.poll(cx)),
+        let polled = match this.pending {
+            Some(Pending::Exchange(pending)) => pending.step(|| this.inner.poll(cx)),
+            _ => this.inner.poll(cx),
         };
-        Poll::Ready(match (result, this.pending.take()) {
-            (Ok(response), Some(Pending::Exchange(pending))) => Ok(pending.answered(response)),
-            (Err(error), Some(Pending::Exchange(pending))) => {
-                pending.failed(&error);
-                Err(error)
+        match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(response)) => Poll::Ready(Ok(match this.pending.take() {
+                Some(Pending::Exchange(pending)) => {
+                    let tap = pending.answered(&response);
+                    response.map(|body| StoreBody::response(body, tap))
+                }
+                Some(Pending::Stream(watch)) => {
+                    let tap = watch.answered(response.status(), response.headers());
+                    response.map(|body| StoreBody::stream(body, tap))
+                }
+                None => response.map(StoreBody::bare),
+            })),
+            Poll::Ready(Err(error)) => {
+                if let Some(Pending::Exchange(pending)) = this.pending.take() {
+                    pending.failed(&error);
+                }
+                Poll::Ready(Err(error))
             }
-            (Ok(response), watch) => {
-                let (head, body) = response.into_parts();
-                let tap = match watch {
-                    Some(Pending::Stream(watch)) => watch.answered(&head),
-                    _ => None,
-                };
-                Ok(Response::from_parts(head, StoreBody::stream(body, tap)))
-            }
-            (Err(error), _) => Err(error),
-        })
+        }
     }
 }
 
@@ -95,15 +99,9 @@ impl PendingResponse {
         self.panic_flag.run(code)
     }
 
-    fn answered<R: Body<Data = Bytes>>(mut self, response: Response<R>) -> Response<StoreBody<R>> {
-        match self.handle.take() {
-            Some(handle) => {
-                let (head, body) = response.into_parts();
-                let tap = ResponseTap::new(handle, &head);
-                Response::from_parts(head, StoreBody::response(body, tap))
-            }
-            None => response.map(StoreBody::bare),
-        }
+    fn answered<R: Body>(mut self, response: &Response<R>) -> Option<ResponseTap> {
+        let handle = self.handle.take()?;
+        Some(ResponseTap::of(handle, response))
     }
 
     fn failed<E: fmt::Display + 'static>(mut self, error: &E) {

@@ -10,18 +10,18 @@
 //!    makes an exchange and enters it into the registry of open exchanges. (Of other HTTP
 //!    methods only GET streams and DELETE matter; see `tap/get_stream.rs`.)
 //! 2. `tap/request.rs` scans the request body. When its JSON value is closed, the exchange
-//!    gets the JSON-RPC requests in it: each one is a `Call` that is `Waiting`.
+//!    gets the JSON-RPC requests in it: each one is a `Call` that waits for its answer.
 //! 3. [`ResponseFuture`] waits for the response head. An inner service that fails, panics
 //!    or is dropped before then ends the exchange.
 //! 4. `tap/response.rs` scans the response body, a JSON document or an event stream. The
-//!    exchange matches each answer with its call. The call is then `Answered`, if its row
-//!    needs the size of the whole body, or `Done`.
+//!    exchange matches each answer with its call. If the row of the call needs the size of
+//!    the whole body, the call keeps the answer; else it is `Done`.
 //! 5. The end of the response body ends the HTTP part of the exchange. Calls without an
 //!    answer get an outcome from how it ended (`exchange/decide.rs`). A call whose answer
 //!    may still come on another stream of its session keeps the exchange *detached*, for
 //!    the grace time at most.
-//! 6. Each call leaves as one row: `Effect::Row`. After the last one, the exchange leaves
-//!    the registry: `Effect::Finished`.
+//! 6. Each call leaves as one row: `Effects::rows`. After the last one, the exchange leaves
+//!    the registry: `Effects::finished`.
 //!
 //! # Facts and effects
 //!

@@ -13,7 +13,7 @@ use http::request;
 
 use super::config::Config;
 use super::context::Context;
-use super::exchange::{Answer, CopyUse, Effect, Effects, Exchange, HttpEnd};
+use super::exchange::{Answer, CopyUse, Effect, Effects, Exchange, HttpEnd, Row};
 use super::http::Headers;
 use super::listing::{Document, ListChanged, ListingAnswer, Listings};
 use super::registry::{OpenExchanges, Registered};
@@ -77,9 +77,7 @@ impl Recorder {
         let head = RequestContext::of(&self.cx, &self.sessions, head, headers, named);
         let exchange = Arc::new(Exchange::new(head));
         self.cx.exchange_began();
-        let session = exchange.head.session.as_ref();
-        let hash = session.map(|session| self.sessions.hash(&*session.id));
-        let registered = self.open.insert(hash, exchange);
+        let registered = self.open.insert(exchange.head.session_hash, exchange);
         // The session is checked only now: when a session ends, it is marked first and its
         // exchanges are looked up afterwards. So either that look-up finds this exchange,
         // or this check sees that the session is over.
@@ -100,7 +98,7 @@ impl Recorder {
         document: Option<&mut Document>,
         fact: impl FnOnce(&Exchange, &Context, &mut Effects) -> T,
     ) -> T {
-        let mut effects = Effects::new();
+        let mut effects = Effects::default();
         let result = fact(&to.exchange, &self.cx, &mut effects);
         if !effects.is_empty() {
             self.apply(to, &mut effects, document);
@@ -111,22 +109,15 @@ impl Recorder {
         result
     }
 
-    /// Carries out the effects of an exchange, in order. No lock is held meanwhile.
+    /// Carries out the effects of an exchange, in their order. No lock is held meanwhile.
     fn apply(
         &self,
         of: &Registered<Exchange>,
         effects: &mut Effects,
         mut document: Option<&mut Document>,
     ) {
-        for effect in effects.drain(..) {
+        for effect in effects.list.drain(..) {
             match effect {
-                Effect::Row { row, session } => {
-                    if let Some(session) = session {
-                        self.announce(&session, None);
-                    }
-                    self.store.record(StoreEvent::Request(row));
-                    of.exchange.row_recorded();
-                }
                 Effect::NoRow(why) => self.cx.without_row(&why),
                 Effect::Announce { session, server } => {
                     self.announce(&session, server.as_deref());
@@ -157,13 +148,22 @@ impl Recorder {
                 Effect::TaskStatus(event) => self.store.record(StoreEvent::TaskStatus(event)),
                 Effect::AwaitsListing => self.open.set_awaits_listing(of.slot),
                 Effect::Detach { bytes } => self.detach(of, bytes),
-                Effect::Finished => self.open.remove(of.slot),
                 Effect::Cancel {
                     session,
                     request,
                     reason,
                 } => self.cancelled(&session, request, reason.as_deref()),
             }
+        }
+        for Row { event, session } in effects.rows.drain(..) {
+            if let Some(session) = session {
+                self.announce(&session, None);
+            }
+            self.store.record(StoreEvent::Request(event));
+            of.exchange.row_recorded();
+        }
+        if effects.finished {
+            self.open.remove(of.slot);
         }
     }
 
@@ -301,6 +301,7 @@ impl Recorder {
                     .found(&id, version.map(protocol_version), client)
             }
             None => Known {
+                hash: self.sessions.hash(&*id),
                 id: id.into(),
                 protocol_version: None,
                 client: None,

@@ -18,6 +18,8 @@ use crate::event::{CallerDigest, Traceparent, bounded_id};
 pub(super) struct RequestContext {
     pub(super) caller: Caller,
     pub(super) session: Option<NamedSession>,
+    /// The [`hash`](Sessions::hash) of the session's id.
+    pub(super) session_hash: Option<u64>,
     /// The client that began the session, if it is known.
     client: Option<Arc<ClientInfo>>,
     pub(super) era: Era,
@@ -79,9 +81,11 @@ impl RequestContext {
         let known = by_header.or_else(|| session_in_query(cx, sessions, &head.uri));
         let version = version_in_header(cx, headers);
         let era = Era::of(version.as_deref(), known.as_ref());
+        let session_hash = known.as_ref().map(|known| known.hash);
         let (session, negotiated, client) = match known {
             Some(Known {
                 id,
+                hash: _,
                 protocol_version,
                 client,
             }) => (
@@ -95,6 +99,7 @@ impl RequestContext {
         Self {
             caller: caller(sessions, head, headers),
             session,
+            session_hash,
             client,
             era,
             protocol_version: version.or(negotiated),

@@ -169,29 +169,12 @@ impl RequestEvent {
     /// Returns a request with a new id that the server `default` receives now. Its latency is 0,
     /// and all optional fields are `None`.
     pub fn new(method: impl Into<Cow<'static, str>>, status: RequestStatus) -> Self {
-        let proxy = DEFAULT_PROXY.into();
-        Self::received(
-            Uuid::now_v7(),
-            clock::unix_ms(),
-            proxy,
-            method.into(),
-            status,
-        )
-    }
-
-    pub(crate) fn received(
-        request_id: Uuid,
-        ts: i64,
-        proxy: Arc<str>,
-        method: Cow<'static, str>,
-        status: RequestStatus,
-    ) -> Self {
         Self {
-            request_id,
-            ts,
-            proxy,
+            request_id: Uuid::now_v7(),
+            ts: clock::unix_ms(),
+            proxy: DEFAULT_PROXY.into(),
             session_id: None,
-            method,
+            method: method.into(),
             tool: None,
             target: None,
             latency_us: 0,

@@ -135,6 +135,8 @@ pub(super) struct Node {
     /// Number of members on the path from the message to this one.
     depth: u8,
     key: &'static str,
+    /// The first bytes of the key; see [`key_table::head`].
+    head: u64,
     pub(super) capture: Capture,
     /// The member that contains it. The root has no parent, and nothing reads its
     /// value.
@@ -148,6 +150,7 @@ const fn node(depth: u8, key: &'static str, field: Field, capture: Capture) -> N
         field,
         depth,
         key,
+        head: key_table::head(key.as_bytes()),
         capture,
         parent: Field::Message,
         end: 0,

@@ -37,7 +37,10 @@ impl JsonId {
             return None;
         }
         let text = str::from_utf8(self.value()?).ok()?;
-        let (digits, exponent) = text.split_once('e').unwrap_or((text, "0"));
+        // Few ids have an exponent.
+        let Some((digits, exponent)) = text.split_once('e') else {
+            return text.parse().ok();
+        };
         let power = 10_i64.checked_pow(exponent.parse().ok()?)?;
         digits.parse::<i64>().ok()?.checked_mul(power)
     }

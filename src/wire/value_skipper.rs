@@ -8,7 +8,6 @@
 //! mispredicted branch for nearly each token. Instead, the bytes of a block are
 //! compared together, each kind of byte becomes a bit mask, and the rest is
 //! arithmetic.
-//! rest is arithmetic.
 
 use memchr::memchr2;
 
@@ -60,7 +59,7 @@ impl ValueSkipper {
                 (&padded, rest.len())
             };
             let quote = places(block, 0, b'"');
-            let backslash = places(block, 0, b'\\');
+            let backslash = rare_places(block, b'\\');
             if let Some(end) = self.block(block, len, quote, backslash) {
                 return Some(at + end);
             }
@@ -81,14 +80,10 @@ impl ValueSkipper {
         quote: u64,
         backslash: u64,
     ) -> Option<usize> {
-        let escaping = escaping(backslash & !u64::from(self.escaped));
-        let escaped = escaping << 1 | u64::from(self.escaped);
-        self.escaped = match len {
-            BLOCK => escaping >> (BLOCK - 1) == 1,
-            _ => escaped >> len & 1 == 1,
+        let quote = match backslash == 0 && !self.escaped {
+            true => quote,
+            false => quote & !self.escaped(len, backslash),
         };
-
-        let quote = quote & !escaped;
         let inside = parity(quote) ^ u64::from(self.in_string).wrapping_neg();
         self.in_string = inside >> (BLOCK - 1) == 1;
 
@@ -122,6 +117,17 @@ impl ValueSkipper {
         None
     }
 
+    /// Returns the bytes of a block that a backslash escapes.
+    fn escaped(&mut self, len: usize, backslash: u64) -> u64 {
+        let escaping = escaping(backslash & !u64::from(self.escaped));
+        let escaped = escaping << 1 | u64::from(self.escaped);
+        self.escaped = match len {
+            BLOCK => escaping >> (BLOCK - 1) == 1,
+            _ => escaped >> len & 1 == 1,
+        };
+        escaped
+    }
+
     /// Skips to the next quote of a string, or to escapes that are close together.
     /// Returns the number of bytes skipped.
     fn long_text(&mut self, bytes: &[u8]) -> usize {
@@ -145,11 +151,26 @@ impl ValueSkipper {
 
 /// Returns one bit for each byte of the block that equals `byte` once the bits of
 /// `fold` are set.
+#[inline]
+fn places(block: &[u8; BLOCK], fold: u8, byte: u8) -> u64 {
+    transpose(compare(block, fold, byte))
+}
+
+/// Like [`places`], for a byte that few blocks hold.
+#[inline]
+fn rare_places(block: &[u8; BLOCK], byte: u8) -> u64 {
+    match compare(block, 0, byte) {
+        0 => 0,
+        bits => transpose(bits),
+    }
+}
+
+/// Like [`places`], but bit `i` of byte `j` stands for byte `8 * i + j`.
 ///
 /// The compiler can turn this form into vector instructions on any processor. Few
 /// processors can gather bits, so words are folded into one.
 #[inline]
-fn places(block: &[u8; BLOCK], fold: u8, byte: u8) -> u64 {
+fn compare(block: &[u8; BLOCK], fold: u8, byte: u8) -> u64 {
     /// For each byte, the bit of its word.
     const WORD: [u8; BLOCK] = {
         let mut bits = [0; BLOCK];
@@ -165,11 +186,8 @@ fn places(block: &[u8; BLOCK], fold: u8, byte: u8) -> u64 {
         false => 0,
     });
     let (words, _) = bits.as_chunks();
-    transpose(
-        words
-            .iter()
-            .fold(0, |all, word| all | u64::from_le_bytes(*word)),
-    )
+    let words = words.iter().map(|word| u64::from_le_bytes(*word));
+    words.fold(0, |all, word| all | word)
 }
 
 /// Transposes an 8 by 8 bit matrix: bit `i` of byte `j` becomes bit `j` of byte

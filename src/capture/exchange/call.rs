@@ -50,29 +50,42 @@ pub(in crate::capture) struct Call {
 }
 
 /// The states of a request: it waits, it is answered, and it is done once its row
-/// is handed over.
+/// is handed over. A request stays where it is while it is answered, because it takes
+/// some hundred bytes.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all exchanges hold one request, which is not worth an allocation"
+)]
 pub(in crate::capture) enum CallState {
-    /// There is no answer yet.
-    Waiting(Call),
-    /// There is an answer. The row waits for the size of the body or the HTTP status.
-    Answered(Call, Outcome),
+    /// There is no row yet.
+    Open {
+        call: Call,
+        /// `None` while there is no answer. Once there is one, the row waits for the size
+        /// of the body or the HTTP status.
+        answer: Option<Outcome>,
+    },
     /// The row was handed over.
     Done,
 }
 
 impl CallState {
+    /// Returns a request that waits for its answer.
+    pub(in crate::capture) fn new(call: Call) -> Self {
+        Self::Open { call, answer: None }
+    }
+
     /// Returns the request, unless it is done.
     pub(in crate::capture) fn call(&self) -> Option<&Call> {
         match self {
-            Self::Waiting(call) | Self::Answered(call, _) => Some(call),
+            Self::Open { call, .. } => Some(call),
             Self::Done => None,
         }
     }
 
     pub(in crate::capture) fn call_mut(&mut self) -> Option<&mut Call> {
         match self {
-            Self::Waiting(call) | Self::Answered(call, _) => Some(call),
+            Self::Open { call, .. } => Some(call),
             Self::Done => None,
         }
     }
@@ -80,34 +93,29 @@ impl CallState {
     /// Returns the request if it waits for its answer.
     pub(in crate::capture) fn waiting(&self) -> Option<&Call> {
         match self {
-            Self::Waiting(call) => Some(call),
-            Self::Answered(..) | Self::Done => None,
+            Self::Open { call, answer: None } => Some(call),
+            Self::Open { .. } | Self::Done => None,
         }
     }
 
     pub(in crate::capture) fn waiting_mut(&mut self) -> Option<&mut Call> {
         match self {
-            Self::Waiting(call) => Some(call),
-            Self::Answered(..) | Self::Done => None,
+            Self::Open { call, answer: None } => Some(call),
+            Self::Open { .. } | Self::Done => None,
         }
     }
 
-    /// Takes the request if it waits for its answer, and marks it as done.
-    pub(in crate::capture) fn take_waiting(&mut self) -> Option<Call> {
-        match std::mem::replace(self, Self::Done) {
-            Self::Waiting(call) => Some(call),
-            other => {
-                *self = other;
-                None
-            }
+    /// Adds the answer to an open request, whose row has to wait.
+    pub(in crate::capture) fn answered(&mut self, outcome: Outcome) {
+        if let Self::Open { answer, .. } = self {
+            *answer = Some(outcome);
         }
     }
 
     /// Returns the bytes that it holds on the heap.
     pub(in crate::capture) fn heap(&self) -> usize {
         match self {
-            Self::Waiting(call) => call.heap(),
-            Self::Answered(call, outcome) => call.heap() + outcome.heap(),
+            Self::Open { call, answer } => call.heap() + answer.as_ref().map_or(0, Outcome::heap),
             Self::Done => 0,
         }
     }

@@ -4,7 +4,6 @@
 //! If several reasons apply, the row has the first of: its response, a
 //! cancellation, a panic, a failure of the service or the body, the HTTP status, a
 //! caller that left.
-//! panic, a failure of the service or the body, the HTTP status, a caller that left.
 
 use http::StatusCode;
 

@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::call::{Call, CallState};
 use super::decide::{self, HttpEnd, ResponseHead};
-use super::effect::{Effect, Effects};
+use super::effect::{Effect, Effects, Row};
 use super::leg;
 use super::outcome::{BytesOut, Outcome};
-use super::{Exchange, KnownBy, Phase, State};
+use super::{Exchange, KnownBy, Phase, State, add};
 use crate::capture::context::Context;
 use crate::capture::no_row::{NoRow, Unread};
 use crate::capture::session::CallSession;
@@ -36,7 +36,7 @@ impl Exchange {
                     KnownBy::Nothing
                 }
                 Some(call) => {
-                    state.calls.push(CallState::Waiting(call));
+                    state.calls.push(CallState::new(call));
                     KnownBy::Headers
                 }
                 None => {
@@ -58,28 +58,27 @@ impl Exchange {
         let response = response.as_ref();
         let mut waiting = 0;
         for slot in calls.iter_mut() {
-            let elsewhere = slot
-                .waiting()
-                .is_some_and(|call| self.may_come_elsewhere(&end, response, call));
-            if elsewhere && waits {
-                waiting += 1;
+            let CallState::Open { call, answer } = slot else {
                 continue;
-            }
-            let (call, outcome) = match std::mem::replace(slot, CallState::Done) {
-                CallState::Done => continue,
-                CallState::Answered(call, outcome) => (call, outcome),
-                CallState::Waiting(mut call) => {
-                    let outcome = match call.copy.take() {
-                        Some(copy) => self.outcome_of_copy(cx, effects, &mut call, *copy, response),
+            };
+            let outcome = match answer.take() {
+                Some(outcome) => outcome,
+                None => {
+                    let elsewhere = self.may_come_elsewhere(&end, response, call);
+                    if elsewhere && waits {
+                        waiting += 1;
+                        continue;
+                    }
+                    match call.copy.take() {
+                        Some(copy) => self.outcome_of_copy(cx, effects, call, *copy, response),
                         None if elsewhere && *session_over => {
-                            self.unanswered(&self.given_up(&end), response, &call)
+                            self.unanswered(&self.given_up(&end), response, call)
                         }
-                        None => self.unanswered(&end, response, &call),
-                    };
-                    (call, outcome)
+                        None => self.unanswered(&end, response, call),
+                    }
                 }
             };
-            self.emit(cx, effects, call, outcome, response);
+            self.emit(cx, effects, slot, outcome, response);
         }
         if waiting == 0 {
             return self.finish(&mut state, effects, end);
@@ -118,11 +117,11 @@ impl Exchange {
             return;
         };
         let end = self.given_up(end);
-        for mut call in std::mem::take(&mut state.calls) {
-            if let Some(call) = call.take_waiting() {
+        for mut slot in std::mem::take(&mut state.calls) {
+            if let Some(call) = slot.waiting() {
                 let response = state.response.as_ref();
-                let outcome = self.unanswered(&end, response, &call);
-                self.emit(cx, effects, call, outcome, response);
+                let outcome = self.unanswered(&end, response, call);
+                self.emit(cx, effects, &mut slot, outcome, response);
             }
         }
         self.finish(&mut state, effects, end);
@@ -149,7 +148,7 @@ impl Exchange {
     fn finish(&self, state: &mut State, effects: &mut Effects, end: HttpEnd) {
         self.awaits_listing.store(false, Relaxed);
         state.phase = Phase::Over(end);
-        effects.push(Effect::Finished);
+        effects.finished = true;
     }
 
     /// Returns whether the session is one of the 2024-11-05 transport.
@@ -221,16 +220,20 @@ impl Exchange {
         Some(Call::unread(id, method, name, cx, &self.head))
     }
 
-    /// Adds the row of a request, unless its method is skipped.
+    /// Adds the row of an open request, unless its method is skipped. The request is
+    /// then done.
     pub(super) fn emit(
         &self,
         cx: &Context,
         effects: &mut Effects,
-        call: Call,
+        slot: &mut CallState,
         mut outcome: Outcome,
         response: Option<&ResponseHead>,
     ) {
-        let leg = leg::joined(call.leg, &mut outcome);
+        let Some(call) = slot.call_mut() else {
+            return;
+        };
+        let leg = leg::joined(call.leg.take(), &mut outcome);
         let leg = leg.map(|mut leg| {
             // The id in a request was counted when the request arrived.
             let task_id = leg.task_id.as_ref();
@@ -243,55 +246,60 @@ impl Exchange {
             }
             leg
         });
-        let (session_id, session) = match call.session {
+        let (session_id, session) = match std::mem::replace(&mut call.session, CallSession::None) {
             CallSession::None => (None, None),
             CallSession::Named(session) => (Some(session.id), None),
             CallSession::Derived(session) => (Some(session.id.clone()), Some(session)),
         };
         if cx.skips(&call.method) {
-            effects.push(Effect::NoRow(NoRow::Skipped(call.method)));
+            effects.push(Effect::NoRow(NoRow::Skipped(std::mem::take(
+                &mut call.method,
+            ))));
             if let Some(session) = session {
                 let server = None;
                 effects.push(Effect::Announce { session, server });
             }
+            *slot = CallState::Done;
             return;
         }
-        let mut row = RequestEvent::received(
-            call.request_id,
-            self.head.caller.ts,
-            cx.config.proxy.clone(),
-            call.method,
-            outcome.status,
-        );
-        row.session_id = session_id;
-        row.tool = call.tool;
-        row.target = call.target;
-        row.latency_us = outcome.latency_us;
-        row.error_code = outcome.error_code;
-        // The text of a failing tool is present only if the layer is configured to keep it.
-        if cx.config.error_text || outcome.tool_error {
-            row.error_msg = outcome.error_msg;
-        }
-        row.bytes_in = Some(match call.in_batch {
-            true => call.len,
-            false => self.request_bytes.load(Relaxed),
-        });
-        row.bytes_out = match outcome.bytes_out {
-            BytesOut::None => None,
-            BytesOut::Exactly(len) => Some(len),
-            BytesOut::Body => Some(self.response_bytes.load(Relaxed)),
+        let traceparent = call.traceparent;
+        let event = RequestEvent {
+            request_id: call.request_id,
+            ts: self.head.caller.ts,
+            proxy: cx.config.proxy.clone(),
+            session_id,
+            method: std::mem::take(&mut call.method),
+            tool: call.tool.take(),
+            target: call.target.take(),
+            latency_us: outcome.latency_us,
+            status: outcome.status,
+            error_code: outcome.error_code,
+            // The text of a failing tool is present only if the layer is configured to keep it.
+            error_msg: outcome
+                .error_msg
+                .filter(|_| cx.config.error_text || outcome.tool_error),
+            bytes_in: Some(match call.in_batch {
+                true => call.len,
+                false => self.request_bytes.load(Relaxed),
+            }),
+            bytes_out: match outcome.bytes_out {
+                BytesOut::None => None,
+                BytesOut::Exactly(len) => Some(len),
+                BytesOut::Body => Some(self.response_bytes.load(Relaxed)),
+            },
+            http_status: response.map(|response| response.status.as_u16()),
+            tool_error: outcome.tool_error,
+            end_reason: outcome.end_reason,
+            ttfb_us: response.map(|response| response.ttfb_us),
+            protocol_version: call.protocol_version.take(),
+            principal: self.head.caller.principal.clone(),
+            trace_id: traceparent.map(|parent| parent.trace_id),
+            parent_span_id: traceparent.map(|parent| parent.parent_span_id),
+            rpc_id: call.id.as_ref().and_then(RpcId::of),
+            leg,
         };
-        row.http_status = response.map(|response| response.status.as_u16());
-        row.tool_error = outcome.tool_error;
-        row.end_reason = outcome.end_reason;
-        row.ttfb_us = response.map(|response| response.ttfb_us);
-        row.protocol_version = call.protocol_version;
-        row.principal = self.head.caller.principal.clone();
-        row.trace_id = call.traceparent.map(|parent| parent.trace_id);
-        row.parent_span_id = call.traceparent.map(|parent| parent.parent_span_id);
-        row.rpc_id = call.id.as_ref().and_then(RpcId::of);
-        row.leg = leg;
-        self.pending_rows.fetch_add(1, Relaxed);
-        effects.push(Effect::Row { row, session });
+        *slot = CallState::Done;
+        add(&self.rows_emitted, 1);
+        effects.rows.push(Row { event, session });
     }
 }

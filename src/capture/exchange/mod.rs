@@ -13,7 +13,7 @@
 //! session closes, or the grace time ends. While the HTTP part is open, an answer
 //! that passes elsewhere is only remembered, because servers replay old answers.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ use Ordering::Relaxed;
 
 pub(super) use self::call::{Answer, Call, CallState};
 pub(super) use self::decide::HttpEnd;
-pub(super) use self::effect::{Effect, Effects};
+pub(super) use self::effect::{Effect, Effects, Row};
 pub(super) use self::response::{CopyUse, SizeRule};
 pub(super) use self::task_notice::TaskNotice;
 
@@ -55,8 +55,10 @@ pub(super) struct Exchange {
     begins_session: AtomicBool,
     /// Whether an answer may be a listing.
     awaits_listing: AtomicBool,
-    /// Number of rows that are effects and not handed over yet.
-    pending_rows: AtomicUsize,
+    /// Number of rows that became effects. It changes only under the lock of `state`.
+    rows_emitted: AtomicU64,
+    /// Number of those rows that were handed over.
+    rows_recorded: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -119,7 +121,8 @@ impl Exchange {
             response_bytes: AtomicU64::new(0),
             begins_session: AtomicBool::new(false),
             awaits_listing: AtomicBool::new(false),
-            pending_rows: AtomicUsize::new(0),
+            rows_emitted: AtomicU64::new(0),
+            rows_recorded: AtomicU64::new(0),
             state: Mutex::default(),
         }
     }
@@ -138,12 +141,12 @@ impl Exchange {
 
     /// Notes that a row of the exchange was handed over.
     pub(super) fn row_recorded(&self) {
-        self.pending_rows.fetch_sub(1, Ordering::Release);
+        self.rows_recorded.fetch_add(1, Ordering::Release);
     }
 
     /// Returns whether a thread is about to hand over a row of the exchange.
     pub(super) fn has_pending_rows(&self) -> bool {
-        self.pending_rows.load(Ordering::Acquire) > 0
+        self.rows_emitted.load(Relaxed) > self.rows_recorded.load(Ordering::Acquire)
     }
 
     /// Returns the ids of the requests that are not done.
@@ -159,13 +162,13 @@ impl Exchange {
         add(&self.request_bytes, len);
     }
 
-    /// Takes the requests of the request body, once it was read. The response is read
-    /// with the same `scanner`.
+    /// Takes the requests of the request body out of `calls`, once it was read. The
+    /// response is read with the same `scanner`.
     pub(super) fn requested(
         &self,
         cx: &Context,
         effects: &mut Effects,
-        mut calls: Calls,
+        calls: &mut Calls,
         scanner: Option<Box<Scanner>>,
     ) {
         let all = calls.iter_mut().filter_map(CallState::call_mut);
@@ -200,16 +203,18 @@ impl Exchange {
                 {
                     effects.push(Effect::AwaitsListing);
                 }
-                state.calls = calls;
+                std::mem::swap(&mut state.calls, calls);
             }
             // The answer ended before the request, so each request ended like the exchange. The
             // rest of the body may never arrive, so only the message counts, as in a batch.
             Phase::Over(end) => {
                 let response = state.response.as_ref();
-                for mut call in calls.into_iter().filter_map(|mut call| call.take_waiting()) {
-                    let outcome = self.unanswered(end, response, &call);
-                    call.in_batch = true;
-                    self.emit(cx, effects, call, outcome, response);
+                for slot in calls {
+                    if let Some(call) = slot.waiting_mut() {
+                        let outcome = self.unanswered(end, response, call);
+                        call.in_batch = true;
+                        self.emit(cx, effects, slot, outcome, response);
+                    }
                 }
             }
         }
@@ -269,15 +274,14 @@ impl Exchange {
         let Some(slot) = slot else {
             return false;
         };
-        if let Some(call) = slot.waiting_mut() {
-            call.cancelled = Some(reason.unwrap_or_default().into());
-        }
+        let Some(call) = slot.waiting_mut() else {
+            return false;
+        };
+        call.cancelled = Some(reason.unwrap_or_default().into());
         // A client that cancels does not wait for the answer elsewhere.
-        if let Phase::Detached(end) = phase
-            && let Some(call) = slot.take_waiting()
-        {
-            let outcome = self.unanswered(end, response.as_ref(), &call);
-            self.emit(cx, effects, call, outcome, response.as_ref());
+        if let Phase::Detached(end) = phase {
+            let outcome = self.unanswered(end, response.as_ref(), call);
+            self.emit(cx, effects, slot, outcome, response.as_ref());
             self.finish_if_settled(&mut state, effects);
         }
         true
@@ -296,7 +300,8 @@ fn request_id(unix_ms: i64) -> Uuid {
     ))
 }
 
-/// Adds to a sum that only one thread adds to at a time: each sum belongs to one body.
+/// Adds to a sum that only one thread adds to at a time: each sum belongs to one body,
+/// or changes only under a lock.
 fn add(sum: &AtomicU64, len: usize) {
     sum.store(sum.load(Relaxed) + len as u64, Relaxed);
 }

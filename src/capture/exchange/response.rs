@@ -164,7 +164,7 @@ impl Exchange {
             CallSession::Named(session) => Some(session.id),
             CallSession::Derived(_) | CallSession::None => None,
         };
-        effects.extend(
+        effects.list.extend(
             notices
                 .into_iter()
                 .map(|notice| Effect::TaskStatus(notice.event(cx, session_id.clone(), caller))),
@@ -191,15 +191,12 @@ impl Exchange {
             && (alone || calls.iter().filter_map(CallState::waiting).count() == 1);
         let mut matched = false;
         for slot in calls.iter_mut() {
-            let Some(call) = slot.waiting() else {
+            let Some(call) = slot.waiting_mut() else {
                 continue;
             };
             if !answer.id.map_or(for_all, |id| call.id == Some(id)) {
                 continue;
             }
-            let Some(mut call) = slot.take_waiting() else {
-                continue;
-            };
             matched = true;
             let bytes_out = match size {
                 SizeRule::Json { .. } if !call.in_batch => BytesOut::Body,
@@ -209,11 +206,11 @@ impl Exchange {
                 } => BytesOut::Exactly(len),
                 SizeRule::Json { .. } | SizeRule::Event { .. } => BytesOut::Exactly(answer.len),
             };
-            let outcome = self.outcome(cx, effects, &mut call, answer, bytes_out);
+            let outcome = self.outcome(cx, effects, call, answer, bytes_out);
             if bytes_out == BytesOut::Body {
-                *slot = CallState::Answered(call, outcome);
+                slot.answered(outcome);
             } else {
-                self.emit(cx, effects, call, outcome, response.as_ref());
+                self.emit(cx, effects, slot, outcome, response.as_ref());
             }
             if answer.id.is_some() {
                 break;
@@ -258,26 +255,26 @@ impl Exchange {
             let call = slot.waiting();
             call.is_some_and(|call| call.waits_elsewhere(answer))
         });
-        let Some((slot, mut call)) = slot.and_then(|slot| {
-            let call = slot.take_waiting()?;
-            Some((slot, call))
-        }) else {
+        let Some(slot) = slot else {
+            return false;
+        };
+        let Some(call) = slot.waiting_mut() else {
             return false;
         };
         let outcome = if self.is_by_query() {
             let bytes_out = BytesOut::Exactly(event_len);
-            self.outcome(cx, effects, &mut call, answer, bytes_out)
+            self.outcome(cx, effects, call, answer, bytes_out)
         } else {
-            let outcome = self.outcome(cx, effects, &mut call, answer, BytesOut::None);
+            let outcome = self.outcome(cx, effects, call, answer, BytesOut::None);
             decide::resumed(outcome)
         };
         if response.is_none() {
             // The row waits for the HTTP status, so that it does not depend on which of the two
             // comes first.
-            *slot = CallState::Answered(call, outcome);
+            slot.answered(outcome);
             return true;
         }
-        self.emit(cx, effects, call, outcome, response.as_ref());
+        self.emit(cx, effects, slot, outcome, response.as_ref());
         self.finish_if_settled(&mut state, effects);
         true
     }

@@ -63,6 +63,8 @@ impl CallSession {
 /// What is known of a session that a message names.
 pub(in crate::capture) struct Known {
     pub(in crate::capture) id: Arc<str>,
+    /// The [`hash`](Sessions::hash) of the id.
+    pub(in crate::capture) hash: u64,
     /// The revision that was negotiated for it.
     pub(in crate::capture) protocol_version: Option<Cow<'static, str>>,
     /// The client that began it.
@@ -81,6 +83,7 @@ impl Known {
 #[derive(Debug, Clone)]
 struct Named {
     id: Arc<str>,
+    hash: u64,
     /// Hash of the path on which it began, if it is known.
     path: Option<u64>,
     protocol_version: Negotiated,
@@ -91,6 +94,7 @@ impl Named {
     fn known(&self) -> Known {
         Known {
             id: self.id.clone(),
+            hash: self.hash,
             protocol_version: self.protocol_version.clone(),
             client: Some(self.client.clone()),
         }
@@ -169,10 +173,12 @@ impl Sessions {
         protocol_version: Negotiated,
         client: ClientInfo,
     ) -> Known {
+        let hash = self.hash(id);
         let id: Arc<str> = id.into();
         let mut named = self.lock();
         let session = named.entry(id.clone()).or_insert_with(|| Named {
             id,
+            hash,
             path: None,
             protocol_version,
             client: Arc::new(client),
@@ -190,6 +196,7 @@ impl Sessions {
         };
         Some(Known {
             id: id.clone(),
+            hash: self.hash(&**id),
             protocol_version: protocol_version.clone(),
             client: None,
         })
@@ -227,6 +234,7 @@ impl Sessions {
         let id = session.id.clone();
         let known = Named {
             id: id.clone(),
+            hash: self.hash(&*id),
             path: Some(path),
             protocol_version: version,
             client: Arc::new(client),

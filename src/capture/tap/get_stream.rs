@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, StatusCode, request, response};
+use http::{HeaderMap, Method, StatusCode, request};
 
 use super::message_stream::{EventContent, EventReader, MessageStream};
 use crate::capture::exchange::Answer;
@@ -53,7 +53,11 @@ impl GetStreamWatch {
     }
 
     /// Handles the response head. Returns the tap for the body, if the body matters.
-    pub(in crate::capture) fn answered(self, head: &response::Parts) -> Option<GetStreamTap> {
+    pub(in crate::capture) fn answered(
+        self,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Option<GetStreamTap> {
         let Self {
             recorder,
             session,
@@ -62,16 +66,15 @@ impl GetStreamWatch {
             method,
         } = self;
         if let (Some(session), &Method::DELETE) = (&session, &method) {
-            match head.status {
+            match status {
                 status if status.is_success() => recorder.session_closed(session.clone()),
                 StatusCode::NOT_FOUND => recorder.session_not_found(session.clone(), path),
                 _ => {}
             }
         }
-        let headers = Headers::of(&head.headers);
-        let is_stream = method == Method::GET
-            && head.status.is_success()
-            && headers.media() == Media::EventStream;
+        let headers = Headers::of(headers);
+        let is_stream =
+            method == Method::GET && status.is_success() && headers.media() == Media::EventStream;
         let content = Content::of(&headers).ok().filter(|_| is_stream)?;
         Some(GetStreamTap {
             recorder,

@@ -59,7 +59,7 @@ impl RequestTap {
         let scanner = scanner.get_or_insert_default();
         let (cx, exchange) = (handle.cx(), handle.exchange());
         let sessions = &handle.recorder.sessions;
-        let mut alone = None;
+        let mut requested = Calls::new();
         let read = reader.read(data, &mut |data| {
             scanner.feed(data, &mut |message| {
                 match message.kind() {
@@ -80,12 +80,12 @@ impl RequestTap {
                     if exchange.head.mirror.contradicts(message) {
                         cx.count_mismatched();
                     }
-                    alone = Some(call);
+                    requested.push(CallState::new(call));
                     return;
                 }
                 *bytes += call.size();
                 if *bytes <= BATCH_BYTES {
-                    calls.push(CallState::Waiting(call));
+                    calls.push(CallState::new(call));
                 } else {
                     cx.without_row(&NoRow::BatchFull);
                 }
@@ -97,12 +97,11 @@ impl RequestTap {
         });
         if scanner.state() == ScanState::Closed {
             *content = None;
-            let calls = match alone {
-                Some(call) => Calls::from_buf([CallState::Waiting(call)]),
-                None => Calls::from_vec(std::mem::take(calls)),
-            };
+            if requested.is_empty() {
+                requested = Calls::from_vec(std::mem::take(calls));
+            }
             scanner.reset();
-            handle.requested(calls, self.scanner.take());
+            handle.requested(&mut requested, self.scanner.take());
         } else if let Err(Undecodable) = read {
             *content = None;
             self.unread(Unread::Undecodable);
@@ -116,7 +115,7 @@ impl RequestTap {
         }
         let scanner = self.scanner.as_ref();
         match scanner.map_or(ScanState::Empty, |scanner| scanner.state()) {
-            ScanState::Empty => self.handle.requested(Calls::new(), None),
+            ScanState::Empty => self.handle.requested(&mut Calls::new(), None),
             _ => self.unread(Unread::Unclosed),
         }
     }

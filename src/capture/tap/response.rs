@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use http::response;
+use http::{HeaderMap, Response, StatusCode};
+use http_body::Body;
 
 use super::message_stream::{EventContent, EventReader, MessageStream};
 use super::panic_flag::PanicFlag;
@@ -55,12 +56,24 @@ struct StreamState {
 }
 
 impl ResponseTap {
-    /// Makes the tap of a response with this head.
-    pub(in crate::capture) fn new(handle: ExchangeHandle, head: &response::Parts) -> Self {
-        let headers = Headers::of(&head.headers);
+    /// Makes the tap of a response. Hyper never polls a body that is empty from the start,
+    /// so such a body ends here.
+    pub(in crate::capture) fn of<B: Body>(handle: ExchangeHandle, response: &Response<B>) -> Self {
+        let mut tap = Self::new(handle, response.status(), response.headers());
+        let body = response.body();
+        // A length in the head takes precedence.
+        tap.left = tap.left.or(body.size_hint().exact());
+        if body.is_end_stream() || tap.is_whole() {
+            tap.end(HttpEnd::Complete);
+        }
+        tap
+    }
+
+    fn new(handle: ExchangeHandle, status: StatusCode, headers: &HeaderMap) -> Self {
+        let headers = Headers::of(headers);
         let (media, content) = (headers.media(), Content::of(&headers).ok());
-        let scanner = handle.answered(head, &headers, content.is_none());
-        let is_error = head.status.as_u16() >= 400;
+        let scanner = handle.answered(status, &headers, content.is_none());
+        let is_error = status.as_u16() >= 400;
         let form = match media {
             Media::Json | Media::Unnamed => Form::Json,
             Media::EventStream => Form::EventStream(Box::default()),
@@ -78,15 +91,9 @@ impl ResponseTap {
                 .then(|| ErrorBody::of(media))
                 .flatten()
                 .map(Box::new),
-            left: headers.body_length(head.status),
+            left: headers.body_length(status),
             panic_flag: PanicFlag::default(),
         }
-    }
-
-    /// Sets the length that the body itself gives. A length in the head takes
-    /// precedence.
-    pub(in crate::capture) fn expect(&mut self, length: Option<u64>) {
-        self.left = self.left.or(length);
     }
 
     /// Returns whether every byte of a body of known length has passed. Then the client

@@ -6,6 +6,9 @@ use super::{COUNT, Field, Node};
 /// is found quickly.
 const BITS: u32 = 9;
 
+/// Number of bytes of a key that are compared at once.
+const HEAD: usize = size_of::<u64>();
+
 /// A hash table without collisions, built at compile time. Most keys in traffic are
 /// not watched, and one look-up is enough to know.
 pub(super) struct KeyTable {
@@ -28,10 +31,15 @@ impl KeyTable {
     #[inline]
     pub(super) fn member(&self, object: Field, text: &[u8], len: usize) -> Option<Field> {
         let key = text.get(..len)?;
-        let place = place(object, head_of(text, len), len, self.seed);
-        let member = self.members[place]?;
+        let head = head_of(text, len);
+        let member = self.members[place(object, head, len, self.seed)]?;
         let node = member.node();
-        (node.parent as u8 == object as u8 && node.key.as_bytes() == key).then_some(member)
+        let is_member = node.parent as u8 == object as u8
+            && node.head == head
+            && node.key.len() == len
+            // The head of a short key is the whole key.
+            && (len <= HEAD || node.key.as_bytes() == key);
+        is_member.then_some(member)
     }
 }
 
@@ -41,8 +49,7 @@ const fn members(tree: &[Node; COUNT], seed: u64) -> Option<[Option<Field>; 1 <<
     // The message itself is not a member.
     let mut i = 1;
     while i < COUNT {
-        let key = tree[i].key.as_bytes();
-        let place = place(tree[i].parent, head(key), key.len(), seed);
+        let place = place(tree[i].parent, tree[i].head, tree[i].key.len(), seed);
         if members[place].is_some() {
             return None;
         }
@@ -65,9 +72,9 @@ const fn place(object: Field, head: u64, len: usize, seed: u64) -> usize {
     (all.wrapping_mul(seed) >> (u64::BITS - BITS)) as usize
 }
 
-/// Returns the first eight bytes of a key, padded with zeros.
-const fn head(key: &[u8]) -> u64 {
-    let (mut head, mut i) = (0, if key.len() < 8 { key.len() } else { 8 });
+/// Returns the first [`HEAD`] bytes of a key, padded with zeros.
+pub(super) const fn head(key: &[u8]) -> u64 {
+    let (mut head, mut i) = (0, if key.len() < HEAD { key.len() } else { HEAD });
     while i > 0 {
         i -= 1;
         head = head << 8 | key[i] as u64;
@@ -80,7 +87,7 @@ const fn head(key: &[u8]) -> u64 {
 fn head_of(text: &[u8], len: usize) -> u64 {
     match text.first_chunk() {
         Some(word) => {
-            let beyond = 8_usize.saturating_sub(len) as u32 * 8;
+            let beyond = HEAD.saturating_sub(len) as u32 * 8;
             let mask = u64::MAX.checked_shr(beyond).unwrap_or(0);
             u64::from_le_bytes(*word) & mask
         }

@@ -25,27 +25,35 @@ impl Scanner {
                 self.step = Step::First;
             }
             b'{' | b'[' => self.nested(byte, position),
-            _ => {
-                let Some(want) = self.capture() else {
-                    self.step = Step::SkipLiteral;
-                    return 1;
-                };
-                if let Some(len) = literal_len(bytes)
-                    && let Some(shape) = shape_of(&bytes[..len])
-                    && self.keep_short(shape, &bytes[..len])
-                {
-                    self.step = Step::After;
-                    return len;
-                }
-                self.draft = match want {
-                    Capture::TextOrNumber(chars) => PartialText::text(&self.message.text, chars),
-                    Capture::JsonId | Capture::Digest => PartialText::token(&self.message.text),
-                    _ => PartialText::short(&self.message.text, LITERAL),
-                };
-                self.draft.push(&mut self.message.text, &[byte]);
-                self.step = Step::Literal;
+            _ => return self.begin_literal(bytes),
+        }
+        1
+    }
+
+    /// Reads a number, `true`, `false` or `null` from its first byte. Returns the number
+    /// of bytes read.
+    fn begin_literal(&mut self, bytes: &[u8]) -> usize {
+        if let Some(len) = literal_len(bytes) {
+            let literal = &bytes[..len];
+            // The type of a literal that is not watched does not matter.
+            let ends = self.member.is_none()
+                || shape_of(literal).is_some_and(|shape| self.keep_short(shape, literal));
+            if ends {
+                self.step = Step::After;
+                return len;
             }
         }
+        let Some(want) = self.capture() else {
+            self.step = Step::SkipLiteral;
+            return 1;
+        };
+        self.draft = match want {
+            Capture::TextOrNumber(chars) => PartialText::text(&self.message.text, chars),
+            Capture::JsonId | Capture::Digest => PartialText::token(&self.message.text),
+            _ => PartialText::short(&self.message.text, LITERAL),
+        };
+        self.draft.push(&mut self.message.text, &bytes[..1]);
+        self.step = Step::Literal;
         1
     }
 
@@ -96,6 +104,13 @@ impl Scanner {
             self.step = Step::After;
             return whole.len() + 1;
         }
+        self.begin_text(whole)
+    }
+
+    /// Reads a string after its quote that is not kept unchanged: it is long, has an
+    /// escape or does not end in the chunk. `whole` is the string if it ends in the chunk
+    /// and has no escape. Returns the number of bytes read.
+    fn begin_text(&mut self, whole: Option<&[u8]>) -> usize {
         self.set_shape(Shape::String);
         let draft = match self.capture() {
             Some(Capture::Text(chars) | Capture::TextOrNumber(chars)) => {

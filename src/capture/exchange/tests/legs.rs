@@ -20,14 +20,10 @@ fn row_of(machine: &Machine, method: &str, params: &str, member: &str) -> Reques
     ));
     machine.head(200, JSON);
     machine.answer(&format!(r#"{{"jsonrpc":"2.0","id":1,{member}}}"#));
-    let mut effects = Effects::new();
+    let mut effects = Effects::default();
     let end = HttpEnd::Complete;
     machine.exchange.end(&machine.cx, &mut effects, end);
-    let row = effects.into_iter().find_map(|effect| match effect {
-        Effect::Row { row, .. } => Some(row),
-        _ => None,
-    });
-    row.expect("a row")
+    effects.rows.pop().expect("a row").event
 }
 
 fn sha256(text: impl AsRef<[u8]>) -> [u8; 32] {
@@ -390,12 +386,12 @@ fn notification_on_a_stream_without_a_session_has_its_caller() {
     Scanner::new().feed(failed.as_bytes(), &mut |message| {
         notice = TaskNotice::of(message);
     });
-    let mut effects = Effects::new();
+    let mut effects = Effects::default();
     let notices = vec![notice.expect("a notification about a task")];
     machine
         .exchange
         .tasks_notified(&machine.cx, &mut effects, notices);
-    let [Effect::TaskStatus(event)] = &effects[..] else {
+    let [Effect::TaskStatus(event)] = &effects.list[..] else {
         panic!("{effects:?}");
     };
     let client = ClientInfo {

@@ -64,6 +64,7 @@ impl Machine {
         let read = Headers::of(&head.headers);
         let named = read.session_id.map(|id| Known {
             id: id.to_str().unwrap().into(),
+            hash: 0,
             protocol_version: None,
             client: client.map(Arc::new),
         });
@@ -81,9 +82,9 @@ impl Machine {
         let mut calls = Calls::new();
         Scanner::new().feed(body.as_bytes(), &mut |message| {
             let call = Call::new(message, &self.cx, &self.sessions, &self.exchange.head);
-            calls.push(CallState::Waiting(call));
+            calls.push(CallState::new(call));
         });
-        words(|effects| self.exchange.requested(&self.cx, effects, calls, None))
+        words(|effects| self.exchange.requested(&self.cx, effects, &mut calls, None))
     }
 
     fn head(&self, status: u16, media: &'static str) -> Vec<String> {
@@ -182,9 +183,12 @@ impl Machine {
 
 /// Returns the effects of a fact as words; for a row, its status and end reason.
 fn words(fact: impl FnOnce(&mut Effects)) -> Vec<String> {
-    let mut effects = Effects::new();
+    let mut effects = Effects::default();
     fact(&mut effects);
-    effects.iter().map(word).collect()
+    let finished = effects.finished.then(|| "finished".to_owned());
+    let rows = effects.rows.iter().map(word_of_row);
+    let words = effects.list.iter().map(word).chain(rows);
+    words.chain(finished).collect()
 }
 
 /// Like [`words`], for a fact that the exchange may refuse. A refused fact has no
@@ -196,13 +200,14 @@ fn words_if(fact: impl FnOnce(&mut Effects) -> bool) -> Option<Vec<String>> {
     taken.then_some(words)
 }
 
+fn word_of_row(row: &Row) -> String {
+    let reason = row.event.end_reason.map_or("", |reason| reason.as_str());
+    let row = format!("row {} {reason}", row.event.status.as_str());
+    row.trim_end().to_owned()
+}
+
 fn word(effect: &Effect) -> String {
     match effect {
-        Effect::Row { row, .. } => {
-            let reason = row.end_reason.map_or("", |reason| reason.as_str());
-            let row = format!("row {} {reason}", row.status.as_str());
-            row.trim_end().to_owned()
-        }
         Effect::NoRow(why) => format!("no row, {why}"),
         Effect::Announce { server, .. } => match server {
             Some(server) => format!("announce {}", server.name.as_deref().unwrap_or("")),
@@ -219,7 +224,6 @@ fn word(effect: &Effect) -> String {
         }
         Effect::AwaitsListing => "awaits listing".to_owned(),
         Effect::Detach { .. } => "detach".to_owned(),
-        Effect::Finished => "finished".to_owned(),
         Effect::Cancel { reason, .. } => {
             format!("cancel {}", reason.as_deref().unwrap_or(""))
         }

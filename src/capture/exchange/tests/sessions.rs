@@ -27,13 +27,13 @@ fn session_has_the_caller_of_its_initialize() {
     Scanner::new().feed(RESULT.as_bytes(), &mut |message| {
         answer = Answer::of(message, true);
     });
-    let mut effects = Effects::new();
+    let mut effects = Effects::default();
     let size = SizeRule::Json { alone: true };
     let answer = &mut answer.unwrap();
     machine
         .exchange
         .answered_by(&machine.cx, &mut effects, answer, size);
-    let session = effects.iter().find_map(|effect| match effect {
+    let session = effects.list.iter().find_map(|effect| match effect {
         Effect::Session { event, .. } => Some(event),
         _ => None,
     });
@@ -62,15 +62,14 @@ fn row_of_a_derived_session_carries_it() {
     let machine = Machine::new(&[("mcp-protocol-version", "2026-07-28")]);
     machine.request(MODERN);
     machine.head(200, JSON);
-    let mut effects = Effects::new();
+    let mut effects = Effects::default();
     let end = HttpEnd::Complete;
     machine.exchange.end(&machine.cx, &mut effects, end);
-    let row = effects.iter().find_map(|effect| match effect {
-        Effect::Row { row, session } => Some((row, session.as_ref()?)),
-        _ => None,
-    });
-    let (row, session) = row.expect("a row with its session");
-    assert_eq!(row.session_id.as_ref(), Some(&session.id));
+    let [Row { event, session }] = &effects.rows[..] else {
+        panic!("{effects:?}");
+    };
+    let session = session.as_ref().expect("a row with its session");
+    assert_eq!(event.session_id.as_ref(), Some(&session.id));
 }
 
 #[test]
