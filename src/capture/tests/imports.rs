@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may import those before it.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "http",
     "config",
     "no_row",
@@ -16,6 +16,7 @@ const ORDER: [&str; 16] = [
     "registry",
     "replays",
     "recorder",
+    "exchange_handle",
     "tap",
     "body",
     "future",
