@@ -4,13 +4,14 @@ use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 
-use axum::http::HeaderMap;
-use axum::http::header::{AUTHORIZATION, COOKIE, HOST};
-use axum::http::uri::Authority;
+use axum::http::header::{AUTHORIZATION, COOKIE};
+use axum::http::{HeaderMap, Uri};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Notify;
+
+use crate::host;
 
 /// The secret that opens the pages.
 ///
@@ -121,8 +122,8 @@ impl Access {
     }
 
     /// Returns whether a request has the cookie or the token.
-    pub(crate) fn admits(&self, headers: &HeaderMap) -> bool {
-        self.has_cookie(headers) || self.has_token(headers)
+    pub(crate) fn admits(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        self.has_cookie(uri, headers) || self.has_token(headers)
     }
 
     fn has_token(&self, headers: &HeaderMap) -> bool {
@@ -135,8 +136,8 @@ impl Access {
         given.is_some_and(|given| self.is_token(given))
     }
 
-    fn has_cookie(&self, headers: &HeaderMap) -> bool {
-        let name = cookie_name(headers);
+    fn has_cookie(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let name = cookie_name(uri, headers);
         let fields = headers.get_all(COOKIE).iter();
         fields
             .filter_map(|field| field.to_str().ok())
@@ -178,8 +179,8 @@ impl Access {
     ///
     /// Without a `Path`, the cookie is of the directory of the page that signs in, so it is right
     /// under any prefix (RFC 6265, section 5.1.4).
-    pub(crate) fn set_cookie(&self, headers: &HeaderMap) -> String {
-        let (name, value) = (cookie_name(headers), &self.cookie);
+    pub(crate) fn set_cookie(&self, uri: &Uri, headers: &HeaderMap) -> String {
+        let (name, value) = (cookie_name(uri, headers), &self.cookie);
         let secure = if self.is_secure { "; Secure" } else { "" };
         format!("{name}={value}; HttpOnly; SameSite=Lax{secure}")
     }
@@ -187,11 +188,8 @@ impl Access {
 
 /// Returns the name of the cookie. Browsers send the cookies of a host to all of its ports, so
 /// the name has the port.
-fn cookie_name(headers: &HeaderMap) -> String {
-    let port = headers.get(HOST).and_then(|host| {
-        let authority = Authority::try_from(host.as_bytes()).ok()?;
-        authority.port_u16()
-    });
+fn cookie_name(uri: &Uri, headers: &HeaderMap) -> String {
+    let port = host::authority(uri, headers).and_then(|authority| authority.port_u16());
     match port {
         Some(port) => format!("mcp-store-{port}"),
         None => "mcp-store".to_owned(),
@@ -200,10 +198,14 @@ fn cookie_name(headers: &HeaderMap) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use axum::http::header::{AUTHORIZATION, COOKIE, HOST};
-    use axum::http::{HeaderMap, HeaderName, HeaderValue};
+    use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
     use super::{Access, Token};
+
+    static URI: LazyLock<Uri> = LazyLock::new(Uri::default);
 
     fn headers(fields: &[(HeaderName, &str)]) -> HeaderMap {
         let fields = fields.iter().map(|(name, value)| {
@@ -238,16 +240,16 @@ mod tests {
     fn cookie_is_not_the_token_and_has_the_port_in_its_name() {
         let access = access();
         let own = headers(&[(HOST, "127.0.0.1:7070")]);
-        let set = access.set_cookie(&own);
+        let set = access.set_cookie(&URI, &own);
         assert!(!set.contains("ttt"), "{set}");
         let (cookie, attributes) = set.split_once("; ").unwrap();
         assert_eq!(attributes, "HttpOnly; SameSite=Lax");
         let with = |host, cookie: &str| headers(&[(HOST, host), (COOKIE, cookie)]);
-        assert!(access.admits(&with("127.0.0.1:7070", cookie)));
-        assert!(access.admits(&with("127.0.0.1:7070", &format!("a=b; {cookie}; c"))));
-        assert!(!access.admits(&with("127.0.0.1:7071", cookie)));
-        assert!(!access.admits(&with("127.0.0.1:7070", "mcp-store-7070=")));
-        assert!(!access.admits(&own));
+        assert!(access.admits(&URI, &with("127.0.0.1:7070", cookie)));
+        assert!(access.admits(&URI, &with("127.0.0.1:7070", &format!("a=b; {cookie}; c"))));
+        assert!(!access.admits(&URI, &with("127.0.0.1:7071", cookie)));
+        assert!(!access.admits(&URI, &with("127.0.0.1:7070", "mcp-store-7070=")));
+        assert!(!access.admits(&URI, &own));
     }
 
     #[test]
@@ -263,7 +265,7 @@ mod tests {
             ("Bearer ".to_owned(), false),
         ] {
             let headers = headers(&[(AUTHORIZATION, &value)]);
-            assert_eq!(access.admits(&headers), is_admitted, "{value}");
+            assert_eq!(access.admits(&URI, &headers), is_admitted, "{value}");
         }
     }
 

@@ -6,7 +6,7 @@ use axum::http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
@@ -53,11 +53,11 @@ fn refusal(site: &Site, request: &Request) -> Option<Response> {
         let refusal = (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, allowed)], text);
         return Some(refusal.into_response());
     }
-    if !is_own_request(headers, is_read) {
+    if !is_own_request(uri, headers, is_read) {
         return Some(forbidden("a page of another site sent this request"));
     }
     let access = site.access()?;
-    if OPEN.contains(&uri.path()) || access.admits(headers) {
+    if OPEN.contains(&uri.path()) || access.admits(uri, headers) {
         return None;
     }
     let form = login::form(site, StatusCode::UNAUTHORIZED, uri, None);
@@ -67,7 +67,7 @@ fn refusal(site: &Site, request: &Request) -> Option<Response> {
 /// Returns whether a request comes from a page of this site, from the user, or from a program
 /// that is no browser. A link of any page may open a page of this site (Fetch Metadata Request
 /// Headers, section 2).
-fn is_own_request(headers: &HeaderMap, is_read: bool) -> bool {
+fn is_own_request(uri: &Uri, headers: &HeaderMap, is_read: bool) -> bool {
     let is = |name, values: &[&[u8]]| {
         let mut fields = headers.get_all(name).iter().peekable();
         fields.peek().is_some() && fields.all(|field| values.contains(&field.as_bytes()))
@@ -75,22 +75,20 @@ fn is_own_request(headers: &HeaderMap, is_read: bool) -> bool {
     let is_of_site =
         !headers.contains_key(FETCH_SITE) || is(FETCH_SITE, &[b"same-origin", b"none"]);
     let is_opened = is_read && is(FETCH_MODE, &[b"navigate"]) && is(FETCH_DEST, &[b"document"]);
-    is_opened || is_of_site && is_own_origin(headers)
+    is_opened || is_of_site && is_own_origin(uri, headers)
 }
 
 /// Returns whether `Origin` is absent or names the host of the request. Browsers without
 /// `Sec-Fetch-Site` send it with a form.
-fn is_own_origin(headers: &HeaderMap) -> bool {
+fn is_own_origin(uri: &Uri, headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(ORIGIN) else {
         return true;
     };
-    let authority = |bytes: &[u8]| Authority::try_from(bytes).ok();
     let named = origin.to_str().ok().and_then(|origin| {
         let (_, named) = origin.split_once("://")?;
-        authority(named.as_bytes())
+        named.parse::<Authority>().ok()
     });
-    let own = headers.get(header::HOST);
-    let own = own.and_then(|host| authority(host.as_bytes()));
+    let own = host::authority(uri, headers);
     named.is_some() && named == own && headers.get_all(ORIGIN).iter().count() == 1
 }
 
@@ -117,5 +115,30 @@ fn harden(headers: &mut HeaderMap) {
     ];
     for (name, value) in FIELDS {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header::{HOST, ORIGIN};
+    use axum::http::{HeaderMap, HeaderValue, Uri};
+
+    use super::is_own_origin;
+
+    #[test]
+    fn origin_is_compared_with_the_authority_of_http_1_and_http_2() {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            ORIGIN,
+            HeaderValue::from_static("https://mcp.example.com:7070"),
+        );
+        let of_http_2 = Uri::from_static("https://mcp.example.com:7070/login");
+        assert!(is_own_origin(&of_http_2, &headers));
+        let other = Uri::from_static("https://mcp.example.com/login");
+        assert!(!is_own_origin(&other, &headers));
+        let of_http_1 = Uri::from_static("/login");
+        assert!(!is_own_origin(&of_http_1, &headers));
+        headers.insert(HOST, HeaderValue::from_static("mcp.example.com:7070"));
+        assert!(is_own_origin(&of_http_1, &headers));
     }
 }

@@ -119,6 +119,13 @@ impl fmt::Display for RefusedHost {
     }
 }
 
+/// Returns the host and port that a request is for. In HTTP/2 they are in the URI, and `Host` is
+/// missing.
+pub(crate) fn authority(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
+    let of_field = || Authority::try_from(headers.get(HOST)?.as_bytes()).ok();
+    uri.authority().cloned().or_else(of_field)
+}
+
 /// Checks every host that a request names: that of its URI (`:authority` in HTTP/2) and that of
 /// its `Host` field. Loopback addresses, `localhost` and the `allowed` hosts pass, with any port.
 pub(crate) fn check(allowed: &[Host], uri: &Uri, headers: &HeaderMap) -> Result<(), RefusedHost> {

@@ -39,7 +39,7 @@
 //!
 //! # Modules
 //!
-//! Imports run one way: `host, access, fault < page < view < html, charts, summary < layout, login, live, site, pages < guard,
+//! Imports run one way: `host < access, fault < page < view < html, charts, summary < layout, login, live, site, pages < guard,
 //! assets`.
 
 mod access;

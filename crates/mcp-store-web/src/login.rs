@@ -22,7 +22,7 @@ pub(crate) async fn login(State(site): State<Site>, request: Request) -> Respons
         return signed_in(None, None);
     };
     let (parts, body) = request.into_parts();
-    let cookie = || Some(access.set_cookie(&parts.headers));
+    let cookie = || Some(access.set_cookie(&parts.uri, &parts.headers));
     if parts.method == Method::POST {
         let Form { token, next } = Form::read(body).await;
         return match access.is_token(token.trim()) {
@@ -40,7 +40,7 @@ pub(crate) async fn login(State(site): State<Site>, request: Request) -> Respons
         Some((_, code)) if parts.method == Method::GET && access.take_code(&code) => {
             signed_in(cookie(), None)
         }
-        Some(_) if access.admits(&parts.headers) => signed_in(None, None),
+        Some(_) if access.admits(&parts.uri, &parts.headers) => signed_in(None, None),
         Some(_) => {
             let used = "This link does not work, or no longer: each works once. \
                 The terminal of mcp-store serve shows the next one.";

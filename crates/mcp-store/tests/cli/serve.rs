@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tower_mcp_store::{Store, StoreEvent};
 
 use crate::run::{command, failed};
-use crate::support::{LONG, fresh, request};
+use crate::support::{LONG, fixture, fresh, request};
 
 fn recorded() -> (TempDir, PathBuf) {
     let (dir, path) = fresh();
@@ -204,4 +204,30 @@ fn allowed_host_is_answered() {
     let refused = ask("evil.com");
     assert!(refused.starts_with("HTTP/1.1 403"), "{refused}");
     assert!(refused.contains("--allow-host evil.com"), "{refused}");
+}
+
+#[test]
+fn only_files_with_records_are_served() {
+    let (dir, _) = fresh();
+    let empty = dir.path().join("empty.db");
+    std::fs::write(&empty, "").unwrap();
+    let text = dir.path().join("text.db");
+    std::fs::write(&text, "not a database, but a text of some length").unwrap();
+    let (_dir_of_3, older) = fixture(3);
+    for (file, expected) in [
+        (&empty, "it is empty"),
+        (&text, "cannot open the store"),
+        (&older, "cannot open the store"),
+    ] {
+        let error = failed(2, file, &["serve", "--no-token"]);
+        assert!(error.contains(expected), "{error}");
+    }
+    let (_dir_of_4, db) = fixture(4);
+    let serve = Serve::start(&db, &["--no-token"]);
+    for page in [
+        "overview", "tools", "errors", "clients", "sessions", "requests", "schema", "health",
+    ] {
+        let answer = serve.get(&format!("/{page}?since=2020-01-01"), "");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{page}: {answer}");
+    }
 }
