@@ -50,14 +50,14 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "PATH", env = complete::DB)]
     #[arg(default_value = complete::DEFAULT_DB, help_heading = EVERYWHERE)]
     pub(crate) db: PathBuf,
-    /// How to write records: JSON has one object per line with the column names as fields, and
-    /// CSV a header; both have times in UTC
+    /// The form of the answer: JSON has one object per line with the column names as fields, CSV
+    /// has a header, and both have times in UTC
     #[arg(long, global = true, value_name = "FORMAT", help_heading = EVERYWHERE)]
     pub(crate) format: Option<Format>,
     /// Short for --format json
     #[arg(long, global = true, help_heading = EVERYWHERE, conflicts_with = "format")]
     pub(crate) json: bool,
-    /// Show the answer again and again, this long apart: 2s, 500ms, or a number of seconds
+    /// Repeat the query at this interval: 2s, 500ms, or a number of seconds
     #[arg(long, global = true, value_name = "DURATION", help_heading = EVERYWHERE)]
     #[arg(value_parser = time::interval)]
     pub(crate) watch: Option<Duration>,
@@ -77,7 +77,7 @@ pub(crate) enum Command {
     /// Show the slowest requests, slowest first
     #[command(after_help = examples::SLOW)]
     Slow(Slow),
-    /// Show calls, errors and latencies of each tool and method, or by other names
+    /// Show calls, errors and latencies of each tool and method, or of other groups
     ///
     /// Counts the last day unless --since or --until is given.
     #[command(after_help = examples::STATS)]
@@ -117,25 +117,24 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Remove old rows; safe while a server or proxy writes to the file
     ///
-    /// Removes requests, sessions without later requests, losses and accounts of writers, and
-    /// returns their space to the file system. Statistics and the history of listings stay. A
-    /// file of an older version is migrated first.
+    /// Removes requests, sessions without later requests, losses and ended runs of writers, and
+    /// returns their space to the file system. Keeps statistics and the history of listings.
+    /// Migrates a file of an older version first.
     #[command(after_help = examples::PRUNE)]
     Prune(Prune),
     /// Shrink the file; safe while a server or proxy writes to it
     ///
-    /// A file from an older version is rewritten once. That needs free disk space of twice its
-    /// size.
+    /// Rewrites a file of an older version once. That needs free disk space of twice its size.
     #[command(after_help = examples::VACUUM)]
     Vacuum,
     /// Copy the file to the PostgreSQL database of a fleet
     ///
-    /// Runs until Ctrl-C, while a server or proxy writes to the file. From its first run on, rows
-    /// that were not copied stay in the file until it is over its limit.
+    /// Runs until Ctrl-C, also while a server or proxy writes to the file. Once it has run, the
+    /// file keeps rows that were not copied until it is over the limit of its size.
     #[cfg(feature = "postgres")]
     #[command(after_help = examples::SHIP)]
     Ship(Ship),
-    /// Make and tend the tables of a fleet in PostgreSQL
+    /// Create, update and prune the tables of a fleet in PostgreSQL
     #[cfg(feature = "postgres")]
     #[command(after_help = examples::FLEET)]
     Fleet(Fleet),
@@ -147,7 +146,7 @@ pub(crate) enum Command {
     Sql(Sql),
     /// Write a completion script for a shell
     ///
-    /// Have the shell read it at each start. Bash and zsh: `source <(mcp-store completions bash)`.
+    /// Let the shell read it at each start. Bash and zsh: `source <(mcp-store completions bash)`.
     /// Fish: `mcp-store completions fish | source`. It completes names and sessions
     /// from the file, but none with a character that a shell would change, such as a space.
     #[command(after_help = examples::COMPLETIONS)]
@@ -162,8 +161,8 @@ pub(crate) struct Logs {
     /// Keep showing requests as they are written
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Show whole calls, each with the requests and polls that it took; --status and --failed
-    /// then choose by how a call ended, all other options by its first request
+    /// Show whole calls, each with the number of its requests and polls; --status and --failed
+    /// then apply to the end of a call, all other options to its first request
     #[arg(long, conflicts_with = "follow")]
     pub(crate) operations: bool,
     #[command(flatten)]
@@ -200,23 +199,23 @@ pub(crate) struct Slow {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Stats {
-    /// Count by these, separated by commas, and from the requests that are in the file
+    /// Group by these, separated by commas; counts only requests that are in the file
     ///
-    /// Groups with the same first name stay together. Without `method`, `tool` counts calls of
-    /// tools only. Without --by, each tool and each other method is counted, also from statistics of requests
-    /// that were removed.
+    /// Groups with the same first name stay together. `tool` without `method` counts only calls of
+    /// tools. Without --by, there is a group for each tool and each other method, which also counts
+    /// requests that were removed.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) by: Vec<By>,
     /// Show calls, failures and latencies over time above the table
     ///
-    /// With --format json or csv, write the numbers of the plot in place of the table. Pings and
-    /// polls of tasks are left out.
+    /// With --format json or csv, write the numbers of the plot in place of the table. Leaves out
+    /// pings and polls of tasks.
     #[arg(long, conflicts_with = "by")]
     pub(crate) plot: bool,
-    /// Which come first [default: calls, or name if hours or days are the first of --by]
+    /// Which groups come first [default: calls, or name if --by begins with hour or day]
     #[arg(long, value_enum)]
     pub(crate) sort: Option<Sort>,
-    /// Show at most this many groups, the first
+    /// Show at most this many groups
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = usize::MAX)]
     #[arg(hide_default_value = true)]
     pub(crate) limit: usize,
@@ -336,22 +335,22 @@ pub(crate) struct Session {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Info {
-    /// Say whether this file is a copy, and whether both were recorded into since
+    /// Say whether this file is a copy, and whether both were written to after it was made
     #[arg(long, value_name = "PATH")]
     pub(crate) compare: Option<PathBuf>,
 }
 
 #[derive(Debug, Arguments)]
 pub(crate) struct RequestArgs {
-    /// The number of its row, which the column # shows, or its id, or the first characters of
-    /// its id, which begins with 0
+    /// The number of its row, as in column #, or its id, or the first characters of the id, which
+    /// begins with 0
     #[arg(value_parser = id)]
     pub(crate) id: Option<String>,
     /// The session of the request that --rpc-id names: its id, or its first characters
     #[arg(long, value_name = "ID", value_parser = id, add = complete::sessions())]
     #[arg(requires = "rpc_id")]
     pub(crate) session: Option<String>,
-    /// The id that the client gave to the request, in JSON-RPC and so in the client's log
+    /// The JSON-RPC id of the request, which the client's log names
     #[arg(long, value_name = "ID", requires = "session", conflicts_with = "id")]
     #[arg(allow_hyphen_values = true)]
     pub(crate) rpc_id: Option<String>,
@@ -361,7 +360,7 @@ pub(crate) struct RequestArgs {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Clients {
-    /// How to list them
+    /// How to group sessions
     #[arg(long, value_enum, default_value_t = ClientsBy::Client)]
     pub(crate) by: ClientsBy,
     /// Which come first [default: calls, or the oldest revision with --by protocol]
@@ -434,7 +433,7 @@ pub(crate) struct Prune {
     /// Show what would be removed, and remove nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Do not ask before rows are removed; only a terminal is asked
+    /// Do not ask before removing rows; without a terminal, it never asks
     #[arg(short, long)]
     pub(crate) yes: bool,
     /// Also remove requests that `mcp-store ship` has not copied yet
@@ -466,7 +465,7 @@ pub(crate) struct Man {
 }
 
 impl Stats {
-    /// Returns the window, which is a day unless it is chosen.
+    /// Returns the window: the last day if the user chose none.
     pub(crate) fn window(&self) -> Result<Window, CliError> {
         let WindowArgs { since, until } = self.filters.window;
         let end = until.unwrap_or_else(time::now);

@@ -48,16 +48,16 @@ impl To {
 pub(crate) struct Ship {
     #[command(flatten)]
     pub(crate) to: To,
-    /// Ship what is in the file, and end
+    /// Ship all rows that are in the file, and end
     #[arg(long)]
     pub(crate) once: bool,
     /// Ship all rows again, into a database that may have them already
     #[arg(long, conflicts_with = "new_store_id")]
     pub(crate) rewind: bool,
-    /// Ship all rows as those of another file, because a copy of this one is shipped, too
+    /// Give the file a new id and ship all rows under it, because a copy of this file is shipped
     #[arg(long)]
     pub(crate) new_store_id: bool,
-    /// End shipping for good: rows that were not shipped are then removed like others
+    /// Stop shipping this file: from then on, it does not keep rows that were not shipped
     #[arg(long, conflicts_with_all = ["to", "once", "rewind", "new_store_id"])]
     pub(crate) forget: bool,
 }
@@ -70,11 +70,11 @@ pub(crate) struct Fleet {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FleetCommand {
-    /// Make the tables, or bring them up to date
+    /// Create the tables, or migrate them to this release
     Init(Tables),
-    /// Bring the tables up to date
+    /// Migrate the tables to this release
     Migrate(Tables),
-    /// Remove old rows, and make the partitions of the next days; run it once a day
+    /// Remove old rows, and create the partitions of the next seven days; run it once a day
     Retain(RetainFleet),
 }
 
@@ -82,10 +82,10 @@ pub(crate) enum FleetCommand {
 pub(crate) struct Tables {
     #[command(flatten)]
     pub(crate) to: To,
-    /// Let this role ship
+    /// Grant this role the rights to ship
     #[arg(long, value_name = "ROLE")]
     pub(crate) shipper: Vec<String>,
-    /// Let this role read
+    /// Grant this role the right to read
     #[arg(long, value_name = "ROLE")]
     pub(crate) reader: Vec<String>,
 }
@@ -94,13 +94,13 @@ pub(crate) struct Tables {
 pub(crate) struct RetainFleet {
     #[command(flatten)]
     pub(crate) to: To,
-    /// Remove requests and sessions that are older, by whole days
+    /// Remove requests and sessions that are older than this, in whole days
     #[arg(long, value_name = "AGE", default_value = "30d", value_parser = duration)]
     pub(crate) requests: Duration,
-    /// Remove statistics by the hour that are older
+    /// Remove hourly statistics that are older than this
     #[arg(long, value_name = "AGE", default_value = "60d", value_parser = duration)]
     pub(crate) hourly_statistics: Duration,
-    /// Remove statistics by the day that are older
+    /// Remove daily statistics that are older than this
     #[arg(long, value_name = "AGE", default_value = "400d", value_parser = duration)]
     pub(crate) daily_statistics: Duration,
 }

@@ -27,8 +27,8 @@ pub(crate) const DEFAULT_NAME: &str = "default";
 pub(crate) struct Proxy {
     /// Read settings from this TOML file
     ///
-    /// A line such as `listen = "127.0.0.1:3001"` sets the option of that name. An option precedes
-    /// an environment variable, which precedes the file.
+    /// A line such as `listen = "127.0.0.1:3001"` sets the option of that name. An option overrides
+    /// an environment variable, which overrides the file.
     #[arg(long, value_name = "PATH", env = "MCP_STORE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// Show each setting and where it comes from, and record nothing
@@ -55,8 +55,8 @@ pub(crate) struct Proxy {
 pub(crate) struct Servers {
     /// The server to record, as http://... or https://..., or one of several as NAME=URL
     ///
-    /// The option may be repeated with NAME=URL. The name is the one of the server in the file. It
-    /// consists of a-z, 0-9, - and _.
+    /// May be repeated with NAME=URL. The file records the server under this name, which consists
+    /// of a-z, 0-9, - and _.
     #[arg(
         long,
         value_name = "[NAME=]URL",
@@ -67,8 +67,8 @@ pub(crate) struct Servers {
     pub(crate) upstream: Vec<Named<String>>,
     /// The address at which clients connect, or that of one server as NAME=ADDR
     ///
-    /// A port alone is one of 127.0.0.1, as in 3000 and :3000. Servers without an address of their
-    /// own share the one without a name. May be repeated.
+    /// A port alone, such as 3000 or :3000, is one of 127.0.0.1. Servers without an address of
+    /// their own share the address without a name. May be repeated.
     #[arg(
         long,
         value_name = "[NAME=]ADDR",
@@ -79,8 +79,8 @@ pub(crate) struct Servers {
     pub(crate) listen: Vec<Named<Address>>,
     /// The path prefix under which clients reach a server, such as weather=/weather
     ///
-    /// Servers that share an address need one. A server of the transport of 2024-11-05 (HTTP+SSE)
-    /// needs an address of its own. May be repeated.
+    /// Servers that share an address need one each. A server with the transport of 2024-11-05
+    /// (HTTP+SSE) needs an address of its own. May be repeated.
     #[arg(
         long,
         value_name = "[NAME=]PATH",
@@ -111,7 +111,7 @@ pub(crate) struct Servers {
         value_delimiter = ' '
     )]
     pub(crate) allow_host: Vec<HostName>,
-    /// The name of the one server in the file, which may hold several servers
+    /// The name under which the file records the server, if there is only one
     #[arg(long, value_name = "NAME", env = "MCP_STORE_SERVER", alias = "name")]
     #[arg(default_value = DEFAULT_NAME)]
     pub(crate) server: Box<str>,
@@ -136,7 +136,7 @@ pub(crate) struct Timeouts {
     #[arg(long, value_name = "DURATION", env = "MCP_STORE_ANSWER_TIMEOUT")]
     #[arg(default_value = UNLIMITED, value_parser = age)]
     pub(crate) answer_timeout: Limit<Duration>,
-    /// How long a server may be silent within an answer, which then breaks off
+    /// How long a server may be silent within an answer; the proxy then ends the answer
     ///
     /// An event stream is silent while there are no events, unless the server keeps it alive.
     #[arg(long, value_name = "DURATION", env = "MCP_STORE_IDLE_TIMEOUT")]
@@ -157,7 +157,7 @@ pub(crate) struct Timeouts {
 #[derive(Debug, Arguments)]
 #[command(next_help_heading = "TLS")]
 pub(crate) struct Tls {
-    /// Serve TLS with the certificate chain in this PEM file, which is read again if it changes
+    /// Serve TLS with the certificate chain in this PEM file; the proxy reads it again if it changes
     #[arg(long, value_name = "PATH", env = "MCP_STORE_TLS_CERT")]
     pub(crate) tls_cert: Option<PathBuf>,
     /// The PEM file with the certificate's key; other users must not be able to read it
@@ -165,7 +165,7 @@ pub(crate) struct Tls {
     pub(crate) tls_key: Option<PathBuf>,
 }
 
-/// Where the health of the proxy can be asked for.
+/// The address that answers health checks.
 #[derive(Debug, Arguments)]
 #[command(next_help_heading = "Health")]
 pub(crate) struct Health {
@@ -263,7 +263,7 @@ pub(crate) struct Recording {
     )]
     #[arg(value_parser = size)]
     pub(crate) max_listing: usize,
-    /// The name of the place where the proxy runs, such as a replica [default: the host's name]
+    /// The name of this replica in the table `writers` [default: the host's name]
     #[arg(long, value_name = "NAME", env = "MCP_STORE_INSTANCE")]
     pub(crate) instance: Option<String>,
     /// Whether the group of the file may read it, if the proxy creates it (mode 0640, else 0600)
@@ -276,7 +276,7 @@ pub(crate) struct Recording {
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(value_parser = BoolishValueParser::new(), action = ArgAction::Set)]
     pub(crate) group_readable: bool,
-    /// How long a row may wait to be written with others
+    /// How long a row may wait, so that one transaction writes several rows
     #[arg(
         long,
         value_name = "DURATION",
@@ -309,7 +309,7 @@ pub(crate) struct Recording {
 #[derive(Debug, Arguments)]
 #[command(next_help_heading = "Retention")]
 pub(crate) struct Retain {
-    /// How old a row gets: 30d, 12h, unlimited
+    /// The age at which a row is removed: 30d, 12h, unlimited
     #[arg(
         long,
         value_name = "AGE",
@@ -318,7 +318,7 @@ pub(crate) struct Retain {
     )]
     #[arg(value_parser = age)]
     pub(crate) retention_age: Limit<Duration>,
-    /// How large the file gets before the oldest rows go: 1GiB, 500MB, unlimited
+    /// The size at which the oldest rows are removed: 1GiB, 500MB, unlimited
     #[arg(
         long,
         value_name = "SIZE",
@@ -327,7 +327,7 @@ pub(crate) struct Retain {
     )]
     #[arg(value_parser = size_limit)]
     pub(crate) retention_size: Limit<u64>,
-    /// How old a row of tasks/get, tasks/list or ping gets
+    /// The age at which a row of tasks/get, tasks/list or ping is removed
     #[arg(
         long,
         value_name = "AGE",
@@ -380,7 +380,7 @@ pub(crate) struct Log {
     pub(crate) quiet: bool,
 }
 
-/// Options that choose the settings, and are none.
+/// Options that say where settings come from, and are not settings themselves.
 const NO_SETTINGS: [&str; 2] = ["config", "print_config"];
 
 /// Returns whether an option of the proxy is a setting.

@@ -19,18 +19,18 @@ pub(crate) struct Serve {
     /// Show the pages to every user of this machine; on loopback only
     #[arg(long, conflicts_with = "token_file")]
     pub(crate) no_token: bool,
-    /// A file with the token that opens the pages; other users must not be able to read it
+    /// A file with the token for signing in; other users must not be able to read it
     ///
-    /// Without it a token is made at each start, and a link is printed that signs in once. An
-    /// address beyond loopback needs this option.
+    /// Without it, the command makes a token at each start, and prints a link that signs in once.
+    /// An address beyond loopback needs this option.
     #[arg(long, value_name = "PATH")]
     pub(crate) token_file: Option<PathBuf>,
-    /// Listen beyond loopback without TLS, because a reverse proxy in front has it
+    /// Listen beyond loopback without TLS, because a reverse proxy in front terminates TLS
     #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
     pub(crate) behind_tls_proxy: bool,
     /// Also answer requests for this host, which the URL of the pages names; may be repeated
     ///
-    /// The address of --listen and loopback names are always answered.
+    /// The address of --listen and loopback names are always allowed.
     #[arg(long, value_name = "HOST")]
     pub(crate) allow_host: Vec<Host>,
     #[command(flatten)]

@@ -38,7 +38,10 @@ struct Removed {
 pub(crate) fn ship(db: &Path, args: &Ship, output: &mut Output) -> Result<(), CliError> {
     if args.forget {
         open(db)?.forget()?;
-        return done(output, "the file is not shipped any more");
+        return done(
+            output,
+            "removed the registration of the shipper from the file",
+        );
     }
     let config = ShipConfig::new(args.to.target()?);
     if args.rewind {
@@ -97,9 +100,9 @@ fn tables<E: std::error::Error + 'static>(
         return Ok(output.json(&Versions { from, to })?);
     }
     let text = match from {
-        0 => format!("made the tables of version {to}"),
-        from if from == to => format!("the tables are of version {to}"),
-        from => format!("brought the tables from version {from} to {to}"),
+        0 => format!("created the tables, version {to}"),
+        from if from == to => format!("the tables already have version {to}"),
+        from => format!("migrated the tables from version {from} to {to}"),
     };
     done(output, &text)
 }

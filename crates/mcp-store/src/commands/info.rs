@@ -55,9 +55,9 @@ pub(crate) fn run(db: &Path, args: &args::Info, output: &mut Output) -> Result<(
 fn describe(kinship: Kinship) -> &'static str {
     match kinship {
         Kinship::Unrelated => "another store",
-        Kinship::Copies => "a copy; nothing shows that both were recorded into since",
+        Kinship::Copies => "a copy; nothing shows that both were written to after it was made",
         Kinship::Diverged => {
-            "a copy, and both were recorded into since: each has rows that the other lacks"
+            "a copy, and both were written to after it was made: each has rows that the other lacks"
         }
     }
 }
@@ -94,10 +94,10 @@ fn shipping(shipping: Shipping) -> String {
     let waiting = output::count(shipping.waiting);
     match shipping.caught_up_at {
         Some(at) => format!(
-            "all but {waiting} requests; nothing was left {} ago",
+            "all but {waiting} requests; all were shipped {} ago",
             time::span(time::now().saturating_sub(at).max(0))
         ),
-        None => format!("all but {waiting} requests; the first copy is not complete"),
+        None => format!("all but {waiting} requests; not all were shipped yet"),
     }
 }
 
@@ -128,17 +128,13 @@ fn without_rows(mut fields: Fields, info: &Info) -> Fields {
         (
             "other media",
             counters.other_media,
-            "POSTs that are neither JSON nor of MCP by their headers",
+            "POSTs whose headers name neither JSON nor MCP",
         ),
-        (
-            "failed",
-            counters.failed,
-            "events that can never be written",
-        ),
+        ("failed", counters.failed, "events that SQLite refused"),
         (
             "too long",
             counters.listings_too_long,
-            "listings beyond the limit of a listing",
+            "listings that are longer than the limit of one listing",
         ),
         (
             "malformed",

@@ -50,7 +50,7 @@ async fn serve(reader: Reader, args: &Serve, output: &mut Output) -> Result<(), 
     let at = |path: &str| listen::url(&scheme, listening, path);
     output.line(&format!("the pages are at {}", at("/")))?;
     let link = match args.token_file {
-        // Who can read the file has the token.
+        // A user who can read the file of the token needs no link.
         Some(_) => None,
         None => web.new_link()?,
     };
@@ -145,7 +145,7 @@ async fn print_links(
     }
 }
 
-/// Opens a URL in the browser. A machine without one is no reason to stop.
+/// Opens a URL in the browser. If that fails, it logs a warning.
 fn open(url: &str) {
     if let Err(error) = open::that_detached(url) {
         tracing::warn!("cannot open a browser, open the URL by hand: {error}");

@@ -135,14 +135,14 @@ fn whole(
     rows.push(cells("total", "", &stats.total));
     Table::new(&COLUMNS, output).write(output, &rows)?;
     output.flush()?;
-    // What follows is about the table, so that a program can read the table by itself.
+    // Notes about the table go to standard error, so that a program reads only the table.
     eprintln!("\n{}", describe(stats.window));
     if stats.window != filter.window {
         eprintln!("{}", widened(stats.window));
     }
     if stats.polls != stats.window {
         let window = describe(stats.polls);
-        eprintln!("polls and pings are counted by whole hours, {window}");
+        eprintln!("polls and pings are counted in whole hours or days, {window}");
     }
     eprintln!("{}", percentiles(stats.percentiles));
     if stats.other_calls > 0 {

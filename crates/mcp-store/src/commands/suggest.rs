@@ -9,11 +9,11 @@ use crate::sanitize::escape_control;
 /// number.
 const COMPARED: usize = 1_000;
 
-/// The least similarity of a name that is suggested, of 1.
+/// The least similarity of a suggested name, from 0 to 1.
 const SIMILAR: f64 = 0.7;
 
-/// Says on standard error which names of a filter the file does not have, and which ones
-/// are like them, if the filter found nothing.
+/// Writes to standard error which names of a filter the file does not have, with similar names.
+/// Call it if the filter found nothing.
 pub(crate) fn names(
     reader: &Reader,
     filter: &RequestFilter,
@@ -50,7 +50,7 @@ pub(crate) fn names(
     Ok(())
 }
 
-/// Returns whether a name stands for several.
+/// Returns whether a name is a pattern.
 pub(crate) fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?', '['])
 }

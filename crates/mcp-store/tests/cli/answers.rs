@@ -342,7 +342,7 @@ fn info_says_what_has_no_row_and_why() {
     for line in [
         "POSTs seen      1,200\n",
         "skipped         3; requests of methods that are skipped\n",
-        "other media     1; POSTs that are neither JSON nor of MCP by their headers\n",
+        "other media     1; POSTs whose headers name neither JSON nor MCP\n",
     ] {
         assert!(info.contains(line), "{info}");
     }
@@ -421,6 +421,6 @@ fn info_says_whether_another_file_is_a_copy_that_was_recorded_into_too() {
     record(&copy);
     assert_eq!(json(&path, &compare)[0]["compared"]["kinship"], "diverged");
     let info = stdout(&path, &compare);
-    let line = "copy.db is a copy, and both were recorded into since: each has rows";
+    let line = "copy.db is a copy, and both were written to after it was made: each has rows";
     assert!(info.contains(line), "{info}");
 }

@@ -28,7 +28,7 @@ impl Health {
         }
     }
 
-    /// Has `/readyz` say from now on that the proxy stops.
+    /// Makes `/readyz` answer 503 from now on, because the proxy stops.
     pub(super) fn stop(&self) {
         self.stops.store(true, Relaxed);
     }

@@ -176,7 +176,7 @@ fn settings() -> impl Iterator<Item = Arg> {
     db.into_iter().chain(proxy)
 }
 
-/// Returns clap's id of an option.
+/// Returns the id that clap has for an option.
 fn id(key: &str) -> String {
     key.replace('-', "_")
 }

@@ -18,8 +18,8 @@ use crate::output::Output;
 use crate::sanitize::escape_control;
 use crate::time;
 
-/// How many lines may wait for a stopped output, and how long the last of them may take at the
-/// end.
+/// How many lines may wait for a stopped output, and how long the proxy waits for them when it
+/// ends.
 const LINES: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -168,8 +168,8 @@ impl Entry {
     }
 }
 
-/// A row with the columns of the table as names. Session ids and principals are left out, because
-/// output is often kept by programs that ought not to have them.
+/// A row with the columns of the table as names. It has no session ids and principals, because
+/// other programs often store the output.
 #[derive(Serialize)]
 struct Row<'a> {
     request_id: String,

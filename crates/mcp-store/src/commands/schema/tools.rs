@@ -87,7 +87,7 @@ pub(super) fn run(
     ]);
     Table::new(&COLUMNS, output).write(output, &rows)?;
     output.flush()?;
-    // What follows is about the table, so that a program can read the table by itself.
+    // Notes about the table go to standard error, so that a program reads only the table.
     eprintln!("\ntokens are estimated: one for four bytes of JSON");
     tell(unknown);
     Ok(())

@@ -93,8 +93,9 @@ fn failed(group: &Breakdown) -> i64 {
     group.errors + group.timeouts + group.tool_errors + group.caller_errors + group.gone
 }
 
-/// Sorts groups. Those with the same first name stay together, and come as early as all of
-/// them together would: with `--by tool,client`, a tool has a line for each of its clients.
+/// Sorts groups. Groups with the same first name stay together, and are placed by the sum of their
+/// counts, or by their highest latency: with `--by tool,client`, the tool with the most failures
+/// over all its clients comes first.
 fn sort_by(groups: &mut [Breakdown], sort: Sort) {
     let mut of_first: HashMap<Option<String>, Figures> = HashMap::new();
     for group in &*groups {

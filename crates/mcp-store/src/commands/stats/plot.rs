@@ -36,7 +36,7 @@ enum Line<'a> {
     Bucket(&'a TimelineBucket),
 }
 
-/// A plot with its room.
+/// A plot, and the width that it has.
 struct Plot<'a> {
     output: &'a mut Output,
     columns: usize,
@@ -273,7 +273,7 @@ impl Plot<'_> {
         ((part * columns as f64).max(0.0) as usize).min(columns.saturating_sub(1))
     }
 
-    /// Writes the begin and the end of the window below the plot.
+    /// Writes the start and the end of the window below the plot.
     fn axis(&mut self, timeline: &Timeline) -> io::Result<()> {
         let Window { since, until } = timeline.window;
         let [since, until] = [since, until].map(time::local_minute);

@@ -1,4 +1,4 @@
-//! What failed: a request, or a task whose call was answered before.
+//! Failures in the list of errors: requests, and tasks whose call was answered earlier.
 
 use tower_mcp_store::Outcome;
 use tower_mcp_store::query::{Operation, Request};
@@ -14,7 +14,7 @@ pub(crate) struct Failure {
     /// When it ended, in unix milliseconds.
     pub(crate) ended_ts: i64,
     pub(crate) method: String,
-    /// The tool, or what another request names.
+    /// The tool, or the target of another request.
     pub(crate) aim: Option<String>,
     pub(crate) is_tool: bool,
     pub(crate) outcome: Outcome,
