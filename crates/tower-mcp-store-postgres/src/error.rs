@@ -8,11 +8,11 @@ use tower_mcp_store::{MaintenanceError, OpenError, OpenErrorKind};
 
 type Source = Box<dyn Error + Send + Sync + 'static>;
 
-/// Why something with PostgreSQL, or with the file that is shipped to it, did not succeed.
+/// The error of an operation on the database, or on the file that is shipped to it.
 ///
-/// [`kind`](Self::kind) says why. The message names neither a password nor values of rows.
-/// [`source`](Error::source) holds the cause, if the cause is not PostgreSQL's answer. The
-/// type of the cause is not part of the API.
+/// [`kind`](Self::kind) says why it failed. The message names neither a password nor values of
+/// rows. [`source`](Error::source) holds the cause, unless the cause is an answer of PostgreSQL.
+/// The type of the cause is not part of the API.
 #[derive(Debug)]
 pub struct PostgresError {
     kind: PostgresErrorKind,
@@ -20,11 +20,11 @@ pub struct PostgresError {
     source: Option<Source>,
 }
 
-/// Why something did not succeed.
+/// Why an operation failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PostgresErrorKind {
-    /// The URL cannot be used as it is.
+    /// The URL is not valid.
     Url,
     /// A file with a password or with certificates cannot be read.
     Unreadable,
@@ -65,7 +65,7 @@ impl PostgresError {
         self
     }
 
-    /// Returns why it did not succeed.
+    /// Returns why the operation failed.
     pub fn kind(&self) -> PostgresErrorKind {
         self.kind
     }

@@ -1,9 +1,7 @@
-//! What the owner of a database does with it: makes the tables, brings them up to date, and
-//! removes old rows.
+//! Functions for the owner of the database: create the tables, migrate them, and remove old rows.
 //!
-//! Each function connects, works in one transaction, and blocks the thread until that ends.
-//! They take a lock of the database, so that one of them works at a time. Shippers go on
-//! meanwhile.
+//! Each function connects, works in one transaction, and blocks the thread until that ends. It
+//! takes a lock in the database, so that only one of them runs at a time. Shippers keep working.
 
 mod grants;
 mod partitions;
@@ -21,8 +19,8 @@ pub use retention::{FleetRetention, Removed};
 /// The key of the lock. It is taken for a transaction, so that it works behind a pooler.
 const LOCK: i64 = 0x6d63_7073_746f_7265;
 
-/// How long a change of the tables waits for those who use them. Statements that come later
-/// queue behind it.
+/// How long a change of the tables waits for transactions that use them. Later statements
+/// wait behind it.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '5s'";
 
 /// The roles that get rights to the tables.
@@ -38,8 +36,8 @@ impl Roles {
         Self::default()
     }
 
-    /// Adds a role that ships: it may add rows and change what shippers change, but neither
-    /// remove rows nor change tables.
+    /// Adds a role that ships: it may add rows and change the columns that shippers change. It
+    /// may neither remove rows nor change tables.
     #[must_use]
     pub fn shipper(mut self, role: impl Into<String>) -> Self {
         self.shippers.push(role.into());
@@ -54,7 +52,7 @@ impl Roles {
     }
 }
 
-/// What a change of the schema found.
+/// The versions before and after a change of the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Migrated {
@@ -64,18 +62,18 @@ pub struct Migrated {
     pub to: i32,
 }
 
-/// Makes the tables in the first schema of the search path, brings older ones up to date, and
-/// makes the partitions of the next seven days.
+/// Creates the tables in the first schema of the search path, or migrates older ones, and
+/// creates the partitions of the next seven days.
 ///
 /// # Errors
 ///
-/// The database belongs to something else, does not store UTF-8, or has a newer schema. Then
-/// nothing is changed.
+/// If the schema has other tables of these names, the database does not store UTF-8, or its tables
+/// are newer. Then nothing is changed.
 pub fn init(target: &Target, roles: &Roles) -> Result<Migrated, PostgresError> {
     change(target, roles, Absent::Make)
 }
 
-/// Brings the tables up to date, and makes the partitions of the next seven days.
+/// Migrates the tables to this release, and creates the partitions of the next seven days.
 ///
 /// # Errors
 ///
@@ -84,8 +82,8 @@ pub fn migrate(target: &Target, roles: &Roles) -> Result<Migrated, PostgresError
     change(target, roles, Absent::Refuse)
 }
 
-/// Removes rows that are too old, with whole partitions where possible, and makes the
-/// partitions of the next seven days. Run it once a day.
+/// Removes rows that are too old, as whole partitions if possible, and creates the partitions of
+/// the next seven days. Run it once a day.
 ///
 /// # Errors
 ///

@@ -1,11 +1,11 @@
-//! Ships the SQLite files of [`tower_mcp_store`] to one PostgreSQL database, so that many
-//! servers can be read as one.
+//! Ships the SQLite files of [`tower_mcp_store`] to one PostgreSQL database, so that one query
+//! covers many servers.
 //!
-//! Each server records into its own file, which is quick and survives a crash. The file is
-//! also the outbox: a shipper copies its rows to the database, and notes in the file how far
-//! it is. An outage of the database costs nothing but delay, until the file's
-//! [retention](tower_mcp_store::Retention) by size removes rows that were not shipped, and
-//! tells so.
+//! Each server records into its own file, which is fast and survives a crash. A shipper copies
+//! the rows to the database, and stores in the file which rows it has copied. During an outage of
+//! the database the file keeps the rows. If the file exceeds the size of its
+//! [retention](tower_mcp_store::Retention), the writer removes rows that were not shipped, and
+//! reports their number in `losses`.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -21,7 +21,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The owner of the database makes the tables with [`fleet::init`], and removes old rows with
+//! The owner of the database creates the tables with [`fleet::init`], and removes old rows with
 //! [`fleet::retain`] once a day.
 //!
 //! All statements are unnamed, so that PgBouncer may pool connections by transaction.

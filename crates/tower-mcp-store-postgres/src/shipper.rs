@@ -1,8 +1,8 @@
 //! Ships a file: reads batches from its outbox, writes each to the database in one
 //! transaction, and confirms it after the commit.
 //!
-//! A shipper that is killed between the commit and the confirmation writes its last batch
-//! again, which changes nothing: keys absorb it.
+//! If the process is killed between the commit and the confirmation, the next shipper writes the
+//! last batch again. This changes nothing, because the rows have the same keys.
 
 mod backoff;
 mod link;
@@ -29,7 +29,7 @@ const BATCH_ROWS: usize = 4_000;
 /// How long a shipper that has nothing to ship waits before it looks again.
 const POLL: Duration = Duration::from_millis(500);
 
-/// How long a shipper that has nothing to ship lets the database know nothing.
+/// How often a shipper that has nothing to ship updates its row in `sources`.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Where to ship a file to, and how.
@@ -50,8 +50,8 @@ impl ShipConfig {
         }
     }
 
-    /// Sets how many requests a batch has at most. The default is 4,000. A batch is one
-    /// transaction, and is in memory as a whole.
+    /// Sets the most requests in a batch. The default is 4,000. A whole batch is in memory, and
+    /// is written in one transaction.
     #[must_use]
     pub fn batch_rows(mut self, rows: usize) -> Self {
         self.batch_rows = rows.max(1);
@@ -67,11 +67,12 @@ impl ShipConfig {
     }
 }
 
-/// What a shipper has done so far.
+/// Counters of a shipper since its start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShipStats {
-    /// Requests that were sent in committed transactions, each as often as it was sent.
+    /// Requests that were sent in committed transactions. A request that was sent twice counts
+    /// twice.
     pub attempted: u64,
     /// Requests among them that the database did not have yet.
     pub inserted: u64,
@@ -79,9 +80,9 @@ pub struct ShipStats {
     pub refused: u64,
     /// Transactions that were committed and confirmed.
     pub batches: u64,
-    /// How often the shipper failed, and tried again after a while.
+    /// How often the shipper failed and tried again.
     pub failures: u64,
-    /// Whether nothing was left to ship when the shipper last looked.
+    /// Whether the last batch contained all remaining rows.
     pub is_caught_up: bool,
     /// Why the shipper waits; `None` while it ships.
     pub failing: Option<String>,
@@ -97,12 +98,11 @@ pub struct Shipper {
 
 /// Ships the file of a store on a thread of its own, until [`Shipper::stop`].
 ///
-/// If the database is away, the shipper waits between half a second and a minute, and tries
-/// again.
+/// If the database is unreachable, the shipper tries again after half a second to a minute.
 ///
 /// # Errors
 ///
-/// If the thread cannot be made.
+/// If the thread cannot be started.
 pub fn ship(store: &Store, config: ShipConfig) -> Result<Shipper, PostgresError> {
     let path = store.path().to_owned();
     let (stop, stopped) = watch::channel(None);
@@ -135,11 +135,12 @@ impl Shipper {
         lock(&self.stats).clone()
     }
 
-    /// Ships what is in the file, for at most this long, and ends the thread. Blocks until then.
+    /// Ships the remaining rows for at most this long, and ends the thread. Blocks until it has
+    /// ended.
     ///
     /// # Errors
     ///
-    /// Why the shipper ended before, if it did.
+    /// If the shipper had already ended because of an error, this is the error.
     pub fn stop(mut self, patience: Duration) -> Result<ShipStats, PostgresError> {
         self.stop.send_replace(Some(Instant::now() + patience));
         let ended = self.thread.take().map(JoinHandle::join);
@@ -166,7 +167,7 @@ impl Drop for Shipper {
 ///
 /// # Errors
 ///
-/// At the first error. What was confirmed before stays so.
+/// The first error ends it. Batches that were confirmed before stay confirmed.
 pub fn ship_once(path: impl AsRef<Path>, config: ShipConfig) -> Result<ShipStats, PostgresError> {
     let (_stop, stopped) = watch::channel(None);
     let stats = Arc::default();
@@ -180,12 +181,13 @@ pub fn ship_once(path: impl AsRef<Path>, config: ShipConfig) -> Result<ShipStats
     Ok(done)
 }
 
-/// Ships the file at `path` on this thread, until `stop` is ready. Then it ships what is in the
-/// file, for at most five seconds.
+/// Ships the file at `path` on this thread, until `stop` is ready. Then it ships the remaining
+/// rows, for at most five seconds.
 ///
 /// # Errors
 ///
-/// If another attempt does not help, as when the file was restored from a copy.
+/// If another attempt cannot succeed, for example because the file was restored from a copy.
+/// Other errors are logged, and the shipper tries again.
 pub fn ship_until(
     path: impl AsRef<Path>,
     config: ShipConfig,
@@ -219,7 +221,7 @@ fn lock(stats: &Mutex<ShipStats>) -> MutexGuard<'_, ShipStats> {
 struct Worker {
     path: PathBuf,
     config: ShipConfig,
-    /// When to end at the latest, once that is known.
+    /// When to end at the latest; `None` until the shipper is stopped.
     stopped: watch::Receiver<Option<Instant>>,
     stats: Arc<Mutex<ShipStats>>,
 }
@@ -243,7 +245,7 @@ impl Worker {
         runtime()?.block_on(self.run())
     }
 
-    /// Ships until the shipper is stopped, and begins again after each failure that may pass.
+    /// Ships until the shipper is stopped. After a temporary failure it begins again.
     async fn run(&self) -> Result<(), PostgresError> {
         let mut backoff = Backoff::default();
         loop {
@@ -282,11 +284,11 @@ impl Worker {
         Link::open(&self.path, &self.config.target).await
     }
 
-    /// Ships a batch. Returns whether nothing was left.
+    /// Ships a batch. Returns whether it contained all remaining rows.
     async fn step(&self, link: &mut Link) -> Result<bool, PostgresError> {
         let mut batch = link.outbox.batch(self.config.batch_rows)?;
         let is_last = batch.is_last;
-        // Otherwise the database could not tell a quiet file from one without a shipper.
+        // Without this update, a file without new rows would look like one without a shipper.
         if !batch.is_empty() || link.silent_for() >= HEARTBEAT {
             let shipped = link.ship(&mut batch).await?;
             link.outbox.confirm(&batch)?;
@@ -300,7 +302,7 @@ impl Worker {
         Ok(is_last)
     }
 
-    /// Waits. Returns whether the shipper was stopped meanwhile.
+    /// Waits. Returns whether the shipper was stopped during the wait.
     async fn rest(&self, delay: Duration) -> bool {
         let mut stopped = self.stopped.clone();
         let stop = stopped.wait_for(Option::is_some);
@@ -326,7 +328,7 @@ impl Worker {
     }
 }
 
-/// Returns whether another attempt does not help.
+/// Returns whether another attempt cannot succeed.
 fn is_lasting(kind: PostgresErrorKind) -> bool {
     use PostgresErrorKind::*;
     matches!(kind, Url | Unsuitable | NewerSchema | Diverged)

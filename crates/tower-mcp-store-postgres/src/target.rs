@@ -1,4 +1,4 @@
-//! The database of a URL.
+//! The URL of a database.
 
 mod password;
 
@@ -18,8 +18,8 @@ const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 /// A PostgreSQL database, by a URL such as `postgres://user@host:5432/name?sslmode=verify-full`.
 ///
 /// `sslmode` and `sslrootcert` mean the same as in libpq (PostgreSQL manual, "SSL Support"),
-/// except for their defaults: without `sslmode`, a host beyond this machine is verified in
-/// full, and `allow` and `prefer`, which fall back to plain text, are refused. `sslrootcert`
+/// with two exceptions. Without `sslmode`, a host on another machine needs `verify-full`. `allow`
+/// and `prefer` are errors, because they fall back to plain text. `sslrootcert`
 /// names a file of certificates in PEM, which replace those of the operating system.
 ///
 /// The password comes from the URL, else from `PGPASSWORD`, else from the file that
@@ -32,7 +32,7 @@ pub struct Target {
     root_certificates: Option<PathBuf>,
 }
 
-/// What a connection proves about the server.
+/// How a connection verifies the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TlsMode {
     /// Plain text.

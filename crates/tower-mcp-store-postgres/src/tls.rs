@@ -1,4 +1,4 @@
-//! TLS as `sslmode` of libpq has it.
+//! TLS, with the meaning of `sslmode` in libpq.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::error::{PostgresError, PostgresErrorKind};
 use crate::target::{Target, TlsMode};
 
-/// Returns what makes TLS connections to a target.
+/// Returns the TLS connector for a target.
 pub(crate) fn connector(target: &Target) -> Result<MakeRustlsConnect, PostgresError> {
     let provider = Arc::new(ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match target.tls() {
@@ -75,7 +75,7 @@ fn unusable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Postg
 #[derive(Debug)]
 struct Unverified(Arc<CryptoProvider>);
 
-/// Accepts a certificate of a trusted authority, whatever host it names: `sslmode=verify-ca`.
+/// Accepts a certificate of a trusted authority for any host: `sslmode=verify-ca`.
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
 

@@ -1,8 +1,8 @@
 //! The partitions of `requests`: one for each day, in UTC.
 //!
-//! Rows whose day has no partition are in `requests_default`. A partition is made before its
-//! day begins, because its rows are moved out of the default one while nobody can write
-//! there.
+//! Rows whose day has no partition are in `requests_default`. A partition is created before its
+//! day begins: to move rows out of the default partition, PostgreSQL has to lock it against
+//! writes.
 
 use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
@@ -18,8 +18,8 @@ const AHEAD: i64 = 7;
 /// rows stay there.
 const BEFORE: i64 = 400;
 
-/// The days since 1970 that need a partition: the next ones, and those of rows in the default
-/// partition. Each comes with the name of its partition.
+/// The days that need a partition, as numbers since 1970, with the names of the partitions: the
+/// next days, and those of rows in the default partition.
 const MISSING: &str = "
     WITH today (day) AS (SELECT floor(extract(epoch FROM now()) / 86400)::bigint),
     days (day) AS (
@@ -37,7 +37,7 @@ const MISSING: &str = "
     )
     SELECT day, name FROM named WHERE to_regclass(name) IS NULL ORDER BY day";
 
-/// Makes the partitions that are missing.
+/// Creates the missing partitions.
 pub(super) async fn make(tx: &Transaction<'_>) -> Result<(), PostgresError> {
     let missing = tx.query_typed(MISSING, &[(&AHEAD, Type::INT8), (&BEFORE, Type::INT8)]);
     for row in missing.await.map_err(PostgresError::of)? {

@@ -19,8 +19,8 @@ pub struct FleetRetention {
 }
 
 impl Default for FleetRetention {
-    /// 30 days of requests, 60 days of statistics by the hour, and 400 days of statistics by
-    /// the day, as in a file.
+    /// 30 days of requests, 60 days of hourly statistics, and 400 days of daily statistics, as
+    /// in a file.
     fn default() -> Self {
         Self {
             requests: 30 * DAY,
@@ -31,22 +31,22 @@ impl Default for FleetRetention {
 }
 
 impl FleetRetention {
-    /// Sets how long requests stay, and sessions, tasks, losses and runs of writers. Requests
-    /// go by whole days.
+    /// Sets how long requests, sessions, tasks, losses and runs of writers stay. Requests are
+    /// removed by whole days.
     #[must_use]
     pub fn requests(mut self, age: Duration) -> Self {
         self.requests = age;
         self
     }
 
-    /// Sets how long the statistics of an hour stay.
+    /// Sets how long hourly statistics stay.
     #[must_use]
     pub fn hourly_statistics(mut self, age: Duration) -> Self {
         self.hours = age;
         self
     }
 
-    /// Sets how long the statistics of a day stay.
+    /// Sets how long daily statistics stay.
     #[must_use]
     pub fn daily_statistics(mut self, age: Duration) -> Self {
         self.days = age;
@@ -54,13 +54,13 @@ impl FleetRetention {
     }
 }
 
-/// What was removed.
+/// The number of removed partitions and rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Removed {
     /// Partitions of requests, each of a day.
     pub partitions: u64,
-    /// Rows of all tables, without those of partitions.
+    /// Rows of all tables, without the rows of dropped partitions.
     pub rows: u64,
 }
 

@@ -16,8 +16,8 @@ use crate::target::Target;
 /// How long one transaction may take.
 const TRANSACTION: Duration = Duration::from_secs(120);
 
-/// How far the clock of this machine may be from that of the database before it is told, in
-/// milliseconds.
+/// The difference between the clocks of this machine and of the database from which on it is
+/// logged, in milliseconds.
 const CLOCK_TOLERANCE_MS: i64 = 60_000;
 
 /// Only one transaction at a time ships files of one id.
@@ -44,7 +44,7 @@ const ADVANCE: &str = "UPDATE sources SET
         days_pruned_to = $9, seen_at = $10
     WHERE store_id = $1::uuid AND shipper = $2::uuid";
 
-/// What one batch was.
+/// The result of one batch.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Shipped {
     pub(super) attempted: u64,
@@ -63,8 +63,8 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Opens the file at `path` and the database, and checks that the database has what was
-    /// shipped from this file, and nothing else with its id.
+    /// Opens the file at `path` and the database, and checks that the database has exactly the
+    /// rows that were shipped from this file.
     pub(super) async fn open(path: &Path, target: &Target) -> Result<Self, PostgresError> {
         let outbox = Outbox::open(path).map_err(PostgresError::not_opened)?;
         outbox.register()?;
@@ -82,7 +82,7 @@ impl Link {
         })
     }
 
-    /// Returns how long ago the database heard of this link.
+    /// Returns how long ago this link last wrote to the database.
     pub(super) fn silent_for(&self) -> Duration {
         self.wrote_at.elapsed()
     }
@@ -222,7 +222,7 @@ async fn lock(tx: &Transaction<'_>, store_id: &str) -> Result<(), PostgresError>
     ))
 }
 
-/// Compares the file with what the database has of it, and makes this link its shipper.
+/// Compares the file with its rows in the database, and makes this link its shipper.
 async fn claim(
     connection: &mut Connection,
     outbox: &Outbox,
@@ -269,7 +269,7 @@ async fn claim(
 fn compare(outbox: &Outbox, there: (i64, Option<String>)) -> Result<(), PostgresError> {
     let cursor = outbox.cursor()?;
     let here = (cursor.shipped_to, cursor.request_id);
-    // A rewound file writes all of its rows again, whatever the database has.
+    // A rewound file writes all of its rows again, so the database may have any rows.
     if cursor.is_rewound || here == there {
         return Ok(());
     }
@@ -286,7 +286,8 @@ fn compare(outbox: &Outbox, there: (i64, Option<String>)) -> Result<(), Postgres
              database, or was restored from a copy",
         );
     }
-    // The shipper was killed before it confirmed its last batch, if the file has that row.
+    // If the file has the last row of the database, the shipper was killed before it confirmed
+    // its last batch.
     let row = outbox.request_id(there.0)?;
     if here.0 < there.0 && row.is_some() && row == there.1 {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Rows that the database refuses. They are found by halving, and never stop the others.
+//! Rows that the database refuses. A binary search finds them, so that all others are shipped.
 
 use std::ops::Range;
 
@@ -55,7 +55,7 @@ pub(super) async fn write_others(
     Ok((written, refused))
 }
 
-/// Enters a refused request in the losses of the fleet.
+/// Adds a refused request to `losses` of the database.
 async fn report(
     tx: &Transaction<'_>,
     store_id: &str,

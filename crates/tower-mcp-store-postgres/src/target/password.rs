@@ -1,4 +1,4 @@
-//! The password of a database, where libpq looks for it.
+//! The password of a database, from the same places as in libpq.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
