@@ -1,4 +1,4 @@
-//! What charts over time share: title, legend, axes and marks.
+//! The parts that all charts over time have: title, legend, axes and marks.
 
 use std::fmt::Write as _;
 
@@ -11,12 +11,12 @@ use crate::text::{SIZE, fitting, width};
 use crate::time_axis::TimeAxis;
 use crate::unit::Unit;
 
-/// The room beside the data, in pixels.
+/// The margins of the data, in pixels.
 const RIGHT: f64 = 12.0;
 const BOTTOM: f64 = 20.0;
 const LINE: f64 = 16.0;
 
-/// The least distance of the middles of two labels of time.
+/// The least distance between the centres of two labels of time, in pixels.
 const TIME_LABEL: f64 = 68.0;
 
 /// Marks that are closer share a line.

@@ -1,7 +1,7 @@
 //! Draws charts as SVG text.
 //!
-//! A chart is a struct of data. `svg` draws it on a [`Canvas`]; `table` returns its numbers for
-//! those who cannot see it.
+//! A chart is a struct of data. `svg` draws it on a [`Canvas`]. `table` returns its numbers, for
+//! people who cannot see the chart.
 //!
 //! ```
 //! use mcp_store_chart::{Bar, Canvas, Color, Series, StackedBars, TimeAxis};
@@ -23,8 +23,8 @@
 //! # Colours
 //!
 //! A chart for a page has classes, and [`css`] returns their rules for light and dark. A chart
-//! for a document has its colours in attributes. The colours of one chart can be told apart by
-//! people who see fewer colours, and each has a contrast of 3:1 or more against the background.
+//! for a document has its colours in attributes. People with colour blindness can distinguish the
+//! colours of a chart, and each has a contrast of 3:1 or more against the background.
 //!
 //! # Text
 //!

@@ -6,10 +6,10 @@ use crate::canvas::Canvas;
 use crate::color::Color;
 use crate::svg::{N, Svg};
 
-/// A small line of numbers in equal distances.
+/// A small line of numbers at equal distances.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sparkline {
-    /// What it shows, with the most important numbers: there is no table.
+    /// A description with the most important numbers, because there is no table.
     pub title: String,
     /// The colour of the line.
     pub color: Color,

@@ -1,4 +1,4 @@
-//! Text of charts: harmless, and as long as there is room.
+//! Text of charts, escaped and cut to the available width.
 
 use mcp_store_text::sanitize::must_escape;
 

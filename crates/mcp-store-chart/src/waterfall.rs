@@ -32,7 +32,7 @@ pub struct Waterfall {
 pub struct WaterfallRow {
     /// The name of the call.
     pub label: String,
-    /// What became of it, with its duration.
+    /// The outcome and the duration.
     pub note: String,
     /// The colour of the stretches in which the server worked.
     pub color: Color,

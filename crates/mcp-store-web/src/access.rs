@@ -158,7 +158,7 @@ impl Access {
         Ok(code)
     }
 
-    /// Returns whether the code is that of the link, which it takes back.
+    /// Returns whether the code is that of the link. The link does not work again.
     pub(crate) fn take_code(&self, given: &str) -> bool {
         let mut code = self.code.lock().unwrap_or_else(PoisonError::into_inner);
         let is_it = code
@@ -177,7 +177,7 @@ impl Access {
 
     /// Returns the field `Set-Cookie` of a browser that has signed in.
     ///
-    /// Without a `Path`, the cookie is of the directory of the page that signs in, so it is right
+    /// Without a `Path`, the cookie is for the directory of the page that signs in, so it works
     /// under any prefix (RFC 6265, section 5.1.4).
     pub(crate) fn set_cookie(&self, uri: &Uri, headers: &HeaderMap) -> String {
         let (name, value) = (cookie_name(uri, headers), &self.cookie);
@@ -186,8 +186,8 @@ impl Access {
     }
 }
 
-/// Returns the name of the cookie. Browsers send the cookies of a host to all of its ports, so
-/// the name has the port.
+/// Returns the name of the cookie. It contains the port, because browsers send the cookies of a
+/// host to all of its ports.
 fn cookie_name(uri: &Uri, headers: &HeaderMap) -> String {
     let port = host::authority(uri, headers).and_then(|authority| authority.port_u16());
     match port {

@@ -17,7 +17,7 @@ use tower_mcp_store::query::{
 /// The width of a chart, in pixels. A page scales it.
 const WIDTH: f64 = 900.0;
 
-/// Returns the filter of a timeline, if it has all conditions.
+/// Returns the filter of a timeline, if timelines have all conditions of `filter`.
 pub(crate) fn timeline(filter: &RequestFilter, until: i64) -> Option<TimelineFilter> {
     let mut same = RequestFilter::new().window(filter.window);
     same.server_name.clone_from(&filter.server_name);
@@ -453,7 +453,7 @@ fn marks(timeline: &Timeline) -> Vec<Mark> {
     changes.chain(starts).collect()
 }
 
-/// Returns the losses, and the stretches that are counted by hours or days.
+/// Returns the losses, and the spans of time for which the file has only counts of hours or days.
 fn spans(timeline: &Timeline) -> Vec<Span> {
     let losses = timeline.losses.iter().map(|loss| Span {
         since: loss.from_ts,

@@ -35,7 +35,7 @@ pub(crate) async fn guard(State(site): State<Site>, request: Request, next: Next
     response
 }
 
-/// Returns the answer to a request that must not be answered otherwise.
+/// Returns the refusal of a request; `None` if the request is allowed.
 fn refusal(site: &Site, request: &Request) -> Option<Response> {
     let (uri, headers) = (request.uri(), request.headers());
     if let Err(why) = host::check(site.hosts(), uri, headers) {
@@ -65,8 +65,8 @@ fn refusal(site: &Site, request: &Request) -> Option<Response> {
 }
 
 /// Returns whether a request comes from a page of this site, from the user, or from a program
-/// that is no browser. A link of any page may open a page of this site (Fetch Metadata Request
-/// Headers, section 2).
+/// that is not a browser. A link on any site may open a page (Fetch Metadata Request Headers,
+/// section 2).
 fn is_own_request(uri: &Uri, headers: &HeaderMap, is_read: bool) -> bool {
     let is = |name, values: &[&[u8]]| {
         let mut fields = headers.get_all(name).iter().peekable();

@@ -81,7 +81,7 @@ pub(crate) fn fields(fields: &[(&str, Option<Markup>)]) -> Markup {
     }
 }
 
-/// Returns a text from the wire, whose direction does not change that of its surroundings.
+/// Returns a text from the wire. Its writing direction does not affect the text around it.
 pub(crate) fn name(text: &str) -> Markup {
     html! { bdi { (text) } }
 }
@@ -120,7 +120,7 @@ pub(crate) fn maybe_count(value: Option<i64>) -> Markup {
     value.map_or_else(|| maybe(None), count)
 }
 
-/// Returns a count that is not 0, marked so that it is seen.
+/// Returns a count, highlighted unless it is 0.
 pub(crate) fn bad_count(value: i64) -> Markup {
     match value {
         0 => count(0),
@@ -157,7 +157,7 @@ pub(crate) fn second(ms: i64) -> Markup {
     html! { time datetime=[time::utc(ms)] { (time::local_second(ms)) } }
 }
 
-/// Returns an outcome. Its sign tells what its colour tells.
+/// Returns an outcome, with a sign that has the same meaning as its colour.
 pub(crate) fn outcome(outcome: Outcome) -> Markup {
     let (class, sign) = match outcome {
         Outcome::Ok => ("ok", "✓"),

@@ -1,4 +1,4 @@
-//! What is around the content of each page: the menu, the range of time and the conditions.
+//! The frame of each page: the menu, the range of time and the conditions.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
@@ -39,7 +39,7 @@ pub(crate) fn page(
     document(status, page.title(), &content)
 }
 
-/// Returns the page that says why a page cannot be shown.
+/// Returns the page of an error.
 pub(crate) fn fault(site: &Site, of: Page, view: &View, fault: &Fault) -> Response {
     let body = html! {
         h1 { (fault.title()) }
@@ -82,8 +82,8 @@ fn document(status: StatusCode, title: &str, content: &Markup) -> Response {
     (status, [(CONTENT_TYPE, html)], document).into_response()
 }
 
-/// Replaces invisible characters, and those that change the direction of text, which names from
-/// the wire may have. Nothing else of a page has them.
+/// Replaces invisible characters, and those that change the direction of text. Only names from
+/// the wire can contain them, so the whole page is searched.
 pub(crate) fn harmless(html: String) -> String {
     let is_harmful = |c: char| c != '\n' && must_escape(c);
     match html.contains(is_harmful) {

@@ -20,22 +20,21 @@
 //! # Who may see the pages
 //!
 //! With a [`Token`], a browser signs in with it, or with a link that works once. It then has a
-//! cookie, which is not the token. A program sends `Authorization: Bearer` and the token. Without
-//! a token everybody sees the pages who reaches the router, so put it behind the
+//! cookie, which does not contain the token. A program sends `Authorization: Bearer` and the
+//! token. Without a token, everyone who reaches the router sees the pages, so put it behind the
 //! authentication of the server.
 //!
 //! Every request must name a host that is allowed: a loopback address, `localhost`, or one of
-//! [`Builder::allow_host`]. So a web page that makes its own name resolve to this machine gets
-//! nothing. Requests that pages of other sites send are refused, except a link that
-//! opens a page. Nothing can be changed: apart from the login, only `GET` and `HEAD` are
-//! answered.
+//! [`Builder::allow_host`]. This prevents DNS rebinding. Requests that pages of other sites send
+//! are refused, except a link that opens a page. The pages change nothing: apart from the login,
+//! only `GET` and `HEAD` are answered.
 //!
 //! The pages load nothing from other sites, and their Content Security Policy forbids it.
 //!
 //! # Threads
 //!
-//! Queries run on the blocking threads of tokio, at most four at the same time. Others wait up to
-//! 20 seconds and are then answered with a 503.
+//! Queries run on the blocking threads of tokio, for at most four pages at the same time. Others
+//! wait up to 20 seconds and are then answered with a 503.
 //!
 //! # Modules
 //!
@@ -107,8 +106,7 @@ impl Builder {
         self
     }
 
-    /// Says that browsers reach the pages by HTTPS only, so that they send the cookie over TLS
-    /// only.
+    /// Marks the cookie as `Secure`. Set this if browsers reach the pages only over HTTPS.
     pub fn https(mut self) -> Self {
         self.is_secure = true;
         self
@@ -135,7 +133,7 @@ impl Web {
         }
     }
 
-    /// Returns the router, to be served by itself or nested under a path.
+    /// Returns the router, to serve alone or to nest under a path.
     ///
     /// The pages link to each other by relative references, so they also work behind a proxy
     /// that removes a prefix from the path.

@@ -1,7 +1,7 @@
 //! Requests as they are written, for all browsers that watch.
 //!
-//! Browsers with the same conditions share one task, which looks into the file twice a second and
-//! ends with the last of them. Without browsers nothing runs.
+//! Browsers with the same conditions share one task, which reads the file twice a second and
+//! ends when the last of them has left. Without browsers nothing runs.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -26,7 +26,7 @@ use crate::pages;
 use crate::site::Site;
 use crate::view::{Own, View};
 
-/// How often a task looks into the file.
+/// How often a task reads the file.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// How long a task waits after the file could not be read.
@@ -35,10 +35,11 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// After how much silence a comment is sent, so that proxies keep the connection open.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// The most requests that one message has, the newest. It counts the others.
+/// The most requests in one message. It has the newest ones, and the number of the others.
 const ROWS: usize = 50;
 
-/// How many messages wait for a slow browser. Then its stream is closed, and it comes back.
+/// How many messages may wait for a slow browser. With more, its stream is closed, and the
+/// browser connects again.
 const WAITING: usize = 32;
 
 /// How many browsers may watch at the same time.
@@ -66,7 +67,7 @@ impl Default for Live {
 /// An event of a stream.
 #[derive(Debug, Clone)]
 struct Message {
-    /// The number of the last row that was looked at.
+    /// The number of the last row that was read.
     last: i64,
     text: Bytes,
 }
@@ -217,7 +218,7 @@ async fn open(site: &Site, query: &str, headers: &HeaderMap) -> Result<Response,
         .await?;
     let last = newest.last_id();
     // The rows up to `last` are read below, and the task sends those after it. Some may come
-    // twice, which the script of the page notices by their numbers.
+    // twice; the script of the page drops the second by its number.
     let messages = site.live().watch(site, &view, filter.clone(), newest);
     let missed = match after.filter(|after| *after < last) {
         Some(after) => missed(site, &view, filter, after, last).await?,
@@ -236,7 +237,7 @@ async fn open(site: &Site, query: &str, headers: &HeaderMap) -> Result<Response,
     Ok(([(CONTENT_TYPE, kind)], body).into_response())
 }
 
-/// Returns the message about rows that a browser has missed: the newest, which fill its page.
+/// Returns the message about rows that a browser has missed: the newest, as many as its page shows.
 async fn missed(
     site: &Site,
     view: &View,
@@ -267,8 +268,8 @@ struct Viewer {
 }
 
 impl Viewer {
-    /// Returns the next part of the stream. It is only asked for when the browser has taken the
-    /// part before it.
+    /// Returns the next part of the stream. It is called only after the browser has received the
+    /// previous part.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         if let Some(part) = self.first.take().or_else(|| self.missed.take()) {
             return Some((Ok(part), self));
@@ -281,7 +282,7 @@ impl Viewer {
             match message {
                 Ok(Ok(message)) if message.last < self.last => {}
                 Ok(Ok(message)) => return Some((Ok(message.text), self)),
-                // The browser is slow. It comes back and gets the rows that it has missed.
+                // The browser is slow. It connects again and gets the rows that it has missed.
                 Ok(Err(RecvError::Lagged(_) | RecvError::Closed)) => return None,
                 Err(_) => return Some((Ok(Bytes::from_static(b":\n\n")), self)),
             }

@@ -35,7 +35,7 @@ impl Page {
         Self::Health,
     ];
 
-    /// The pages that the menu lists. Others show one thing of such a page.
+    /// The pages in the menu. Each other page shows one item of such a page.
     pub(crate) const MENU: [Self; 9] = [
         Self::Overview,
         Self::Tools,

@@ -1,4 +1,4 @@
-//! What all requests share, and reading off the threads of the server's runtime.
+//! The state that all requests share, and queries on blocking threads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::view::View;
 /// How many pages are read at the same time. A reader keeps as many connections.
 const AT_ONCE: usize = 4;
 
-/// How long a page waits until others have been read.
+/// How long a page waits for other pages to be read.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What all requests share. Clones share it, too.
+/// The state that all requests share. Clones have the same state.
 #[derive(Debug, Clone)]
 pub(crate) struct Site(Arc<Shared>);
 
@@ -80,7 +80,7 @@ impl Site {
             let _permit = permit;
             ask(&reader)
         });
-        // It fails if the query panics, or if the runtime ends.
+        // The task fails if the query panics, or if the runtime ends.
         asked.await.unwrap_or(Err(Fault::Busy))
     }
 

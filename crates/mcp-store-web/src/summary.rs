@@ -16,7 +16,7 @@ pub(crate) struct Summary {
     pub(crate) total: Figures,
     pub(crate) groups: Vec<Group>,
     pub(crate) losses: Vec<Loss>,
-    /// What a reader of the figures must know.
+    /// Notes on how the figures were counted.
     pub(crate) notes: Vec<String>,
 }
 
@@ -74,7 +74,7 @@ impl From<&Breakdown> for Figures {
     fn from(of: &Breakdown) -> Self {
         Self {
             calls: of.calls,
-            // Here timeouts are no errors.
+            // `errors` does not include timeouts here.
             errors: of.errors.saturating_add(of.timeouts),
             timeouts: of.timeouts,
             tool_errors: of.tool_errors,
@@ -90,8 +90,8 @@ impl From<&Breakdown> for Figures {
 }
 
 impl Summary {
-    /// Counts what the filter takes. Conditions that statistics of removed requests do not have
-    /// are counted from the requests that are in the file.
+    /// Counts the calls that match a filter. If the statistics of removed requests do not have one
+    /// of its conditions, it counts only requests that are in the file.
     pub(crate) fn of(reader: &Reader, filter: &RequestFilter) -> Result<Self, Fault> {
         match plain(filter) {
             Some(plain) => Self::of_all(reader, &plain),
@@ -99,7 +99,7 @@ impl Summary {
         }
     }
 
-    /// Returns whether the filter has only conditions under which removed requests count, too.
+    /// Returns whether the statistics of removed requests have all conditions of the filter.
     pub(crate) fn is_of_all(filter: &RequestFilter) -> bool {
         plain(filter).is_some()
     }

@@ -1,4 +1,4 @@
-//! What a URL asks for: the range of time and the conditions, which all pages share, and the
+//! The query of a URL: the range of time and the conditions, which all pages share, and the
 //! parameters of one page.
 
 use std::str::FromStr;
@@ -98,7 +98,7 @@ own! {
     Sort = "sort";
 }
 
-/// What a URL asks for.
+/// The query of a URL.
 #[derive(Debug, Clone)]
 pub(crate) struct View {
     /// The conditions, as the URL has them.
@@ -327,7 +327,7 @@ fn one_of<T: Copy>(all: &[T], name: fn(T) -> &'static str, text: &str) -> Result
     })
 }
 
-/// A link to a page of this site. It is relative, so it is right under any prefix.
+/// A link to a page of this site. It is relative, so it works under any prefix.
 #[derive(Debug, Clone)]
 pub(crate) struct Link<'a> {
     view: &'a View,

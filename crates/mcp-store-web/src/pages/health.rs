@@ -1,4 +1,4 @@
-//! The file itself: what it holds, how large it is, and what is missing from it.
+//! The file itself: its contents, its size, and the losses.
 
 use maud::{Markup, html};
 use tower_mcp_store::query::{Loss, Reader};

@@ -1,4 +1,4 @@
-//! The pages. Each asks the reader what it shows, and nothing twice.
+//! The pages. Each runs its queries, and writes the result as HTML.
 
 mod calls;
 mod clients;

@@ -1,4 +1,4 @@
-//! The newest requests that the conditions take, page by page.
+//! The newest requests that match the conditions, page by page.
 
 use maud::{Markup, html};
 use tower_mcp_store::query::{Operation, Position, Reader, Recorded, Request};

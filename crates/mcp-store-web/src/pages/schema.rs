@@ -109,7 +109,7 @@ fn change(row: &SchemaChange) -> Vec<Markup> {
     ]
 }
 
-/// Returns the differences between the begin and the end of the range, the severest first.
+/// Returns the differences between the start and the end of the range, the most severe first.
 fn differences(compared: &[Comparison]) -> Markup {
     let differences = compared.iter().flat_map(|comparison| {
         comparison
@@ -139,7 +139,7 @@ fn differences(compared: &[Comparison]) -> Markup {
     }
 }
 
-/// Returns the begin of a value, which may be a whole definition.
+/// Returns the beginning of a value, which may be a whole definition.
 fn cut(text: Option<&str>) -> Markup {
     const SHOWN: usize = 300;
     let Some(text) = text else {

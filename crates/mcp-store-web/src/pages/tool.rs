@@ -23,7 +23,8 @@ const POINTS: usize = 200;
 /// The time before and after a change in which calls are counted.
 const SPAN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How many changes are read. Those of all tools are, because a filter does not name a tool.
+/// How many changes are read. They include those of other tools, because a filter of changes
+/// cannot name a tool.
 const CHANGES: usize = 200;
 
 /// How many characters of a definition are shown.

@@ -81,7 +81,7 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     let summary = Summary::of(reader, &calls(filter.clone()))?;
     let mut listed = SchemaFilter::new().window(view.window);
     listed.server_name.clone_from(&filter.server_name);
-    // Conditions on requests say nothing of tools without any.
+    // Conditions on requests do not apply to tools without requests.
     let shows_listed = Summary::is_of_all(&filter) && filter.tool.is_none();
     let tools = match shows_listed {
         true => reader.tools(&listed)?,

@@ -1,7 +1,7 @@
 -- The schema of a fleet: one database for the files of many stores.
 --
--- Tables hold what the files hold, with `store_id`, the id of the file, in each key.
--- Columns that the files have, too, have the same names, units and meanings; see
+-- The tables hold the rows of the files. `store_id`, the id of the file, is a part of each key.
+-- Columns that a file also has have the same names, units and meanings; see
 -- `docs/file-format.md` of the project. Times are unix milliseconds in UTC, latencies
 -- microseconds.
 --
@@ -19,9 +19,9 @@ CREATE TABLE mcp_store_meta (
 );
 INSERT INTO mcp_store_meta (version) VALUES (1);
 
--- The files. `shipped_to` is the id of the newest request that was shipped, and
--- `shipped_request_id` its request id: a file that has another request there was restored
--- from a copy. Cells count the requests up to `rolled_up_to`. `clock_ahead_ms` is how far the
+-- The files. `shipped_to` is the id of the newest shipped request, and `shipped_request_id` its
+-- request id: if the file has another request with this id, it was restored from a copy.
+-- `request_rollups` counts the requests up to `rolled_up_to`. `clock_ahead_ms` is how far the
 -- clock of the shipper was ahead of that of the database.
 CREATE TABLE sources (
     store_id           uuid   PRIMARY KEY,
@@ -78,7 +78,7 @@ CREATE TABLE requests (
     PRIMARY KEY (request_id, ts)
 ) PARTITION BY RANGE (ts);
 
--- For times that have no partition yet, or that a wrong clock gave.
+-- For rows whose day has no partition yet, or whose time is of a wrong clock.
 CREATE TABLE requests_default PARTITION OF requests DEFAULT;
 
 CREATE INDEX requests_by_ts        ON requests (ts, request_id);
@@ -93,8 +93,8 @@ CREATE INDEX requests_by_operation ON requests (operation_id) WHERE operation_id
 CREATE INDEX requests_by_state_in  ON requests (state_in) WHERE state_in IS NOT NULL;
 CREATE INDEX requests_by_state_out ON requests (state_out) WHERE state_out IS NOT NULL;
 
--- What each file counted of a session. The view `sessions` adds the files up. `is_guest` is 1
--- if the file has requests of the session but not the session itself, which is in the file of
+-- The counts of a session in each file. The view `sessions` adds them up. `is_guest` is 1
+-- if the file has requests of the session, but the row of the session is in the file of
 -- another server.
 CREATE TABLE store_sessions (
     session_id       text   COLLATE "C" NOT NULL,
@@ -137,7 +137,7 @@ CREATE TABLE tasks (
 CREATE INDEX tasks_not_rolled_up ON tasks (ended_ts)
     WHERE ended_ts IS NOT NULL AND rolled_up_as IS DISTINCT FROM outcome;
 
--- A row of `id` below 0 is of the shipper: rows that the database refused.
+-- The shipper adds rows with an `id` below 0, for rows that the database refused.
 CREATE TABLE losses (
     store_id uuid   NOT NULL,
     id       bigint NOT NULL,
@@ -260,7 +260,7 @@ CREATE FUNCTION mcp_store_time(ts bigint) RETURNS text LANGUAGE sql STABLE AS $$
     END
 $$;
 
--- What became of a request, in one word.
+-- The outcome of a request, in one word.
 CREATE FUNCTION mcp_store_outcome(
     status text, tool_error bigint, end_reason text, error_code text, http_status bigint
 ) RETURNS text LANGUAGE sql IMMUTABLE AS $$
@@ -282,7 +282,7 @@ CREATE FUNCTION mcp_store_outcome(
     END
 $$;
 
--- OpenTelemetry's `error.type`; NULL if the server did not fail.
+-- The value of `error.type` (OpenTelemetry); NULL if the server did not fail.
 CREATE FUNCTION mcp_store_error_type(
     outcome text, error_code text, end_reason text, http_status bigint
 ) RETURNS text LANGUAGE sql IMMUTABLE AS $$
@@ -293,7 +293,7 @@ CREATE FUNCTION mcp_store_error_type(
     END
 $$;
 
--- A latency to its first three digits.
+-- A latency, cut to its first three digits.
 CREATE FUNCTION mcp_store_three_digits(us bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE
         WHEN us < 1000 THEN us
@@ -305,7 +305,7 @@ CREATE FUNCTION mcp_store_three_digits(us bigint) RETURNS bigint LANGUAGE sql IM
     END
 $$;
 
--- A sum as a whole number, at most the highest.
+-- A sum as a `bigint`. A greater sum becomes the highest `bigint`.
 CREATE FUNCTION mcp_store_bounded(total numeric) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
     SELECT least(coalesce(total, 0), 9223372036854775807)::bigint
 $$;
@@ -331,7 +331,7 @@ SELECT
     mcp_store_bounded(sum(operations)) AS operations
 FROM store_sessions GROUP BY session_id HAVING min(is_guest) = 0;
 
--- Each request. A session may be known to another file than the one with the request.
+-- Each request. The row of its session may be from another file.
 CREATE VIEW calls AS
 SELECT
     r.id,
@@ -376,7 +376,7 @@ LEFT JOIN LATERAL (
     ORDER BY is_guest, started_at, store_id LIMIT 1
 ) AS s ON true;
 
--- The operation that gave the state that a request sent back, in whatever file, if there is
+-- The operation, in any file, that gave the state that a request sent back, if there is
 -- exactly one and it had not ended. The hash of a state covers caller, method and target.
 CREATE FUNCTION mcp_store_giver(
     leg_id text, leg_ts bigint, leg_proxy text, state bytea
@@ -415,8 +415,8 @@ CREATE FUNCTION mcp_store_legs(first_id text) RETURNS TABLE (
     ) AS l ORDER BY ts, id
 $$;
 
--- Each call as its client means it, whatever rounds of input and polls it took, and
--- whatever files have its requests. It is found by its first request `f`.
+-- Each call once, with all of its rounds of input and polls, in any number of files. It is
+-- found by its first request `f`.
 CREATE VIEW operations AS
 SELECT
     f.request_id AS operation_id,
@@ -595,8 +595,8 @@ FROM (
     ) AS counted
 ) AS ranked GROUP BY proxy, gen_ai_tool_name;
 
--- By the hour, also of requests that were removed: what is in the cells of the files, and
--- what is in none yet.
+-- Hourly counts, also of requests that were removed: `request_rollups` of the files, and the
+-- requests that are not in it yet.
 CREATE VIEW hourly_stats AS
 SELECT
     to_char(to_timestamp(start / 1000) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
@@ -662,7 +662,7 @@ FROM (
         AND t.rolled_up_as IS NOT NULL
 ) AS cells GROUP BY start, proxy, method, tool;
 
--- The clients, by all of their sessions. A call may take several requests.
+-- The clients, with the sums over all of their sessions. A call may take several requests.
 CREATE VIEW client_stats AS
 SELECT
     client_name,
