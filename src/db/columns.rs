@@ -9,9 +9,10 @@
 //! 4. set it in `capture`;
 //! 5. add the field to the row that is read (`query/request.rs` or
 //!    `query/sessions.rs`), which selects the column and reads it;
-//! 6. document it in `docs/file-format.md`.
+//! 6. document it in `docs/file-format.md`;
+//! 7. for `requests`, add it to the table in `crates/tower-mcp-store-postgres/src/schema`.
 //!
-//! This list does not make the fields and the values too. A macro for them would need
+//! This list does not also make the fields and the values. A macro for them would need
 //! the type, the getter and the documentation of each column, for two structs whose
 //! other fields have no column.
 

@@ -1,8 +1,8 @@
-//! What is not removed from a file that is shipped elsewhere, because it was not shipped yet.
+//! The rows that stay in a file until its shipper has copied them.
 //!
-//! A file counts as shipped from the first time that a shipper registers in it, until the
-//! shipper is forgotten. The shipper notes in `meta` how far it is, and the table
-//! `outbox_changes` lists what changed in rows that it shipped before.
+//! A file is shipped from the moment at which a shipper registers in it, until the
+//! registration is removed. `meta` holds the last request that the shipper has copied, and
+//! the table `outbox_changes` lists copied rows that have changed since.
 
 use rusqlite::{Connection, OptionalExtension as _, Result};
 
@@ -12,8 +12,8 @@ use super::meta;
 /// not shipped.
 pub(crate) const SHIPPED_TO: &str = "shipped_to";
 
-/// The key in `meta` of the time, in unix milliseconds, at which nothing was left to ship.
-/// It is missing until that happens for the first time.
+/// The key in `meta` of the time, in unix milliseconds, at which the shipper had last copied
+/// everything. It is missing before the first time.
 pub(crate) const SHIPPED_AT: &str = "shipped_at";
 
 /// The oldest request that was shipped and has changed since.
@@ -43,7 +43,7 @@ impl Hold {
         others_from: i64::MAX,
     };
 
-    /// Reads what was not shipped. In a file that is not shipped this is nothing.
+    /// Reads which rows were not shipped: none if no shipper is registered.
     pub(super) fn read(conn: &Connection) -> Result<Self> {
         let Some(shipped_to) = meta::get(conn, SHIPPED_TO)? else {
             return Ok(Self::NOTHING);

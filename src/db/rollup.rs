@@ -133,7 +133,7 @@ pub(crate) fn roll_up(
             return Ok(false);
         }
         let written = number(row, 1)?.saturating_add(number(row, 8)? / 1000);
-        // If the clock was ahead, the time does not help.
+        // A leg whose clock was ahead does not wait: its time does not show its age.
         Ok((now - WAIT_MS..=now + clock::TOLERANCE_MS).contains(&written))
     };
     let mut select = conn.prepare_cached(&ROWS)?;

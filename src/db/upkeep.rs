@@ -11,11 +11,11 @@ use super::{BucketWidth, Db, LonelyLegs, PrunableTables, Slice, Span, Unshipped,
 /// A step of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Rolls requests up until all are.
+    /// Rolls up all requests.
     RollUp,
-    /// Removes rows that are too old and already rolled up.
+    /// Removes rows that are too old and rolled up.
     Remove,
-    /// Removes rows that are too old, and rolls requests up between two slices of that.
+    /// Alternates slices that remove old rows with slices that roll requests up.
     RemoveAndRollUp,
     /// Removes the oldest history of listings.
     History,
@@ -32,16 +32,16 @@ pub(crate) enum Step {
 pub(crate) struct Limits {
     /// Rows from before this time stay.
     pub(crate) from: i64,
-    /// Rows from before this time go. Records with an expiry time of their own go in
-    /// any case.
+    /// Rows from before this time are removed. Records with an expiry time of their own are
+    /// removed in any case.
     pub(crate) before: i64,
-    /// Whether rows stay that were not shipped.
+    /// Whether rows that were not shipped stay.
     pub(crate) unshipped: Unshipped,
-    /// Polls from before this time go.
+    /// Polls from before this time are removed.
     pub(crate) polls_before: Option<i64>,
-    /// Statistics of hours from before this time go.
+    /// Hourly statistics from before this time are removed.
     pub(crate) hours_before: Option<i64>,
-    /// Statistics of days from before this time go.
+    /// Daily statistics from before this time are removed.
     pub(crate) days_before: Option<i64>,
     /// The most bytes that the history of listings takes.
     pub(crate) history_bytes: Option<u64>,
@@ -73,20 +73,20 @@ impl Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FreePages {
     None,
-    /// This part of the file, but at least this number. The writer would soon need them
-    /// again.
+    /// One page in `part` of the file, but at least `at_least` pages. The writer would soon
+    /// need them again.
     Part {
         part: u64,
         at_least: u64,
     },
 }
 
-/// A round: its steps, and how far it has come.
+/// A round: its remaining steps, and the state of the current one.
 #[derive(Debug)]
 pub(crate) struct Round {
     /// The current step and those after it.
     steps: &'static [Step],
-    /// Number of requests that the round still has to roll up, at most.
+    /// The most requests that the round still rolls up.
     to_roll_up: u64,
     /// `RemoveAndRollUp` rolls up next.
     rolls_up_next: bool,
@@ -99,8 +99,8 @@ pub(crate) struct Round {
     has_shrunk: bool,
 }
 
-/// The steps of the writer thread. Rows that are rolled up already go first, so that the
-/// file shrinks early.
+/// The steps of the writer thread. They first remove rows that are already rolled up, so that
+/// the file shrinks early.
 const HOUSEKEEPING: &[Step] = &[
     Step::RemoveAndRollUp,
     Step::History,
@@ -203,7 +203,7 @@ impl Round {
         Ok(slice)
     }
 
-    /// Rolls some requests up. Returns whether none are left, or none can be rolled up.
+    /// Rolls some requests up. Returns `true` if none are left, or none can be rolled up.
     pub(crate) fn roll_up(
         &mut self,
         db: &Db,
@@ -255,7 +255,7 @@ impl Round {
         }
     }
 
-    /// Ends the round. The rest of its steps is left to the next one.
+    /// Ends the round. The next one does the remaining steps.
     pub(crate) fn end(&mut self) {
         self.steps = &[];
         self.rolls_up_next = false;

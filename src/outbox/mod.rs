@@ -1,13 +1,15 @@
-//! The file as an outbox: what a shipper that copies it elsewhere reads and notes in it.
+//! The file as an outbox: a shipper reads its rows, writes them to another database, and confirms
+//! them.
 //!
 //! A shipper registers, then reads one [batch](Outbox::batch) after another, and
-//! [confirms](Outbox::confirm) each after it is safe elsewhere. If the process is killed in
-//! between, it reads the same rows again. So its target has to accept rows twice: requests by
-//! their `request_id`, other rows by their keys, with the values of the newest copy.
+//! [confirms](Outbox::confirm) each after the other database has committed it. If the process is
+//! killed between commit and confirmation, the next shipper reads the same rows again. So the other
+//! database has to accept a row twice: requests by their `request_id`, other rows by their keys,
+//! with the values of the newest copy.
 //!
-//! From its registration until it is [forgotten](Outbox::forget), the writer does not remove
-//! rows that were not confirmed, unless the file is over the limit of its size. It then enters
-//! the number of requests in `losses`, as `unshipped`.
+//! Until the registration is [removed](Outbox::forget), the writer keeps rows that were not
+//! confirmed, unless the file is over the limit of its size. It then removes the oldest rows, and
+//! enters the number of requests in `losses`, as `unshipped`.
 //!
 //! The writer may be in this process or in another one. Shipping takes the write lock of the
 //! file only to confirm. All functions block the thread, up to ten seconds if another
@@ -76,17 +78,17 @@ impl Outbox {
         &self.path
     }
 
-    /// Registers a shipper, unless there is one. All rows that exist are to be shipped. In a
-    /// large file this takes some seconds.
+    /// Registers a shipper, unless there is one. It then ships all rows of the file, also those
+    /// that already exist. In a large file this takes some seconds.
     ///
     /// # Errors
     ///
-    /// If the file cannot be written to. The same is true of the other functions that write.
+    /// If the file cannot be written to.
     pub fn register(&self) -> Result<(), MaintenanceError> {
         self.written(self.db.register_shipper())
     }
 
-    /// Ends the registration. Rows that were not shipped are then removed like others.
+    /// Removes the registration. From then on, rows that were not shipped are removed like others.
     ///
     /// # Errors
     ///
@@ -113,16 +115,16 @@ impl Outbox {
         self.written(self.db.renew_store_id())
     }
 
-    /// Returns which file it is.
+    /// Returns the identity of the file.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read. The same is true of the other functions that read.
+    /// If the file cannot be read.
     pub fn identity(&self) -> Result<OutboxIdentity, MaintenanceError> {
         self.read(self.db.outbox_identity())
     }
 
-    /// Returns how far the file was shipped.
+    /// Returns the last request that was shipped.
     ///
     /// # Errors
     ///
@@ -142,9 +144,9 @@ impl Outbox {
         self.read(self.db.outbox_request_id(id))
     }
 
-    /// Returns what was not confirmed, at one moment of the file: at most `max_rows` new
-    /// requests, with their sessions, and at most `max_rows` other rows. Large rows make it
-    /// shorter.
+    /// Returns rows that were not confirmed, as of one moment of the file: at most `max_rows` new
+    /// requests, with their sessions, and at most `max_rows` other rows. If rows are large, there
+    /// are fewer.
     ///
     /// # Errors
     ///
@@ -153,7 +155,7 @@ impl Outbox {
         self.read(self.db.outbox_batch(max_rows))
     }
 
-    /// Notes that a batch is safe elsewhere. It is not read again.
+    /// Confirms that the other database has committed a batch. Its rows are not read again.
     ///
     /// # Errors
     ///

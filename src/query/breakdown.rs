@@ -79,11 +79,11 @@ impl Reader {
     /// Counts the requests that a filter takes, by one or several of their names, those with
     /// the most calls first.
     ///
-    /// It reads each of these requests, which takes about a microsecond each. Removed
-    /// requests are not counted, unlike in [`stats`](Self::stats). The latencies leave out
+    /// It reads each of these requests, which takes about a microsecond each. Unlike
+    /// [`stats`](Self::stats), it does not count removed requests. The latencies leave out
     /// streams that stay open as long as the client listens (`stream_end`), and requests
-    /// after which their call continues. The last request of a call has the latency of all
-    /// its requests.
+    /// after which their call continues. For the last request of a call, they have the sum of
+    /// the latencies of all its requests.
     ///
     /// ```
     /// use tower_mcp_store::query::{GroupBy, Reader, RequestFilter};

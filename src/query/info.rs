@@ -28,7 +28,7 @@ pub struct Info {
     pub key_fingerprints: Vec<String>,
     /// The version of its tables.
     pub schema_version: i64,
-    /// The release that opened it last for recording; `None` if another program did.
+    /// The release that last opened it for recording; `None` if another program did.
     pub writer_version: Option<String>,
     /// When it was created, in unix milliseconds.
     pub created_at: Option<i64>,
@@ -59,7 +59,7 @@ pub struct Info {
     pub shipping: Option<Shipping>,
 }
 
-/// How far a shipper has copied the file elsewhere.
+/// How far a shipper has copied the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Shipping {
@@ -67,7 +67,8 @@ pub struct Shipping {
     pub shipped_to: i64,
     /// The number of requests that were not copied yet.
     pub waiting: i64,
-    /// When nothing was left to copy, in unix milliseconds; `None` if that never was so.
+    /// When the shipper had last copied everything, in unix milliseconds; `None` before the first
+    /// time.
     pub caught_up_at: Option<i64>,
 }
 

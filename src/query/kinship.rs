@@ -15,10 +15,10 @@ use crate::db::row::{number, optional_text, text};
 pub enum Kinship {
     /// They have different ids, or one of them has none.
     Unrelated,
-    /// They have one id, and nothing shows that both were recorded into since one was copied.
+    /// They have the same id, and nothing shows that both were written to after the copy was made.
     Copies,
-    /// They have one id, and requests were recorded into both since one was copied. So each
-    /// has rows that the other lacks.
+    /// They have the same id, and both were written to after the copy was made. So each has rows
+    /// that the other lacks.
     Diverged,
 }
 
@@ -29,8 +29,8 @@ impl Reader {
     /// Compares the file with another one. It compares their ids, and the runs of the
     /// writers that recorded into them.
     ///
-    /// The writer removes old runs from a file. Two files that have no run in common any
-    /// more count as [`Kinship::Copies`].
+    /// The writer removes old runs from a file. If two files have no run in common, they count as
+    /// [`Kinship::Copies`].
     pub fn kinship(&self, other: &Self) -> Result<Kinship, QueryError> {
         let [(id, own), (other_id, others)] = [self.read(identity)?, other.read(identity)?];
         if id.is_none() || id != other_id {
@@ -59,9 +59,9 @@ fn identity(source: &Source<'_>) -> rusqlite::Result<(Option<String>, Runs)> {
     Ok((Some(id), runs.collect::<rusqlite::Result<_>>()?))
 }
 
-/// Returns whether events were written to a file after it and `others` were one file: by a
-/// run that both have, or by a run that began after the newest of those. A run that began
-/// earlier may only have been removed from `others`.
+/// Returns whether a file with the runs `own` was written to after it and the file with `others`
+/// were the same: by a run that both have, or by a run that began after the newest of those. A
+/// run that began earlier may have been removed from `others`.
 fn has_continued(own: &Runs, others: &Runs) -> bool {
     // The ids of runs are in the order in which the runs began.
     let newest_common = own.keys().filter(|id| others.contains_key(*id)).max();

@@ -32,8 +32,8 @@
 //! | [`sessions`](Reader::sessions) | always, except for open ones | open sessions of all clients: some µs for each name of a client; of one server: grows with all open ones |
 //! | [`snapshots`](Reader::snapshots), [`schema_changes`](Reader::schema_changes) | always | |
 //!
-//! Conditions on a target, a protocol, a JSON-RPC id and on the outcome `ok` have no index:
-//! the rows of the other conditions are read.
+//! Conditions on a target, a protocol, a JSON-RPC id and the outcome `ok` have no index. A query
+//! with one of them reads the rows that match its other conditions.
 //!
 //! | question | its time grows with |
 //! |---|---|
@@ -43,7 +43,7 @@
 //! | [`change_impacts`](Reader::change_impacts) | the statistics of two windows for each change, fewer where changes share windows |
 //! | [`clients`](Reader::clients), [`client_revisions`](Reader::client_revisions), [`sessions_by`](Reader::sessions_by) | all sessions |
 //! | [`callers`](Reader::callers) | the requests of the window that have a principal |
-//! | [`breakdown`](Reader::breakdown) | the requests that are counted |
+//! | [`breakdown`](Reader::breakdown) | the requests that match the filter |
 //! | [`neighbours`](Reader::neighbours) | all requests of the session |
 //! | [`names`](Reader::names) | the names that are returned |
 //! | [`info`](Reader::info) | all requests, through their smallest index |

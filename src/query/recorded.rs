@@ -186,7 +186,7 @@ words! {
         /// The requests were removed to keep the size of the file, before a shipper had
         /// copied them.
         Unshipped = "unshipped",
-        /// A database that the file is shipped to refused the rows. Only the database has
+        /// The database to which the file is shipped refused the rows. Only that database has
         /// such losses.
         Refused = "refused",
     }

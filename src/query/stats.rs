@@ -263,7 +263,7 @@ impl Counted {
         let (mut tallies, mut other_calls) = count(source, filter, methods, &plan)?;
         let pruned = coverage.pruned(window);
         if other_calls > 0 && pruned.until < window.until {
-            // The requests that are left have the names that cells lack.
+            // Cells may lack names, but the requests that are still in the file have them.
             plan = coverage.plan(window, pruned.until);
             (tallies, other_calls) = count(source, filter, methods, &plan)?;
         }
@@ -283,7 +283,7 @@ impl Counted {
     }
 }
 
-/// Counts what the plan says. Also returns the number of calls whose method or tool is
+/// Counts the cells and rows of the plan. Also returns the number of calls whose method or tool is
 /// unknown and may be the one of the filter.
 fn count(
     source: &Source<'_>,

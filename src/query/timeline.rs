@@ -35,7 +35,8 @@ const MOST_BUCKETS: usize = 1_000;
 /// requests, because cells are faster.
 const LONG_MS: i64 = 12 * BucketWidth::Hour.ms();
 
-/// The calls of a window by the time at which they count, and what else happened in it.
+/// The calls of a window over time, and the changes of listings, starts of writers and losses in
+/// it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Timeline {
@@ -70,7 +71,7 @@ pub struct TimelineBucket {
     /// The bucket's span of time.
     #[serde(flatten)]
     pub window: Window,
-    /// What its counts come from.
+    /// The source of its counts.
     pub source: BucketSource,
     /// The number of calls that began.
     pub calls: i64,
@@ -114,21 +115,22 @@ pub struct LatencyCount {
 }
 
 impl Reader {
-    /// Returns the calls of a window by time, and the changes, restarts and losses in it.
+    /// Returns the calls of a window over time, and the changes of listings, starts of writers and
+    /// losses in it.
     ///
-    /// The width of the buckets is the least of 10, 15 and 30 seconds, 1, 2, 5, 10, 15 and
-    /// 30 minutes, 1, 2, 3, 6 and 12 hours, and whole days, that gives no more buckets than
-    /// the filter asks for. Buckets begin at multiples of their width in UTC. A window of
-    /// 12 hours or more that has more than 50,000 requests has buckets of an hour or more.
-    /// A window with an open end ends with what is recorded.
+    /// The width of a bucket is 10, 15 or 30 seconds, 1, 2, 5, 10, 15 or 30 minutes, 1, 2, 3, 6
+    /// or 12 hours, or a number of days: the least for which there are no more buckets than the
+    /// filter allows. Buckets begin at multiples of their width in UTC. If a window of
+    /// 12 hours or more has more than 50,000 requests, its buckets are an hour or longer.
+    /// A window without a start or an end begins with the oldest or ends with the newest record.
     ///
     /// Calls are counted as in [`stats`](Self::stats), from the same sources, so the sums of
     /// the buckets equal the statistics of [`Timeline::window`], with one exception: polls
     /// (`ping`, `tasks/get` and `tasks/list`) are counted only if the filter names their
     /// method.
     ///
-    /// The counts of removed requests do not name clients. With a client in the filter, the
-    /// window begins where requests are in the file.
+    /// The statistics of removed requests do not name clients. With a client in the filter, the
+    /// window begins at the time from which on all requests are in the file.
     ///
     /// ```
     /// use tower_mcp_store::query::{Reader, TimelineFilter, Window};
@@ -193,7 +195,7 @@ fn timeline(source: &Source<'_>, filter: &TimelineFilter, few: i64) -> rusqlite:
     let (mut tallies, mut other_calls) = count(source, asked, &layout, exact)?;
     let pruned = coverage.pruned(window);
     if other_calls > 0 && pruned.until < window.until {
-        // The requests that are left have the names that cells lack.
+        // Cells may lack names, but the requests that are still in the file have them.
         layout = Layout::of_cells(&coverage, window, width, pruned.until);
         (tallies, other_calls) = count(source, asked, &layout, exact)?;
     }
@@ -217,8 +219,8 @@ fn timeline(source: &Source<'_>, filter: &TimelineFilter, few: i64) -> rusqlite:
     })
 }
 
-/// Counts what the layout says. Also returns the number of calls whose method or tool is
-/// unknown and may be the one of the filter.
+/// Counts the cells and rows of the layout. Also returns the number of calls whose method or tool
+/// is unknown and may be the one of the filter.
 fn count(
     source: &Source<'_>,
     asked: Asked<'_>,

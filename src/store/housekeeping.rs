@@ -12,9 +12,9 @@
 //! the queue, and are dropped and counted before the file outgrows its limit. At
 //! one and a half times the limit, rows are removed before the next event is
 //! written. Requests are rolled up before they are removed, one slice at a time. If
-//! rolling up fails, they are removed nevertheless, and the log and the file's
-//! `losses` report it. The same is true of rows that a registered shipper has not
-//! copied yet: only a file over its limit loses them.
+//! rolling up fails, they are removed anyway, and the log and the file's `losses`
+//! report it. In the same way, a file over its limit loses rows that a registered
+//! shipper has not copied yet.
 
 mod shrink;
 

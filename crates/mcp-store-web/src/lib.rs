@@ -38,8 +38,8 @@
 //!
 //! # Modules
 //!
-//! Imports run one way: `host < access, fault < page < view < html, charts, summary < layout, login, live, site, pages < guard,
-//! assets`.
+//! Imports run one way: `host < access, fault < page < view < html, charts, summary < layout,
+//! login, live, site, pages < guard, assets`.
 
 mod access;
 mod assets;

@@ -46,7 +46,8 @@ const GUEST: &str = "WITH RECURSIVE part (n) AS (
     WHERE r.id / 65536 = part.n AND substr(r.session_id, -6) = substr(?1, -6)
         AND r.session_id = ?1";
 
-/// What was not shipped yet, at one moment of the file, or the first part of it.
+/// Rows that were not shipped yet, as of one moment of the file. If there are more rows than the
+/// batch may have, it has the first ones.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct OutboxBatch {
@@ -58,7 +59,7 @@ pub struct OutboxBatch {
     pub request_id: Option<String>,
     /// Up to where the file was rolled up and pruned.
     pub watermarks: Watermarks,
-    /// Whether nothing is left after this batch.
+    /// Whether the batch has all remaining rows.
     pub is_last: bool,
     pub(super) read_at: i64,
     listed_to: i64,
@@ -204,7 +205,7 @@ impl Listed {
             if let Some((rows, (_, _, key))) =
                 place.and_then(|at| listed.rows.get_mut(at).zip(LISTED.get(at)))
             {
-                // A row that was removed meanwhile is not found.
+                // The row may have been removed after it was listed.
                 let condition =
                     format!("WHERE {key} = (SELECT key FROM outbox_changes WHERE n = ?1)");
                 rows.add(conn, &condition, [n], usize::MAX)?;

@@ -8,7 +8,7 @@ use super::super::meta;
 /// The key in `meta` of the request id of the last request that was shipped.
 pub(super) const SHIPPED_REQUEST_ID: &str = "shipped_request_id";
 
-/// The key in `meta` that is there from a rewind until the next batch was shipped.
+/// The key in `meta` that exists from a rewind until the next batch is confirmed.
 pub(super) const REWOUND: &str = "shipped_rewound";
 
 /// How far the file was shipped.
@@ -19,7 +19,7 @@ pub struct OutboxCursor {
     pub shipped_to: i64,
     /// The request id of that request.
     pub request_id: Option<String>,
-    /// The file was rewound, and nothing was shipped since.
+    /// The file was rewound, and no batch was confirmed since.
     pub is_rewound: bool,
 }
 

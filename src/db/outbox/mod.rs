@@ -1,16 +1,16 @@
-//! What a shipper reads from a file and notes in it.
+//! The SQL of shippers: reads new and changed rows, and confirms that they were shipped.
 //!
 //! A shipper reads new requests in the order of their ids, which is the order of their
-//! commits. All other rows that are new or changed are listed by triggers, which exist only
-//! while a shipper is registered:
+//! commits. Triggers list all other new or changed rows. They exist only while a shipper
+//! is registered:
 //!
 //! | table | lists |
 //! |---|---|
-//! | `outbox_changes` | rows of all tables but the next, and requests that changed after they were written |
-//! | `outbox_cells` | cells of the statistics |
+//! | `outbox_changes` | changed requests, and new and changed rows of all other tables except `request_rollups` |
+//! | `outbox_cells` | new and changed rows of `request_rollups`, the cells of the statistics |
 //!
-//! A row that changes again gets a new number. So the shipper removes what it has shipped by
-//! number, and a change that came meanwhile stays.
+//! If a listed row changes again, its entry gets a new number. The shipper removes entries by
+//! the numbers that it has read. So the entry of a row that changed after the read stays.
 
 mod batch;
 mod cursor;
@@ -38,7 +38,7 @@ use cursor::{REWOUND, SHIPPED_REQUEST_ID};
 /// How long to wait for a lock that another program holds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Which file it is.
+/// The identity of a file, for the database to which it is shipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OutboxIdentity {
@@ -50,7 +50,7 @@ pub struct OutboxIdentity {
     pub key_fingerprints: Vec<String>,
     /// The version of its tables.
     pub schema_version: i64,
-    /// The release that opened it last for recording.
+    /// The release that last opened it for recording.
     pub writer_version: Option<String>,
 }
 
@@ -60,7 +60,7 @@ impl Db {
         self.change_outbox(registration::register)
     }
 
-    /// Forgets the shipper. Rows that were not shipped are then removed like others.
+    /// Removes the registration. From then on, rows that were not shipped are removed like others.
     pub(crate) fn forget_shipper(&self) -> Result<(), WriteError> {
         self.change_outbox(registration::forget)
     }
@@ -102,13 +102,13 @@ impl Db {
         find.query_row([id], |row| row.get(0)).optional()
     }
 
-    /// Reads what was not shipped: at most `max_rows` requests and `max_rows` other rows.
+    /// Reads rows that were not shipped: at most `max_rows` requests and `max_rows` other rows.
     pub(crate) fn outbox_batch(&self, max_rows: usize) -> Result<OutboxBatch> {
         let moment = self.conn.unchecked_transaction()?;
         batch::read(&moment, max_rows)
     }
 
-    /// Notes that a batch was shipped.
+    /// Stores that a batch was shipped.
     pub(crate) fn confirm_batch(&self, batch: &OutboxBatch) -> Result<(), WriteError> {
         self.change_outbox(|conn| {
             meta::set(conn, SHIPPED_TO, &batch.shipped_to.to_string())?;

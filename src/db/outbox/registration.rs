@@ -1,4 +1,4 @@
-//! Registers a shipper in a file, and forgets it.
+//! Registers a shipper in a file, and removes the registration.
 
 use rusqlite::{Connection, Result};
 
@@ -30,7 +30,7 @@ const LISTED: [Listed; 9] = [
     Listed {
         table: "sessions",
         key: "session_id",
-        // A session is shipped with its requests. What counts no request is listed.
+        // A session is shipped with its requests. Only changes that count no request are listed.
         triggers: &[ADDED, ("UPDATE", "WHEN new.total_calls IS old.total_calls")],
         lists_existing: true,
     },
@@ -78,7 +78,7 @@ const TABLES: &str = "
 
 const CELL: &str = "(new.width, new.start, new.proxy, new.method, new.tool, new.outcome)";
 
-/// Registers a shipper, unless there is one. All rows that exist are to be shipped.
+/// Registers a shipper, unless there is one. Lists all existing rows, so that they are shipped.
 pub(super) fn register(conn: &Connection) -> Result<()> {
     if meta::get(conn, SHIPPED_TO)?.is_some() {
         return Ok(());

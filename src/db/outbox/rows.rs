@@ -1,4 +1,4 @@
-//! Rows as they leave the file: by column, as a bulk insert takes them.
+//! Rows by column, the form that a bulk insert takes.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Params, Result, Row};
@@ -7,13 +7,14 @@ use super::super::columns::{Column, REQUESTS, SESSIONS};
 use super::super::counters::Stats;
 use super::super::row::{optional_number, optional_text};
 
-/// A table of a file, as far as it is shipped.
+/// A part of the rows or columns of a table that is shipped together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OutboxTable {
-    /// `requests`: new rows.
+    /// New rows of `requests`.
     Requests,
-    /// `requests`: the key, and the columns that change after a row was written.
+    /// Changed rows of `requests`: the key, and the columns that may change after the row was
+    /// written.
     ChangedRequests,
     /// `sessions`.
     Sessions,

@@ -1,4 +1,4 @@
-//! The buckets of a timeline, and what each is counted from.
+//! The buckets of a timeline, and whether each is counted from requests or from cells.
 
 use rusqlite::OptionalExtension;
 
@@ -31,16 +31,16 @@ const WIDTHS: [i64; 14] = [
     12 * HOUR,
 ];
 
-/// What the counts of a bucket come from.
+/// The source of the counts of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum BucketSource {
-    /// From its requests.
+    /// Its requests.
     Requests,
-    /// From the counts of whole hours and days, and the requests that are not in them yet.
+    /// The hourly and daily statistics, and the requests that are not in them yet.
     Rollups,
-    /// From requests for a part of its time, from counts for the rest.
+    /// Requests for a part of its time, statistics for the rest.
     Both,
 }
 
@@ -94,7 +94,7 @@ fn start(ts: i64, width: i64) -> i64 {
     ts.saturating_sub(ts.rem_euclid(width))
 }
 
-/// Returns a window whose open ends are replaced by those of what is recorded.
+/// Returns a window without open ends: they become the times of the oldest and newest records.
 pub(super) fn closed(
     source: &Source<'_>,
     coverage: &Coverage,
@@ -139,7 +139,7 @@ pub(super) fn closed(
 }
 
 impl Layout {
-    /// Counts requests only.
+    /// Returns a layout that counts only requests.
     pub(super) fn of_rows(window: Window, width: i64) -> Self {
         let mut layout = Self::new();
         let mut since = window.since;
@@ -154,9 +154,9 @@ impl Layout {
         layout
     }
 
-    /// Counts cells up to `cells_until` as far as they fit into buckets, and requests from
-    /// then on. The window is a [widened](Coverage::widened) one. Where its requests are
-    /// gone, buckets are as wide as cells.
+    /// Returns a layout that counts cells up to `cells_until`, if they fit into buckets, and
+    /// requests from then on. The window is a [widened](Coverage::widened) one. Where its requests
+    /// were removed, buckets are at least as wide as cells.
     pub(super) fn of_cells(
         coverage: &Coverage,
         window: Window,

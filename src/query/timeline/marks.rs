@@ -1,4 +1,4 @@
-//! What happened beside calls: changes of listings, and starts of writers.
+//! Events beside calls: changes of listings, and starts of writers.
 
 use rusqlite::params;
 

@@ -72,7 +72,7 @@ impl Housekeeping {
         if remove(PrunableTables::Traffic, Unshipped::Keep)? > 0 {
             return Ok(());
         }
-        // The limit of the size precedes all other promises.
+        // The limit of the size has precedence over shipping.
         let unshipped = remove(PrunableTables::Traffic, Unshipped::Remove)?;
         if unshipped > 0 {
             self.log_unshipped(unshipped);
@@ -89,7 +89,7 @@ impl Housekeeping {
         Ok(())
     }
 
-    /// Rolls some requests up. Returns whether none are left, or none can be rolled up.
+    /// Rolls some requests up. Returns `true` if none are left, or none can be rolled up.
     fn roll_up(&mut self, db: &Db, until: Instant) -> Result<bool, WriteError> {
         let patience = self.patience();
         match self.round.cannot_roll_up() {
@@ -121,8 +121,8 @@ impl Housekeeping {
     fn log_unshipped(&mut self, rows: u64) {
         if let Some(rows) = self.unshipped.happened(rows, Instant::now()) {
             tracing::warn!(
-                "the store's file is over its limit and is not shipped fast enough, {rows} rows \
-                 removed so far that were not shipped"
+                "the store's file is over its limit and is not shipped fast enough; \
+                 {rows} rows that were not shipped have been removed so far"
             );
         }
     }
@@ -131,8 +131,8 @@ impl Housekeeping {
     fn log_uncounted(&mut self, rows: u64) {
         if let Some(rows) = self.losses.happened(rows, Instant::now()) {
             tracing::warn!(
-                "the store's file is over its limit and its statistics cannot be written, \
-                 {rows} rows removed so far; the statistics lack the requests among them"
+                "the store's file is over its limit and its statistics cannot be written; \
+                 {rows} rows have been removed so far, and the statistics lack the requests among them"
             );
         }
     }
