@@ -58,7 +58,7 @@ struct Measured {
     p99: Duration,
 }
 
-/// Appends from so many callers at once.
+/// Appends from this many callers at once.
 async fn appends(store: Arc<dyn EventStore>, callers: usize, time: Duration) -> Measured {
     let start = Instant::now();
     let tasks: Vec<_> = (0..callers)

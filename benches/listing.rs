@@ -1,10 +1,10 @@
 //! What the layer adds to a listing of tools on its way to the client, in front
 //! of a service that does nothing else: `cargo bench --bench listing`.
 //!
-//! Answers come in frames of 64 KiB. "new" is a content that nobody was shown
-//! before, which is copied and handed over; "seen" one that is copied and
-//! found to be the last; "too long" is above the limit. The medians of several
-//! rounds are told.
+//! Answers come in frames of 64 KiB. "new" is a content that no caller has seen,
+//! which is copied and queued. "seen" is the same content as the last one, which
+//! is copied and compared. "too long" is a content above the limit. It prints the
+//! medians of several rounds.
 
 use std::future::Future;
 use std::pin::pin;
@@ -68,7 +68,7 @@ fn main() {
     }
 }
 
-/// A listing of so many tools of 2 KiB, in frames.
+/// A listing of this many tools of 2 KiB, in frames.
 fn answer(tools: usize, version: usize) -> Frames {
     let words = "the quick brown fox jumps over the lazy dog ".repeat(40);
     let tools: Vec<String> = (0..tools)

@@ -1,4 +1,4 @@
-//! Records what passes between MCP clients and a server, in whatever language the server is written.
+//! Records the traffic between MCP clients and a server in any language.
 //!
 //! ```text
 //! cargo run --release --example proxy                  # with a built-in demo server

@@ -1,5 +1,5 @@
-//! A server of rmcp, the official Rust SDK, is killed in the middle of a stream,
-//! started again on the same file, and its client goes on where it was.
+//! A server of rmcp, the official Rust SDK, is killed in the middle of a stream and
+//! started again on the same file. Its client resumes the stream.
 //!
 //! ```text
 //! cargo run --example resume_rmcp --features rmcp
@@ -64,10 +64,10 @@ async fn main() -> resume::Result<()> {
 
     let first = Server::start(&database)?;
     let session = Session::open(&first).await?;
-    // rmcp tells progress on the stream of the call.
+    // rmcp sends progress on the stream of the call.
     let mut events = Events::of(session.count(&first).await?);
     let (before, last) = events.read(5).await;
-    // The client reads no more, but the server counts on.
+    // The client stops reading, and the server continues to count.
     tokio::time::sleep(STEP * 50).await;
     first.kill()?;
 

@@ -1,5 +1,5 @@
-//! A tower-mcp server is killed in the middle of a stream, started again on the
-//! same file, and its client goes on where it was.
+//! A tower-mcp server is killed in the middle of a stream and started again on the
+//! same file. Its client resumes the stream.
 //!
 //! ```text
 //! cargo run --example resume_tower_mcp --features tower-mcp
@@ -52,11 +52,11 @@ async fn main() -> Result<()> {
 
     let first = Server::start(&database)?;
     let session = Session::open(&first).await?;
-    // tower-mcp tells progress on the session's own stream.
+    // tower-mcp sends progress on the session's own stream.
     let mut events = session.listen(&first, None).await?;
     tokio::spawn(session.count(&first));
     let (before, last) = events.read(5).await;
-    // The client reads no more, but the server counts on.
+    // The client stops reading, and the server continues to count.
     tokio::time::sleep(STEP * 50).await;
     first.kill()?;
 

@@ -83,7 +83,7 @@ pub(crate) fn measure(path: &Path, files: &Files) {
     slow("slow, 30 d, a rare tool", Some("tool-18"), i64::MIN);
     for (question, hours) in [("1 h", 1), ("24 h", 24), ("7 d", 7 * 24), ("30 d", 30 * 24)] {
         let mut filter = StatsFilter::default();
-        // Not on the hour, as nobody asks on the hour.
+        // The window does not begin at a full hour, as is usual in practice.
         filter.window = Window::since(files.end - hours * HOUR - 1_234_567);
         time(&format!("stats, {question}"), || {
             reader.stats(&filter).expect("an answer")

@@ -1,12 +1,12 @@
-//! How long a question takes, shared by the contenders.
+//! Measures how long a query takes, for all contenders.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// For how long a question is repeated, if it does not take longer itself.
+/// How long a query is repeated, unless one run takes longer.
 const BUDGET: Duration = Duration::from_millis(300);
 
-/// Asks once to warm up, then repeatedly; tells the median.
+/// Runs the query once to warm up, then repeatedly, and prints the median.
 pub(crate) fn time<T>(question: &str, mut ask: impl FnMut() -> T) {
     black_box(ask());
     let start = Instant::now();

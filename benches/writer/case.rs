@@ -1,4 +1,4 @@
-//! One measurement, in a process of its own: what it is asked for and what it tells.
+//! One measurement, in a process of its own: its parameters and its output.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -53,7 +53,7 @@ impl Case {
         }
     }
 
-    /// One line for whoever started the process.
+    /// Prints one line for the process that started this one.
     pub(crate) fn tell(&self, name: &str, value: f64) {
         println!("{name} {value}");
     }

@@ -1,10 +1,10 @@
-//! What the store's writer is able to do, beside a plain loop over SQLite as
-//! the limit and the writer of mcpr, whose tables this crate's have grown from.
+//! Measures the store's writer, a plain loop over SQLite as the upper bound, and the
+//! writer of mcpr, whose tables are the ancestor of this crate's.
 //!
-//! `cargo bench --bench writer` measures the first two, `benches/compare.sh`
-//! builds the third as well. Each measurement is a process of its own; the
-//! contenders take turns, for several rounds, and the medians are told.
-//! `cargo bench --bench writer -- write sessions=5000` is one of them alone.
+//! `cargo bench --bench writer` measures the first two, `benches/compare.sh` all
+//! three. Each measurement is a process of its own. The contenders take turns for
+//! several rounds, and the benchmark prints the medians.
+//! `cargo bench --bench writer -- write sessions=5000` runs one measurement alone.
 
 mod case;
 mod load;

@@ -157,7 +157,7 @@ pub(crate) fn write(path: &Path, case: &Case) {
     case.tell_losses(stats.dropped + stats.failed);
 }
 
-/// Nanoseconds for one event, in bursts of so many threads at once.
+/// Nanoseconds for one event, in bursts of this many threads at once.
 pub(crate) fn hand_over(path: &Path, case: &Case, threads: usize) {
     const BURST: usize = 2_000;
     let shared = Shared::new(case.sessions);
@@ -193,7 +193,7 @@ pub(crate) fn idle(path: &Path, case: &Case) {
     case.tell_idle();
 }
 
-/// How long it takes until a reader sees a request, while so many come each
+/// How long it takes until a reader sees a request, at the given rate of requests per
 /// second.
 pub(crate) fn visible(path: &Path, case: &Case) {
     let shared = Shared::new(case.sessions);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// User and system time of all threads so far, living and ended.
 pub(crate) fn cpu() -> Duration {
-    // Counted in hundredths of a second, whatever the kernel's own tick is.
+    // The unit is a hundredth of a second, independent of the kernel's own tick.
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default();
     let ticks = fields.split_whitespace().skip(11).take(2);

@@ -50,7 +50,7 @@ class Terminal:
             os.execvpe(command[0], command, environment)
 
     def watch(self, seconds=None):
-        """Shows what is written for so long, or until the command has ended."""
+        """Shows the output for this many seconds, or until the command has ended."""
         end = None if seconds is None else time.monotonic() + seconds
         while True:
             left = None if end is None else max(0, end - time.monotonic())
@@ -73,7 +73,7 @@ class Terminal:
         return shown
 
     def line(self, cells):
-        # Each word has a place of its own in the picture, whatever font it is shown in.
+        # Each word has a place of its own, so that columns stay aligned in any font.
         def kind(cell):
             return style(cell), cell.data.isspace()
 

@@ -1,8 +1,8 @@
 """An MCP server of a travel agency and the agents that call it, for the screenshots.
 
-Both speak no more of MCP than that takes: JSON over POST, in sessions (2025-11-25). What is called
-when comes from a generator with a seed, so that each run tells the same story: after some time the
-server asks more of who searches for flights, one agent does not know, and its calls fail.
+Both implement only the necessary part of MCP: JSON over POST, in sessions (2025-11-25). A generator
+with a seed chooses the calls, so each run has the same ones. After some time the search for flights
+needs one more argument. One agent does not know this, and its calls fail.
 """
 
 import http.client
@@ -139,7 +139,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Agent:
-    """A client in a session. `knows` tells whether it has read how flights are searched now."""
+    """A client in a session. `knows` is true once it has read the new arguments of the search."""
 
     def __init__(self, url, name, version, seed):
         _, _, address, self.path = url.split("/", 3)

@@ -27,7 +27,7 @@ struct Count {
 
 pub(crate) fn router() -> Router {
     let echo = ToolBuilder::new("echo")
-        .description("Says back what it is told")
+        .description("Returns the text of the call")
         .handler(|Echo { text }| async move { Ok(CallToolResult::text(text)) })
         .build();
     let count = ToolBuilder::new("count")

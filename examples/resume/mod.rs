@@ -123,7 +123,7 @@ impl Session {
     }
 }
 
-/// An event of a stream, with the progress that it tells.
+/// An event of a stream, with the progress in it.
 pub(crate) struct Event {
     pub(crate) id: String,
     pub(crate) progress: Option<u64>,
@@ -141,17 +141,17 @@ impl Events {
         Self { response, received }
     }
 
-    /// Reads on until so many steps have been told, or the stream ends or falls
-    /// silent. Gives the steps and the id of the last event.
+    /// Reads until it has this many steps, or until the stream ends or is silent.
+    /// Returns the steps and the id of the last event.
     pub(crate) async fn read(&mut self, steps: usize) -> (Vec<u64>, Option<String>) {
-        let (mut told, mut last) = (Vec::new(), None);
-        while told.len() < steps
+        let (mut found, mut last) = (Vec::new(), None);
+        while found.len() < steps
             && let Ok(Some(event)) = tokio::time::timeout(SILENCE, self.next()).await
         {
-            told.extend(event.progress);
+            found.extend(event.progress);
             last = Some(event.id);
         }
-        (told, last)
+        (found, last)
     }
 
     /// The next event that has an id; nothing once the stream has ended.
@@ -179,7 +179,7 @@ impl Events {
     }
 }
 
-/// Tells what came before and after the kill, which has to be one unbroken count.
+/// Prints the steps from before and after the kill, which must be one count without gaps.
 pub(crate) fn report(before: &[u64], after: &[u64]) {
     let all: Vec<u64> = before.iter().chain(after).copied().collect();
     println!("before the kill the client read the steps {:?}", before);

@@ -49,8 +49,8 @@ fn main() {
     }
 }
 
-/// All rows as fast as its writer takes them. Its own queue would drop what it
-/// has no room for and tell nobody, so this one of the same length waits.
+/// Writes all rows as fast as its writer takes them. Its own queue drops rows without
+/// an error when it is full, so this queue of the same length waits.
 fn write(path: &Path, case: &Case) {
     let sessions = session_ids(case);
     let conn = db::open_connection(path).expect("the file opens");

@@ -1,11 +1,11 @@
-//! Writes a record of one week of traffic that never was, for the pictures and the browser tests.
+//! Writes a record of one week of invented traffic, for the pictures and the browser tests.
 //!
 //! ```sh
 //! cargo run -p mcp-store-web --example sample -- sample.db
 //! ```
 //!
-//! Each run writes the same calls before the moment at which it runs. Two days ago the tool
-//! `search_flights` changed. Since then it is slower, and fails for one client.
+//! Each run writes the same calls, which end at the time of the run. Two days before its end, the
+//! tool `search_flights` changes. From then on it is slower, and fails for one client.
 
 use std::error::Error;
 use std::sync::Arc;

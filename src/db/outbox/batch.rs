@@ -57,7 +57,7 @@ pub struct OutboxBatch {
     pub shipped_to: i64,
     /// The request id of that request; `None` if there is no request.
     pub request_id: Option<String>,
-    /// Up to where the file was rolled up and pruned.
+    /// How far the file was rolled up and pruned.
     pub watermarks: Watermarks,
     /// Whether the batch has all remaining rows.
     pub is_last: bool,
@@ -66,7 +66,7 @@ pub struct OutboxBatch {
     cells_to: i64,
 }
 
-/// Up to where a file was rolled up and pruned.
+/// How far a file was rolled up and pruned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Watermarks {

@@ -123,7 +123,7 @@ async fn fifty_viewers_do_not_slow_the_writer() {
     }
     store.record(StoreEvent::Request(call("last")));
     for viewer in viewers {
-        // Of each look, at most 50 requests are shown.
+        // Each message has at most 50 requests.
         let read = tokio::time::timeout(LONG, viewer).await;
         assert!(read.expect("the last request").unwrap() < 1_000_000);
     }

@@ -1,4 +1,4 @@
-//! The pages as a browser or a stranger sees them: over sockets.
+//! The pages over sockets, as a browser or an attacker reaches them.
 
 mod guard;
 mod live;

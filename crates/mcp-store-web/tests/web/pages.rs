@@ -194,7 +194,7 @@ async fn follow(server: &Server, mut path: String) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn file_that_is_replaced_or_removed_is_told_on_the_page() {
+async fn page_says_that_the_file_was_replaced_or_removed() {
     let file = recorded(some());
     let server = serve(&file.path, |builder| builder).await;
     get(server.addr, "/overview").await;
@@ -211,7 +211,7 @@ async fn file_that_is_replaced_or_removed_is_told_on_the_page() {
 }
 
 #[tokio::test]
-async fn pages_of_a_file_that_is_pruned_meanwhile_show_what_is_left() {
+async fn pages_of_a_file_that_is_pruned_while_they_are_read_show_the_remaining_rows() {
     let file = recorded(some());
     let server = serve(&file.path, |builder| builder).await;
     get(server.addr, "/request?id=1").await;
@@ -228,7 +228,7 @@ async fn pages_of_a_file_that_is_pruned_meanwhile_show_what_is_left() {
 }
 
 #[tokio::test]
-async fn locked_file_is_told_on_the_page_until_it_is_free() {
+async fn page_says_that_the_file_is_locked_until_it_is_released() {
     let file = recorded(some());
     let server = serve(&file.path, |builder| builder).await;
     let conn = Connection::open(&file.path).unwrap();

@@ -102,13 +102,13 @@ fn follow(db: &Path, args: Logs, output: &mut Output) -> Result<(), CliError> {
 
 /// Opens the file, once there is one.
 fn wait_for(db: &Path) -> Result<Reader, CliError> {
-    let mut is_told = false;
+    let mut is_announced = false;
     loop {
         match Reader::open(db) {
             Err(error) if error.kind() == OpenErrorKind::NotFound => {
-                if !is_told {
+                if !is_announced {
                     eprintln!("waiting for {}", escape_control(&db.to_string_lossy()));
-                    is_told = true;
+                    is_announced = true;
                 }
                 thread::sleep(POLL);
             }

@@ -1,4 +1,4 @@
-//! Whatever is killed or cut, each request arrives once.
+//! Each request arrives once, even if a process is killed or a connection is cut.
 
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ async fn server_that_is_killed_under_load_gets_each_request_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn outage_that_outlasts_the_size_of_the_file_is_told_in_losses() {
+async fn outage_after_which_the_file_exceeds_its_limit_is_reported_in_losses() {
     let Some(server) = support::postgres() else {
         return;
     };

@@ -101,7 +101,7 @@ async fn another_database_is_refused_until_the_file_is_rewound() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn second_shipper_of_a_file_is_told() {
+async fn second_shipper_of_a_file_gets_an_error() {
     let Some(server) = support::postgres() else {
         return;
     };
