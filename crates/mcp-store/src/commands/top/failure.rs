@@ -34,13 +34,11 @@ impl Failure {
         })
     }
 
-    /// Returns a call whose task failed. Its request was answered before, without a failure.
+    /// Returns a failed operation that ended with its task; `None` for any other, which a
+    /// failed request stands for.
     pub(crate) fn task(operation: &Operation) -> Option<Self> {
         let task = operation.task.as_ref()?;
         let ended_ts = operation.ended_ts?;
-        if !Outcome::FAILURES.contains(&operation.outcome) {
-            return None;
-        }
         let parts = [&task.error_code, &task.error_msg].into_iter().flatten();
         let parts: Vec<&str> = parts.map(String::as_str).collect();
         Some(Self {

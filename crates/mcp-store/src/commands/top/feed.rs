@@ -34,8 +34,8 @@ pub(crate) struct Snapshot {
     pub(crate) written: Vec<Request>,
     /// The statistics of the chosen range.
     pub(crate) stats: StatsReport,
-    /// The newest calls that were answered with a task. Their tasks may have failed.
-    pub(crate) tasks: Vec<Operation>,
+    /// The newest operations that failed.
+    pub(crate) failed: Vec<Operation>,
     /// Open sessions with a request in the range, latest first.
     pub(crate) sessions: Vec<Session>,
 }
@@ -94,8 +94,8 @@ impl Feed {
         let mut figures = StatsFilter::default();
         figures.window = window;
         figures.server_name.clone_from(&self.server);
-        let mut tasks = RequestFilter::new().outcomes([Outcome::Working]);
-        tasks.server_name.clone_from(&self.server);
+        let mut failed = RequestFilter::new().outcomes(Outcome::FAILURES);
+        failed.server_name.clone_from(&self.server);
         let mut open = SessionFilter::default();
         open.window = window;
         open.server_name.clone_from(&self.server);
@@ -104,7 +104,7 @@ impl Feed {
             now,
             written,
             stats: self.reader.stats(&figures)?,
-            tasks: self.reader.operations(&tasks, FAILURES, None)?,
+            failed: self.reader.operations(&failed, FAILURES, None)?,
             sessions: self.reader.sessions(&open, SESSIONS)?,
         })
     }

@@ -71,7 +71,7 @@ impl State {
             }
         }
         self.failed_requests.truncate(feed::FAILURES);
-        self.failed_tasks = snapshot.tasks.iter().filter_map(Failure::task).collect();
+        self.failed_tasks = snapshot.failed.iter().filter_map(Failure::task).collect();
         self.stats = Some(snapshot.stats);
         self.sessions = snapshot.sessions;
     }
