@@ -14,7 +14,7 @@ const ROW: f64 = 18.0;
 /// The room above and below the rows, without a legend.
 const MARGINS: f64 = 60.0;
 
-/// Calls in the order of their begin, each with its stretches of time.
+/// Calls in the order of their start, each with its stretches of time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Waterfall {
     /// The title.

@@ -171,7 +171,7 @@ pub(crate) fn latencies(timeline: &Timeline) -> Markup {
     let chart = HeatMap {
         title: title.to_owned(),
         description: format!(
-            "How many calls took how long, for each {}. {}",
+            "The number of calls by latency, for each {}. {}",
             time::span(timeline.width_ms),
             marks_in_words(timeline)
         ),
@@ -281,7 +281,7 @@ pub(crate) fn revisions(window: Window, sessions: &[Session]) -> Markup {
     const BARS: i64 = 40;
     const SHOWN: usize = 5;
     const OTHER: &str = "other";
-    let title = "Sessions by their begin and revision of MCP";
+    let title = "Sessions by start and revision of MCP";
     let revision = |session: &Session| {
         let revision = session.protocol_version.as_deref();
         revision.unwrap_or("unknown").to_owned()
@@ -357,7 +357,7 @@ pub(crate) fn waterfall(calls: &[Operation]) -> Markup {
     ) else {
         return html! {};
     };
-    let title = "Calls in the order of their begin";
+    let title = "Calls in the order of their start";
     let rows = calls.iter().map(|call| {
         let first = call.legs.first().map(|leg| &leg.request);
         let name = first.map(|first| first.tool.as_deref().unwrap_or(&first.method));

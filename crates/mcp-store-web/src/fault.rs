@@ -27,7 +27,7 @@ impl Fault {
 
     pub(crate) fn title(&self) -> &'static str {
         match self {
-            Self::BadRequest(_) => "The URL is not understood",
+            Self::BadRequest(_) => "The URL is not valid",
             Self::NotFound(_) => "Not found",
             Self::Unreadable(_) => "The file cannot be read",
             Self::Busy => "Busy",

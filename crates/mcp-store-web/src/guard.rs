@@ -49,7 +49,7 @@ fn refusal(site: &Site, request: &Request) -> Option<Response> {
             true => "GET, HEAD, POST",
             false => "GET, HEAD",
         };
-        let text = "the pages can only be read\n";
+        let text = "the pages accept only GET and HEAD\n";
         let refusal = (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, allowed)], text);
         return Some(refusal.into_response());
     }

@@ -42,7 +42,7 @@ pub(crate) async fn login(State(site): State<Site>, request: Request) -> Respons
         }
         Some(_) if access.admits(&parts.uri, &parts.headers) => signed_in(None, None),
         Some(_) => {
-            let used = "This link does not work, or no longer: each works once. \
+            let used = "This link is wrong, or was used before: each link works once. \
                 The terminal of mcp-store serve shows the next one.";
             form(&site, StatusCode::UNAUTHORIZED, &parts.uri, Some(used))
         }

@@ -117,11 +117,13 @@ impl Summary {
         }
         if let Percentiles::Estimated { error } = report.percentiles {
             let percent = error * 100.0;
-            notes.push(format!("Percentiles are within {percent:.1} %."));
+            notes.push(format!(
+                "Percentiles are estimated, within {percent:.1} % of the exact ones."
+            ));
         }
         if report.other_calls > 0 {
             let count = mcp_store_text::numbers::count(report.other_calls);
-            notes.push(format!("Up to {count} further calls may be of this name."));
+            notes.push(format!("Up to {count} more calls may have this name."));
         }
         Ok(Self {
             total: (&report.total).into(),
@@ -148,7 +150,7 @@ impl Summary {
             groups: groups.collect(),
             losses: reader.losses(filter.window)?,
             notes: vec![
-                "Under these conditions, the requests that are in the file are counted.".to_owned(),
+                "With these conditions, only requests that are still in the file count.".to_owned(),
             ],
         })
     }
@@ -161,8 +163,8 @@ fn widened(window: Window) -> String {
     };
     let since = time::local_minute(window.since);
     format!(
-        "Requests of this range were removed, so whole hours or days are counted: from {since} to \
-         {until}."
+        "Requests of this range were removed. These are counts of whole hours or days, from {since} \
+         to {until}."
     )
 }
 

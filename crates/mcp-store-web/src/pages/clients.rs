@@ -82,7 +82,7 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
         .collect();
     Ok(html! {
         h1 { "Clients" }
-        p { "The numbers are of all sessions that were open in this range." }
+        p { "The numbers count all sessions that were open in this range." }
         @if !begun.is_empty() { (charts::revisions(shown, &begun)) }
         @if is_cut { p.note { "The chart shows the newest " (SESSIONS) " sessions." } }
         (html::table("Clients", &CLIENTS, &clients))

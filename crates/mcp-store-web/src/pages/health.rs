@@ -41,7 +41,7 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
             ("sessions", Some(html::count(info.sessions))),
             ("not ended", Some(html::count(info.active_sessions))),
             ("size", Some(size(info.file_bytes))),
-            ("free in it", Some(size(info.free_bytes))),
+            ("free space", Some(size(info.free_bytes))),
             ("WAL", Some(size(info.wal_bytes))),
             ("losses", Some(html::bad_count(info.losses))),
             ("events lost", Some(html::bad_count(info.dropped))),
@@ -49,12 +49,12 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
         (html::table("Losses in this range, oldest first", &LOSSES, &losses))
         @if let Some(counters) = &info.counters {
             @let rows: Vec<Vec<Markup>> = [
-                ("POSTs seen", counters.posts, "by all writers whose accounts the file has"),
+                ("POSTs seen", counters.posts, "by all writers that are in the file"),
                 ("skipped", counters.skipped, "requests of methods that are not recorded"),
                 ("unidentified", counters.unidentified, "requests that the server did not read, or the layer cannot"),
-                ("other media", counters.other_media, "POSTs that are neither JSON nor of MCP by their headers"),
-                ("failed", counters.failed, "events that can never be written"),
-                ("listings too long", counters.listings_too_long, "beyond the limit of a listing"),
+                ("other media", counters.other_media, "POSTs whose headers name neither JSON nor MCP"),
+                ("failed", counters.failed, "events that SQLite refused"),
+                ("listings too long", counters.listings_too_long, "longer than the limit of one listing"),
                 ("listings malformed", counters.listings_malformed, "that break the protocol"),
             ].into_iter().map(|(name, count, meaning)| vec![
                 html! { (name) },

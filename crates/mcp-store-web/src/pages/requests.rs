@@ -54,7 +54,7 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
         h1 { "Requests" }
         p {
             @if shows_calls {
-                a href=(view.to(Page::Requests).href()) { "Show each request by itself" }
+                a href=(view.to(Page::Requests).href()) { "Show single requests" }
             } @else {
                 a href=(view.to(Page::Requests).own(Own::Operations, "true").href()) {
                     "Show whole calls, each with the requests that it took"

@@ -71,7 +71,7 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     let impacts: Vec<Vec<Markup>> = impacts.iter().map(tool::change).collect();
     Ok(html! {
         h1 { "Schema" }
-        (html::table("Listings as they are now", &LISTINGS, &listings))
+        (html::table("Current listings", &LISTINGS, &listings))
         (html::table("Changes in this range, newest first", &CHANGES, &changes))
         @if has_tools {
             (html::table("Changed tools, and their calls in the 7 days before and after", &tool::CHANGE_COLUMNS, &impacts))
@@ -134,7 +134,7 @@ fn differences(compared: &[Comparison]) -> Markup {
         })
         .collect();
     html! {
-        (html::table("Differences between the begin and the end of this range", &DIFFERENCES, &rows))
+        (html::table("Differences between the start and the end of this range", &DIFFERENCES, &rows))
         @if all.len() > ROWS { p { "The first " (ROWS) " of " (all.len()) " are shown." } }
     }
 }

@@ -64,7 +64,7 @@ async fn each_page_shows_what_was_recorded() {
             "<caption>Calls, newest first</caption>",
         ),
         ("/request?id=6", "<bdi>no_response</bdi>"),
-        ("/schema", "Listings as they are now: none"),
+        ("/schema", "Current listings: none"),
         (
             "/health",
             r#"<dt>requests</dt><dd><data value="6">6</data>"#,

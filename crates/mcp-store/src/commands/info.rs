@@ -83,7 +83,7 @@ fn fields(info: &Info) -> Fields {
         .field("sessions", output::count(info.sessions))
         .field("not ended", output::count(info.active_sessions))
         .field("size", size(info.file_bytes))
-        .field("free in it", size(info.free_bytes))
+        .field("free space", size(info.free_bytes))
         .field("WAL", wal(info.wal_bytes))
         .field("losses", output::count(info.losses))
         .field("events lost", output::count(info.dropped))
