@@ -93,10 +93,10 @@
 //! the result of a tool that failed only with
 //! [`record_tool_error_text(true)`](StoreLayer::record_tool_error_text).
 //!
-//! `Authorization` tells callers without a [`Principal`] apart. Only a hash of it, with a
-//! random key of the process or the [shared key](StoreBuilder::shared_key), is part of the
-//! keyed hash of the caller that the file holds. The store can
-//! [hash session ids](StoreBuilder::hash_session_ids), too.
+//! `Authorization` distinguishes callers without a [`Principal`]. The file holds only a keyed
+//! hash of the caller, which includes a hash of `Authorization` with a random key of the process
+//! or the [shared key](StoreBuilder::shared_key). The store can also
+//! [hash session ids](StoreBuilder::hash_session_ids).
 //!
 //! # How long the file keeps rows
 //!
@@ -188,7 +188,7 @@
 //! |---|---|---|
 //! | `bundled` | compiles SQLite in; without it the system's library is linked | yes |
 //! | `decompression` | reads gzip, deflate, brotli and zstd bodies [^limits]; without it their rows are `opaque` | no |
-//! | `outbox` | adds the module `outbox`, for shippers that copy files elsewhere | no |
+//! | `outbox` | adds the module `outbox`, for shippers that copy rows to another database | no |
 //! | `rmcp` | implements the event and session store traits of rmcp 3.9 | no |
 //! | `tower-mcp` | implements the event and session store traits of tower-mcp 0.25 | no |
 //!

@@ -1,4 +1,4 @@
-//! What the observers of an exchange's bodies hold.
+//! The handle with which the observers of bodies report to an exchange.
 
 use std::sync::Arc;
 

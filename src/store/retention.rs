@@ -13,7 +13,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// %. If events arrive faster than rows can be removed, they wait in the queue;
 /// when it is full, they are dropped and counted.
 ///
-/// | what | goes by age | goes by size |
+/// | rows | removed by age | removed by size |
 /// |---|---|---|
 /// | requests, and sessions by when they were last seen | yes | yes, the oldest first |
 /// | polls: `tasks/get`, `tasks/list` and `ping` | by an age of their own | before all other requests |
@@ -22,7 +22,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// | listings and their changes | no | beyond another quarter |
 /// | SSE events and records of sessions | yes, or earlier by the age of their own store | no, and their size does not count |
 ///
-/// The newest SSE event of a session stays for as long as an SDK keeps the session.
+/// The newest SSE event of a session stays for as long as an SDK keeps the session. Rows that
+/// a registered shipper has not copied stay at any age; a file over its limit loses them last.
 ///
 /// Ages are measured by the system clock. If it is set forward by more than the age,
 /// every row is old.
@@ -53,7 +54,7 @@ pub struct Retention {
 }
 
 impl Default for Retention {
-    /// 30 days and 1 GiB; polls one day; statistics of hours 60 days, of days 400.
+    /// 30 days and 1 GiB; one day for polls; 60 days for hourly and 400 days for daily statistics.
     fn default() -> Self {
         Self {
             max_age: Some(30 * DAY),

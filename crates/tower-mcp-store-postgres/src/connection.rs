@@ -109,7 +109,7 @@ pub(crate) fn runtime() -> Result<Runtime, PostgresError> {
         .enable_all()
         .build()
         .map_err(|error| {
-            let detail = "the operating system gives no events of connections";
+            let detail = "the runtime for connections cannot be started";
             PostgresError::new(PostgresErrorKind::Connection, detail).with_source(error)
         })
 }

@@ -167,9 +167,10 @@ pub(crate) enum PrunableTables {
 }
 
 impl Kind {
-    /// Returns whether, in a file that is shipped, rows stay that may have changed since all was
-    /// shipped. Requests stay by their ids. Losses stay in any case, because they report what
-    /// was removed before it was shipped.
+    /// Returns whether rows of this kind stay in a shipped file if they may have changed since
+    /// the shipper had last copied everything. Requests are kept by their ids instead. Losses
+    /// and runs of writers stay even if `unshipped` removes other rows, because they report the
+    /// removed ones.
     pub(super) fn stays_until_shipped(&self, unshipped: Unshipped) -> bool {
         match self.table {
             "losses" | "writers" => true,

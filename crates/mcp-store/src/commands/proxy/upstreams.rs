@@ -26,7 +26,7 @@ pub(super) struct Upstream {
 /// An address, and the servers behind it.
 pub(super) struct Site {
     pub(super) address: Address,
-    /// The server that got any free port for itself.
+    /// The server whose own address is any free port.
     owner: Option<Box<str>>,
     pub(super) upstreams: Vec<Upstream>,
 }
@@ -217,7 +217,7 @@ fn check_prefixes(site: &Site) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns a router that hands each request to the server whose prefix takes it.
+/// Returns a router that passes each request to the server whose prefix the path has.
 pub(super) fn route(routers: Vec<(Option<Prefix>, Router)>) -> Router {
     let mut routers = routers;
     if let [(None, _)] = &routers[..]
