@@ -131,8 +131,10 @@ fn imports(room: &str) -> BTreeMap<String, BTreeSet<String>> {
             let mut found = Vec::new();
             write_out("", &mut path.chars().peekable(), &mut found);
             for path in found {
+                // A comma at the end of a list leaves an empty name.
                 if let (Some((part, _)), Some((_, name))) =
                     (path.split_once("::"), path.rsplit_once("::"))
+                    && !name.is_empty()
                 {
                     exported.insert(name.to_owned(), part.to_owned());
                 }

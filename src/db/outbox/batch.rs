@@ -7,6 +7,7 @@ use rusqlite::{Connection, Result, params};
 use super::super::meta;
 use super::super::row::optional_number;
 use super::cursor;
+use super::guests::Guests;
 use super::rows::{Collector, OutboxRows, OutboxTable, OutboxValues};
 use crate::clock;
 use crate::histogram;
@@ -34,18 +35,6 @@ const LISTED: [(OutboxTable, &str, &str); 9] = [
     (OutboxTable::ListingViews, "listing_views", "id"),
 ];
 
-/// The requests of a session that the file does not have. The index has a part for every
-/// 65,536 rows.
-const GUEST: &str = "WITH RECURSIVE part (n) AS (
-        SELECT min(id) / 65536 FROM requests
-        UNION ALL
-        SELECT n + 1 FROM part WHERE n < (SELECT max(id) / 65536 FROM requests))
-    SELECT ?1, min(proxy), min(ts), max(ts), count(*), sum(status <> 'ok'),
-        sum(coalesce(leg, 1) = 1), 1
-    FROM part CROSS JOIN requests AS r
-    WHERE r.id / 65536 = part.n AND substr(r.session_id, -6) = substr(?1, -6)
-        AND r.session_id = ?1";
-
 /// Rows that were not shipped yet, as of one moment of the file. If there are more rows than the
 /// batch may have, it has the first ones.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +53,7 @@ pub struct OutboxBatch {
     pub(super) read_at: i64,
     listed_to: i64,
     cells_to: i64,
+    guests: Guests,
 }
 
 /// How far a file was rolled up and pruned.
@@ -89,13 +79,13 @@ impl OutboxBatch {
         self.rows.is_empty()
     }
 
-    /// Removes what the batch contains from the lists.
-    pub(super) fn remove_listed(&self, conn: &Connection) -> Result<()> {
+    /// Removes what the batch contains from the lists, and remembers its guests.
+    pub(super) fn enter(&self, conn: &Connection) -> Result<()> {
         conn.prepare_cached("DELETE FROM outbox_changes WHERE n <= ?1")?
             .execute([self.listed_to])?;
         conn.prepare_cached("DELETE FROM outbox_cells WHERE n <= ?1")?
             .execute([self.cells_to])?;
-        Ok(())
+        self.guests.remember(conn)
     }
 }
 
@@ -121,7 +111,8 @@ pub(super) fn read(conn: &Connection, max_rows: usize) -> Result<OutboxBatch> {
 
     let mut listed = Listed::read(conn, max)?;
     is_last &= listed.count < max_rows;
-    let guests = listed.add_sessions_of(conn, &requests)?;
+    let unknown = listed.add_sessions_of(conn, &requests)?;
+    let guests = Guests::of(conn, &requests, |id| unknown.contains(id))?;
     let (cells, buckets, cells_to, cells_are_all) = read_cells(conn)?;
     is_last &= cells_are_all && listed.are_all;
 
@@ -140,7 +131,7 @@ pub(super) fn read(conn: &Connection, max_rows: usize) -> Result<OutboxBatch> {
     let others = listed.rows.into_iter().map(Collector::finish);
     let rows = std::iter::once(requests)
         .chain(others)
-        .chain([guests, cells, buckets]);
+        .chain([guests.rows(), cells, buckets]);
     Ok(OutboxBatch {
         rows: rows.filter(|rows| !rows.is_empty()).collect(),
         shipped_to,
@@ -150,6 +141,7 @@ pub(super) fn read(conn: &Connection, max_rows: usize) -> Result<OutboxBatch> {
         read_at,
         listed_to,
         cells_to,
+        guests,
     })
 }
 
@@ -217,28 +209,31 @@ impl Listed {
         Ok(listed)
     }
 
-    /// Adds the sessions of requests, whose counters have changed. Returns those that the file
-    /// does not have.
-    fn add_sessions_of(&mut self, conn: &Connection, requests: &OutboxRows) -> Result<OutboxRows> {
-        let mut guests = Collector::new(conn, OutboxTable::GuestSessions)?;
-        let of_requests = values(requests, "session_id");
+    /// Adds the sessions of requests, whose counters have changed. Returns the ids of those that
+    /// the file does not have.
+    fn add_sessions_of(
+        &mut self,
+        conn: &Connection,
+        requests: &OutboxRows,
+    ) -> Result<HashSet<String>> {
+        let mut unknown = HashSet::new();
         let sessions = self
             .rows
             .iter_mut()
             .find(|rows| rows.rows().table == OutboxTable::Sessions);
         let Some(sessions) = sessions else {
-            return Ok(guests.finish());
+            return Ok(unknown);
         };
-        for id in of_requests {
+        for id in values(requests, "session_id") {
             if self.sessions.insert(id.to_owned()) {
                 let before = sessions.rows().len();
                 sessions.add(conn, "WHERE session_id = ?1", [id], usize::MAX)?;
                 if sessions.rows().len() == before {
-                    guests.add_from(conn, GUEST, [id])?;
+                    unknown.insert(id.to_owned());
                 }
             }
         }
-        Ok(guests.finish())
+        Ok(unknown)
     }
 }
 

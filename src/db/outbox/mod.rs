@@ -8,12 +8,14 @@
 //! |---|---|
 //! | `outbox_changes` | changed requests, and new and changed rows of all other tables except `request_rollups` |
 //! | `outbox_cells` | new and changed rows of `request_rollups`, the cells of the statistics |
+//! | `outbox_guests` | sessions that requests name and the file does not have, with their counts |
 //!
 //! If a listed row changes again, its entry gets a new number. The shipper removes entries by
 //! the numbers that it has read. So the entry of a row that changed after the read stays.
 
 mod batch;
 mod cursor;
+mod guests;
 mod lock;
 mod registration;
 mod rows;
@@ -119,7 +121,7 @@ impl Db {
             if batch.is_last {
                 meta::set(conn, SHIPPED_AT, &batch.read_at.to_string())?;
             }
-            batch.remove_listed(conn)
+            batch.enter(conn)
         })
     }
 

@@ -73,6 +73,16 @@ const TABLES: &str = "
         outcome TEXT NOT NULL,
         UNIQUE (width, start, proxy, method, tool, outcome)
     );
+    CREATE TABLE IF NOT EXISTS outbox_guests (
+        n            INTEGER PRIMARY KEY AUTOINCREMENT,
+        session_id   TEXT NOT NULL UNIQUE,
+        proxy        TEXT NOT NULL,
+        started_at   INTEGER NOT NULL,
+        last_seen_at INTEGER NOT NULL,
+        total_calls  INTEGER NOT NULL,
+        total_errors INTEGER NOT NULL,
+        operations   INTEGER NOT NULL
+    );
     INSERT OR IGNORE INTO outbox_cells (width, start, proxy, method, tool, outcome)
         SELECT width, start, proxy, method, tool, outcome FROM request_rollups;";
 
@@ -135,7 +145,8 @@ pub(super) fn forget(conn: &Connection) -> Result<()> {
     }
     conn.execute_batch(
         "DROP TABLE IF EXISTS outbox_changes;
-         DROP TABLE IF EXISTS outbox_cells;",
+         DROP TABLE IF EXISTS outbox_cells;
+         DROP TABLE IF EXISTS outbox_guests;",
     )?;
     for key in [SHIPPED_TO, SHIPPED_AT, SHIPPED_REQUEST_ID, REWOUND] {
         meta::remove(conn, key)?;

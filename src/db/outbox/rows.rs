@@ -18,7 +18,7 @@ pub enum OutboxTable {
     ChangedRequests,
     /// `sessions`.
     Sessions,
-    /// Sessions that requests name and `sessions` does not have, as counted from `requests`.
+    /// Sessions that requests name and `sessions` does not have, as counted from the requests.
     /// Behind a load balancer, the file of another server may have them.
     GuestSessions,
     /// `tasks`.
@@ -97,8 +97,8 @@ impl OutboxTable {
     /// Returns the name of the table in the file.
     fn source(self) -> &'static str {
         match self {
-            Self::Requests | Self::ChangedRequests | Self::GuestSessions => "requests",
-            Self::Sessions => "sessions",
+            Self::Requests | Self::ChangedRequests => "requests",
+            Self::Sessions | Self::GuestSessions => "sessions",
             Self::Tasks => "tasks",
             Self::Losses => "losses",
             Self::Writers => "writers",
@@ -114,7 +114,7 @@ impl OutboxTable {
         let names = |columns: &[Column]| columns.iter().map(|column| column.name).collect();
         match self {
             Self::Requests => names(REQUESTS),
-            Self::Sessions => names(SESSIONS),
+            Self::Sessions | Self::GuestSessions => names(SESSIONS),
             Self::ChangedRequests => vec![
                 "request_id",
                 "ts",
@@ -123,19 +123,10 @@ impl OutboxTable {
                 "operation_us",
                 "task_status",
             ],
-            Self::GuestSessions => vec![
-                "session_id",
-                "proxy",
-                "started_at",
-                "last_seen_at",
-                "total_calls",
-                "total_errors",
-                "operations",
-                "is_guest",
-            ],
             Self::Tasks => vec![
                 "operation_id",
                 "task_id",
+                "caller",
                 "status",
                 "updated_ts",
                 "ended_ts",
@@ -258,21 +249,6 @@ impl Collector {
             self.push(row)?;
         }
         Ok(true)
-    }
-
-    /// Adds the rows of a statement, which returns the columns in their order.
-    pub(super) fn add_from(
-        &mut self,
-        conn: &Connection,
-        sql: &str,
-        values: impl Params,
-    ) -> Result<()> {
-        let mut select = conn.prepare_cached(sql)?;
-        let mut found = select.query(values)?;
-        while let Some(row) = found.next()? {
-            self.push(row)?;
-        }
-        Ok(())
     }
 
     fn push(&mut self, row: &Row<'_>) -> Result<()> {

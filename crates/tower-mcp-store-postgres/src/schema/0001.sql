@@ -90,6 +90,7 @@ CREATE INDEX requests_by_failure   ON requests (ts)
 CREATE INDEX requests_by_principal ON requests (principal, ts) WHERE principal IS NOT NULL;
 CREATE INDEX requests_by_trace     ON requests (trace_id) WHERE trace_id IS NOT NULL;
 CREATE INDEX requests_by_operation ON requests (operation_id) WHERE operation_id IS NOT NULL;
+CREATE INDEX requests_by_task      ON requests (task_id) WHERE task_id IS NOT NULL;
 CREATE INDEX requests_by_state_in  ON requests (state_in) WHERE state_in IS NOT NULL;
 CREATE INDEX requests_by_state_out ON requests (state_out) WHERE state_out IS NOT NULL;
 
@@ -124,6 +125,7 @@ CREATE TABLE tasks (
     store_id     uuid   NOT NULL,
     operation_id text   COLLATE "C" NOT NULL,
     task_id      text   COLLATE "C" NOT NULL,
+    caller       text   COLLATE "C",
     status       text   COLLATE "C",
     updated_ts   bigint NOT NULL,
     ended_ts     bigint,
@@ -415,6 +417,40 @@ CREATE FUNCTION mcp_store_legs(first_id text) RETURNS TABLE (
     ) AS l ORDER BY ts, id
 $$;
 
+-- Who made a request, as far as it matters for links: the session that the client names, else
+-- the caller of the derived session.
+CREATE FUNCTION mcp_store_caller(session text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT CASE
+        WHEN session LIKE 'derived:%'
+            THEN (SELECT min(caller) FROM store_sessions WHERE session_id = session)
+        ELSE session
+    END
+$$;
+
+-- The end and the polls of a task, as requests of the same caller to other files say. The caller
+-- is the session, or else what the file knows of who created the task.
+CREATE FUNCTION mcp_store_task_elsewhere(
+    task text, of_store uuid, of_proxy text, of_session text, of_caller text, since bigint
+) RETURNS TABLE (ended_ts bigint, outcome text, polls bigint) LANGUAGE sql STABLE AS $$
+    SELECT
+        min(r.ts + r.latency_us / 1000) FILTER (WHERE r.task_status IS NOT NULL
+            AND r.task_status NOT IN ('working', 'input_required')),
+        min(CASE r.task_status
+            WHEN 'completed' THEN 'ok'
+            WHEN 'failed' THEN 'error'
+            WHEN 'cancelled' THEN 'gone'
+        END),
+        count(*) FILTER (WHERE r.method = 'tasks/get')
+    FROM requests AS r
+    WHERE r.task_id = task AND r.method LIKE 'tasks/%' AND r.store_id <> of_store
+        AND r.proxy = of_proxy AND r.ts >= since
+        AND mcp_store_caller(r.session_id) = CASE
+            WHEN of_session IS NULL OR of_session LIKE 'derived:%'
+                THEN coalesce(of_caller, mcp_store_caller(of_session))
+            ELSE of_session
+        END
+$$;
+
 -- Each call once, with all of its rounds of input and polls, in any number of files. It is
 -- found by its first request `f`.
 CREATE VIEW operations AS
@@ -524,8 +560,14 @@ LEFT JOIN LATERAL (
     ) AS a
 ) AS e ON f.leg = 1
 LEFT JOIN LATERAL (
-    SELECT operation_id, task_id, ended_ts, outcome, error_code, error_msg, polls
-    FROM tasks WHERE operation_id = f.request_id AND store_id = f.store_id
+    -- What the file that created the task knows precedes what others do.
+    SELECT k.operation_id, k.task_id, coalesce(k.ended_ts, o.ended_ts) AS ended_ts,
+        CASE WHEN k.ended_ts IS NOT NULL THEN k.outcome ELSE o.outcome END AS outcome,
+        k.error_code, k.error_msg, k.polls + o.polls AS polls
+    FROM tasks AS k
+    CROSS JOIN LATERAL mcp_store_task_elsewhere(
+        k.task_id, k.store_id, f.proxy, f.session_id, k.caller, f.ts) AS o
+    WHERE k.operation_id = f.request_id AND k.store_id = f.store_id
 ) AS t ON f.leg = 1
 LEFT JOIN LATERAL (
     SELECT protocol_version, client_name, client_version, client_platform

@@ -8,5 +8,6 @@ mod diverged;
 mod fleet;
 mod kill;
 mod ship;
+mod speed;
 mod support;
 mod tls;

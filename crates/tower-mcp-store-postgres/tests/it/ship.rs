@@ -1,7 +1,7 @@
 //! What is shipped arrives once, in whole, and adds up.
 
 use tower_mcp_store::event::{Leg, StateDigest, StateKind, TaskId, TaskStatus};
-use tower_mcp_store::{EndReason, StoreEvent};
+use tower_mcp_store::{EndReason, RequestEvent, RequestStatus, StoreEvent};
 use tower_mcp_store_postgres::fleet::{self, Roles};
 use tower_mcp_store_postgres::{PostgresErrorKind, ShipConfig, Target, ship};
 
@@ -353,4 +353,38 @@ async fn session_whose_requests_went_to_another_replica_has_all_of_them() {
     assert_eq!(database.texts(sessions).await, ["s 5 5"]);
     let named = "SELECT count(*) FROM calls WHERE client_name = 'client of s'";
     assert_eq!(database.number(named).await, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn task_that_is_polled_at_another_replica_ends() {
+    let Some(server) = support::postgres() else {
+        return;
+    };
+    let database = server.database().await;
+    init(database.target()).await.unwrap();
+    let replicas = [Replica::new(), Replica::new()];
+    let began = request().ts;
+    let record = |replica: &Replica, method: &'static str, after, status, session: &str| {
+        let mut leg = Leg::default();
+        leg.task_id = Some(TaskId::new("task 1"));
+        leg.task_status = Some(status);
+        let mut event = RequestEvent::new(method, RequestStatus::Ok);
+        event.ts = began + after;
+        event.session_id = Some(session.into());
+        event.end_reason = (method == "tools/call").then_some(EndReason::Task);
+        event.leg = Some(Box::new(leg));
+        replica.store().record(StoreEvent::Request(event));
+        replica.store().flush(LONG).unwrap();
+    };
+    record(&replicas[0], "tools/call", 0, TaskStatus::Working, "s");
+    // Another caller has a task of the same name.
+    record(&replicas[1], "tasks/get", 10, TaskStatus::Failed, "other");
+    record(&replicas[1], "tasks/get", 20, TaskStatus::Working, "s");
+    record(&replicas[1], "tasks/get", 30, TaskStatus::Completed, "s");
+    for replica in &replicas {
+        replica.ship(database.target()).await.unwrap();
+    }
+    let tasks = "SELECT format('%s %s %s', outcome, wall_us, polls) FROM operations
+        WHERE kind = 'task'";
+    assert_eq!(database.texts(tasks).await, ["ok 30000 2"]);
 }
