@@ -36,6 +36,10 @@ examples:
 deployment:
     .ci/run deployment
 
+# The pages of `mcp-store serve` in a browser
+web:
+    .ci/run web
+
 # Official clients and servers behind the proxy
 interop:
     .ci/run interop

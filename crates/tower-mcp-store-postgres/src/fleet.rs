@@ -165,14 +165,14 @@ async fn check_is_free(tx: &Transaction<'_>) -> Result<(), PostgresError> {
     let encoding: String = row.get(0);
     if encoding != "UTF8" {
         return refuse(format!(
-            "the database stores text as {encoding}, and not as UTF8; make another one with \
+            "the database stores text as {encoding}, not as UTF8; create another one with \
              createdb --encoding=UTF8 --template=template0"
         ));
     }
     if let Some(names) = row.get::<_, Option<String>>(1) {
         return refuse(format!(
-            "the database has other tables or views of these names: {names}; give a database \
-             or a schema of its own"
+            "the database has other tables or views with these names: {names}; use another \
+             database or schema"
         ));
     }
     Ok(())
@@ -181,6 +181,6 @@ async fn check_is_free(tx: &Transaction<'_>) -> Result<(), PostgresError> {
 fn no_tables() -> PostgresError {
     PostgresError::new(
         PostgresErrorKind::NoSchema,
-        "the database has no tables of mcp-store; make them with `mcp-store fleet init`",
+        "the database has no tables of mcp-store; create them with `mcp-store fleet init`",
     )
 }

@@ -53,14 +53,14 @@ pub(crate) async fn check(client: &Client) -> Result<(), PostgresError> {
         None => Err(PostgresError::new(
             PostgresErrorKind::NoSchema,
             "the database has no tables of mcp-store, or the user may not see them; \
-             its owner makes them with `mcp-store fleet init`",
+             its owner creates them with `mcp-store fleet init`",
         )),
         Some(version) if version > SCHEMA_VERSION => Err(newer(version)),
         Some(version) if version < OLDEST => Err(PostgresError::new(
             PostgresErrorKind::NoSchema,
             format!(
-                "the schema of the database is of version {version}, this release needs \
-                 {OLDEST}; its owner brings it up to date with `mcp-store fleet migrate`"
+                "the schema of the database has version {version}, this release needs \
+                 {OLDEST}; the owner migrates it with `mcp-store fleet migrate`"
             ),
         )),
         Some(_) => Ok(()),
@@ -72,8 +72,8 @@ pub(crate) fn newer(version: i32) -> PostgresError {
     PostgresError::new(
         PostgresErrorKind::NewerSchema,
         format!(
-            "the schema of the database is of version {version}, this release knows versions \
-             up to {SCHEMA_VERSION}; use the newer release that made it"
+            "the schema of the database has version {version}, this release knows versions \
+             up to {SCHEMA_VERSION}; use the newer release that created it"
         ),
     )
 }

@@ -113,12 +113,12 @@ pub fn ship(store: &Store, config: ShipConfig) -> Result<Shipper, PostgresError>
         .spawn(move || {
             let done = Worker::new(&path, config, stopped, shared).run_on_thread();
             if let Err(error) = &done {
-                tracing::error!("{} is not shipped any more: {error}", path.display());
+                tracing::error!("the shipper of {} has ended: {error}", path.display());
             }
             done
         })
         .map_err(|error| {
-            let detail = "the thread of the shipper cannot be made";
+            let detail = "the thread of the shipper cannot be started";
             PostgresError::new(PostgresErrorKind::File, detail).with_source(error)
         })?;
     let thread = Some(thread);
@@ -316,7 +316,7 @@ impl Worker {
         stats.failures += 1;
         stats.is_caught_up = false;
         if stats.failing.as_ref() != Some(&text) {
-            tracing::warn!("{path} is not shipped, next attempt in {delay:.1?}: {text}");
+            tracing::warn!("{path} cannot be shipped, next attempt in {delay:.1?}: {text}");
         }
         stats.failing = Some(text);
     }

@@ -79,14 +79,14 @@ impl FromStr for Target {
         let refuse = |detail: &str| PostgresError::new(PostgresErrorKind::Url, detail);
         if !SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
             return Err(refuse(
-                "the database is not named by a URL that begins with postgres://",
+                "the URL of the database does not begin with postgres://",
             ));
         }
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         if base.matches('@').count() > 1 {
             // The rest of the password would count as the host, which messages show.
             return Err(refuse(
-                "the URL has several `@`; write %40 for one in a user or password",
+                "the URL has several `@`; in a user or password, write %40 for it",
             ));
         }
         let (mut mode, mut root_certificates) = (None, None);
@@ -102,7 +102,7 @@ impl FromStr for Target {
         let mut config = Config::from_str(&plain).map_err(|error| {
             let cause = error.into_source().map(|cause| cause.to_string());
             refuse(&format!(
-                "the URL of the database is not understood: {}",
+                "the URL of the database is not valid: {}",
                 cause.unwrap_or_default()
             ))
         })?;
@@ -120,13 +120,13 @@ impl FromStr for Target {
             Some("verify-full") => TlsMode::VerifyFull,
             Some("allow" | "prefer") => {
                 return Err(refuse(
-                    "sslmode=allow and sslmode=prefer fall back to plain text without a word; \
+                    "sslmode=allow and sslmode=prefer fall back to plain text without an error; \
                      write sslmode=verify-full, or sslmode=disable for plain text",
                 ));
             }
             Some(_) => {
                 return Err(refuse(
-                    "sslmode is none of disable, require, verify-ca and verify-full",
+                    "sslmode must be disable, require, verify-ca or verify-full",
                 ));
             }
         };

@@ -160,7 +160,7 @@ impl From<Failure> for PostgresError {
         match failure {
             Failure::Row => Self::new(
                 PostgresErrorKind::Statement,
-                "the database refuses values that are of no row",
+                "the database refused a statement because of a value outside of the rows",
             ),
             Failure::Other(error) => error,
         }
@@ -240,8 +240,8 @@ async fn claim(
     let ahead = clock_ahead_ms(&tx).await?;
     if ahead.abs() > CLOCK_TOLERANCE_MS {
         tracing::warn!(
-            "the clock of this machine differs from that of the database by {} s, so times of \
-             this file do not compare with those of others",
+            "the clock of this machine differs from that of the database by {} s, so times in \
+             this file cannot be compared with times in other files",
             ahead / 1000
         );
     }
@@ -293,8 +293,8 @@ fn compare(outbox: &Outbox, there: (i64, Option<String>)) -> Result<(), Postgres
         return Ok(());
     }
     refuse(
-        "the database has other rows of this file than the file itself; it was restored from a \
-         copy, or a copy of it was written to",
+        "the database has rows of this file that the file does not have; the file was restored \
+         from a copy, or a copy of it was shipped, too",
     )
 }
 
