@@ -4,7 +4,7 @@
 //! Store::record ──> queue (bounded, one short lock) ──> writer thread ──> db
 //! Store::submit ──> commands (bounded, go first) ─────────────^
 //!        flush, shutdown wait for the writer  ^                 │
-//!                                             └── accounts <────┘
+//!                                             └── counters <────┘
 //! ```
 //!
 //! The writer thread sleeps while there is nothing to write. An event wakes it. It

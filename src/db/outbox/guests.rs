@@ -1,8 +1,8 @@
-//! Sessions that requests name and the file does not have. Behind a load balancer, the file of
-//! another server may have them.
+//! Guests: sessions that requests name and the file does not have. Behind a load balancer, the
+//! file of another server may have them.
 //!
-//! A guest is counted from its requests as they are shipped. `outbox_guests` holds the counts
-//! of those that were confirmed, so that a batch that is read again gives the same counts.
+//! The counts of a guest grow as its requests are shipped. `outbox_guests` holds the counts of
+//! confirmed batches, so that a batch that is read again gives the same counts.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 
 use super::rows::{OutboxColumn, OutboxRows, OutboxTable, OutboxValues};
 
-/// How many guests are remembered. Of others the counts begin again, and the database keeps the
-/// higher ones.
+/// The most guests that are remembered. The counts of a forgotten guest begin at 0 again, and the
+/// database keeps the higher ones.
 const REMEMBERED: i64 = 100_000;
 
 const FIND: &str = "SELECT proxy, started_at, last_seen_at, total_calls, total_errors, operations
@@ -107,7 +107,7 @@ impl Guests {
         }
     }
 
-    /// Remembers the counts, once they were shipped.
+    /// Stores the counts, in the transaction that confirms the batch.
     pub(super) fn remember(&self, conn: &Connection) -> Result<()> {
         let mut remember = conn.prepare_cached(REMEMBER)?;
         for (id, guest) in &self.0 {

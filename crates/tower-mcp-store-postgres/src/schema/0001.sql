@@ -417,8 +417,8 @@ CREATE FUNCTION mcp_store_legs(first_id text) RETURNS TABLE (
     ) AS l ORDER BY ts, id
 $$;
 
--- Who made a request, as far as it matters for links: the session that the client names, else
--- the caller of the derived session.
+-- The caller of a request, for links: the session that the client names, else the caller of the
+-- derived session.
 CREATE FUNCTION mcp_store_caller(session text) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE
         WHEN session LIKE 'derived:%'
@@ -427,8 +427,8 @@ CREATE FUNCTION mcp_store_caller(session text) RETURNS text LANGUAGE sql STABLE 
     END
 $$;
 
--- The end and the polls of a task, as requests of the same caller to other files say. The caller
--- is the session, or else what the file knows of who created the task.
+-- The end and the polls of a task, from requests of the same caller in other files. The caller
+-- is the session, else the caller in the row of the task.
 CREATE FUNCTION mcp_store_task_elsewhere(
     task text, of_store uuid, of_proxy text, of_session text, of_caller text, since bigint
 ) RETURNS TABLE (ended_ts bigint, outcome text, polls bigint) LANGUAGE sql STABLE AS $$
@@ -560,7 +560,7 @@ LEFT JOIN LATERAL (
     ) AS a
 ) AS e ON f.leg = 1
 LEFT JOIN LATERAL (
-    -- What the file that created the task knows precedes what others do.
+    -- The file with the row of the task has precedence over the others.
     SELECT k.operation_id, k.task_id, coalesce(k.ended_ts, o.ended_ts) AS ended_ts,
         CASE WHEN k.ended_ts IS NOT NULL THEN k.outcome ELSE o.outcome END AS outcome,
         k.error_code, k.error_msg, k.polls + o.polls AS polls
