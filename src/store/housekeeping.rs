@@ -270,7 +270,7 @@ impl Housekeeping {
         self.round.step().is_none()
     }
 
-    /// Returns what goes now.
+    /// Returns the limits of a slice that runs now.
     fn limits(&self) -> Limits {
         let Retention {
             max_age,

@@ -102,7 +102,7 @@
 //!
 //! The service pings an HTTP/2 upstream after 30 seconds of silence on open streams, and ends
 //! them if no answer comes within 20 more. There is no other time limit, because an MCP stream
-//! may be silent for hours, unless one is set: [`Forward::answer_timeout`] for the begin of an
+//! may be silent for hours, unless one is set: [`Forward::answer_timeout`] for the start of an
 //! answer, which becomes a 504, and [`Forward::idle_timeout`] for silence within it.
 //!
 //! # When the client fails

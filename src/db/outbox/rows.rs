@@ -278,7 +278,7 @@ impl Collector {
         Ok(())
     }
 
-    /// Adds a row of the buckets of a cell, whose columns are at the begin of `cell`.
+    /// Adds a row of the buckets of a cell, whose columns are at the start of `cell`.
     pub(super) fn push_bucket(&mut self, cell: &Row<'_>, counts: [u64; 3]) -> Result<()> {
         let counts = counts.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
         for (index, column) in self.rows.columns.iter_mut().enumerate() {
