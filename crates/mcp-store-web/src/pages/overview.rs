@@ -104,7 +104,7 @@ pub(super) fn over_time(timeline: Option<&Timeline>) -> Markup {
     html! {
         @match timeline {
             Some(timeline) if timeline.buckets.is_empty() => {}
-            Some(timeline) => { (charts::calls(timeline)) (charts::latencies(timeline)) }
+            Some(timeline) => { (charts::calls_by_outcome(timeline)) (charts::latencies(timeline)) }
             None => p.note { "There are no charts under these conditions." }
         }
     }

@@ -1,15 +1,19 @@
 //! The query of a URL: the range of time and the conditions, which all pages share, and the
 //! parameters of one page.
 
+mod link;
+mod names;
+
 use std::str::FromStr;
 
-use form_urlencoded::Serializer;
 use mcp_store_text::time;
 use tower_mcp_store::query::{Lookup, Reader, RequestFilter, Window};
 use tower_mcp_store::{EndReason, Outcome};
 
 use crate::fault::Fault;
 use crate::page::Page;
+pub(crate) use link::Link;
+pub(crate) use names::{Name, Own};
 
 /// The range of time of a URL that has none.
 const DEFAULT_SPAN: &str = "24h";
@@ -17,86 +21,6 @@ const DEFAULT_SPAN_MS: i64 = 24 * 3_600_000;
 
 /// The longest value of a parameter, in bytes. A target has 2,048 characters at most.
 const LONGEST: usize = 8 * 1024;
-
-/// Defines the names of conditions: those of the command's options, each with a label.
-macro_rules! names {
-    ($($variant:ident = $name:literal, $label:literal;)*) => {
-        /// A condition that all pages share. Its name is that of the command's option.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum Name { $($variant,)* }
-
-        impl Name {
-            pub(crate) const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
-
-            pub(crate) const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            pub(crate) const fn label(self) -> &'static str {
-                match self { $(Self::$variant => $label,)* }
-            }
-        }
-    };
-}
-
-names! {
-    Since = "since", "since";
-    Until = "until", "until";
-    Server = "server", "server";
-    Method = "method", "method";
-    Tool = "tool", "tool";
-    Target = "target", "target";
-    Session = "session", "session";
-    Client = "client", "client";
-    Principal = "principal", "principal";
-    TraceId = "trace-id", "trace";
-    Protocol = "protocol", "protocol";
-    Status = "status", "outcome";
-    Failed = "failed", "failed";
-    MinLatency = "min-latency", "latency from";
-    ErrorCode = "error-code", "error code";
-    EndReason = "end-reason", "end reason";
-}
-
-impl Name {
-    /// Returns the condition of this name, also for the other names of the command's options.
-    fn of(text: &str) -> Option<Self> {
-        let text = match text {
-            "outcome" => "status",
-            "proxy" => "server",
-            "threshold" => "min-latency",
-            text => text,
-        };
-        Self::ALL.into_iter().find(|name| name.as_str() == text)
-    }
-}
-
-/// Defines the parameters that only some pages have.
-macro_rules! own {
-    ($($variant:ident = $name:literal;)*) => {
-        /// A parameter of one page. Links to other pages do not carry it.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum Own { $($variant,)* }
-
-        impl Own {
-            const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
-
-            pub(crate) const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-        }
-    };
-}
-
-own! {
-    Active = "active";
-    After = "after";
-    Before = "before";
-    Id = "id";
-    Limit = "limit";
-    Operations = "operations";
-    Sort = "sort";
-}
 
 /// The query of a URL.
 #[derive(Debug, Clone)]
@@ -277,12 +201,7 @@ impl View {
 
     /// Returns the link to a page with the same conditions.
     pub(crate) fn to(&self, page: Page) -> Link<'_> {
-        Link {
-            view: self,
-            page,
-            changed: Vec::new(),
-            own: Vec::new(),
-        }
+        Link::new(self, page)
     }
 }
 
@@ -325,59 +244,6 @@ fn one_of<T: Copy>(all: &[T], name: fn(T) -> &'static str, text: &str) -> Result
         let names: Vec<&str> = all.iter().map(|one| name(*one)).collect();
         format!("expected one of {}", names.join(", "))
     })
-}
-
-/// A link to a page of this site. It is relative, so it works under any prefix.
-#[derive(Debug, Clone)]
-pub(crate) struct Link<'a> {
-    view: &'a View,
-    page: Page,
-    changed: Vec<(Name, Option<String>)>,
-    own: Vec<(Own, String)>,
-}
-
-impl Link<'_> {
-    /// Sets a condition.
-    pub(crate) fn with(mut self, name: Name, value: impl Into<String>) -> Self {
-        self.changed.push((name, Some(value.into())));
-        self
-    }
-
-    /// Removes a condition.
-    pub(crate) fn without(mut self, name: Name) -> Self {
-        self.changed.push((name, None));
-        self
-    }
-
-    /// Sets a parameter of the page.
-    pub(crate) fn own(mut self, own: Own, value: impl Into<String>) -> Self {
-        self.own.push((own, value.into()));
-        self
-    }
-
-    /// Returns the reference, percent-encoded.
-    pub(crate) fn href(&self) -> String {
-        let mut query = Serializer::new(String::new());
-        for name in Name::ALL {
-            let changed = self.changed.iter().rev().find(|(of, _)| *of == name);
-            let value = match changed {
-                Some((_, value)) => value.as_deref(),
-                None => self.view.text(name),
-            };
-            if let Some(value) = value {
-                query.append_pair(name.as_str(), value);
-            }
-        }
-        for (own, value) in &self.own {
-            query.append_pair(own.as_str(), value);
-        }
-        let query = query.finish();
-        let slug = self.page.slug();
-        match query.is_empty() {
-            true => slug.to_owned(),
-            false => format!("{slug}?{query}"),
-        }
-    }
 }
 
 #[cfg(test)]

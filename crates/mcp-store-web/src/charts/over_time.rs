@@ -1,81 +1,19 @@
-//! Charts, each with its numbers as a table.
+//! Counts and latencies over time.
 
 use std::collections::BTreeMap;
 
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped};
 use mcp_store_chart::{
-    Bar, Canvas, Color, Dash, HeatCell, HeatColumn, HeatMap, Line, Mark, MarkKind, Point,
-    PointSeries, Scatter, Series, Shape, Span, SpanKind, Sparkline, StackedBars, Stretch, Table,
-    TimeAxis, Waterfall, WaterfallRow,
+    Bar, Canvas, Color, Dash, HeatCell, HeatColumn, HeatMap, Line, Mark, MarkKind, Series, Span,
+    SpanKind, Sparkline, StackedBars,
 };
 use mcp_store_text::{numbers, time};
-use tower_mcp_store::Outcome;
-use tower_mcp_store::query::{
-    Operation, Request, RequestFilter, Session, Timeline, TimelineBucket, TimelineFilter, Window,
-};
+use tower_mcp_store::query::{Session, Timeline, TimelineBucket, Window};
 
-/// The width of a chart, in pixels. A page scales it.
-const WIDTH: f64 = 900.0;
-
-/// Returns the filter of a timeline, if timelines have all conditions of `filter`.
-pub(crate) fn timeline(filter: &RequestFilter, until: i64) -> Option<TimelineFilter> {
-    let mut same = RequestFilter::new().window(filter.window);
-    same.server_name.clone_from(&filter.server_name);
-    same.method.clone_from(&filter.method);
-    same.tool.clone_from(&filter.tool);
-    same.client.clone_from(&filter.client);
-    let mut names = [&filter.method, &filter.tool].into_iter().flatten();
-    if same != *filter || names.any(|name| name.contains(['*', '?', '['])) {
-        return None;
-    }
-    let mut timeline = TimelineFilter::new().window(filter.window.until(until));
-    timeline.server_name = same.server_name;
-    timeline.method = same.method;
-    timeline.tool = same.tool;
-    timeline.client = same.client;
-    Some(timeline)
-}
-
-/// Returns a chart and its numbers.
-fn figure(title: &str, svg: String, table: &Table) -> Markup {
-    html! {
-        figure.chart-box {
-            figcaption { (title) }
-            div.scroll role="region" aria-label=(title) tabindex="0" {
-                // The chart escapes its texts.
-                (PreEscaped(svg))
-            }
-            (rows(title, table))
-        }
-    }
-}
-
-/// Returns the numbers of a chart.
-fn rows(title: &str, table: &Table) -> Markup {
-    html! {
-        details {
-            summary { "The numbers as a table" }
-            div.scroll role="region" aria-label=(format!("{title}: numbers")) tabindex="0" {
-                table {
-                    caption { (title) }
-                    thead { tr { @for name in &table.columns { th scope="col" { (name) } } } }
-                    tbody {
-                        @for row in &table.rows {
-                            tr {
-                                @for (at, cell) in row.iter().enumerate() {
-                                    @if at == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
+use super::{WIDTH, axis, figure};
 
 /// Returns the calls over time, stacked by outcome.
-pub(crate) fn calls(timeline: &Timeline) -> Markup {
+pub(crate) fn calls_by_outcome(timeline: &Timeline) -> Markup {
     let title = "Calls over time, by outcome";
     let series = [
         ("ok", Color::Ok),
@@ -213,69 +151,6 @@ pub(crate) fn sparkline(place: usize, timeline: &Timeline) -> Markup {
     PreEscaped(chart.svg(&canvas))
 }
 
-/// Returns single calls by time and latency.
-pub(crate) fn single_calls(
-    window: Window,
-    rows: &[Request],
-    timeline: Option<&Timeline>,
-) -> Markup {
-    let title = "Single calls";
-    let of = |name: &str, color, shape, takes: fn(Outcome) -> bool| PointSeries {
-        name: name.to_owned(),
-        color,
-        shape,
-        points: rows
-            .iter()
-            .filter(|row| takes(row.outcome()))
-            .map(|row| Point {
-                at: row.ts,
-                us: u64::try_from(row.latency_us).unwrap_or(0),
-            })
-            .collect(),
-    };
-    let chart = Scatter {
-        title: title.to_owned(),
-        description: format!(
-            "The newest {} calls of this range by their latency.",
-            rows.len()
-        ),
-        time: axis(window),
-        series: vec![
-            of("ok", Color::Ok, Shape::Circle, |outcome| {
-                outcome == Outcome::Ok
-            }),
-            of("tool_error", Color::ToolError, Shape::Square, |outcome| {
-                outcome == Outcome::ToolError
-            }),
-            of(
-                "caller_error",
-                Color::CallerError,
-                Shape::Triangle,
-                |outcome| outcome == Outcome::CallerError,
-            ),
-            of(
-                "error or timeout",
-                Color::ServerError,
-                Shape::Cross,
-                |outcome| matches!(outcome, Outcome::Error | Outcome::Timeout),
-            ),
-            of("other", Color::Gone, Shape::Circle, |outcome| {
-                matches!(
-                    outcome,
-                    Outcome::Gone | Outcome::InputRequired | Outcome::Working
-                )
-            }),
-        ],
-        marks: timeline.map(marks).unwrap_or_default(),
-        spans: timeline.map(spans).unwrap_or_default(),
-    };
-    figure(
-        title,
-        chart.svg(&Canvas::for_page("scatter", WIDTH, 260.0)),
-        &chart.table(),
-    )
-}
-
 /// Returns the sessions that began over time, stacked by their revision of MCP.
 pub(crate) fn revisions(window: Window, sessions: &[Session]) -> Markup {
     const BARS: i64 = 40;
@@ -345,90 +220,6 @@ pub(crate) fn revisions(window: Window, sessions: &[Session]) -> Markup {
     )
 }
 
-/// Returns the calls of a session as a waterfall, oldest first.
-pub(crate) fn waterfall(calls: &[Operation]) -> Markup {
-    let end = |call: &Operation| {
-        let requests = call.legs.iter().map(|leg| answered(&leg.request));
-        requests.chain(call.ended_ts).max().unwrap_or(call.ts)
-    };
-    let (Some(since), Some(until)) = (
-        calls.iter().map(|call| call.ts).min(),
-        calls.iter().map(end).max(),
-    ) else {
-        return html! {};
-    };
-    let title = "Calls in the order of their start";
-    let rows = calls.iter().map(|call| {
-        let first = call.legs.first().map(|leg| &leg.request);
-        let name = first.map(|first| first.tool.as_deref().unwrap_or(&first.method));
-        let took = call
-            .wall_us
-            .map_or_else(String::new, |us| format!(", {}", time::latency(us)));
-        WaterfallRow {
-            label: name.unwrap_or_default().to_owned(),
-            note: format!("{}{took}", call.outcome.as_str()),
-            color: color(call.outcome),
-            stretches: stretches(call),
-        }
-    });
-    let chart = Waterfall {
-        title: title.to_owned(),
-        description: "A row for each call. A hatched part is the time that the client took \
-            between the requests of one call."
-            .to_owned(),
-        time: axis(Window::since(since).until(until.max(since.saturating_add(1)))),
-        rows: rows.collect(),
-    };
-    let canvas = Canvas::for_page("waterfall", WIDTH, chart.height());
-    figure(title, chart.svg(&canvas), &chart.table())
-}
-
-/// Returns the times of each request of a call, and those of the client between them.
-fn stretches(call: &Operation) -> Vec<Stretch> {
-    let mut stretches: Vec<Stretch> = Vec::new();
-    for leg in &call.legs {
-        let request = &leg.request;
-        if let Some(previous) = stretches
-            .last()
-            .filter(|_| leg.client_us.is_some_and(|us| us > 0))
-        {
-            let since = previous.until;
-            stretches.push(Stretch {
-                since,
-                until: request.ts,
-                is_client: true,
-            });
-        }
-        let (since, until) = (request.ts, answered(request));
-        stretches.push(Stretch {
-            since,
-            until,
-            is_client: false,
-        });
-    }
-    stretches
-}
-
-fn answered(request: &Request) -> i64 {
-    request.ts.saturating_add(request.latency_us / 1_000)
-}
-
-fn color(outcome: Outcome) -> Color {
-    match outcome {
-        Outcome::Ok => Color::Ok,
-        Outcome::ToolError => Color::ToolError,
-        Outcome::CallerError => Color::CallerError,
-        Outcome::Timeout => Color::Timeout,
-        Outcome::Gone => Color::Gone,
-        Outcome::InputRequired | Outcome::Working => Color::Open,
-        _ => Color::ServerError,
-    }
-}
-
-fn axis(window: Window) -> TimeAxis {
-    TimeAxis::local(window.since, window.until)
-}
-
 fn middle(window: Window) -> i64 {
     window
         .since
@@ -436,7 +227,7 @@ fn middle(window: Window) -> i64 {
 }
 
 /// Returns the changes of listings, and the starts of writers.
-fn marks(timeline: &Timeline) -> Vec<Mark> {
+pub(super) fn marks(timeline: &Timeline) -> Vec<Mark> {
     let changes = timeline.changes.iter().map(|change| Mark {
         at: change.detected_at,
         kind: MarkKind::Change,
@@ -454,7 +245,7 @@ fn marks(timeline: &Timeline) -> Vec<Mark> {
 }
 
 /// Returns the losses, and the spans of time for which the file has only counts of hours or days.
-fn spans(timeline: &Timeline) -> Vec<Span> {
+pub(super) fn spans(timeline: &Timeline) -> Vec<Span> {
     let losses = timeline.losses.iter().map(|loss| Span {
         since: loss.from_ts,
         until: loss.to_ts.saturating_add(1),
