@@ -188,6 +188,9 @@ filters! {
         /// The most buckets: 60 by default, 1,000 at most. There may be one more if removed
         /// requests are counted.
         buckets: usize,
+        /// The most methods and tools whose calls are also counted by themselves: none by
+        /// default.
+        groups: usize,
     }
 
     /// Listings, and their changes, that meet all conditions that are set.

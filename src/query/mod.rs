@@ -121,5 +121,7 @@ pub use sessions::{Session, SessionOrder};
 pub use sql::Value;
 pub use state_hash::StateHash;
 pub use stats::{CallStats, Group, Percentiles, StatsReport};
-pub use timeline::{BucketSource, LatencyCount, Timeline, TimelineBucket, WriterStart};
+pub use timeline::{
+    BucketSource, LatencyCount, Timeline, TimelineBucket, TimelineGroup, WriterStart,
+};
 pub use window::Window;

@@ -1,8 +1,10 @@
 //! Calls over time.
 
+mod groups;
 mod layout;
 mod marks;
 
+pub use groups::TimelineGroup;
 pub use layout::BucketSource;
 pub use marks::WriterStart;
 
@@ -17,12 +19,13 @@ use super::names::Pattern;
 use super::reader::Source;
 use super::schema::SchemaChange;
 use super::stats::rows::Ends;
-use super::stats::tally::{Sink, Tally};
+use super::stats::tally::{Counts, Sink, Tally};
 use super::stats::{Asked, LOOKED_AT, Methods, Percentiles, cells, rows};
 use super::window::Window;
 use crate::db::BucketWidth;
 use crate::db::row::number;
 use crate::histogram;
+use groups::Groups;
 use layout::{Layout, aligned, fitting};
 
 /// The number of buckets if the filter sets none.
@@ -47,6 +50,8 @@ pub struct Timeline {
     pub width_ms: i64,
     /// The buckets, oldest first, without gaps between them.
     pub buckets: Vec<TimelineBucket>,
+    /// The methods and tools with the most calls, as many as the filter asks for.
+    pub groups: Vec<TimelineGroup>,
     /// The number of further calls that may be of the method or tool of the filter; see
     /// [`StatsReport::other_calls`](super::StatsReport::other_calls).
     pub other_calls: i64,
@@ -192,13 +197,16 @@ fn timeline(source: &Source<'_>, filter: &TimelineFilter, few: i64) -> rusqlite:
         }
     };
     let exact = is_few && layout.has_rows_only();
-    let (mut tallies, mut other_calls) = count(source, asked, &layout, exact)?;
+    let (mut tallies, mut other_calls) = count(source, asked, &layout, exact, filter.groups)?;
     let pruned = coverage.pruned(window);
     if other_calls > 0 && pruned.until < window.until {
         // Cells may lack names, but the requests that are still in the file have them.
         layout = Layout::of_cells(&coverage, window, width, pruned.until);
-        (tallies, other_calls) = count(source, asked, &layout, exact)?;
+        (tallies, other_calls) = count(source, asked, &layout, exact, filter.groups)?;
     }
+    let groups = tallies
+        .groups
+        .map(|groups| groups.finish(tallies.starts.len()));
     let buckets = layout.buckets().zip(tallies.buckets);
     Ok(Timeline {
         window,
@@ -206,6 +214,7 @@ fn timeline(source: &Source<'_>, filter: &TimelineFilter, few: i64) -> rusqlite:
         buckets: buckets
             .map(|((window, source), tally)| TimelineBucket::new(window, source, tally))
             .collect(),
+        groups: groups.unwrap_or_default(),
         other_calls,
         percentiles: match exact {
             true => Percentiles::Exact,
@@ -226,6 +235,7 @@ fn count(
     asked: Asked<'_>,
     layout: &Layout,
     exact: bool,
+    groups: Option<usize>,
 ) -> rusqlite::Result<(Tallies, i64)> {
     let mut tallies = Tallies {
         starts: layout.buckets().map(|(window, _)| window.since).collect(),
@@ -233,6 +243,7 @@ fn count(
             .buckets()
             .map(|_| Tally::of_server_time(exact))
             .collect(),
+        groups: groups.map(Groups::new),
     };
     let other_calls = cells::add(source, asked, &layout.cells, &mut tallies)?;
     for whole in &layout.whole {
@@ -251,13 +262,19 @@ fn count(
 struct Tallies {
     starts: Vec<i64>,
     buckets: Vec<Tally>,
+    groups: Option<Groups>,
 }
 
 impl Sink for Tallies {
-    fn of(&mut self, row: &Row<'_>) -> rusqlite::Result<&mut Tally> {
+    fn add(&mut self, row: &Row<'_>, counts: &Counts<'_>) -> rusqlite::Result<()> {
         let ts = number(row, 2)?;
         let place = self.starts.partition_point(|start| *start <= ts);
-        Ok(&mut self.buckets[place.saturating_sub(1)])
+        let place = place.saturating_sub(1);
+        self.buckets[place].add(counts);
+        match &mut self.groups {
+            Some(groups) => groups.add(row, place, counts),
+            None => Ok(()),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use rusqlite::types::{Value, ValueRef};
 use super::super::conditions::TOOLS_CALL;
 use super::super::reader::Source;
 use super::super::window::Window;
-use super::tally::Sink;
+use super::tally::{Counts, Sink, Times};
 use super::{Asked, Methods};
 use crate::db::BucketWidth;
 use crate::db::rollup::{OTHER, cell_name};
@@ -59,17 +59,23 @@ fn add_cells(
             continue;
         }
         let outcome: Option<Outcome> = Lenient::read(row.get_ref(3)?);
-        let tally = tallies.of(row)?;
-        tally.count(outcome, calls, number(row, 5)?);
-        tally.add_bytes(number(row, 6)?, number(row, 7)?);
+        let mut counts = Counts {
+            calls,
+            bytes_in: number(row, 6)?,
+            bytes_out: number(row, 7)?,
+            ..Counts::of_ends(outcome, number(row, 5)?)
+        };
         if let ValueRef::Blob(server) = row.get_ref(9)? {
-            tally.server.add_cell(server, number(row, 8)?);
             let wall = match row.get_ref(11)? {
                 ValueRef::Blob(wall) => wall,
                 _ => server,
             };
-            tally.wall.add_cell(wall, number(row, 10)?);
+            counts.times = Times::Cell {
+                server: (server, number(row, 8)?),
+                wall: (wall, number(row, 10)?),
+            };
         }
+        tallies.add(row, &counts)?;
     }
     Ok(unnamed)
 }

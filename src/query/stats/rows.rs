@@ -5,7 +5,7 @@ use rusqlite::{params, params_from_iter};
 use super::super::reader::Source;
 use super::super::window::Window;
 use super::Asked;
-use super::tally::Sink;
+use super::tally::{Counts, Sink};
 use crate::db::contribution::Contribution;
 use crate::db::rollup;
 use crate::db::row::{Lenient, number};
@@ -75,9 +75,8 @@ fn add_where(
     let mut rows = statement.query(params_from_iter(window.into_iter().chain(values)))?;
     while let Some(row) = rows.next()? {
         let contribution = Contribution::read(row, 5)?;
-        let tally = tallies.of(row)?;
-        tally.add(contribution);
-        tally.add_bytes(number(row, 3)?, number(row, 4)?);
+        let counts = Counts::of_row(contribution, number(row, 3)?, number(row, 4)?);
+        tallies.add(row, &counts)?;
     }
     Ok(())
 }
@@ -122,10 +121,13 @@ pub(in crate::query) fn add_tasks(
             Ends::NotRolledUp => Lenient::read(row.get_ref(5)?),
         };
         let end = Contribution::of_task(outcome, number(row, 4)?, number(row, 2)?);
-        let tally = tallies.of(row)?;
         match counted {
-            None => tally.add(end),
-            Some(counted) => tally.move_end(counted, outcome),
+            None => tallies.add(row, &Counts::of_row(end, 0, 0))?,
+            // The end counts under another outcome.
+            Some(_) => {
+                tallies.add(row, &Counts::of_ends(counted, -1))?;
+                tallies.add(row, &Counts::of_ends(Some(outcome), 1))?;
+            }
         }
     }
     Ok(())

@@ -15,20 +15,88 @@ use crate::histogram::Histogram;
 
 /// Where rows and cells are counted.
 pub(in crate::query) trait Sink {
-    /// Returns the tally of a row or cell. Its first columns are its method, its tool and
-    /// the time at which it counts.
-    fn of(&mut self, row: &Row<'_>) -> rusqlite::Result<&mut Tally>;
+    /// Adds a row or cell. Its first columns are its method, its tool and the time at which
+    /// it counts.
+    fn add(&mut self, row: &Row<'_>, counts: &Counts<'_>) -> rusqlite::Result<()>;
+}
+
+/// What a row, a cell or the end of a task counts.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::query) struct Counts<'a> {
+    pub(in crate::query) outcome: Option<Outcome>,
+    /// Operations that began.
+    pub(in crate::query) calls: i64,
+    /// Operations that ended with the outcome.
+    pub(in crate::query) ended: i64,
+    pub(super) bytes_in: i64,
+    pub(super) bytes_out: i64,
+    pub(super) times: Times<'a>,
+}
+
+/// The server times and wall times of calls, in microseconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Times<'a> {
+    /// Of one call at most.
+    One {
+        server: Option<i64>,
+        wall: Option<i64>,
+    },
+    /// Of a cell: the histogram and the highest of each.
+    Cell {
+        server: (&'a [u8], i64),
+        wall: (&'a [u8], i64),
+    },
+}
+
+impl Counts<'_> {
+    /// Returns operations that ended with an outcome, without their times.
+    pub(super) fn of_ends(outcome: Option<Outcome>, ended: i64) -> Self {
+        Self {
+            outcome,
+            calls: 0,
+            ended,
+            bytes_in: 0,
+            bytes_out: 0,
+            times: Times::One {
+                server: None,
+                wall: None,
+            },
+        }
+    }
+
+    /// Returns what a row contributes.
+    pub(super) fn of_row(row: Contribution, bytes_in: i64, bytes_out: i64) -> Self {
+        Self {
+            calls: row.calls,
+            bytes_in,
+            bytes_out,
+            times: Times::One {
+                server: row.server_us,
+                wall: row.wall_us,
+            },
+            ..Self::of_ends(Some(row.outcome), row.ended)
+        }
+    }
+}
+
+/// The methods and tools so far, each with its place.
+#[derive(Debug, Default)]
+pub(in crate::query) struct Names {
+    names: Vec<(String, Option<String>)>,
+    /// Names are looked up as the bytes of the file, because most rows have one that is
+    /// known.
+    places: HashMap<Vec<u8>, usize>,
+    key: Vec<u8>,
 }
 
 /// The counts so far, by method and tool.
 #[derive(Debug)]
 pub(super) struct Tallies {
     exact: bool,
-    groups: Vec<(String, Option<String>, Tally)>,
-    /// The place of a name in `groups`. Names are looked up as the bytes of the file,
-    /// because most rows have one that is known.
-    places: HashMap<Vec<u8>, usize>,
-    key: Vec<u8>,
+    names: Names,
+    tallies: Vec<Tally>,
+    /// The groups of other methods.
+    others: Vec<(String, Option<String>, Tally)>,
 }
 
 #[derive(Debug, Clone)]
@@ -36,8 +104,8 @@ pub(in crate::query) struct Tally {
     figures: CallStats,
     /// Operations that ended.
     ended: i64,
-    pub(super) server: Latencies,
-    pub(super) wall: Latencies,
+    server: Latencies,
+    wall: Latencies,
 }
 
 #[derive(Debug, Clone)]
@@ -65,23 +133,29 @@ impl Tallies {
     fn new(exact: bool) -> Self {
         Self {
             exact,
-            groups: Vec::new(),
-            places: HashMap::new(),
-            key: Vec::new(),
+            names: Names::default(),
+            tallies: Vec::new(),
+            others: Vec::new(),
         }
     }
 
     /// Adds groups of other methods.
     pub(super) fn add_groups(&mut self, others: Self) {
-        self.groups.extend(others.groups);
+        self.others.extend(others.into_groups());
+    }
+
+    fn into_groups(self) -> impl Iterator<Item = (String, Option<String>, Tally)> {
+        let names = self.names.names.into_iter().zip(self.tallies);
+        let groups = names.map(|((method, tool), tally)| (method, tool, tally));
+        groups.chain(self.others)
     }
 
     /// Returns the total and each group, most frequent first. The total has the latencies
     /// of polls only if `of_polls` is set.
     pub(super) fn finish(self, of_polls: bool) -> (CallStats, Vec<Group>) {
         let mut total = Tally::new(self.exact);
-        let mut groups = Vec::with_capacity(self.groups.len());
-        for (method, tool, tally) in self.groups {
+        let mut groups = Vec::with_capacity(self.tallies.len());
+        for (method, tool, tally) in self.into_groups() {
             total.add_counts(&tally);
             if of_polls || !POLLS.contains(&method.as_str()) {
                 total.server.add(&tally.server);
@@ -103,9 +177,21 @@ impl Tallies {
 }
 
 impl Sink for Tallies {
-    /// Returns the tally of the method and tool. A long name is cut as in cells, so that
-    /// requests and cells are counted together.
-    fn of(&mut self, row: &Row<'_>) -> rusqlite::Result<&mut Tally> {
+    fn add(&mut self, row: &Row<'_>, counts: &Counts<'_>) -> rusqlite::Result<()> {
+        let place = self.names.place(row)?;
+        if place == self.tallies.len() {
+            self.tallies.push(Tally::new(self.exact));
+        }
+        self.tallies[place].add(counts);
+        Ok(())
+    }
+}
+
+impl Names {
+    /// Returns the place of the method and tool of a row, its first two columns. A new name
+    /// has the place after all others. A long name is cut as in cells, so that requests and
+    /// cells are counted together.
+    pub(in crate::query) fn place(&mut self, row: &Row<'_>) -> rusqlite::Result<usize> {
         self.key.clear();
         for column in [0, 1] {
             if let ValueRef::Text(name) = row.get_ref(column)? {
@@ -120,20 +206,22 @@ impl Sink for Tallies {
             // No UTF-8 has this byte, so it separates the names.
             self.key.push(0xff);
         }
-        let place = match self.places.get(&self.key) {
-            Some(place) => *place,
-            None => {
-                let place = self.groups.len();
-                self.places.insert(self.key.clone(), place);
-                // A cell without a tool has an empty name.
-                let tool = optional_text(row, 1)?.filter(|tool| !tool.is_empty());
-                let tool = tool.map(|tool| cell_name(&tool).into_owned());
-                let method = cell_name(&text(row, 0)?).into_owned();
-                self.groups.push((method, tool, Tally::new(self.exact)));
-                place
-            }
-        };
-        Ok(&mut self.groups[place].2)
+        if let Some(place) = self.places.get(&self.key) {
+            return Ok(*place);
+        }
+        let place = self.names.len();
+        self.places.insert(self.key.clone(), place);
+        // A cell without a tool has an empty name.
+        let tool = optional_text(row, 1)?.filter(|tool| !tool.is_empty());
+        let tool = tool.map(|tool| cell_name(&tool).into_owned());
+        let method = cell_name(&text(row, 0)?).into_owned();
+        self.names.push((method, tool));
+        Ok(place)
+    }
+
+    /// Returns the names in the order of their places.
+    pub(in crate::query) fn into_names(self) -> Vec<(String, Option<String>)> {
+        self.names
     }
 }
 
@@ -155,15 +243,23 @@ impl Tally {
         }
     }
 
-    /// Adds what a row contributes.
-    pub(super) fn add(&mut self, row: Contribution) {
-        self.count(Some(row.outcome), row.calls, row.ended);
-        self.server.record(row.server_us);
-        self.wall.record(row.wall_us);
+    pub(in crate::query) fn add(&mut self, counts: &Counts<'_>) {
+        self.count(counts.outcome, counts.calls, counts.ended);
+        self.add_bytes(counts.bytes_in, counts.bytes_out);
+        match counts.times {
+            Times::One { server, wall } => {
+                self.server.record(server);
+                self.wall.record(wall);
+            }
+            Times::Cell { server, wall } => {
+                self.server.add_cell(server.0, server.1);
+                self.wall.add_cell(wall.0, wall.1);
+            }
+        }
     }
 
     /// Counts operations that began, and operations that ended with an outcome.
-    pub(super) fn count(&mut self, outcome: Option<Outcome>, calls: i64, ended: i64) {
+    fn count(&mut self, outcome: Option<Outcome>, calls: i64, ended: i64) {
         // Another program may have written any number into a cell.
         let add = |sum: &mut i64, more: i64| *sum = sum.saturating_add(more);
         let figures = &mut self.figures;
@@ -182,13 +278,7 @@ impl Tally {
         }
     }
 
-    /// Counts an end under another outcome.
-    pub(super) fn move_end(&mut self, from: Outcome, to: Outcome) {
-        self.count(Some(from), 0, -1);
-        self.count(Some(to), 0, 1);
-    }
-
-    pub(super) fn add_bytes(&mut self, bytes_in: i64, bytes_out: i64) {
+    fn add_bytes(&mut self, bytes_in: i64, bytes_out: i64) {
         let figures = &mut self.figures;
         figures.bytes_in = figures.bytes_in.saturating_add(bytes_in);
         figures.bytes_out = figures.bytes_out.saturating_add(bytes_out);
@@ -266,7 +356,7 @@ impl Latencies {
     }
 
     /// Adds the latencies of a cell.
-    pub(super) fn add_cell(&mut self, encoded: &[u8], highest: i64) {
+    fn add_cell(&mut self, encoded: &[u8], highest: i64) {
         if let Self::Buckets { histogram, max } = self {
             histogram.merge(encoded);
             *max = highest.max(*max);

@@ -12,7 +12,7 @@ use super::{BucketSource, Timeline, timeline};
 use crate::Store;
 use crate::db::{BucketWidth, Db, LonelyLegs, POLLS};
 use crate::query::{
-    ChangeType, Percentiles, Reader, Recorded, StatsFilter, TimelineFilter, Window,
+    ChangeType, Group, Percentiles, Reader, Recorded, StatsFilter, TimelineFilter, Window,
 };
 
 const MINUTE: i64 = 60_000;
@@ -85,6 +85,25 @@ fn assert_as_statistics(reader: &Reader, filter: &TimelineFilter, timeline: &Tim
             assert!((found - expected).abs() <= bound, "{found} for {expected}");
         }
     }
+    for group in &timeline.groups {
+        assert_eq!(group.calls.len(), timeline.buckets.len());
+    }
+    if timeline.window.since < timeline.window.until {
+        let filter = filter.counted().window(timeline.window);
+        let stats = reader.stats(&filter).unwrap();
+        for group in &timeline.groups {
+            let is_same = |of: &&Group| (&of.method, &of.tool) == (&group.method, &group.tool);
+            let figures = &stats.groups.iter().find(is_same).unwrap().figures;
+            let failed = [
+                figures.errors,
+                figures.tool_errors,
+                figures.caller_errors,
+                figures.gone,
+            ];
+            assert_eq!(group.calls.iter().sum::<i64>(), figures.calls);
+            assert_eq!(group.failed.iter().sum::<i64>(), failed.iter().sum::<i64>());
+        }
+    }
     if timeline.window.since < timeline.window.until {
         assert_eq!(at, timeline.window.until);
         assert_eq!(sums(timeline), counted(reader, filter, timeline.window).0);
@@ -114,6 +133,7 @@ proptest! {
                 window: Window { since: a.min(b), until: a.max(b) },
                 tool: of_tool.then(|| "tool-1".to_owned()),
                 buckets: Some(buckets),
+                groups: Some(3),
                 ..TimelineFilter::default()
             };
             for few in [super::LOOKED_AT, -1] {
@@ -146,7 +166,7 @@ proptest! {
         insert(&conn, rolled_up.len(), &newer);
         let reader = Reader::open(&path).unwrap();
         let window = Window { since: START, until: START + (DAYS + 1) * DAY };
-        let filter = TimelineFilter::new().window(window).buckets(buckets);
+        let filter = TimelineFilter::new().window(window).buckets(buckets).groups(9);
         let before = ask(&reader, &filter, super::LOOKED_AT);
         prop_assert_eq!(sums(&before)[0], (rolled_up.len() + newer.len()) as i64);
         for few in [super::LOOKED_AT, -1] {
@@ -413,4 +433,31 @@ fn marks_are_those_of_the_window_and_of_the_tool() {
         of_tool.changes[0].change_type,
         Recorded::Known(ChangeType::ToolModified)
     );
+}
+
+#[test]
+fn busiest_methods_and_tools_are_counted_by_themselves() {
+    let (_dir, conn, reader) = file(4_000);
+    conn.execute(
+        "INSERT INTO requests (request_id, ts, proxy, method, latency_us, status)
+         VALUES ('rare', ?1, 'default', 'prompts/list', 1, 'error')",
+        [START],
+    )
+    .unwrap();
+    let groups = |most| {
+        let filter = TimelineFilter::new().groups(most);
+        reader.timeline(&filter).unwrap().groups
+    };
+    let names = |most| {
+        groups(most)
+            .into_iter()
+            .map(|group| group.tool)
+            .collect::<Vec<_>>()
+    };
+    let tool = |number: i64| Some(format!("tool-{number}"));
+    assert_eq!(names(2), [tool(0), tool(1)]);
+    assert_eq!(names(9), [tool(0), tool(1), tool(2), tool(3), None]);
+    assert_eq!(groups(9)[4].failed[0], 1);
+    assert_eq!(names(0), []);
+    assert_eq!(reader.timeline(&TimelineFilter::new()).unwrap().groups, []);
 }

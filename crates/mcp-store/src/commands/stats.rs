@@ -69,24 +69,14 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
         named.push(*by);
         is_new
     });
-    let stats = match plain(&filter, &by) {
-        Some(plain) => {
-            let mut stats = reader.stats(&plain)?;
-            sort_by(&mut stats.groups, sort.unwrap_or(Sort::Calls));
-            stats.groups.truncate(limit);
-            Some((plain, stats))
-        }
-        None => None,
-    };
     if args.plot {
-        let groups = stats.as_ref().map_or(&[][..], |(_, stats)| &stats.groups);
-        plot::run(&reader, &filter, groups, output)?;
+        plot::run(&reader, &filter, output)?;
         if output.format() != Format::Table {
             return Ok(());
         }
     }
-    match stats {
-        Some((plain, stats)) => whole(&reader, &plain, &stats, output)?,
+    match plain(&filter, &by) {
+        Some(plain) => whole(&reader, &plain, sort.unwrap_or(Sort::Calls), limit, output)?,
         None => groups::run(&reader, &filter, &by, sort, limit, output)?,
     }
     let found = reader.requests(&filter, 1, None)?;
@@ -121,11 +111,15 @@ fn plain(filter: &RequestFilter, by: &[By]) -> Option<StatsFilter> {
 fn whole(
     reader: &Reader,
     filter: &StatsFilter,
-    stats: &StatsReport,
+    sort: Sort,
+    limit: usize,
     output: &mut Output,
 ) -> Result<(), CliError> {
+    let mut stats = reader.stats(filter)?;
+    sort_by(&mut stats.groups, sort);
+    stats.groups.truncate(limit);
     if output.format() != Format::Table {
-        return write_records(stats, output);
+        return write_records(&stats, output);
     }
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for group in &stats.groups {

@@ -4,7 +4,7 @@ use std::io;
 
 use serde::Serialize;
 use tower_mcp_store::query::{
-    Group, Reader, RequestFilter, Timeline, TimelineBucket, TimelineFilter, Window,
+    Reader, RequestFilter, Timeline, TimelineBucket, TimelineFilter, Window,
 };
 
 use crate::commands::suggest;
@@ -43,18 +43,17 @@ struct Plot<'a> {
     has_notes: bool,
 }
 
-/// Writes the calls that a filter takes over time, and those of each of the groups.
+/// Writes the calls that a filter takes over time, and those of the busiest tools and methods.
 pub(super) fn run(
     reader: &Reader,
     filter: &RequestFilter,
-    groups: &[Group],
     output: &mut Output,
 ) -> Result<(), CliError> {
     let width = usize::from(output.width().unwrap_or(UNBOUNDED));
     let has_notes = width >= WITH_NOTES;
     let beside = NAME + 1 + if has_notes { NOTE + 2 } else { 0 };
     let columns = width.saturating_sub(beside).max(8);
-    let filter = plain(filter)?.buckets(columns);
+    let filter = plain(filter)?.buckets(columns).groups(GROUPS);
     let timeline = reader.timeline(&filter)?;
     if output.format() != Format::Table {
         let mut buckets = timeline.buckets.iter();
@@ -66,14 +65,11 @@ pub(super) fn run(
         has_notes,
     };
     plot.all(&timeline)?;
-    for group in groups.iter().take(GROUPS) {
-        let mut of_group = filter.clone().method(&group.method);
-        of_group.tool.clone_from(&group.tool);
-        let timeline = reader.timeline(&of_group)?;
+    for group in &timeline.groups {
         let name = group.tool.as_deref().unwrap_or(&group.method);
-        let calls = total(&timeline, |bucket| bucket.calls);
+        let calls = group.calls.iter().copied().fold(0, i64::saturating_add);
         let note = format!("{} calls", output::count(calls));
-        let heights = plot.heights(&timeline, |bucket| Some(bucket.calls));
+        let heights = plot.counts(&timeline, |place, _| group.calls.get(place).copied());
         plot.sparkline(name, &heights, Tone::Plain, &note)?;
     }
     plot.output.line("")?;
@@ -128,9 +124,9 @@ fn failed(bucket: &TimelineBucket) -> i64 {
 impl Plot<'_> {
     /// Writes the calls, failures, latencies and marks of all calls.
     fn all(&mut self, timeline: &Timeline) -> Result<(), CliError> {
-        let calls = self.heights(timeline, |bucket| Some(bucket.calls));
+        let calls = self.counts(timeline, |_, bucket| Some(bucket.calls));
         self.bars(&calls, timeline)?;
-        let failures = self.heights(timeline, |bucket| Some(failed(bucket)));
+        let failures = self.counts(timeline, |_, bucket| Some(failed(bucket)));
         let note = format!("{} failed", output::count(total(timeline, failed)));
         self.sparkline("failed", &failures, Tone::Bad, &note)?;
         type Of = fn(&TimelineBucket) -> Option<i64>;
@@ -143,7 +139,7 @@ impl Plot<'_> {
             let highest = timeline.buckets.iter().filter_map(of).max();
             let note =
                 highest.map_or_else(String::new, |us| format!("at most {}", time::latency(us)));
-            let latencies = self.levels(timeline, |bucket, _| of(bucket).map(|us| us as f64));
+            let latencies = self.levels(timeline, |_, bucket| of(bucket).map(|us| us as f64));
             self.sparkline(name, &latencies, Tone::Plain, &note)?;
         }
         self.marks(timeline)?;
@@ -151,25 +147,25 @@ impl Plot<'_> {
         Ok(())
     }
 
-    /// Returns the counts of each column, as counts of buckets of the usual width.
-    fn heights(
+    /// Returns the count of each column, as the count of a bucket of the usual width.
+    fn counts(
         &self,
         timeline: &Timeline,
-        count: impl Fn(&TimelineBucket) -> Option<i64>,
+        count: impl Fn(usize, &TimelineBucket) -> Option<i64>,
     ) -> Vec<Option<f64>> {
-        self.levels(timeline, |bucket, part| {
-            count(bucket)
-                .filter(|count| *count > 0)
-                .map(|count| count as f64 * part)
+        self.levels(timeline, |place, bucket| {
+            let count = count(place, bucket).filter(|count| *count > 0)?;
+            let width = bucket.window.until.saturating_sub(bucket.window.since);
+            let part = timeline.width_ms as f64 / width.max(1) as f64;
+            Some(count as f64 * part.min(1.0))
         })
     }
 
-    /// Returns a number for each column. `number` is given a bucket, and the part of it that
-    /// is as wide as most buckets are.
+    /// Returns a number for each column. `number` is given the bucket and its place.
     fn levels(
         &self,
         timeline: &Timeline,
-        number: impl Fn(&TimelineBucket, f64) -> Option<f64>,
+        number: impl Fn(usize, &TimelineBucket) -> Option<f64>,
     ) -> Vec<Option<f64>> {
         let Window { since, until } = timeline.window;
         let length = until.saturating_sub(since);
@@ -183,11 +179,9 @@ impl Plot<'_> {
         let columns = (0..slots * each).map(|column| {
             let at = at(column / each);
             let buckets = &timeline.buckets;
-            let place = buckets.partition_point(|bucket| bucket.window.since <= at);
-            let bucket = buckets.get(place.checked_sub(1)?)?;
-            let width = bucket.window.until.saturating_sub(bucket.window.since);
-            let part = timeline.width_ms as f64 / width.max(1) as f64;
-            number(bucket, part.min(1.0))
+            let next = buckets.partition_point(|bucket| bucket.window.since <= at);
+            let place = next.checked_sub(1)?;
+            number(place, buckets.get(place)?)
         });
         columns.collect()
     }
