@@ -130,10 +130,15 @@ pub(crate) fn latencies(timeline: &Timeline) -> Markup {
     )
 }
 
-/// Returns a small line of calls over time.
-pub(crate) fn sparkline(place: usize, timeline: &Timeline) -> Markup {
-    let calls = |bucket: &TimelineBucket| bucket.calls;
-    let highest = timeline.buckets.iter().map(calls).max().unwrap_or(0);
+/// Returns a small line of the calls in each bucket of a timeline.
+pub(crate) fn sparkline(place: usize, timeline: &Timeline, calls: &[i64]) -> Markup {
+    let highest = calls.iter().max().copied().unwrap_or(0);
+    let values = timeline.buckets.iter().zip(calls).map(|(bucket, calls)| {
+        // A wide bucket stands for a rate.
+        let Window { since, until } = bucket.window;
+        let times = until.saturating_sub(since) as f64 / timeline.width_ms.max(1) as f64;
+        Some(*calls as f64 / times.max(1.0))
+    });
     let chart = Sparkline {
         title: format!(
             "Calls for each {}, at most {}",
@@ -141,11 +146,7 @@ pub(crate) fn sparkline(place: usize, timeline: &Timeline) -> Markup {
             numbers::count(highest)
         ),
         color: Color::Ok,
-        values: timeline
-            .buckets
-            .iter()
-            .map(|bucket| Some(bucket.calls as f64))
-            .collect(),
+        values: values.collect(),
     };
     let canvas = Canvas::for_page(&format!("spark{place}"), 120.0, 22.0);
     PreEscaped(chart.svg(&canvas))

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use mcp_store_text::numbers;
 use tower_mcp_store::Outcome;
-use tower_mcp_store::query::{Loss, Reader, Timeline, TimelineFilter};
+use tower_mcp_store::query::{Loss, Reader, Timeline};
 
 use super::requests;
 use crate::charts;
@@ -15,9 +15,6 @@ use crate::view::{Name, View};
 
 /// How many tools and errors are listed.
 const ROWS: usize = 10;
-
-/// The most bars of a small chart in a table.
-const SPARKS: usize = 48;
 
 const COLUMNS: [Column; 5] = [
     Column::text("Tool or method"),
@@ -40,10 +37,10 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     let filter = view.filter(reader)?;
     let summary = Summary::of(reader, &filter)?;
     let timeline = charts::timeline(&filter, view.end());
-    let sparklines = sparklines(reader, &summary, timeline.as_ref())?;
     let timeline = timeline
-        .map(|filter| reader.timeline(&filter))
+        .map(|filter| reader.timeline(&filter.groups(ROWS)))
         .transpose()?;
+    let sparklines = sparklines(&summary, timeline.as_ref());
     let mut failing = filter;
     if failing.outcomes.is_empty() {
         failing.outcomes = Outcome::FAILURES.to_vec();
@@ -82,21 +79,17 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
 }
 
 /// Returns a small chart for each of the tools and methods that are called most.
-fn sparklines(
-    reader: &Reader,
-    summary: &Summary,
-    filter: Option<&TimelineFilter>,
-) -> Result<Vec<Markup>, Fault> {
+fn sparklines(summary: &Summary, timeline: Option<&Timeline>) -> Vec<Markup> {
     let groups = summary.groups.iter().take(ROWS).enumerate();
     let sparkline = |(place, group): (usize, &Group)| {
-        let Some(filter) = filter else {
-            return Ok(html! {});
-        };
-        let mut filter = filter.clone().method(&*group.method).buckets(SPARKS);
-        filter.tool.clone_from(&group.tool);
-        Ok(charts::sparkline(place, &reader.timeline(&filter)?))
+        let timeline = timeline?;
+        let mut found = timeline.groups.iter();
+        let found = found.find(|of| of.method == group.method && of.tool == group.tool)?;
+        Some(charts::sparkline(place, timeline, &found.calls))
     };
-    groups.map(sparkline).collect()
+    groups
+        .map(|group| sparkline(group).unwrap_or_default())
+        .collect()
 }
 
 /// Returns the charts of calls over time.

@@ -241,3 +241,13 @@ async fn page_says_that_the_file_is_locked_until_it_is_released() {
     drop(conn);
     get(server.addr, "/health").await;
 }
+
+#[tokio::test]
+async fn overview_has_a_small_chart_for_each_tool_that_was_called() {
+    let file = recorded(some());
+    let server = serve(&file.path, |builder| builder).await;
+    let page = get(server.addr, "/overview").await;
+    let charts = page.matches("id=\"spark").count();
+    // Each has an id for its title and one for its description.
+    assert_eq!(charts, 2 * 2, "search and book");
+}
