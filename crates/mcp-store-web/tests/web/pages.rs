@@ -224,7 +224,7 @@ async fn pages_of_a_file_that_is_pruned_while_they_are_read_show_the_remaining_r
     let left = get(server.addr, "/requests").await;
     assert!(left.contains("Requests, newest first: none"));
     let overview = get(server.addr, "/overview").await;
-    assert!(overview.contains("whole hours or days are counted"));
+    assert!(overview.contains("counts of whole hours or days"));
 }
 
 #[tokio::test]
