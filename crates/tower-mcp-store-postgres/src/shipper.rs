@@ -153,7 +153,7 @@ impl Shipper {
 }
 
 impl Drop for Shipper {
-    /// Ends the thread after the batch that it ships.
+    /// Ends the thread at once. The next shipper ships an incomplete batch again.
     fn drop(&mut self) {
         self.stop.send_replace(Some(Instant::now()));
         if let Some(thread) = self.thread.take() {
@@ -245,8 +245,27 @@ impl Worker {
         runtime()?.block_on(self.run())
     }
 
-    /// Ships until the shipper is stopped. After a temporary failure it begins again.
+    /// Ships until the shipper is stopped and its time is up. A transaction that is not complete
+    /// by then is rolled back, or shipped again by the next shipper.
     async fn run(&self) -> Result<(), PostgresError> {
+        tokio::select! {
+            done = self.ship_and_retry() => done,
+            () = self.time_is_up() => Ok(()),
+        }
+    }
+
+    /// Waits until the shipper is stopped, and then until the end of its time.
+    async fn time_is_up(&self) {
+        let mut stopped = self.stopped.clone();
+        let until = stopped.wait_for(Option::is_some).await;
+        match until.ok().and_then(|until| *until) {
+            Some(until) => tokio::time::sleep_until(until.into()).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ships until the shipper is stopped. After a temporary failure it begins again.
+    async fn ship_and_retry(&self) -> Result<(), PostgresError> {
         let mut backoff = Backoff::default();
         loop {
             let failure = match self.ship(&mut backoff).await {

@@ -150,3 +150,17 @@ async fn server_that_never_answers_is_an_error_of_the_connection() {
     assert_eq!(error.kind(), PostgresErrorKind::Connection, "{error}");
     assert!(error.to_string().contains("does not answer"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shipper_is_dropped_at_once_while_its_server_does_not_answer() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let target = format!("postgres://u@127.0.0.1:{port}/d?connect_timeout=600");
+    let replica = Replica::new();
+    let config = ShipConfig::new(target.parse().unwrap());
+    let shipper = ship(replica.store(), config).unwrap();
+    let _connection = listener.accept().await.unwrap();
+    let dropped = blocking(move || drop(shipper));
+    let in_time = tokio::time::timeout(LONG, dropped).await;
+    assert!(in_time.is_ok(), "it waits for the server");
+}
