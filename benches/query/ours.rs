@@ -8,7 +8,8 @@ use std::path::Path;
 use timing::time;
 use tower_mcp_store::RequestStatus;
 use tower_mcp_store::query::{
-    ClientFilter, Reader, RequestFilter, SchemaFilter, SessionFilter, StatsFilter, Window,
+    ClientFilter, Reader, RequestFilter, SchemaFilter, SessionFilter, StatsFilter, TimelineFilter,
+    Window,
 };
 
 use crate::data::{Files, session_id};
@@ -87,6 +88,13 @@ pub(crate) fn measure(path: &Path, files: &Files) {
         filter.window = Window::since(files.end - hours * HOUR - 1_234_567);
         time(&format!("stats, {question}"), || {
             reader.stats(&filter).expect("an answer")
+        });
+        let filter = TimelineFilter::new().window(Window {
+            since: files.end - hours * HOUR,
+            until: files.end,
+        });
+        time(&format!("timeline of 60 buckets, {question}"), || {
+            reader.timeline(&filter).expect("an answer")
         });
     }
     let sessions = |question: &str, active| {

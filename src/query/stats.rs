@@ -1,6 +1,7 @@
 //! Statistics of requests.
 
 pub(super) mod cells;
+mod latencies;
 pub(super) mod rows;
 pub(super) mod tally;
 
