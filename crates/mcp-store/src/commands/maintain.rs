@@ -85,6 +85,14 @@ pub(crate) fn prune(db: &Path, args: &Prune, output: &mut Output) -> Result<(), 
         ))?;
     }
     conclude(outcome, output)?;
+    let requests = left.iter().find(|left| left.table == "requests");
+    if let Some(waiting) = requests.filter(|left| left.rows > 0 && outcome.is_complete) {
+        eprintln!(
+            "requests from before then that stay: {}. A request whose operation is not known yet \
+             stays until it is a minute old, and so do those after it; prune again then",
+            output::count(number(waiting.rows))
+        );
+    }
     if !output.is_json() && outcome.rows > 0 && !maintenance.tracks_pages()? {
         output.line("the file was made by an older version; `mcp-store vacuum` shrinks it")?;
     }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::Number;
+use tower_mcp_store::RpcId;
 use tower_mcp_store::query::{Reader, Request, RequestFilter};
 
 use super::logs::{self, Line};
@@ -70,9 +72,23 @@ fn by_rpc_id(reader: &Reader, session: &str, rpc_id: &str) -> Result<Request, Cl
     }
     found.pop().ok_or_else(|| {
         CliError::NotFound(format!(
-            "no request of the session {session} has the JSON-RPC id {rpc_id}"
+            "no request of the session {session} has the JSON-RPC id {rpc_id}{}",
+            unrecorded(rpc_id)
         ))
     })
+}
+
+/// Returns why no row has an id of this form, or nothing if a row may have it.
+fn unrecorded(rpc_id: &str) -> &'static str {
+    let number: Option<Number> = serde_json::from_str(rpc_id).ok();
+    let is_other_number = number.is_some() && rpc_id.parse::<i64>().is_err();
+    match is_other_number || RpcId::text(rpc_id).is_none() {
+        true => {
+            "; the record has only integers of 64 bits, in plain digits, and texts of at most 36 \
+             bytes"
+        }
+        false => "",
+    }
 }
 
 /// Returns the number of a row. An id is a UUID of version 7, which begins with 0 for

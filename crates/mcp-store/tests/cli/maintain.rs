@@ -7,7 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tower_mcp_store::{Retention, Store};
 
-use crate::run::{command, failed, json, stdout};
+use crate::run::{both, command, failed, json, stdout};
 use crate::support::{LONG, connect, contents, fixture, fresh, record_requests, value};
 
 /// Returns a file with `count` requests at 1, 2, ... milliseconds.
@@ -65,6 +65,25 @@ fn prune_shows_removed_rows_and_returned_space() {
         (&outcome["rows"], &outcome["is_complete"]),
         (&0.into(), &true.into())
     );
+}
+
+#[test]
+fn prune_says_how_many_requests_stay_until_their_operation_is_known() {
+    let (_dir, path) = file(10);
+    // The sixth request brings back a state that no request gave.
+    connect(&path)
+        .execute_batch(
+            "UPDATE requests SET ts = 1000 * CAST(strftime('%s', 'now') AS INTEGER) WHERE id > 5;
+             UPDATE requests SET state_in = zeroblob(8) WHERE id = 6",
+        )
+        .unwrap();
+    let done = both(&path, &["prune", "--before", "now"]);
+    assert!(removed(&done, "requests 5"), "{done}");
+    assert!(
+        done.contains("\nrequests from before then that stay: 5. "),
+        "{done}"
+    );
+    assert!(!both(&path, BEFORE).contains("that stay"));
 }
 
 #[test]

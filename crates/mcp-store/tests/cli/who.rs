@@ -116,7 +116,12 @@ fn json_rpc_id_of_a_session_leads_to_its_request() {
     let error = failed(2, &path, &["request", "--session", "s-1", "--rpc-id", "7"]);
     assert!(error.contains("give a row number: 2, 1\n"), "{error}");
     let error = failed(1, &path, &["request", "--session", "s-2", "--rpc-id", "8"]);
-    assert!(error.contains("s-2 has the JSON-RPC id 8"), "{error}");
+    assert!(error.contains("s-2 has the JSON-RPC id 8\n"), "{error}");
+    for unrecorded in [&*"a".repeat(37), "1.5", "1e3", "9223372036854775808"] {
+        let args = ["request", "--session", "s-2", "--rpc-id", unrecorded];
+        let error = failed(1, &path, &args);
+        assert!(error.contains("the record has only"), "{error}");
+    }
     for (args, missing) in [
         (&["request", "--rpc-id", "7"][..], "--session"),
         (&["request", "--session", "s-1"], "--rpc-id"),
