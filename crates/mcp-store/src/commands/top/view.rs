@@ -259,7 +259,8 @@ impl View {
     fn keys(&self, frame: &mut Frame<'_>, area: Rect, state: &State) {
         let filter = escape_control(state.filter());
         if state.mode() == Mode::Typing {
-            let line = format!("filter: {filter}_  Enter keep  Esc drop");
+            // Unlike a string, a `Line` may be drawn into an area outside a small screen.
+            let line = Line::from(format!("filter: {filter}_  Enter keep  Esc drop"));
             frame.render_widget(line, area);
             return;
         }

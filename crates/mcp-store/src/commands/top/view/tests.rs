@@ -88,9 +88,17 @@ fn nothing_is_coloured_without_colours() {
 
 #[test]
 fn no_terminal_is_too_small() {
-    let state = busy();
-    for size in [(1, 1), (3, 200), (200, 3), (20, 9), (79, 23)] {
-        drawn(&state, size, true);
+    for mut state in [busy(), state(Vec::new())] {
+        for change in [None, Some(Change::Type), Some(Change::Help)] {
+            if let Some(change) = change {
+                state.change(change);
+            }
+            for height in 1..=12 {
+                for width in [1, 3, 79, 200] {
+                    drawn(&state, (width, height), true);
+                }
+            }
+        }
     }
 }
 
