@@ -4,11 +4,11 @@ import { execFileSync, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
-/** Starts `mcp-store serve` without a token. Returns its URL, and a function that ends it. */
-export async function serve(command, db) {
+/** Starts `mcp-store serve`. Returns its URL, and a function that ends it. */
+export async function serve(command, db, access = ["--no-token"]) {
   const child = spawn(
     command,
-    ["serve", "--db", db, "--no-token", "--listen", "127.0.0.1:0"],
+    ["serve", "--db", db, "--listen", "127.0.0.1:0", ...access],
     { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, TZ: "UTC" } },
   );
   for await (const line of createInterface(child.stdout)) {

@@ -72,10 +72,13 @@ fn is_own_request(uri: &Uri, headers: &HeaderMap, is_read: bool) -> bool {
         let mut fields = headers.get_all(name).iter().peekable();
         fields.peek().is_some() && fields.all(|field| values.contains(&field.as_bytes()))
     };
-    let is_of_site =
-        !headers.contains_key(FETCH_SITE) || is(FETCH_SITE, &[b"same-origin", b"none"]);
     let is_opened = is_read && is(FETCH_MODE, &[b"navigate"]) && is(FETCH_DEST, &[b"document"]);
-    is_opened || is_of_site && is_own_origin(uri, headers)
+    match headers.contains_key(FETCH_SITE) {
+        // Pages cannot forge this field. `Origin` is `null` here, because pages of this site send
+        // no referrer (Fetch, section 3.2).
+        true => is_opened || is(FETCH_SITE, &[b"same-origin", b"none"]),
+        false => is_opened || is_own_origin(uri, headers),
+    }
 }
 
 /// Returns whether `Origin` is absent or names the host of the request. Browsers without

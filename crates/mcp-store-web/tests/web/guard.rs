@@ -241,6 +241,10 @@ async fn form_signs_in_with_the_token_and_returns_to_the_page() {
         200
     );
 
+    // What a browser sends from a page without a referrer.
+    let of_browser = "Sec-Fetch-Site: same-origin\r\nOrigin: null\r\n";
+    assert_eq!(post(&form, of_browser).await.status, 303);
+
     let elsewhere = post(&format!("token={TOKEN}&next=//evil.com"), "").await;
     assert_eq!(elsewhere.field("location"), Some("overview"));
     for form in ["", "token=", "token=0123456789abcdef0123456789abcdeX", "x"] {
