@@ -85,7 +85,7 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
 /// Returns the row of a change: each figure before and after it.
 pub(super) fn change(impact: &ChangeImpact) -> Vec<Markup> {
     let step = |figure: fn(&CallStats) -> Markup| {
-        html! { (figure(&impact.before)) " → " (figure(&impact.after)) }
+        html! { span.line { (figure(&impact.before)) " → " (figure(&impact.after)) } }
     };
     vec![
         html::second(impact.change.detected_at),
