@@ -67,6 +67,14 @@ fn wrong_usage_has_exit_code_2() {
 }
 
 #[test]
+fn too_many_hours_ask_for_a_later_start() {
+    let (_dir, path) = fixture(4);
+    let args = ["stats", "--by", "hour", "--since", "1970-01-01"];
+    let error = failed(2, &path, &args);
+    assert!(error.contains("use a later --since"), "{error}");
+}
+
+#[test]
 fn closed_pipe_ends_the_command_without_an_error() {
     let (_dir, path) = fixture(4);
     let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";

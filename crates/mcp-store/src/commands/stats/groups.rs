@@ -83,7 +83,7 @@ fn group_by(by: By, filter: &RequestFilter) -> Result<GroupBy, CliError> {
             let until = filter.window.until.min(time::now());
             let starts = time::starts(filter.window.since, until, by == By::Day);
             GroupBy::Time(starts.ok_or_else(|| {
-                CliError::Message("too many hours or days; use --since".to_owned())
+                CliError::Message("too many hours or days; use a later --since".to_owned())
             })?)
         }
     })
