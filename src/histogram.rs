@@ -87,7 +87,7 @@ impl Histogram {
         debug_assert!(added.is_ok());
     }
 
-    fn record_many(&mut self, value: u64, count: u64) {
+    pub(crate) fn record_many(&mut self, value: u64, count: u64) {
         // Growing, up to 58 KiB, fails only if memory cannot be addressed.
         let added = self.0.record_n(value, count);
         debug_assert!(added.is_ok());

@@ -7,7 +7,7 @@
 use rusqlite::types::ValueRef;
 use rusqlite::{Result, Row};
 
-use super::row::{Lenient, number, optional_number};
+use super::row::Lenient;
 use crate::event::{EndReason, Outcome, RequestStatus};
 
 /// The contribution of a row to the counts of its method and tool.
@@ -36,27 +36,35 @@ impl Contribution {
 
     /// Reads a row of `requests` whose columns begin at `at`.
     pub(crate) fn read(row: &Row<'_>, at: usize) -> Result<Self> {
-        let end_reason: Option<EndReason> = Lenient::read(row.get_ref(at + 2)?);
+        Self::of_values(|column| row.get_ref(at + column))
+    }
+
+    /// Reads a row by the values of [`COLUMNS`](Self::COLUMNS), by their places.
+    pub(crate) fn of_values<'v, E>(
+        value: impl Fn(usize) -> std::result::Result<ValueRef<'v>, E>,
+    ) -> std::result::Result<Self, E> {
+        let number = |column| value(column).map(Option::<i64>::read);
+        let end_reason: Option<EndReason> = Lenient::read(value(2)?);
         let outcome = Outcome::of(
-            RequestStatus::read(row.get_ref(at)?),
-            number(row, at + 1)? != 0,
+            RequestStatus::read(value(0)?),
+            bool::read(value(1)?),
             end_reason,
-            match row.get_ref(at + 3)? {
+            match value(3)? {
                 ValueRef::Text(code) => str::from_utf8(code).ok(),
                 _ => None,
             },
-            optional_number(row, at + 4)?,
+            number(4)?,
         );
-        let latency_us = number(row, at + 5)?;
-        let leg = optional_number(row, at + 6)?;
-        let operation_us = leg.and(optional_number(row, at + 7)?);
+        let latency_us = number(5)?.unwrap_or_default();
+        let leg = number(6)?;
+        let operation_us = leg.and(number(7)?);
         let is_end = match leg {
             None => outcome.is_final(),
             Some(_) => operation_us.is_some(),
         };
         let server_us = operation_us.unwrap_or(latency_us);
         let mut wall_us = server_us;
-        if let Some(since_first) = optional_number(row, at + 8)? {
+        if let Some(since_first) = number(8)? {
             let wall = since_first.saturating_mul(1000).saturating_add(latency_us);
             wall_us = wall_us.max(wall);
         }

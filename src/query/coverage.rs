@@ -45,25 +45,36 @@ pub(super) struct Cells {
 impl Coverage {
     /// Returns the times from which on all requests but polls are in the file.
     pub(super) fn of(source: &Source<'_>) -> rusqlite::Result<Self> {
-        let cells_to = |width: BucketWidth| {
-            let to = Pruned::Cells(width).to(source.conn)?;
-            Ok::<_, rusqlite::Error>(width.next_start(to))
-        };
-        Ok(Self {
-            rows: Pruned::Requests.to(source.conn)?,
-            hours: cells_to(BucketWidth::Hour)?,
-            days: cells_to(BucketWidth::Day)?,
-        })
+        let to = |pruned: Pruned| pruned.to(source.conn);
+        Ok(Self::pruned_to(
+            to(Pruned::Requests)?,
+            to(Pruned::Cells(BucketWidth::Hour))?,
+            to(Pruned::Cells(BucketWidth::Day))?,
+        ))
+    }
+
+    /// Returns the coverage from which requests and cells of hours and days from before these
+    /// times were removed.
+    pub(super) fn pruned_to(requests: i64, hours: i64, days: i64) -> Self {
+        Self {
+            rows: requests,
+            hours: BucketWidth::Hour.next_start(hours),
+            days: BucketWidth::Day.next_start(days),
+        }
     }
 
     /// Returns the times from which on polls are in the file. Retention removes them
     /// before other requests.
     pub(super) fn of_polls(self, source: &Source<'_>) -> rusqlite::Result<Self> {
-        let polls = Pruned::Polls.to(source.conn)?;
-        Ok(Self {
-            rows: self.rows.max(polls),
+        Ok(self.without_rows_before(Pruned::Polls.to(source.conn)?))
+    }
+
+    /// Returns the coverage after requests from before `ts` were removed.
+    pub(super) fn without_rows_before(self, ts: i64) -> Self {
+        Self {
+            rows: self.rows.max(ts),
             ..self
-        })
+        }
     }
 
     /// Returns the first moment from `ts` on from which all requests are in the file.

@@ -59,7 +59,7 @@
 //! filter, request, outcomes < reader < names < latency, session_requests < conditions < plan <
 //! requests < slow, follow,
 //! lookup < breakdown, neighbours, operations, sessions, clients, losses, info, kinship, sql,
-//! coverage < stats < schema < timeline`.
+//! coverage < stats < foreign, schema < timeline`.
 
 mod breakdown;
 mod clients;
@@ -68,6 +68,9 @@ mod coverage;
 mod error;
 mod filter;
 mod follow;
+#[cfg(feature = "outbox")]
+#[doc(hidden)]
+pub mod foreign;
 mod info;
 mod kinship;
 mod latency;

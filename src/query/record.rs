@@ -32,7 +32,13 @@ macro_rules! record {
             /// Reads a row of these columns.
             pub(super) fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
                 let mut columns = 0..;
-                let mut next = || row.get_ref(columns.next().unwrap_or_default());
+                Self::from_values(|| row.get_ref(columns.next().unwrap_or_default()))
+            }
+
+            /// Reads the values of these columns, one after the other.
+            pub(super) fn from_values<'v, E>(
+                mut next: impl FnMut() -> Result<rusqlite::types::ValueRef<'v>, E>,
+            ) -> Result<Self, E> {
                 Ok(Self {
                     $first: crate::db::row::Lenient::read(next()?),
                     $($field: crate::db::row::Lenient::read(next()?),)*

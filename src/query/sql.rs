@@ -24,6 +24,19 @@ pub enum Value {
     Blob(Vec<u8>),
 }
 
+#[cfg(feature = "outbox")]
+impl Value {
+    pub(super) fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Self::Null => ValueRef::Null,
+            Self::Integer(value) => ValueRef::Integer(*value),
+            Self::Real(value) => ValueRef::Real(*value),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Blob(bytes) => ValueRef::Blob(bytes),
+        }
+    }
+}
+
 impl Reader {
     /// Runs one statement that only reads. Calls `each` with the names of the columns and
     /// the values of each row, until it breaks. Returns the names of the columns.

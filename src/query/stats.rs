@@ -1,6 +1,8 @@
 //! Statistics of requests.
 
 pub(super) mod cells;
+#[cfg(feature = "outbox")]
+pub(super) mod foreign;
 mod latencies;
 pub(super) mod rows;
 pub(super) mod tally;
@@ -16,7 +18,7 @@ use super::losses::{Loss, losses};
 use super::names::Pattern;
 use super::reader::Source;
 use super::window::Window;
-use crate::db::POLLS;
+use crate::db::{BucketWidth, POLLS};
 use crate::histogram;
 use rows::Ends;
 use tally::Tallies;
@@ -157,22 +159,132 @@ impl Reader {
 }
 
 pub(super) fn stats(source: &Source<'_>, filter: &StatsFilter) -> rusqlite::Result<StatsReport> {
-    report(source, filter, LOOKED_AT)
+    report(&mut { source }, filter, LOOKED_AT)
+}
+
+/// What statistics are counted from: a file, or the tables of another engine.
+trait Tables {
+    type Error;
+
+    fn coverage(&mut self) -> Result<Coverage, Self::Error>;
+
+    /// Returns the times from which on polls are there. Retention removes them before other
+    /// requests.
+    fn coverage_of_polls(&mut self, of_others: Coverage) -> Result<Coverage, Self::Error>;
+
+    /// Returns whether a window has at most `limit` requests, or whether there are no cells to
+    /// count instead.
+    fn are_few(&mut self, window: Window, limit: i64) -> Result<bool, Self::Error>;
+
+    fn add_requests(
+        &mut self,
+        asked: Asked<'_>,
+        window: Window,
+        tallies: &mut Tallies,
+    ) -> Result<(), Self::Error>;
+
+    /// Adds the requests of a window that are in no cell yet.
+    fn add_not_rolled_up(
+        &mut self,
+        asked: Asked<'_>,
+        window: Window,
+        tallies: &mut Tallies,
+    ) -> Result<(), Self::Error>;
+
+    fn add_tasks(
+        &mut self,
+        asked: Asked<'_>,
+        window: Window,
+        ends: Ends,
+        tallies: &mut Tallies,
+    ) -> Result<(), Self::Error>;
+
+    /// Returns the number of further calls that the filter may take: those in cells without
+    /// the name of their method or tool.
+    fn add_cells(
+        &mut self,
+        asked: Asked<'_>,
+        cells: &[(BucketWidth, Window)],
+        tallies: &mut Tallies,
+    ) -> Result<i64, Self::Error>;
+
+    fn losses(&mut self, window: Window) -> Result<Vec<Loss>, Self::Error>;
+}
+
+impl Tables for &Source<'_> {
+    type Error = rusqlite::Error;
+
+    fn coverage(&mut self) -> rusqlite::Result<Coverage> {
+        Coverage::of(self)
+    }
+
+    fn coverage_of_polls(&mut self, of_others: Coverage) -> rusqlite::Result<Coverage> {
+        of_others.of_polls(self)
+    }
+
+    fn are_few(&mut self, window: Window, limit: i64) -> rusqlite::Result<bool> {
+        rows::are_few(self, window, limit)
+    }
+
+    fn add_requests(
+        &mut self,
+        asked: Asked<'_>,
+        window: Window,
+        tallies: &mut Tallies,
+    ) -> rusqlite::Result<()> {
+        rows::add(self, asked, window, tallies)
+    }
+
+    fn add_not_rolled_up(
+        &mut self,
+        asked: Asked<'_>,
+        window: Window,
+        tallies: &mut Tallies,
+    ) -> rusqlite::Result<()> {
+        rows::add_not_rolled_up(self, asked, window, tallies)
+    }
+
+    fn add_tasks(
+        &mut self,
+        asked: Asked<'_>,
+        window: Window,
+        ends: Ends,
+        tallies: &mut Tallies,
+    ) -> rusqlite::Result<()> {
+        rows::add_tasks(self, asked, window, ends, tallies)
+    }
+
+    fn add_cells(
+        &mut self,
+        asked: Asked<'_>,
+        cells: &[(BucketWidth, Window)],
+        tallies: &mut Tallies,
+    ) -> rusqlite::Result<i64> {
+        cells::add(self, asked, cells, tallies)
+    }
+
+    fn losses(&mut self, window: Window) -> rusqlite::Result<Vec<Loss>> {
+        losses(self, window)
+    }
 }
 
 /// Returns the statistics of a window. At most `few` requests are read one by one.
-fn report(source: &Source<'_>, filter: &StatsFilter, few: i64) -> rusqlite::Result<StatsReport> {
-    let coverage = Coverage::of(source)?;
-    let of_polls = coverage.of_polls(source)?;
+fn report<T: Tables>(
+    tables: &mut T,
+    filter: &StatsFilter,
+    few: i64,
+) -> Result<StatsReport, T::Error> {
+    let coverage = tables.coverage()?;
+    let of_polls = tables.coverage_of_polls(coverage)?;
     let are_polls_gone = of_polls != coverage && !of_polls.has_rows_of(filter.window);
     let counted = match Methods::of(filter) {
         Methods::All if are_polls_gone => {
-            let others = Counted::of(source, filter, Methods::Others, coverage, few)?;
-            let polls = Counted::of(source, filter, Methods::Polls, of_polls, few)?;
+            let others = Counted::of(tables, filter, Methods::Others, coverage, few)?;
+            let polls = Counted::of(tables, filter, Methods::Polls, of_polls, few)?;
             others.with_polls(polls)
         }
-        methods @ Methods::Polls => Counted::of(source, filter, methods, of_polls, few)?,
-        methods => Counted::of(source, filter, methods, coverage, few)?,
+        methods @ Methods::Polls => Counted::of(tables, filter, methods, of_polls, few)?,
+        methods => Counted::of(tables, filter, methods, coverage, few)?,
     };
     let (total, groups) = counted.tallies.finish(filter.method.is_some());
     Ok(StatsReport {
@@ -187,7 +299,7 @@ fn report(source: &Source<'_>, filter: &StatsFilter, few: i64) -> rusqlite::Resu
                 error: histogram::ERROR,
             },
         },
-        losses: losses(source, counted.window)?,
+        losses: tables.losses(counted.window)?,
     })
 }
 
@@ -246,27 +358,26 @@ struct Counted {
 }
 
 impl Counted {
-    /// Counts some methods of a filter, from what the file covers.
-    fn of(
-        source: &Source<'_>,
+    /// Counts some methods of a filter, from what the tables cover.
+    fn of<T: Tables>(
+        tables: &mut T,
         filter: &StatsFilter,
         methods: Methods,
         coverage: Coverage,
         few: i64,
-    ) -> rusqlite::Result<Self> {
+    ) -> Result<Self, T::Error> {
         let window = coverage.widened(filter.window);
-        let mut plan = if coverage.has_rows_of(filter.window) && rows::are_few(source, window, few)?
-        {
+        let mut plan = if coverage.has_rows_of(filter.window) && tables.are_few(window, few)? {
             Plan::Requests(window)
         } else {
             coverage.plan(window, window.until)
         };
-        let (mut tallies, mut other_calls) = count(source, filter, methods, &plan)?;
+        let (mut tallies, mut other_calls) = count(tables, filter, methods, &plan)?;
         let pruned = coverage.pruned(window);
         if other_calls > 0 && pruned.until < window.until {
             // Cells may lack names, but the requests that are still in the file have them.
             plan = coverage.plan(window, pruned.until);
-            (tallies, other_calls) = count(source, filter, methods, &plan)?;
+            (tallies, other_calls) = count(tables, filter, methods, &plan)?;
         }
         Ok(Self {
             tallies,
@@ -286,12 +397,12 @@ impl Counted {
 
 /// Counts the cells and rows of the plan. Also returns the number of calls whose method or tool is
 /// unknown and may be the one of the filter.
-fn count(
-    source: &Source<'_>,
+fn count<T: Tables>(
+    tables: &mut T,
     filter: &StatsFilter,
     methods: Methods,
     plan: &Plan,
-) -> rusqlite::Result<(Tallies, i64)> {
+) -> Result<(Tallies, i64), T::Error> {
     let asked = Asked {
         filter,
         methods,
@@ -300,8 +411,8 @@ fn count(
     match plan {
         Plan::Requests(window) => {
             let mut tallies = Tallies::exact();
-            rows::add(source, asked, *window, &mut tallies)?;
-            rows::add_tasks(source, asked, *window, Ends::All, &mut tallies)?;
+            tables.add_requests(asked, *window, &mut tallies)?;
+            tables.add_tasks(asked, *window, Ends::All, &mut tallies)?;
             Ok((tallies, 0))
         }
         Plan::Cells(Cells {
@@ -310,14 +421,14 @@ fn count(
             edges,
         }) => {
             let mut tallies = Tallies::estimated();
-            let other_calls = cells::add(source, asked, cells, &mut tallies)?;
+            let other_calls = tables.add_cells(asked, cells, &mut tallies)?;
             if !cells.is_empty() {
-                rows::add_not_rolled_up(source, asked, *whole, &mut tallies)?;
-                rows::add_tasks(source, asked, *whole, Ends::NotRolledUp, &mut tallies)?;
+                tables.add_not_rolled_up(asked, *whole, &mut tallies)?;
+                tables.add_tasks(asked, *whole, Ends::NotRolledUp, &mut tallies)?;
             }
             for edge in edges.iter().filter(|edge| edge.since < edge.until) {
-                rows::add(source, asked, *edge, &mut tallies)?;
-                rows::add_tasks(source, asked, *edge, Ends::All, &mut tallies)?;
+                tables.add_requests(asked, *edge, &mut tallies)?;
+                tables.add_tasks(asked, *edge, Ends::All, &mut tallies)?;
             }
             Ok((tallies, other_calls))
         }

@@ -1,7 +1,7 @@
 //! `mcp-store`: records the traffic of MCP servers through a proxy, and shows what was recorded.
 //!
 //! Imports run one way: `question`, `interrupt` and `background` < `error` and
-//! `complete` < `secret`, `log` and `output` < `args` < `commands`.
+//! `complete` < `secret`, `log`, `record` and `output` < `args` < `commands`.
 
 mod args;
 mod background;
@@ -12,9 +12,11 @@ mod interrupt;
 mod log;
 mod output;
 mod question;
+mod record;
 mod secret;
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 
@@ -24,6 +26,7 @@ use mcp_store_text::{sanitize, time};
 use args::{Args, Command};
 use error::CliError;
 use output::{Format, Output};
+use record::Record;
 
 fn main() -> ExitCode {
     if let Some(code) = complete::answer(Args::command) {
@@ -84,28 +87,35 @@ fn has_records(command: &Command) -> bool {
 }
 
 fn run(args: Args, output: &mut Output) -> Result<(), CliError> {
-    let db = args.db;
-    match args.command {
-        Command::Logs(args) => commands::logs::run(&db, args, output),
-        Command::Slow(args) => commands::slow::run(&db, args, output),
-        Command::Stats(args) => commands::stats::run(&db, args, output),
-        Command::Sessions(args) => commands::sessions::run(&db, args, output),
-        Command::Session(args) => commands::session::run(&db, &args, output),
-        Command::Request(args) => commands::request::run(&db, &args, output),
-        Command::Clients(args) => commands::clients::run(&db, args, output),
-        Command::Schema(args) => commands::schema::run(&db, args, output),
-        Command::Info(args) => commands::info::run(&db, &args, output),
-        Command::Top(args) => commands::top::run(&db, args, output),
+    match Record::of(&args.db)? {
+        Record::File(db) => run_on_file(&db, args.command, output),
+        #[cfg(feature = "postgres")]
+        Record::Fleet(target) => commands::replicas::run(&target, args.command, output),
+    }
+}
+
+fn run_on_file(db: &Path, command: Command, output: &mut Output) -> Result<(), CliError> {
+    match command {
+        Command::Logs(args) => commands::logs::run(db, args, output),
+        Command::Slow(args) => commands::slow::run(db, args, output),
+        Command::Stats(args) => commands::stats::run(db, args, output),
+        Command::Sessions(args) => commands::sessions::run(db, args, output),
+        Command::Session(args) => commands::session::run(db, &args, output),
+        Command::Request(args) => commands::request::run(db, &args, output),
+        Command::Clients(args) => commands::clients::run(db, args, output),
+        Command::Schema(args) => commands::schema::run(db, args, output),
+        Command::Info(args) => commands::info::run(db, &args, output),
+        Command::Top(args) => commands::top::run(db, args, output),
         Command::Proxy(args) => commands::proxy::run(&args, output),
         #[cfg(feature = "serve")]
-        Command::Serve(args) => commands::serve::run(&db, &args, output),
-        Command::Prune(args) => commands::maintain::prune(&db, &args, output),
-        Command::Vacuum => commands::maintain::vacuum(&db, output),
+        Command::Serve(args) => commands::serve::run(db, &args, output),
+        Command::Prune(args) => commands::maintain::prune(db, &args, output),
+        Command::Vacuum => commands::maintain::vacuum(db, output),
         #[cfg(feature = "postgres")]
-        Command::Ship(args) => commands::fleet::ship(&db, &args, output),
+        Command::Ship(args) => commands::fleet::ship(db, &args, output),
         #[cfg(feature = "postgres")]
         Command::Fleet(args) => commands::fleet::run(&args, output),
-        Command::Sql(args) => commands::sql::run(&db, &args, output),
+        Command::Sql(args) => commands::sql::run(db, &args, output),
         Command::Completions(args) => commands::completions::completions(&args, output),
         Command::Man(args) => commands::completions::man(&args, output),
     }

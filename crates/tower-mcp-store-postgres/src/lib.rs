@@ -22,19 +22,22 @@
 //! ```
 //!
 //! The owner of the database creates the tables with [`fleet::init`], and removes old rows with
-//! [`fleet::retain`] once a day.
+//! [`fleet::retain`] once a day. A [`FleetReader`] answers for all files as
+//! [`Reader`](tower_mcp_store::query::Reader) does for one.
 //!
 //! All statements are unnamed, so that PgBouncer may pool connections by transaction.
 
 mod connection;
 mod error;
 pub mod fleet;
+mod read;
 mod schema;
 mod shipper;
 mod target;
 mod tls;
 
 pub use error::{PostgresError, PostgresErrorKind};
+pub use read::{FleetInfo, FleetReader, FleetRequest, FleetStore, Handles};
 pub use schema::SCHEMA_VERSION;
 pub use shipper::{ShipConfig, ShipStats, Shipper, ship, ship_once, ship_until};
 pub use target::Target;

@@ -47,6 +47,24 @@ impl Latencies {
         }
     }
 
+    /// Adds latencies of cells by the lowest one of their bucket.
+    #[cfg(feature = "outbox")]
+    pub(super) fn add_bucket(&mut self, lowest: i64, count: i64) {
+        if let (Self::Buckets { histogram, .. }, Ok(lowest), Ok(count)) =
+            (self, u64::try_from(lowest), u64::try_from(count))
+        {
+            histogram.record_many(lowest, count);
+        }
+    }
+
+    /// Adds the highest latency of cells.
+    #[cfg(feature = "outbox")]
+    pub(super) fn add_highest(&mut self, highest: i64) {
+        if let Self::Buckets { max, .. } = self {
+            *max = highest.max(*max);
+        }
+    }
+
     pub(super) fn add(&mut self, more: &Self) {
         match more {
             Self::Each(latencies) => latencies.iter().for_each(|us| self.record(Some(*us))),

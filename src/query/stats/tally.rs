@@ -10,7 +10,7 @@ use super::{CallStats, Group};
 use crate::db::POLLS;
 use crate::db::contribution::Contribution;
 use crate::db::rollup::{NAME_BYTES, cell_name};
-use crate::db::row::{optional_text, text};
+use crate::db::row::Lenient;
 use crate::event::Outcome;
 use crate::histogram::Histogram;
 
@@ -47,6 +47,12 @@ pub(super) enum Times<'a> {
         server: (&'a [u8], i64),
         wall: (&'a [u8], i64),
     },
+    /// Of cells: the highest of each.
+    #[cfg(feature = "outbox")]
+    Highest { server: i64, wall: i64 },
+    /// Of cells: how many are in the bucket that begins with `lowest`.
+    #[cfg(feature = "outbox")]
+    Bucket { lowest: i64, server: i64, wall: i64 },
 }
 
 impl Counts<'_> {
@@ -168,45 +174,56 @@ impl Tallies {
 
 impl Sink for Tallies {
     fn add(&mut self, row: &Row<'_>, counts: &Counts<'_>) -> rusqlite::Result<()> {
-        let place = self.names.place(row)?;
-        if place == self.tallies.len() {
-            self.tallies.push(Tally::new(self.exact));
-        }
-        self.tallies[place].add(counts);
+        self.add_named([row.get_ref(0)?, row.get_ref(1)?], counts);
         Ok(())
     }
 }
 
+impl Tallies {
+    /// Adds what a method and a tool count.
+    pub(super) fn add_named(&mut self, names: [ValueRef<'_>; 2], counts: &Counts<'_>) {
+        let place = self.names.place_of(names);
+        if place == self.tallies.len() {
+            self.tallies.push(Tally::new(self.exact));
+        }
+        self.tallies[place].add(counts);
+    }
+}
+
 impl Names {
-    /// Returns the place of the method and tool of a row, its first two columns. A new name
-    /// has the place after all others. A long name is cut as in cells, so that requests and
-    /// cells are counted together.
+    /// Returns the place of the method and tool of a row, its first two columns.
     pub(in crate::query) fn place(&mut self, row: &Row<'_>) -> rusqlite::Result<usize> {
+        Ok(self.place_of([row.get_ref(0)?, row.get_ref(1)?]))
+    }
+
+    /// Returns the place of a method and a tool. A new name has the place after all others. A
+    /// long name is cut as in cells, so that requests and cells are counted together.
+    fn place_of(&mut self, [method, tool]: [ValueRef<'_>; 2]) -> usize {
         self.key.clear();
-        for column in [0, 1] {
-            if let ValueRef::Text(name) = row.get_ref(column)? {
-                match name.len() > NAME_BYTES {
+        for name in [method, tool] {
+            if let ValueRef::Text(bytes) = name {
+                match bytes.len() > NAME_BYTES {
                     true => {
-                        let name = text(row, column)?;
+                        let name = String::read(name);
                         self.key.extend_from_slice(cell_name(&name).as_bytes());
                     }
-                    false => self.key.extend_from_slice(name),
+                    false => self.key.extend_from_slice(bytes),
                 }
             }
             // No UTF-8 has this byte, so it separates the names.
             self.key.push(0xff);
         }
         if let Some(place) = self.places.get(&self.key) {
-            return Ok(*place);
+            return *place;
         }
         let place = self.names.len();
         self.places.insert(self.key.clone(), place);
         // A cell without a tool has an empty name.
-        let tool = optional_text(row, 1)?.filter(|tool| !tool.is_empty());
+        let tool = Option::<String>::read(tool).filter(|tool| !tool.is_empty());
         let tool = tool.map(|tool| cell_name(&tool).into_owned());
-        let method = cell_name(&text(row, 0)?).into_owned();
+        let method = cell_name(&String::read(method)).into_owned();
         self.names.push((method, tool));
-        Ok(place)
+        place
     }
 
     /// Returns the names in the order of their places.
@@ -244,6 +261,20 @@ impl Tally {
             Times::Cell { server, wall } => {
                 self.server.add_cell(server.0, server.1);
                 self.wall.add_cell(wall.0, wall.1);
+            }
+            #[cfg(feature = "outbox")]
+            Times::Highest { server, wall } => {
+                self.server.add_highest(server);
+                self.wall.add_highest(wall);
+            }
+            #[cfg(feature = "outbox")]
+            Times::Bucket {
+                lowest,
+                server,
+                wall,
+            } => {
+                self.server.add_bucket(lowest, server);
+                self.wall.add_bucket(lowest, wall);
             }
         }
     }

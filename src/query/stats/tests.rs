@@ -77,7 +77,7 @@ fn ask(reader: &Reader, filter: &StatsFilter, exact: bool) -> (CallStats, Vec<Gr
             true => Plan::Requests(filter.window),
             false => Coverage::of(source)?.plan(filter.window, filter.window.until),
         };
-        let (tallies, _) = count(source, filter, Methods::All, &plan)?;
+        let (tallies, _) = count(&mut { source }, filter, Methods::All, &plan)?;
         Ok(tallies.finish(filter.method.is_some()))
     });
     answer.unwrap()

@@ -17,6 +17,12 @@ pub(crate) struct SharedKey {
 }
 
 impl SharedKey {
+    /// Returns whether a key is given.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_given(&self) -> bool {
+        self.shared_key_file.is_some()
+    }
+
     /// Returns a reader that has the key.
     pub(crate) fn give(&self, reader: &Reader) -> Result<Reader, CliError> {
         let reader = reader.clone();

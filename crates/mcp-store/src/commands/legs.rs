@@ -11,9 +11,9 @@ const CONTINUES: &str = "↳ ";
 
 /// Moves each request that continues an operation behind the one before it, if both are
 /// in `rows`.
-pub(crate) fn group(rows: &mut [Request]) {
+pub(crate) fn group<T>(rows: &mut [T], request: impl Fn(&T) -> &Request) {
     let mut first: HashMap<String, (i64, i64)> = HashMap::new();
-    for row in rows.iter() {
+    for row in rows.iter().map(&request) {
         if let Some(operation) = &row.operation_id {
             let place = (row.ts, row.id);
             let earliest = first.entry(operation.clone()).or_insert(place);
@@ -21,6 +21,7 @@ pub(crate) fn group(rows: &mut [Request]) {
         }
     }
     rows.sort_by_key(|row| {
+        let row = request(row);
         let operation = row.operation_id.as_ref();
         let begun = operation.and_then(|operation| first.get(operation));
         (*begun.unwrap_or(&(row.ts, row.id)), row.leg, row.id)

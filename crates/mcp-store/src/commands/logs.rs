@@ -68,7 +68,7 @@ pub(crate) fn run(db: &Path, args: Logs, output: &mut Output) -> Result<(), CliE
     let mut rows = reader.requests(&filter, args.newest.limit, None)?;
     rows.reverse();
     if output.format() == Format::Table {
-        legs::group(&mut rows);
+        legs::group(&mut rows, |row| row);
     }
     write(output, &rows)?;
     suggest::names(&reader, &filter, rows.is_empty())
@@ -130,8 +130,8 @@ pub(crate) fn write(output: &mut Output, rows: &[Request]) -> Result<(), CliErro
 
 /// Returns the columns for these rows. On a bounded line, principals are shown only if
 /// there are any.
-pub(crate) fn columns(rows: &[Request]) -> Vec<Column> {
-    let has_principal = rows.iter().any(|row| row.principal.is_some());
+pub(crate) fn columns<'r>(rows: impl IntoIterator<Item = &'r Request>) -> Vec<Column> {
+    let has_principal = rows.into_iter().any(|row| row.principal.is_some());
     let columns = COLUMNS.into_iter().map(|column| match &*column.title {
         "PRINCIPAL" if !has_principal => column.from(u16::MAX),
         _ => column,
@@ -153,9 +153,14 @@ fn write_on(table: &mut Table, output: &mut Output, rows: &[Request]) -> Result<
 
 /// Returns the cells of [`columns`].
 pub(crate) fn cells(row: &Request) -> Vec<Cell> {
+    named_cells(row, row.id.to_string())
+}
+
+/// Returns the cells of [`columns`] for a row with this name.
+pub(crate) fn named_cells(row: &Request, name: String) -> Vec<Cell> {
     let (status, tone) = status(row);
     vec![
-        Cell::new(row.id.to_string()),
+        Cell::new(name),
         Cell::moment(row.ts),
         Cell::new(&row.proxy),
         Cell::of(row.client_name.as_ref(), String::clone),

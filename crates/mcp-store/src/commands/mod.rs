@@ -10,6 +10,8 @@ pub(crate) mod logs;
 pub(crate) mod maintain;
 mod operations;
 pub(crate) mod proxy;
+#[cfg(feature = "postgres")]
+pub(crate) mod replicas;
 pub(crate) mod request;
 pub(crate) mod schema;
 #[cfg(feature = "serve")]

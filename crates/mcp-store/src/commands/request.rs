@@ -31,7 +31,7 @@ pub(crate) fn run(db: &Path, args: &RequestArgs, output: &mut Output) -> Result<
     if output.format() != Format::Table {
         return Ok(output.record(&Line::of(&request))?);
     }
-    fields(&request).write(output)?;
+    fields(&request, request.id.to_string()).write(output)?;
     if request.operation_id.is_some()
         && let Some(operation) = reader.find_operation(&request.request_id)?.one()
     {
@@ -93,15 +93,16 @@ fn unrecorded(rpc_id: &str) -> &'static str {
 
 /// Returns the number of a row. An id is a UUID of version 7, which begins with 0 for
 /// many centuries.
-fn row_number(text: &str) -> Option<i64> {
+pub(crate) fn row_number(text: &str) -> Option<i64> {
     let is_number = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_number)
 }
 
-fn fields(request: &Request) -> Fields {
+/// Returns all that is known of a request. `row` names its row.
+pub(crate) fn fields(request: &Request, row: String) -> Fields {
     let number = |value: Option<i64>| value.map(|value| value.to_string());
     Fields::default()
-        .field("row", request.id.to_string())
+        .field("row", row)
         .field("request", &request.request_id)
         .field("time", time::local(request.ts))
         .field("server", &request.proxy)

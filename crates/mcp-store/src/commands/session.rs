@@ -67,7 +67,7 @@ pub(crate) fn run(db: &Path, args: &args::Session, output: &mut Output) -> Resul
     }
     .write(output)?;
     output.line("")?;
-    legs::group(&mut requests);
+    legs::group(&mut requests, |request| request);
     logs::write(output, &requests)?;
     for operation in &operations {
         output.line("")?;

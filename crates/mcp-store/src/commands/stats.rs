@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use tower_mcp_store::query::{
-    CallStats, Group, Loss, Percentiles, Reader, RequestFilter, StatsFilter, StatsReport, Window,
+    CallStats, Group, Loss, Percentiles, Request, RequestFilter, StatsFilter, StatsReport, Window,
 };
 
 use super::suggest;
@@ -76,7 +76,12 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
         }
     }
     match plain(&filter, &by) {
-        Some(plain) => whole(&reader, &plain, sort.unwrap_or(Sort::Calls), limit, output)?,
+        Some(plain) => {
+            let mut stats = reader.stats(&plain)?;
+            arrange(&mut stats.groups, sort, limit);
+            let newest = || Ok(reader.requests(&RequestFilter::default(), 1, None)?.pop());
+            whole(newest, &plain, &stats, output)?;
+        }
         None => groups::run(&reader, &filter, &by, sort, limit, output)?,
     }
     let found = reader.requests(&filter, 1, None)?;
@@ -85,7 +90,7 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
 
 /// Returns the filter of statistics that also count removed requests, if these have all
 /// conditions and are grouped like this.
-fn plain(filter: &RequestFilter, by: &[By]) -> Option<StatsFilter> {
+pub(crate) fn plain(filter: &RequestFilter, by: &[By]) -> Option<StatsFilter> {
     let mut plain = StatsFilter::new().window(filter.window);
     plain.server_name.clone_from(&filter.server_name);
     plain.method.clone_from(&filter.method);
@@ -107,19 +112,15 @@ fn plain(filter: &RequestFilter, by: &[By]) -> Option<StatsFilter> {
     (same == *filter && !has_pattern).then_some(plain)
 }
 
-/// Writes statistics of each method and tool.
-fn whole(
-    reader: &Reader,
+/// Writes statistics of each method and tool. The newest request is looked up if there are none.
+pub(crate) fn whole(
+    newest: impl FnOnce() -> Result<Option<Request>, CliError>,
     filter: &StatsFilter,
-    sort: Sort,
-    limit: usize,
+    stats: &StatsReport,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let mut stats = reader.stats(filter)?;
-    sort_by(&mut stats.groups, sort);
-    stats.groups.truncate(limit);
     if output.format() != Format::Table {
-        return write_records(&stats, output);
+        return write_records(stats, output);
     }
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for group in &stats.groups {
@@ -147,7 +148,7 @@ fn whole(
         eprintln!("{}", format_loss(loss));
     }
     let newest = match stats.total.calls {
-        0 => reader.requests(&RequestFilter::default(), 1, None)?.pop(),
+        0 => newest()?,
         _ => None,
     };
     if let Some(newest) = newest.filter(|newest| newest.ts < filter.window.since) {
@@ -155,6 +156,12 @@ fn whole(
         eprintln!("the newest request is from {newest}; use --since to look further back");
     }
     Ok(())
+}
+
+/// Sorts groups, and leaves out those after the first `limit`.
+pub(crate) fn arrange(groups: &mut Vec<Group>, sort: Option<Sort>, limit: usize) {
+    sort_by(groups, sort.unwrap_or(Sort::Calls));
+    groups.truncate(limit);
 }
 
 fn sort_by(groups: &mut [Group], sort: Sort) {

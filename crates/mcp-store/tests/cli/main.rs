@@ -15,6 +15,8 @@ mod operations;
 #[cfg(unix)]
 mod plot;
 mod proxy;
+#[cfg(feature = "postgres")]
+mod replicas;
 mod run;
 mod schema;
 #[cfg(all(unix, feature = "serve"))]

@@ -206,7 +206,7 @@ proptest! {
             let expected = plainly(&truth, &filter, stats.polls);
             assert_close(&stats.total, &expected);
             // Also by cells, as if there were too many requests to read each.
-            let estimated = reader.read(|source| report(source, &filter, -1)).unwrap();
+            let estimated = reader.read(|source| report(&mut { source }, &filter, -1)).unwrap();
             prop_assert_eq!(estimated.window, stats.window);
             let expected = plainly(&truth, &filter, estimated.polls);
             assert_close(&estimated.total, &expected);

@@ -1,0 +1,75 @@
+//! `--db` with the URL of a database, as far as no database is needed.
+
+use crate::run::{command, failed};
+use crate::support::fresh;
+
+const SECRET: &str = "correct-horse";
+
+/// A database that does not answer, because nothing listens there.
+const NOBODY: &str = "postgres://u@127.0.0.1:1/d";
+
+#[test]
+fn password_in_the_argument_db_is_refused_and_not_repeated() {
+    let (_dir, path) = fresh();
+    let url = format!("postgres://u:{SECRET}@127.0.0.1:1/d");
+    for args in [
+        ["--db", &url, "logs"].as_slice(),
+        &[&format!("--db={url}"), "info"],
+    ] {
+        let output = command(&path, &[])
+            .env_remove("MCP_STORE_DB")
+            .args(args)
+            .output();
+        let error = String::from_utf8(output.unwrap().stderr).unwrap();
+        assert!(error.contains("PGPASSFILE"), "{error}");
+        assert!(!error.contains(SECRET), "{error}");
+    }
+}
+
+#[test]
+fn commands_that_read_files_only_refuse_a_database_before_they_connect() {
+    let (_dir, path) = fresh();
+    for args in [
+        ["top"].as_slice(),
+        &["slow"],
+        &["sessions"],
+        &["clients"],
+        &["schema"],
+        &["sql", "SELECT 1"],
+        &["prune", "--before", "1h", "--yes"],
+        &["vacuum"],
+        &["logs", "--follow"],
+        &["logs", "--operations"],
+        &["stats", "--plot"],
+        &["info", "--compare", "other.db"],
+    ] {
+        let error = failed(2, &path, &[&["--db", NOBODY], args].concat());
+        assert!(error.contains("reads a file only"), "{args:?}: {error}");
+    }
+    let proxy = [
+        "--db",
+        NOBODY,
+        "proxy",
+        "--upstream",
+        "http://127.0.0.1:1/mcp",
+    ];
+    let error = failed(2, &path, &proxy);
+    assert!(error.contains("records into a file"), "{error}");
+}
+
+#[test]
+fn database_that_does_not_answer_is_an_error() {
+    let (_dir, path) = fresh();
+    for args in [
+        ["logs"].as_slice(),
+        &["stats"],
+        &["info"],
+        &["request", "019a:1"],
+    ] {
+        let error = failed(2, &path, &[&["--db", NOBODY], args].concat());
+        assert!(
+            error.contains("connection to the database failed"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,234 @@
+//! Reads the requests of all files, as `tower_mcp_store::query` reads those of one.
+
+mod conditions;
+mod info;
+mod pattern;
+mod snapshot;
+mod statement;
+mod stats;
+mod stores;
+
+use std::fmt;
+
+use tokio::runtime::Runtime;
+use tower_mcp_store::query::foreign::{self, LOSS_COLUMNS, REQUEST_COLUMNS};
+use tower_mcp_store::query::{
+    Lookup, Loss, Request, RequestFilter, StatsFilter, StatsReport, Value, Window,
+};
+
+use crate::connection::{Connection, runtime};
+use crate::error::PostgresError;
+use crate::schema;
+use crate::target::Target;
+pub use info::{FleetInfo, FleetStore};
+use snapshot::Snapshot;
+use statement::Statement;
+pub use stores::Handles;
+
+/// The most ids that are named if several begin alike.
+const NAMED: i64 = 5;
+
+/// Reads the database of a fleet, which it never changes.
+///
+/// Each answer is of one moment. All functions block the thread, and must not be called within
+/// a runtime of tokio.
+pub struct FleetReader {
+    runtime: Runtime,
+    connection: Connection,
+}
+
+/// A request, and the file that has it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct FleetRequest {
+    /// The id of the file. The number of a row, `request.id`, is unique within its file.
+    pub store_id: String,
+    /// The request.
+    #[serde(flatten)]
+    pub request: Request,
+}
+
+impl FleetReader {
+    /// Connects to the database.
+    ///
+    /// # Errors
+    ///
+    /// If there is no connection, or the database has no schema that this release knows.
+    pub fn open(target: &Target) -> Result<Self, PostgresError> {
+        let runtime = runtime()?;
+        let connection = runtime.block_on(async {
+            let connection = Connection::open(target).await?;
+            schema::check(&connection).await?;
+            Ok::<_, PostgresError>(connection)
+        })?;
+        Ok(Self {
+            runtime,
+            connection,
+        })
+    }
+
+    /// Returns the newest `limit` requests that the filter takes, newest first.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer. The same is true of the other functions.
+    pub fn requests(
+        &mut self,
+        filter: &RequestFilter,
+        limit: usize,
+    ) -> Result<Vec<FleetRequest>, PostgresError> {
+        let snapshot = self.snapshot()?;
+        let mut statement = conditions::of(filter, &snapshot)?;
+        let limit = statement.bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        select(
+            &snapshot,
+            statement,
+            &format!("ORDER BY ts DESC, id DESC, requests.store_id DESC LIMIT {limit}"),
+        )
+    }
+
+    /// Returns the request of the file `store_id` whose row has this number.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer.
+    pub fn request(
+        &mut self,
+        store_id: &str,
+        id: i64,
+    ) -> Result<Option<FleetRequest>, PostgresError> {
+        let mut statement = Statement::new();
+        let (store, row) = (statement.bind(store_id), statement.bind(id));
+        statement.add(&format!("requests.store_id = {store}::uuid AND id = {row}"));
+        Ok(select(&self.snapshot()?, statement, "")?.pop())
+    }
+
+    /// Returns the request whose id is, or begins with, `id`.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer.
+    pub fn find_request(&mut self, id: &str) -> Result<Lookup<FleetRequest>, PostgresError> {
+        let snapshot = self.snapshot()?;
+        let mut statement = Statement::new();
+        statement.add_beginning("request_id", &id.to_ascii_lowercase());
+        let order = format!("ORDER BY request_id LIMIT {NAMED}");
+        let found = select(&snapshot, statement, &order)?;
+        Ok(one(found, id, |found| &found.request.request_id))
+    }
+
+    /// Returns the whole id of the session whose id is, or begins with, `id`.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer.
+    pub fn find_session_id(&mut self, id: &str) -> Result<Lookup<String>, PostgresError> {
+        let snapshot = self.snapshot()?;
+        let mut statement = Statement::new();
+        statement.add_beginning("session_id", id);
+        let sql = format!(
+            "SELECT DISTINCT session_id FROM store_sessions {} ORDER BY session_id LIMIT {NAMED}",
+            statement.conditions()
+        );
+        let found = snapshot.texts(&sql, &statement)?;
+        Ok(one(found, id, |found| found))
+    }
+
+    /// Returns the statistics of a window over all files: in total, of each method and of each
+    /// tool. A call whose requests reached several replicas counts once for each.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer.
+    pub fn stats(&mut self, filter: &StatsFilter) -> Result<StatsReport, PostgresError> {
+        foreign::stats(&mut self.snapshot()?, filter)
+    }
+
+    /// Returns the losses of all files that overlap a window, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer.
+    pub fn losses(&mut self, window: Window) -> Result<Vec<Loss>, PostgresError> {
+        losses(&self.snapshot()?, window)
+    }
+
+    /// Returns what the database has, and the files that were shipped to it.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer.
+    pub fn info(&mut self) -> Result<FleetInfo, PostgresError> {
+        info::read(&self.snapshot()?)
+    }
+
+    /// Returns short names for the requests of all files.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer.
+    pub fn handles(&mut self) -> Result<Handles, PostgresError> {
+        let sql = "SELECT store_id::text FROM sources";
+        let ids = self.snapshot()?.texts(sql, &Statement::new())?;
+        Ok(Handles::new(ids))
+    }
+
+    /// Begins a transaction that reads the database as of one moment.
+    fn snapshot(&mut self) -> Result<Snapshot<'_>, PostgresError> {
+        Snapshot::begin(&self.runtime, &mut self.connection)
+    }
+}
+
+impl fmt::Debug for FleetReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FleetReader").finish_non_exhaustive()
+    }
+}
+
+/// Selects requests, in this order.
+fn select(
+    snapshot: &Snapshot<'_>,
+    statement: Statement,
+    order: &str,
+) -> Result<Vec<FleetRequest>, PostgresError> {
+    let conditions = statement.conditions();
+    let sql =
+        format!("SELECT {REQUEST_COLUMNS}, store_id::text FROM requests {conditions} {order}");
+    let mut found = Vec::new();
+    snapshot.each(&sql, &statement, |values| {
+        if let Some((Value::Text(store_id), columns)) = values.split_last() {
+            found.push(FleetRequest {
+                store_id: store_id.clone(),
+                request: foreign::request(columns),
+            });
+        }
+    })?;
+    Ok(found)
+}
+
+fn losses(snapshot: &Snapshot<'_>, window: Window) -> Result<Vec<Loss>, PostgresError> {
+    let mut statement = Statement::new();
+    let since = statement.bind(window.since);
+    let until = statement.bind(window.until);
+    statement.add(&format!("to_ts >= {since} AND from_ts < {until}"));
+    let sql = format!(
+        "SELECT {LOSS_COLUMNS} FROM losses {} ORDER BY from_ts, id, store_id",
+        statement.conditions()
+    );
+    let mut found = Vec::new();
+    snapshot.each(&sql, &statement, |values| found.push(foreign::loss(values)))?;
+    Ok(found)
+}
+
+/// Returns what was found by the beginning of an id, in the order of ids.
+fn one<T>(mut found: Vec<T>, asked: &str, id: fn(&T) -> &str) -> Lookup<T> {
+    // A whole id sorts before all longer ones that begin with it.
+    let is_whole = found
+        .first()
+        .is_some_and(|first| id(first).eq_ignore_ascii_case(asked));
+    if found.len() > 1 && !is_whole {
+        return Lookup::Several(found.iter().map(|one| id(one).to_owned()).collect());
+    }
+    found.truncate(1);
+    found.pop().map_or(Lookup::Nothing, Lookup::One)
+}
