@@ -169,6 +169,10 @@ fn decoded(text: &str) -> Result<String, PostgresError> {
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {
         let (digits, rest) = part.split_at_checked(2).ok_or_else(refuse)?;
+        // `from_str_radix` accepts a sign.
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(refuse());
+        }
         bytes.push(u8::from_str_radix(digits, 16).map_err(|_| refuse())?);
         bytes.extend_from_slice(rest.as_bytes());
     }
@@ -254,6 +258,7 @@ mod tests {
             "postgres://u:secret@h/d?connect_timeout=secret",
             "postgres://u:sec@secret@h/d",
             "postgres://u:secret@h/d?sslrootcert=%secret",
+            "postgres://u:secret@h/d?sslrootcert=%+1",
         ] {
             let error = url.parse::<Target>().unwrap_err();
             assert_eq!(error.kind(), PostgresErrorKind::Url, "{url}");
