@@ -1,0 +1,80 @@
+//! The commands that read the database of a fleet.
+
+mod info;
+mod logs;
+mod request;
+mod stats;
+
+use serde::Serialize;
+use tower_mcp_store::Outcome;
+use tower_mcp_store::query::{Lookup, RequestFilter};
+use tower_mcp_store_postgres::{FleetReader, FleetRequest, Target};
+
+use super::fleet;
+use crate::args::{Command, Filters};
+use crate::error::CliError;
+use crate::output::Output;
+
+/// A request as a record of JSON or CSV.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    request: &'a FleetRequest,
+    outcome: Outcome,
+}
+
+impl<'a> Line<'a> {
+    fn of(request: &'a FleetRequest) -> Self {
+        Self {
+            request,
+            outcome: request.request.outcome(),
+        }
+    }
+}
+
+pub(crate) fn run(target: &Target, command: Command, output: &mut Output) -> Result<(), CliError> {
+    match command {
+        Command::Logs(args) => logs::run(target, args, output),
+        Command::Stats(args) => stats::run(target, args, output),
+        Command::Request(args) => request::run(target, &args, output),
+        Command::Info(args) => info::run(target, &args, output),
+        // These need no record.
+        Command::Fleet(args) => fleet::run(&args, output),
+        Command::Completions(args) => super::completions::completions(&args, output),
+        Command::Man(args) => super::completions::man(&args, output),
+        Command::Proxy(_) => Err(CliError::Message(
+            "the proxy records into a file, which `mcp-store ship` copies to a database: give \
+             --db a path"
+                .to_owned(),
+        )),
+        _ => Err(refused("this command")),
+    }
+}
+
+/// Returns the error for a question that only files answer.
+fn refused(what: &str) -> CliError {
+    CliError::Message(format!(
+        "{what} reads a file only; give --db the file of one server, or query the views of the \
+         database with psql"
+    ))
+}
+
+/// Returns the filter from the command line, with the whole id of its session.
+fn filter(reader: &mut FleetReader, mut filters: Filters) -> Result<RequestFilter, CliError> {
+    let session = match filters.session.take() {
+        Some(id) => {
+            let found = reader.find_session_id(&id)?;
+            if found == Lookup::Nothing && filters.shared_key.is_given() {
+                return Err(CliError::Message(format!(
+                    "no session of the fleet has the id {id}; an id that is hashed with the key \
+                     is found by its hash only, which `mcp-store logs` shows"
+                )));
+            }
+            Some(super::at_most_one("session", &id, found)?.unwrap_or(id))
+        }
+        None => None,
+    };
+    let mut filter = filters.filter()?;
+    filter.session = session;
+    Ok(filter)
+}
