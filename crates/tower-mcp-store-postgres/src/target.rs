@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::{fmt, net};
 
+use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
@@ -159,24 +160,13 @@ fn is_local(config: &Config) -> bool {
     }
 }
 
-/// Decodes `%` and two digits (RFC 3986, section 2.1).
-fn decoded(text: &str) -> Result<String, PostgresError> {
-    let refuse = || {
-        let detail = "a `%` in the URL is not followed by two hexadecimal digits";
+/// Decodes the percent-encoding of a value (RFC 3986, section 2.1).
+fn decoded(value: &str) -> Result<String, PostgresError> {
+    let text = percent_decode_str(value).decode_utf8().map_err(|_| {
+        let detail = "sslrootcert in the URL of the database is not UTF-8";
         PostgresError::new(PostgresErrorKind::Url, detail)
-    };
-    let mut parts = text.split('%');
-    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        let (digits, rest) = part.split_at_checked(2).ok_or_else(refuse)?;
-        // `from_str_radix` accepts a sign.
-        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return Err(refuse());
-        }
-        bytes.push(u8::from_str_radix(digits, 16).map_err(|_| refuse())?);
-        bytes.extend_from_slice(rest.as_bytes());
-    }
-    String::from_utf8(bytes).map_err(|_| refuse())
+    })?;
+    Ok(text.into_owned())
 }
 
 impl fmt::Debug for Target {
@@ -257,8 +247,7 @@ mod tests {
             "postgres://u:secret@h/d?sslmode=secret",
             "postgres://u:secret@h/d?connect_timeout=secret",
             "postgres://u:sec@secret@h/d",
-            "postgres://u:secret@h/d?sslrootcert=%secret",
-            "postgres://u:secret@h/d?sslrootcert=%+1",
+            "postgres://u:secret@h/d?sslrootcert=secret%ff",
         ] {
             let error = url.parse::<Target>().unwrap_err();
             assert_eq!(error.kind(), PostgresErrorKind::Url, "{url}");

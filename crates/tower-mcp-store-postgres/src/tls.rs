@@ -20,8 +20,14 @@ pub(crate) fn connector(target: &Target) -> Result<MakeRustlsConnect, PostgresEr
     let provider = Arc::new(ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match target.tls() {
         // The connector is not used for plain text.
-        TlsMode::Disable | TlsMode::Require => Arc::new(Unverified(Arc::clone(&provider))),
-        TlsMode::VerifyCa => Arc::new(AnyName(verifier(target, &provider)?)),
+        TlsMode::Disable | TlsMode::Require => Arc::new(AnyName {
+            authority: None,
+            provider: Arc::clone(&provider),
+        }),
+        TlsMode::VerifyCa => Arc::new(AnyName {
+            authority: Some(verifier(target, &provider)?),
+            provider: Arc::clone(&provider),
+        }),
         TlsMode::VerifyFull => verifier(target, &provider)?,
     };
     let config = ClientConfig::builder_with_provider(provider)
@@ -71,49 +77,12 @@ fn unusable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Postg
     PostgresError::new(PostgresErrorKind::Certificate, detail).with_source(error)
 }
 
-/// Accepts any certificate: `sslmode=require`.
+/// Accepts a certificate for any host. With an authority, it has to be issued by it
+/// (`sslmode=verify-ca`); without, anybody may have issued it (`sslmode=require`).
 #[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
-
-/// Accepts a certificate of a trusted authority for any host: `sslmode=verify-ca`.
-#[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+struct AnyName {
+    authority: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
 }
 
 impl ServerCertVerifier for AnyName {
@@ -126,11 +95,11 @@ impl ServerCertVerifier for AnyName {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         use CertificateError::{NotValidForName, NotValidForNameContext};
+        let Some(authority) = &self.authority else {
+            return Ok(ServerCertVerified::assertion());
+        };
         // The name is verified last, so the rest of the certificate is valid.
-        match self
-            .0
-            .verify_server_cert(certificate, intermediates, name, ocsp, now)
-        {
+        match authority.verify_server_cert(certificate, intermediates, name, ocsp, now) {
             Err(rustls::Error::InvalidCertificate(
                 NotValidForName | NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),
@@ -144,8 +113,8 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0
-            .verify_tls12_signature(message, certificate, signature)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -154,11 +123,13 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0
-            .verify_tls13_signature(message, certificate, signature)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

@@ -75,7 +75,8 @@ fn read(path: &Path) -> io::Result<String> {
 }
 
 /// Returns the password of the first line that fits: `host:port:database:user:password`, with
-/// `*` for any, and `\` before a `:` or a `\` (PostgreSQL manual, "The Password File").
+/// `*` for any, and `\` before a `:` or a `\` (PostgreSQL manual, "The Password File"). As in
+/// libpq, the password may have a `:` without a `\` before it.
 fn find(text: &str, config: &Config) -> Option<String> {
     let user = config.get_user().unwrap_or_default();
     let database = config.get_dbname().unwrap_or(user);
@@ -89,32 +90,41 @@ fn find(text: &str, config: &Config) -> Option<String> {
     text.lines()
         .filter(|line| !line.starts_with('#'))
         .find_map(|line| {
-            let mut names = fields(line);
-            let password = names.pop()?;
-            let fits = |(name, wanted): (&String, &&str)| name == "*" || name == wanted;
-            let is_it = names.len() == wanted.len() && names.iter().zip(&wanted).all(fits);
-            is_it.then_some(password)
+            let mut rest = line;
+            for wanted in wanted {
+                let (name, after) = split_field(rest)?;
+                if name != "*" && unescaped(name) != wanted {
+                    return None;
+                }
+                rest = after;
+            }
+            Some(unescaped(rest))
         })
 }
 
-/// Returns the fields of a line, without their escapes.
-fn fields(line: &str) -> Vec<String> {
-    let mut fields = vec![String::new()];
-    let mut characters = line.chars();
+/// Splits a line at its first `:` that has no `\` before it.
+fn split_field(line: &str) -> Option<(&str, &str)> {
+    let mut is_escaped = false;
+    let end = line.find(|character| {
+        let is_end = character == ':' && !is_escaped;
+        is_escaped = character == '\\' && !is_escaped;
+        is_end
+    })?;
+    let (name, rest) = line.split_at_checked(end)?;
+    Some((name, rest.strip_prefix(':')?))
+}
+
+/// Returns a field without its escapes.
+fn unescaped(field: &str) -> String {
+    let mut text = String::with_capacity(field.len());
+    let mut characters = field.chars();
     while let Some(character) = characters.next() {
-        let literal = match character {
-            ':' => {
-                fields.push(String::new());
-                continue;
-            }
+        text.push(match character {
             '\\' => characters.next().unwrap_or('\\'),
             other => other,
-        };
-        if let Some(field) = fields.last_mut() {
-            field.push(literal);
-        }
+        });
     }
-    fields
+    text
 }
 
 #[cfg(test)]
@@ -130,13 +140,13 @@ mod tests {
         let text = "# a comment\n\
             other:5432:d:u:1\n\
             h:5432:d:u:2\\:with\\\\both\n\
-            *:*:*:u:3\n\
+            *:*:*:u:3:and more\n\
             localhost:*:*:*:4\n\
             broken:line\n";
         for (url, expected) in [
             ("postgres://u@other/d", Some("1")),
             ("postgres://u@h/d", Some("2:with\\both")),
-            ("postgres://u@h:6000/d", Some("3")),
+            ("postgres://u@h:6000/d", Some("3:and more")),
             ("postgres://v@%2Frun/d", Some("4")),
             ("postgres://v@h/d", None),
         ] {
