@@ -162,6 +162,18 @@ impl FleetReader {
         info::read(&self.snapshot()?)
     }
 
+    /// Returns the files whose newest key of keyed hashes differs from that of most files, or
+    /// that have no key. There are none if all files have one key, or if there is one file.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer.
+    pub fn stores_with_another_key(&mut self) -> Result<Vec<FleetStore>, PostgresError> {
+        let stores = info::stores(&self.snapshot()?)?;
+        let found = info::with_another_key(&stores).into_iter();
+        Ok(found.cloned().collect())
+    }
+
     /// Returns short names for the requests of all files.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! The contents of the database.
 
+use std::collections::BTreeMap;
+
 use tower_mcp_store::query::Value;
 
 use super::snapshot::Snapshot;
@@ -55,17 +57,28 @@ impl FleetInfo {
     /// reached several replicas is not recognised as one, and a session or caller whose id is
     /// hashed has a different id in each file.
     pub fn has_one_key(&self) -> bool {
-        let mut keys = self
-            .stores
-            .iter()
-            .map(|store| store.key_fingerprints.last());
-        match keys.next() {
-            Some(first) => {
-                self.stores.len() == 1 || first.is_some() && keys.all(|key| key == first)
-            }
-            None => true,
-        }
+        with_another_key(&self.stores).is_empty()
     }
+}
+
+/// Returns the files whose newest key differs from that of most files, or that have no key.
+pub(super) fn with_another_key(stores: &[FleetStore]) -> Vec<&FleetStore> {
+    if stores.len() < 2 {
+        return Vec::new();
+    }
+    let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
+    for key in stores
+        .iter()
+        .filter_map(|store| store.key_fingerprints.last())
+    {
+        *counts.entry(key).or_default() += 1;
+    }
+    let most = counts.into_iter().max_by_key(|(_, count)| *count);
+    let most = most.map(|(key, _)| key);
+    stores
+        .iter()
+        .filter(|store| most.is_none() || store.key_fingerprints.last() != most)
+        .collect()
 }
 
 pub(super) fn read(snapshot: &Snapshot<'_>) -> Result<FleetInfo, PostgresError> {
@@ -92,7 +105,7 @@ pub(super) fn read(snapshot: &Snapshot<'_>) -> Result<FleetInfo, PostgresError> 
     })
 }
 
-fn stores(snapshot: &Snapshot<'_>) -> Result<Vec<FleetStore>, PostgresError> {
+pub(super) fn stores(snapshot: &Snapshot<'_>) -> Result<Vec<FleetStore>, PostgresError> {
     // A fingerprint is hexadecimal digits, so no comma is part of one.
     let sql = "SELECT store_id::text, instance, writer_version, shipped_to, seen_at,
              clock_ahead_ms, array_to_string(key_fingerprints, ',')
@@ -126,5 +139,42 @@ fn text(values: &[Value], at: usize) -> Option<String> {
     match values.get(at) {
         Some(Value::Text(text)) => Some(text.clone()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(id: &str, keys: &[&str]) -> FleetStore {
+        FleetStore {
+            store_id: id.to_owned(),
+            instance: None,
+            writer_version: None,
+            shipped_to: 0,
+            seen_at: 0,
+            clock_ahead_ms: 0,
+            key_fingerprints: keys.iter().map(|key| (*key).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn files_with_another_newest_key_than_most_or_none_are_named() {
+        let all = [
+            store("a", &["1"]),
+            store("b", &["1", "2"]),
+            store("c", &["2"]),
+            store("d", &[]),
+        ];
+        for (stores, expected) in [
+            (&all[..], ["a", "d"].as_slice()),
+            (&all[1..3], &[]),
+            (&all[3..], &[]),
+            (&[all[3].clone(), all[3].clone()], &["d", "d"]),
+        ] {
+            let found = with_another_key(stores).into_iter();
+            let found: Vec<&str> = found.map(|store| &*store.store_id).collect();
+            assert_eq!(found, expected);
+        }
     }
 }

@@ -1,12 +1,10 @@
 //! `mcp-store info` of a fleet.
 
-use std::io::Write as _;
-
 use tower_mcp_store::query::Window;
 use tower_mcp_store_postgres::{FleetInfo, FleetReader, FleetStore, Handles, Target};
 
 use super::super::stats;
-use super::refused;
+use super::{note_keys, refused};
 use crate::args;
 use crate::error::CliError;
 use crate::output::{self, Align, Cell, Column, Fields, Format, Output, Table};
@@ -19,7 +17,8 @@ pub(super) fn run(target: &Target, args: &args::Info, output: &mut Output) -> Re
     let mut reader = FleetReader::open(target)?;
     let info = reader.info()?;
     if output.format() != Format::Table {
-        return Ok(output.record(&info)?);
+        output.record(&info)?;
+        return note_keys(&mut reader, output);
     }
     let handles = reader.handles()?;
     fields(&info).write(output)?;
@@ -30,17 +29,10 @@ pub(super) fn run(target: &Target, args: &args::Info, output: &mut Output) -> Re
         .map(|store| store_cells(store, &handles))
         .collect();
     Table::new(&STORES, output).write(output, &rows)?;
-    if !info.has_one_key() {
-        output.flush()?;
-        eprintln!(
-            "the files have different keys, or none: a call whose requests reached several \
-             servers counts once for each"
-        );
-    }
     for loss in reader.losses(Window::ALL)? {
         output.line(&stats::format_loss(&loss))?;
     }
-    Ok(())
+    note_keys(&mut reader, output)
 }
 
 fn fields(info: &FleetInfo) -> Fields {

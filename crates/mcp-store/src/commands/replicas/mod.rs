@@ -5,6 +5,8 @@ mod logs;
 mod request;
 mod stats;
 
+use std::io::Write as _;
+
 use serde::Serialize;
 use tower_mcp_store::Outcome;
 use tower_mcp_store::query::{Lookup, RequestFilter};
@@ -14,6 +16,10 @@ use super::fleet;
 use crate::args::{Command, Filters};
 use crate::error::CliError;
 use crate::output::Output;
+use crate::sanitize::escape_control;
+
+/// How many files or rows a message names.
+const SHOWN: usize = 5;
 
 /// A request as a record of JSON or CSV.
 #[derive(Serialize)]
@@ -57,6 +63,38 @@ fn refused(what: &str) -> CliError {
         "{what} reads a file only; give --db the file of one server, or query the views of the \
          database with psql"
     ))
+}
+
+/// Writes to standard error which files have another key than most, or none, if there are any.
+/// Call it after an answer whose counts depend on one key.
+fn note_keys(reader: &mut FleetReader, output: &mut Output) -> Result<(), CliError> {
+    let stores = reader.stores_with_another_key()?;
+    if stores.is_empty() {
+        return Ok(());
+    }
+    let handles = reader.handles()?;
+    let names = stores.iter().take(SHOWN).map(|store| {
+        let instance = store.instance.as_deref().unwrap_or("no instance");
+        let key = match store.key_fingerprints.last() {
+            Some(key) => format!("key {key}"),
+            None => "no key".to_owned(),
+        };
+        format!("{} ({instance}, {key})", handles.store(&store.store_id))
+    });
+    let names = Vec::from_iter(names).join(", ");
+    let more = match stores.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    output.flush()?;
+    eprintln!(
+        "{}",
+        escape_control(&format!(
+            "the files have different keys, or none: a call, caller or session that reached several \
+             of them may count once for each. Those that differ from most: {names}{more}"
+        ))
+    );
+    Ok(())
 }
 
 /// Returns the filter from the command line, with the whole id of its session.

@@ -4,13 +4,10 @@ use tower_mcp_store::query::RequestFilter;
 use tower_mcp_store_postgres::{FleetReader, FleetRequest, Handles, Target};
 
 use super::super::{request, require_one};
-use super::Line;
+use super::{Line, SHOWN};
 use crate::args::RequestArgs;
 use crate::error::CliError;
 use crate::output::{Format, Output};
-
-/// How many names of rows an error shows.
-const SHOWN: usize = 5;
 
 pub(super) fn run(
     target: &Target,
