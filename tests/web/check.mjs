@@ -3,7 +3,8 @@
 //
 //     node check.mjs MCP_STORE SAMPLE FILE
 //
-// SAMPLE is the example `sample`, which writes more requests into the file for the page Live.
+// FILE is a record that `record.sh` made, and SAMPLE the example `sample`, which writes more
+// requests into the file for the page Live.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -95,31 +96,34 @@ for (const [name, path] of Object.entries(all)) {
   });
 }
 
-/** Returns the numbers of a table, by the text of the first cell of each row. */
-async function table(caption) {
-  const found = page.locator("table", { has: page.getByText(caption, { exact: true }) });
-  const rows = await found.locator("tbody tr").evaluateAll((rows) =>
-    rows.map((row) =>
-      [...row.children].map((cell) => {
-        const data = cell.querySelector("data");
-        return data ? Number(data.value) : cell.textContent.trim();
-      }),
-    ),
-  );
-  return rows;
-}
-
-/** Returns names and values. */
-async function fields() {
-  const found = await page.locator("main dl").first().evaluate((list) =>
-    [...list.querySelectorAll("dt")].map((name) => {
-      const value = name.nextElementSibling;
-      const data = value.querySelector("data");
-      return [name.textContent, data ? Number(data.value) : value.textContent];
+/** Returns what the cells in each element say: numbers, times in UTC, or text. `null` is a dash. */
+function read(elements, cells) {
+  return elements.map((element) =>
+    [...element.querySelectorAll(cells)].map((cell) => {
+      const exact = [...cell.querySelectorAll("data, time")];
+      const values = exact.map((one) => (one.localName === "time" ? one.dateTime : Number(one.value)));
+      if (values.length > 1) return values;
+      const text = cell.textContent.trim();
+      return values[0] ?? (text === "–" ? null : text);
     }),
   );
-  return Object.fromEntries(found);
 }
+
+/** Returns the cells of each row of a table. */
+async function table(caption) {
+  const found = page.locator("table", { has: page.getByText(caption, { exact: true }) });
+  return found.locator("tbody tr").evaluateAll(read, "th, td");
+}
+
+/** Returns names and values of the list at this place of the page. */
+async function fields(place = 0) {
+  const lists = page.locator("main dl");
+  const [names, values] = [await lists.evaluateAll(read, "dt"), await lists.evaluateAll(read, "dd")];
+  return Object.fromEntries(names[place].map((name, at) => [name, values[place][at]]));
+}
+
+/** Returns the outcome that a page shows, which has a sign before it. */
+const outcome = (text) => text?.replace(/^\S+ /, "");
 
 await check("numbers of the overview", async () => {
   const total = ask(command, db, "stats", ...window).find(({ kind }) => kind === "total");
@@ -128,7 +132,7 @@ await check("numbers of the overview", async () => {
   assert.ok(shown.Calls > 0);
   assert.deepEqual(
     [shown.Calls, shown.Errors, shown["Tool errors"], shown["Caller errors"], shown.Gone, shown.Open],
-    [total.calls, total.errors, total.tool_errors, total.caller_errors, total.gone, total.open],
+    [total.calls, [total.errors, total.timeouts], total.tool_errors, total.caller_errors, total.gone, total.open],
   );
   assert.deepEqual([shown.p50, shown.p95, shown.p99], [total.p50_us, total.p95_us, total.p99_us]);
 });
@@ -149,11 +153,120 @@ await check("numbers of the tools", async () => {
 });
 
 await check("numbers of one tool", async () => {
-  const stats = ask(command, db, "stats", ...window, "--method", "tools/call", "--tool", "search_flights");
-  const total = stats.find(({ kind }) => kind === "total");
+  const tool = "search_flights";
+  const only = [...window, "--method", "tools/call", "--tool", tool];
+  const total = ask(command, db, "stats", ...only).find(({ kind }) => kind === "total");
   await page.goto(url + all.tool);
   const shown = await fields();
-  assert.deepEqual([shown.Calls, shown.p95], [total.calls, total.p95_us]);
+  const { p50, p95, p99, Slowest, Errors, Gone, Open } = shown;
+  assert.deepEqual(
+    [shown.Calls, Errors, shown["Tool errors"], shown["Caller errors"], Gone, Open, p50, p95, p99, Slowest],
+    [
+      ...[total.calls, [total.errors, total.timeouts], total.tool_errors, total.caller_errors, total.gone],
+      ...[total.open, total.p50_us, total.p95_us, total.p99_us, total.max_us],
+    ],
+  );
+  for (const [caption, expected] of [
+    ["Slowest calls", ask(command, db, "slow", ...only, "--limit", "10")],
+    ["Latest calls that failed", ask(command, db, "logs", ...only, "--failed", "--limit", "10").reverse()],
+  ]) {
+    assert.ok(expected.length > 5);
+    assert.deepEqual(
+      (await table(caption)).map((row) => [row[0], row[1], outcome(row[2]), row[5]]),
+      expected.map((one) => [String(one.id), one.time, one.outcome, one.latency_us]),
+    );
+  }
+  const changes = ask(command, db, "schema", "--changes").filter(({ item_name }) => item_name === tool);
+  assert.equal(changes.length, 1);
+  const [{ detected_time, change_type, before, after }] = changes;
+  const [change] = await table("Changes of the definition, and the calls in the 7 days before and after");
+  assert.deepEqual(
+    [change[1], change[2], change[3], change[6]],
+    [change_type, tool, [before.calls, after.calls], [before.p95_us, after.p95_us]],
+  );
+  assert.equal(Date.parse(change[0]), Date.parse(detected_time));
+});
+
+await check("numbers of one session", async () => {
+  const id = new URL(url + all.session).searchParams.get("session");
+  const [expected] = ask(command, db, "session", id, "--limit", "200");
+  await page.goto(url + all.session);
+  const shown = await fields();
+  assert.deepEqual(
+    [shown.protocol, shown.server, shown.started, shown["last seen"], shown.ended ?? null],
+    [expected.protocol_version, expected.proxy, expected.started_time, expected.last_seen_time, expected.ended_time],
+  );
+  assert.deepEqual(
+    [shown.calls, shown.requests, shown.errors],
+    [expected.calls, expected.total_calls, expected.total_errors],
+  );
+  const several = new Map(expected.operations.map((one) => [one.operation_id, one]));
+  assert.ok(several.size > 0);
+  const rows = expected.requests.flatMap((one) => {
+    const { id, leg, time, outcome, latency_us } = one;
+    const own = [String(id), time, outcome, latency_us];
+    if (!one.operation_id) return [own];
+    if (leg > 1) return [];
+    // The requests of a call follow it.
+    const call = several.get(one.operation_id);
+    return [
+      [String(id), time, call.outcome, call.server_us],
+      ...expected.requests
+        .filter(({ operation_id }) => operation_id === call.operation_id)
+        .map((leg) => [String(leg.id), leg.time, leg.outcome, leg.latency_us]),
+    ];
+  });
+  assert.deepEqual(
+    (await table("Calls in order, each with the requests that it took")).map((row) => [
+      ...[row[0], row[1], outcome(row[4]), row[7]],
+    ]),
+    rows,
+  );
+});
+
+await check("every field of requests", async () => {
+  const labels = {
+    ...{ request_id: "request", rpc_id: "JSON-RPC id", time: "time", proxy: "server", method: "method" },
+    ...{ tool: "tool", target: "target", outcome: "outcome", end_reason: "end reason" },
+    ...{ error_code: "error code", error_msg: "error", http_status: "http status" },
+    ...{ latency_us: "latency", ttfb_us: "first byte", bytes_in: "bytes in", bytes_out: "bytes out" },
+    ...{ session_id: "session", client_name: "client", protocol_version: "protocol" },
+    ...{ principal: "principal", trace_id: "trace", parent_span_id: "parent span" },
+    ...{ operation_id: "call", leg: "leg", state_in: "state received", state_out: "state returned" },
+    ...{ task_id: "task", task_status: "task status", operation_us: "time of the call" },
+  };
+  // The heading has the number, and the outcome follows from these.
+  const other = ["id", "ts", "status", "tool_error"];
+  const seen = new Set();
+  const requests = [
+    ask(command, db, "logs", "--failed", "--limit", "1")[0],
+    ask(command, db, "logs", "--status", "timeout", "--limit", "1")[0],
+    ...ask(command, db, "logs", "--status", "input_required", "--limit", "1"),
+    ...ask(command, db, "logs", "--tool", "simulate-research-query", "--limit", "1"),
+    ...ask(command, db, "logs", "--method", "resources/read", "--limit", "1"),
+  ];
+  for (const { id } of requests) {
+    const [expected] = ask(command, db, "request", String(id));
+    assert.deepEqual(Object.keys(expected).filter((key) => !labels[key] && !other.includes(key)), []);
+    await page.goto(`${url}/request?${range}&id=${id}`);
+    const shown = await fields();
+    for (const [key, label] of Object.entries(labels)) {
+      const value = key === "outcome" ? outcome(shown[label]) : shown[label];
+      assert.equal(value ?? null, expected[key], `${key} of request ${id}`);
+      if (expected[key] !== null) seen.add(key);
+    }
+    const [call] = ask(command, db, "session", expected.session_id)[0].operations.filter(
+      ({ operation_id }) => operation_id === expected.operation_id,
+    );
+    assert.equal(Boolean(call), expected.operation_id !== null);
+    if (!call) continue;
+    const whole = await fields(1);
+    assert.deepEqual(
+      [whole["wall time"] ?? null, whole["server time"] ?? null, whole["client time"] ?? null, whole.polls],
+      [call.wall_us, call.server_us, call.client_us, call.task?.polls],
+    );
+  }
+  for (const key of ["error_msg", "leg", "state_out", "task_id", "target"]) assert.ok(seen.has(key), key);
 });
 
 await check("numbers of the errors", async () => {
@@ -204,19 +317,64 @@ await check("numbers of the health", async () => {
   const [info] = ask(command, db, "info");
   await page.goto(url + all.health);
   const shown = await fields();
+  const second = (time) => time.replace(/\.\d+Z$/, ".000Z");
   assert.deepEqual(
-    [shown.requests, shown.sessions, shown.losses, shown["events lost"], shown.size],
-    [info.requests, info.sessions, info.losses, info.dropped, info.file_bytes],
+    [shown["schema version"], shown["store id"], shown.instances, shown.oldest, shown.newest],
+    [String(info.schema_version), info.store_id, info.instances.join(", "), info.oldest_time, info.newest_time],
+  );
+  assert.equal(second(shown.created), second(info.created_time));
+  assert.deepEqual(
+    [shown.requests, shown.sessions, shown["not ended"], shown.losses, shown["events lost"]],
+    [info.requests, info.sessions, info.active_sessions, info.losses, info.dropped],
+  );
+  assert.deepEqual(
+    [shown.size, shown["free space"], shown.WAL],
+    [info.file_bytes, info.free_bytes, info.wal_bytes],
+  );
+  const { counters } = info;
+  assert.deepEqual(
+    (await table("Requests that were seen")).map(([, count]) => count),
+    [
+      ...[counters.posts, counters.skipped, counters.unidentified, counters.other_media],
+      ...[counters.failed, counters.listings_too_long, counters.listings_malformed],
+    ],
+  );
+  const losses = ask(command, db, "sql", "SELECT * FROM losses ORDER BY from_ts");
+  assert.ok(losses.length >= 2);
+  assert.deepEqual(
+    (await table("Losses in this range, oldest first")).map((row) => [Date.parse(row[0]), Date.parse(row[1]), row[2], row[3]]),
+    losses.map((one) => [one.from_ts, one.to_ts, one.dropped ?? "unknown", one.reason]),
   );
 });
 
 await check("numbers of the schema", async () => {
-  const expected = ask(command, db, "schema", "--changes", ...window, "--limit", "100").reverse();
   await page.goto(url + all.schema);
-  const rows = await table("Changes in this range, newest first");
+  const listings = ask(command, db, "schema");
+  const size = ({ payload }) => Buffer.byteLength(payload);
+  const items = ({ method, payload }) => JSON.parse(payload)[method.split("/")[0]]?.length ?? null;
   assert.deepEqual(
-    rows.map((row) => row[4]),
-    expected.map((one) => one.item_name ?? "–"),
+    (await table("Current listings")).map((row) => [row[0], row[1], row[2], row[3], row[4]]),
+    listings.map((one) => [one.method, one.proxy, one.upstream_url, items(one), size(one)]),
+  );
+  const changes = ask(command, db, "schema", "--changes", ...window, "--limit", "100").reverse();
+  assert.deepEqual(
+    (await table("Changes in this range, newest first")).map((row) => row.slice(1)),
+    changes.map((one) => [one.proxy, one.method, one.change_type, one.item_name]),
+  );
+  const tools = changes.filter(({ before, after }) => before?.calls || after?.calls);
+  assert.ok(tools.length > 0);
+  assert.deepEqual(
+    (await table("Changed tools, and their calls in the 7 days before and after")).map((row) => [
+      ...[row[2], row[3], row[6]],
+    ]),
+    tools.map((one) => [
+      ...[one.item_name, [one.before.calls, one.after.calls], [one.before.p95_us, one.after.p95_us]],
+    ]),
+  );
+  const differences = ask(command, db, "schema", "--diff", String(since), String(until));
+  assert.deepEqual(
+    (await table("Differences between the start and the end of this range")).map((row) => row.slice(0, 4)),
+    differences.slice(0, 100).map((one) => [one.severity, one.method, one.item, one.path || null]),
   );
 });
 

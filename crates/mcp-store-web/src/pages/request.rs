@@ -1,7 +1,7 @@
 //! One request, and the call that it is a part of.
 
 use maud::{Markup, html};
-use tower_mcp_store::query::{Lookup, Operation, Reader, Request};
+use tower_mcp_store::query::{Lookup, Operation, Reader, Request, StateHash};
 
 use crate::fault::Fault;
 use crate::html::{self, Column};
@@ -61,6 +61,7 @@ fn fields(view: &View, request: &Request) -> Markup {
         html::link(&href, tool)
     });
     let text = |text: &Option<String>| text.as_deref().map(html::name);
+    let hash = |hash: Option<StateHash>| hash.map(|hash| html::name(&hash.to_string()));
     html::fields(&[
         ("request", Some(html::name(&request.request_id))),
         ("JSON-RPC id", text(&request.rpc_id)),
@@ -92,6 +93,23 @@ fn fields(view: &View, request: &Request) -> Markup {
         ("protocol", text(&request.protocol_version)),
         ("principal", text(&request.principal)),
         ("trace", text(&request.trace_id)),
+        ("parent span", text(&request.parent_span_id)),
+        ("call", text(&request.operation_id)),
+        ("leg", request.leg.map(html::count)),
+        ("state received", hash(request.state_in)),
+        ("state returned", hash(request.state_out)),
+        ("task", text(&request.task_id)),
+        (
+            "task status",
+            request
+                .task_status
+                .as_ref()
+                .map(|status| html::name(status.as_str())),
+        ),
+        (
+            "time of the call",
+            request.operation_us.map(|us| html::latency(Some(us))),
+        ),
     ])
 }
 
