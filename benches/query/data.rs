@@ -10,6 +10,19 @@ use tower_mcp_store::{Retention, Store};
 
 const DAY: i64 = 24 * 3_600_000;
 
+/// The moment after the last request.
+const END: i64 = 1_795_046_400_000;
+
+/// The sessions of a file: those whose number has this remainder.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Share {
+    pub(crate) number: i64,
+    pub(crate) of: i64,
+}
+
+/// All sessions.
+const ALL: Share = Share { number: 0, of: 1 };
+
 /// The same requests in a file of version 4 and in one of ours.
 pub(crate) struct Files {
     pub(crate) peers: PathBuf,
@@ -24,19 +37,30 @@ impl Files {
         let files = Self {
             peers: dir.join(format!("query-{rows}-v4.db")),
             ours: dir.join(format!("query-{rows}-v5.db")),
-            end: 1_795_046_400_000,
+            end: END,
         };
         if !files.ours.exists() {
-            eprintln!("making {}", files.ours.display());
-            let making = dir.join("making.db");
-            fs::copy("tests/fixtures/store-v4.db", &making).expect("a copy");
-            fill(&making, rows, files.end);
+            let making = begin(&files.ours, rows, ALL);
             fs::copy(&making, &files.peers).expect("a copy");
-            migrate(&making);
-            fs::rename(&making, &files.ours).expect("a new name");
+            complete(&making, &files.ours);
         }
         files
     }
+}
+
+/// Makes a file of version 4 with these requests, for a file that is to be at `path`.
+pub(crate) fn begin(path: &Path, rows: i64, share: Share) -> PathBuf {
+    eprintln!("making {}", path.display());
+    let making = path.with_file_name("making.db");
+    fs::copy("tests/fixtures/store-v4.db", &making).expect("a copy");
+    fill(&making, rows, share);
+    making
+}
+
+/// Brings the file to our version, and gives it its name.
+pub(crate) fn complete(making: &Path, path: &Path) {
+    migrate(making);
+    fs::rename(making, path).expect("a new name");
 }
 
 pub(crate) fn session_id(number: u64) -> String {
@@ -44,7 +68,7 @@ pub(crate) fn session_id(number: u64) -> String {
     format!("{:016x}{:016x}", random.next(), random.next())
 }
 
-fn fill(path: &Path, rows: i64, end: i64) {
+fn fill(path: &Path, rows: i64, share: Share) {
     let conn = Connection::open(path).expect("the file opens");
     conn.execute_batch(
         "PRAGMA synchronous = OFF; PRAGMA cache_size = -200000; BEGIN;
@@ -62,7 +86,7 @@ fn fill(path: &Path, rows: i64, end: i64) {
     let sessions = (rows / 200).max(1);
     let mut random = Random(1);
     for row in 0..rows {
-        let ts = end - 30 * DAY + row * (30 * DAY / rows.max(1)) + random.below(1_000);
+        let ts = END - 30 * DAY + row * (30 * DAY / rows.max(1)) + random.below(1_000);
         // A session lasts for some hours: those of a day are its neighbours.
         let session = (row / 200 + random.below(40)).min(sessions - 1);
         let (method, tool) = match random.below(100) {
@@ -84,13 +108,20 @@ fn fill(path: &Path, rows: i64, end: i64) {
         };
         // From some hundred microseconds to minutes, mostly milliseconds.
         let latency = (300.0 * 1.8_f64.powf(random.bell() * 4.0 + 5.0)) as i64;
+        let request_id = format!(
+            "{:08x}-{:04x}-7{:03x}-8000-{:012x}",
+            ts >> 16,
+            ts & 0xffff,
+            row & 0xfff,
+            random.next() >> 16
+        );
+        let bytes = (200 + random.below(800), 500 + random.below(8_000));
+        if session % share.of != share.number {
+            continue;
+        }
         insert
             .execute(params![
-                format!(
-                    "{:08x}-{row:04x}-7000-8000-{:012x}",
-                    ts >> 16,
-                    random.next() >> 16
-                ),
+                request_id,
                 ts,
                 ["default", "weather", "files"][(session % 3) as usize],
                 session_id(session as u64),
@@ -100,8 +131,8 @@ fn fill(path: &Path, rows: i64, end: i64) {
                 status,
                 code,
                 code.map(|_| "the tool was given something else"),
-                200 + random.below(800),
-                500 + random.below(8_000),
+                bytes.0,
+                bytes.1,
             ])
             .expect("a row");
     }
@@ -121,7 +152,7 @@ fn fill(path: &Path, rows: i64, end: i64) {
     conn.execute(
         "INSERT INTO server_schema (proxy, upstream_url, method, payload, captured_at, schema_hash)
          SELECT DISTINCT proxy, '', 'tools/list', ?1, ?2, 'a' FROM sessions",
-        params![tools, end],
+        params![tools, END],
     )
     .expect("what is listed");
 }

@@ -7,6 +7,7 @@
 //! `cargo bench --bench writer -- write sessions=5000` runs one measurement alone.
 
 mod case;
+mod events;
 mod load;
 mod ours;
 mod plain;

@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 use tower_mcp_store::{RequestEvent, RequestStatus, Store};
 
 use crate::case::Case;
-use crate::ours::Shared;
+use crate::events::Shared;
 use crate::{load, process};
 
 /// Those of the store's connection.

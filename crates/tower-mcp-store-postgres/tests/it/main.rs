@@ -9,6 +9,5 @@ mod fleet;
 mod kill;
 mod read;
 mod ship;
-mod speed;
 mod support;
 mod tls;

@@ -5,22 +5,22 @@
 
 mod pgbouncer;
 mod postgres;
+mod programs;
 mod relay;
 mod replica;
 
-use std::net::TcpListener;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::{env, thread};
 
 use tower_mcp_store_postgres::fleet::{self, Migrated, Roles};
 use tower_mcp_store_postgres::{PostgresError, Target};
 
 pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use postgres::{Database, Postgres};
+pub(crate) use programs::own;
+use programs::{command, free_port, postgres_programs};
 pub(crate) use relay::{Cut, Relay};
 pub(crate) use replica::{LONG, Replica, request};
 
@@ -91,48 +91,9 @@ fn skipped(program: &str, is_there: bool) {
     eprintln!("skipped: {test} needs {program}, which is not installed");
 }
 
-/// Returns the folder of PostgreSQL's programs. Debian keeps it out of the path.
-fn postgres_programs() -> Option<PathBuf> {
-    let asked = Command::new("pg_config").arg("--bindir").output();
-    let named = asked.ok().filter(|asked| asked.status.success());
-    let named = named.map(|asked| PathBuf::from(String::from_utf8_lossy(&asked.stdout).trim()));
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
-    let versions = versions.flatten().map(|version| version.path().join("bin"));
-    let has_server = |folder: &PathBuf| folder.join("initdb").exists();
-    named.into_iter().chain(versions).filter(has_server).max()
-}
-
 fn find(folders: &[&str], program: &str) -> Option<PathBuf> {
     let places = folders.iter().map(|folder| Path::new(folder).join(program));
     places.into_iter().find(|path| path.exists())
-}
-
-/// The user that runs the programs, which refuse to run as root.
-#[derive(Debug, Clone, Copy)]
-struct User {
-    id: u32,
-    group: u32,
-}
-
-impl User {
-    /// Returns the user `postgres` if this is root; `None` if this user can run the programs.
-    fn other() -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            return None;
-        }
-        let id = |flag: &str| -> u32 {
-            let asked = Command::new("id")
-                .args([flag, "postgres"])
-                .output()
-                .unwrap();
-            let number = String::from_utf8(asked.stdout).unwrap();
-            number.trim().parse().expect("a user postgres")
-        };
-        Some(Self {
-            id: id("-u"),
-            group: id("-g"),
-        })
-    }
 }
 
 /// A folder that belongs to the user of the programs.
@@ -140,27 +101,4 @@ fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     own(folder.path());
     folder
-}
-
-/// Gives a file or folder to the user of the programs.
-pub(crate) fn own(path: &Path) {
-    if let Some(user) = User::other() {
-        std::os::unix::fs::chown(path, Some(user.id), Some(user.group)).unwrap();
-    }
-}
-
-/// Returns a command that runs as the user of the programs.
-fn command(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    // The user may not enter the working directory of this process.
-    command.current_dir("/");
-    if let Some(user) = User::other() {
-        command.gid(user.group).uid(user.id);
-    }
-    command
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
