@@ -106,7 +106,7 @@ pub use error::{QueryError, QueryErrorKind};
 pub use filter::{
     ClientFilter, RequestFilter, SchemaFilter, SessionFilter, StatsFilter, TimelineFilter,
 };
-pub use follow::Follower;
+pub use follow::{Follower, Written};
 pub use info::{Info, Shipping};
 pub use kinship::Kinship;
 pub use lookup::Lookup;

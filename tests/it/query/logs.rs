@@ -1,6 +1,6 @@
 use std::cmp::Reverse;
 
-use tower_mcp_store::query::{Lookup, Request, RequestFilter};
+use tower_mcp_store::query::{Lookup, Request, RequestFilter, Written};
 
 use crate::query::data::{Data, START, filters, session_id};
 use crate::support::connect;
@@ -58,6 +58,51 @@ fn follower_returns_each_new_row_that_the_filter_accepts() {
         let mut follow = data.reader.follow(RequestFilter::default()).unwrap();
         assert!(follow.poll().unwrap().is_empty());
     }
+}
+
+#[test]
+fn newest_new_rows_of_each_filter_are_those_that_it_accepts() {
+    const LIMIT: usize = 7;
+    for version in [4, 5] {
+        let data = Data::of_version(version);
+        let filters = filters();
+        let mut follow = data.reader.follow_after(RequestFilter::new(), 100);
+        let found = follow.poll_newest(&filters, LIMIT).unwrap();
+        assert_eq!(found.len(), filters.len());
+        for (filter, found) in filters.iter().zip(found) {
+            let takes = |row: &&Request| row.id > 100 && data.takes(filter, row);
+            let all: Vec<i64> = data.rows.iter().filter(takes).map(|row| row.id).collect();
+            let omitted = all.len().saturating_sub(LIMIT);
+            assert_eq!(
+                ids(&found.rows),
+                all[omitted..],
+                "version {version}, {filter:?}"
+            );
+            assert_eq!(
+                found.omitted, omitted as i64,
+                "version {version}, {filter:?}"
+            );
+            assert!(!found.is_partial);
+        }
+        let again = follow.poll_newest(&filters, LIMIT).unwrap();
+        assert!(again.iter().all(|found| *found == Written::default()));
+    }
+}
+
+#[test]
+fn rows_before_the_newest_100_000_are_not_examined() {
+    let data = Data::of_version(5);
+    connect(&data.path)
+        .execute_batch(
+            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100001)
+             INSERT INTO requests (request_id, ts, proxy, method, latency_us, status)
+                 SELECT n, n, 'default', 'ping', 1, 'ok' FROM n",
+        )
+        .unwrap();
+    let mut follow = data.reader.follow_after(RequestFilter::new(), 0);
+    let found = follow.poll_newest(&[RequestFilter::new()], 1).unwrap();
+    assert!(found[0].is_partial);
+    assert_eq!((found[0].rows.len(), found[0].omitted), (1, 99_999));
 }
 
 #[test]

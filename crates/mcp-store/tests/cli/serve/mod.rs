@@ -1,5 +1,8 @@
 //! `mcp-store serve`: who may see the pages, and how it starts and ends.
 
+#[cfg(target_os = "linux")]
+mod live;
+
 use std::io::{BufRead as _, BufReader, Lines, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::OpenOptionsExt as _;
