@@ -46,6 +46,8 @@ pub enum OpenErrorKind {
     /// The tables lack columns or constraints of their version, or a build from before the
     /// release of their version made them.
     IncompatibleTables,
+    /// The file was pulled from the database of a fleet, so it is only read.
+    Pulled,
     /// A program was killed while it wrote to the file, and its rollback journal has to
     /// be rolled back first, which reading cannot do.
     HotJournal,

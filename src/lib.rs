@@ -210,6 +210,9 @@ mod keyed_lock;
 pub mod maintenance;
 #[cfg(feature = "outbox")]
 pub mod outbox;
+#[cfg(feature = "outbox")]
+#[doc(hidden)]
+pub mod pull;
 pub mod query;
 pub mod session_store;
 mod store;

@@ -91,8 +91,7 @@ impl KeyedHash {
         if all.last() != Some(&own) {
             all.retain(|other| *other != own);
             all.push(own);
-            let first = all.len().saturating_sub(MOST_FINGERPRINTS);
-            meta::set(conn, FINGERPRINTS, &all.split_off(first).join(" "))?;
+            set_fingerprints(conn, &all)?;
         }
         Ok(before)
     }
@@ -102,6 +101,13 @@ impl KeyedHash {
 pub(crate) fn fingerprints(conn: &Connection) -> Result<Vec<String>> {
     let all = meta::get(conn, FINGERPRINTS)?.unwrap_or_default();
     Ok(all.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Stores fingerprints, the newest last. Only the newest are kept.
+pub(super) fn set_fingerprints(conn: &Connection, all: &[String]) -> Result<()> {
+    let first = all.len().saturating_sub(MOST_FINGERPRINTS);
+    let newest = all.get(first..).unwrap_or_default();
+    meta::set(conn, FINGERPRINTS, &newest.join(" "))
 }
 
 /// Shows nothing of the key.

@@ -31,6 +31,8 @@ mod search;
 
 pub(super) use caller::Caller;
 pub(super) use late::LateLegs;
+#[cfg(feature = "outbox")]
+pub(super) use numbers::number_legs;
 use search::Search;
 
 /// The kept bytes of a keyed hash.

@@ -7,15 +7,15 @@
 //! Files import those of earlier lines:
 //!
 //! 1. values: `bind`, `busy`, `error`, `columns`, `counters`, `meta`, `row`, `slice`,
-//!    `synchronous`, `bucket_width`, `pruned`, `platform`, `outcome`, `contribution`;
-//! 2. files: `file_mode`, `sidecar`, `files`, `writer_lock`, `side_files`, `read_only`;
+//!    `synchronous`, `bucket_width`, `pruned`, `pulled`, `platform`, `outcome`, `contribution`;
+//! 2. files: `file_mode`, `sidecar`, `files`, `writer_lock`, `side_files`, `read_only`, `side_lock`;
 //! 3. schema: `steps`, `names`, `migrate`, then `inspect`;
 //! 4. rows: `hold`, `pages`, `inherited`, `keyed_hash`, `listing`, `losses`, `writers`,
 //!    `session_ids`, `stored_ids`, `session_rows`, `newest_open`, `open_sessions`, `rollup`,
 //!    `writer_identity`, then `links` and `tasks`;
 //! 5. transactions: `batch`; `event_rows`, `command_tx`, then `command`;
 //! 6. the connection: `checkpoint`, `connect`, `connection`; `set_up`, `create`, then `open`;
-//!    `retention`, then `upkeep`; `departure`; `reader`; `outbox`.
+//!    `retention`, then `upkeep`; `departure`; `reader`; `outbox`, then `pull`.
 //!
 //! `tests/it/imports.rs` checks that no two files import each other.
 //!
@@ -59,6 +59,9 @@ pub(crate) mod outcome;
 mod pages;
 mod platform;
 pub(crate) mod pruned;
+#[cfg(feature = "outbox")]
+mod pull;
+pub(crate) mod pulled;
 pub(crate) mod read_only;
 mod reader;
 mod retention;
@@ -68,6 +71,8 @@ pub(crate) mod session_ids;
 mod session_rows;
 mod set_up;
 mod side_files;
+#[cfg(feature = "outbox")]
+mod side_lock;
 pub(crate) mod sidecar;
 mod slice;
 mod special_path;
@@ -86,6 +91,8 @@ pub use outbox::{
     OutboxBatch, OutboxColumn, OutboxCursor, OutboxIdentity, OutboxRows, OutboxTable, OutboxValues,
     Watermarks,
 };
+#[cfg(feature = "outbox")]
+pub use pull::{Kept, PullCursor, PullState};
 pub use synchronous::Synchronous;
 
 pub(crate) use bucket_width::BucketWidth;
@@ -106,14 +113,16 @@ pub(crate) use listing::SeenListing;
 pub(crate) use losses::{LossLog, LossReason, LossSpan};
 pub(crate) use newest_open::newest_open;
 pub(crate) use open_sessions::{OpenSession, OpenSessions};
-#[cfg(feature = "outbox")]
-pub(crate) use outbox::ShipperLock;
 pub(crate) use pruned::POLLS;
+#[cfg(feature = "outbox")]
+pub(crate) use pull::{Insert, Pulling, create_for_pulls, is_for_pulls};
 pub(crate) use reader::Reader;
 pub(crate) use retention::{PrunableTables, rows_before};
 pub(crate) use rollup::LonelyLegs;
 pub(crate) use session_ids::SessionIdForm;
 pub(crate) use session_rows::SessionRow;
+#[cfg(feature = "outbox")]
+pub(crate) use side_lock::SideLock;
 pub(crate) use slice::{Slice, Span};
 pub(crate) use special_path::refuse as refuse_special_path;
 pub(crate) use writer_identity::WriterIdentity;

@@ -20,6 +20,7 @@ use super::connection::{Db, begin_here};
 use super::create::{create, unwritable};
 use super::files::{Files, OpenFiles};
 use super::keyed_hash::KeyedHash;
+use super::pulled;
 use super::read_only::{self, Access};
 use super::session_ids::SessionIds;
 use super::set_up::{make_ready, replaced};
@@ -47,6 +48,7 @@ impl Db {
                 files,
                 is_wal,
             } = opened;
+            refuse_pulled(&conn, path)?;
             let keyed_hash = || match begin_here(&conn, &files) {
                 Ok(Some(tx)) => {
                     let key = match &writer.shared_key {
@@ -110,6 +112,21 @@ impl Db {
             keep_wal_on_close(&conn, false).map_err(failed)?;
             Ok(Self::new(conn, files, is_wal))
         })
+    }
+
+    /// Fails if the file was pulled from the database of a fleet.
+    #[cfg(feature = "outbox")]
+    pub(crate) fn refuse_pulled(&self, path: &Path) -> Result<(), OpenError> {
+        refuse_pulled(&self.conn, path)
+    }
+}
+
+/// Fails if the file was pulled from the database of a fleet.
+fn refuse_pulled(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    match pulled::is_pulled(conn) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(pulled::refusal(path)),
+        Err(error) => Err(inspect::sqlite(path, "it cannot be read", error)),
     }
 }
 

@@ -35,6 +35,12 @@ impl Pruned {
         Ok(to.and_then(|to| to.parse().ok()).unwrap_or(i64::MIN))
     }
 
+    /// Sets that moment. The caller holds the transaction.
+    #[cfg(feature = "outbox")]
+    pub(super) fn set(self, conn: &Connection, to: i64) -> Result<()> {
+        meta::set(conn, self.key(), &to.to_string())
+    }
+
     /// Notes that rows from before `to` are pruned. The caller holds the transaction
     /// that prunes them.
     pub(super) fn raise(self, conn: &Connection, to: i64) -> Result<()> {

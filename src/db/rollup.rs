@@ -46,7 +46,7 @@ use names::Names;
 pub(crate) use tasks::not_rolled_up as tasks_not_rolled_up;
 
 /// The key in `meta` of the last request that is in its cells.
-const ROLLED_UP_TO: &str = "requests_rolled_up_to";
+pub(super) const ROLLED_UP_TO: &str = "requests_rolled_up_to";
 
 /// Replaces a tool or method that has no cells of its own. Calls of a tool with
 /// this very name are counted with these.

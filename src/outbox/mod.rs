@@ -39,7 +39,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::db::{Db, ShipperLock, WriteError};
+use crate::db::{Db, SideLock, WriteError};
 pub use crate::db::{
     OutboxBatch, OutboxColumn, OutboxCursor, OutboxIdentity, OutboxRows, OutboxTable, OutboxValues,
     Watermarks,
@@ -52,7 +52,7 @@ use crate::maintenance::MaintenanceError;
 pub struct Outbox {
     path: PathBuf,
     db: Db,
-    _lock: ShipperLock,
+    _lock: SideLock,
 }
 
 impl Outbox {
@@ -61,11 +61,13 @@ impl Outbox {
     /// # Errors
     ///
     /// If there is no file, it is empty, or a [`Store`](crate::Store) would not open it. The
-    /// kind is [`Locked`](crate::OpenErrorKind::Locked) if another shipper has it open.
+    /// kind is [`Locked`](crate::OpenErrorKind::Locked) if another shipper has it open, and
+    /// [`Pulled`](crate::OpenErrorKind::Pulled) if the file was pulled from a fleet.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref().to_owned();
-        let lock = ShipperLock::take(&path)?;
+        let lock = SideLock::of_shipper(&path)?;
         let db = Db::open_to_maintain(&path)?;
+        db.refuse_pulled(&path)?;
         Ok(Self {
             path,
             db,

@@ -26,7 +26,7 @@ pub enum Value {
 
 #[cfg(feature = "outbox")]
 impl Value {
-    pub(super) fn as_ref(&self) -> ValueRef<'_> {
+    pub(crate) fn as_ref(&self) -> ValueRef<'_> {
         match self {
             Self::Null => ValueRef::Null,
             Self::Integer(value) => ValueRef::Integer(*value),

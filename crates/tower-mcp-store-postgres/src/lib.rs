@@ -37,7 +37,7 @@ mod target;
 mod tls;
 
 pub use error::{PostgresError, PostgresErrorKind};
-pub use read::{FleetInfo, FleetReader, FleetRequest, FleetStore, Handles};
+pub use read::{FleetInfo, FleetReader, FleetRequest, FleetStore, Handles, Pulled, pull};
 pub use schema::SCHEMA_VERSION;
 pub use shipper::{ShipConfig, ShipStats, Shipper, ship, ship_once, ship_until};
 pub use target::Target;

@@ -3,6 +3,7 @@
 mod conditions;
 mod info;
 mod pattern;
+mod pull;
 mod snapshot;
 mod statement;
 mod stats;
@@ -21,6 +22,7 @@ use crate::error::PostgresError;
 use crate::schema;
 use crate::target::Target;
 pub use info::{FleetInfo, FleetStore};
+pub use pull::{Pulled, pull};
 use snapshot::Snapshot;
 use statement::Statement;
 pub use stores::Handles;

@@ -33,7 +33,11 @@ impl Leg {
 ///
 /// The rows up to `rolled_up_to` are in their cells, which count the end of the operation
 /// where `operation_us` is. So the end stays there.
-pub(super) fn number_legs(conn: &Connection, operation: &str, rolled_up_to: i64) -> Result<()> {
+pub(in crate::db) fn number_legs(
+    conn: &Connection,
+    operation: &str,
+    rolled_up_to: i64,
+) -> Result<()> {
     let mut legs = conn.prepare_cached(ORDERED)?;
     let legs = legs.query_map([operation], Leg::from_row)?;
     let legs: Vec<Leg> = legs.collect::<Result<_>>()?;

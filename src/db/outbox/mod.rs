@@ -16,13 +16,11 @@
 mod batch;
 mod cursor;
 mod guests;
-mod lock;
 mod registration;
 mod rows;
 
 pub use batch::{OutboxBatch, Watermarks};
 pub use cursor::OutboxCursor;
-pub(crate) use lock::ShipperLock;
 pub use rows::{OutboxColumn, OutboxRows, OutboxTable, OutboxValues};
 
 use std::time::Duration;

@@ -95,7 +95,7 @@ const CELL: [&str; 6] = ["width", "start", "proxy", "method", "tool", "outcome"]
 
 impl OutboxTable {
     /// Returns the name of the table in the file.
-    fn source(self) -> &'static str {
+    pub(in crate::db) fn source(self) -> &'static str {
         match self {
             Self::Requests | Self::ChangedRequests => "requests",
             Self::Sessions | Self::GuestSessions => "sessions",
@@ -110,7 +110,8 @@ impl OutboxTable {
         }
     }
 
-    fn columns(self) -> Vec<&'static str> {
+    /// Returns the names of its columns.
+    pub(crate) fn columns(self) -> Vec<&'static str> {
         let names = |columns: &[Column]| columns.iter().map(|column| column.name).collect();
         match self {
             Self::Requests => names(REQUESTS),

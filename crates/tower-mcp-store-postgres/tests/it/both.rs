@@ -1,6 +1,7 @@
 //! Queries in the common subset of both engines give the same answers on a file and on the
 //! database that it was shipped to.
 
+use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use tower_mcp_store::{EndReason, RequestStatus, StoreEvent};
 
@@ -8,7 +9,7 @@ use crate::support::{self, Database, LONG, Replica, init, request};
 
 /// Queries for dashboards, in SQL that both engines understand. They say where NULL goes,
 /// which the engines sort differently, and what type a sum has.
-const QUERIES: [&str; 20] = [
+pub(crate) const QUERIES: [&str; 20] = [
     "SELECT count(*) FROM calls",
     "SELECT request_id, ts, time, proxy, mcp_method_name FROM calls ORDER BY ts, request_id",
     "SELECT gen_ai_tool_name, count(*) FROM calls GROUP BY gen_ai_tool_name ORDER BY 1 NULLS FIRST",
@@ -87,8 +88,7 @@ fn record(replica: &Replica) {
 }
 
 /// Returns the rows of a query on the file, each as text.
-fn of_file(replica: &Replica, sql: &str) -> Vec<String> {
-    let conn = replica.file();
+pub(crate) fn of_file(conn: &Connection, sql: &str) -> Vec<String> {
     let mut select = conn.prepare(sql).unwrap();
     let columns = select.column_count();
     let rows = select.query_map([], |row| {
@@ -107,7 +107,7 @@ fn of_file(replica: &Replica, sql: &str) -> Vec<String> {
 }
 
 /// Returns the same of the database.
-async fn of_database(database: &Database, sql: &str) -> Vec<String> {
+pub(crate) async fn of_database(database: &Database, sql: &str) -> Vec<String> {
     use tokio_postgres::types::Type;
     let rows = database.rows(sql).await;
     let text = |row: &tokio_postgres::Row, index: usize| match *row.columns()[index].type_() {
@@ -138,7 +138,7 @@ async fn queries_in_the_common_subset_give_the_same_rows_on_both_engines() {
     record(&replica);
     replica.ship(database.target()).await.unwrap();
     for sql in QUERIES {
-        let expected = of_file(&replica, sql);
+        let expected = of_file(&replica.file(), sql);
         assert!(!expected.is_empty(), "{sql}");
         assert_eq!(of_database(&database, sql).await, expected, "{sql}");
     }

@@ -7,6 +7,7 @@ mod crash;
 mod diverged;
 mod fleet;
 mod kill;
+mod pull;
 mod read;
 mod ship;
 mod support;

@@ -16,12 +16,12 @@ use tower_mcp_store_postgres::{FleetReader, Target};
 use crate::support::{self, Database, LONG, Replica, blocking, init, request};
 
 /// The beginning of an hour.
-const START: i64 = 1_795_046_400_000;
+pub(crate) const START: i64 = 1_795_046_400_000;
 const HOUR: i64 = 3_600_000;
 
 /// Records requests of five hours: of several clients, failures, values that are missing, two of
 /// each moment, a call of two rounds and a task.
-fn record(replica: &Replica) {
+pub(crate) fn record(replica: &Replica) {
     for (session, client) in [
         ("s1", Some("Claude")),
         ("s2", Some("claude-ai")),
@@ -223,7 +223,7 @@ async fn request_is_found_by_its_store_and_row_and_by_its_id() {
     .await;
 }
 
-fn stats_filters() -> Vec<StatsFilter> {
+pub(crate) fn stats_filters() -> Vec<StatsFilter> {
     let new = StatsFilter::new;
     let mut all = vec![
         new(),
