@@ -22,7 +22,7 @@ use crate::time;
 pub(crate) use filters::{Filters, WindowArgs};
 use filters::{id, window};
 #[cfg(feature = "postgres")]
-pub(crate) use fleet::{Fleet, FleetCommand, RetainFleet, Ship, Tables};
+pub(crate) use fleet::{Fleet, FleetCommand, Pull, RetainFleet, Ship, Tables};
 pub(crate) use proxy::{
     Address, DEFAULT_LISTEN, DEFAULT_NAME, Limit, Log, Named, Proxy, Recording, Retain, Servers,
     Timeouts, Tls, is_setting,
@@ -135,6 +135,13 @@ pub(crate) enum Command {
     #[cfg(feature = "postgres")]
     #[command(after_help = examples::SHIP)]
     Ship(Ship),
+    /// Copy the rows of all servers from the database of a fleet to a file
+    ///
+    /// Makes the file or brings it up to date, so that all commands that read a file show all
+    /// servers. A file that a server or proxy recorded is refused.
+    #[cfg(feature = "postgres")]
+    #[command(after_help = examples::PULL)]
+    Pull(Pull),
     /// Create, update and prune the tables of a fleet in PostgreSQL
     #[cfg(feature = "postgres")]
     #[command(after_help = examples::FLEET)]

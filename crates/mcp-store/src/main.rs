@@ -81,7 +81,7 @@ fn has_records(command: &Command) -> bool {
         #[cfg(feature = "serve")]
         Command::Serve(_) => false,
         #[cfg(feature = "postgres")]
-        Command::Ship(_) | Command::Fleet(_) => false,
+        Command::Ship(_) | Command::Pull(_) | Command::Fleet(_) => false,
         _ => true,
     }
 }
@@ -113,6 +113,8 @@ fn run_on_file(db: &Path, command: Command, output: &mut Output) -> Result<(), C
         Command::Vacuum => commands::maintain::vacuum(db, output),
         #[cfg(feature = "postgres")]
         Command::Ship(args) => commands::fleet::ship(db, &args, output),
+        #[cfg(feature = "postgres")]
+        Command::Pull(args) => commands::pull::run(&args, output),
         #[cfg(feature = "postgres")]
         Command::Fleet(args) => commands::fleet::run(&args, output),
         Command::Sql(args) => commands::sql::run(db, &args, output),

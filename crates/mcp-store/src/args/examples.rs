@@ -25,4 +25,6 @@ pub(super) const MAN: &str =
 #[cfg(feature = "postgres")]
 pub(super) const SHIP: &str = "Examples:\n  mcp-store ship --to postgres://replica@db.example/mcp\n  mcp-store ship --once --to postgres://replica@db.example/mcp\n  mcp-store ship --forget";
 #[cfg(feature = "postgres")]
+pub(super) const PULL: &str = "Examples:\n  mcp-store pull --from postgres://reader@db.example/mcp fleet.db\n  mcp-store pull --from postgres://reader@db.example/mcp --since 7d fleet.db\n  mcp-store pull --since today fleet.db && mcp-store top --db fleet.db";
+#[cfg(feature = "postgres")]
 pub(super) const FLEET: &str = "Examples:\n  mcp-store fleet init --to postgres://owner@db.example/mcp --shipper replica --reader grafana\n  mcp-store fleet migrate --to postgres://owner@db.example/mcp\n  mcp-store fleet retain --to postgres://owner@db.example/mcp --requests 14d";

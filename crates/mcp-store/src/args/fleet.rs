@@ -1,6 +1,7 @@
-//! `mcp-store ship` and `mcp-store fleet`.
+//! `mcp-store ship`, `mcp-store pull` and `mcp-store fleet`.
 
 use std::env;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as Arguments, Subcommand};
@@ -8,9 +9,11 @@ use tower_mcp_store_postgres::Target;
 
 use super::proxy::values::duration;
 use crate::error::CliError;
+use crate::time;
 
-/// The environment variable that names the database, and may hold its password.
+/// The environment variables that name the database, and may hold its password.
 const TO: &str = "MCP_STORE_TO";
+const FROM: &str = "MCP_STORE_FROM";
 
 /// The database of a fleet.
 #[derive(Debug, Arguments)]
@@ -28,20 +31,25 @@ pub(crate) struct To {
 impl To {
     /// Returns the database.
     pub(crate) fn target(&self) -> Result<Target, CliError> {
-        let given = self.to.clone();
-        let Some(url) = given.or_else(|| env::var(TO).ok()) else {
-            let message = format!("name the database with --to URL or {TO}");
-            return Err(CliError::Message(message));
-        };
-        let target: Target = url.parse()?;
-        if self.to.is_some() && target.has_password() {
-            return Err(CliError::Message(format!(
-                "other users of this machine can read the password in --to; give it in \
-                 PGPASSWORD, PGPASSFILE or ~/.pgpass, or give the whole URL in {TO}"
-            )));
-        }
-        Ok(target)
+        database(self.to.as_deref(), "--to", TO)
     }
+}
+
+/// Returns the database that an option names, or else a variable of the environment.
+fn database(given: Option<&str>, option: &str, variable: &str) -> Result<Target, CliError> {
+    let url = given.map(str::to_owned);
+    let Some(url) = url.or_else(|| env::var(variable).ok()) else {
+        let message = format!("name the database with {option} URL or {variable}");
+        return Err(CliError::Message(message));
+    };
+    let target: Target = url.parse()?;
+    if given.is_some() && target.has_password() {
+        return Err(CliError::Message(format!(
+            "other users of this machine can read the password in {option}; give it in \
+             PGPASSWORD, PGPASSFILE or ~/.pgpass, or give the whole URL in {variable}"
+        )));
+    }
+    Ok(target)
 }
 
 #[derive(Debug, Arguments)]
@@ -60,6 +68,31 @@ pub(crate) struct Ship {
     /// Stop shipping this file: from then on, it does not keep rows that were not shipped
     #[arg(long, conflicts_with_all = ["to", "once", "rewind", "new_store_id"])]
     pub(crate) forget: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Pull {
+    /// The PostgreSQL database, such as postgres://reader@db.example/mcp?sslmode=verify-full
+    /// [env: MCP_STORE_FROM]
+    ///
+    /// The password comes from PGPASSWORD, PGPASSFILE or ~/.pgpass. Only the environment variable
+    /// may hold it in the URL.
+    // As with `--to`.
+    #[arg(long, value_name = "URL")]
+    from: Option<String>,
+    /// Pull requests from this time on, with the whole hour that contains it, and remove older
+    /// ones from the file [default: all that the database has]
+    #[arg(long, value_name = "TIME", value_parser = time::moment)]
+    pub(crate) since: Option<i64>,
+    /// The file to make or to bring up to date
+    pub(crate) file: PathBuf,
+}
+
+impl Pull {
+    /// Returns the database.
+    pub(crate) fn target(&self) -> Result<Target, CliError> {
+        database(self.from.as_deref(), "--from", FROM)
+    }
 }
 
 #[derive(Debug, Arguments)]

@@ -25,7 +25,7 @@ const COLUMNS: [Column; 2] = [
 ];
 
 /// How often the bar moves while no progress is reported.
-const TICK: Duration = Duration::from_millis(200);
+pub(super) const TICK: Duration = Duration::from_millis(200);
 
 /// One line of JSON.
 #[derive(Serialize)]
@@ -240,7 +240,7 @@ impl Work {
 
 /// Returns a flag that the first Ctrl-C or SIGTERM sets, for work that checks it. `tell`
 /// is called after that. The second signal ends the program.
-fn flag(tell: impl FnOnce() + Send + 'static) -> io::Result<Arc<AtomicBool>> {
+pub(super) fn flag(tell: impl FnOnce() + Send + 'static) -> io::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&flag);
     background::spawn("interrupt", async move {

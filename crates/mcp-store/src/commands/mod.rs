@@ -11,6 +11,8 @@ pub(crate) mod maintain;
 mod operations;
 pub(crate) mod proxy;
 #[cfg(feature = "postgres")]
+pub(crate) mod pull;
+#[cfg(feature = "postgres")]
 pub(crate) mod replicas;
 pub(crate) mod request;
 pub(crate) mod schema;

@@ -11,7 +11,7 @@ use crate::run::{command, stdout};
 use crate::support::{LONG, fresh, request};
 
 /// Commands that need a terminal or a server.
-const LIVE: [&str; 5] = ["top", "proxy", "serve", "ship", "fleet"];
+const LIVE: [&str; 6] = ["top", "proxy", "serve", "ship", "pull", "fleet"];
 
 fn recorded() -> (TempDir, PathBuf) {
     let (dir, path) = fresh();

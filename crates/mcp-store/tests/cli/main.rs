@@ -16,6 +16,8 @@ mod operations;
 mod plot;
 mod proxy;
 #[cfg(feature = "postgres")]
+mod pull;
+#[cfg(feature = "postgres")]
 mod replicas;
 mod run;
 mod schema;

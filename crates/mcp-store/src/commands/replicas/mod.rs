@@ -46,6 +46,7 @@ pub(crate) fn run(target: &Target, command: Command, output: &mut Output) -> Res
         Command::Info(args) => info::run(target, &args, output),
         // These need no record.
         Command::Fleet(args) => fleet::run(&args, output),
+        Command::Pull(args) => super::pull::run(&args, output),
         Command::Completions(args) => super::completions::completions(&args, output),
         Command::Man(args) => super::completions::man(&args, output),
         Command::Proxy(_) => Err(CliError::Message(
@@ -60,8 +61,8 @@ pub(crate) fn run(target: &Target, command: Command, output: &mut Output) -> Res
 /// Returns the error for a question that only files answer.
 fn refused(what: &str) -> CliError {
     CliError::Message(format!(
-        "{what} reads a file only; give --db the file of one server, or query the views of the \
-         database with psql"
+        "{what} reads a file only; `mcp-store pull` copies the rows of all servers to one, and \
+         --db takes it or the file of one server"
     ))
 }
 
