@@ -27,6 +27,7 @@
 //!
 //! All statements are unnamed, so that PgBouncer may pool connections by transaction.
 
+mod backoff;
 mod connection;
 mod error;
 pub mod fleet;
@@ -37,7 +38,9 @@ mod target;
 mod tls;
 
 pub use error::{PostgresError, PostgresErrorKind};
-pub use read::{FleetInfo, FleetReader, FleetRequest, FleetStore, Handles, Pulled, pull};
+pub use read::{
+    FleetFollower, FleetInfo, FleetReader, FleetRequest, FleetStore, Handles, Pulled, pull,
+};
 pub use schema::SCHEMA_VERSION;
 pub use shipper::{ShipConfig, ShipStats, Shipper, ship, ship_once, ship_until};
 pub use target::Target;

@@ -1,6 +1,7 @@
 //! Reads the requests of all files, as `tower_mcp_store::query` reads those of one.
 
 mod conditions;
+mod follow;
 mod info;
 mod pattern;
 mod pull;
@@ -21,6 +22,7 @@ use crate::connection::{Connection, runtime};
 use crate::error::PostgresError;
 use crate::schema;
 use crate::target::Target;
+pub use follow::FleetFollower;
 pub use info::{FleetInfo, FleetStore};
 pub use pull::{Pulled, pull};
 use snapshot::Snapshot;
@@ -35,6 +37,7 @@ const NAMED: i64 = 5;
 /// Each answer is of one moment. All functions block the thread, and must not be called within
 /// a runtime of tokio.
 pub struct FleetReader {
+    target: Target,
     runtime: Runtime,
     connection: Connection,
 }
@@ -64,6 +67,7 @@ impl FleetReader {
             Ok::<_, PostgresError>(connection)
         })?;
         Ok(Self {
+            target: target.clone(),
             runtime,
             connection,
         })
@@ -79,14 +83,12 @@ impl FleetReader {
         filter: &RequestFilter,
         limit: usize,
     ) -> Result<Vec<FleetRequest>, PostgresError> {
-        let snapshot = self.snapshot()?;
-        let mut statement = conditions::of(filter, &snapshot)?;
-        let limit = statement.bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        select(
-            &snapshot,
-            statement,
-            &format!("ORDER BY ts DESC, id DESC, requests.store_id DESC LIMIT {limit}"),
-        )
+        newest(&self.snapshot()?, filter, limit)
+    }
+
+    /// Follows requests as they are shipped. The first poll returns the newest `limit` requests.
+    pub fn follow(self, filter: RequestFilter, limit: usize) -> FleetFollower {
+        FleetFollower::new(self, filter, limit)
     }
 
     /// Returns the request of the file `store_id` whose row has this number.
@@ -199,6 +201,18 @@ impl fmt::Debug for FleetReader {
     }
 }
 
+/// Returns the newest requests, newest first.
+fn newest(
+    snapshot: &Snapshot<'_>,
+    filter: &RequestFilter,
+    limit: usize,
+) -> Result<Vec<FleetRequest>, PostgresError> {
+    let mut statement = conditions::of(filter, snapshot)?;
+    let limit = statement.bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    let order = format!("ORDER BY ts DESC, id DESC, requests.store_id DESC LIMIT {limit}");
+    select(snapshot, statement, &order)
+}
+
 /// Selects requests, in this order.
 fn select(
     snapshot: &Snapshot<'_>,
@@ -206,10 +220,22 @@ fn select(
     order: &str,
 ) -> Result<Vec<FleetRequest>, PostgresError> {
     let conditions = statement.conditions();
-    let sql =
-        format!("SELECT {REQUEST_COLUMNS}, store_id::text FROM requests {conditions} {order}");
+    select_from(
+        snapshot,
+        &statement,
+        &format!("requests {conditions} {order}"),
+    )
+}
+
+/// Selects requests from a table or subquery `requests`.
+fn select_from(
+    snapshot: &Snapshot<'_>,
+    statement: &Statement,
+    from: &str,
+) -> Result<Vec<FleetRequest>, PostgresError> {
+    let sql = format!("SELECT {REQUEST_COLUMNS}, requests.store_id::text FROM {from}");
     let mut found = Vec::new();
-    snapshot.each(&sql, &statement, |values| {
+    snapshot.each(&sql, statement, |values| {
         if let Some((Value::Text(store_id), columns)) = values.split_last() {
             found.push(FleetRequest {
                 store_id: store_id.clone(),

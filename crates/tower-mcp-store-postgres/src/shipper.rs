@@ -4,7 +4,6 @@
 //! If the process is killed between the commit and the confirmation, the next shipper writes the
 //! last batch again. This changes nothing, because the rows have the same keys.
 
-mod backoff;
 mod link;
 mod refused;
 mod statement;
@@ -17,10 +16,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tower_mcp_store::Store;
 
+use crate::backoff::Backoff;
 use crate::connection::runtime;
 use crate::error::{PostgresError, PostgresErrorKind};
 use crate::target::Target;
-use backoff::Backoff;
 use link::Link;
 
 /// How many requests a batch has at most.

@@ -84,18 +84,17 @@ fn follow(db: &Path, args: Logs, output: &mut Output) -> Result<(), CliError> {
     rows.retain(|row| row.id <= follow.last_id());
     rows.reverse();
     if rows.is_empty() {
-        // It goes to standard error, because the answer is empty.
-        eprintln!("no requests yet");
+        note_none();
     }
     let mut table = Table::new(&columns(&rows), output);
-    write_on(&mut table, output, &rows)?;
+    write_on(&mut table, output, &rows, Line::of, cells)?;
     loop {
         output.flush()?;
         let rows = follow.poll()?;
         if rows.is_empty() {
             thread::sleep(POLL);
         } else {
-            write_on(&mut table, output, &rows)?;
+            write_on(&mut table, output, &rows, Line::of, cells)?;
         }
     }
 }
@@ -139,11 +138,21 @@ pub(crate) fn columns<'r>(rows: impl IntoIterator<Item = &'r Request>) -> Vec<Co
     columns.collect()
 }
 
+/// Says that a page to follow is empty, on standard error, because the answer has no rows.
+pub(crate) fn note_none() {
+    eprintln!("no requests yet");
+}
+
 /// Writes more requests to a table.
-fn write_on(table: &mut Table, output: &mut Output, rows: &[Request]) -> Result<(), CliError> {
+pub(crate) fn write_on<'r, T, L: Serialize>(
+    table: &mut Table,
+    output: &mut Output,
+    rows: &'r [T],
+    line: impl Fn(&'r T) -> L,
+    cells: impl Fn(&'r T) -> Vec<Cell>,
+) -> Result<(), CliError> {
     if output.format() != Format::Table {
-        rows.iter()
-            .try_for_each(|row| output.record(&Line::of(row)))?;
+        rows.iter().try_for_each(|row| output.record(&line(row)))?;
     } else if !rows.is_empty() {
         let cells: Vec<Vec<Cell>> = rows.iter().map(cells).collect();
         table.write(output, &cells)?;

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::run::command;
 use crate::support::{LONG, fresh, record_requests, request};
 
 /// A command that is ended on drop.
-struct Following {
+pub(crate) struct Following {
     child: Child,
     lines: std::io::Lines<BufReader<ChildStdout>>,
 }
@@ -19,14 +19,27 @@ struct Following {
 impl Following {
     fn start(path: &std::path::Path, args: &[&str]) -> Self {
         let args = [&["logs", "--follow", "--json"], args].concat();
-        let mut child = command(path, &args).stdout(Stdio::piped()).spawn().unwrap();
+        Self::of(command(path, &args).stdout(Stdio::piped()))
+    }
+
+    /// Starts a command whose standard output is a pipe.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines }
     }
 
-    fn next_id(&mut self) -> String {
-        let line = self.lines.next().unwrap().unwrap();
-        let row: serde_json::Value = serde_json::from_str(&line).unwrap();
+    /// Returns the lines of its standard error, which has to be a pipe.
+    pub(crate) fn stderr(&mut self) -> std::io::Lines<BufReader<ChildStderr>> {
+        BufReader::new(self.child.stderr.take().unwrap()).lines()
+    }
+
+    pub(crate) fn next_line(&mut self) -> String {
+        self.lines.next().unwrap().unwrap()
+    }
+
+    pub(crate) fn next_id(&mut self) -> String {
+        let row: serde_json::Value = serde_json::from_str(&self.next_line()).unwrap();
         row["request_id"].as_str().unwrap().to_owned()
     }
 }
@@ -103,16 +116,8 @@ fn follow_starts_with_the_newest_rows_and_applies_its_filter() {
 fn follow_waits_for_a_file_that_does_not_exist_yet() {
     let (_dir, path) = fresh();
     let mut command = command(&path, &["logs", "-f", "--json"]);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
-    let mut following = Following {
-        lines: BufReader::new(child.stdout.take().unwrap()).lines(),
-        child,
-    };
+    let mut following = Following::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let mut told = following.stderr();
     assert!(told.next().unwrap().unwrap().starts_with("waiting for "));
     assert!(!path.exists());
     let store = Store::open(&path).unwrap();

@@ -2,11 +2,20 @@
 
 #[path = "../../../../tests/support/mod.rs"]
 mod support;
+// The programs of PostgreSQL, and a server.
+#[cfg(all(unix, feature = "postgres"))]
+#[path = "../../../tower-mcp-store-postgres/tests/it/support/programs.rs"]
+mod programs;
+#[cfg(all(unix, feature = "postgres"))]
+#[path = "../../../tower-mcp-store-postgres/tests/it/support/server.rs"]
+mod server;
 
 mod answers;
 #[cfg(unix)]
 mod completion;
 mod errors;
+#[cfg(all(unix, feature = "postgres"))]
+mod fleet;
 mod follow;
 mod help;
 mod hostile;

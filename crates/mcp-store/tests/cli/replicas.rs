@@ -1,4 +1,7 @@
-//! `--db` with the URL of a database, as far as no database is needed.
+//! `--db` with the URL of a database. The tests of this file need no database.
+
+#[cfg(unix)]
+mod follow;
 
 use crate::run::{command, failed};
 use crate::support::fresh;
@@ -38,7 +41,6 @@ fn commands_that_read_files_only_refuse_a_database_before_they_connect() {
         &["sql", "SELECT 1"],
         &["prune", "--before", "1h", "--yes"],
         &["vacuum"],
-        &["logs", "--follow"],
         &["logs", "--operations"],
         &["stats", "--plot"],
         &["info", "--compare", "other.db"],

@@ -6,6 +6,7 @@ use tokio_postgres::types::{ToSql, Type};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Parameter {
     Integer(i64),
+    Integers(Vec<i64>),
     Text(String),
     Texts(Vec<String>),
 }
@@ -13,6 +14,12 @@ pub(super) enum Parameter {
 impl From<i64> for Parameter {
     fn from(value: i64) -> Self {
         Self::Integer(value)
+    }
+}
+
+impl From<Vec<i64>> for Parameter {
+    fn from(values: Vec<i64>) -> Self {
+        Self::Integers(values)
     }
 }
 
@@ -32,6 +39,7 @@ impl Parameter {
     pub(super) fn typed(&self) -> (&(dyn ToSql + Sync), Type) {
         match self {
             Self::Integer(value) => (value, Type::INT8),
+            Self::Integers(values) => (values, Type::INT8_ARRAY),
             Self::Text(value) => (value, Type::TEXT),
             Self::Texts(values) => (values, Type::TEXT_ARRAY),
         }

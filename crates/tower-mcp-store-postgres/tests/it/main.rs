@@ -6,6 +6,7 @@ mod both;
 mod crash;
 mod diverged;
 mod fleet;
+mod follow;
 mod kill;
 mod pull;
 mod read;

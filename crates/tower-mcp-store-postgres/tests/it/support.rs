@@ -8,21 +8,21 @@ mod postgres;
 mod programs;
 mod relay;
 mod replica;
+mod server;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
-use std::{env, thread};
 
 use tower_mcp_store_postgres::fleet::{self, Migrated, Roles};
 use tower_mcp_store_postgres::{PostgresError, Target};
 
 pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use postgres::{Database, Postgres};
-pub(crate) use programs::own;
-use programs::{command, free_port, postgres_programs};
+use programs::postgres_programs;
 pub(crate) use relay::{Cut, Relay};
 pub(crate) use replica::{LONG, Replica, request};
+use server::skipped;
 
 /// Returns the PostgreSQL that tests share; `None` if the program is not installed.
 ///
@@ -81,24 +81,7 @@ pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
     }
 }
 
-/// Says that a test is skipped, or fails in continuous integration.
-fn skipped(program: &str, is_there: bool) {
-    if is_there {
-        return;
-    }
-    let test = thread::current().name().unwrap_or_default().to_owned();
-    assert!(env::var_os("CI").is_none(), "{test} needs {program}");
-    eprintln!("skipped: {test} needs {program}, which is not installed");
-}
-
 fn find(folders: &[&str], program: &str) -> Option<PathBuf> {
     let places = folders.iter().map(|folder| Path::new(folder).join(program));
     places.into_iter().find(|path| path.exists())
-}
-
-/// A folder that belongs to the user of the programs.
-fn folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    own(folder.path());
-    folder
 }

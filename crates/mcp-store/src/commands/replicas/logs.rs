@@ -1,22 +1,28 @@
 //! `mcp-store logs` of a fleet.
 
-use tower_mcp_store_postgres::{FleetReader, Target};
+use std::io::Write as _;
+use std::thread;
+
+use tower_mcp_store_postgres::{
+    FleetFollower, FleetReader, FleetRequest, Handles, PostgresErrorKind, Target,
+};
 
 use super::super::{legs, logs};
 use super::{Line, filter, refused};
 use crate::args::Logs;
 use crate::error::CliError;
-use crate::output::{Cell, Format, Output};
+use crate::output::{Cell, Format, Output, Table};
+use crate::sanitize::escape_control;
 
 pub(super) fn run(target: &Target, args: Logs, output: &mut Output) -> Result<(), CliError> {
-    if args.follow {
-        return Err(refused("logs --follow"));
-    }
     if args.operations {
         return Err(refused("logs --operations"));
     }
     let mut reader = FleetReader::open(target)?;
     let filter = filter(&mut reader, args.filters)?;
+    if args.follow {
+        return follow(reader.follow(filter, args.newest.limit), output);
+    }
     let mut found = reader.requests(&filter, args.newest.limit)?;
     found.reverse();
     if output.format() != Format::Table {
@@ -26,10 +32,45 @@ pub(super) fn run(target: &Target, args: Logs, output: &mut Output) -> Result<()
     }
     let handles = reader.handles()?;
     legs::group(&mut found, |found| &found.request);
-    let cells: Vec<Vec<Cell>> = found
-        .iter()
-        .map(|found| logs::named_cells(&found.request, handles.of(found)))
-        .collect();
+    let cells: Vec<Vec<Cell>> = found.iter().map(|found| cells(&handles, found)).collect();
     let columns = logs::columns(found.iter().map(|found| &found.request));
     Ok(output.table(&columns, &cells, "requests")?)
+}
+
+fn follow(mut follower: FleetFollower, output: &mut Output) -> Result<(), CliError> {
+    let mut found = follower.poll()?;
+    if found.is_empty() {
+        logs::note_none();
+    }
+    let columns = logs::columns(found.iter().map(|found| &found.request));
+    let mut table = Table::new(&columns, output);
+    let mut is_lost = false;
+    loop {
+        let handles = follower.handles();
+        let cells = |found| cells(&handles, found);
+        logs::write_on(&mut table, output, &found, Line::of, cells)?;
+        output.flush()?;
+        thread::sleep(follower.pause());
+        found = match follower.poll() {
+            Ok(found) => {
+                is_lost = false;
+                found
+            }
+            Err(error) if error.kind() == PostgresErrorKind::Connection => {
+                if !is_lost {
+                    eprintln!(
+                        "{}; trying to connect again",
+                        escape_control(&error.to_string())
+                    );
+                    is_lost = true;
+                }
+                Vec::new()
+            }
+            Err(error) => return Err(error.into()),
+        };
+    }
+}
+
+fn cells(handles: &Handles, found: &FleetRequest) -> Vec<Cell> {
+    logs::named_cells(&found.request, handles.of(found))
 }

@@ -7,8 +7,9 @@ use std::{fs, thread};
 
 use tempfile::TempDir;
 
-use super::postgres::OWNER;
-use super::{Postgres, command, folder, free_port, own};
+use super::Postgres;
+use super::programs::{command, free_port, own};
+use super::server::{OWNER, folder};
 
 #[derive(Debug)]
 pub(crate) struct PgBouncer {

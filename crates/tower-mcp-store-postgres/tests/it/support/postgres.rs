@@ -1,25 +1,23 @@
-//! A PostgreSQL server.
+//! A PostgreSQL server with databases.
 
-use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::ops::Deref;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls, Row};
 use tower_mcp_store_postgres::Target;
 
-use super::{command, folder, free_port, own};
-
-/// The user that `initdb` makes.
-pub(crate) const OWNER: &str = "owner";
+use super::server::{OWNER, Server};
 
 #[derive(Debug)]
-pub(crate) struct Postgres {
-    programs: PathBuf,
-    folder: TempDir,
-    port: u16,
+pub(crate) struct Postgres(Server);
+
+impl Deref for Postgres {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.0
+    }
 }
 
 impl Postgres {
@@ -28,79 +26,7 @@ impl Postgres {
         settings: &[(&str, &str)],
         files: &[(&str, &str)],
     ) -> Self {
-        let postgres = Self {
-            programs: programs.to_owned(),
-            folder: folder(),
-            port: free_port(),
-        };
-        let made = command(&programs.join("initdb"))
-            .args([
-                "--no-sync",
-                "--auth=trust",
-                "--encoding=UTF8",
-                "--no-locale",
-            ])
-            .args(["--username", OWNER, "--pgdata"])
-            .arg(postgres.data())
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{made:?}");
-        let mut text = String::from(
-            "listen_addresses = '127.0.0.1'\nfsync = off\nshared_buffers = 16MB\n\
-             max_connections = 40\n",
-        );
-        let folder = postgres.folder.path().display();
-        writeln!(text, "unix_socket_directories = '{folder}'").unwrap();
-        writeln!(text, "port = {}", postgres.port).unwrap();
-        for (name, value) in settings {
-            writeln!(text, "{name} = '{value}'").unwrap();
-        }
-        postgres.write("postgresql.auto.conf", &text);
-        for (name, text) in files {
-            postgres.write(name, text);
-        }
-        postgres.run();
-        postgres
-    }
-
-    /// Writes a file of the server's data folder.
-    fn write(&self, name: &str, text: &str) {
-        use std::os::unix::fs::PermissionsExt as _;
-        let path = self.data().join(name);
-        fs::write(&path, text).unwrap();
-        own(&path);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    }
-
-    /// Starts the server, and waits until it accepts connections.
-    pub(crate) fn run(&self) {
-        let log = self.folder.path().join("log");
-        let started = self.control(&["--wait", "--silent", "start"], Some(&log));
-        let log = || fs::read_to_string(&log).unwrap_or_default();
-        assert!(started, "PostgreSQL did not start: {}", log());
-    }
-
-    /// Ends the server as if it were killed.
-    pub(crate) fn stop_immediately(&self) {
-        assert!(self.control(&["--mode=immediate", "--silent", "stop"], None));
-    }
-
-    fn control(&self, args: &[&str], log: Option<&Path>) -> bool {
-        let mut command = command(&self.programs.join("pg_ctl"));
-        command.arg("--pgdata").arg(self.data()).args(args);
-        if let Some(log) = log {
-            command.arg("--log").arg(log);
-        }
-        let ended = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-        ended.is_ok_and(|status| status.success())
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.port
+        Self(Server::start(programs, settings, files))
     }
 
     /// Makes an empty database.
@@ -119,7 +45,7 @@ impl Postgres {
         Database {
             name,
             client,
-            port: self.port,
+            port: self.port(),
         }
     }
 
@@ -128,7 +54,7 @@ impl Postgres {
         Database {
             name: database.name.clone(),
             client: self.connect(&database.name).await,
-            port: self.port,
+            port: self.port(),
         }
     }
 
@@ -137,19 +63,12 @@ impl Postgres {
         let mut config = tokio_postgres::Config::new();
         config
             .host_path(self.folder.path())
-            .port(self.port)
+            .port(self.port())
             .user(OWNER)
             .dbname(database);
         let (client, driver) = config.connect(NoTls).await.unwrap();
         tokio::spawn(driver);
         client
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        // A test may have stopped it.
-        self.control(&["--mode=immediate", "--silent", "stop"], None);
     }
 }
 

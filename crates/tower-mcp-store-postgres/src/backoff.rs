@@ -6,9 +6,9 @@ const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Pauses that double from half a second to a minute. Each is shortened by up to a half at
-/// random, so that the shippers of a fleet do not return at the same moment.
+/// random, so that the shippers and readers of a fleet do not return at the same moment.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     next: Duration,
 }
 
@@ -20,7 +20,7 @@ impl Default for Backoff {
 
 impl Backoff {
     /// Returns the next pause.
-    pub(super) fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         let full = self.next;
         self.next = (full * 2).min(LONGEST);
         let mut random = [0; 2];
@@ -31,7 +31,7 @@ impl Backoff {
     }
 
     /// Begins with the shortest pause again.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         *self = Self::default();
     }
 }
