@@ -8,11 +8,10 @@ use super::Reader;
 use super::conditions::Conditions;
 use super::error::QueryError;
 use super::filter::RequestFilter;
-use super::plan::{self, AccessPath};
+use super::plan;
 use super::reader::Source;
 use super::recorded::Recorded;
 use super::request::CLIENT_NAME;
-use super::session_requests::{SessionRequests, Sessions};
 use crate::db::outcome;
 use crate::db::row::{Lenient, number, optional_number, optional_text};
 use crate::event::{EndReason, Outcome, RequestStatus};
@@ -122,7 +121,7 @@ fn breakdown(
     by: &[GroupBy],
 ) -> rusqlite::Result<Vec<Breakdown>> {
     let mut conditions = Conditions::new(filter, source)?;
-    let found = tables(source, &mut conditions)?;
+    let found = plan::all(source, &mut conditions)?;
     let names: String = by.iter().map(|by| format!(", {}", by.column())).collect();
     let mut groups: HashMap<Vec<Option<String>>, Tally> = HashMap::new();
     let mut seen = HashSet::new();
@@ -148,22 +147,6 @@ fn breakdown(
         .collect();
     groups.sort_by(|a, b| b.calls.cmp(&a.calls).then_with(|| a.keys.cmp(&b.keys)));
     Ok(groups)
-}
-
-/// Returns tables and conditions that together find all requests.
-fn tables(source: &Source<'_>, conditions: &mut Conditions) -> rusqlite::Result<Vec<String>> {
-    let by_seek = |conditions: &Conditions, seek: &str| {
-        format!("requests WHERE {seek} AND {}", conditions.checks())
-    };
-    Ok(match plan::newest(source, conditions)? {
-        AccessPath::Index(place) => conditions.by_index(place),
-        AccessPath::Trace(seek) => vec![by_seek(conditions, &seek)],
-        AccessPath::Sessions(Sessions::One(session)) => {
-            let session = conditions.bind(session);
-            vec![by_seek(conditions, &SessionRequests::seek(&session))]
-        }
-        _ => vec![conditions.by_time()],
-    })
 }
 
 impl GroupBy {

@@ -30,6 +30,7 @@ macro_rules! filters {
         }
     )*};
     (@type Window) => { Window };
+    (@type RequestFilter) => { RequestFilter };
     (@type bool) => { bool };
     (@type Outcomes) => { Vec<Outcome> };
     (@type String) => { Option<String> };
@@ -46,6 +47,14 @@ macro_rules! filters {
         $($condition)*
         #[must_use]
         pub fn $field(mut self, $field: Window) -> Self {
+            self.$field = $field;
+            self
+        }
+    };
+    (@setter [$($condition:tt)*] $field:ident RequestFilter) => {
+        $($condition)*
+        #[must_use]
+        pub fn $field(mut self, $field: RequestFilter) -> Self {
             self.$field = $field;
             self
         }
@@ -185,6 +194,10 @@ filters! {
         /// Calls in sessions whose client has this name, in any case, or if there are none,
         /// a name that begins with it. `*` and `?` stand for any characters.
         client: String,
+        /// Any further conditions. They replace those above of the same name; their window has no
+        /// effect. The end of a task counts if its outcome is one of `outcomes` and the first
+        /// request of the task meets the other conditions.
+        conditions: RequestFilter,
         /// The most buckets: 60 by default, 1,000 at most. There may be one more if removed
         /// requests are counted.
         buckets: usize,

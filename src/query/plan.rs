@@ -5,7 +5,7 @@
 use super::conditions::Conditions;
 use super::filter::RequestFilter;
 use super::reader::Source;
-use super::session_requests::{Latest, Sessions};
+use super::session_requests::{Latest, SessionRequests, Sessions};
 use crate::db::row::number;
 
 /// How many of the newest entries of each index are compared. A condition with fewer
@@ -57,6 +57,26 @@ impl Selectivity {
     fn is_few(self) -> bool {
         matches!(self, Self::Few(_))
     }
+}
+
+/// Returns tables and conditions that together find all requests that a filter takes. One request
+/// may be found by several of them.
+pub(super) fn all(
+    source: &Source<'_>,
+    conditions: &mut Conditions,
+) -> rusqlite::Result<Vec<String>> {
+    let by_seek = |conditions: &Conditions, seek: &str| {
+        format!("requests WHERE {seek} AND {}", conditions.checks())
+    };
+    Ok(match newest(source, conditions)? {
+        AccessPath::Index(place) => conditions.by_index(place),
+        AccessPath::Trace(seek) => vec![by_seek(conditions, &seek)],
+        AccessPath::Sessions(Sessions::One(session)) => {
+            let session = conditions.bind(session);
+            vec![by_seek(conditions, &SessionRequests::seek(&session))]
+        }
+        _ => vec![conditions.by_time()],
+    })
 }
 
 /// Chooses the path to the newest requests that a filter takes.

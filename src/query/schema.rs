@@ -15,6 +15,7 @@ use super::Reader;
 use super::conditions::equalities;
 use super::error::QueryError;
 use super::filter::SchemaFilter;
+use super::names::Pattern;
 use super::reader::Source;
 use super::record::record;
 use super::recorded::{ChangeType, Recorded};
@@ -128,7 +129,7 @@ impl Reader {
     }
 }
 
-/// Returns the latest changes of a tool.
+/// Returns the latest changes of a tool, or of the tools that match a pattern.
 pub(super) fn changes_of_tool(
     source: &Source<'_>,
     filter: &SchemaFilter,
@@ -137,9 +138,10 @@ pub(super) fn changes_of_tool(
 ) -> rusqlite::Result<Vec<SchemaChange>> {
     let (conditions, values) = filter.conditions("+", 5);
     let columns = SchemaChange::COLUMNS;
+    let is_tool = Pattern::of_name(tool).matches("item_name", "?4");
     let sql = format!(
         "SELECT {columns} FROM schema_changes
-         WHERE item_name = ?4 AND change_type GLOB 'tool_*'
+         WHERE {is_tool} AND change_type GLOB 'tool_*'
              AND detected_at >= ?1 AND detected_at < ?2{conditions}
          ORDER BY detected_at DESC, id DESC LIMIT ?3"
     );

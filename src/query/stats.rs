@@ -4,6 +4,7 @@ pub(super) mod cells;
 #[cfg(feature = "outbox")]
 pub(super) mod foreign;
 mod latencies;
+pub(super) mod matching;
 pub(super) mod rows;
 pub(super) mod tally;
 
@@ -15,7 +16,6 @@ use super::coverage::{Cells, Coverage, Plan};
 use super::error::QueryError;
 use super::filter::StatsFilter;
 use super::losses::{Loss, losses};
-use super::names::Pattern;
 use super::reader::Source;
 use super::window::Window;
 use crate::db::{BucketWidth, POLLS};
@@ -317,9 +317,6 @@ pub(super) enum Methods {
 pub(super) struct Asked<'a> {
     pub(super) filter: &'a StatsFilter,
     pub(super) methods: Methods,
-    /// The clients whose calls are counted. Cells do not name clients, so only requests
-    /// can be counted.
-    pub(super) client: Option<&'a Pattern>,
 }
 
 impl Methods {
@@ -403,11 +400,7 @@ fn count<T: Tables>(
     methods: Methods,
     plan: &Plan,
 ) -> Result<(Tallies, i64), T::Error> {
-    let asked = Asked {
-        filter,
-        methods,
-        client: None,
-    };
+    let asked = Asked { filter, methods };
     match plan {
         Plan::Requests(window) => {
             let mut tallies = Tallies::exact();
@@ -440,7 +433,7 @@ impl Asked<'_> {
     /// values, which are bound from `?first` on.
     fn conditions(&self, sign: &str, first: usize) -> (String, Vec<Value>) {
         let filter = self.filter;
-        let (mut sql, mut values) = equalities(
+        let (mut sql, values) = equalities(
             first,
             [
                 (sign, "proxy", &filter.server_name),
@@ -449,15 +442,6 @@ impl Asked<'_> {
             ],
         );
         sql.push_str(&self.methods.condition(filter));
-        if let Some(client) = self.client {
-            let parameter = format!("?{}", first + values.len());
-            let is_client = client.matches("+s.client_name", &parameter);
-            sql.push_str(&format!(
-                " AND EXISTS (SELECT 1 FROM sessions AS s
-                    WHERE s.session_id = requests.session_id AND {is_client})"
-            ));
-            values.push(client.text.clone().into());
-        }
         (sql, values)
     }
 }

@@ -13,14 +13,13 @@ use rusqlite::Row;
 use super::Reader;
 use super::coverage::Coverage;
 use super::error::QueryError;
-use super::filter::{StatsFilter, TimelineFilter};
+use super::filter::{RequestFilter, StatsFilter, TimelineFilter};
 use super::losses::{Loss, losses};
-use super::names::Pattern;
 use super::reader::Source;
 use super::schema::SchemaChange;
 use super::stats::rows::Ends;
 use super::stats::tally::{Counts, Sink, Tally};
-use super::stats::{Asked, LOOKED_AT, Methods, Percentiles, cells, rows};
+use super::stats::{Asked, LOOKED_AT, Methods, Percentiles, cells, matching, rows};
 use super::window::Window;
 use crate::db::BucketWidth;
 use crate::db::row::number;
@@ -134,8 +133,9 @@ impl Reader {
     /// (`ping`, `tasks/get` and `tasks/list`) are counted only if the filter names their
     /// method.
     ///
-    /// The statistics of removed requests do not name clients. With a client in the filter, the
-    /// window begins at the time from which on all requests are in the file.
+    /// The statistics of removed requests do not have clients and other conditions. With one of
+    /// these in the filter, the window begins at the time from which on all requests are in the
+    /// file, and each request that meets the conditions is read.
     ///
     /// ```
     /// use tower_mcp_store::query::{Reader, TimelineFilter, Window};
@@ -160,17 +160,13 @@ impl Reader {
 /// are cells.
 fn timeline(source: &Source<'_>, filter: &TimelineFilter, few: i64) -> rusqlite::Result<Timeline> {
     let counted = filter.counted();
-    let client = match &filter.client {
-        Some(client) => Some(Pattern::of_client(source, client)?.0),
-        None => None,
-    };
+    let matching = filter.matching();
     let asked = Asked {
         filter: &counted,
         methods: match Methods::of(&counted) {
             Methods::All => Methods::Others,
             methods => methods,
         },
-        client: client.as_ref(),
     };
     let mut coverage = Coverage::of(source)?;
     if asked.methods == Methods::Polls {
@@ -182,11 +178,11 @@ fn timeline(source: &Source<'_>, filter: &TimelineFilter, few: i64) -> rusqlite:
     let is_few = coverage.has_rows_of(aligned(closed, width))
         && rows::are_few(source, aligned(closed, width), few)?;
     let is_long = closed.until.saturating_sub(closed.since) >= LONG_MS;
-    if is_long && !is_few && client.is_none() {
+    if is_long && !is_few && matching.is_none() {
         width = width.max(BucketWidth::Hour.ms());
     }
     let mut window = aligned(closed, width);
-    let mut layout = if client.is_some() {
+    let mut layout = if matching.is_some() {
         window.since = coverage.rows_since(window.since).min(window.until);
         Layout::of_rows(window, width)
     } else {
@@ -197,7 +193,17 @@ fn timeline(source: &Source<'_>, filter: &TimelineFilter, few: i64) -> rusqlite:
         }
     };
     let exact = is_few && layout.has_rows_only();
-    let (mut tallies, mut other_calls) = count(source, asked, &layout, exact, filter.groups)?;
+    let (mut tallies, mut other_calls) = match &matching {
+        Some(matching) => {
+            let mut tallies = Tallies::of(&layout, exact, filter.groups);
+            for part in &layout.rows {
+                matching::add(source, matching, asked.methods, *part, &mut tallies)?;
+                matching::add_tasks(source, matching, *part, &mut tallies)?;
+            }
+            (tallies, 0)
+        }
+        None => count(source, asked, &layout, exact, filter.groups)?,
+    };
     let pruned = coverage.pruned(window);
     if other_calls > 0 && pruned.until < window.until {
         // Cells may lack names, but the requests that are still in the file have them.
@@ -222,7 +228,7 @@ fn timeline(source: &Source<'_>, filter: &TimelineFilter, few: i64) -> rusqlite:
                 error: histogram::ERROR,
             },
         },
-        changes: marks::changes(source, filter, window)?,
+        changes: marks::changes(source, &counted, window)?,
         writer_starts: marks::writer_starts(source, window)?,
         losses: losses(source, window)?,
     })
@@ -237,14 +243,7 @@ fn count(
     exact: bool,
     groups: Option<usize>,
 ) -> rusqlite::Result<(Tallies, i64)> {
-    let mut tallies = Tallies {
-        starts: layout.buckets().map(|(window, _)| window.since).collect(),
-        buckets: layout
-            .buckets()
-            .map(|_| Tally::of_server_time(exact))
-            .collect(),
-        groups: groups.map(Groups::new),
-    };
+    let mut tallies = Tallies::of(layout, exact, groups);
     let other_calls = cells::add(source, asked, &layout.cells, &mut tallies)?;
     for whole in &layout.whole {
         rows::add_not_rolled_up(source, asked, *whole, &mut tallies)?;
@@ -265,6 +264,17 @@ struct Tallies {
     groups: Option<Groups>,
 }
 
+impl Tallies {
+    fn of(layout: &Layout, exact: bool, groups: Option<usize>) -> Self {
+        let tally = |_| Tally::of_server_time(exact);
+        Self {
+            starts: layout.buckets().map(|(window, _)| window.since).collect(),
+            buckets: layout.buckets().map(tally).collect(),
+            groups: groups.map(Groups::new),
+        }
+    }
+}
+
 impl Sink for Tallies {
     fn add(&mut self, row: &Row<'_>, counts: &Counts<'_>) -> rusqlite::Result<()> {
         let ts = number(row, 2)?;
@@ -279,13 +289,32 @@ impl Sink for Tallies {
 }
 
 impl TimelineFilter {
+    /// Returns the conditions that statistics of removed requests have.
     fn counted(&self) -> StatsFilter {
+        let further = &self.conditions;
+        let either = |of: &Option<String>, own: &Option<String>| of.clone().or_else(|| own.clone());
         StatsFilter {
             window: self.window,
-            server_name: self.server_name.clone(),
-            method: self.method.clone(),
-            tool: self.tool.clone(),
+            server_name: either(&further.server_name, &self.server_name),
+            method: either(&further.method, &self.method),
+            tool: either(&further.tool, &self.tool),
         }
+    }
+
+    /// Returns all conditions, if there are some that statistics of removed requests do not have.
+    fn matching(&self) -> Option<RequestFilter> {
+        let further = self.conditions.clone().window(Window::ALL);
+        if self.client.is_none() && further == RequestFilter::new() {
+            return None;
+        }
+        let counted = self.counted();
+        Some(RequestFilter {
+            server_name: counted.server_name,
+            method: counted.method,
+            tool: counted.tool,
+            client: further.client.clone().or_else(|| self.client.clone()),
+            ..further
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::super::filter::{SchemaFilter, TimelineFilter};
+use super::super::filter::{SchemaFilter, StatsFilter};
 use super::super::reader::Source;
 use super::super::record::record;
 use super::super::schema::{self, SchemaChange};
@@ -26,7 +26,7 @@ record! {
 /// Returns the latest changes of a window that concern the filter, oldest first.
 pub(super) fn changes(
     source: &Source<'_>,
-    filter: &TimelineFilter,
+    filter: &StatsFilter,
     window: Window,
 ) -> rusqlite::Result<Vec<SchemaChange>> {
     let mut asked = SchemaFilter::new().window(window);

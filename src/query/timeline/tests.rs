@@ -8,10 +8,12 @@ use rusqlite::{Connection, params};
 use super::super::stats::tests::model::EMPTY;
 use super::super::stats::tests::{LONG, START, deadline, file, flooded, prune};
 use super::layout::fitting;
-use super::{BucketSource, Timeline, timeline};
+use super::{BucketSource, Timeline, TimelineBucket, timeline};
 use crate::db::{BucketWidth, Db, LonelyLegs, POLLS};
+use crate::event::Outcome;
 use crate::query::{
-    ChangeType, Group, Percentiles, Reader, Recorded, StatsFilter, TimelineFilter, Window,
+    ChangeType, Group, Percentiles, Reader, Recorded, RequestFilter, StatsFilter, TimelineFilter,
+    Window,
 };
 
 const MINUTE: i64 = 60_000;
@@ -152,7 +154,7 @@ fn removed_requests_have_buckets_of_whole_hours() {
         since,
         until: since + HOUR,
     };
-    let of = |bucket: &super::TimelineBucket| (bucket.window, bucket.source);
+    let of = |bucket: &TimelineBucket| (bucket.window, bucket.source);
     let day = START + 2 * DAY;
     assert_eq!(of(first), (hour(day - HOUR), BucketSource::Rollups));
     assert_eq!(of(second), (hour(day), BucketSource::Rollups));
@@ -266,6 +268,50 @@ fn client_is_counted_from_its_requests() {
 }
 
 #[test]
+fn end_of_a_task_counts_by_its_outcome_if_its_first_request_meets_the_conditions() {
+    let (dir, reader) = empty();
+    let conn = Connection::open(dir.path().join("mcp.db")).unwrap();
+    for (id, principal, outcome) in [("a", "ann", "timeout"), ("b", "bob", "ok")] {
+        conn.execute(
+            "INSERT INTO requests (request_id, ts, proxy, method, tool, latency_us, status,
+                 end_reason, principal, operation_id, leg)
+             VALUES (?1, ?2, 'default', 'tools/call', 'search', 1, 'ok', 'task', ?3, ?1, 1)",
+            params![id, START, principal],
+        )
+        .unwrap();
+        conn.execute(
+            "INSERT INTO tasks (operation_id, task_id, updated_ts, ended_ts, outcome)
+             VALUES (?1, ?1, ?2, ?2, ?3)",
+            params![id, START + MINUTE, outcome],
+        )
+        .unwrap();
+    }
+    let count = |filter: RequestFilter| {
+        let window = Window::since(START).until(START + HOUR);
+        let asked = TimelineFilter::new().window(window).conditions(filter);
+        let timeline = reader.timeline(&asked).unwrap();
+        let sum =
+            |count: fn(&TimelineBucket) -> i64| -> i64 { timeline.buckets.iter().map(count).sum() };
+        [sum(|of| of.calls), sum(|of| of.ok), sum(|of| of.timeouts)]
+    };
+    assert_eq!(count(RequestFilter::new().tool("s*")), [2, 1, 1]);
+    assert_eq!(count(RequestFilter::new().principal("ann")), [1, 0, 1]);
+    assert_eq!(
+        count(
+            RequestFilter::new()
+                .principal("ann")
+                .outcomes([Outcome::Ok])
+        ),
+        [0, 0, 0]
+    );
+    // The beginning of the task has another outcome.
+    assert_eq!(
+        count(RequestFilter::new().outcomes([Outcome::Timeout])),
+        [0, 0, 1]
+    );
+}
+
+#[test]
 fn file_without_requests_has_no_buckets() {
     let (_dir, reader) = empty();
     for window in [
@@ -349,6 +395,11 @@ fn marks_are_those_of_the_window_and_of_the_tool() {
         .collect();
     assert_eq!(starts, [(START, Some("pod-1")), (START + 5, None)]);
     assert_eq!(timeline.losses.len(), 1);
+    let pattern = RequestFilter::new().tool("sea*");
+    let of_tools = reader
+        .timeline(&filter.clone().conditions(pattern))
+        .unwrap();
+    assert_eq!(names(&of_tools), ["search"]);
     let of_tool = reader.timeline(&filter.tool("search")).unwrap();
     assert_eq!(names(&of_tool), ["search"]);
     assert_eq!(

@@ -7,3 +7,4 @@ mod schema;
 mod sessions_and_clients;
 mod slow;
 mod stats;
+mod timeline;

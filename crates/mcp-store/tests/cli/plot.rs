@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 use tower_mcp_store::{Retention, Store, StoreEvent};
 
-use crate::run::{command, failed, json, on_lines_of, stdout};
+use crate::run::{command, json, on_lines_of, stdout};
 use crate::support::{LONG, connect, fresh, request};
 use crate::terminal::Terminal;
 
@@ -145,16 +145,30 @@ fn names_in_the_plot_are_harmless() {
 }
 
 #[test]
-fn conditions_that_cannot_be_plotted_are_refused() {
+fn plot_counts_the_calls_that_all_conditions_take() {
     let (_dir, path) = recorded();
-    for args in [
-        &["--failed"][..],
-        &["--tool", "se*"],
-        &["--principal", "ann"],
-    ] {
-        let error = failed(2, &path, &plot(args));
-        assert!(error.contains("--plot counts all calls"), "{error}");
-    }
+    let calls = |args: &[&str]| -> u64 {
+        let text = stdout(&path, &plot(&[args, &["--json"]].concat()));
+        let bucket = |line| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        let calls = text
+            .lines()
+            .map(bucket)
+            .map(|it| it["calls"].as_u64().unwrap());
+        calls.sum()
+    };
+    let of_tool = calls(&["--tool", "search"]);
+    assert!(of_tool > 0 && of_tool < calls(&[]));
+    assert_eq!(calls(&["--tool", "sea*"]), of_tool);
+    assert_eq!(
+        calls(&[
+            "--tool",
+            "search",
+            "--status",
+            "ok,tool_error,caller_error,error,timeout,gone"
+        ]),
+        of_tool
+    );
+    assert_eq!(calls(&["--principal", "nobody"]), 0);
     let error = command(&path, &plot(&["--by", "tool"])).output().unwrap();
     assert_eq!(error.status.code(), Some(2));
 }

@@ -7,7 +7,6 @@ use tower_mcp_store::query::{
     Reader, RequestFilter, Timeline, TimelineBucket, TimelineFilter, Window,
 };
 
-use crate::commands::suggest;
 use crate::error::CliError;
 use crate::output::{self, Format, Output, Tone, padded};
 use crate::time;
@@ -53,7 +52,7 @@ pub(super) fn run(
     let has_notes = width >= WITH_NOTES;
     let beside = NAME + 1 + if has_notes { NOTE + 2 } else { 0 };
     let columns = width.saturating_sub(beside).max(8);
-    let filter = plain(filter)?.buckets(columns).groups(GROUPS);
+    let filter = timeline(filter).buckets(columns).groups(GROUPS);
     let timeline = reader.timeline(&filter)?;
     if output.format() != Format::Table {
         let mut buckets = timeline.buckets.iter();
@@ -77,30 +76,21 @@ pub(super) fn run(
 }
 
 /// Returns the filter of a timeline with the same conditions.
-fn plain(filter: &RequestFilter) -> Result<TimelineFilter, CliError> {
+fn timeline(filter: &RequestFilter) -> TimelineFilter {
     let mut window = filter.window;
     if window.since != Window::ALL.since && window.until == Window::ALL.until {
         window.until = time::now().max(window.since);
     }
-    let mut plain = TimelineFilter::new().window(window);
-    plain.server_name.clone_from(&filter.server_name);
-    plain.method.clone_from(&filter.method);
-    plain.tool.clone_from(&filter.tool);
-    plain.client.clone_from(&filter.client);
-    let mut same = RequestFilter::new().window(filter.window);
-    same.server_name.clone_from(&filter.server_name);
-    same.method.clone_from(&filter.method);
-    same.tool.clone_from(&filter.tool);
-    same.client.clone_from(&filter.client);
-    let mut names = [&filter.method, &filter.tool].into_iter().flatten();
-    if same != *filter || names.any(|name| suggest::is_pattern(name)) {
-        return Err(CliError::Message(
-            "--plot counts all calls of a server, method, tool or client; leave out other \
-             conditions and patterns"
-                .to_owned(),
-        ));
+    let mut timeline = TimelineFilter::new().window(window);
+    match super::plain(filter, &[]) {
+        Some(plain) => {
+            timeline.server_name = plain.server_name;
+            timeline.method = plain.method;
+            timeline.tool = plain.tool;
+            timeline
+        }
+        None => timeline.conditions(filter.clone()),
     }
-    Ok(plain)
 }
 
 fn total(timeline: &Timeline, count: fn(&TimelineBucket) -> i64) -> i64 {
