@@ -38,7 +38,7 @@
 //!
 //! # Modules
 //!
-//! Imports run one way: `host < access, fault < page < view < html, charts, summary < layout,
+//! Imports run one way: `host < access, fault < page < view < html, summary < charts < layout,
 //! login, live, site, pages < guard, assets`.
 
 mod access;

@@ -170,7 +170,7 @@ fn widened(window: Window) -> String {
 
 /// Returns the filter of statistics that also count removed requests, if these have all
 /// conditions.
-fn plain(filter: &RequestFilter) -> Option<StatsFilter> {
+pub(crate) fn plain(filter: &RequestFilter) -> Option<StatsFilter> {
     let mut plain = StatsFilter::new().window(filter.window);
     plain.server_name.clone_from(&filter.server_name);
     plain.method.clone_from(&filter.method);
@@ -180,8 +180,13 @@ fn plain(filter: &RequestFilter) -> Option<StatsFilter> {
     same.method.clone_from(&filter.method);
     same.tool.clone_from(&filter.tool);
     let mut names = [&filter.method, &filter.tool].into_iter().flatten();
-    let has_pattern = names.any(|name| name.contains(['*', '?', '[']));
+    let has_pattern = names.any(|name| is_pattern(name));
     (same == *filter && !has_pattern).then_some(plain)
+}
+
+/// Returns whether queries read a name as a pattern.
+pub(crate) fn is_pattern(name: &str) -> bool {
+    name.contains(['*', '?', '['])
 }
 
 #[cfg(test)]

@@ -1,35 +1,32 @@
 //! Charts, each with its numbers as a table.
 
-mod calls;
 mod over_time;
+mod single;
 
 use maud::{Markup, PreEscaped, html};
 use mcp_store_chart::{Table, TimeAxis};
 use tower_mcp_store::query::{RequestFilter, TimelineFilter, Window};
 
-pub(crate) use calls::{single_calls, waterfall};
-pub(crate) use over_time::{calls_by_outcome, latencies, revisions, sparkline};
+use crate::summary;
+
+pub(crate) use over_time::{calls, calls_by_outcome, failures, latencies, revisions};
+pub(crate) use single::{single_calls, waterfall};
 
 /// The width of a chart, in pixels. A page scales it.
 const WIDTH: f64 = 900.0;
 
-/// Returns the filter of a timeline, if timelines have all conditions of `filter`.
-pub(crate) fn timeline(filter: &RequestFilter, until: i64) -> Option<TimelineFilter> {
-    let mut same = RequestFilter::new().window(filter.window);
-    same.server_name.clone_from(&filter.server_name);
-    same.method.clone_from(&filter.method);
-    same.tool.clone_from(&filter.tool);
-    same.client.clone_from(&filter.client);
-    let mut names = [&filter.method, &filter.tool].into_iter().flatten();
-    if same != *filter || names.any(|name| name.contains(['*', '?', '['])) {
-        return None;
-    }
+/// Returns the filter of a timeline of the requests that a filter takes.
+pub(crate) fn timeline(filter: &RequestFilter, until: i64) -> TimelineFilter {
     let mut timeline = TimelineFilter::new().window(filter.window.until(until));
-    timeline.server_name = same.server_name;
-    timeline.method = same.method;
-    timeline.tool = same.tool;
-    timeline.client = same.client;
-    Some(timeline)
+    match summary::plain(filter) {
+        Some(plain) => {
+            timeline.server_name = plain.server_name;
+            timeline.method = plain.method;
+            timeline.tool = plain.tool;
+            timeline
+        }
+        None => timeline.conditions(filter.clone()),
+    }
 }
 
 /// Returns a chart and its numbers.

@@ -131,25 +131,38 @@ pub(crate) fn latencies(timeline: &Timeline) -> Markup {
 }
 
 /// Returns a small line of the calls in each bucket of a timeline.
-pub(crate) fn sparkline(place: usize, timeline: &Timeline, calls: &[i64]) -> Markup {
-    let highest = calls.iter().max().copied().unwrap_or(0);
-    let values = timeline.buckets.iter().zip(calls).map(|(bucket, calls)| {
+pub(crate) fn calls(id: &str, timeline: &Timeline, calls: &[i64]) -> Markup {
+    sparkline(id, ("Calls", Color::Ok), timeline, calls)
+}
+
+/// Returns a small line of the failed calls in each bucket of a timeline.
+pub(crate) fn failures(id: &str, timeline: &Timeline, failed: &[i64]) -> Markup {
+    sparkline(id, ("Failures", Color::ServerError), timeline, failed)
+}
+
+fn sparkline(
+    id: &str,
+    (what, color): (&str, Color),
+    timeline: &Timeline,
+    counts: &[i64],
+) -> Markup {
+    let highest = counts.iter().max().copied().unwrap_or(0);
+    let values = timeline.buckets.iter().zip(counts).map(|(bucket, count)| {
         // A wide bucket stands for a rate.
         let Window { since, until } = bucket.window;
         let times = until.saturating_sub(since) as f64 / timeline.width_ms.max(1) as f64;
-        Some(*calls as f64 / times.max(1.0))
+        Some(*count as f64 / times.max(1.0))
     });
     let chart = Sparkline {
         title: format!(
-            "Calls for each {}, at most {}",
+            "{what} for each {}, at most {}",
             time::span(timeline.width_ms),
             numbers::count(highest)
         ),
-        color: Color::Ok,
+        color,
         values: values.collect(),
     };
-    let canvas = Canvas::for_page(&format!("spark{place}"), 120.0, 22.0);
-    PreEscaped(chart.svg(&canvas))
+    PreEscaped(chart.svg(&Canvas::for_page(id, 120.0, 22.0)))
 }
 
 /// Returns the sessions that began over time, stacked by their revision of MCP.

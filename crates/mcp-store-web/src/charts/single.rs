@@ -11,12 +11,8 @@ use tower_mcp_store::query::{Operation, Request, Timeline, Window};
 use super::over_time::{marks, spans};
 use super::{WIDTH, axis, figure};
 
-/// Returns single calls by time and latency.
-pub(crate) fn single_calls(
-    window: Window,
-    rows: &[Request],
-    timeline: Option<&Timeline>,
-) -> Markup {
+/// Returns single calls by time and latency, with the marks of a timeline.
+pub(crate) fn single_calls(timeline: &Timeline, rows: &[Request]) -> Markup {
     let title = "Single calls";
     let of = |name: &str, color, shape, takes: fn(Outcome) -> bool| PointSeries {
         name: name.to_owned(),
@@ -37,7 +33,7 @@ pub(crate) fn single_calls(
             "The newest {} calls of this range by their latency.",
             rows.len()
         ),
-        time: axis(window),
+        time: axis(timeline.window),
         series: vec![
             of("ok", Color::Ok, Shape::Circle, |outcome| {
                 outcome == Outcome::Ok
@@ -64,8 +60,8 @@ pub(crate) fn single_calls(
                 )
             }),
         ],
-        marks: timeline.map(marks).unwrap_or_default(),
-        spans: timeline.map(spans).unwrap_or_default(),
+        marks: marks(timeline),
+        spans: spans(timeline),
     };
     figure(
         title,

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use mcp_store_text::numbers;
 use tower_mcp_store::Outcome;
-use tower_mcp_store::query::{Loss, Reader, Timeline};
+use tower_mcp_store::query::{Loss, Reader, Timeline, TimelineGroup};
 
 use super::requests;
 use crate::charts;
@@ -16,15 +16,10 @@ use crate::view::{Name, View};
 /// How many tools and errors are listed.
 const ROWS: usize = 10;
 
-const COLUMNS: [Column; 5] = [
-    Column::text("Tool or method"),
-    Column::number("Calls"),
-    Column::number("Failed"),
-    Column::number("p50"),
-    Column::number("p95"),
-];
+/// How many tools and methods are counted over time. One that fails often may be called rarely.
+const GROUPS: usize = 300;
 
-const CALLED: [Column; 6] = [
+const COLUMNS: [Column; 6] = [
     Column::text("Tool or method"),
     Column::number("Calls"),
     Column::number("Failed"),
@@ -36,21 +31,21 @@ const CALLED: [Column; 6] = [
 pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     let filter = view.filter(reader)?;
     let summary = Summary::of(reader, &filter)?;
-    let timeline = charts::timeline(&filter, view.end());
-    let timeline = timeline
-        .map(|filter| reader.timeline(&filter.groups(ROWS)))
-        .transpose()?;
-    let sparklines = sparklines(&summary, timeline.as_ref());
+    let groups = summary.groups.len();
+    let asked = charts::timeline(&filter, view.end()).groups(groups.min(GROUPS));
+    let timeline = reader.timeline(&asked)?;
     let mut failing = filter;
     if failing.outcomes.is_empty() {
         failing.outcomes = Outcome::FAILURES.to_vec();
     }
     let errors = reader.requests(&failing, ROWS, None)?;
-    let busiest = summary.groups.iter().take(ROWS).zip(sparklines);
-    let busiest: Vec<Vec<Markup>> = busiest
-        .map(|(group, sparkline)| {
+    let called = summary.groups.iter().take(ROWS).enumerate();
+    let called: Vec<Vec<Markup>> = called
+        .map(|(place, group)| {
             let mut cells = cells(view, group);
-            cells.push(sparkline);
+            cells.push(sparkline(&timeline, group, |of| {
+                charts::calls(&format!("called{place}"), &timeline, &of.calls)
+            }));
             cells
         })
         .collect();
@@ -60,17 +55,22 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
         .filter(|group| group.figures.failed() > 0)
         .collect();
     failed.sort_by_key(|group| std::cmp::Reverse(group.figures.failed()));
+    let failed = failed.into_iter().take(ROWS).enumerate();
     let failed: Vec<Vec<Markup>> = failed
-        .into_iter()
-        .take(ROWS)
-        .map(|group| cells(view, group))
+        .map(|(place, group)| {
+            let mut cells = cells(view, group);
+            cells.push(sparkline(&timeline, group, |of| {
+                charts::failures(&format!("failed{place}"), &timeline, &of.failed)
+            }));
+            cells
+        })
         .collect();
     Ok(html! {
         h1 { "Overview" }
         (totals(&summary))
-        (over_time(timeline.as_ref()))
+        (over_time(&timeline))
         div.pair {
-            (html::table("Most called", &CALLED, &busiest))
+            (html::table("Most called", &COLUMNS, &called))
             (html::table("Most failures", &COLUMNS, &failed))
         }
         (requests::list("Newest failures", view, &errors))
@@ -78,27 +78,23 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     })
 }
 
-/// Returns a small chart for each of the tools and methods that are called most.
-fn sparklines(summary: &Summary, timeline: Option<&Timeline>) -> Vec<Markup> {
-    let groups = summary.groups.iter().take(ROWS).enumerate();
-    let sparkline = |(place, group): (usize, &Group)| {
-        let timeline = timeline?;
-        let mut found = timeline.groups.iter();
-        let found = found.find(|of| of.method == group.method && of.tool == group.tool)?;
-        Some(charts::sparkline(place, timeline, &found.calls))
-    };
-    groups
-        .map(|group| sparkline(group).unwrap_or_default())
-        .collect()
+/// Returns the small chart of a tool or method.
+fn sparkline(
+    timeline: &Timeline,
+    group: &Group,
+    chart: impl FnOnce(&TimelineGroup) -> Markup,
+) -> Markup {
+    let mut found = timeline.groups.iter();
+    let found = found.find(|of| of.method == group.method && of.tool == group.tool);
+    found.map(chart).unwrap_or_default()
 }
 
 /// Returns the charts of calls over time.
-pub(super) fn over_time(timeline: Option<&Timeline>) -> Markup {
+pub(super) fn over_time(timeline: &Timeline) -> Markup {
     html! {
-        @match timeline {
-            Some(timeline) if timeline.buckets.is_empty() => {}
-            Some(timeline) => { (charts::calls_by_outcome(timeline)) (charts::latencies(timeline)) }
-            None => p.note { "There are no charts under these conditions." }
+        @if !timeline.buckets.is_empty() {
+            (charts::calls_by_outcome(timeline))
+            (charts::latencies(timeline))
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{overview, requests, tools};
 use crate::charts;
 use crate::fault::Fault;
 use crate::html::{self, Column};
-use crate::summary::Summary;
+use crate::summary::{self, Summary};
 use crate::view::{Name, View};
 
 /// How many calls are listed as the slowest, and as the latest that failed.
@@ -46,13 +46,7 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
         .ok_or_else(|| Fault::BadRequest("tool: expected the name of a tool".to_owned()))?;
     let filter = tools::calls(view.filter(reader)?);
     let summary = Summary::of(reader, &filter)?;
-    let timeline = charts::timeline(&filter, view.end());
-    let timeline = timeline
-        .map(|filter| reader.timeline(&filter))
-        .transpose()?;
-    let shown = timeline
-        .as_ref()
-        .map_or_else(|| view.window.until(view.end()), |timeline| timeline.window);
+    let timeline = reader.timeline(&charts::timeline(&filter, view.end()))?;
     let calls = reader.requests(&filter, POINTS, None)?;
     let slowest = reader.slow(&filter, ROWS)?;
     let mut failing = filter.clone();
@@ -69,13 +63,16 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     Ok(html! {
         h1 { "Tool " bdi { (name) } }
         (overview::totals(&summary))
-        (overview::over_time(timeline.as_ref()))
-        (charts::single_calls(shown, &calls, timeline.as_ref()))
+        (overview::over_time(&timeline))
+        (charts::single_calls(&timeline, &calls))
         (requests::list("Slowest calls", view, &slowest))
         (requests::list("Latest calls that failed", view, &failed))
         h2 { "Changes" }
-        (html::table("Changes of the definition, and the calls in the 7 days before and after", &CHANGE_COLUMNS, &changes))
+        (html::table("Changes of the definition, and all calls in the 7 days before and after", &CHANGE_COLUMNS, &changes))
         h2 { "Definition" }
+        @if summary::is_pattern(name) {
+            p.note { "Changes and definitions are those of a tool with exactly this name." }
+        }
         @for snapshot in &snapshots {
             @if let Some(definition) = definition(snapshot, name) { (listed(snapshot, &definition)) }
         }

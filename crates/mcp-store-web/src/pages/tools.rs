@@ -108,7 +108,11 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
         (html::table("Tools", &COLUMNS, &cells))
         @if rows.len() > ROWS { p { "The first " (ROWS) " of " (rows.len()) " are shown." } }
         @if unused > 0 { p { "Listed tools without calls in this range: " (unused) "." } }
-        @if shows_listed { p { "Tokens are estimated: one for four bytes of a definition's JSON." } }
+        @if shows_listed {
+            p { "Tokens are estimated: one for four bytes of a definition's JSON." }
+        } @else {
+            p.note { "With these conditions, only tools with calls are shown." }
+        }
         @for note in &summary.notes { p.note { (note) } }
     })
 }

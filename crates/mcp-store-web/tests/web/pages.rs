@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use rusqlite::Connection;
 use tower_mcp_store::maintenance::Maintenance;
-use tower_mcp_store::{EndReason, RequestStatus, StoreEvent};
+use tower_mcp_store::{EndReason, RequestStatus, StoreEvent, TraceId};
 
 use crate::support::{Server, ask, call, get, record, recorded, serve, session};
 
@@ -96,8 +96,6 @@ async fn charts_have_a_title_and_their_numbers_as_a_table() {
             assert!(figure.contains("<tbody><tr>"), "{path}");
         }
     }
-    let page = get(server.addr, "/overview?principal=ann").await;
-    assert!(page.contains("no charts under these conditions"), "{page}");
     let style = get(server.addr, "/style.css").await;
     assert!(style.contains(".chart .f-ok{"));
 }
@@ -243,11 +241,70 @@ async fn page_says_that_the_file_is_locked_until_it_is_released() {
 }
 
 #[tokio::test]
-async fn overview_has_a_small_chart_for_each_tool_that_was_called() {
+async fn overview_has_small_charts_of_the_calls_and_failures_of_each_tool() {
     let file = recorded(some());
     let server = serve(&file.path, |builder| builder).await;
     let page = get(server.addr, "/overview").await;
-    let charts = page.matches("id=\"spark").count();
-    // Each has an id for its title and one for its description.
-    assert_eq!(charts, 2 * 2, "search and book");
+    for tool in ["called0", "called1", "failed0", "failed1"] {
+        assert!(page.contains(&format!("id=\"{tool}-")), "{tool}: {page}");
+    }
+}
+
+/// Returns the numbers of the column `Calls` or, in charts, of all columns with outcomes.
+fn chart_sum(page: &str) -> i64 {
+    let (_, table) = page
+        .split_once("<caption>Calls over time, by outcome</caption>")
+        .unwrap();
+    let (table, _) = table.split_once("</table>").unwrap();
+    let cells = table.split("<td>").skip(1);
+    cells
+        .map(|cell| cell.split('<').next().unwrap().parse::<i64>().unwrap())
+        .sum()
+}
+
+#[tokio::test]
+async fn charts_and_totals_follow_every_condition_of_the_url() {
+    let mut events = some();
+    let mut event = call("search_all");
+    event.principal = Some("ann".into());
+    event.protocol_version = Some("2025-06-18".into());
+    event.latency_us = 2_000_000;
+    event.target = Some("file:///a".into());
+    let traceparent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    event.trace_id = TraceId::from_traceparent(traceparent);
+    events.push(StoreEvent::Request(event));
+    let file = recorded(events);
+    let server = serve(&file.path, |builder| builder).await;
+    for (conditions, expected) in [
+        ("", 7),
+        ("tool=search", 5),
+        ("tool=search*", 6),
+        ("tool=search*&client=claude", 5),
+        ("method=tools/*", 7),
+        ("client=cla", 5),
+        ("session=s1", 5),
+        ("principal=ann", 1),
+        ("principal=b*", 0),
+        ("protocol=2025-06-18", 1),
+        ("target=file:*", 1),
+        ("trace-id=0af7651916cd43dd8448eb211c80319c", 1),
+        ("min-latency=1s", 1),
+        ("status=tool_error", 1),
+        ("failed=true", 2),
+        ("end-reason=no_response", 1),
+        ("error-code=-32000", 0),
+        ("server=other", 0),
+    ] {
+        for path in ["/overview", "/tool"] {
+            let tool = match (path, conditions.contains("tool=")) {
+                ("/tool", false) => "&tool=*",
+                _ => "",
+            };
+            let page = get(server.addr, &format!("{path}?{conditions}{tool}")).await;
+            let total = format!("<dt>Calls</dt><dd><data value=\"{expected}\">");
+            assert!(page.contains(&total), "{path} {conditions}: {page}");
+            assert!(!page.contains("not used here"), "{path} {conditions}");
+            assert_eq!(chart_sum(&page), expected, "{path} {conditions}");
+        }
+    }
 }
