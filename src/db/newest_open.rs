@@ -3,22 +3,24 @@
 //! Their index, `idx_sessions_active`, is by client, so the sessions of one client
 //! are found by time. For all clients, the newest sessions of each one are merged.
 
-use std::cmp::Reverse;
 use std::ops::Range;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
+use super::row::Lenient;
+
 const OF_CLIENT: &str = "WHERE ended_at IS NULL AND client_name IS ?1
      AND last_seen_at >= ?2 AND last_seen_at < ?3 AND (?4 IS NULL OR +proxy = ?4)
-     ORDER BY last_seen_at DESC LIMIT ?5";
+     ORDER BY last_seen_at DESC, session_id DESC LIMIT ?5";
 const FIRST_CLIENT: &str = "SELECT client_name FROM sessions
      WHERE ended_at IS NULL AND client_name IS NOT NULL ORDER BY client_name LIMIT 1";
 const NEXT_CLIENT: &str = "SELECT client_name FROM sessions
      WHERE ended_at IS NULL AND client_name > ?1 ORDER BY client_name LIMIT 1";
 
 /// Returns the newest `limit` open sessions that were last seen in a span of time,
-/// newest first, of one server or of all.
+/// newest first, of one server or of all. Those last seen at the same time are in the reverse
+/// order of their ids.
 ///
 /// `read` converts a row with these columns. A file before version 5 lacks the
 /// index.
@@ -30,23 +32,26 @@ pub(crate) fn newest_open<T>(
     limit: usize,
     read: impl Fn(&Row<'_>) -> Result<T>,
 ) -> Result<Vec<T>> {
-    let sql = format!("SELECT {columns}, last_seen_at AS newest FROM sessions {OF_CLIENT}");
+    let sql = format!(
+        "SELECT {columns}, last_seen_at AS newest, session_id AS newest_id
+         FROM sessions {OF_CLIENT}"
+    );
     let mut of_client = conn.prepare_cached(&sql)?;
     let mut first_client = conn.prepare_cached(FIRST_CLIENT)?;
     let mut next_client = conn.prepare_cached(NEXT_CLIENT)?;
     let count = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut since = seen.start;
-    let mut found: Vec<(i64, T)> = Vec::new();
+    let mut found: Vec<((i64, String), T)> = Vec::new();
     let mut client = Some(Value::Null);
     while let Some(name) = client {
         let of = params![name, since, seen.end, proxy, count];
-        for session in of_client.query_map(of, |row| Ok((row.get("newest")?, read(row)?)))? {
+        for session in of_client.query_map(of, |row| Ok((place(row)?, read(row)?)))? {
             found.push(session?);
         }
-        found.sort_by_key(|(last_seen, _)| Reverse(*last_seen));
+        found.sort_by(|(one, _), (other, _)| other.cmp(one));
         found.truncate(limit);
         // All further sessions of this client are older.
-        if let Some((oldest, _)) = found.last().filter(|_| found.len() == limit) {
+        if let Some(((oldest, _), _)) = found.last().filter(|_| found.len() == limit) {
             since = since.max(*oldest);
         }
         client = match name {
@@ -56,6 +61,11 @@ pub(crate) fn newest_open<T>(
         .optional()?;
     }
     Ok(found.into_iter().map(|(_, session)| session).collect())
+}
+
+/// Returns when a session was last seen, and its id.
+fn place(row: &Row<'_>) -> Result<(i64, String)> {
+    Ok((row.get("newest")?, Lenient::read(row.get_ref("newest_id")?)))
 }
 
 #[cfg(test)]
@@ -114,7 +124,8 @@ mod tests {
             let plan = plan.collect::<Result<Vec<_>>>().unwrap().join("; ");
             assert!(plan.contains("SEARCH sessions USING"), "{plan}");
             assert!(plan.contains("idx_sessions_active"), "{plan}");
-            assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+            // It may sort sessions that were last seen at the same time.
+            assert!(!plan.contains("TEMP B-TREE FOR ORDER BY"), "{plan}");
         }
     }
 }

@@ -20,9 +20,11 @@ const LEGS: i64 = 1_000;
 ///
 /// A server that needs input answers `input_required`, and the client calls again. A
 /// server may also answer with a task, which ends later.
+///
+/// `R` is the type of its requests.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
-pub struct Operation {
+pub struct Operation<R = Request> {
     /// The `request_id` of its first request.
     pub operation_id: String,
     /// How many rounds it took, or whether it was a task.
@@ -42,7 +44,7 @@ pub struct Operation {
     /// Its task, if it has one.
     pub task: Option<Task>,
     /// Its requests, first to last; at most 1,000.
-    pub legs: Vec<OperationLeg>,
+    pub legs: Vec<OperationLeg<R>>,
 }
 
 /// The kind of an operation.
@@ -61,13 +63,13 @@ pub enum OperationKind {
 /// One request of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
-pub struct OperationLeg {
+pub struct OperationLeg<R = Request> {
     /// The time that the client took, from the answer to the previous request to this one, in
     /// microseconds. `None` for the first request.
     pub client_us: Option<i64>,
     /// The request.
     #[serde(flatten)]
-    pub request: Request,
+    pub request: R,
 }
 
 record! {
@@ -127,12 +129,15 @@ impl Reader {
     }
 }
 
-impl Operation {
+impl<R: AsRef<Request>> Operation<R> {
     /// Returns the place of its first request in the order of [`Reader::requests`].
     pub fn position(&self) -> Option<Position> {
-        self.legs.first().map(|leg| leg.request.position())
+        let first = self.legs.first()?;
+        Some(first.request.as_ref().position())
     }
+}
 
+impl Operation {
     /// Reads the operation of a request.
     fn of(source: &Source<'_>, request: Request) -> rusqlite::Result<Self> {
         let Some(id) = request.operation_id.clone() else {
@@ -210,13 +215,6 @@ impl Operation {
             }),
         };
         let client_us = wall_us.zip(server_us).map(|(wall, server)| wall - server);
-        let mut previous: Option<(i64, i64)> = None;
-        let legs = requests.into_iter().map(|request| {
-            let client_us = previous
-                .map(|(ts, latency_us)| between(ts, request.ts).saturating_sub(latency_us).max(0));
-            previous = Some((request.ts, request.latency_us));
-            OperationLeg { client_us, request }
-        });
         Self {
             operation_id,
             kind,
@@ -226,9 +224,24 @@ impl Operation {
             wall_us,
             server_us,
             client_us,
-            legs: legs.collect(),
+            legs: OperationLeg::all(requests),
             task,
         }
+    }
+}
+
+impl<R: AsRef<Request>> OperationLeg<R> {
+    /// Makes the legs of an operation from its requests, first to last.
+    pub(super) fn all(requests: Vec<R>) -> Vec<Self> {
+        let mut previous: Option<(i64, i64)> = None;
+        let legs = requests.into_iter().map(|request| {
+            let of = request.as_ref();
+            let client_us = previous
+                .map(|(ts, latency_us)| between(ts, of.ts).saturating_sub(latency_us).max(0));
+            previous = Some((of.ts, of.latency_us));
+            Self { client_us, request }
+        });
+        legs.collect()
     }
 }
 

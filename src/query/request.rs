@@ -98,3 +98,9 @@ impl Request {
         )
     }
 }
+
+impl AsRef<Self> for Request {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}

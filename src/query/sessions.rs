@@ -1,7 +1,5 @@
 //! Sessions.
 
-use std::cmp::Reverse;
-
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
 
@@ -77,12 +75,16 @@ pub enum SessionOrder {
 }
 
 impl SessionOrder {
-    const fn sql(self) -> &'static str {
+    /// Returns the terms of `ORDER BY`. They give each session a place.
+    pub(super) const fn sql(self) -> &'static str {
         match self {
-            Self::LastSeen => "last_seen_at DESC",
-            Self::Calls => "operations DESC",
-            Self::Errors => "total_errors DESC",
-            Self::Longest => "coalesce(ended_at, last_seen_at) - started_at DESC",
+            Self::LastSeen => "last_seen_at DESC, started_at DESC, session_id DESC",
+            Self::Calls => "operations DESC, started_at DESC, session_id DESC",
+            Self::Errors => "total_errors DESC, started_at DESC, session_id DESC",
+            Self::Longest => {
+                "coalesce(ended_at, last_seen_at) - started_at DESC, started_at DESC,
+                 session_id DESC"
+            }
         }
     }
 }
@@ -102,8 +104,7 @@ impl Reader {
                 None => None,
             };
             let is_client = client.map(|of| (of.matches("+client_name", "?4"), of.text));
-            let order = format!("{}, started_at DESC", order.sql());
-            select(source, filter, is_client, &order, limit)
+            select(source, filter, is_client, order.sql(), limit)
         })
     }
 
@@ -235,26 +236,35 @@ fn sessions(
         let is_client = ("client_name = ?4".to_owned(), name);
         found.extend(one_index(source, filter, Some(is_client), limit)?);
     }
-    found.sort_by_key(|session| Reverse(filter.time_of(session)));
+    found.sort_by(|one, other| filter.place(other).cmp(&filter.place(one)));
     found.truncate(limit);
     Ok(found)
 }
 
 impl SessionFilter {
     /// Returns the column of the time that is compared with the window.
-    fn time(&self) -> &'static str {
+    pub(super) fn time(&self) -> &'static str {
         match self.active {
             true => "last_seen_at",
             false => "started_at",
         }
     }
 
-    /// Returns the time of a session that is compared with the window.
-    fn time_of(&self, session: &Session) -> i64 {
+    /// Returns the terms of `ORDER BY` that give the latest sessions.
+    pub(super) fn latest(&self) -> &'static str {
         match self.active {
+            true => "last_seen_at DESC, session_id DESC",
+            false => "started_at DESC, session_id DESC",
+        }
+    }
+
+    /// Returns the place of a session in the reverse of this order.
+    fn place<'s>(&self, session: &'s Session) -> (i64, &'s str) {
+        let time = match self.active {
             true => session.last_seen_at,
             false => session.started_at,
-        }
+        };
+        (time, &session.session_id)
     }
 }
 
@@ -266,8 +276,7 @@ fn one_index(
     client: Option<(String, String)>,
     limit: usize,
 ) -> rusqlite::Result<Vec<Session>> {
-    let order = format!("{} DESC", filter.time());
-    select(source, filter, client, &order, limit)
+    select(source, filter, client, filter.latest(), limit)
 }
 
 /// Like [`one_index`], in an order of SQL.

@@ -1,10 +1,14 @@
 //! Reads the requests of all files, as `tower_mcp_store::query` reads those of one.
 
+mod clients;
 mod conditions;
 mod follow;
 mod info;
+mod names;
 mod pattern;
 mod pull;
+mod sessions;
+mod slow;
 mod snapshot;
 mod statement;
 mod stats;
@@ -13,7 +17,7 @@ mod stores;
 use std::fmt;
 
 use tokio::runtime::Runtime;
-use tower_mcp_store::query::foreign::{self, LOSS_COLUMNS, REQUEST_COLUMNS};
+use tower_mcp_store::query::foreign::{self, Record};
 use tower_mcp_store::query::{
     Lookup, Loss, Request, RequestFilter, StatsFilter, StatsReport, Value, Window,
 };
@@ -51,6 +55,12 @@ pub struct FleetRequest {
     /// The request.
     #[serde(flatten)]
     pub request: Request,
+}
+
+impl AsRef<Request> for FleetRequest {
+    fn as_ref(&self) -> &Request {
+        &self.request
+    }
 }
 
 impl FleetReader {
@@ -119,23 +129,6 @@ impl FleetReader {
         let order = format!("ORDER BY request_id LIMIT {NAMED}");
         let found = select(&snapshot, statement, &order)?;
         Ok(one(found, id, |found| &found.request.request_id))
-    }
-
-    /// Returns the whole id of the session whose id is, or begins with, `id`.
-    ///
-    /// # Errors
-    ///
-    /// If the database does not answer.
-    pub fn find_session_id(&mut self, id: &str) -> Result<Lookup<String>, PostgresError> {
-        let snapshot = self.snapshot()?;
-        let mut statement = Statement::new();
-        statement.add_beginning("session_id", id);
-        let sql = format!(
-            "SELECT DISTINCT session_id FROM store_sessions {} ORDER BY session_id LIMIT {NAMED}",
-            statement.conditions()
-        );
-        let found = snapshot.texts(&sql, &statement)?;
-        Ok(one(found, id, |found| found))
     }
 
     /// Returns the statistics of a window over all files: in total, of each method and of each
@@ -208,7 +201,7 @@ fn newest(
     limit: usize,
 ) -> Result<Vec<FleetRequest>, PostgresError> {
     let mut statement = conditions::of(filter, snapshot)?;
-    let limit = statement.bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    let limit = statement.bind_limit(limit);
     let order = format!("ORDER BY ts DESC, id DESC, requests.store_id DESC LIMIT {limit}");
     select(snapshot, statement, &order)
 }
@@ -233,13 +226,14 @@ fn select_from(
     statement: &Statement,
     from: &str,
 ) -> Result<Vec<FleetRequest>, PostgresError> {
-    let sql = format!("SELECT {REQUEST_COLUMNS}, requests.store_id::text FROM {from}");
+    let columns = Request::COLUMNS;
+    let sql = format!("SELECT {columns}, requests.store_id::text FROM {from}");
     let mut found = Vec::new();
     snapshot.each(&sql, statement, |values| {
         if let Some((Value::Text(store_id), columns)) = values.split_last() {
             found.push(FleetRequest {
                 store_id: store_id.clone(),
-                request: foreign::request(columns),
+                request: Request::of(columns),
             });
         }
     })?;
@@ -252,12 +246,11 @@ fn losses(snapshot: &Snapshot<'_>, window: Window) -> Result<Vec<Loss>, Postgres
     let until = statement.bind(window.until);
     statement.add(&format!("to_ts >= {since} AND from_ts < {until}"));
     let sql = format!(
-        "SELECT {LOSS_COLUMNS} FROM losses {} ORDER BY from_ts, id, store_id",
+        "SELECT {} FROM losses {} ORDER BY from_ts, id, store_id",
+        Loss::COLUMNS,
         statement.conditions()
     );
-    let mut found = Vec::new();
-    snapshot.each(&sql, &statement, |values| found.push(foreign::loss(values)))?;
-    Ok(found)
+    snapshot.records(&sql, &statement)
 }
 
 /// Returns what was found by the beginning of an id, in the order of ids.

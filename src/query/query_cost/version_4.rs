@@ -203,7 +203,7 @@ fn queries_of_version_4_use_its_indexes() {
         ("sessions client", 750, 0.37, |it, _| {
             sessions(it, false, Some("client-1"), None)
         }),
-        ("sessions proxy", 1_400, 0.0, |it, _| {
+        ("sessions proxy", 3_000, 0.0, |it, _| {
             sessions(it, false, None, Some("weather"))
         }),
         ("sessions active", 760, 0.35, |it, _| {
@@ -212,7 +212,7 @@ fn queries_of_version_4_use_its_indexes() {
         ("sessions active client", 750, 0.39, |it, _| {
             sessions(it, true, Some("client-1"), None)
         }),
-        ("sessions active proxy", 1_400, 0.0, |it, _| {
+        ("sessions active proxy", 3_000, 0.0, |it, _| {
             sessions(it, true, None, Some("weather"))
         }),
         ("stats hour", 87_000, 0.0, |it, file| {

@@ -55,50 +55,70 @@ const OF_PRINCIPALS: [Column; 7] = [
     LAST_SEEN,
 ];
 
-pub(crate) fn run(db: &Path, args: Clients, output: &mut Output) -> Result<(), CliError> {
+pub(crate) fn run(db: &Path, args: &Clients, output: &mut Output) -> Result<(), CliError> {
     let reader = error::open(db)?;
-    let mut filter = ClientFilter::new().window(args.window.window()?);
-    filter.server_name = args.server;
-    filter.protocol = args.protocol;
+    let filter = filter(args)?;
     match args.by {
-        ClientsBy::Client => {
-            let mut rows = reader.clients(&filter)?;
-            sort_by(&mut rows, args.sort, |row| Figures {
-                calls: row.calls,
-                errors: row.request_errors,
-                sessions: row.sessions,
-                last_seen: row.last_seen_at,
-                name: row.client_name.clone(),
-            });
-            rows.truncate(args.limit);
-            output.list(&rows, "clients", &OF_CLIENTS, client)?;
-        }
-        ClientsBy::Protocol => {
-            let mut rows = reader.client_revisions(&filter)?;
-            sort_by(&mut rows, args.sort, |row| Figures {
-                calls: row.calls,
-                errors: row.request_errors,
-                sessions: row.sessions,
-                last_seen: row.last_seen_at,
-                name: row.client_name.clone(),
-            });
-            rows.truncate(args.limit);
-            output.list(&rows, "clients", &OF_REVISIONS, revision)?;
-        }
-        ClientsBy::Principal => {
-            let mut rows = reader.callers(&filter)?;
-            sort_by(&mut rows, args.sort, |row| Figures {
-                calls: row.calls,
-                errors: row.request_errors,
-                sessions: row.sessions,
-                last_seen: row.last_seen_at,
-                name: Some(row.principal.clone()),
-            });
-            rows.truncate(args.limit);
-            output.list(&rows, "principals", &OF_PRINCIPALS, caller)?;
-        }
+        ClientsBy::Client => write_clients(reader.clients(&filter)?, args, output),
+        ClientsBy::Protocol => write_revisions(reader.client_revisions(&filter)?, args, output),
+        ClientsBy::Principal => write_callers(reader.callers(&filter)?, args, output),
     }
-    Ok(())
+}
+
+/// Returns the filter from the command line.
+pub(crate) fn filter(args: &Clients) -> Result<ClientFilter, CliError> {
+    let mut filter = ClientFilter::new().window(args.window.window()?);
+    filter.server_name.clone_from(&args.server);
+    filter.protocol.clone_from(&args.protocol);
+    Ok(filter)
+}
+
+pub(crate) fn write_clients(
+    mut rows: Vec<Client>,
+    args: &Clients,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    sort_by(&mut rows, args.sort, |row| Figures {
+        calls: row.calls,
+        errors: row.request_errors,
+        sessions: row.sessions,
+        last_seen: row.last_seen_at,
+        name: row.client_name.clone(),
+    });
+    rows.truncate(args.limit);
+    Ok(output.list(&rows, "clients", &OF_CLIENTS, client)?)
+}
+
+pub(crate) fn write_revisions(
+    mut rows: Vec<ClientRevision>,
+    args: &Clients,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    sort_by(&mut rows, args.sort, |row| Figures {
+        calls: row.calls,
+        errors: row.request_errors,
+        sessions: row.sessions,
+        last_seen: row.last_seen_at,
+        name: row.client_name.clone(),
+    });
+    rows.truncate(args.limit);
+    Ok(output.list(&rows, "clients", &OF_REVISIONS, revision)?)
+}
+
+pub(crate) fn write_callers(
+    mut rows: Vec<Caller>,
+    args: &Clients,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    sort_by(&mut rows, args.sort, |row| Figures {
+        calls: row.calls,
+        errors: row.request_errors,
+        sessions: row.sessions,
+        last_seen: row.last_seen_at,
+        name: Some(row.principal.clone()),
+    });
+    rows.truncate(args.limit);
+    Ok(output.list(&rows, "principals", &OF_PRINCIPALS, caller)?)
 }
 
 /// The figures by which clients are sorted.

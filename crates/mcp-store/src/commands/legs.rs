@@ -42,7 +42,7 @@ pub(crate) fn pause(client_us: Option<i64>) -> String {
 }
 
 /// Returns how many requests an operation took, and how many polls its task.
-pub(crate) fn size(operation: &Operation) -> String {
+pub(crate) fn size<R>(operation: &Operation<R>) -> String {
     let polls = operation.task.as_ref().map_or(0, |task| task.polls);
     let legs = operation.legs.len();
     match polls {

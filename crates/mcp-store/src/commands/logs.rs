@@ -38,19 +38,24 @@ const COLUMNS: [Column; 14] = [
 
 /// A request as a record of JSON or CSV.
 #[derive(Debug, Serialize)]
-pub(crate) struct Line<'a> {
+pub(crate) struct Line<'a, R = Request> {
     #[serde(flatten)]
-    request: &'a Request,
+    request: &'a R,
     outcome: Outcome,
 }
 
-impl<'a> Line<'a> {
-    pub(crate) fn of(request: &'a Request) -> Self {
+impl<'a, R: AsRef<Request>> Line<'a, R> {
+    pub(crate) fn of(request: &'a R) -> Self {
         Self {
             request,
-            outcome: request.outcome(),
+            outcome: request.as_ref().outcome(),
         }
     }
+}
+
+/// Returns the name of a request of a file.
+pub(crate) fn row_number(row: &Request) -> String {
+    row.id.to_string()
 }
 
 pub(crate) fn run(db: &Path, args: Logs, output: &mut Output) -> Result<(), CliError> {
@@ -62,7 +67,7 @@ pub(crate) fn run(db: &Path, args: Logs, output: &mut Output) -> Result<(), CliE
     if args.operations {
         let mut found = reader.operations(&filter, args.newest.limit, None)?;
         found.reverse();
-        operations::write(output, &found)?;
+        operations::write(output, &found, row_number)?;
         return suggest::names(&reader, &filter, found.is_empty());
     }
     let mut rows = reader.requests(&filter, args.newest.limit, None)?;
@@ -70,7 +75,7 @@ pub(crate) fn run(db: &Path, args: Logs, output: &mut Output) -> Result<(), CliE
     if output.format() == Format::Table {
         legs::group(&mut rows, |row| row);
     }
-    write(output, &rows)?;
+    write(output, &rows, row_number)?;
     suggest::names(&reader, &filter, rows.is_empty())
 }
 
@@ -87,14 +92,14 @@ fn follow(db: &Path, args: Logs, output: &mut Output) -> Result<(), CliError> {
         note_none();
     }
     let mut table = Table::new(&columns(&rows), output);
-    write_on(&mut table, output, &rows, Line::of, cells)?;
+    write_on(&mut table, output, &rows, row_number)?;
     loop {
         output.flush()?;
         let rows = follow.poll()?;
         if rows.is_empty() {
             thread::sleep(POLL);
         } else {
-            write_on(&mut table, output, &rows, Line::of, cells)?;
+            write_on(&mut table, output, &rows, row_number)?;
         }
     }
 }
@@ -117,14 +122,20 @@ fn wait_for(db: &Path) -> Result<Reader, CliError> {
 }
 
 /// Writes all requests, in this order.
-pub(crate) fn write(output: &mut Output, rows: &[Request]) -> Result<(), CliError> {
+pub(crate) fn write<R: AsRef<Request> + Serialize>(
+    output: &mut Output,
+    rows: &[R],
+    name: impl Fn(&R) -> String,
+) -> Result<(), CliError> {
     if output.format() != Format::Table {
         return Ok(rows
             .iter()
             .try_for_each(|row| output.record(&Line::of(row)))?);
     }
-    let cells: Vec<Vec<Cell>> = rows.iter().map(cells).collect();
-    Ok(output.table(&columns(rows), &cells, "requests")?)
+    let cells = rows.iter().map(|row| cells(row.as_ref(), name(row)));
+    let cells: Vec<Vec<Cell>> = cells.collect();
+    let columns = columns(rows.iter().map(R::as_ref));
+    Ok(output.table(&columns, &cells, "requests")?)
 }
 
 /// Returns the columns for these rows. On a bounded line, principals are shown only if
@@ -144,29 +155,24 @@ pub(crate) fn note_none() {
 }
 
 /// Writes more requests to a table.
-pub(crate) fn write_on<'r, T, L: Serialize>(
+pub(crate) fn write_on<R: AsRef<Request> + Serialize>(
     table: &mut Table,
     output: &mut Output,
-    rows: &'r [T],
-    line: impl Fn(&'r T) -> L,
-    cells: impl Fn(&'r T) -> Vec<Cell>,
+    rows: &[R],
+    name: impl Fn(&R) -> String,
 ) -> Result<(), CliError> {
     if output.format() != Format::Table {
-        rows.iter().try_for_each(|row| output.record(&line(row)))?;
+        rows.iter()
+            .try_for_each(|row| output.record(&Line::of(row)))?;
     } else if !rows.is_empty() {
-        let cells: Vec<Vec<Cell>> = rows.iter().map(cells).collect();
-        table.write(output, &cells)?;
+        let cells = rows.iter().map(|row| cells(row.as_ref(), name(row)));
+        table.write(output, &Vec::from_iter(cells))?;
     }
     Ok(())
 }
 
-/// Returns the cells of [`columns`].
-pub(crate) fn cells(row: &Request) -> Vec<Cell> {
-    named_cells(row, row.id.to_string())
-}
-
 /// Returns the cells of [`columns`] for a row with this name.
-pub(crate) fn named_cells(row: &Request, name: String) -> Vec<Cell> {
+pub(crate) fn cells(row: &Request, name: String) -> Vec<Cell> {
     let (status, tone) = status(row);
     vec![
         Cell::new(name),

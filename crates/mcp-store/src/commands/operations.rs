@@ -1,5 +1,6 @@
 //! Whole operations: `mcp-store logs --operations`, and those of a request or a session.
 
+use serde::Serialize;
 use tower_mcp_store::Outcome;
 use tower_mcp_store::query::{Operation, Request, Task};
 
@@ -34,18 +35,27 @@ const LEGS: [Column; 6] = [
 ];
 
 /// Writes operations, in this order.
-pub(crate) fn write(output: &mut Output, operations: &[Operation]) -> Result<(), CliError> {
+pub(crate) fn write<R: AsRef<Request> + Serialize>(
+    output: &mut Output,
+    operations: &[Operation<R>],
+    name: impl Fn(&R) -> String,
+) -> Result<(), CliError> {
     if output.format() != Format::Table {
         return Ok(operations
             .iter()
             .try_for_each(|operation| output.record(operation))?);
     }
-    let cells: Vec<Vec<Cell>> = operations.iter().filter_map(cells).collect();
+    let cells = operations.iter().filter_map(|of| cells(of, &name));
+    let cells: Vec<Vec<Cell>> = cells.collect();
     Ok(output.table(&COLUMNS, &cells, "operations")?)
 }
 
-fn cells(operation: &Operation) -> Option<Vec<Cell>> {
-    let first = &operation.legs.first()?.request;
+fn cells<R: AsRef<Request>>(
+    operation: &Operation<R>,
+    name: impl Fn(&R) -> String,
+) -> Option<Vec<Cell>> {
+    let named = &operation.legs.first()?.request;
+    let first = named.as_ref();
     let Request {
         tool,
         target,
@@ -55,7 +65,7 @@ fn cells(operation: &Operation) -> Option<Vec<Cell>> {
     } = first;
     let outcome = operation.outcome;
     Some(vec![
-        Cell::new(first.id.to_string()),
+        Cell::new(name(named)),
         Cell::moment(operation.ts),
         Cell::new(&first.proxy),
         Cell::of(client_name.as_ref(), String::clone),
@@ -72,7 +82,10 @@ fn cells(operation: &Operation) -> Option<Vec<Cell>> {
 }
 
 /// Writes an operation with its requests, and the time that the client took before each.
-pub(crate) fn write_whole(output: &mut Output, operation: &Operation) -> Result<(), CliError> {
+pub(crate) fn write_whole<R: AsRef<Request>>(
+    output: &mut Output,
+    operation: &Operation<R>,
+) -> Result<(), CliError> {
     let task = operation.task.as_ref();
     let status = |task: &Task| task.status.as_ref().map(ToString::to_string);
     let outcome: Outcome = operation.outcome;
@@ -89,7 +102,7 @@ pub(crate) fn write_whole(output: &mut Output, operation: &Operation) -> Result<
         .write(output)?;
     output.line("")?;
     let rows = operation.legs.iter().zip(1_i64..).map(|(leg, place)| {
-        let request = &leg.request;
+        let request = leg.request.as_ref();
         let (outcome, tone) = logs::status(request);
         vec![
             Cell::new(request.leg.unwrap_or(place).to_string()),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use serde::Serialize;
-use tower_mcp_store::query::{Operation, Reader, Request, RequestFilter, Session};
+use tower_mcp_store::query::{Operation, Request, RequestFilter, Session};
 
 use super::logs::{self, Line};
 use super::{legs, operations, sessions};
@@ -14,12 +14,11 @@ use crate::output::{self, Fields, Format, Output};
 use crate::time;
 
 #[derive(Serialize)]
-struct Whole<'a> {
+struct Whole<'a, R> {
     #[serde(flatten)]
     known: Known<'a>,
-    requests: Vec<Line<'a>>,
-    /// The operations of several requests, and the tasks, that these requests belong to.
-    operations: Vec<Operation>,
+    requests: Vec<Line<'a, R>>,
+    operations: &'a [Operation<R>],
 }
 
 /// The data about the session.
@@ -41,51 +40,82 @@ pub(crate) fn run(db: &Path, args: &args::Session, output: &mut Output) -> Resul
     let session = reader.find_session(&id)?.one();
     // Not the row of another session whose id begins with this one.
     let session = session.filter(|session| session.session_id == id);
-    let known = match &session {
-        Some(session) => Known::All(session),
-        None => Known::Id { session_id: &id },
-    };
     let mut filter = RequestFilter::default();
     filter.session = Some(id.clone());
     let mut requests = reader.requests(&filter, args.newest.limit, None)?;
     requests.reverse();
-    if output.format() == Format::Csv {
-        return logs::write(output, &requests);
-    }
-    let operations = whole_operations(&reader, &requests)?;
-    if output.format() == Format::Json {
-        let requests = requests.iter().map(Line::of).collect();
-        return Ok(output.record(&Whole {
-            known,
-            requests,
-            operations,
-        })?);
-    }
-    match known {
-        Known::All(session) => fields(session),
-        Known::Id { session_id } => Fields::default().field("session", session_id),
-    }
-    .write(output)?;
-    output.line("")?;
-    legs::group(&mut requests, |request| request);
-    logs::write(output, &requests)?;
-    for operation in &operations {
+    let found = Found {
+        id,
+        session,
+        requests,
+    };
+    found.write(output, logs::row_number, |request| {
+        Ok(reader.find_operation(&request.request_id)?.one())
+    })
+}
+
+/// A session with its requests, oldest first.
+pub(crate) struct Found<R> {
+    pub(crate) id: String,
+    /// `None` if it has no row of its own.
+    pub(crate) session: Option<Session>,
+    pub(crate) requests: Vec<R>,
+}
+
+impl<R: AsRef<Request> + Serialize> Found<R> {
+    /// Writes it. `find_operation` returns the operation of a request.
+    pub(crate) fn write(
+        mut self,
+        output: &mut Output,
+        name: impl Fn(&R) -> String,
+        find_operation: impl FnMut(&R) -> Result<Option<Operation<R>>, CliError>,
+    ) -> Result<(), CliError> {
+        if output.format() == Format::Csv {
+            return logs::write(output, &self.requests, name);
+        }
+        let operations = whole_operations(&self.requests, find_operation)?;
+        let known = match &self.session {
+            Some(session) => Known::All(session),
+            None => Known::Id {
+                session_id: &self.id,
+            },
+        };
+        if output.format() == Format::Json {
+            return Ok(output.record(&Whole {
+                known,
+                requests: self.requests.iter().map(Line::of).collect(),
+                operations: &operations,
+            })?);
+        }
+        match known {
+            Known::All(session) => fields(session),
+            Known::Id { session_id } => Fields::default().field("session", session_id),
+        }
+        .write(output)?;
         output.line("")?;
-        operations::write_whole(output, operation)?;
+        legs::group(&mut self.requests, R::as_ref);
+        logs::write(output, &self.requests, name)?;
+        for operation in &operations {
+            output.line("")?;
+            operations::write_whole(output, operation)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Returns the operations of several requests, and the tasks, that these requests belong
 /// to, in the same order.
-fn whole_operations(reader: &Reader, requests: &[Request]) -> Result<Vec<Operation>, CliError> {
+fn whole_operations<R: AsRef<Request>>(
+    requests: &[R],
+    mut find: impl FnMut(&R) -> Result<Option<Operation<R>>, CliError>,
+) -> Result<Vec<Operation<R>>, CliError> {
     let mut known = HashSet::new();
     let mut operations = Vec::new();
     for request in requests {
-        if let Some(id) = &request.operation_id
+        if let Some(id) = &request.as_ref().operation_id
             && known.insert(id)
         {
-            operations.extend(reader.find_operation(&request.request_id)?.one());
+            operations.extend(find(request)?);
         }
     }
     Ok(operations)

@@ -23,14 +23,9 @@ const COLUMNS: [Column; 11] = [
     Column::new("SESSION", Align::Cut),
 ];
 
-pub(crate) fn run(db: &Path, args: Sessions, output: &mut Output) -> Result<(), CliError> {
+pub(crate) fn run(db: &Path, args: &Sessions, output: &mut Output) -> Result<(), CliError> {
     let reader = error::open(db)?;
-    let mut filter = SessionFilter::default();
-    filter.window = args.window.window()?;
-    filter.server_name = args.server;
-    filter.client = args.client;
-    filter.protocol = args.protocol;
-    filter.active = args.active;
+    let filter = filter(args)?;
     let rows = match args.sort {
         Some(sort) => reader.sessions_by(&filter, order(sort), args.limit)?,
         None => {
@@ -39,10 +34,25 @@ pub(crate) fn run(db: &Path, args: Sessions, output: &mut Output) -> Result<(), 
             rows
         }
     };
-    Ok(output.list(&rows, "sessions", &COLUMNS, cells)?)
+    write(output, &rows)
 }
 
-fn order(sort: SessionsSort) -> SessionOrder {
+/// Returns the filter from the command line.
+pub(crate) fn filter(args: &Sessions) -> Result<SessionFilter, CliError> {
+    let mut filter = SessionFilter::new().window(args.window.window()?);
+    filter.server_name.clone_from(&args.server);
+    filter.client.clone_from(&args.client);
+    filter.protocol.clone_from(&args.protocol);
+    filter.active = args.active;
+    Ok(filter)
+}
+
+/// Writes sessions, in this order.
+pub(crate) fn write(output: &mut Output, rows: &[Session]) -> Result<(), CliError> {
+    Ok(output.list(rows, "sessions", &COLUMNS, cells)?)
+}
+
+pub(crate) fn order(sort: SessionsSort) -> SessionOrder {
     match sort {
         SessionsSort::LastSeen => SessionOrder::LastSeen,
         SessionsSort::Calls => SessionOrder::Calls,

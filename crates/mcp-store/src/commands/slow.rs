@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
-use tower_mcp_store::query::{Reader, Request};
+use tower_mcp_store::query::Request;
 
 use super::logs::{self, Line};
 use super::suggest;
@@ -19,51 +19,52 @@ pub(crate) fn run(db: &Path, args: Slow, output: &mut Output) -> Result<(), CliE
     let filter = super::filter(&reader, args.filters)?;
     let rows = reader.slow(&filter, args.limit)?;
     match args.context {
-        Some(count) if !rows.is_empty() => in_context(&reader, &rows, count, output)?,
-        _ => logs::write(output, &rows)?,
+        Some(count) if !rows.is_empty() => {
+            let groups = rows.iter().map(|of| reader.neighbours(of, count));
+            let groups = groups.collect::<Result<Vec<_>, _>>()?;
+            in_context(&rows, &groups, output, logs::row_number)?;
+        }
+        _ => logs::write(output, &rows, logs::row_number)?,
     }
     suggest::names(&reader, &filter, rows.is_empty())
 }
 
 /// A request as a record of JSON or CSV.
 #[derive(Serialize)]
-struct Neighbour<'a> {
+struct Neighbour<'a, R> {
     kind: &'static str,
     #[serde(flatten)]
-    line: Line<'a>,
+    line: Line<'a, R>,
 }
 
-/// Writes each request between its neighbours, with an empty line between two groups.
-fn in_context(
-    reader: &Reader,
-    slow: &[Request],
-    count: usize,
+/// Writes each slow request between its neighbours, with an empty line between two groups.
+pub(crate) fn in_context<R: AsRef<Request> + PartialEq + Serialize>(
+    slow: &[R],
+    groups: &[Vec<R>],
     output: &mut Output,
+    name: impl Fn(&R) -> String,
 ) -> Result<(), CliError> {
-    let groups = slow.iter().map(|of| reader.neighbours(of, count));
-    let groups: Vec<Vec<Request>> = groups.collect::<Result<_, _>>()?;
     if output.format() != Format::Table {
-        for (of, rows) in slow.iter().zip(&groups) {
+        for (of, rows) in slow.iter().zip(groups) {
             for row in rows {
-                let kind = if row.id == of.id { "match" } else { "context" };
+                let kind = if row == of { "match" } else { "context" };
                 let line = Line::of(row);
                 output.record(&Neighbour { kind, line })?;
             }
         }
         return Ok(());
     }
-    let all: Vec<Request> = groups.iter().flatten().cloned().collect();
     let mut columns = vec![Column::new("", Align::Left)];
-    columns.extend(logs::columns(&all));
+    columns.extend(logs::columns(groups.iter().flatten().map(R::as_ref)));
     let mut table = Table::new(&columns, output);
-    for (place, (of, rows)) in slow.iter().zip(&groups).enumerate() {
+    for (place, (of, rows)) in slow.iter().zip(groups).enumerate() {
         if place > 0 {
             output.line("")?;
         }
         let cells = rows.iter().map(|row| {
-            let mark = if row.id == of.id { MARK } else { "" };
+            let mark = if row == of { MARK } else { "" };
             let mut cells = vec![Cell::new(mark)];
-            cells.extend(logs::cells(row));
+            cells.extend(logs::cells(row.as_ref(), name(row)));
             cells
         });
         table.write(output, &Vec::from_iter(cells))?;

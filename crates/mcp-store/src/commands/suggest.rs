@@ -1,4 +1,4 @@
-//! Hints about names that the file does not have.
+//! Hints about names that the file or database does not have.
 
 use tower_mcp_store::query::{NameKind, Reader, RequestFilter};
 
@@ -7,7 +7,7 @@ use crate::sanitize::escape_control;
 
 /// The most names of a kind that are compared. Clients choose names, so there may be any
 /// number.
-const COMPARED: usize = 1_000;
+pub(crate) const COMPARED: usize = 1_000;
 
 /// The least similarity of a suggested name, from 0 to 1.
 const SIMILAR: f64 = 0.7;
@@ -16,6 +16,19 @@ const SIMILAR: f64 = 0.7;
 /// Call it if the filter found nothing.
 pub(crate) fn names(
     reader: &Reader,
+    filter: &RequestFilter,
+    is_empty: bool,
+) -> Result<(), CliError> {
+    names_of(
+        |kind| Ok(reader.names(kind, "", COMPARED)?),
+        filter,
+        is_empty,
+    )
+}
+
+/// Like [`names`], with the names that `read` returns.
+pub(crate) fn names_of(
+    mut read: impl FnMut(NameKind) -> Result<Vec<String>, CliError>,
     filter: &RequestFilter,
     is_empty: bool,
 ) -> Result<(), CliError> {
@@ -37,7 +50,7 @@ pub(crate) fn names(
         let Some(name) = name.as_deref().filter(|name| !is_pattern(name)) else {
             continue;
         };
-        let known = reader.names(kind, "", COMPARED)?;
+        let known = read(kind)?;
         if known.iter().any(|known| is_meant(kind, name, known)) {
             continue;
         }

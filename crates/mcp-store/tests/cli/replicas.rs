@@ -34,9 +34,6 @@ fn commands_that_read_files_only_refuse_a_database_before_they_connect() {
     let (_dir, path) = fresh();
     for args in [
         ["top"].as_slice(),
-        &["slow"],
-        &["sessions"],
-        &["clients"],
         &["schema"],
         &["sql", "SELECT 1"],
         &["prune", "--before", "1h", "--yes"],
@@ -47,6 +44,10 @@ fn commands_that_read_files_only_refuse_a_database_before_they_connect() {
     ] {
         let error = failed(2, &path, &[&["--db", NOBODY], args].concat());
         assert!(error.contains("reads a file only"), "{args:?}: {error}");
+        assert!(
+            error.contains("mcp-store pull --from URL"),
+            "{args:?}: {error}"
+        );
     }
     let proxy = [
         "--db",
@@ -67,6 +68,9 @@ fn database_that_does_not_answer_is_an_error() {
         &["stats"],
         &["info"],
         &["request", "019a:1"],
+        &["slow"],
+        &["sessions", "--sort", "calls"],
+        &["clients", "--by", "principal"],
     ] {
         let error = failed(2, &path, &[&["--db", NOBODY], args].concat());
         assert!(

@@ -99,13 +99,28 @@ fn add_caller(statement: &mut Statement, filter: &RequestFilter) {
     }
 }
 
-/// Adds the condition that the client of the session has a name, in any case of ASCII letters,
-/// or if no client has it, a name that begins with it.
+/// Adds the condition that the client of the session has a name.
 fn add_client(
     statement: &mut Statement,
     client: &str,
     snapshot: &Snapshot<'_>,
 ) -> Result<(), PostgresError> {
+    let is_client = is_client(statement, "s.client_name", client, snapshot)?;
+    statement.add(&format!(
+        "EXISTS (SELECT 1 FROM sessions AS s
+             WHERE s.session_id = requests.session_id AND {is_client})"
+    ));
+    Ok(())
+}
+
+/// Returns the condition that a column has a client's name, in any case of ASCII letters, or if
+/// no client has it, a name that begins with it.
+pub(super) fn is_client(
+    statement: &mut Statement,
+    column: &str,
+    client: &str,
+    snapshot: &Snapshot<'_>,
+) -> Result<String, PostgresError> {
     let mut pattern = pattern::in_any_case(client);
     let mut whole = Statement::new();
     let name = whole.bind(&*pattern);
@@ -115,11 +130,7 @@ fn add_client(
         pattern.push('%');
     }
     let name = statement.bind(&*pattern);
-    statement.add(&format!(
-        "EXISTS (SELECT 1 FROM sessions AS s
-             WHERE s.session_id = requests.session_id AND s.client_name ILIKE {name})"
-    ));
-    Ok(())
+    Ok(format!("{column} ILIKE {name}"))
 }
 
 fn add_name(statement: &mut Statement, column: &str, text: &str) {

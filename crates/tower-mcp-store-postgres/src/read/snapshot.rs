@@ -7,6 +7,7 @@ use tokio::runtime::Runtime;
 use tokio_postgres::types::Type;
 use tokio_postgres::{IsolationLevel, Row, Transaction};
 use tower_mcp_store::query::Value;
+use tower_mcp_store::query::foreign::Record;
 
 use super::statement::{Parameter, Statement};
 use crate::connection::Connection;
@@ -50,6 +51,17 @@ impl<'c> Snapshot<'c> {
             }
             Ok(())
         })
+    }
+
+    /// Returns the records of an answer with their columns.
+    pub(super) fn records<T: Record>(
+        &self,
+        sql: &str,
+        statement: &Statement,
+    ) -> Result<Vec<T>, PostgresError> {
+        let mut found = Vec::new();
+        self.each(sql, statement, |values| found.push(T::of(values)))?;
+        Ok(found)
     }
 
     /// Returns the one row of an answer.

@@ -1,6 +1,7 @@
 //! The conditions of a statement, and its values.
 
 use tokio_postgres::types::{ToSql, Type};
+use tower_mcp_store::query::Window;
 
 /// A value to bind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +65,11 @@ impl Statement {
         format!("${}", self.values.len())
     }
 
+    /// Binds the most rows of an answer and returns the parameter.
+    pub(super) fn bind_limit(&mut self, limit: usize) -> String {
+        self.bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    }
+
     pub(super) fn add(&mut self, condition: &str) {
         self.conditions.push(condition.to_owned());
     }
@@ -72,6 +78,12 @@ impl Statement {
     pub(super) fn add_equality(&mut self, column: &str, value: impl Into<Parameter>) {
         let value = self.bind(value);
         self.add(&format!("{column} = {value}"));
+    }
+
+    /// Adds the condition that a time is in a window.
+    pub(super) fn add_window(&mut self, column: &str, window: Window) {
+        let (since, until) = (self.bind(window.since), self.bind(window.until));
+        self.add(&format!("{column} >= {since} AND {column} < {until}"));
     }
 
     /// Adds the condition that a text begins with another one.

@@ -17,7 +17,7 @@ use crate::support::{self, Database, LONG, Replica, blocking, init, request};
 
 /// The beginning of an hour.
 pub(crate) const START: i64 = 1_795_046_400_000;
-const HOUR: i64 = 3_600_000;
+pub(crate) const HOUR: i64 = 3_600_000;
 
 /// Records requests of five hours: of several clients, failures, values that are missing, two of
 /// each moment, a call of two rounds and a task.
@@ -110,7 +110,7 @@ fn task() -> RequestEvent {
     event
 }
 
-fn filters() -> Vec<RequestFilter> {
+pub(crate) fn filters() -> Vec<RequestFilter> {
     let new = RequestFilter::new;
     vec![
         new(),
@@ -146,16 +146,16 @@ fn filters() -> Vec<RequestFilter> {
     ]
 }
 
-fn json_of(answer: &impl Serialize) -> Value {
+pub(crate) fn json_of(answer: &impl Serialize) -> Value {
     serde_json::to_value(answer).unwrap()
 }
 
-fn open(target: &Target) -> FleetReader {
+pub(crate) fn open(target: &Target) -> FleetReader {
     FleetReader::open(target).unwrap()
 }
 
 /// Returns a file that was shipped to a database of its own.
-async fn shipped(server: &support::Postgres) -> (Database, Replica) {
+pub(crate) async fn shipped(server: &support::Postgres) -> (Database, Replica) {
     let database = server.database().await;
     init(database.target()).await.unwrap();
     let replica = Replica::with(Retention::unlimited());

@@ -3,15 +3,13 @@
 use std::io::Write as _;
 use std::thread;
 
-use tower_mcp_store_postgres::{
-    FleetFollower, FleetReader, FleetRequest, Handles, PostgresErrorKind, Target,
-};
+use tower_mcp_store_postgres::{FleetFollower, FleetReader, PostgresErrorKind, Target};
 
 use super::super::{legs, logs};
-use super::{Line, filter, refused};
+use super::{filter, refused};
 use crate::args::Logs;
 use crate::error::CliError;
-use crate::output::{Cell, Format, Output, Table};
+use crate::output::{Format, Output, Table};
 use crate::sanitize::escape_control;
 
 pub(super) fn run(target: &Target, args: Logs, output: &mut Output) -> Result<(), CliError> {
@@ -25,16 +23,11 @@ pub(super) fn run(target: &Target, args: Logs, output: &mut Output) -> Result<()
     }
     let mut found = reader.requests(&filter, args.newest.limit)?;
     found.reverse();
-    if output.format() != Format::Table {
-        return Ok(found
-            .iter()
-            .try_for_each(|found| output.record(&Line::of(found)))?);
+    if output.format() == Format::Table {
+        legs::group(&mut found, |found| &found.request);
     }
     let handles = reader.handles()?;
-    legs::group(&mut found, |found| &found.request);
-    let cells: Vec<Vec<Cell>> = found.iter().map(|found| cells(&handles, found)).collect();
-    let columns = logs::columns(found.iter().map(|found| &found.request));
-    Ok(output.table(&columns, &cells, "requests")?)
+    logs::write(output, &found, |found| handles.of(found))
 }
 
 fn follow(mut follower: FleetFollower, output: &mut Output) -> Result<(), CliError> {
@@ -47,8 +40,7 @@ fn follow(mut follower: FleetFollower, output: &mut Output) -> Result<(), CliErr
     let mut is_lost = false;
     loop {
         let handles = follower.handles();
-        let cells = |found| cells(&handles, found);
-        logs::write_on(&mut table, output, &found, Line::of, cells)?;
+        logs::write_on(&mut table, output, &found, |found| handles.of(found))?;
         output.flush()?;
         thread::sleep(follower.pause());
         found = match follower.poll() {
@@ -69,8 +61,4 @@ fn follow(mut follower: FleetFollower, output: &mut Output) -> Result<(), CliErr
             Err(error) => return Err(error.into()),
         };
     }
-}
-
-fn cells(handles: &Handles, found: &FleetRequest) -> Vec<Cell> {
-    logs::named_cells(&found.request, handles.of(found))
 }

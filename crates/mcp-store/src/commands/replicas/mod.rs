@@ -1,18 +1,20 @@
 //! The commands that read the database of a fleet.
 
+mod clients;
 mod info;
 mod logs;
 mod request;
+mod sessions;
+mod slow;
 mod stats;
 
 use std::io::Write as _;
 
-use serde::Serialize;
-use tower_mcp_store::Outcome;
 use tower_mcp_store::query::{Lookup, RequestFilter};
-use tower_mcp_store_postgres::{FleetReader, FleetRequest, Target};
+use tower_mcp_store_postgres::{FleetReader, Target};
 
-use super::fleet;
+use super::logs::Line;
+use super::{fleet, suggest};
 use crate::args::{Command, Filters};
 use crate::error::CliError;
 use crate::output::Output;
@@ -21,26 +23,12 @@ use crate::sanitize::escape_control;
 /// How many files or rows a message names.
 const SHOWN: usize = 5;
 
-/// A request as a record of JSON or CSV.
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(flatten)]
-    request: &'a FleetRequest,
-    outcome: Outcome,
-}
-
-impl<'a> Line<'a> {
-    fn of(request: &'a FleetRequest) -> Self {
-        Self {
-            request,
-            outcome: request.request.outcome(),
-        }
-    }
-}
-
 pub(crate) fn run(target: &Target, command: Command, output: &mut Output) -> Result<(), CliError> {
     match command {
         Command::Logs(args) => logs::run(target, args, output),
+        Command::Slow(args) => slow::run(target, args, output),
+        Command::Sessions(args) => sessions::run(target, &args, output),
+        Command::Clients(args) => clients::run(target, &args, output),
         Command::Stats(args) => stats::run(target, args, output),
         Command::Request(args) => request::run(target, &args, output),
         Command::Info(args) => info::run(target, &args, output),
@@ -54,6 +42,11 @@ pub(crate) fn run(target: &Target, command: Command, output: &mut Output) -> Res
              --db a path"
                 .to_owned(),
         )),
+        Command::Sql(_) => Err(CliError::Message(
+            "sql reads a file only; query the views of the database with psql, or a file that \
+             `mcp-store pull --from URL fleet.db` makes from the database"
+                .to_owned(),
+        )),
         _ => Err(refused("this command")),
     }
 }
@@ -61,8 +54,8 @@ pub(crate) fn run(target: &Target, command: Command, output: &mut Output) -> Res
 /// Returns the error for a question that only files answer.
 fn refused(what: &str) -> CliError {
     CliError::Message(format!(
-        "{what} reads a file only; `mcp-store pull` copies the rows of all servers to one, and \
-         --db takes it or the file of one server"
+        "{what} reads a file only; `mcp-store pull --from URL fleet.db` makes one from the \
+         database"
     ))
 }
 
@@ -98,17 +91,22 @@ fn note_keys(reader: &mut FleetReader, output: &mut Output) -> Result<(), CliErr
     Ok(())
 }
 
+/// Writes to standard error which names of a filter the database does not have, with similar
+/// names. Call it if the filter found nothing.
+fn suggest(
+    reader: &mut FleetReader,
+    filter: &RequestFilter,
+    is_empty: bool,
+) -> Result<(), CliError> {
+    let names = |kind| Ok(reader.names(kind, suggest::COMPARED)?);
+    suggest::names_of(names, filter, is_empty)
+}
+
 /// Returns the filter from the command line, with the whole id of its session.
 fn filter(reader: &mut FleetReader, mut filters: Filters) -> Result<RequestFilter, CliError> {
     let session = match filters.session.take() {
         Some(id) => {
-            let found = reader.find_session_id(&id)?;
-            if found == Lookup::Nothing && filters.shared_key.is_given() {
-                return Err(CliError::Message(format!(
-                    "no session of the fleet has the id {id}; an id that is hashed with the key \
-                     is found by its hash only, which `mcp-store logs` shows"
-                )));
-            }
+            let found = find_session_id(reader, &id, filters.shared_key.is_given())?;
             Some(super::at_most_one("session", &id, found)?.unwrap_or(id))
         }
         None => None,
@@ -116,4 +114,20 @@ fn filter(reader: &mut FleetReader, mut filters: Filters) -> Result<RequestFilte
     let mut filter = filters.filter()?;
     filter.session = session;
     Ok(filter)
+}
+
+/// Returns the whole id of the session whose id is, or begins with, `id`.
+fn find_session_id(
+    reader: &mut FleetReader,
+    id: &str,
+    is_key_given: bool,
+) -> Result<Lookup<String>, CliError> {
+    let found = reader.find_session_id(id)?;
+    if found == Lookup::Nothing && is_key_given {
+        return Err(CliError::Message(format!(
+            "no session of the fleet has the id {id}; an id that is hashed with the key is found \
+             by its hash only, which `mcp-store logs` shows"
+        )));
+    }
+    Ok(found)
 }
