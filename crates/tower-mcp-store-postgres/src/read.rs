@@ -5,6 +5,7 @@ mod conditions;
 mod follow;
 mod info;
 mod names;
+mod operations;
 mod pattern;
 mod pull;
 mod sessions;

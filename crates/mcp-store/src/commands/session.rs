@@ -109,13 +109,17 @@ fn whole_operations<R: AsRef<Request>>(
     requests: &[R],
     mut find: impl FnMut(&R) -> Result<Option<Operation<R>>, CliError>,
 ) -> Result<Vec<Operation<R>>, CliError> {
-    let mut known = HashSet::new();
+    let mut known: HashSet<String> = HashSet::new();
     let mut operations = Vec::new();
     for request in requests {
         if let Some(id) = &request.as_ref().operation_id
-            && known.insert(id)
+            && known.insert(id.clone())
+            && let Some(operation) = find(request)?
         {
-            operations.extend(find(request)?);
+            // Another file of a fleet may have its first request.
+            if operation.operation_id == *id || known.insert(operation.operation_id.clone()) {
+                operations.push(operation);
+            }
         }
     }
     Ok(operations)

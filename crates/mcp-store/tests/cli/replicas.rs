@@ -38,7 +38,6 @@ fn commands_that_read_files_only_refuse_a_database_before_they_connect() {
         &["sql", "SELECT 1"],
         &["prune", "--before", "1h", "--yes"],
         &["vacuum"],
-        &["logs", "--operations"],
         &["stats", "--plot"],
         &["info", "--compare", "other.db"],
     ] {
@@ -69,6 +68,8 @@ fn database_that_does_not_answer_is_an_error() {
         &["info"],
         &["request", "019a:1"],
         &["slow"],
+        &["logs", "--operations"],
+        &["session", "s"],
         &["sessions", "--sort", "calls"],
         &["clients", "--by", "principal"],
     ] {

@@ -10,6 +10,7 @@ mod follow;
 mod kill;
 mod pull;
 mod read;
+mod read_operations;
 mod read_people;
 mod ship;
 mod support;

@@ -5,21 +5,26 @@ use std::thread;
 
 use tower_mcp_store_postgres::{FleetFollower, FleetReader, PostgresErrorKind, Target};
 
-use super::super::{legs, logs};
-use super::{filter, refused};
+use super::super::{legs, logs, operations};
+use super::{filter, note_keys, suggest};
 use crate::args::Logs;
 use crate::error::CliError;
 use crate::output::{Format, Output, Table};
 use crate::sanitize::escape_control;
 
 pub(super) fn run(target: &Target, args: Logs, output: &mut Output) -> Result<(), CliError> {
-    if args.operations {
-        return Err(refused("logs --operations"));
-    }
     let mut reader = FleetReader::open(target)?;
     let filter = filter(&mut reader, args.filters)?;
     if args.follow {
         return follow(reader.follow(filter, args.newest.limit), output);
+    }
+    if args.operations {
+        let mut found = reader.operations(&filter, args.newest.limit)?;
+        found.reverse();
+        let handles = reader.handles()?;
+        operations::write(output, &found, |first| handles.of(first))?;
+        suggest(&mut reader, &filter, found.is_empty())?;
+        return note_keys(&mut reader, output);
     }
     let mut found = reader.requests(&filter, args.newest.limit)?;
     found.reverse();
@@ -27,7 +32,8 @@ pub(super) fn run(target: &Target, args: Logs, output: &mut Output) -> Result<()
         legs::group(&mut found, |found| &found.request);
     }
     let handles = reader.handles()?;
-    logs::write(output, &found, |found| handles.of(found))
+    logs::write(output, &found, |found| handles.of(found))?;
+    suggest(&mut reader, &filter, found.is_empty())
 }
 
 fn follow(mut follower: FleetFollower, output: &mut Output) -> Result<(), CliError> {

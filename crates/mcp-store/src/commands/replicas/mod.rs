@@ -4,6 +4,7 @@ mod clients;
 mod info;
 mod logs;
 mod request;
+mod session;
 mod sessions;
 mod slow;
 mod stats;
@@ -28,6 +29,7 @@ pub(crate) fn run(target: &Target, command: Command, output: &mut Output) -> Res
         Command::Logs(args) => logs::run(target, args, output),
         Command::Slow(args) => slow::run(target, args, output),
         Command::Sessions(args) => sessions::run(target, &args, output),
+        Command::Session(args) => session::run(target, &args, output),
         Command::Clients(args) => clients::run(target, &args, output),
         Command::Stats(args) => stats::run(target, args, output),
         Command::Request(args) => request::run(target, &args, output),

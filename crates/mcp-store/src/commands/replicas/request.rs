@@ -1,9 +1,9 @@
 //! `mcp-store request` of a fleet.
 
-use tower_mcp_store::query::RequestFilter;
+use tower_mcp_store::query::{Request, RequestFilter};
 use tower_mcp_store_postgres::{FleetReader, FleetRequest, Handles, Target};
 
-use super::super::{request, require_one};
+use super::super::{operations, request, require_one};
 use super::{Line, SHOWN};
 use crate::args::RequestArgs;
 use crate::error::CliError;
@@ -32,7 +32,21 @@ pub(super) fn run(
     if output.format() != Format::Table {
         return Ok(output.record(&Line::of(&found))?);
     }
-    Ok(request::fields(&found.request, handles.of(&found)).write(output)?)
+    request::fields(&found.request, handles.of(&found)).write(output)?;
+    let Request {
+        request_id,
+        operation_id,
+        state_in,
+        ..
+    } = &found.request;
+    // A request that continues an operation of another file has no `operation_id`.
+    if (operation_id.is_some() || state_in.is_some())
+        && let Some(operation) = reader.find_operation(request_id)?
+    {
+        output.line("")?;
+        operations::write_whole(output, &operation)?;
+    }
+    Ok(())
 }
 
 /// Returns the request that `STORE:N`, or the beginning of its id, names.
