@@ -46,8 +46,8 @@ const DAY_MS: i64 = 24 * 3_600_000;
     Exit codes: 0 on success, 1 if a named request or session does not exist, 2 on errors."
 )]
 pub(crate) struct Args {
-    /// The SQLite file that holds the records; logs, request, stats and info also read the
-    /// database of a fleet: postgres://reader@db.example/mcp
+    /// The SQLite file that holds the records; logs, slow, stats, sessions, session, request,
+    /// clients and info also read the database of a fleet: postgres://reader@db.example/mcp
     #[arg(long, global = true, value_name = "PATH", env = complete::DB)]
     #[arg(default_value = complete::DEFAULT_DB, help_heading = EVERYWHERE)]
     pub(crate) db: PathBuf,
