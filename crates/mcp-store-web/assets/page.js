@@ -109,11 +109,17 @@ function follow() {
   const most = Number(state.dataset.rows);
   /** @type {EventSource | undefined} */
   let source;
+  /** @type {number | undefined} */
+  let again;
 
   const open = () => {
     source = new EventSource(url);
     source.addEventListener("open", () => tell("Following. The newest request comes first."));
-    source.addEventListener("error", () => tell("The connection is lost. Trying again."));
+    source.addEventListener("error", () => {
+      tell("The connection is lost. Trying again.");
+      // Browsers do not try again after an answer with an error, as of a busy server.
+      if (source?.readyState === EventSource.CLOSED) again = window.setTimeout(open, 5_000);
+    });
     source.addEventListener("problem", (event) => tell(event.data));
     source.addEventListener("rows", (event) => {
       // A hidden page comes back here.
@@ -145,6 +151,7 @@ function follow() {
   // Browsers have six connections for a host, so a hidden page gives its own back.
   document.addEventListener("visibilitychange", () => {
     source?.close();
+    window.clearTimeout(again);
     if (document.visibilityState === "visible") open();
   });
   open();
