@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream::unfold;
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -37,6 +37,9 @@ const ROWS: usize = 50;
 /// How many messages may wait for a slow browser. With more, its stream is closed, and the
 /// browser connects again.
 const WAITING: usize = 8;
+
+/// The field with which a server switches off the buffers of nginx.
+const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// How many browsers may watch at the same time.
 const VIEWERS: usize = 256;
@@ -87,8 +90,12 @@ async fn open(site: &Site, query: &str, headers: &HeaderMap) -> Result<Response,
         _permit: permit,
     };
     let body = Body::from_stream(unfold(viewer, Viewer::next));
-    let kind = HeaderValue::from_static("text/event-stream");
-    Ok(([(CONTENT_TYPE, kind)], body).into_response())
+    let fields = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        // nginx would keep events back.
+        (NO_BUFFERING, HeaderValue::from_static("no")),
+    ];
+    Ok((fields, body).into_response())
 }
 
 /// Returns the message about rows that a browser has missed: the newest, as many as its page shows.

@@ -2,6 +2,7 @@
 
 #[cfg(target_os = "linux")]
 mod live;
+mod tls;
 
 use std::io::{BufRead as _, BufReader, Lines, Read as _, Write as _};
 use std::net::TcpStream;
