@@ -2,6 +2,8 @@
 
 #[cfg(unix)]
 mod follow;
+#[cfg(unix)]
+mod people;
 
 use crate::run::{command, failed};
 use crate::support::fresh;
