@@ -146,7 +146,7 @@ await check("numbers of the tools", async () => {
   for (const group of expected) {
     const row = rows.find(([name]) => name === group.tool);
     assert.deepEqual(
-      [row[1], row[3], row[4], row[6], row[7], row[8]],
+      [row[1], row[3], row[4], row[7], row[8], row[9]],
       [group.calls, group.p50_us, group.p95_us, group.errors, group.tool_errors, group.caller_errors],
     );
   }
@@ -179,12 +179,15 @@ await check("numbers of one tool", async () => {
   const changes = ask(command, db, "schema", "--changes").filter(({ item_name }) => item_name === tool);
   assert.equal(changes.length, 1);
   const [{ detected_time, change_type, before, after }] = changes;
-  const [change] = await table("Changes of the definition, and the calls in the 7 days before and after");
+  const [change] = await table("Changes of the definition, and all calls in the 7 days before and after");
   assert.deepEqual(
-    [change[1], change[2], change[3], change[6]],
-    [change_type, tool, [before.calls, after.calls], [before.p95_us, after.p95_us]],
+    [change[0], change[2], change[3], change[6], change[7]],
+    [
+      ...[tool, [before.p50_us, after.p50_us], [before.p95_us, after.p95_us]],
+      ...[[before.calls, after.calls], change_type],
+    ],
   );
-  assert.equal(Date.parse(change[0]), Date.parse(detected_time));
+  assert.equal(Date.parse(change[1]), Date.parse(detected_time));
 });
 
 await check("numbers of one session", async () => {
@@ -298,8 +301,8 @@ await check("numbers of the sessions", async () => {
   await page.goto(url + all.sessions);
   const rows = await table("Sessions, newest first");
   assert.deepEqual(
-    rows.map((row) => [row[0], row[4], row[5], row[6]]),
-    expected.map((one) => [one.session_id, one.calls, one.total_calls, one.total_errors]),
+    rows.map((row) => [row[0].replace("…", ""), row[4], row[5], row[6]]),
+    expected.map((one) => [one.session_id.replace("derived:", "").slice(0, 13), one.calls, one.total_calls, one.total_errors]),
   );
 });
 
@@ -365,13 +368,25 @@ await check("numbers of the schema", async () => {
   assert.ok(tools.length > 0);
   assert.deepEqual(
     (await table("Changed tools, and their calls in the 7 days before and after")).map((row) => [
-      ...[row[2], row[3], row[6]],
+      ...[row[0], row[3], row[6]],
     ]),
     tools.map((one) => [
-      ...[one.item_name, [one.before.calls, one.after.calls], [one.before.p95_us, one.after.p95_us]],
+      ...[one.item_name, [one.before.p95_us, one.after.p95_us], [one.before.calls, one.after.calls]],
     ]),
   );
-  const differences = ask(command, db, "schema", "--diff", String(since), String(until));
+  // A listing that was first seen in the range is compared with what it was then.
+  const initial = changes.filter(({ change_type }) => change_type === "initial");
+  assert.ok(initial.length > 0);
+  const severities = ["breaking", "compatible", "cosmetic"];
+  const differences = initial
+    .sort((a, b) => `${a.proxy} ${a.method}`.localeCompare(`${b.proxy} ${b.method}`))
+    .flatMap(({ proxy, method, detected_at }) => {
+      const times = [String(detected_at + 1), String(until)];
+      return ask(command, db, "schema", "--diff", ...times, "--server", proxy, "--method", method);
+    })
+    .filter(({ old_hash }) => old_hash !== null)
+    .sort((a, b) => severities.indexOf(a.severity) - severities.indexOf(b.severity));
+  assert.ok(differences.length > 1);
   assert.deepEqual(
     (await table("Differences between the start and the end of this range")).map((row) => row.slice(0, 4)),
     differences.slice(0, 100).map((one) => [one.severity, one.method, one.item, one.path || null]),

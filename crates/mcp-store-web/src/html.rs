@@ -4,6 +4,9 @@ use maud::{Markup, Render, html};
 use mcp_store_text::{numbers, time};
 use tower_mcp_store::Outcome;
 
+use crate::page::Page;
+use crate::view::{Name, View};
+
 /// A column of a table.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column {
@@ -107,6 +110,17 @@ pub(crate) fn link(href: &str, text: &str) -> Markup {
     html! { a href=(href) { bdi { (text) } } }
 }
 
+/// Returns a link to a session. Its text is the beginning of the id, which tells sessions apart.
+pub(crate) fn session(view: &View, id: &str) -> Markup {
+    /// The prefix of the ids that the layer makes. All of these ids share it.
+    const DERIVED: &str = "derived:";
+    const SHOWN: usize = 13;
+    let own = id.strip_prefix(DERIVED).unwrap_or(id);
+    let short = begin(own, SHOWN);
+    let href = view.to(Page::Session).with(Name::Session, id).href();
+    html! { a href=(href) title=(id) { bdi { (short) @if short.len() < own.len() { "…" } } } }
+}
+
 fn data(value: i64, text: impl Render) -> Markup {
     html! { data value=(value) { (text) } }
 }
@@ -147,6 +161,35 @@ pub(crate) fn latency(us: Option<i64>) -> Markup {
         Some(us) => data(us, time::latency(us)),
         None => maybe(None),
     }
+}
+
+/// Returns a figure before and after something.
+pub(crate) fn step(before: Markup, after: Markup) -> Markup {
+    html! { span.line { (before) " → " (after) } }
+}
+
+/// Returns a latency before and after something. A latency that grew by half or more has a mark,
+/// if each side has enough calls; `calls` is the number of the side with fewer.
+pub(crate) fn latency_step(before: Option<i64>, after: Option<i64>, calls: i64) -> Markup {
+    if before.is_none() && after.is_none() {
+        return maybe(None);
+    }
+    match is_slower(before, after, calls) {
+        false => step(latency(before), latency(after)),
+        true => step(
+            latency(before),
+            html! { strong.bad { (latency(after)) " ▲" } },
+        ),
+    }
+}
+
+/// Returns whether a latency grew by half or more, and calls are enough to tell.
+fn is_slower(before: Option<i64>, after: Option<i64>, calls: i64) -> bool {
+    const ENOUGH: i64 = 10;
+    let grew = before
+        .zip(after)
+        .is_some_and(|(before, after)| after.saturating_mul(2) >= before.saturating_mul(3));
+    grew && calls >= ENOUGH
 }
 
 pub(crate) fn moment(ms: i64) -> Markup {

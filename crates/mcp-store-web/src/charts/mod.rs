@@ -9,11 +9,13 @@ use tower_mcp_store::query::{RequestFilter, TimelineFilter, Window};
 
 use crate::summary;
 
-pub(crate) use over_time::{calls, calls_by_outcome, failures, latencies, revisions};
+pub(crate) use over_time::{
+    calls, calls_by_outcome, failures, failures_by_outcome, latencies, revisions,
+};
 pub(crate) use single::{single_calls, waterfall};
 
 /// The width of a chart, in pixels. A page scales it.
-const WIDTH: f64 = 900.0;
+const WIDTH: f64 = 820.0;
 
 /// Returns the filter of a timeline of the requests that a filter takes.
 pub(crate) fn timeline(filter: &RequestFilter, until: i64) -> TimelineFilter {

@@ -1,6 +1,7 @@
 //! Counts and latencies over time.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use maud::{Markup, PreEscaped};
 use mcp_store_chart::{
@@ -8,28 +9,58 @@ use mcp_store_chart::{
     SpanKind, Sparkline, StackedBars,
 };
 use mcp_store_text::{numbers, time};
-use tower_mcp_store::query::{Session, Timeline, TimelineBucket, Window};
+use tower_mcp_store::query::{ChangeType, SchemaChange, Session, Timeline, TimelineBucket, Window};
 
 use super::{WIDTH, axis, figure};
 
+/// The outcomes of calls, each with its colour.
+const OUTCOMES: [(&str, Color); 7] = [
+    ("ok", Color::Ok),
+    ("tool_error", Color::ToolError),
+    ("caller_error", Color::CallerError),
+    ("error", Color::ServerError),
+    ("timeout", Color::Timeout),
+    ("gone", Color::Gone),
+    ("open", Color::Open),
+];
+
 /// Returns the calls over time, stacked by outcome.
 pub(crate) fn calls_by_outcome(timeline: &Timeline) -> Markup {
-    let title = "Calls over time, by outcome";
-    let series = [
-        ("ok", Color::Ok),
-        ("tool_error", Color::ToolError),
-        ("caller_error", Color::CallerError),
-        ("error", Color::ServerError),
-        ("timeout", Color::Timeout),
-        ("gone", Color::Gone),
-        ("open", Color::Open),
-    ];
-    let bars = timeline.buckets.iter().map(|bucket| Bar {
-        since: bucket.window.since,
-        until: bucket.window.until,
-        values: outcomes(bucket)
-            .map(|count| u64::try_from(count).unwrap_or(0))
-            .to_vec(),
+    by_outcome(
+        "Calls over time, by outcome",
+        "calls",
+        timeline,
+        0..OUTCOMES.len(),
+        225.0,
+    )
+}
+
+/// Returns the calls over time that failed, stacked by outcome.
+pub(crate) fn failures_by_outcome(timeline: &Timeline) -> Markup {
+    // Not those that ended well, nor those that have not ended.
+    by_outcome(
+        "Failed calls over time, by outcome",
+        "failures",
+        timeline,
+        1..OUTCOMES.len() - 1,
+        180.0,
+    )
+}
+
+fn by_outcome(
+    title: &str,
+    id: &str,
+    timeline: &Timeline,
+    shown: Range<usize>,
+    height: f64,
+) -> Markup {
+    let bars = timeline.buckets.iter().map(|bucket| {
+        let counts = outcomes(bucket).map(|count| u64::try_from(count).unwrap_or(0));
+        Bar {
+            since: bucket.window.since,
+            until: bucket.window.until,
+            values: counts[shown.clone()].to_vec(),
+        }
     });
     let chart = StackedBars {
         title: title.to_owned(),
@@ -39,18 +70,16 @@ pub(crate) fn calls_by_outcome(timeline: &Timeline) -> Markup {
             marks_in_words(timeline)
         ),
         time: axis(timeline.window),
-        series: series
-            .map(|(name, color)| Series::new(name, color))
-            .to_vec(),
+        series: OUTCOMES[shown.clone()]
+            .iter()
+            .map(|(name, color)| Series::new(*name, *color))
+            .collect(),
         bars: bars.collect(),
         marks: marks(timeline),
         spans: spans(timeline),
     };
-    figure(
-        title,
-        chart.svg(&Canvas::for_page("calls", WIDTH, 240.0)),
-        &chart.table(),
-    )
+    let svg = chart.svg(&Canvas::for_page(id, WIDTH, height));
+    figure(title, svg, &chart.table())
 }
 
 /// Returns the number of calls with each outcome.
@@ -125,7 +154,7 @@ pub(crate) fn latencies(timeline: &Timeline) -> Markup {
     };
     figure(
         title,
-        chart.svg(&Canvas::for_page("latencies", WIDTH, 300.0)),
+        chart.svg(&Canvas::for_page("latencies", WIDTH, 295.0)),
         &chart.table(),
     )
 }
@@ -229,7 +258,7 @@ pub(crate) fn revisions(window: Window, sessions: &[Session]) -> Markup {
     };
     figure(
         title,
-        chart.svg(&Canvas::for_page("revisions", WIDTH, 220.0)),
+        chart.svg(&Canvas::for_page("revisions", WIDTH, 200.0)),
         &chart.table(),
     )
 }
@@ -240,9 +269,10 @@ fn middle(window: Window) -> i64 {
         .saturating_add(window.until.saturating_sub(window.since) / 2)
 }
 
-/// Returns the changes of listings, and the starts of writers.
+/// Returns the changes of listings, and the starts of writers. A listing that is seen for the
+/// first time is no change.
 pub(super) fn marks(timeline: &Timeline) -> Vec<Mark> {
-    let changes = timeline.changes.iter().map(|change| Mark {
+    let changes = changes(timeline).map(|change| Mark {
         at: change.detected_at,
         kind: MarkKind::Change,
         label: match &change.item_name {
@@ -293,7 +323,12 @@ pub(super) fn spans(timeline: &Timeline) -> Vec<Span> {
     spans
 }
 
+fn changes(timeline: &Timeline) -> impl Iterator<Item = &SchemaChange> {
+    let changes = timeline.changes.iter();
+    changes.filter(|change| change.change_type.known() != Some(ChangeType::Initial))
+}
+
 fn marks_in_words(timeline: &Timeline) -> String {
-    let (changes, losses) = (timeline.changes.len(), timeline.losses.len());
+    let (changes, losses) = (changes(timeline).count(), timeline.losses.len());
     format!("{changes} changes of listings and {losses} losses are marked.")
 }

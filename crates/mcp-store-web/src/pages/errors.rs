@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use maud::{Markup, html};
 use tower_mcp_store::Outcome;
-use tower_mcp_store::query::{Breakdown, GroupBy, Reader};
+use tower_mcp_store::query::{Breakdown, GroupBy, Reader, Recorded, Request};
 
 use super::requests;
+use crate::charts;
 use crate::fault::Fault;
 use crate::html::{self, Column};
 use crate::page::Page;
@@ -15,13 +16,20 @@ use crate::view::{Name, View};
 /// How many rows each table has.
 const ROWS: usize = 30;
 
-const REASONS: [Column; 6] = [
+/// How many of the newest requests are read for the texts of their errors.
+const TEXTS: usize = 200;
+
+/// The longest text of an error in the table of reasons, in characters.
+const TEXT: usize = 160;
+
+const REASONS: [Column; 7] = [
     Column::text("Outcome"),
     Column::text("Reason"),
     Column::text("Tool or method"),
     Column::text("Client"),
     Column::number("Requests"),
     Column::number("p95"),
+    Column::text("Newest text of the error"),
 ];
 
 const CLIENTS: [Column; 7] = [
@@ -49,30 +57,37 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     let mut reasons = reader.breakdown(&filter, &by)?;
     reasons.sort_by_key(|group| std::cmp::Reverse(group.requests));
     let clients = by_client(&reasons);
-    let newest = reader.requests(&filter, ROWS, None)?;
+    let newest = reader.requests(&filter, TEXTS, None)?;
+    let timeline = reader.timeline(&charts::timeline(&filter, view.end()))?;
     let all: i64 = clients.iter().map(|(_, failed)| failed.requests).sum();
     let by_reason: Vec<Vec<Markup>> = reasons
         .iter()
         .take(ROWS)
-        .map(|group| reason(view, group))
+        .map(|group| reason(view, group, &newest))
         .collect();
     let of_clients: Vec<Vec<Markup>> = clients
         .iter()
         .take(ROWS)
         .map(|(name, failed)| client(view, *name, failed))
         .collect();
+    if reasons.is_empty() {
+        return Ok(
+            html! { h1 { "Errors" } p { "No requests that are in the file failed in this range." } },
+        );
+    }
     Ok(html! {
         h1 { "Errors" }
         p { (html::count(all)) " requests that are in the file failed in this range." }
+        (charts::failures_by_outcome(&timeline))
         (html::table("By reason, tool and client, most frequent first", &REASONS, &by_reason))
         @if reasons.len() > ROWS { p { "The first " (ROWS) " of " (reasons.len()) " are shown." } }
         (html::table("By client", &CLIENTS, &of_clients))
         @if clients.len() > ROWS { p { "The first " (ROWS) " of " (clients.len()) " are shown." } }
-        (requests::list("Newest", view, &newest))
+        (requests::list("Newest", view, newest.get(..ROWS).unwrap_or(&newest)))
     })
 }
 
-fn reason(view: &View, group: &Breakdown) -> Vec<Markup> {
+fn reason(view: &View, group: &Breakdown, newest: &[Request]) -> Vec<Markup> {
     let [outcome, reason, method, tool, client] =
         [0, 1, 2, 3, 4].map(|at| group.keys.get(at).and_then(Option::as_deref));
     let known = Outcome::ALL
@@ -105,7 +120,31 @@ fn reason(view: &View, group: &Breakdown) -> Vec<Markup> {
         html::maybe(client),
         html::count(group.requests),
         html::latency(group.p95_us),
+        html! { span.note { (html::maybe(text(group, newest))) } },
     ]
+}
+
+/// Returns the text of the newest error of a group.
+fn text<'a>(group: &Breakdown, newest: &'a [Request]) -> Option<&'a str> {
+    let is_of_group = |request: &&Request| {
+        let reason = request
+            .error_code
+            .as_deref()
+            .or(request.end_reason.as_ref().map(Recorded::as_str));
+        let [outcome, why, method, tool, client] =
+            [0, 1, 2, 3, 4].map(|at| group.keys.get(at).and_then(Option::as_deref));
+        outcome == Some(request.outcome().as_str())
+            && method == Some(&*request.method)
+            && tool == request.tool.as_deref()
+            && client == request.client_name.as_deref()
+            // Another reason is the status of HTTP.
+            && (reason.is_none() || reason == why)
+    };
+    let found = newest
+        .iter()
+        .filter(is_of_group)
+        .find_map(|request| request.error_msg.as_deref());
+    found.map(|text| html::begin(text, TEXT))
 }
 
 /// The failed requests of one client.

@@ -1,17 +1,19 @@
 //! The file itself: its contents, its size, and the losses.
 
 use maud::{Markup, html};
-use tower_mcp_store::query::{Loss, Reader};
+use tower_mcp_store::query::{Loss, LossReason, Reader};
 
+use super::overview;
 use crate::fault::Fault;
 use crate::html::{self, Column};
 use crate::view::View;
 
-const LOSSES: [Column; 4] = [
+const LOSSES: [Column; 5] = [
     Column::text("From"),
     Column::text("To"),
     Column::number("Requests"),
     Column::text("Reason"),
+    Column::text("Meaning"),
 ];
 
 const COUNTERS: [Column; 3] = [
@@ -23,11 +25,18 @@ const COUNTERS: [Column; 3] = [
 pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     let info = reader.info()?;
     let losses = reader.losses(view.window)?;
+    let verdict = match losses.is_empty() {
+        true => html! { p.fine { "No losses are recorded in this range." } },
+        false => html! { p.problem { (overview::losses(&losses)) } },
+    };
     let losses: Vec<Vec<Markup>> = losses.iter().map(loss).collect();
     let size = |bytes: u64| html::bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
     let list = |names: &[String]| (!names.is_empty()).then(|| html::name(&names.join(", ")));
     Ok(html! {
         h1 { "Health" }
+        (verdict)
+        (html::table("Losses in this range, oldest first", &LOSSES, &losses))
+        h2 { "The file" }
         (html::fields(&[
             ("file", Some(html! { bdi { (info.path.display()) } })),
             ("store id", info.store_id.as_deref().map(html::name)),
@@ -46,7 +55,6 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
             ("losses", Some(html::bad_count(info.losses))),
             ("events lost", Some(html::bad_count(info.dropped))),
         ]))
-        (html::table("Losses in this range, oldest first", &LOSSES, &losses))
         @if let Some(counters) = &info.counters {
             @let rows: Vec<Vec<Markup>> = [
                 ("POSTs seen", counters.posts, "by all writers that are in the file"),
@@ -66,11 +74,32 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     })
 }
 
+/// Says what led to a loss.
+fn meaning(row: &Loss) -> &'static str {
+    match row.reason.known() {
+        Some(LossReason::QueueFull) => {
+            "the queue of the writer was full, because writing took too long"
+        }
+        Some(LossReason::WriteFailed) => "SQLite refused the rows",
+        Some(LossReason::Shutdown) => "the time for the shutdown was over",
+        Some(LossReason::UncleanShutdown) => "the writer was killed, or its machine stopped",
+        Some(LossReason::NotCounted) => {
+            "removed to keep the size of the file, before statistics had them"
+        }
+        Some(LossReason::Unshipped) => {
+            "removed to keep the size of the file, before they were shipped"
+        }
+        Some(LossReason::Refused) => "the database to which the file is shipped refused the rows",
+        _ => "",
+    }
+}
+
 fn loss(row: &Loss) -> Vec<Markup> {
     vec![
         html::moment(row.from_ts),
         html::moment(row.to_ts),
         row.dropped.map_or_else(|| html! { "unknown" }, html::count),
         html::name(row.reason.as_str()),
+        html! { span.note { (meaning(row)) } },
     ]
 }

@@ -1,6 +1,7 @@
 //! The pages. Each runs its queries, and writes the result as HTML.
 
 mod calls;
+mod changes;
 mod clients;
 mod errors;
 mod health;

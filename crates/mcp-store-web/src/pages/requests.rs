@@ -95,11 +95,8 @@ pub(crate) fn list(caption: &str, view: &View, rows: &[Request]) -> Markup {
 /// Returns the cells of a request.
 pub(crate) fn cells(view: &View, row: &Request) -> Vec<Markup> {
     let id = row.id.to_string();
-    let session = row.session_id.as_deref().map(|session| {
-        let href = view.to(Page::Session).with(Name::Session, session).href();
-        let short: String = session.chars().take(12).collect();
-        html! { a href=(href) title=(session) { bdi { (short) } } }
-    });
+    let session = row.session_id.as_deref();
+    let session = session.map(|session| html::session(view, session));
     vec![
         html::link(&view.to(Page::Request).own(Own::Id, &*id).href(), &id),
         html::moment(row.ts),

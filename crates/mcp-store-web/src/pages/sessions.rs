@@ -59,12 +59,8 @@ fn cells(view: &View, row: &Session) -> Vec<Markup> {
         None => "open",
         Some(_) => "ended",
     };
-    let href = view
-        .to(Page::Session)
-        .with(Name::Session, &*row.session_id)
-        .href();
     vec![
-        html::link(&href, &row.session_id),
+        html::session(view, &row.session_id),
         html::second(row.started_at),
         html! { (state) },
         html::maybe(client(row).as_deref()),

@@ -1,16 +1,15 @@
 //! One tool: its figures, its slowest and failing calls, its definition and its changes.
 
-use std::time::Duration;
-
 use maud::{Markup, html};
 use serde_json::Value;
 use tower_mcp_store::Outcome;
-use tower_mcp_store::query::{CallStats, ChangeImpact, Reader, SchemaFilter, Snapshot};
+use tower_mcp_store::query::{Reader, SchemaFilter, Snapshot};
 
-use super::{overview, requests, tools};
+use super::{changes, overview, requests, tools};
 use crate::charts;
 use crate::fault::Fault;
-use crate::html::{self, Column};
+use crate::html;
+use crate::page::Page;
 use crate::summary::{self, Summary};
 use crate::view::{Name, View};
 
@@ -20,9 +19,6 @@ const ROWS: usize = 10;
 /// How many single calls the chart shows.
 const POINTS: usize = 200;
 
-/// The time before and after a change in which calls are counted.
-const SPAN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
 /// How many changes are read. They include those of other tools, because a filter of changes
 /// cannot name a tool.
 const CHANGES: usize = 200;
@@ -30,15 +26,7 @@ const CHANGES: usize = 200;
 /// How many characters of a definition are shown.
 const DEFINITION: usize = 20_000;
 
-pub(super) const CHANGE_COLUMNS: [Column; 7] = [
-    Column::text("Time"),
-    Column::text("Change"),
-    Column::text("Item"),
-    Column::text("Calls"),
-    Column::text("Failed"),
-    Column::text("Caller errors"),
-    Column::text("p95"),
-];
+const IMPACTS: &str = "Changes of the definition, and all calls in the 7 days before and after";
 
 pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     let name = view
@@ -57,18 +45,25 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     let mut listings = SchemaFilter::new().method("tools/list");
     listings.server_name.clone_from(&filter.server_name);
     let snapshots = reader.snapshots(&listings)?;
-    let mut changes = reader.change_impacts(&listings, SPAN, CHANGES)?;
-    changes.retain(|impact| impact.change.item_name.as_deref() == Some(name));
-    let changes: Vec<Vec<Markup>> = changes.iter().map(change).collect();
+    let mut impacts = reader.change_impacts(&listings, changes::SPAN, CHANGES)?;
+    impacts.retain(|impact| impact.change.item_name.as_deref() == Some(name));
+    // The differences of a change that is out of the range would say nothing about its calls.
+    let compared = changes::compare(reader, &listings, view.window.until(view.end()))?;
     Ok(html! {
         h1 { "Tool " bdi { (name) } }
-        (overview::totals(&summary))
-        (overview::over_time(&timeline))
-        (charts::single_calls(&timeline, &calls))
-        (requests::list("Slowest calls", view, &slowest))
-        (requests::list("Latest calls that failed", view, &failed))
-        h2 { "Changes" }
-        (html::table("Changes of the definition, and all calls in the 7 days before and after", &CHANGE_COLUMNS, &changes))
+        (overview::totals(view, &summary))
+        (changes::list(IMPACTS, view, &impacts))
+        @if !impacts.is_empty() {
+            (changes::differences("What changed in the definition in this range", compared.as_deref(), Some(name)))
+        }
+        @if summary.total.calls == 0 {
+            (overview::newest(reader, view, Page::Tool)?)
+        } @else {
+            (overview::over_time(&timeline))
+            (charts::single_calls(&timeline, &calls))
+            (requests::list("Slowest calls", view, &slowest))
+            (requests::list("Latest calls that failed", view, &failed))
+        }
         h2 { "Definition" }
         @if summary::is_pattern(name) {
             p.note { "Changes and definitions are those of a tool with exactly this name." }
@@ -77,22 +72,6 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
             @if let Some(definition) = definition(snapshot, name) { (listed(snapshot, &definition)) }
         }
     })
-}
-
-/// Returns the row of a change: each figure before and after it.
-pub(super) fn change(impact: &ChangeImpact) -> Vec<Markup> {
-    let step = |figure: fn(&CallStats) -> Markup| {
-        html! { span.line { (figure(&impact.before)) " → " (figure(&impact.after)) } }
-    };
-    vec![
-        html::second(impact.change.detected_at),
-        html::name(impact.change.change_type.as_str()),
-        html::maybe(impact.change.item_name.as_deref()),
-        step(|of| html::count(of.calls)),
-        step(|of| html::percent(of.errors.saturating_add(of.tool_errors), of.calls)),
-        step(|of| html::percent(of.caller_errors, of.calls)),
-        step(|of| html::latency(of.p95_us)),
-    ]
 }
 
 /// Returns the definition of the tool with this name.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use maud::{Markup, html};
-use tower_mcp_store::query::{Reader, RequestFilter, SchemaFilter, Tool, Usage};
+use tower_mcp_store::query::{Reader, RequestFilter, SchemaFilter, Tool, Usage, Window};
 
 use crate::fault::Fault;
 use crate::html::{self, Column};
@@ -14,13 +14,14 @@ use crate::view::{Name, Own, View};
 /// The most tools that are shown. Clients choose names, so there may be any number.
 const ROWS: usize = 300;
 
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column; 14] = [
     Column::text("Tool"),
     Column::number("Calls"),
     Column::number("Failed"),
     Column::number("p50"),
     Column::number("p95"),
     Column::number("p99"),
+    Column::number("p50 of each half"),
     Column::number("Errors"),
     Column::number("Tool errors"),
     Column::number("Caller errors"),
@@ -30,7 +31,7 @@ const COLUMNS: [Column; 13] = [
     Column::text("Used"),
 ];
 
-/// The order of the tools. The words are those of `mcp-store stats --sort`.
+/// The order of the tools. The words are those of `mcp-store stats --sort`, and one more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sort {
     Calls,
@@ -38,11 +39,20 @@ enum Sort {
     Errors,
     P50,
     P95,
+    /// By how much slower the second half of the range was than the first.
+    Slower,
     Name,
 }
 
 impl Sort {
-    const ALL: [Self; 5] = [Self::Calls, Self::Errors, Self::P50, Self::P95, Self::Name];
+    const ALL: [Self; 6] = [
+        Self::Calls,
+        Self::Errors,
+        Self::P50,
+        Self::P95,
+        Self::Slower,
+        Self::Name,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -50,6 +60,7 @@ impl Sort {
             Self::Errors => "errors",
             Self::P50 => "p50",
             Self::P95 => "p95",
+            Self::Slower => "slower",
             Self::Name => "name",
         }
     }
@@ -60,6 +71,7 @@ impl Sort {
             Self::Errors => "share that failed",
             Self::P50 => "median",
             Self::P95 => "p95",
+            Self::Slower => "became slower",
             Self::Name => "name",
         }
     }
@@ -70,9 +82,30 @@ impl Sort {
 struct Row {
     name: String,
     figures: Figures,
+    /// The figures of each half of the range.
+    halves: [Half; 2],
     /// The sizes of all its definitions, in tokens.
     tokens: Option<i64>,
     usage: Option<Usage>,
+}
+
+/// The figures of a tool in one half of the range.
+#[derive(Debug, Clone, Copy, Default)]
+struct Half {
+    calls: i64,
+    p50_us: Option<i64>,
+}
+
+impl Row {
+    /// Returns how many times as long calls took in the second half of the range, or 0 if that is
+    /// not known.
+    fn growth(&self) -> f64 {
+        let [before, after] = self.halves;
+        match (before.p50_us, after.p50_us) {
+            (Some(before), Some(after)) => after as f64 / before.max(1) as f64,
+            _ => 0.0,
+        }
+    }
 }
 
 pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
@@ -87,7 +120,13 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
         true => reader.tools(&listed)?,
         false => Vec::new(),
     };
+    let halves = halves(reader, view, &filter)?;
     let mut rows = rows(&summary.groups, &tools);
+    for row in &mut rows {
+        row.halves = halves
+            .each_ref()
+            .map(|half| half.get(&row.name).copied().unwrap_or_default());
+    }
     sort_by(&mut rows, sort);
     let shown = rows.iter().take(ROWS);
     let cells: Vec<Vec<Markup>> = shown.map(|row| cells(view, row)).collect();
@@ -107,6 +146,7 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
         }
         (html::table("Tools", &COLUMNS, &cells))
         @if rows.len() > ROWS { p { "The first " (ROWS) " of " (rows.len()) " are shown." } }
+        p { "▲ marks tools whose median in the second half of the range is at least one and a half times that in the first half, if each half has 10 calls or more." }
         @if unused > 0 { p { "Listed tools without calls in this range: " (unused) "." } }
         @if shows_listed {
             p { "Tokens are estimated: one for four bytes of a definition's JSON." }
@@ -134,6 +174,26 @@ pub(super) fn calls(filter: RequestFilter) -> RequestFilter {
         None => filter.method(TOOLS_CALL),
         Some(_) => filter,
     }
+}
+
+/// Returns the figures of each tool in the first and in the second half of the range.
+fn halves(
+    reader: &Reader,
+    view: &View,
+    filter: &RequestFilter,
+) -> Result<[HashMap<String, Half>; 2], Fault> {
+    let Window { since, until } = view.window.until(view.end());
+    let middle = since.saturating_add(until.saturating_sub(since) / 2);
+    let half = |since, until| -> Result<HashMap<String, Half>, Fault> {
+        let window = Window { since, until };
+        let summary = Summary::of(reader, &calls(filter.clone().window(window)))?;
+        let named = summary.groups.into_iter().filter_map(|group| {
+            let Figures { calls, p50_us, .. } = group.figures;
+            Some((group.tool?, Half { calls, p50_us }))
+        });
+        Ok(named.collect())
+    };
+    Ok([half(since, middle)?, half(middle, until)?])
 }
 
 fn rows(groups: &[Group], tools: &[Tool]) -> Vec<Row> {
@@ -172,6 +232,7 @@ fn sort_by(rows: &mut [Row], sort: Sort) {
             Sort::Errors => share(b).total_cmp(&share(a)),
             Sort::P50 => b.figures.p50_us.cmp(&a.figures.p50_us),
             Sort::P95 => b.figures.p95_us.cmp(&a.figures.p95_us),
+            Sort::Slower => b.growth().total_cmp(&a.growth()),
             Sort::Name => a.name.cmp(&b.name),
         };
         order.then_with(|| a.name.cmp(&b.name))
@@ -180,11 +241,12 @@ fn sort_by(rows: &mut [Row], sort: Sort) {
 
 fn cells(view: &View, row: &Row) -> Vec<Markup> {
     let figures = &row.figures;
+    let [before, after] = row.halves;
     let used = match row.usage {
         Some(Usage::Called) => "yes",
         Some(Usage::Uncalled) => "no",
         Some(_) => "unknown",
-        None if figures.calls > 0 => "yes, not listed",
+        None if figures.calls > 0 => "not listed",
         None => "–",
     };
     vec![
@@ -197,6 +259,7 @@ fn cells(view: &View, row: &Row) -> Vec<Markup> {
         html::latency(figures.p50_us),
         html::latency(figures.p95_us),
         html::latency(figures.p99_us),
+        html::latency_step(before.p50_us, after.p50_us, before.calls.min(after.calls)),
         html::bad_count(figures.errors),
         html::bad_count(figures.tool_errors),
         html::count(figures.caller_errors),

@@ -86,6 +86,7 @@ async fn charts_have_a_title_and_their_numbers_as_a_table() {
         ("/tool?since=1h&tool=search", 3),
         ("/session?session=s1", 1),
         ("/clients?since=1h", 1),
+        ("/errors?since=1h", 1),
     ] {
         let page = get(server.addr, path).await;
         assert_eq!(page.matches("<figure").count(), charts, "{path}");
@@ -251,7 +252,11 @@ async fn overview_has_small_charts_of_the_calls_and_failures_of_each_tool() {
 }
 
 /// Returns the numbers of the column `Calls` or, in charts, of all columns with outcomes.
+/// A page without calls has no charts.
 fn chart_sum(page: &str) -> i64 {
+    if page.contains("No calls began in this range.") {
+        return 0;
+    }
     let (_, table) = page
         .split_once("<caption>Calls over time, by outcome</caption>")
         .unwrap();
