@@ -1,8 +1,12 @@
 //! Counts of requests by any of their names.
 
+#[cfg(feature = "outbox")]
+pub(super) mod foreign;
+
 use std::collections::{HashMap, HashSet};
 
-use rusqlite::{Row, params_from_iter};
+use rusqlite::params_from_iter;
+use rusqlite::types::ValueRef;
 
 use super::Reader;
 use super::conditions::Conditions;
@@ -12,8 +16,7 @@ use super::plan;
 use super::reader::Source;
 use super::recorded::Recorded;
 use super::request::CLIENT_NAME;
-use crate::db::outcome;
-use crate::db::row::{Lenient, number, optional_number, optional_text};
+use crate::db::row::{Lenient, number};
 use crate::event::{EndReason, Outcome, RequestStatus};
 use crate::histogram::Histogram;
 
@@ -108,9 +111,9 @@ impl Reader {
 const COUNTED: &str = "id, ts, coalesce(operation_us, latency_us), status, tool_error, end_reason, \
     error_code, http_status, leg";
 
-/// The reason of a request without an ordinary answer.
-const REASON: &str = "iif(status = 'ok' AND end_reason IS NULL, NULL,
-    coalesce(error_code, end_reason, 'HTTP ' || http_status))";
+/// The reason of a request without an ordinary answer. SQLite and PostgreSQL understand it.
+const REASON: &str = "CASE WHEN status <> 'ok' OR end_reason IS NOT NULL
+    THEN coalesce(error_code, end_reason, 'HTTP ' || http_status) END";
 
 /// The number of these columns.
 const FIRST_NAME: usize = 9;
@@ -122,13 +125,13 @@ fn breakdown(
 ) -> rusqlite::Result<Vec<Breakdown>> {
     let mut conditions = Conditions::new(filter, source)?;
     let found = plan::all(source, &mut conditions)?;
-    let names: String = by.iter().map(|by| format!(", {}", by.column())).collect();
-    let mut groups: HashMap<Vec<Option<String>>, Tally> = HashMap::new();
+    let columns = columns(by);
+    let mut groups = Groups::new(by);
     let mut seen = HashSet::new();
     for tables in &found {
         // Every bound value must have its parameter in the statement.
         let last = conditions.values().count();
-        let sql = format!("SELECT {COUNTED}{names} FROM {tables} AND ?{last} IS ?{last}");
+        let sql = format!("SELECT {columns} FROM {tables} AND ?{last} IS ?{last}");
         let mut statement = source.conn.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(conditions.values()))?;
         while let Some(row) = rows.next()? {
@@ -136,20 +139,80 @@ fn breakdown(
             if found.len() > 1 && !seen.insert(number(row, 0)?) {
                 continue;
             }
-            let keys = by.iter().enumerate().map(|(i, by)| by.key(row, i));
-            let keys = keys.collect::<rusqlite::Result<_>>()?;
-            groups.entry(keys).or_default().add(row)?;
+            groups.add(|column| row.get_ref(column))?;
         }
     }
-    let mut groups: Vec<Breakdown> = groups
-        .into_iter()
-        .map(|(keys, tally)| tally.into_breakdown(keys))
-        .collect();
-    groups.sort_by(|a, b| b.calls.cmp(&a.calls).then_with(|| a.keys.cmp(&b.keys)));
-    Ok(groups)
+    Ok(groups.into_breakdowns())
+}
+
+/// Returns the columns that [`Groups`] reads.
+fn columns(by: &[GroupBy]) -> String {
+    let names: String = by.iter().map(|by| format!(", {}", by.column())).collect();
+    format!("{COUNTED}{names}")
+}
+
+/// Requests by their names.
+#[derive(Debug)]
+struct Groups<'b> {
+    by: &'b [GroupBy],
+    tallies: HashMap<Vec<Option<String>>, Tally>,
+}
+
+impl<'b> Groups<'b> {
+    fn new(by: &'b [GroupBy]) -> Self {
+        Self {
+            by,
+            tallies: HashMap::new(),
+        }
+    }
+
+    /// Adds a request by the values of [`columns`], by their places.
+    fn add<'v, E>(&mut self, value: impl Fn(usize) -> Result<ValueRef<'v>, E>) -> Result<(), E> {
+        let end_reason: Option<Recorded<EndReason>> = Lenient::read(value(5)?);
+        let end_reason = end_reason.and_then(|reason| reason.known());
+        let error_code: Option<String> = Lenient::read(value(6)?);
+        let outcome = Outcome::of(
+            RequestStatus::read(value(3)?),
+            bool::read(value(4)?),
+            end_reason,
+            error_code.as_deref(),
+            Lenient::read(value(7)?),
+        );
+        let ts = i64::read(value(1)?);
+        let mut keys = Vec::with_capacity(self.by.len());
+        for (place, by) in (FIRST_NAME..).zip(self.by) {
+            keys.push(match by {
+                GroupBy::Time(starts) => start_of(starts, ts),
+                GroupBy::Outcome => Some(outcome.as_str().to_owned()),
+                _ => Lenient::read(value(place)?),
+            });
+        }
+        let tally = self.tallies.entry(keys).or_default();
+        let latency_us = (end_reason != Some(EndReason::StreamEnd)).then_some(value(2)?);
+        tally.add(outcome, Lenient::read(value(8)?), latency_us.map(i64::read));
+        Ok(())
+    }
+
+    /// Returns the groups, those with the most calls first.
+    fn into_breakdowns(self) -> Vec<Breakdown> {
+        let groups = self.tallies.into_iter();
+        let mut groups: Vec<Breakdown> = groups
+            .map(|(keys, tally)| tally.into_breakdown(keys))
+            .collect();
+        groups.sort_by(|a, b| b.calls.cmp(&a.calls).then_with(|| a.keys.cmp(&b.keys)));
+        groups
+    }
+}
+
+/// Returns the last of the starts that is not later than a time.
+fn start_of(starts: &[i64], ts: i64) -> Option<String> {
+    let place = starts.partition_point(|start| *start <= ts);
+    let start = place.checked_sub(1).and_then(|place| starts.get(place));
+    start.map(i64::to_string)
 }
 
 impl GroupBy {
+    /// Returns the column of the name, or a column that the name is computed from.
     fn column(&self) -> &'static str {
         match self {
             Self::Server => "proxy",
@@ -158,21 +221,9 @@ impl GroupBy {
             Self::Client => CLIENT_NAME,
             Self::Principal => "principal",
             Self::Protocol => "protocol_version",
-            Self::Outcome => outcome::OUTCOME,
+            Self::Outcome => "status",
             Self::Reason => REASON,
             Self::Time(_) => "ts",
-        }
-    }
-
-    fn key(&self, row: &Row<'_>, place: usize) -> rusqlite::Result<Option<String>> {
-        match self {
-            Self::Time(starts) => {
-                let ts = number(row, 1)?;
-                let place = starts.partition_point(|start| *start <= ts);
-                let start = place.checked_sub(1).and_then(|place| starts.get(place));
-                Ok(start.map(i64::to_string))
-            }
-            _ => optional_text(row, FIRST_NAME + place),
         }
     }
 }
@@ -187,26 +238,16 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
-        let end_reason: Option<Recorded<EndReason>> = Lenient::read(row.get_ref(5)?);
-        let end_reason = end_reason.and_then(|reason| reason.known());
-        let outcome = Outcome::of(
-            RequestStatus::read(row.get_ref(3)?),
-            bool::read(row.get_ref(4)?),
-            end_reason,
-            optional_text(row, 6)?.as_deref(),
-            optional_number(row, 7)?,
-        );
+    fn add(&mut self, outcome: Outcome, leg: Option<i64>, latency_us: Option<i64>) {
         self.requests += 1;
-        self.calls += i64::from(optional_number(row, 8)?.unwrap_or(1) == 1);
+        self.calls += i64::from(leg.unwrap_or(1) == 1);
         *self.outcomes.entry(outcome).or_default() += 1;
         let goes_on = matches!(outcome, Outcome::InputRequired | Outcome::Working);
-        if end_reason != Some(EndReason::StreamEnd) && !goes_on {
-            let latency = number(row, 2)?.max(0);
+        if let Some(latency) = latency_us.filter(|_| !goes_on) {
+            let latency = latency.max(0);
             self.latencies.record(latency.unsigned_abs());
             self.max_us = self.max_us.max(Some(latency));
         }
-        Ok(())
     }
 
     fn into_breakdown(self, keys: Vec<Option<String>>) -> Breakdown {

@@ -20,7 +20,8 @@ use std::fmt;
 use tokio::runtime::Runtime;
 use tower_mcp_store::query::foreign::{self, Record};
 use tower_mcp_store::query::{
-    Lookup, Loss, Request, RequestFilter, StatsFilter, StatsReport, Value, Window,
+    Breakdown, GroupBy, Lookup, Loss, Request, RequestFilter, StatsFilter, StatsReport, Value,
+    Window,
 };
 
 use crate::connection::{Connection, runtime};
@@ -140,6 +141,28 @@ impl FleetReader {
     /// If the database does not answer.
     pub fn stats(&mut self, filter: &StatsFilter) -> Result<StatsReport, PostgresError> {
         foreign::stats(&mut self.snapshot()?, filter)
+    }
+
+    /// Counts the requests of all files that a filter takes, by one or several of their names,
+    /// those with the most calls first.
+    ///
+    /// It reads each of these requests.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer.
+    pub fn breakdown(
+        &mut self,
+        filter: &RequestFilter,
+        by: &[GroupBy],
+    ) -> Result<Vec<Breakdown>, PostgresError> {
+        let snapshot = self.snapshot()?;
+        let statement = conditions::of(filter, &snapshot)?;
+        foreign::breakdown(by, |columns, each| {
+            let conditions = statement.conditions();
+            let sql = format!("SELECT {columns} FROM requests {conditions}");
+            snapshot.each(&sql, &statement, each)
+        })
     }
 
     /// Returns the losses of all files that overlap a window, oldest first.

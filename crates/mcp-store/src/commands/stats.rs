@@ -1,6 +1,6 @@
 //! `mcp-store stats`.
 
-mod groups;
+pub(crate) mod groups;
 mod plot;
 
 use std::io::Write as _;
@@ -62,13 +62,7 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
     let window = args.window()?;
     let mut filter = super::filter(&reader, args.filters)?;
     filter.window = window;
-    let (mut by, sort, limit) = (args.by, args.sort, args.limit);
-    let mut named = Vec::new();
-    by.retain(|by| {
-        let is_new = !named.contains(by);
-        named.push(*by);
-        is_new
-    });
+    let (by, sort, limit) = (each_once(args.by), args.sort, args.limit);
     if args.plot {
         plot::run(&reader, &filter, output)?;
         if output.format() != Format::Table {
@@ -82,10 +76,24 @@ pub(crate) fn run(db: &Path, args: args::Stats, output: &mut Output) -> Result<(
             let newest = || Ok(reader.requests(&RequestFilter::default(), 1, None)?.pop());
             whole(newest, &plain, &stats, output)?;
         }
-        None => groups::run(&reader, &filter, &by, sort, limit, output)?,
+        None => {
+            let count = |filter: &_, by: &_| Ok(reader.breakdown(filter, by)?);
+            groups::run(count, &filter, &by, sort, limit, output)?;
+        }
     }
     let found = reader.requests(&filter, 1, None)?;
     suggest::names(&reader, &filter, found.is_empty())
+}
+
+/// Removes names that were given before.
+pub(crate) fn each_once(mut by: Vec<By>) -> Vec<By> {
+    let mut named = Vec::new();
+    by.retain(|by| {
+        let is_new = !named.contains(by);
+        named.push(*by);
+        is_new
+    });
+    by
 }
 
 /// Returns the filter of statistics that also count removed requests, if these have all

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tower_mcp_store::event::{Leg, StateDigest, StateKind, TaskId, TaskStatus};
 use tower_mcp_store::maintenance::Maintenance;
-use tower_mcp_store::query::{Lookup, Reader, RequestFilter, StatsFilter, Window};
+use tower_mcp_store::query::{GroupBy, Lookup, Reader, RequestFilter, StatsFilter, Window};
 use tower_mcp_store::{
     EndReason, Outcome, RequestEvent, RequestStatus, Retention, SessionEvent, StoreEvent,
 };
@@ -219,6 +219,44 @@ async fn request_is_found_by_its_store_and_row_and_by_its_id() {
             fleet.find_session_id("s3").unwrap(),
             Lookup::One("s3".to_owned())
         );
+    })
+    .await;
+}
+
+fn groupings() -> Vec<Vec<GroupBy>> {
+    use GroupBy::*;
+    vec![
+        vec![Method, Tool],
+        vec![Server],
+        vec![Client, Outcome],
+        vec![Principal],
+        vec![Protocol],
+        vec![Reason],
+        vec![Outcome],
+        vec![Time((0..4).map(|hour| START + hour * HOUR).collect()), Tool],
+        vec![],
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_by_each_name_are_those_of_the_file() {
+    let Some(server) = support::postgres() else {
+        return;
+    };
+    let (database, replica) = shipped(&server).await;
+    let (target, path) = (database.target(), replica.path().to_owned());
+    blocking(move || {
+        let (file, mut fleet) = (Reader::open(path).unwrap(), open(&target));
+        let mut groups = 0;
+        for by in groupings() {
+            for filter in filters() {
+                let expected = file.breakdown(&filter, &by).unwrap();
+                let answer = fleet.breakdown(&filter, &by).unwrap();
+                assert_eq!(answer, expected, "{by:?} of {filter:?}");
+                groups += expected.len();
+            }
+        }
+        assert!(groups > 700, "{groups} groups");
     })
     .await;
 }

@@ -1,11 +1,11 @@
-//! Counts by chosen names, from the requests that are in the file.
+//! Counts by chosen names, from the requests that were not removed.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io::Write as _;
 
 use serde_json::{Map, Value, json};
-use tower_mcp_store::query::{Breakdown, GroupBy, Reader, RequestFilter};
+use tower_mcp_store::query::{Breakdown, GroupBy, RequestFilter};
 
 use super::describe;
 use crate::args::{By, Sort};
@@ -27,8 +27,9 @@ const FIGURES: [Column; 11] = [
     Column::new("MAX", Align::Right),
 ];
 
-pub(super) fn run(
-    reader: &Reader,
+/// Writes counts by these names. `count` counts the requests that a filter takes.
+pub(crate) fn run(
+    count: impl FnOnce(&RequestFilter, &[GroupBy]) -> Result<Vec<Breakdown>, CliError>,
     filter: &RequestFilter,
     by: &[By],
     sort: Option<Sort>,
@@ -49,7 +50,7 @@ pub(super) fn run(
         .iter()
         .map(|by| group_by(*by, filter))
         .collect::<Result<_, _>>()?;
-    let mut groups = reader.breakdown(filter, &group_by)?;
+    let mut groups = count(filter, &group_by)?;
     let by_time = matches!(by[0], By::Hour | By::Day);
     let sort = sort.unwrap_or(if by_time { Sort::Name } else { Sort::Calls });
     sort_by(&mut groups, sort);
@@ -63,7 +64,7 @@ pub(super) fn run(
     output.table(&columns, &rows, "requests")?;
     output.flush()?;
     eprintln!(
-        "\n{}\ncounted from the requests in the file; percentiles are within half a percent",
+        "\n{}\ncounted from the requests that were not removed; percentiles are within half a percent",
         describe(filter.window)
     );
     Ok(())
