@@ -10,6 +10,7 @@ use super::error::QueryError;
 use super::reader::Source;
 use crate::db::hold::{SHIPPED_AT, SHIPPED_TO};
 use crate::db::keyed_hash::fingerprints;
+use crate::db::pulled::PULLED_AT;
 use crate::db::row::{number, optional_number, optional_text, text};
 use crate::db::sidecar::sidecar;
 use crate::db::{Stats, writers_total};
@@ -55,6 +56,9 @@ pub struct Info {
     /// The counters of the writers whose rows the file still has, added up, each as of its
     /// last commit. `None` for a file of version 4, which has none.
     pub counters: Option<Stats>,
+    /// The moment of the database of a fleet that the last complete pull copied to the file, in
+    /// unix milliseconds; `None` if there was none.
+    pub pulled_at: Option<i64>,
     /// How far the file was shipped; `None` if no shipper is registered in it.
     pub shipping: Option<Shipping>,
 }
@@ -111,6 +115,7 @@ impl Reader {
             file_bytes: size(self.real().to_owned()),
             free_bytes: u64::try_from(free).unwrap_or(0),
             wal_bytes: size(sidecar(self.real(), "-wal")),
+            pulled_at: meta(PULLED_AT)?.and_then(|at| at.parse().ok()),
             shipping: match meta(SHIPPED_TO)? {
                 Some(shipped_to) => Some(Shipping {
                     shipped_to: shipped_to.parse().unwrap_or(0),

@@ -364,7 +364,7 @@ impl Counted {
         few: i64,
     ) -> Result<Self, T::Error> {
         let window = coverage.widened(filter.window);
-        let mut plan = if coverage.has_rows_of(filter.window) && tables.are_few(window, few)? {
+        let mut plan = if coverage.has_rows_of(window) && tables.are_few(window, few)? {
             Plan::Requests(window)
         } else {
             coverage.plan(window, window.until)

@@ -76,6 +76,7 @@ fn fields(info: &Info) -> Fields {
             writer.map(|version| format!("tower-mcp-store {version}")),
         )
         .maybe("created", info.created_at.map(time::local_second))
+        .maybe("pulled", info.pulled_at.map(time::local_second))
         .maybe("shipped", info.shipping.map(shipping))
         .field("requests", output::count(info.requests))
         .maybe("oldest", info.oldest_ts.map(time::local))

@@ -141,7 +141,7 @@ pub(crate) fn whole(
     // Notes about the table go to standard error, so that a program reads only the table.
     eprintln!("\n{}", describe(stats.window));
     if stats.window != filter.window {
-        eprintln!("{}", widened(stats.window));
+        eprintln!("{}", widened(stats));
     }
     if stats.polls != stats.window {
         let window = describe(stats.polls);
@@ -243,11 +243,15 @@ fn describe(window: Window) -> String {
 }
 
 /// Returns why the window differs from the requested one.
-fn widened(window: Window) -> &'static str {
-    if window.since < window.until {
-        "the requests of that time were removed; these are counts of whole hours and days (UTC)"
-    } else {
+fn widened(stats: &StatsReport) -> &'static str {
+    let window = stats.window;
+    if window.since >= window.until {
         "all records of that time were removed"
+    } else if stats.percentiles == Percentiles::Exact {
+        // Only requests are counted, so the window begins with the first ones.
+        "there are no records of the time before"
+    } else {
+        "the requests of that time were removed; these are counts of whole hours and days (UTC)"
     }
 }
 

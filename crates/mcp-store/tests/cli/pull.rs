@@ -1,9 +1,20 @@
-//! `pull`, as far as no database is needed.
+//! `mcp-store pull`.
 
 use std::fs;
+#[cfg(unix)]
+use std::path::Path;
 
+#[cfg(unix)]
+use tower_mcp_store::{SchemaVersionEvent, SessionEvent, Store, StoreEvent};
+
+#[cfg(unix)]
+use crate::fleet::Fleet;
+#[cfg(unix)]
+use crate::run::{both, json, stdout};
 use crate::run::{command, failed};
 use crate::support::fresh;
+#[cfg(unix)]
+use crate::support::{LONG, request};
 
 const SECRET: &str = "correct-horse";
 
@@ -46,4 +57,77 @@ fn database_and_file_have_to_be_named_and_the_time_is_in_the_past() {
         &[&from[..], &["--since", "2999-01-01", "f.db"]].concat(),
     );
     assert!(error.contains("in the future"), "{error}");
+}
+
+/// Records `count` requests of a session, and a listing.
+#[cfg(unix)]
+fn record(path: &Path, server: &str, count: u64) {
+    let store = Store::open(path).unwrap();
+    let mut session = SessionEvent::new(format!("session of {server}"));
+    session.client_name = Some(format!("client of {server}").into());
+    session.proxy = server.into();
+    store.record(StoreEvent::Session(session));
+    let payload = r#"{"tools":[{"name":"search"}]}"#;
+    let mut listing = SchemaVersionEvent::new("tools/list", payload, "a".repeat(64));
+    listing.proxy = server.into();
+    store.record(StoreEvent::SchemaVersion(listing));
+    for _ in 0..count {
+        let mut event = request();
+        event.proxy = server.into();
+        event.session_id = Some(format!("session of {server}").into());
+        store.record(StoreEvent::Request(event));
+    }
+    store.shutdown(LONG).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn commands_that_read_files_show_all_servers_of_a_pulled_file() {
+    let Some(fleet) = Fleet::start() else {
+        return;
+    };
+    let (dir, file) = fresh();
+    let url = fleet.db().to_str().unwrap();
+    let mut of_both = 0;
+    for (server, count) in [("weather", 3), ("maps", 4)] {
+        let path = dir.path().join(server);
+        record(&path, server, count);
+        fleet.ship(&path);
+        of_both += count;
+    }
+    let name = file.to_str().unwrap();
+    let pull = ["pull", "--from", url, "--since", "1h", name];
+    let line = stdout(&file, &pull);
+    assert!(
+        line.contains("has 7 requests of 2 servers, from "),
+        "{line}"
+    );
+    assert!(line.ends_with("; 7 are new\n"), "{line}");
+    let again = &json(&file, &pull)[0];
+    assert_eq!(
+        (&again["new"], &again["requests"]),
+        (&0.into(), &of_both.into())
+    );
+    for (args, rows) in [
+        (["logs"].as_slice(), 7),
+        (&["slow"], 7),
+        (&["sessions"], 2),
+        (&["clients"], 2),
+        (&["schema"], 2),
+        (&["schema", "--changes"], 2),
+        (&["stats", "--by", "server"], 2),
+        (&["sql", "SELECT * FROM operations"], 7),
+    ] {
+        assert_eq!(json(&file, args).len(), rows, "{args:?}");
+    }
+    let stats = both(&file, &["stats", "--since", "7d"]);
+    assert!(stats.contains("no records of the time before"), "{stats}");
+    assert!(stats.contains("percentiles are exact"), "{stats}");
+    assert!(stdout(&file, &["info"]).contains("\npulled "));
+    let error = failed(2, &file, &["ship", "--once", "--to", url]);
+    assert!(error.contains("`mcp-store pull` made it"), "{error}");
+    let recorded = dir.path().join("maps");
+    let pull = ["pull", "--from", url, recorded.to_str().unwrap()];
+    let error = failed(2, &file, &pull);
+    assert!(error.contains("give the path of a new file"), "{error}");
 }

@@ -13,7 +13,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tower_mcp_store::event::{Leg, StateDigest, StateKind, TaskId, TaskStatus};
 use tower_mcp_store::maintenance::Maintenance;
-use tower_mcp_store::query::{Reader, RequestFilter, SessionFilter, StatsFilter, Window};
+use tower_mcp_store::query::{
+    Percentiles, Reader, RequestFilter, SessionFilter, StatsFilter, Window,
+};
 use tower_mcp_store::{
     EndReason, OpenErrorKind, RequestEvent, RequestStatus, SchemaVersionEvent, Store, StoreEvent,
 };
@@ -159,6 +161,7 @@ async fn pulled_file_answers_as_the_database_does() {
         assert_eq!(info.sessions, of_fleet.sessions);
         assert_eq!((info.losses, info.dropped), (1, 7));
         assert_eq!(info.key_fingerprints.len(), 2);
+        assert!(info.pulled_at >= info.created_at);
         let clients = file.sessions(&SessionFilter::new(), 100).unwrap();
         assert_eq!(clients.len(), 5);
     })
@@ -349,6 +352,7 @@ async fn window_that_moves_removes_old_requests_and_says_so() {
     let all = all.await.unwrap();
     assert_eq!((all.window.since, all.window.until), (since, i64::MAX));
     assert_eq!((all.polls, all.total.calls), (all.window, expected));
+    assert_eq!(all.percentiles, Percentiles::Exact);
     // The window grows, and then shrinks.
     place.pull(database.target(), Some(START)).await.unwrap();
     let expected = database.number(&of_window(START)).await;
@@ -595,12 +599,13 @@ async fn file_of_another_database_is_refused() {
         refused.to_string().contains("another database"),
         "{refused}"
     );
-    // It has the same file, but not from the same time on.
-    tower_mcp_store::outbox::Outbox::open(replicas[0].path())
-        .unwrap()
-        .rewind()
-        .unwrap();
-    replicas[0].ship(other.target()).await.unwrap();
+    // It has the same files, but not from the same time on.
+    for replica in &replicas {
+        let outbox = tower_mcp_store::outbox::Outbox::open(replica.path()).unwrap();
+        outbox.rewind().unwrap();
+        drop(outbox);
+        replica.ship(other.target()).await.unwrap();
+    }
     place.pull(other.target(), None).await.unwrap_err();
     assert_eq!(place.dump(), before);
 }
