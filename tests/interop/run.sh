@@ -4,13 +4,15 @@
 # says that it did. Then it sends each server requests in all the forms of
 # `forms.json`, and compares what the server executed with the rows. Clients of SDKs
 # that speak 2026-07-28 make calls of several rounds, through two proxies that record
-# into one file, and the operations are compared with their account.
+# into one file, and the operations are compared with their account. At last, clients meet
+# three replicas behind a load balancer, and the database of the fleet is compared with
+# their accounts.
 #
 #     tests/interop/run.sh [PEER...]
 #
 # PEER is `typescript` (SDK 1.x and the reference server), `typescript2` (SDK 2.x)
 # or `python`; each client named meets each server named, and without a name all
-# do. The environment's PROXY is the built example `proxy`, and MCP_STORE the built
+# do. `fleet` is for the replicas, which are last without a name. The environment's PROXY is the built example `proxy`, and MCP_STORE the built
 # command; without them, they are built.
 # Needs Python 3 with `venv` and, for the TypeScript peers, Node.js 20 with npm. What
 # is installed from npm stays in the folders of the peers, what from PyPI under the
@@ -18,6 +20,7 @@
 set -euo pipefail
 
 source "$(dirname "$0")/lib.sh"
+source ./fleet.sh
 need_example
 need_command
 
@@ -79,7 +82,7 @@ ask() {
     # shellcheck disable=SC2086
     timeout 60 $3 "$one" "$url" "$work/$name.json" &>"$work/$name.log"
     part "$recorder" "$started" "$upstream"
-    count "$name" "$began" python3 operations.py "$work/$name.db" "$work/$name.json" "$mcp_store"
+    count "$name" "$began" python3 operations.py "$mcp_store" "$work/$name.db" "$work/$name.json"
 }
 
 # part PROXY... SERVER: ends the processes.
@@ -148,16 +151,22 @@ declare -A server_ways=(
     [python]='legacy sse modern'
 )
 
-if [ $# -eq 0 ]; then set -- typescript typescript2 python; fi
-for peer in "$@"; do
-    if [ -z "${install[$peer]:-}" ]; then
-        echo "interop: no peer $peer" >&2
+if [ $# -eq 0 ]; then set -- typescript typescript2 python fleet; fi
+peers=() needed=()
+for name in "$@"; do
+    if [ "$name" = fleet ]; then
+        needed+=(typescript typescript2 python)
+    elif [ -n "${install[$name]:-}" ]; then
+        peers+=("$name")
+        needed+=("$name")
+    else
+        echo "interop: no peer $name" >&2
         exit 2
     fi
-    "${install[$peer]}" "$peer"
 done
-for to in "$@"; do
-    for from in "$@"; do
+for name in $(printf '%s\n' "${needed[@]}" | sort -u); do "${install[$name]}" "$name"; done
+for to in "${peers[@]}"; do
+    for from in "${peers[@]}"; do
         modes=()
         for mode in ${client_modes[$from]}; do
             [[ " ${server_modes[$to]} " != *" $mode "* ]] || modes+=("$mode")
@@ -173,5 +182,6 @@ done
 if [[ " $* " == *' typescript '* ]]; then
     meet reference 'node typescript/reference-server.mjs' 'node typescript/reference-client.mjs' everything
 fi
+if [[ " $* " == *' fleet '* ]]; then meet_fleet; fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -35,6 +35,12 @@ use snapshot::Snapshot;
 use statement::Statement;
 pub use stores::Handles;
 
+/// Requests with their places in operations over all files, for a FROM. With the condition and
+/// OFFSET inside, PostgreSQL calls the function only where the condition holds.
+const PLACED: &str = "requests LEFT JOIN LATERAL (
+        SELECT * FROM mcp_store_place(requests) WHERE requests.state_in IS NOT NULL OFFSET 0
+    ) AS place ON true";
+
 /// The most ids that are named if several begin alike.
 const NAMED: i64 = 5;
 

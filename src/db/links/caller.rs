@@ -36,7 +36,8 @@ impl<'e> Caller<'e> {
     }
 
     /// Returns the keyed hash of a state in a request of this caller, or in its answer;
-    /// `None` for a set of keys if the caller may be several users.
+    /// `None` for a set of keys if the caller may be several users. The last bit of the hash
+    /// is 1 for a set of keys, so that a database without the digests can link, too.
     pub(super) fn hash(
         self,
         key: &KeyedHash,
@@ -65,6 +66,9 @@ impl<'e> Caller<'e> {
             target.as_bytes(),
             &digest.sha256,
         ];
-        Some(key.of(&parts))
+        let mut hash: StateHash = key.of(&parts);
+        let [.., last] = &mut hash;
+        *last = *last & !1 | u8::from(digest.kind == StateKind::Keys);
+        Some(hash)
     }
 }

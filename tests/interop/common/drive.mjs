@@ -24,7 +24,7 @@ export async function drive(sdk) {
   const [mode, url, accountPath] = process.argv.slice(2);
   const identity = { name: `${sdk.name}-${mode}`, version: "1.2.3" };
   const asked = { name: 0, sample: 0 };
-  const client = sdk.client(identity, ["modern", "fallback"].includes(mode), {
+  const client = sdk.client(identity, ["modern", "fallback", "spread"].includes(mode), {
     elicit() {
       asked.name += 1;
       return { action: "accept", content: { name: "Ada" } };
@@ -69,6 +69,18 @@ export async function drive(sdk) {
   const write = (...summaries) => writeAccounts(accountPath, summaries);
 
   const streamable = (path = "/mcp") => sdk.streamable(new URL(path, url), { fetch: watch.fetch });
+  async function inRevision2026(last = async () => {}) {
+    const peer = await connect(streamable(), "server/discover");
+    const { no_resource_modern } = peer.server;
+    await scenario.basics(peer, { noResource: no_resource_modern, unknownMethod: { http_status: 404 } });
+    await scenario.rounds(peer);
+    // The client closes the connection, and that is all there is to see.
+    await scenario.cancellation(peer, { status: "error", error_msg: null, http_status: null });
+    await last(peer);
+    await client.close();
+    write(summary({ source: "derived", ended: false }));
+  }
+
   const modes = {
     /** A session. */
     async legacy() {
@@ -90,15 +102,26 @@ export async function drive(sdk) {
 
     /** 2026-07-28, found out by asking. */
     async modern() {
-      const peer = await connect(streamable(), "server/discover");
-      const { no_resource_modern } = peer.server;
-      await scenario.basics(peer, { noResource: no_resource_modern, unknownMethod: { http_status: 404 } });
-      await scenario.rounds(peer);
-      // The client closes the connection, and that is all there is to see.
-      await scenario.cancellation(peer, { status: "error", error_msg: null, http_status: null });
-      await scenario.subscription(peer);
+      await inRevision2026(scenario.subscription);
+    },
+
+    /** The same by a load balancer. A notification reaches only the subscribers of its replica. */
+    async spread() {
+      await inRevision2026();
+    },
+
+    /** A session whose requests take several ways to the server. */
+    async roaming() {
+      const transport = streamable();
+      const peer = await connect(transport);
+      await account.call("ping", {}, () => client.ping());
+      await scenario.basics(peer);
+      const id = transport.sessionId;
+      assert.ok(id);
+      await transport.terminateSession();
       await client.close();
-      write(summary({ source: "derived", ended: false }));
+      // Only the replica at which the session began knows it, and its end may reach another one.
+      write(summary({ session_id: id, source: "header", ended: null }));
     },
 
     /** Asks a server that only knows earlier revisions. */

@@ -4,7 +4,8 @@
 
 MODE: `legacy` (a session), `modern` (2026-07-28, found out by asking), `fallback` (asks a server
 that only knows earlier revisions), `stateless` (an earlier revision without a session), `sse`
-(HTTP+SSE of 2024-11-05) or `vanish` (leaves in the middle of a call).
+(HTTP+SSE of 2024-11-05), `vanish` (leaves in the middle of a call), `spread` (2026-07-28 by a load
+balancer) or `roaming` (a session whose requests take several ways to the server).
 """
 
 import json
@@ -156,7 +157,7 @@ class Peer:
     async def questions(self):
         """The server asks the client within a call; under 2026-07-28 the answer is the question."""
         for name, text in (("ask", "Ada"), ("sample", "sampled")):
-            if MODE == "modern":
+            if MODE in ("modern", "spread"):
                 self.account.note("tools/call", tool=name, end_reason="input_required")
             answer = await self.tool(name)
             assert answer.content[0].text == text, answer
@@ -254,7 +255,7 @@ async def legacy():
         write(summary(peer, account, session_id=peer.watch.session_id, source="header", ended=True))
 
 
-async def modern():
+async def modern(last=Peer.subscription):
     account = Account()
     async with connected(account, "server/discover", "auto") as peer:
         no_resource = peer.server.get("no_resource_modern")
@@ -262,8 +263,26 @@ async def modern():
         await peer.questions()
         # The client closes the connection, and that is all there is to see.
         await peer.cancellation(status="error", error_msg=None, http_status=None)
-        await peer.subscription()
+        await last(peer)
         write(summary(peer, account, source="derived", ended=False))
+
+
+async def spread():
+    # A notification reaches only the subscribers of its replica.
+    await modern(last=nothing_more)
+
+
+async def nothing_more(peer):
+    pass
+
+
+async def roaming():
+    account = Account()
+    async with connected(account) as peer:
+        await account.call("ping", peer.client.send_ping)
+        await peer.basics()
+        # Only the replica at which the session began knows it, and its end may reach another one.
+        write(summary(peer, account, session_id=peer.watch.session_id, source="header", ended=None))
 
 
 async def fallback():

@@ -2,8 +2,9 @@
 
     operations.py URL OTHER_URL ACCOUNT.json
 
-Both URLs are proxies before one server that record into one file. The trace of each call is its
-label, so that the file shows which requests belong together. Does what `typescript2/operations.mjs`
+Both URLs are proxies before one server that record into one file, or the same URL is that of a
+fleet whose replicas have one key. The trace of each call is its label, so that the file shows which
+requests belong together. Does what `typescript2/operations.mjs`
 does, but for states that this SDK never gives.
 """
 
@@ -162,8 +163,9 @@ async def main():
         await alone.call("survey", moves_at=2)
         await alone.call("survey", repeats=2)
         await alone.call("ask", repeats=2)
-        # The proxies have no common key, so that a caller with a credential is another one to each.
-        await ada.call("ask", moves_at=2, operations=APART)
+        # Without a common key, a caller with a credential is another one to each proxy.
+        is_fleet = URL == OTHER_URL
+        await ada.call("ask", moves_at=2, operations=None if is_fleet else APART)
         # The first request is sent twice, and the client answers the second question. Nothing tells
         # the two apart if both have the same state.
         await next_second()

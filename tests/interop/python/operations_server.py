@@ -3,17 +3,21 @@
 Each question carries the label of its call, so that the client knows which call it answers.
 """
 
+import os
 from typing import Annotated
 
 from mcp.server.elicitation import AcceptedElicitation, ElicitationResult
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import MCPServer, RequestStateSecurity
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.resolve import Elicit, Resolve
 from pydantic import BaseModel
 
 from serve import serve
 
-mcp = MCPServer("operations-python", version="1.0.0")
+# Replicas have one key, in the environment.
+key = os.environ.get("STATE_KEY")
+security = RequestStateSecurity(keys=[bytes.fromhex(key)]) if key else None
+mcp = MCPServer("operations-python", version="1.0.0", request_state_security=security)
 
 
 class Name(BaseModel):

@@ -6,7 +6,9 @@ import { z } from "zod";
 import { serve } from "../common/serve.mjs";
 import { endpoint } from "./endpoint.mjs";
 
-const states = createRequestStateCodec({ key: crypto.getRandomValues(new Uint8Array(32)) });
+// Replicas have one key, in the environment.
+const key = process.env.STATE_KEY ? Buffer.from(process.env.STATE_KEY, "hex") : crypto.getRandomValues(new Uint8Array(32));
+const states = createRequestStateCodec({ key });
 const inputSchema = z.object({ label: z.string() });
 const requestedSchema = z.object({ name: z.string() });
 

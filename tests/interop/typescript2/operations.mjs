@@ -2,7 +2,8 @@
 //
 //     operations.mjs URL OTHER_URL ACCOUNT.json
 //
-// Both URLs are proxies before one server that record into one file. The trace of each call is its
+// Both URLs are proxies before one server that record into one file, or the same URL is that of a
+// fleet whose replicas have one key. The trace of each call is its
 // label, so that the file shows which requests belong together.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -132,8 +133,9 @@ await alone.call("ask", { repeats: 2 });
 const lost = { legs: 1, outcome: "input_required" };
 const lone = { legs: 1, outcome: "ok" };
 const apart = [lost, lone];
-// The proxies have no common key, so that a caller with a credential is another one to each.
-await ada.call("ask", { movesAt: 2, operations: apart });
+const isFleet = url === otherUrl;
+// Without a common key, a caller with a credential is another one to each proxy.
+await ada.call("ask", { movesAt: 2, operations: isFleet ? undefined : apart });
 // This server makes equal states of equal payloads within one second.
 const nextSecond = () => new Promise((resolve) => setTimeout(resolve, 1010 - (Date.now() % 1000)));
 // The first request is sent twice, and the client answers the second question. Nothing tells the two

@@ -3,20 +3,9 @@
 use tower_mcp_store::query::foreign::Counted;
 use tower_mcp_store::query::{Caller, Client, ClientFilter, ClientRevision};
 
-use super::FleetReader;
 use super::statement::Statement;
+use super::{FleetReader, PLACED};
 use crate::error::PostgresError;
-
-/// Requests with the `leg` that they have in the operations of all files. A request that
-/// continues an operation of another file is the first one in its own.
-const REQUESTS: &str = "(SELECT principal, session_id, status, ts, proxy, protocol_version,
-        CASE
-            WHEN coalesce(leg, 1) = 1 AND state_in IS NOT NULL
-                AND mcp_store_giver(request_id, ts, proxy, state_in) IS NOT NULL
-            THEN 2
-            ELSE leg
-        END AS leg
-    FROM requests) AS requests";
 
 impl FleetReader {
     /// Returns the clients that had a session open during the window of the filter, busiest
@@ -52,7 +41,12 @@ impl FleetReader {
         let mut statement = Statement::new();
         statement.add("principal IS NOT NULL");
         statement.add_window("ts", filter.window);
-        self.count(statement, filter, REQUESTS)
+        let requests = format!(
+            "(SELECT principal, session_id, status, ts, proxy, protocol_version,
+                 CASE WHEN state_in IS NULL THEN leg ELSE fleet_leg END AS leg
+             FROM {PLACED}) AS requests"
+        );
+        self.count(statement, filter, &requests)
     }
 
     fn of_sessions<T: Counted>(&mut self, filter: &ClientFilter) -> Result<Vec<T>, PostgresError> {

@@ -7,7 +7,7 @@ use tower_mcp_store::query::{Operation, OperationKind, RequestFilter, Task};
 
 use super::snapshot::Snapshot;
 use super::statement::Statement;
-use super::{FleetReader, FleetRequest, conditions, select};
+use super::{FleetReader, FleetRequest, PLACED, conditions, select};
 use crate::error::PostgresError;
 
 /// The most requests that are read of one operation.
@@ -66,19 +66,13 @@ impl FleetReader {
         let mut statement = Statement::new();
         let id = statement.bind(request_id);
         let columns = OperationRow::COLUMNS;
-        // The first request in a file may continue an operation of another one, and so on. Only
-        // the first of all is in `operations`.
+        // Only the first request of all files is in `operations`.
         let sql = format!(
-            "SELECT {columns} FROM operations WHERE operation_id = ANY (ARRAY (
-                 WITH RECURSIVE up (id) AS (
-                     SELECT coalesce(operation_id, request_id) FROM requests
-                     WHERE request_id = {id}
-                     UNION
-                     SELECT mcp_store_giver(h.request_id, h.ts, h.proxy, h.state_in)
-                     FROM up JOIN requests AS h ON h.request_id = up.id
-                     WHERE h.state_in IS NOT NULL
-                 )
-                 SELECT id FROM up))"
+            "SELECT {columns} FROM operations WHERE operation_id = (
+                 SELECT coalesce(
+                     CASE WHEN state_in IS NULL THEN operation_id ELSE fleet_operation END,
+                     request_id)
+                 FROM {PLACED} WHERE request_id = {id} LIMIT 1)"
         );
         let found = snapshot.records(&sql, &statement)?;
         Ok(whole(&snapshot, found)?.pop())
@@ -126,26 +120,13 @@ fn singles(
         .collect())
 }
 
-/// Returns the requests of an operation in all files, first to last, as the function
-/// `mcp_store_legs` of the database finds them.
+/// Returns the requests of an operation in all files, first to last.
 fn legs(snapshot: &Snapshot<'_>, operation_id: &str) -> Result<Vec<FleetRequest>, PostgresError> {
     let mut statement = Statement::new();
     let id = statement.bind(operation_id);
     let limit = statement.bind_limit(LEGS);
     statement.add(&format!(
-        "(request_id, ts) IN (
-            WITH RECURSIVE legs AS (
-                SELECT r.request_id, r.ts, r.operation_id, r.state_out FROM requests AS r
-                WHERE r.operation_id = {id} OR r.request_id = {id}
-                UNION
-                SELECT r.request_id, r.ts, r.operation_id, r.state_out FROM legs AS l
-                JOIN requests AS h ON h.state_in = l.state_out AND coalesce(h.leg, 1) = 1
-                    AND mcp_store_giver(h.request_id, h.ts, h.proxy, h.state_in)
-                        = l.operation_id
-                JOIN requests AS r
-                    ON r.operation_id = h.request_id OR r.request_id = h.request_id
-            )
-            SELECT request_id, ts FROM legs)"
+        "(request_id, ts) IN (SELECT request_id, ts FROM mcp_store_legs({id}))"
     ));
     let order = format!("ORDER BY ts, leg NULLS FIRST, id, requests.store_id LIMIT {limit}");
     select(snapshot, statement, &order)

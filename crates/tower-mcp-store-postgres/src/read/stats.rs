@@ -3,13 +3,21 @@
 use tower_mcp_store::query::foreign::{Engine, Names, PrunedTo, Rows, Selection};
 use tower_mcp_store::query::{Loss, Value, Window};
 
-use super::losses;
 use super::snapshot::Snapshot;
 use super::statement::Statement;
+use super::{PLACED, losses};
 use crate::error::PostgresError;
 
-/// The columns of `Rows::Requests`.
+/// The columns of `Rows::Requests`. Requests of an operation may be in several files.
 const REQUESTS: &str = "method, tool, bytes_in, bytes_out, status, tool_error, end_reason,
+    error_code, http_status, latency_us,
+    CASE WHEN state_in IS NULL THEN leg ELSE fleet_leg END,
+    CASE WHEN state_in IS NULL THEN operation_us ELSE fleet_us END,
+    CASE WHEN fleet_us IS NOT NULL THEN ts - fleet_first_ts END";
+
+/// The same of `Rows::NotRolledUp`. Each file counts its requests in cells as if it had all
+/// requests of an operation, and so are these counted.
+const IN_FILES: &str = "method, tool, bytes_in, bytes_out, status, tool_error, end_reason,
     error_code, http_status, latency_us, leg, operation_us,
     CASE WHEN leg > 1 AND operation_us IS NOT NULL THEN ts - (
         SELECT min(begun.ts) FROM requests AS begun
@@ -77,11 +85,11 @@ impl Engine for Snapshot<'_> {
     ) -> Result<(), PostgresError> {
         let mut statement = Statement::new();
         let (columns, from, time, groups) = match selection.rows {
-            Rows::Requests => (REQUESTS, "requests", "ts", ""),
+            Rows::Requests => (REQUESTS, PLACED, "ts", ""),
             Rows::NotRolledUp => {
                 statement.add("requests.id > sources.rolled_up_to");
                 let from = "requests JOIN sources ON sources.store_id = requests.store_id";
-                (REQUESTS, from, "ts", "")
+                (IN_FILES, from, "ts", "")
             }
             Rows::Tasks => (TASKS, OF_TASKS, "ended_ts", ""),
             Rows::TasksNotRolledUp => {

@@ -378,43 +378,168 @@ LEFT JOIN LATERAL (
     ORDER BY is_guest, started_at, store_id LIMIT 1
 ) AS s ON true;
 
--- The operation, in any file, that gave the state that a request sent back, if there is
--- exactly one and it had not ended. The hash of a state covers caller, method and target.
-CREATE FUNCTION mcp_store_giver(
+-- The requests, in any file, whose answers may have given the state that a request sent back. The hash of
+-- a state covers caller, method and target. The last bit of a hash is 1 for the keys of a question.
+--
+-- A state still identifies its operation an hour after the client sent it back, because the network may
+-- deliver a request twice. Keys do so only until the client answers. Its answer is that of an open
+-- question, but nothing says of which. So all questions are open until there are as many answers.
+--
+-- Clocks of replicas differ, so a first request may seem to be younger than the request that follows it.
+--
+-- These functions call each other. In PL/pgSQL a session plans their queries once, in SQL at each call.
+CREATE FUNCTION mcp_store_givers(
     leg_id text, leg_ts bigint, leg_proxy text, state bytea
-) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT min(g.operation_id) FROM requests AS g
-    WHERE g.state_out = state AND g.proxy = leg_proxy AND g.operation_id IS NOT NULL
-        AND g.operation_id <> leg_id
-        AND NOT EXISTS (
-            SELECT 1 FROM requests AS e
-            WHERE e.operation_id = g.operation_id AND e.operation_us IS NOT NULL
-                AND e.ts < leg_ts)
-    HAVING count(DISTINCT g.operation_id) = 1
+) RETURNS TABLE (request_id text, ts bigint, operation_id text, state_in bytea)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        WITH steps AS (
+            (SELECT ts, request_id, coalesce(operation_id, request_id) AS operation_id, state_in,
+                1 AS step,
+                -- An answer with the state that it got comes after the answer that gave it.
+                CASE WHEN state_in = state THEN 3 ELSE 1 END AS place
+            FROM requests
+            WHERE state_out = state AND proxy = leg_proxy AND request_id <> leg_id
+                AND (ts < leg_ts OR state_in IS NULL
+                    AND ts <= leg_ts + CASE WHEN get_byte(state, 7) & 1 = 1 THEN 0 ELSE 60000 END)
+            ORDER BY ts DESC LIMIT 64)
+            UNION ALL
+            (SELECT ts, request_id, NULL, NULL, -1, 2
+            FROM requests
+            WHERE state_in = state AND proxy = leg_proxy AND request_id <> leg_id
+                AND ts < leg_ts - CASE WHEN get_byte(state, 7) & 1 = 1 THEN 0 ELSE 3600000 END
+            ORDER BY ts DESC LIMIT 64)
+        ),
+        counted AS (
+            SELECT *, sum(step) OVER (ORDER BY ts, place, request_id) AS open FROM steps
+        ),
+        -- An answer to no known question does not count.
+        open AS (
+            SELECT *, open - least(0, min(open) OVER (ORDER BY ts, place, request_id)) AS level
+            FROM counted
+        ),
+        questions AS (
+            SELECT *, min(level) OVER (ORDER BY ts, place, request_id
+                ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS least
+            FROM open
+        ),
+        candidates AS (
+            SELECT *, bool_or(ts <= leg_ts) OVER () AS has_older FROM questions
+            WHERE step = 1 AND least > 0
+        )
+        SELECT request_id, ts, operation_id, state_in FROM candidates
+        WHERE ts <= leg_ts OR NOT has_older;
+END
 $$;
 
--- The requests of an operation in all files, in order. A file links the requests that it
--- has itself; a request that another file follows is found by its state.
+-- The request among them, if all belong to one operation.
+CREATE FUNCTION mcp_store_giver(
+    leg_id text, leg_ts bigint, leg_proxy text, state bytea
+) RETURNS text LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        WITH givers AS (
+            SELECT *, min(operation_id) OVER () = max(operation_id) OVER () AS is_one,
+                count(*) OVER () AS total
+            FROM mcp_store_givers(leg_id, leg_ts, leg_proxy, state)
+        )
+        SELECT (array_agg(request_id ORDER BY ts DESC, request_id))[1] FROM givers
+        HAVING count(DISTINCT CASE
+            -- Two files that got one request have two operations with it.
+            WHEN NOT is_one AND total <= 4 AND state_in IS NOT NULL THEN coalesce((
+                SELECT min(b.operation_id)
+                FROM mcp_store_givers(givers.request_id, givers.ts, leg_proxy, givers.state_in) AS b
+                HAVING count(DISTINCT b.operation_id) = 1
+            ), operation_id)
+            ELSE operation_id
+        END) = 1
+    );
+END
+$$;
+
+-- The requests of an operation in all files, in order. They are found by their states, because a file
+-- that has only some of them may have linked them otherwise.
 CREATE FUNCTION mcp_store_legs(first_id text) RETURNS TABLE (
-    ts bigint, latency_us bigint, is_final boolean, outcome text, error_type text,
-    error_msg text
-) LANGUAGE sql STABLE AS $$
-    WITH RECURSIVE legs AS (
-        SELECT r.* FROM requests AS r WHERE r.operation_id = first_id
-        UNION
-        SELECT r.* FROM legs AS l
-        JOIN requests AS h ON h.state_in = l.state_out AND coalesce(h.leg, 1) = 1
-            AND mcp_store_giver(h.request_id, h.ts, h.proxy, h.state_in) = l.operation_id
-        JOIN requests AS r ON r.operation_id = h.request_id OR r.request_id = h.request_id
-    )
-    SELECT ts, latency_us,
-        end_reason IS NULL OR end_reason NOT IN ('input_required', 'task'),
-        outcome, mcp_store_error_type(outcome, error_code, end_reason, http_status), error_msg
-    FROM (
-        SELECT *, mcp_store_outcome(status, tool_error, end_reason, error_code, http_status)
-            AS outcome
-        FROM legs
-    ) AS l ORDER BY ts, id
+    request_id text, ts bigint, latency_us bigint, is_final boolean, outcome text,
+    error_type text, error_msg text
+) LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        WITH RECURSIVE legs AS (
+            SELECT r.*, 1 AS place FROM requests AS r WHERE r.request_id = first_id
+            UNION
+            SELECT h.*, l.place + 1 FROM legs AS l
+            CROSS JOIN LATERAL (
+                -- With OFFSET the index comes first, and the function is called for these rows only.
+                SELECT * FROM requests WHERE state_in = l.state_out OFFSET 0
+            ) AS h
+            WHERE mcp_store_giver(h.request_id, h.ts, h.proxy, h.state_in) = l.request_id
+        )
+        SELECT request_id, ts, latency_us,
+            end_reason IS NULL OR end_reason NOT IN ('input_required', 'task'),
+            outcome, mcp_store_error_type(outcome, error_code, end_reason, http_status), error_msg
+        FROM (
+            SELECT *, mcp_store_outcome(status, tool_error, end_reason, error_code, http_status)
+                AS outcome
+            FROM legs
+        ) AS l ORDER BY ts, place, id;
+END
+$$;
+
+-- The place of a request in its operation, over all files: what `operation_id`, `leg` and
+-- `operation_us` are in a file, and the time of the first request.
+CREATE FUNCTION mcp_store_place(own requests) RETURNS TABLE (
+    fleet_operation text, fleet_leg bigint, fleet_us bigint, fleet_first_ts bigint
+) LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        WITH RECURSIVE before AS (
+            SELECT own.request_id, own.ts, 1::bigint AS number, mcp_store_giver(
+                own.request_id, own.ts, own.proxy, own.state_in) COLLATE "C" AS giver
+            UNION
+            SELECT g.request_id, g.ts, b.number + 1, CASE WHEN g.state_in IS NOT NULL
+                THEN mcp_store_giver(g.request_id, g.ts, g.proxy, g.state_in) COLLATE "C" END
+            FROM before AS b JOIN requests AS g ON g.request_id = b.giver
+        ),
+        found AS (
+            SELECT b.*,
+                coalesce(own.end_reason NOT IN ('input_required', 'task'), true) AS is_final,
+                -- The file linked it, and other files have other requests that gave the state.
+                own.leg > 1 AND EXISTS (SELECT 1 FROM requests AS g WHERE g.state_out = own.state_in)
+                    AS is_apart
+            FROM before AS b ORDER BY number DESC LIMIT 1
+        )
+        SELECT
+            CASE
+                WHEN number > 1 THEN request_id
+                WHEN is_apart THEN CASE WHEN NOT is_final THEN own.request_id END
+                ELSE own.operation_id
+            END,
+            CASE
+                WHEN number > 1 THEN number
+                WHEN is_apart THEN CASE WHEN NOT is_final THEN 1 END
+                ELSE own.leg
+            END,
+            CASE
+                WHEN number > 1 AND is_final THEN (
+                    SELECT sum(latency_us) FILTER (WHERE finals = 0 OR finals = 1 AND is_final)::bigint
+                    FROM (
+                        SELECT *, count(*) FILTER (WHERE is_final)
+                            OVER (ORDER BY n ROWS UNBOUNDED PRECEDING) AS finals
+                        FROM mcp_store_legs(found.request_id) WITH ORDINALITY
+                            AS l (request_id, ts, latency_us, is_final, outcome, error_type, error_msg, n)
+                    ) AS l
+                    HAVING min(request_id) FILTER (WHERE finals = 1 AND is_final) = own.request_id)
+                WHEN number = 1 AND NOT is_apart THEN own.operation_us
+            END,
+            CASE WHEN number > 1 THEN ts END
+        FROM found;
+END
 $$;
 
 -- The caller of a request, for links: the session that the client names, else the caller of the
@@ -520,15 +645,23 @@ SELECT
     f.trace_id,
     f.store_id
 FROM (
-    SELECT *, outcome NOT IN ('input_required', 'working') AS ends
+    SELECT store_id, request_id, ts, proxy, session_id, method, tool, target, latency_us, end_reason,
+        error_code, error_msg, http_status, protocol_version, principal, trace_id, task_id, outcome,
+        ends,
+        -- A file that has only a part of the requests may have taken it for a later one.
+        CASE WHEN leg > 1 THEN CASE WHEN NOT ends THEN 1 END ELSE leg END AS leg
     FROM (
-        SELECT *, mcp_store_outcome(status, tool_error, end_reason, error_code, http_status)
-            AS outcome
-        FROM requests
-        WHERE (leg IS NULL OR leg = 1)
-            -- Requests that continue an operation of another file are legs of that one.
-            AND (state_in IS NULL
-                OR mcp_store_giver(request_id, ts, proxy, state_in) IS NULL)
+        SELECT *, outcome NOT IN ('input_required', 'working') AS ends
+        FROM (
+            SELECT *, mcp_store_outcome(status, tool_error, end_reason, error_code, http_status)
+                AS outcome
+            FROM requests
+        ) AS r
+        WHERE state_in IS NULL AND coalesce(leg, 1) = 1
+            OR mcp_store_giver(request_id, ts, proxy, state_in) IS NULL
+                -- The first requests of an operation may have been removed.
+                AND (coalesce(leg, 1) = 1
+                    OR EXISTS (SELECT 1 FROM requests AS g WHERE g.state_out = r.state_in))
     ) AS r
 ) AS f
 LEFT JOIN LATERAL (
@@ -555,7 +688,9 @@ LEFT JOIN LATERAL (
             SELECT *, count(*) FILTER (WHERE is_final)
                 OVER (ORDER BY n ROWS UNBOUNDED PRECEDING) AS finals
             FROM mcp_store_legs(f.request_id) WITH ORDINALITY
-                AS l (ts, latency_us, is_final, outcome, error_type, error_msg, n)
+                AS l (request_id, ts, latency_us, is_final, outcome, error_type, error_msg, n)
+            -- Without this, the function is called for each request.
+            WHERE f.leg = 1
         ) AS ordered
     ) AS a
 ) AS e ON f.leg = 1

@@ -8,6 +8,7 @@ mod diverged;
 mod fleet;
 mod follow;
 mod kill;
+mod operations;
 mod pull;
 mod read;
 mod read_operations;

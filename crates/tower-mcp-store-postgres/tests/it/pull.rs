@@ -485,7 +485,7 @@ async fn pull_that_is_killed_or_cut_is_completed_by_the_next_one() {
     for step in [
         &b"FROM sources"[..],
         b"store_id = $1::uuid AND id >",
-        b"mcp_store_giver",
+        b"mcp_store_place",
         b"FROM schema_changes",
     ] {
         relay.set(Cut::Before(step));

@@ -1,6 +1,6 @@
 //! What is shipped arrives once, in whole, and adds up.
 
-use tower_mcp_store::event::{Leg, StateDigest, StateKind, TaskId, TaskStatus};
+use tower_mcp_store::event::{Leg, TaskId, TaskStatus};
 use tower_mcp_store::{EndReason, RequestEvent, RequestStatus, StoreEvent};
 use tower_mcp_store_postgres::fleet::{self, Roles};
 use tower_mcp_store_postgres::{PostgresErrorKind, ShipConfig, Target, ship};
@@ -289,45 +289,6 @@ async fn database_without_tables_or_with_newer_ones_is_refused() {
     let error = replica.ship(database.target()).await.unwrap_err();
     assert_eq!(error.kind(), PostgresErrorKind::NewerSchema, "{error}");
     assert_eq!(database.number("SELECT count(*) FROM sources").await, 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn call_whose_rounds_went_to_three_replicas_is_one_operation() {
-    let Some(server) = support::postgres() else {
-        return;
-    };
-    let database = server.database().await;
-    init(database.target()).await.unwrap();
-    let key = [7; 32];
-    let replicas = [0; 3].map(|_| Replica::with_key(key));
-    let state = |number| Some(StateDigest::new(StateKind::State, [number; 32]));
-    let rounds = [
-        (None, state(1), Some(EndReason::InputRequired)),
-        (state(1), state(2), Some(EndReason::InputRequired)),
-        (state(2), None, None),
-    ];
-    let began = request().ts;
-    for ((replica, (state_in, state_out, end_reason)), round) in
-        replicas.iter().zip(rounds).zip(0..)
-    {
-        let mut leg = Leg::default();
-        (leg.state_in, leg.state_out) = (state_in, state_out);
-        let mut event = request();
-        event.ts = began + 1_000 * round;
-        event.latency_us = 100;
-        event.session_id = Some("s".into());
-        event.end_reason = end_reason;
-        event.leg = Some(Box::new(leg));
-        replica.store().record(StoreEvent::Request(event));
-        replica.store().flush(LONG).unwrap();
-        replica.ship(database.target()).await.unwrap();
-    }
-    let operations = "SELECT format('%s %s %s %s %s', kind, legs, server_us, wall_us, outcome)
-        FROM operations";
-    let expected = "multi_round 3 300 2000100 ok";
-    assert_eq!(database.texts(operations).await, [expected]);
-    let calls = "SELECT calls FROM tool_stats";
-    assert_eq!(database.number(calls).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
