@@ -1,6 +1,8 @@
 //! `--db` with the URL of a database. The tests of this file need no database.
 
 #[cfg(unix)]
+mod both;
+#[cfg(unix)]
 mod follow;
 #[cfg(unix)]
 mod people;

@@ -62,7 +62,7 @@ fn shipped(fleet: &Fleet, key: [u8; 32]) -> (tempfile::TempDir, PathBuf) {
 }
 
 /// Removes the ids of files, wherever they are.
-fn without_stores(value: Value) -> Value {
+pub(super) fn without_stores(value: Value) -> Value {
     match value {
         Value::Array(values) => values.into_iter().map(without_stores).collect(),
         Value::Object(fields) => {
