@@ -36,8 +36,11 @@ export function launch() {
 /** Returns the path of each page, for a range of time. */
 export function paths(command, db, range) {
   const [session] = ask(command, db, "sessions", "--limit", "1");
-  const legs = ask(command, db, "logs", "--status", "input_required", "--limit", "1");
-  const id = legs[0]?.id ?? 1;
+  // A session with a call of several rounds and, if there is one, a call that failed.
+  const failed = ask(command, db, "logs", "--failed", "--limit", "1000");
+  const failing = new Set(failed.map(({ session_id }) => session_id));
+  const legs = ask(command, db, "logs", "--status", "input_required", "--limit", "1000").reverse();
+  const leg = legs.find(({ session_id }) => failing.has(session_id)) ?? legs[0];
   return {
     overview: `/overview?${range}`,
     tools: `/tools?${range}`,
@@ -45,9 +48,9 @@ export function paths(command, db, range) {
     errors: `/errors?${range}`,
     clients: `/clients?${range}`,
     sessions: `/sessions?${range}`,
-    session: `/session?${range}&session=${legs[0]?.session_id ?? session.session_id}`,
+    session: `/session?${range}&session=${leg?.session_id ?? session.session_id}`,
     requests: `/requests?${range}`,
-    request: `/request?${range}&id=${id}`,
+    request: `/request?${range}&id=${leg?.id ?? 1}`,
     live: "/live",
     schema: `/schema?${range}`,
     health: `/health?${range}`,

@@ -393,6 +393,29 @@ await check("numbers of the schema", async () => {
   );
 });
 
+await check("answers that a new user finds by following links", async () => {
+  const follow = (name) => page.getByRole("link", { name, exact: true }).first().click();
+  const row = (text) => page.locator("tbody tr", { hasText: text }).first();
+  await page.goto(`${url}/`);
+  await follow("7 days");
+  // Which tool became slower, since when, and what changed then?
+  assert.match(await row("▲").innerText(), /search_flights.*2\d{3}-\d{2}-\d{2}/s);
+  await row("▲").getByRole("link").click();
+  assert.match(await row("breaking").innerText(), /"from","to","airline"/);
+  // Why do its calls fail, and for whom?
+  await follow("Why its calls fail");
+  assert.match(await row("airline").innerText(), /^\W*tool_error.*booking-kiosk/s);
+  // What did one session do?
+  await row("airline").getByRole("link").click();
+  await page.locator('a[href^="session?"]').first().click();
+  assert.match(await page.locator("p.outcomes").innerText(), /tool_error/);
+  assert.ok((await page.locator("main svg text").count()) > 5);
+  // Is anything missing?
+  await follow("Remove all conditions");
+  await follow("Health");
+  assert.match(await page.locator("p.problem").innerText(), /\d requests of this range are missing/);
+});
+
 await check("signing in, without JavaScript and with it", async () => {
   const token = randomBytes(32).toString("hex");
   const file = join(dirname(db), "token");

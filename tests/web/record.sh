@@ -75,7 +75,7 @@ kill -INT "$recorder"
 wait "$recorder"
 
 # Another program locks the file for longer than a short queue lasts.
-record_both --queue-events 16
+record_both --queue-events 8
 start "$work/lock.log" python3 -c '
 import sqlite3, sys, time
 file = sqlite3.connect(sys.argv[1], isolation_level=None)

@@ -23,6 +23,8 @@ pub(crate) struct Tick {
 /// The distance of two ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
+    /// It divides a second.
+    Millis(i64),
     Seconds(i64),
     Days(i64),
     Months(i64),
@@ -32,9 +34,14 @@ enum Step {
 const DAY: i64 = 86_400;
 
 /// Steps in seconds divide a day.
-const STEPS: [Step; 27] = {
-    use Step::{Days, Months, Seconds, Years};
+const STEPS: [Step; 32] = {
+    use Step::{Days, Millis, Months, Seconds, Years};
     [
+        Millis(10),
+        Millis(50),
+        Millis(100),
+        Millis(200),
+        Millis(500),
         Seconds(1),
         Seconds(2),
         Seconds(5),
@@ -92,7 +99,7 @@ impl TimeAxis {
     /// Returns ticks in rising order, `most` at most. Times that no calendar has get none.
     pub(crate) fn ticks(&self, most: usize) -> Vec<Tick> {
         let seconds = (self.until as f64 - self.since as f64) / 1e3;
-        let fits = |step: &Step| seconds / step.seconds() as f64 <= most as f64;
+        let fits = |step: &Step| seconds / step.seconds() <= most as f64;
         let Some(step) = STEPS.into_iter().find(fits) else {
             return Vec::new();
         };
@@ -103,6 +110,7 @@ impl TimeAxis {
         let since = self.zoned(self.since)?;
         let midnight = since.start_of_day().ok()?;
         let mut at = match step {
+            Step::Millis(step) => self.zoned(self.since.div_euclid(step).checked_mul(step)?)?,
             // The clocks of a day may be set forward or back, so each tick is found from
             // its time of day.
             Step::Seconds(step) => {
@@ -196,17 +204,20 @@ fn of_day(midnight: &Zoned, seconds: i64) -> Option<Zoned> {
 
 impl Step {
     /// Returns about how long it is.
-    fn seconds(self) -> i64 {
-        match self {
+    fn seconds(self) -> f64 {
+        let seconds = match self {
+            Self::Millis(millis) => return millis as f64 / 1e3,
             Self::Seconds(seconds) => seconds,
             Self::Days(days) => days * DAY,
             Self::Months(months) => months * 30 * DAY,
             Self::Years(years) => years * 365 * DAY,
-        }
+        };
+        seconds as f64
     }
 
     fn next(self, at: &Zoned) -> Option<Zoned> {
         let next = match self {
+            Self::Millis(step) => at.checked_add(step.milliseconds()).ok(),
             Self::Seconds(step) => {
                 let midnight = at.start_of_day().ok()?;
                 let time = at.time();
@@ -229,6 +240,8 @@ impl Step {
     fn label(self, at: &Zoned) -> String {
         let is_midnight = at.time() == jiff::civil::Time::midnight();
         let format = match self {
+            Self::Millis(..100) => "%H:%M:%S%.2f",
+            Self::Millis(_) => "%H:%M:%S%.1f",
             Self::Seconds(_) if is_midnight => "%b %-d",
             Self::Seconds(..60) => "%H:%M:%S",
             Self::Seconds(_) => "%H:%M",
@@ -255,6 +268,22 @@ mod tests {
     /// Times of a century, and any others.
     fn moment() -> impl Strategy<Value = i64> {
         prop_oneof![4 => 0..4_000_000_000_000_i64, 1 => any::<i64>()]
+    }
+
+    #[test]
+    fn axis_of_a_second_has_labels_of_tenths() {
+        let ticks = TimeAxis::utc(150, 1_100).ticks(6);
+        let labels: Vec<String> = ticks.into_iter().map(|tick| tick.label).collect();
+        assert_eq!(
+            labels,
+            [
+                "00:00:00.2",
+                "00:00:00.4",
+                "00:00:00.6",
+                "00:00:00.8",
+                "00:00:01.0"
+            ]
+        );
     }
 
     proptest! {

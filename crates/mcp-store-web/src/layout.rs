@@ -93,14 +93,19 @@ pub(crate) fn harmless(html: String) -> String {
 }
 
 fn menu(current: Page, view: &View) -> Markup {
+    // The other pages are about all tools and sessions.
+    let to = |page| match current.item() {
+        Some(item) => view.to(page).without(item),
+        None => view.to(page),
+    };
     html! {
         header {
-            a.brand href=(view.to(Page::Overview).href()) { "mcp-store" }
+            a.brand href=(to(Page::Overview).href()) { "mcp-store" }
             nav aria-label="Pages" {
                 ul {
                     @for page in Page::MENU {
                         li {
-                            a href=(view.to(page).href())
+                            a href=(to(page).href())
                                 aria-current=[(page == current.menu()).then_some("page")] {
                                 (page.title())
                             }
@@ -118,9 +123,11 @@ fn range(page: Page, view: &View) -> Markup {
     let since = view.text(Name::Since).unwrap_or(view::default_span());
     let has_end = view.text(Name::Until).is_some();
     let is_current = |span: &str| (!has_end && since == span).then_some("true");
-    let conditions = view
-        .conditions()
-        .filter(|(name, _)| !matches!(name, Name::Since | Name::Until));
+    let is_time = |name| matches!(name, Name::Since | Name::Until);
+    let conditions = view.conditions().filter(|(name, _)| !is_time(*name));
+    let conditions: Vec<(Name, &str)> = conditions.collect();
+    let others = Name::ALL.into_iter().filter(|name| !is_time(*name));
+    let none = others.fold(view.to(page.menu()), |link, name| link.without(name));
     let fixed = view
         .to(page)
         .with(Name::Since, view.window.since.to_string())
@@ -145,14 +152,16 @@ fn range(page: Page, view: &View) -> Markup {
                     a.fixed href=(fixed.href()) title="The same page with fixed times" { "Link with fixed times" }
                 }
             }
-            @for (name, value) in conditions {
+            @for &(name, value) in &conditions {
                 span.condition {
                     (name.label()) ": " bdi { (value) }
                     @if !page.uses(name) { em { " (not used here)" } }
-                    " " a href=(view.to(page).without(name).href())
+                    @let rest = if page.item() == Some(name) { page.menu() } else { page };
+                    " " a href=(view.to(rest).without(name).href())
                         aria-label=(format!("Remove the condition {}: {value}", name.label())) { "×" }
                 }
             }
+            @if conditions.len() > 1 { a href=(none.href()) { "Remove all conditions" } }
             (form(page, view))
         }
     }

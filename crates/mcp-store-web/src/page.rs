@@ -93,6 +93,15 @@ impl Page {
         }
     }
 
+    /// Returns the condition that names the one item that the page shows.
+    pub(crate) const fn item(self) -> Option<Name> {
+        match self {
+            Self::Tool => Some(Name::Tool),
+            Self::Session => Some(Name::Session),
+            _ => None,
+        }
+    }
+
     /// Returns whether the page uses a condition of the URL.
     pub(crate) fn uses(self, name: Name) -> bool {
         let is_time = matches!(name, Name::Since | Name::Until);

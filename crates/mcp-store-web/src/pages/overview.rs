@@ -166,7 +166,7 @@ pub(super) fn totals(view: &View, summary: &Summary) -> Markup {
             (part("Failed", html::percent(total.failed(), total.calls)))
             (part("Errors", html! {
                 (html::bad_count(total.errors))
-                small { (html::count(total.timeouts)) " timeouts" }
+                small { (html::count(total.timeouts)) @if total.timeouts == 1 { " timeout" } @else { " timeouts" } }
             }))
             (part("Tool errors", html::bad_count(total.tool_errors)))
             (part("Caller errors", html::count(total.caller_errors)))

@@ -1,7 +1,8 @@
 //! One session: its calls in order, each with the requests that it took.
 
 use maud::{Markup, html};
-use tower_mcp_store::query::{Lookup, Reader, RequestFilter, Session};
+use tower_mcp_store::Outcome;
+use tower_mcp_store::query::{Lookup, Operation, Reader, RequestFilter, Session};
 
 use super::{calls, sessions};
 use crate::charts;
@@ -40,10 +41,28 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     Ok(html! {
         h1 { "Session " bdi { (id) } }
         @if let Some(session) = &session { (fields(session)) }
+        p.outcomes {
+            "Calls by outcome: "
+            @for (at, (outcome, count)) in outcomes(&found).into_iter().enumerate() {
+                @if at > 0 { ", " }
+                (html::count(count)) " " (html::outcome(outcome))
+            }
+        }
         (charts::waterfall(&found))
         (calls::list("Calls in order, each with the requests that it took", view, &found))
         @if found.len() == limit { p { "The newest " (limit) " calls are shown." } }
     })
+}
+
+/// Counts the calls with each outcome.
+fn outcomes(calls: &[Operation]) -> Vec<(Outcome, i64)> {
+    let count = |outcome| calls.iter().filter(|call| call.outcome == outcome).count();
+    let counts = Outcome::ALL
+        .into_iter()
+        .map(|outcome| (outcome, count(outcome)));
+    let some = counts.filter(|(_, count)| *count > 0);
+    some.map(|(outcome, count)| (outcome, i64::try_from(count).unwrap_or(i64::MAX)))
+        .collect()
 }
 
 fn fields(session: &Session) -> Markup {

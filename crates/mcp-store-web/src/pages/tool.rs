@@ -52,6 +52,10 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     Ok(html! {
         h1 { "Tool " bdi { (name) } }
         (overview::totals(view, &summary))
+        p {
+            a href=(view.to(Page::Errors).href()) { "Why its calls fail" }
+            " · " a href=(view.to(Page::Requests).href()) { "All its requests" }
+        }
         (changes::list(IMPACTS, view, &impacts))
         @if !impacts.is_empty() {
             (changes::differences("What changed in the definition in this range", compared.as_deref(), Some(name)))

@@ -84,6 +84,30 @@ async fn overview_without_calls_links_to_the_day_of_the_newest_request() {
 }
 
 #[tokio::test]
+async fn page_of_one_tool_leads_back_to_all_tools() {
+    let file = recorded(ten("search", 5, 10_000));
+    let server = serve(&file.path, |builder| builder).await;
+    let page = get(server.addr, "/tool?since=1h&tool=search").await;
+    let menu = r#"<a href="tools?since=1h" aria-current="page">Tools</a>"#;
+    assert!(page.contains(menu), "{page}");
+    let removal = r#"<a href="tools?since=1h" aria-label="Remove the condition tool: search">"#;
+    assert!(page.contains(removal), "{page}");
+    let failures = r#"<a href="errors?since=1h&amp;tool=search">"#;
+    assert!(page.contains(failures), "{page}");
+}
+
+#[tokio::test]
+async fn conditions_can_be_removed_together() {
+    let file = recorded(ten("search", 5, 10_000));
+    let server = serve(&file.path, |builder| builder).await;
+    let one = get(server.addr, "/requests?since=1h&tool=search").await;
+    assert!(!one.contains("Remove all conditions"), "{one}");
+    let two = get(server.addr, "/requests?since=1h&tool=search&client=a").await;
+    let removal = r#"<a href="requests?since=1h">Remove all conditions</a>"#;
+    assert!(two.contains(removal), "{two}");
+}
+
+#[tokio::test]
 async fn errors_shows_the_newest_text_of_each_reason() {
     let failed = |text: &str| {
         let mut event = call("search");
