@@ -3,7 +3,9 @@
 #![cfg(unix)]
 
 mod both;
+mod clocks;
 mod crash;
+mod disk;
 mod diverged;
 mod fleet;
 mod follow;

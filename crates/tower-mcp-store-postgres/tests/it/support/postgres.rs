@@ -99,7 +99,8 @@ impl Database {
         self.url_at(self.port)
     }
 
-    fn url_at(&self, port: u16) -> String {
+    /// Returns that URL at another port.
+    pub(crate) fn url_at(&self, port: u16) -> String {
         format!("postgres://{OWNER}@127.0.0.1:{port}/{}", self.name)
     }
 

@@ -94,7 +94,7 @@ impl Server {
         ended.is_ok_and(|status| status.success())
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
