@@ -1,4 +1,5 @@
-//! Statistics that outlive the requests: the cells in `request_rollups`.
+//! Statistics that outlive the requests: the cells in `request_rollups`, and their
+//! [totals].
 //!
 //! A request belongs to the hour and to the day of its `ts`, however late its row
 //! was written, and is rolled up into both cells in the order of its row.
@@ -22,6 +23,7 @@
 mod cell;
 mod names;
 mod tasks;
+mod totals;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -44,6 +46,8 @@ use cell::{Cell, Key};
 pub(crate) use names::NameCounts;
 use names::Names;
 pub(crate) use tasks::not_rolled_up as tasks_not_rolled_up;
+#[cfg(test)]
+pub(crate) use totals::tests::assert_sums_of_cells;
 
 /// The key in `meta` of the last request that is in its cells.
 pub(super) const ROLLED_UP_TO: &str = "requests_rolled_up_to";
@@ -182,6 +186,7 @@ pub(crate) fn roll_up(
             cell.write(conn, width, key)?;
         }
     }
+    totals::add(conn, &cells)?;
     if count > 0 {
         meta::set(conn, ROLLED_UP_TO, &rolled_up_to.to_string())?;
     }
@@ -222,6 +227,7 @@ pub(super) fn remove_oldest(conn: &Connection, width: BucketWidth, span: Span) -
         return Ok(0);
     };
     Pruned::Cells(width).raise(conn, time.saturating_add(width.ms()))?;
+    totals::remove(conn, width, span.from, time)?;
     let mut delete = conn.prepare_cached(DELETE)?;
     Ok(delete.execute(params![width.ms(), start, BATCH])? as u64)
 }

@@ -15,6 +15,9 @@ const EMPTY_TABLES: &str = "
     SELECT 0 AS width, 0 AS start, '' AS proxy, '' AS method, '' AS tool, '' AS outcome,
         0 AS calls, 0 AS ended, 0 AS bytes_in, 0 AS bytes_out, 0 AS max_latency_us,
         x'' AS latencies, 0 AS max_wall_us, x'' AS wall_latencies WHERE false;
+    CREATE TEMP VIEW rollup_totals AS
+    SELECT 0 AS width, 0 AS start, '' AS proxy, '' AS outcome, 0 AS calls, 0 AS ended,
+        0 AS max_latency_us, x'' AS latencies WHERE false;
     CREATE TEMP VIEW writers AS
     SELECT '' AS id, 0 AS started_at, '' AS instance WHERE false;
     CREATE TEMP VIEW tasks AS

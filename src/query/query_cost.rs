@@ -396,9 +396,9 @@ fn timeline_costs_what_its_cells_hold() {
         since: START,
         until: START + 1_000 * large.rows,
     });
-    // Counting up to the bound, and the cells.
+    // Counting up to the bound, and the totals of the cells.
     let found = steps(&all, calls);
-    assert!(found < 600_000 + hours * 10_000, "{found} steps");
+    assert!(found < 600_000 + hours * 1_000, "{found} steps");
     // Cells of other tools are passed over.
     let found = steps(&all.clone().tool("tool-7"), large.rows / 20 - 1);
     assert!(found < 600_000 + hours * 5_000, "{found} steps");

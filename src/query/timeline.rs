@@ -3,12 +3,12 @@
 mod groups;
 mod layout;
 mod marks;
+mod tallies;
+mod totals;
 
 pub use groups::TimelineGroup;
 pub use layout::BucketSource;
 pub use marks::WriterStart;
-
-use rusqlite::Row;
 
 use super::Reader;
 use super::coverage::Coverage;
@@ -18,14 +18,13 @@ use super::losses::{Loss, losses};
 use super::reader::Source;
 use super::schema::SchemaChange;
 use super::stats::rows::Ends;
-use super::stats::tally::{Counts, Sink, Tally};
+use super::stats::tally::Tally;
 use super::stats::{Asked, LOOKED_AT, Methods, Percentiles, cells, matching, rows};
 use super::window::Window;
 use crate::db::BucketWidth;
-use crate::db::row::number;
 use crate::histogram;
-use groups::Groups;
 use layout::{Layout, aligned, fitting};
+use tallies::{OnlyGroups, Tallies};
 
 /// The number of buckets if the filter sets none.
 const BUCKETS: usize = 60;
@@ -244,7 +243,15 @@ fn count(
     groups: Option<usize>,
 ) -> rusqlite::Result<(Tallies, i64)> {
     let mut tallies = Tallies::of(layout, exact, groups);
-    let other_calls = cells::add(source, asked, &layout.cells, &mut tallies)?;
+    let mut other_calls = 0;
+    if !totals::suffice(asked) {
+        other_calls = cells::add(source, asked, &layout.cells, &mut tallies)?;
+    } else {
+        totals::add(source, asked, &layout.cells, &mut tallies)?;
+        if groups.is_some() {
+            cells::add(source, asked, &layout.cells, &mut OnlyGroups(&mut tallies))?;
+        }
+    }
     for whole in &layout.whole {
         rows::add_not_rolled_up(source, asked, *whole, &mut tallies)?;
         rows::add_tasks(source, asked, *whole, Ends::NotRolledUp, &mut tallies)?;
@@ -254,38 +261,6 @@ fn count(
         rows::add_tasks(source, asked, *part, Ends::All, &mut tallies)?;
     }
     Ok((tallies, other_calls))
-}
-
-/// The counts so far, by bucket.
-#[derive(Debug)]
-struct Tallies {
-    starts: Vec<i64>,
-    buckets: Vec<Tally>,
-    groups: Option<Groups>,
-}
-
-impl Tallies {
-    fn of(layout: &Layout, exact: bool, groups: Option<usize>) -> Self {
-        let tally = |_| Tally::of_server_time(exact);
-        Self {
-            starts: layout.buckets().map(|(window, _)| window.since).collect(),
-            buckets: layout.buckets().map(tally).collect(),
-            groups: groups.map(Groups::new),
-        }
-    }
-}
-
-impl Sink for Tallies {
-    fn add(&mut self, row: &Row<'_>, counts: &Counts<'_>) -> rusqlite::Result<()> {
-        let ts = number(row, 2)?;
-        let place = self.starts.partition_point(|start| *start <= ts);
-        let place = place.saturating_sub(1);
-        self.buckets[place].add(counts);
-        match &mut self.groups {
-            Some(groups) => groups.add(row, place, counts),
-            None => Ok(()),
-        }
-    }
 }
 
 impl TimelineFilter {

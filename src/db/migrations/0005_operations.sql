@@ -1,7 +1,8 @@
--- Each call as its client means it, whatever rounds of input and polls it took. It is
--- found by its first request `f`, which most calls are alone. `e` is the request that
--- ended a call of several, and `t` its task. What has not ended has no `ended_ts` and
--- no times; a task has wall time only, and a stream (`stream_end`) neither.
+-- One row for each operation, with all of its rounds of input and polls. `f` is its first
+-- request. Most operations have no other request. `e` is the request that ended an
+-- operation of several requests, and `t` is its task. An operation that has not ended has
+-- no `ended_ts` and no times. A task has only a wall time. A stream (`stream_end`) has no
+-- times.
 SELECT
     f.request_id AS operation_id,
     CAST(CASE

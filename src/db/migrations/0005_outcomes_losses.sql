@@ -1,5 +1,5 @@
--- Every new column is nullable or has a default, so that a program written for
--- version 4 can go on inserting.
+-- Each new column is nullable or has a default, so that a program for version 4 can
+-- still insert rows.
 ALTER TABLE requests ADD COLUMN target           TEXT;
 ALTER TABLE requests ADD COLUMN http_status      INTEGER;
 ALTER TABLE requests ADD COLUMN tool_error       INTEGER NOT NULL DEFAULT 0;
@@ -9,12 +9,12 @@ ALTER TABLE requests ADD COLUMN protocol_version TEXT;
 ALTER TABLE requests ADD COLUMN principal        TEXT;
 ALTER TABLE requests ADD COLUMN trace_id         TEXT;
 ALTER TABLE requests ADD COLUMN parent_span_id   TEXT;
--- JSON text, so that 17 and "17" differ. Integers take a byte a digit.
+-- JSON text, so that 17 and "17" differ.
 ALTER TABLE requests ADD COLUMN rpc_id           TEXT;
 
--- What links the requests of one operation: calls that ask their client for input, and
--- tasks. Most requests are an operation by themselves. These columns come last, and
--- each takes one byte in such a row.
+-- These columns link the requests of one operation: of a call that asks its client for
+-- input, or of a task. Most requests are an operation by themselves. The columns come
+-- last because each takes only one byte in the row of such a request.
 ALTER TABLE requests ADD COLUMN operation_id     TEXT;
 ALTER TABLE requests ADD COLUMN leg              INTEGER;
 ALTER TABLE requests ADD COLUMN state_in         BLOB;
@@ -31,11 +31,11 @@ ALTER TABLE sessions ADD COLUMN caller           TEXT;
 ALTER TABLE sessions ADD COLUMN operations       INTEGER NOT NULL DEFAULT 0;
 UPDATE sessions SET operations = total_calls;
 
--- The tasks that answers created, by the operation that each belongs to.
+-- One row for each task. A task belongs to the operation whose answer created it.
 CREATE TABLE tasks (
     operation_id TEXT    PRIMARY KEY,
     task_id      TEXT    NOT NULL,
-    -- As in sessions.caller: a request may name no session.
+    -- As in sessions.caller, because a request may have no session.
     caller       TEXT,
     status       TEXT,
     updated_ts   INTEGER NOT NULL,
@@ -44,7 +44,7 @@ CREATE TABLE tasks (
     error_code   TEXT,
     error_msg    TEXT,
     polls        INTEGER NOT NULL DEFAULT 0,
-    -- The outcome as which request_rollups counts the end; NULL while it does not.
+    -- The outcome as which request_rollups counts the end; NULL before it counts the end.
     rolled_up_as    TEXT
 ) WITHOUT ROWID;
 CREATE INDEX idx_tasks_ended    ON tasks (ended_ts) WHERE ended_ts IS NOT NULL;
@@ -59,9 +59,9 @@ CREATE TABLE losses (
     reason  TEXT    NOT NULL
 );
 
--- One row for each run of a writer, with its accounts as of its last commit.
--- What was recorded before seen_at is in them. A run has no end while its writer
--- lives; where that was killed, the next one enters seen_at.
+-- One row for each run of a writer, with its counters as of its last commit. They count
+-- all events from before seen_at. ended_at is NULL while the process runs. If the process
+-- was killed, the next writer sets ended_at to seen_at.
 CREATE TABLE writers (
     id                 TEXT    PRIMARY KEY,
     started_at         INTEGER NOT NULL,
@@ -84,9 +84,9 @@ CREATE TABLE writers (
     in_flight          INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
--- The indexes. What an index costs depends less on its rows than on where they
--- go: an index that grows at its end, or at a few places, is nearly free. One
--- that is written all over dirties a page per row, and more so in a large file.
+-- The indexes. The cost of an index depends on where new entries go. If they go to the
+-- end or to a few places, the index costs almost nothing. If they go to random places,
+-- each row dirties a page of its own, and this costs more in a larger file.
 DROP INDEX IF EXISTS idx_requests_proxy;
 DROP INDEX IF EXISTS idx_requests_session;
 DROP INDEX IF EXISTS idx_requests_status;
@@ -94,48 +94,47 @@ DROP INDEX IF EXISTS idx_requests_slow;
 DROP INDEX IF EXISTS idx_sessions_client;
 DROP INDEX IF EXISTS idx_sessions_active;
 
--- Kept: idx_requests_ts (ts), and idx_requests_tool (tool, ts) WHERE tool IS
--- NOT NULL, whose other half this is: the requests that call no tool.
+-- Earlier versions made idx_requests_ts (ts), and idx_requests_tool (tool, ts) WHERE tool
+-- IS NOT NULL. This index has the requests that call no tool.
 CREATE INDEX idx_requests_method ON requests (method, ts) WHERE tool IS NULL;
 
--- A file with one server needs no index to find its rows, and that
--- one is usually unnamed: so only names cost something.
+-- A file with one server needs no index of servers. Its server usually has no name, so it
+-- has no entries here.
 CREATE INDEX idx_requests_proxy ON requests (proxy, ts) WHERE proxy <> 'default';
 
--- Ids of sessions are long and random, and random to their end: six letters
--- make the index a third as large; the query compares the whole id as well. By
--- themselves they would be written all over it, a page for each session that is
--- active, and with thousands of those at half the speed once the index is larger
--- than the cache. So it has a part for every 65,536 rows, and a query searches
--- each of these parts.
+-- Ids of sessions are long and random. With only their last six characters the index is a
+-- third as large, and the query compares the whole id too. In an index of ids alone, new
+-- entries go to random places. With thousands of active sessions, this halves the speed of
+-- the writer once the index is larger than the cache. So the index has a part for each
+-- 65,536 rows, and a query searches all parts.
 CREATE INDEX idx_requests_session ON requests (id / 65536, substr(session_id, -6))
     WHERE session_id IS NOT NULL;
 
--- Ids of traces are as random, and every request may have its own.
+-- Ids of traces are random too, and each request may have its own.
 CREATE INDEX idx_requests_trace ON requests (id / 65536, substr(trace_id, -6))
     WHERE trace_id IS NOT NULL;
 
--- Only requests with an authenticated caller cost something.
+-- Only requests with an authenticated caller have an entry.
 CREATE INDEX idx_requests_principal ON requests (principal, ts) WHERE principal IS NOT NULL;
 
--- What went wrong is rare, so these cost next to nothing: the row of an
--- ordinary request is in none of them.
+-- Failures are rare, so these indexes cost almost nothing. The row of a request that
+-- succeeded has no entry in them.
 CREATE INDEX idx_requests_status     ON requests (status, ts)     WHERE status <> 'ok';
 CREATE INDEX idx_requests_error_code ON requests (error_code, ts) WHERE error_code IS NOT NULL;
 CREATE INDEX idx_requests_end_reason ON requests (end_reason, ts) WHERE end_reason IS NOT NULL;
 CREATE INDEX idx_requests_tool_error ON requests (ts)             WHERE tool_error <> 0;
 
--- The legs of operations. Most requests are none, and in none of these.
+-- The legs of operations. Most requests are no leg and have no entry here.
 CREATE INDEX idx_requests_operation ON requests (operation_id) WHERE operation_id IS NOT NULL;
 CREATE INDEX idx_requests_state_in  ON requests (state_in)  WHERE state_in IS NOT NULL;
 CREATE INDEX idx_requests_state_out ON requests (state_out) WHERE state_out IS NOT NULL;
 CREATE INDEX idx_tasks_task         ON tasks (task_id, operation_id);
 
--- Latency to its first digit, rising with it: below 1 ms -10 to -1, then 1 to 9
--- for milliseconds, 11 to 19 for tens of them, and so on. Rows are added at the
--- ends of some forty runs; by latency itself they would go all over the index,
--- which was its dearest. The slowest rows of any window are found from the
--- highest digit down.
+-- The magnitude and the first digit of the latency, as a number that rises with the
+-- latency: -10 to -1 below 1 ms, 1 to 9 for milliseconds, 11 to 19 for tens of
+-- milliseconds, and so on. New entries go to the ends of about forty runs. In an index of
+-- exact latencies they would go to random places, which costs more than all other indexes.
+-- A query for the slowest requests of a window reads from the highest number down.
 CREATE INDEX idx_requests_slow ON requests (
     CASE WHEN latency_us < 1000 THEN latency_us / 100 - 10
          WHEN latency_us < 10000 THEN latency_us / 1000
@@ -146,31 +145,33 @@ CREATE INDEX idx_requests_slow ON requests (
     ts
 );
 
--- idx_sessions_proxy (proxy, started_at) is kept.
+-- An earlier version made idx_sessions_proxy (proxy, started_at).
 CREATE INDEX idx_sessions_started ON sessions (started_at);
 CREATE INDEX idx_sessions_client  ON sessions (client_name, started_at);
--- The sessions of a client by when they were last seen. Open ones are written
--- with every group of their requests, ended ones hardly ever, so they are apart:
--- one index of both costs 38 % more WAL with 5,000 sessions that are active.
+-- The sessions of a client by the time of their last request. The writer updates open
+-- sessions with each batch of their requests, and ended sessions almost never. One index
+-- for both costs 38 % more WAL with 5,000 active sessions.
 CREATE INDEX idx_sessions_active  ON sessions (client_name, last_seen_at)
     WHERE ended_at IS NULL;
 CREATE INDEX idx_sessions_ended   ON sessions (client_name, last_seen_at)
     WHERE ended_at IS NOT NULL AND client_name IS NOT NULL;
 
--- Statistics that outlive the requests: a cell for each hour and each day
--- (`width` ms from `start`, UTC) and each name and outcome in it. Requests up to
--- the id in `meta.requests_rolled_up_to` are in these cells; what is younger is to
--- be counted from its rows. `tool` is '' where there is none. `calls` are operations
--- that began, `ended` those that ended with this outcome; both under the method and
--- tool of their first request. `latencies` is a histogram of the microseconds that
--- the server took for them: it and `max_latency_us` leave out tasks, and the requests
--- that only measure how long a client stayed (`stream_end`). `wall_latencies` is a
--- histogram from the first request to the end, tasks included; NULL where it is the
--- same. `tool`, or `method` where it is not tools/call, is '(other)' for names beyond
--- a bound. Of a name of more than 128 bytes there are the first, '~' and 32 digits of
--- its SHA-256. What began before `hours_pruned_to` or `days_pruned_to` in `meta` is
--- gone from here, and requests from before `requests_pruned_to` are not all in
--- `requests`.
+-- Statistics that stay when requests are removed: a cell for each hour and each day
+-- (`width` milliseconds from `start`, UTC), server, method, tool and outcome. The cells
+-- count requests up to the id in `meta.requests_rolled_up_to`. Later requests must be
+-- counted from their rows.
+--
+-- `tool` is '' if there is none. `calls` are the operations that began, `ended` those that
+-- ended with this outcome, both under the method and tool of their first request.
+-- `latencies` is a histogram of server times in microseconds. It and `max_latency_us` do
+-- not have tasks, nor requests whose time only shows how long a client listened
+-- (`stream_end`). `wall_latencies` is a histogram of the times from the first request to
+-- the end, with tasks; NULL if it equals `latencies`.
+--
+-- Beyond a number of names, `tool` is '(other)', or `method` if it is not tools/call. A
+-- name of more than 128 bytes is cut, and ends in '~' and 32 digits of its SHA-256. Cells
+-- from before `hours_pruned_to` or `days_pruned_to` in `meta` were removed. Some or all
+-- requests from before `requests_pruned_to` were removed.
 CREATE TABLE request_rollups (
     width          INTEGER NOT NULL,
     start          INTEGER NOT NULL,
@@ -189,9 +190,23 @@ CREATE TABLE request_rollups (
     PRIMARY KEY (width, start, proxy, method, tool, outcome)
 ) WITHOUT ROWID;
 
--- The contents that listings ever had, so that any two can be compared, by the
--- hash that server_schema and schema_changes give. How long one is comes before
--- it, so that it can be told without reading the payload.
+-- The sums of these cells over all methods and tools, without ping, tasks/get and
+-- tasks/list. There are far fewer of them, so calls over time are read from here.
+CREATE TABLE rollup_totals (
+    width          INTEGER NOT NULL,
+    start          INTEGER NOT NULL,
+    proxy          TEXT    NOT NULL,
+    outcome        TEXT    NOT NULL,
+    calls          INTEGER NOT NULL,
+    ended          INTEGER NOT NULL,
+    max_latency_us INTEGER NOT NULL,
+    latencies      BLOB    NOT NULL,
+    PRIMARY KEY (width, start, proxy, outcome)
+) WITHOUT ROWID;
+
+-- The contents that listings had at any time, so that any two can be compared. The key is
+-- the hash in server_schema and schema_changes. `bytes` comes before the payload, so that
+-- SQLite finds it without reading the payload.
 CREATE TABLE listing_payloads (
     content_hash TEXT    PRIMARY KEY,
     bytes        INTEGER NOT NULL,
@@ -200,8 +215,8 @@ CREATE TABLE listing_payloads (
 INSERT OR IGNORE INTO listing_payloads
 SELECT schema_hash, length(CAST(payload AS BLOB)), payload FROM server_schema;
 
--- The changes of a time, and those of one listing, whose newest tells whether
--- it is stale. Changes are rare, so these cost next to nothing.
+-- The changes of a window, and those of one listing, whose newest change shows whether it
+-- is stale. Changes are rare, so these indexes cost almost nothing.
 CREATE INDEX idx_schema_changes_time    ON schema_changes (detected_at);
 CREATE INDEX idx_schema_changes_listing ON schema_changes (proxy, upstream_url, method);
 
@@ -209,9 +224,10 @@ CREATE INDEX idx_schema_changes_listing ON schema_changes (proxy, upstream_url, 
 CREATE INDEX idx_schema_changes_item ON schema_changes (item_name, detected_at)
     WHERE item_name IS NOT NULL;
 
--- What each class of callers, by revision of the protocol and principal, saw of
--- a listing from when on; its newest row is what it saw last. An empty revision
--- is an unknown one. meta_hash is that of the items' _meta, as last seen.
+-- The contents that each class of callers got, and when they got each one first. A class
+-- is a revision of the protocol and a principal. The newest row of a class has its newest
+-- content. `protocol_version` is '' if the revision is unknown. `meta_hash` is the hash of
+-- the newest `_meta` of the items.
 CREATE TABLE listing_views (
     id               INTEGER PRIMARY KEY AUTOINCREMENT,
     proxy            TEXT    NOT NULL,
@@ -227,39 +243,43 @@ CREATE INDEX idx_listing_views
     ON listing_views (proxy, upstream_url, method, protocol_version, principal);
 CREATE INDEX idx_listing_views_content ON listing_views (content_hash);
 
--- Events of SSE streams, which the writer has acknowledged and a client may ask
--- for again. A log is what is replayed together: a session's events, whose ids
--- the server gives (`kind` 'session'), or one stream's, whose ids are given here
--- (`kind` 'stream'), and which clients name by its token.
+-- Logs of events of SSE streams. The writer has acknowledged these events, and a client
+-- may ask for them again. The events of one log are replayed together. A log has the
+-- events of a session, whose ids the server chooses (`kind` 'session'), or the events of
+-- one stream, whose ids the writer chooses (`kind` 'stream'). Clients name a stream by its
+-- token.
 CREATE TABLE sse_logs (
-    -- Never given out again, so that no event can come under another log.
+    -- A number is never used again, so no event can get into another log.
     log            INTEGER PRIMARY KEY AUTOINCREMENT,
     kind           TEXT    NOT NULL,
     name           TEXT    NOT NULL,
     token          BLOB,
-    -- The highest id that was evicted, or the one before the first: behind it
-    -- nothing is missing.
+    -- The highest id that was evicted, or the id before the first event. No later event
+    -- is missing.
     complete_after INTEGER NOT NULL DEFAULT 0,
     UNIQUE (kind, name)
 );
 CREATE UNIQUE INDEX idx_sse_logs_token ON sse_logs (token) WHERE token IS NOT NULL;
 
--- `n` is when the event arrived, in unix microseconds, or one more than that of
--- the event before: so the oldest of all logs are found without an index by
--- time, and rows are only ever added at the end. `ts` is when it was produced.
+-- `n` is the unix time in microseconds at which the event arrived, or 1 more than that of
+-- the event before, if this is higher. So the oldest events of all logs are found without
+-- an index of times, and new rows go to the end. `ts` is the time at which the server
+-- produced the event.
 CREATE TABLE sse_events (
     n        INTEGER PRIMARY KEY,
     log      INTEGER NOT NULL,
     id       INTEGER NOT NULL,
     ts       INTEGER NOT NULL,
-    -- For the client's next attempt; an event of this alone has no data.
+    -- How long the client waits before it connects again. An event that only sets this
+    -- has no data.
     retry_ms INTEGER,
     data     TEXT    NOT NULL,
     UNIQUE (log, id)
 );
 
--- One row: what all events take, and how old they get, as of the last append;
--- what the records of sessions take, and how many pages of the file all of it.
+-- One row: the number and the size of all events and their highest age, as of the last
+-- append; the size of the records of sessions; and the number of pages that all of these
+-- take in the file.
 CREATE TABLE sse_totals (
     events        INTEGER NOT NULL,
     bytes         INTEGER NOT NULL,
@@ -269,7 +289,7 @@ CREATE TABLE sse_totals (
 );
 INSERT INTO sse_totals (events, bytes) VALUES (0, 0);
 
--- What an SDK needs to take up a session again, in the SDK's own form.
+-- The data with which an SDK resumes a session, in the SDK's own form.
 CREATE TABLE sdk_sessions (
     session_id TEXT    NOT NULL,
     sdk        TEXT    NOT NULL,
@@ -279,8 +299,8 @@ CREATE TABLE sdk_sessions (
 ) WITHOUT ROWID;
 CREATE INDEX idx_sdk_sessions_expires ON sdk_sessions (expires_at);
 
--- Their sum, whoever writes; 64 bytes stand for what a record takes beside its
--- texts.
+-- The sum of their sizes, also if another program writes. A record takes about 64 bytes
+-- more than its texts.
 CREATE TRIGGER IF NOT EXISTS sdk_session_added AFTER INSERT ON sdk_sessions BEGIN
     UPDATE sse_totals SET session_bytes = session_bytes + 64
         + length(CAST(new.session_id || new.sdk || new.data AS BLOB));

@@ -1,11 +1,11 @@
--- What other programs show, such as sqlite3, Datasette and Grafana. Columns are
--- named by the conventions of OpenTelemetry for MCP where there is a name, with
--- `_` for each `.`; times are text in UTC, durations seconds. Each computed column is
--- cast, so that it has a type. A view or table of the user's by one of these names is
--- left alone.
+-- Views for programs such as sqlite3, Datasette and Grafana. Columns have the names of
+-- OpenTelemetry's conventions for MCP if there is one, with `_` for each `.`. Times are text
+-- in UTC, and durations are seconds. Each computed column has a cast, so that it has a
+-- type. If the user has a view or table of one of these names, it stays.
 --
--- `migrate.rs` puts the expressions of `outcome.rs` in place of their names in braces,
--- and the view of operations where its name is: a table of the user's may be called so.
+-- `steps.rs` replaces names in braces with the expressions of `outcome.rs` and with the
+-- query of `0005_operations.sql`. `tool_stats` does not select from the view `operations`,
+-- because the user may have a table of this name.
 
 -- Each request.
 CREATE VIEW IF NOT EXISTS calls AS
@@ -53,14 +53,14 @@ FROM (
         FROM requests)
 ) AS r LEFT JOIN sessions AS s ON s.session_id = r.session_id;
 
--- Each call as its client means it; see `0005_operations.sql`.
+-- Each operation; see `0005_operations.sql`.
 CREATE VIEW IF NOT EXISTS operations AS
 {operations};
 
--- The calls of each tool whose requests are in the file. To sort all of them would take
--- several times as long, so calls are first counted by their times to three digits. A
--- percentile is the highest time of those that share its digits: at most 1 % above the
--- nearest rank. `rank` is how many calls took that long at most.
+-- The calls of each tool whose requests are in the file. Sorting all calls would take
+-- several times as long, so the view first counts them by the first three digits of their
+-- times. A percentile is the highest time with the same digits, which is at most 1 % above
+-- the nearest rank. `rank` is the number of calls that took at most this time.
 CREATE VIEW IF NOT EXISTS tool_stats AS
 SELECT
     proxy,
@@ -134,10 +134,10 @@ FROM (
     )
 ) GROUP BY proxy, gen_ai_tool_name;
 
--- By the hour, also of requests that are no longer in the file: what is in the
--- cells, and what is in none yet. A call counts in the hour in which it began, and
--- among `ended` and its outcome in the one in which it ended. Sums that no integer
--- holds end at the highest, where sum() would fail.
+-- Statistics of each hour, also of requests that were removed. The view adds the cells and
+-- the requests and tasks that are in no cell yet. A call counts in the hour in which it
+-- began. `ended` and its outcome count in the hour in which it ended. A sum beyond the
+-- range of integers becomes the highest integer; sum() would fail.
 CREATE VIEW IF NOT EXISTS hourly_stats AS
 SELECT
     CAST(strftime('%Y-%m-%dT%H:%M:%SZ', start / 1000, 'unixepoch') AS TEXT) AS time,
@@ -197,7 +197,7 @@ FROM (
     WHERE t.ended_ts IS NOT NULL AND t.rolled_up_as IS NOT t.outcome AND t.rolled_up_as IS NOT NULL
 ) GROUP BY start, proxy, method, tool;
 
--- The clients, by all of their sessions. A call may take several requests.
+-- The clients and their sessions. A call may take several requests.
 CREATE VIEW IF NOT EXISTS client_stats AS
 SELECT
     client_name,

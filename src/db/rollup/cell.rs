@@ -62,13 +62,13 @@ fn name(row: &Row<'_>, column: usize) -> Result<String> {
 
 #[derive(Debug, Default)]
 pub(super) struct Cell {
-    calls: i64,
-    ended: i64,
+    pub(super) calls: i64,
+    pub(super) ended: i64,
     bytes_in: i64,
     bytes_out: i64,
     /// Each latency, because most names occur a few times only, and a histogram is
     /// large.
-    server_us: Vec<u64>,
+    pub(super) server_us: Vec<u64>,
     wall_us: Vec<u64>,
 }
 
@@ -130,10 +130,6 @@ impl Cell {
             let before = wall_before.as_deref().unwrap_or(&server_before);
             with(before, &self.wall_us)
         });
-        let highest = |all: &[u64]| {
-            let highest = all.iter().max().copied().unwrap_or(0);
-            i64::try_from(highest).unwrap_or(i64::MAX)
-        };
         conn.prepare_cached(ADD)?.execute(params![
             ms,
             start,
@@ -154,8 +150,14 @@ impl Cell {
     }
 }
 
+/// Returns the highest latency; 0 if there is none.
+pub(super) fn highest(latencies: &[u64]) -> i64 {
+    let highest = latencies.iter().max().copied().unwrap_or(0);
+    i64::try_from(highest).unwrap_or(i64::MAX)
+}
+
 /// Returns an encoded histogram with more latencies.
-fn with(encoded: &[u8], more: &[u64]) -> Vec<u8> {
+pub(super) fn with(encoded: &[u8], more: &[u64]) -> Vec<u8> {
     let mut latencies = Histogram::default();
     latencies.merge(encoded);
     more.iter().for_each(|us| latencies.record(*us));

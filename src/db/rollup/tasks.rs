@@ -6,6 +6,7 @@ use rusqlite::{Connection, Result, params};
 
 use super::cell::{Cell, Key};
 use super::names::Names;
+use super::totals;
 use crate::db::bucket_width::BucketWidth;
 use crate::db::contribution::Contribution;
 use crate::db::row::{Lenient, number};
@@ -82,11 +83,16 @@ pub(super) fn roll_up(conn: &Connection, names: &mut Names<'_>) -> Result<(u64, 
                 if let Some(before) = end.before {
                     let (ms, start) = (width.ms(), width.start(key.hour));
                     let outcome = before.as_str();
-                    conn.prepare_cached(MOVE_AWAY)?
+                    let moved = conn
+                        .prepare_cached(MOVE_AWAY)?
                         .execute(params![ms, start, key.proxy, key.method, key.tool, outcome])?;
+                    if moved > 0 {
+                        totals::move_away(conn, width, &key, before)?;
+                    }
                 }
                 cell.write(conn, width, &key)?;
             }
+            totals::add(conn, [(&key, &cell)])?;
         }
         conn.prepare_cached(ROLLED_UP)?
             .execute([end.operation_id])?;

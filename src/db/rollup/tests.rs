@@ -41,6 +41,7 @@ fn roll_up_all(conn: &Connection) {
     {}
     let newest: Option<i64> = value(conn, "SELECT max(id) FROM requests");
     assert_eq!(rolled_up_to(conn).unwrap(), newest.unwrap_or(0));
+    assert_sums_of_cells(conn);
 }
 
 /// `width, start, method, tool, outcome, calls, max_latency_us` of all cells.

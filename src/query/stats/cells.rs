@@ -38,9 +38,12 @@ fn add_cells(
 ) -> rusqlite::Result<i64> {
     let filter = asked.filter;
     let (conditions, values) = asked.cell_conditions(4);
+    let times = match tallies.needs_times() {
+        true => "max_latency_us, latencies, max_wall_us, wall_latencies",
+        false => "0, NULL, 0, NULL",
+    };
     let sql = format!(
-        "SELECT method, tool, start, outcome, calls, ended, bytes_in, bytes_out, max_latency_us,
-             latencies, max_wall_us, wall_latencies
+        "SELECT method, tool, start, outcome, calls, ended, bytes_in, bytes_out, {times}
          FROM request_rollups WHERE width = ?1 AND start >= ?2 AND start < ?3{conditions}"
     );
     let mut statement = source.conn.prepare_cached(&sql)?;

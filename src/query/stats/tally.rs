@@ -19,6 +19,11 @@ pub(in crate::query) trait Sink {
     /// Adds a row or cell. Its first columns are its method, its tool and the time at which
     /// it counts.
     fn add(&mut self, row: &Row<'_>, counts: &Counts<'_>) -> rusqlite::Result<()>;
+
+    /// Returns whether the latencies of cells are needed. To read them takes most of the time.
+    fn needs_times(&self) -> bool {
+        true
+    }
 }
 
 /// What a row, a cell or the end of a task counts.
@@ -29,14 +34,14 @@ pub(in crate::query) struct Counts<'a> {
     pub(in crate::query) calls: i64,
     /// Operations that ended with the outcome.
     pub(in crate::query) ended: i64,
-    pub(super) bytes_in: i64,
-    pub(super) bytes_out: i64,
-    pub(super) times: Times<'a>,
+    pub(in crate::query) bytes_in: i64,
+    pub(in crate::query) bytes_out: i64,
+    pub(in crate::query) times: Times<'a>,
 }
 
 /// The server times and wall times of calls, in microseconds.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Times<'a> {
+pub(in crate::query) enum Times<'a> {
     /// Of one call at most.
     One {
         server: Option<i64>,
@@ -57,7 +62,7 @@ pub(super) enum Times<'a> {
 
 impl Counts<'_> {
     /// Returns operations that ended with an outcome, without their times.
-    pub(super) fn of_ends(outcome: Option<Outcome>, ended: i64) -> Self {
+    pub(in crate::query) fn of_ends(outcome: Option<Outcome>, ended: i64) -> Self {
         Self {
             outcome,
             calls: 0,

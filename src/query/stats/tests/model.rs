@@ -12,6 +12,7 @@ use rusqlite::{Connection, params};
 use super::{DAYS, LONG, START, assert_close, deadline, report};
 use crate::Store;
 use crate::db::pruned::Pruned;
+use crate::db::rollup::assert_sums_of_cells;
 use crate::db::{BucketWidth, Db, LonelyLegs, PrunableTables, Span, Unshipped};
 use crate::query::{CallStats, Percentiles, Reader, StatsFilter, Window};
 
@@ -134,6 +135,7 @@ pub(in crate::query) fn happen(path: &Path, steps: &[Step]) -> Connection {
             }
         }
     }
+    assert_sums_of_cells(&conn);
     truth
 }
 
