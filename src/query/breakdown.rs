@@ -107,15 +107,11 @@ impl Reader {
     }
 }
 
-/// The columns that a count reads before the names.
-const COUNTED: &str = "id, ts, coalesce(operation_us, latency_us), status, tool_error, end_reason, \
-    error_code, http_status, leg";
-
 /// The reason of a request without an ordinary answer. SQLite and PostgreSQL understand it.
 const REASON: &str = "CASE WHEN status <> 'ok' OR end_reason IS NOT NULL
     THEN coalesce(error_code, end_reason, 'HTTP ' || http_status) END";
 
-/// The number of these columns.
+/// The place of the first name in [`columns`].
 const FIRST_NAME: usize = 9;
 
 fn breakdown(
@@ -125,7 +121,7 @@ fn breakdown(
 ) -> rusqlite::Result<Vec<Breakdown>> {
     let mut conditions = Conditions::new(filter, source)?;
     let found = plan::all(source, &mut conditions)?;
-    let columns = columns(by);
+    let columns = columns(by, "leg", "operation_us");
     let mut groups = Groups::new(by);
     let mut seen = HashSet::new();
     for tables in &found {
@@ -145,10 +141,14 @@ fn breakdown(
     Ok(groups.into_breakdowns())
 }
 
-/// Returns the columns that [`Groups`] reads.
-fn columns(by: &[GroupBy]) -> String {
+/// Returns the columns that [`Groups`] reads. `leg` and `operation_us` are the place of a request
+/// in its operation.
+fn columns(by: &[GroupBy], leg: &str, operation_us: &str) -> String {
     let names: String = by.iter().map(|by| format!(", {}", by.column())).collect();
-    format!("{COUNTED}{names}")
+    format!(
+        "id, ts, coalesce({operation_us}, latency_us), status, tool_error, end_reason, error_code,
+         http_status, {leg}{names}"
+    )
 }
 
 /// Requests by their names.

@@ -41,6 +41,10 @@ const PLACED: &str = "requests LEFT JOIN LATERAL (
         SELECT * FROM mcp_store_place(requests) WHERE requests.state_in IS NOT NULL OFFSET 0
     ) AS place ON true";
 
+/// The place of a request of [`PLACED`] in its operation.
+const LEG: &str = "CASE WHEN state_in IS NULL THEN leg ELSE fleet_leg END";
+const OPERATION_US: &str = "CASE WHEN state_in IS NULL THEN operation_us ELSE fleet_us END";
+
 /// The most ids that are named if several begin alike.
 const NAMED: i64 = 5;
 
@@ -140,7 +144,8 @@ impl FleetReader {
     }
 
     /// Returns the statistics of a window over all files: in total, of each method and of each
-    /// tool. A call whose requests reached several replicas counts once for each.
+    /// tool. A call whose requests reached several replicas counts once, but once for each of
+    /// them in counts of hours and days.
     ///
     /// # Errors
     ///
@@ -152,7 +157,8 @@ impl FleetReader {
     /// Counts the requests of all files that a filter takes, by one or several of their names,
     /// those with the most calls first.
     ///
-    /// It reads each of these requests.
+    /// It reads each of these requests. A call whose requests reached several replicas counts
+    /// once.
     ///
     /// # Errors
     ///
@@ -164,9 +170,9 @@ impl FleetReader {
     ) -> Result<Vec<Breakdown>, PostgresError> {
         let snapshot = self.snapshot()?;
         let statement = conditions::of(filter, &snapshot)?;
-        foreign::breakdown(by, |columns, each| {
+        foreign::breakdown(by, LEG, OPERATION_US, |columns, each| {
             let conditions = statement.conditions();
-            let sql = format!("SELECT {columns} FROM requests {conditions}");
+            let sql = format!("SELECT {columns} FROM {PLACED} {conditions}");
             snapshot.each(&sql, &statement, each)
         })
     }

@@ -5,20 +5,16 @@ use tower_mcp_store::query::{Loss, Value, Window};
 
 use super::snapshot::Snapshot;
 use super::statement::Statement;
-use super::{PLACED, losses};
+use super::{LEG, OPERATION_US, PLACED, losses};
 use crate::error::PostgresError;
 
-/// The columns of `Rows::Requests`. Requests of an operation may be in several files.
+/// The first columns of `Rows::Requests`.
 const REQUESTS: &str = "method, tool, bytes_in, bytes_out, status, tool_error, end_reason,
-    error_code, http_status, latency_us,
-    CASE WHEN state_in IS NULL THEN leg ELSE fleet_leg END,
-    CASE WHEN state_in IS NULL THEN operation_us ELSE fleet_us END,
-    CASE WHEN fleet_us IS NOT NULL THEN ts - fleet_first_ts END";
+    error_code, http_status, latency_us";
 
-/// The same of `Rows::NotRolledUp`. Each file counts its requests in cells as if it had all
-/// requests of an operation, and so are these counted.
-const IN_FILES: &str = "method, tool, bytes_in, bytes_out, status, tool_error, end_reason,
-    error_code, http_status, latency_us, leg, operation_us,
+/// The last columns of `Rows::NotRolledUp`. Each file counts its requests in cells as if it had
+/// all requests of an operation, and so are these counted.
+const IN_FILES: &str = "leg, operation_us,
     CASE WHEN leg > 1 AND operation_us IS NOT NULL THEN ts - (
         SELECT min(begun.ts) FROM requests AS begun
         WHERE begun.request_id = requests.operation_id
@@ -84,12 +80,18 @@ impl Engine for Snapshot<'_> {
         each: &mut dyn FnMut(&[Value]),
     ) -> Result<(), PostgresError> {
         let mut statement = Statement::new();
+        // Requests of an operation may be in several files.
+        let placed = format!(
+            "{REQUESTS}, {LEG}, {OPERATION_US},
+             CASE WHEN fleet_us IS NOT NULL THEN ts - fleet_first_ts END"
+        );
+        let in_files = format!("{REQUESTS}, {IN_FILES}");
         let (columns, from, time, groups) = match selection.rows {
-            Rows::Requests => (REQUESTS, PLACED, "ts", ""),
+            Rows::Requests => (&*placed, PLACED, "ts", ""),
             Rows::NotRolledUp => {
                 statement.add("requests.id > sources.rolled_up_to");
                 let from = "requests JOIN sources ON sources.store_id = requests.store_id";
-                (IN_FILES, from, "ts", "")
+                (&*in_files, from, "ts", "")
             }
             Rows::Tasks => (TASKS, OF_TASKS, "ended_ts", ""),
             Rows::TasksNotRolledUp => {

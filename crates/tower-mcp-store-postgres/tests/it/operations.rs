@@ -1,7 +1,7 @@
 //! Calls whose requests went to several replicas.
 
 use tower_mcp_store::event::{Leg, StateDigest, StateKind};
-use tower_mcp_store::query::StatsFilter;
+use tower_mcp_store::query::{GroupBy, RequestFilter, StatsFilter};
 use tower_mcp_store::{EndReason, StoreEvent};
 use tower_mcp_store_postgres::FleetReader;
 
@@ -79,6 +79,16 @@ async fn call_whose_rounds_went_to_three_replicas_is_one_operation() {
         (total.max_us, total.wall_max_us),
         (Some(300), Some(2_000_100))
     );
+    let target = database.target();
+    let groups = blocking(move || {
+        let mut fleet = FleetReader::open(&target).unwrap();
+        fleet
+            .breakdown(&RequestFilter::new(), &[GroupBy::Tool])
+            .unwrap()
+    });
+    let groups = groups.await;
+    assert_eq!((groups[0].calls, groups[0].requests), (1, 3));
+    assert_eq!(groups[0].max_us, Some(300));
 }
 
 #[tokio::test(flavor = "multi_thread")]
