@@ -14,7 +14,7 @@ try {
     await page.goto(url + all[name]);
     // Down to the end of the first chart.
     const chart = await page.locator("figure .scroll").first().boundingBox();
-    const clip = { x: 0, y: 0, width: 1200, height: Math.ceil(chart.y + chart.height) + 10 };
+    const clip = { x: 0, y: 0, width: 1200, height: Math.ceil(chart.y + chart.height) };
     await page.screenshot({ path: `${directory}/serve-${name}.png`, fullPage: true, clip });
   }
 } finally {

@@ -7,6 +7,8 @@ so its requests keep their order and their distances, and no latency changes. Se
 order. More of them begin by day than at night (UTC). What belongs to no session moves with the
 session that began before it, or, for the start of a writer, with the one that began after it.
 Nothing but times changes, and the numbers of rows keep the order in which rows were written.
+Statistics of hours are removed: they count requests in the hours before, and are made again of
+the requests before these are removed.
 """
 
 import bisect
@@ -68,6 +70,9 @@ def spread(file, end):
         for table, columns in tables.items():
             changes = ", ".join(f"{column} = {function}({column})" for column in columns)
             file.execute(f"UPDATE {table} SET {changes}")
+    file.execute("DELETE FROM request_rollups")
+    file.execute("UPDATE tasks SET rolled_up_as = NULL")
+    file.execute("DELETE FROM meta WHERE key IN ('requests_rolled_up_to', 'rollup_pages')")
     file.execute("UPDATE meta SET value = CAST(after(CAST(value AS INTEGER)) AS TEXT) WHERE key = 'created_at'")
 
 
