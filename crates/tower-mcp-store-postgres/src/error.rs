@@ -1,7 +1,7 @@
 //! The error of this crate.
 
 use std::error::Error;
-use std::fmt;
+use std::{fmt, io};
 
 use tokio_postgres::error::SqlState;
 use tower_mcp_store::{MaintenanceError, OpenError, OpenErrorKind};
@@ -97,28 +97,51 @@ impl PostgresError {
     /// and its code are kept.
     pub(crate) fn of(error: tokio_postgres::Error) -> Self {
         let Some(answer) = error.as_db_error() else {
+            let is_closed = error.is_closed();
             return match error.into_source() {
-                Some(source) if is_certificate(&*source) => Self::new(
-                    PostgresErrorKind::Certificate,
-                    "the certificate of the server is not accepted",
-                )
-                .with_source(source),
-                Some(source) => Self::new(
-                    PostgresErrorKind::Connection,
-                    "the connection to the database failed",
-                )
-                .with_source(source),
-                None => Self::new(
+                Some(source) => Self::of_connection(source),
+                None if is_closed => Self::new(
                     PostgresErrorKind::Connection,
                     "the connection to the database is closed",
                 ),
+                None => Self::new(PostgresErrorKind::Connection, NO_POSTGRES),
             };
         };
         let kind = kind_of(answer.code());
         let detail = format!("{} (SQLSTATE {})", answer.message(), answer.code().code());
         Self::new(kind, detail)
     }
+
+    /// Returns the error of a connection that was not made or was lost.
+    fn of_connection(source: Source) -> Self {
+        use PostgresErrorKind::{Certificate, Connection, Rights};
+        let io = source.downcast_ref::<io::Error>();
+        let is_tls = io.is_some_and(|error| {
+            error
+                .get_ref()
+                .is_some_and(|inner| inner.is::<rustls::Error>())
+        });
+        let (kind, detail) = match io.map(io::Error::kind) {
+            _ if is_certificate(&*source) => {
+                (Certificate, "the certificate of the server is not accepted")
+            }
+            // The driver could not read a message.
+            Some(
+                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::Other,
+            ) if !is_tls => (Connection, NO_POSTGRES),
+            // The driver has no code for it.
+            _ if source.to_string() == "password missing" => (
+                Rights,
+                "the server asks for a password; give it in PGPASSWORD, PGPASSFILE or ~/.pgpass",
+            ),
+            _ => (Connection, "the connection to the database failed"),
+        };
+        Self::new(kind, detail).with_source(source)
+    }
 }
+
+/// The server answered with bytes that PostgreSQL does not send.
+const NO_POSTGRES: &str = "the server does not speak the protocol of PostgreSQL";
 
 /// Returns the kind of an answer by its class of SQLSTATE (PostgreSQL manual, appendix A).
 fn kind_of(code: &SqlState) -> PostgresErrorKind {

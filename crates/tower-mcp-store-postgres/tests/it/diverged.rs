@@ -126,7 +126,7 @@ async fn server_that_is_no_postgresql_is_an_error_of_the_connection() {
         for stream in listener.incoming().flatten() {
             use std::io::{Read as _, Write as _};
             let mut stream = stream;
-            let _ = stream.read(&mut [0; 64]);
+            let _ = stream.read(&mut [0; 1024]);
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
         }
     });
@@ -135,6 +135,7 @@ async fn server_that_is_no_postgresql_is_an_error_of_the_connection() {
     let target = format!("postgres://u@127.0.0.1:{port}/d").parse().unwrap();
     let error = replica.ship(target).await.unwrap_err();
     assert_eq!(error.kind(), PostgresErrorKind::Connection, "{error}");
+    assert!(error.to_string().contains("does not speak"), "{error}");
     assert_eq!(replica.request_ids().len(), 1);
     assert!(fs::exists(replica.path()).unwrap());
 }
@@ -163,4 +164,16 @@ async fn shipper_is_dropped_at_once_while_its_server_does_not_answer() {
     let dropped = blocking(move || drop(shipper));
     let in_time = tokio::time::timeout(LONG, dropped).await;
     assert!(in_time.is_ok(), "it waits for the server");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn server_that_asks_for_a_password_that_is_not_given_says_where_to_give_it() {
+    let hba = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+    let Some(server) = support::own_postgres_with(&[], &[("pg_hba.conf", hba)]) else {
+        return;
+    };
+    let database = server.database().await;
+    let error = init(database.target()).await.unwrap_err();
+    assert_eq!(error.kind(), PostgresErrorKind::Rights, "{error}");
+    assert!(error.to_string().contains("PGPASSWORD"), "{error}");
 }
