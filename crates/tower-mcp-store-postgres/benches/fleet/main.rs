@@ -9,6 +9,7 @@
 //! | `lag` | `rate=2000 seconds=30` | how long after its time a request is in the database |
 //! | `beside` | `rows=500000 rounds=7` | what the writer loses beside a shipper |
 //! | `memory` | `rows=1000000 ship=PROGRAM` | the memory of a shipper in a process of its own: of `PROGRAM ship`, or of this program |
+//! | `pull` | `rows=300000` | rows pulled to one file per second, and what a row costs |
 //! | `questions` | `rows=1000000 stores=10 only=WORDS` | the time of each answer, beside the same question to one file |
 //!
 //! `memory` and `questions` make their files once, and keep them in the target directory:
@@ -24,6 +25,7 @@ mod memory;
 mod process;
 #[path = "../../tests/it/support/programs.rs"]
 mod programs;
+mod pulling;
 mod questions;
 mod replica;
 mod server;
@@ -43,11 +45,12 @@ fn main() {
     let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     std::env::set_current_dir(workspace).expect("the workspace");
     let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let measurements: [(&str, Measurement); 5] = [
+    let measurements: [(&str, Measurement); 6] = [
         ("backlog", shipping::backlog),
         ("lag", shipping::lag),
         ("beside", shipping::beside),
         ("memory", memory::measure),
+        ("pull", pulling::measure),
         ("questions", questions::measure),
     ];
     match settings.name() {
