@@ -299,6 +299,32 @@ async fn call_whose_rounds_went_to_several_replicas_is_one_operation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rounds_of_a_call_that_began_before_the_window_have_their_places_in_their_file() {
+    let Some(server) = support::postgres() else {
+        return;
+    };
+    let database = server.database().await;
+    init(database.target()).await.unwrap();
+    let replica = Replica::new();
+    for (state_in, state_out, after) in [
+        (None, Some(1), 0),
+        (Some(1), Some(2), HOUR),
+        (Some(2), None, HOUR + 1_000),
+    ] {
+        round(&replica, state_in, state_out, after);
+    }
+    replica.ship(database.target()).await.unwrap();
+    let place = Place::new();
+    place
+        .pull(database.target(), Some(START + HOUR))
+        .await
+        .unwrap();
+    let places = "SELECT leg, operation_us, operation_id <> request_id FROM requests ORDER BY ts";
+    assert_eq!(place.rows(places), ["2 | NULL | 1", "3 | 300 | 1"]);
+    assert_eq!(place.rows("SELECT * FROM operations"), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn task_that_is_polled_at_another_replica_ends() {
     let Some(server) = support::postgres() else {
         return;

@@ -54,18 +54,15 @@ pub(super) fn pull(
         let root = text(values, 5);
         let follows = number(values, 6).is_some_and(|leg| leg > 1);
         let is_of_fleet = values.get(8) == Some(&Value::Integer(1));
-        let (operation_id, numbers) = match is_of_fleet {
-            true if !follows || tx.has_request(root.unwrap_or_default())? => (root, 6..8),
-            // An operation that began before the window cannot be shown.
-            _ => (text(values, 2), 3..5),
+        // The place in its file is that of a request whose operation began before the window.
+        let is_whole = !follows || tx.has_request(root.unwrap_or_default())?;
+        let (operation_id, numbers) = match is_of_fleet && is_whole {
+            true => (root, [number(values, 6), number(values, 7)]),
+            false => (text(values, 2), [number(values, 3), number(values, 4)]),
         };
-        if let Some(root) = operation_id.filter(|_| follows) {
+        if let Some(root) = root.filter(|_| follows && is_whole) {
             roots.insert(request_id.to_owned(), root.to_owned());
         }
-        let numbers = [
-            number(values, numbers.start),
-            number(values, numbers.end - 1),
-        ];
         tx.place(request_id, operation_id, numbers, text(values, 1))
     })?;
     for root in roots.values().collect::<BTreeSet<_>>() {
