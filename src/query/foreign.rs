@@ -42,13 +42,19 @@ pub struct OperationRow {
     pub operation_id: String,
     /// How many rounds it took, or whether it was a task.
     pub kind: OperationKind,
-    /// When its first request was received, in unix milliseconds.
-    pub ts: i64,
+    ts: i64,
     ended_ts: Option<i64>,
     outcome: Option<Outcome>,
     wall_us: Option<i64>,
     server_us: Option<i64>,
     client_us: Option<i64>,
+}
+
+impl OperationRow {
+    /// Returns its outcome.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome.unwrap_or(Outcome::Working)
+    }
 }
 
 impl Record for OperationRow {
@@ -133,11 +139,11 @@ pub fn operation<R: AsRef<Request>>(
     requests: Vec<R>,
 ) -> Operation<R> {
     Operation {
+        outcome: row.outcome(),
         operation_id: row.operation_id,
         kind: row.kind,
         ts: row.ts,
         ended_ts: row.ended_ts,
-        outcome: row.outcome.unwrap_or(Outcome::Working),
         wall_us: row.wall_us,
         server_us: row.server_us,
         client_us: row.client_us,

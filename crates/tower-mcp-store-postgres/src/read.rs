@@ -236,7 +236,15 @@ fn newest(
     filter: &RequestFilter,
     limit: usize,
 ) -> Result<Vec<FleetRequest>, PostgresError> {
-    let mut statement = conditions::of(filter, snapshot)?;
+    newest_of(snapshot, conditions::of(filter, snapshot)?, limit)
+}
+
+/// Returns the newest requests that meet conditions, newest first.
+fn newest_of(
+    snapshot: &Snapshot<'_>,
+    mut statement: Statement,
+    limit: usize,
+) -> Result<Vec<FleetRequest>, PostgresError> {
     let limit = statement.bind_limit(limit);
     let order = format!("ORDER BY ts DESC, id DESC, requests.store_id DESC LIMIT {limit}");
     select(snapshot, statement, &order)

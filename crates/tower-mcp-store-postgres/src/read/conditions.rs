@@ -56,8 +56,14 @@ fn add_outcome(statement: &mut Statement, filter: &RequestFilter) {
             .iter()
             .map(|outcome| outcome.as_str().to_owned());
         let words = statement.bind(Vec::from_iter(words));
-        statement.add(&format!("{OUTCOME} = ANY ({words})"));
+        let is_one = outcome_is_one_of(&words);
+        statement.add(&is_one);
     }
+}
+
+/// Returns the condition that the outcome of a request is one of these words.
+pub(super) fn outcome_is_one_of(words: &str) -> String {
+    format!("{OUTCOME} = ANY ({words})")
 }
 
 /// Adds conditions on what was called.

@@ -2,16 +2,23 @@
 
 use std::collections::HashMap;
 
+use tower_mcp_store::Outcome;
 use tower_mcp_store::query::foreign::{self, OperationRow, Record as _};
 use tower_mcp_store::query::{Operation, OperationKind, RequestFilter, Task};
 
 use super::snapshot::Snapshot;
 use super::statement::Statement;
-use super::{FleetReader, FleetRequest, PLACED, conditions, select};
+use super::{FleetReader, FleetRequest, PLACED, conditions, newest_of, select};
 use crate::error::PostgresError;
 
 /// The most requests that are read of one operation.
 const LEGS: usize = 1_000;
+
+/// How many operations are read at least to find those with an outcome.
+const BATCH: usize = 500;
+
+/// A condition that all requests meet with which an operation of the view `operations` begins.
+const MAY_BE_FIRST: &str = "(coalesce(leg, 1) = 1 OR state_in IS NOT NULL)";
 
 impl FleetReader {
     /// Returns the newest `limit` operations that the filter takes, newest first.
@@ -29,24 +36,50 @@ impl FleetReader {
     ) -> Result<Vec<Operation<FleetRequest>>, PostgresError> {
         let snapshot = self.snapshot()?;
         let mut of_first = filter.clone();
-        let outcomes = std::mem::take(&mut of_first.outcomes).into_iter();
-        let mut statement = conditions::of(&of_first, &snapshot)?;
-        let first = statement.conditions();
-        let outcomes = Vec::from_iter(outcomes.map(|outcome| outcome.as_str().to_owned()));
-        let has_outcome = match outcomes.is_empty() {
-            true => "true".to_owned(),
-            false => format!("outcome = ANY ({})", statement.bind(outcomes)),
+        let outcomes = std::mem::take(&mut of_first.outcomes);
+        // An operation of several requests may have any outcome, so that more are read than are
+        // returned. Other requests continue an operation of another file.
+        let batch = match outcomes.is_empty() {
+            true => limit,
+            false => limit.max(BATCH),
         };
-        let limit = statement.bind_limit(limit);
-        let columns = OperationRow::COLUMNS;
-        let sql = format!(
-            "SELECT {columns}
-             FROM (SELECT request_id AS first_id, ts AS first_ts, id AS row, store_id AS store
-                   FROM requests {first}) AS first
-             JOIN operations ON operation_id = first_id AND ts = first_ts
-             WHERE {has_outcome} ORDER BY ts DESC, row DESC, store DESC LIMIT {limit}"
-        );
-        whole(&snapshot, snapshot.records(&sql, &statement)?)
+        let mut found = Vec::new();
+        let mut last: Option<FleetRequest> = None;
+        loop {
+            let mut statement = conditions::of(&of_first, &snapshot)?;
+            statement.add(MAY_BE_FIRST);
+            add_outcomes(&mut statement, &outcomes);
+            if let Some(last) = &last {
+                let (ts, id) = (
+                    statement.bind(last.request.ts),
+                    statement.bind(last.request.id),
+                );
+                let store = statement.bind(&*last.store_id);
+                // PostgreSQL seeks by the first condition only.
+                statement.add(&format!(
+                    "ts <= {ts} AND (ts, id, requests.store_id) < ({ts}, {id}, {store}::uuid)"
+                ));
+            }
+            // The view is asked only about operations that were found. Asked for all that meet
+            // the conditions, PostgreSQL joins it with all requests.
+            let first = newest_of(&snapshot, statement, batch)?;
+            let is_all = first.len() < batch;
+            last = first.last().cloned();
+            let mut rows = rows(&snapshot, &first)?;
+            if !outcomes.is_empty() {
+                rows.retain(|_, row| outcomes.contains(&row.outcome()));
+            }
+            let first = first.into_iter().filter_map(|first| {
+                let row = rows.remove(&first.request.request_id)?;
+                Some((first, row))
+            });
+            for (first, row) in first.take(limit - found.len()) {
+                found.push(whole(&snapshot, first, row)?);
+            }
+            if is_all || found.len() == limit {
+                return Ok(found);
+            }
+        }
     }
 
     /// Returns the operation of the request with this whole id. Any request of the operation, in
@@ -74,50 +107,66 @@ impl FleetReader {
                      request_id)
                  FROM {PLACED} WHERE request_id = {id} LIMIT 1)"
         );
-        let found = snapshot.records(&sql, &statement)?;
-        Ok(whole(&snapshot, found)?.pop())
+        let Some(row) = snapshot.records::<OperationRow>(&sql, &statement)?.pop() else {
+            return Ok(None);
+        };
+        let mut statement = Statement::new();
+        statement.add_equality("request_id", &*row.operation_id);
+        let first = select(&snapshot, statement, "LIMIT 1")?.pop();
+        first.map(|first| whole(&snapshot, first, row)).transpose()
     }
 }
 
-/// Adds the requests and tasks of operations.
-fn whole(
-    snapshot: &Snapshot<'_>,
-    rows: Vec<OperationRow>,
-) -> Result<Vec<Operation<FleetRequest>>, PostgresError> {
-    let mut singles = singles(snapshot, &rows)?;
-    let whole = rows.into_iter().map(|row| {
-        let (task, requests) = match singles.remove(&row.operation_id) {
-            Some(single) => (None, vec![single]),
-            None => (
-                task(snapshot, &row.operation_id)?,
-                legs(snapshot, &row.operation_id)?,
-            ),
-        };
-        Ok(foreign::operation(row, task, requests))
-    });
-    whole.collect()
+/// Adds the condition that an operation of one request has one of these outcomes, if there are
+/// any.
+fn add_outcomes(statement: &mut Statement, outcomes: &[Outcome]) {
+    if outcomes.is_empty() {
+        return;
+    }
+    let words = outcomes.iter().map(|outcome| outcome.as_str().to_owned());
+    let words = statement.bind(Vec::from_iter(words));
+    let is_one = conditions::outcome_is_one_of(&words);
+    statement.add(&format!("(leg IS NOT NULL OR {is_one})"));
 }
 
-/// Returns the requests of operations that have one.
-fn singles(
+/// Returns the operation that begins with a request.
+fn whole(
     snapshot: &Snapshot<'_>,
-    rows: &[OperationRow],
-) -> Result<HashMap<String, FleetRequest>, PostgresError> {
-    let rows = rows.iter().filter(|row| row.kind == OperationKind::Single);
-    let times = rows.clone().map(|row| row.ts);
+    first: FleetRequest,
+    row: OperationRow,
+) -> Result<Operation<FleetRequest>, PostgresError> {
+    let (task, requests) = match row.kind {
+        OperationKind::Single => (None, vec![first]),
+        _ => (
+            task(snapshot, &row.operation_id)?,
+            legs(snapshot, &row.operation_id)?,
+        ),
+    };
+    Ok(foreign::operation(row, task, requests))
+}
+
+/// Returns what the view `operations` has about the operations that begin with these requests.
+fn rows(
+    snapshot: &Snapshot<'_>,
+    first: &[FleetRequest],
+) -> Result<HashMap<String, OperationRow>, PostgresError> {
+    let times = first.iter().map(|first| first.request.ts);
     let (Some(from), Some(to)) = (times.clone().min(), times.max()) else {
         return Ok(HashMap::new());
     };
     let mut statement = Statement::new();
-    let ids = statement.bind(Vec::from_iter(rows.map(|row| row.operation_id.clone())));
+    let ids = first.iter().map(|first| first.request.request_id.clone());
+    let ids = statement.bind(Vec::from_iter(ids));
+    // With the times, only their partitions are read.
     let (from, to) = (statement.bind(from), statement.bind(to));
-    statement.add(&format!(
-        "request_id = ANY ({ids}) AND ts BETWEEN {from} AND {to}"
-    ));
-    let found = select(snapshot, statement, "")?.into_iter();
-    Ok(found
-        .map(|found| (found.request.request_id.clone(), found))
-        .collect())
+    let sql = format!(
+        "SELECT {} FROM operations
+         WHERE operation_id = ANY ({ids}) AND ts >= {from} AND ts <= {to}",
+        OperationRow::COLUMNS
+    );
+    let found = snapshot.records::<OperationRow>(&sql, &statement)?;
+    let found = found.into_iter();
+    Ok(found.map(|row| (row.operation_id.clone(), row)).collect())
 }
 
 /// Returns the requests of an operation in all files, first to last.

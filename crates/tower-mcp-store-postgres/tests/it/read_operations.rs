@@ -63,6 +63,50 @@ async fn each_request_finds_the_operation_that_it_finds_in_the_file() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn operations_with_an_outcome_are_found_behind_many_with_another_one() {
+    let Some(server) = support::postgres() else {
+        return;
+    };
+    let database = server.database().await;
+    init(database.target()).await.unwrap();
+    let replica = Replica::new();
+    for number in 0..1_203_u16 {
+        let mut event = request();
+        event.ts = START - i64::from(number / 700);
+        if number < 1_200 {
+            let mut state = [0; 32];
+            state[..2].copy_from_slice(&number.to_be_bytes());
+            let mut leg = Leg::default();
+            leg.state_out = Some(StateDigest::new(StateKind::State, state));
+            event.end_reason = Some(EndReason::InputRequired);
+            event.leg = Some(Box::new(leg));
+        } else {
+            event.status = RequestStatus::Timeout;
+        }
+        replica.store().record(StoreEvent::Request(event));
+    }
+    replica.store().flush(LONG).unwrap();
+    replica.ship(database.target()).await.unwrap();
+    let (target, path) = (database.target(), replica.path().to_owned());
+    blocking(move || {
+        let (file, mut fleet) = (Reader::open(path).unwrap(), open(&target));
+        for (outcome, limit, count) in [
+            (Outcome::Timeout, 2, 2),
+            (Outcome::Timeout, 9, 3),
+            (Outcome::Ok, 9, 0),
+            (Outcome::InputRequired, 4, 4),
+        ] {
+            let filter = RequestFilter::new().outcomes([outcome]);
+            let expected = file.operations(&filter, limit, None).unwrap();
+            assert_eq!(expected.len(), count);
+            let answer = json_of(&fleet.operations(&filter, limit).unwrap());
+            assert_eq!(without_stores(answer), json_of(&expected), "{outcome:?}");
+        }
+    })
+    .await;
+}
+
 fn record(replica: &Replica, event: RequestEvent) {
     replica.store().record(StoreEvent::Request(event));
     replica.store().flush(LONG).unwrap();
