@@ -399,6 +399,12 @@ fn timeline_costs_what_its_cells_hold() {
     // Counting up to the bound, and the totals of the cells.
     let found = steps(&all, calls);
     assert!(found < 600_000 + hours * 1_000, "{found} steps");
+    // Only groups need the cells too.
+    let of_groups = steps(&all.clone().groups(3), calls);
+    assert!(
+        found + hours * 100 < of_groups,
+        "{found} of {of_groups} steps"
+    );
     // Cells of other tools are passed over.
     let found = steps(&all.clone().tool("tool-7"), large.rows / 20 - 1);
     assert!(found < 600_000 + hours * 5_000, "{found} steps");

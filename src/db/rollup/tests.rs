@@ -299,6 +299,24 @@ proptest! {
 }
 
 #[test]
+fn totals_are_removed_with_their_cells() {
+    let conn = file();
+    for ts in [0, HOUR, DAY] {
+        insert(&conn, ts, "tools/call", Some("search"), 100);
+    }
+    roll_up_all(&conn);
+    let span = Span {
+        from: 0,
+        before: HOUR,
+    };
+    let until = Instant::now() + Duration::from_secs(60);
+    prune(&conn, BucketWidth::Hour, span, until).unwrap();
+    assert_sums_of_cells(&conn);
+    let hours = "SELECT count(*) FROM rollup_totals WHERE width = 3600000";
+    assert_eq!(value::<i64>(&conn, hours), 2);
+}
+
+#[test]
 fn long_names_are_cut_with_a_hash_that_distinguishes_them() {
     for name in ["", "search", &"x".repeat(NAME_BYTES)] {
         assert_eq!(cell_name(name), name);
