@@ -50,7 +50,7 @@ pub(crate) use tasks::not_rolled_up as tasks_not_rolled_up;
 pub(crate) use totals::tests::assert_sums_of_cells;
 
 /// The key in `meta` of the last request that is in its cells.
-pub(super) const ROLLED_UP_TO: &str = "requests_rolled_up_to";
+const ROLLED_UP_TO: &str = "requests_rolled_up_to";
 
 /// Replaces a tool or method that has no cells of its own. Calls of a tool with
 /// this very name are counted with these.
@@ -104,6 +104,13 @@ const BATCH: i64 = 64;
 pub(crate) fn rolled_up_to(conn: &Connection) -> Result<i64> {
     let id = meta::get(conn, ROLLED_UP_TO)?;
     Ok(id.and_then(|id| id.parse().ok()).unwrap_or(0))
+}
+
+/// Removes all cells, so that all requests count from their rows.
+#[cfg(feature = "outbox")]
+pub(super) fn clear(conn: &Connection) -> Result<()> {
+    conn.execute_batch("DELETE FROM request_rollups; DELETE FROM rollup_totals;")?;
+    meta::remove(conn, ROLLED_UP_TO)
 }
 
 /// Returns the name of a tool or method in its cells.

@@ -55,8 +55,7 @@ impl<'c> Pulling<'c> {
     pub(crate) fn restart(&self, since: i64) -> Result<()> {
         self.0
             .execute("UPDATE pull_cursors SET id = 0, request_id = ''", [])?;
-        self.0.execute("DELETE FROM request_rollups", [])?;
-        meta::remove(&self.0, rollup::ROLLED_UP_TO)?;
+        rollup::clear(&self.0)?;
         meta::set(&self.0, PULLED_SINCE, &since.to_string())
     }
 
