@@ -1,17 +1,14 @@
 //! Refuses requests for hosts that the proxy does not serve.
 
-use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::HOST;
-use http::uri::Authority;
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use mcp_http_host::{HostName, RefusedHost};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -58,7 +55,7 @@ impl AllowedHosts {
         let ip = listening.ip().to_canonical();
         let checked = ip.is_loopback() || !hosts.is_empty();
         if !ip.is_unspecified() {
-            hosts.push(HostName(Name::Ip(ip)));
+            hosts.push(ip.into());
         }
         Self {
             hosts: checked.then(|| hosts.into()),
@@ -67,136 +64,20 @@ impl AllowedHosts {
 
     /// Checks every host that a request names.
     fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), RefusedHost> {
-        let Some(hosts) = &self.hosts else {
-            return Ok(());
-        };
-        let mut named = false;
-        if let Some(authority) = uri.authority() {
-            named = true;
-            admit(hosts, authority)?;
-        }
-        for host in headers.get_all(HOST) {
-            named = true;
-            let authority = Authority::try_from(host.as_bytes());
-            admit(hosts, &authority.map_err(|_| RefusedHost::Invalid)?)?;
-        }
-        named.then_some(()).ok_or(RefusedHost::Missing)
-    }
-}
-
-fn admit(hosts: &[HostName], authority: &Authority) -> Result<(), RefusedHost> {
-    let name = host_of(authority).ok_or(RefusedHost::Invalid)?;
-    let is_admitted = match name.parse() {
-        Ok(ip) => is_loopback(ip) || hosts.iter().any(|host| host.is_ip(ip)),
-        Err(_) => name.eq_ignore_ascii_case("localhost") || hosts.iter().any(|host| host.is(name)),
-    };
-    match is_admitted {
-        true => Ok(()),
-        false => Err(RefusedHost::Other(name.into())),
-    }
-}
-
-fn is_loopback(ip: IpAddr) -> bool {
-    ip.to_canonical().is_loopback()
-}
-
-/// Returns the host, without the brackets of an IPv6 address and the dot of the DNS root.
-///
-/// Returns `None` if the authority has a user name or an invalid port, which a `Host` cannot
-/// have.
-fn host_of(authority: &Authority) -> Option<&str> {
-    if authority.as_str().contains('@') || !has_valid_port(authority) {
-        return None;
-    }
-    let host = authority.host();
-    let bare = host.strip_prefix('[').and_then(|ip| ip.strip_suffix(']'));
-    let bare = bare.unwrap_or_else(|| host.strip_suffix('.').unwrap_or(host));
-    (!bare.is_empty()).then_some(bare)
-}
-
-/// Returns whether the port, if there is one, is from 0 to 65535. Parsing an [`Authority`] does
-/// not check that. The authority must have no user name.
-pub(super) fn has_valid_port(authority: &Authority) -> bool {
-    let port = authority.as_str().get(authority.host().len()..);
-    port.is_none_or(|port| port.len() <= 1) || authority.port_u16().is_some()
-}
-
-/// A host name or an IP address, without a port, for [`AllowedHosts`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostName(Name);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Name {
-    Ip(IpAddr),
-    /// In lower case.
-    Dns(Box<str>),
-}
-
-impl HostName {
-    fn is_ip(&self, ip: IpAddr) -> bool {
-        self.0 == Name::Ip(ip.to_canonical())
-    }
-
-    fn is(&self, name: &str) -> bool {
-        matches!(&self.0, Name::Dns(own) if own.eq_ignore_ascii_case(name))
-    }
-}
-
-impl FromStr for HostName {
-    type Err = InvalidHostName;
-
-    fn from_str(text: &str) -> Result<Self, InvalidHostName> {
-        if let Ok(ip) = text.parse::<IpAddr>() {
-            return Ok(Self(Name::Ip(ip.to_canonical())));
-        }
-        let authority: Authority = text.parse().map_err(|_| InvalidHostName(()))?;
-        let name = host_of(&authority).ok_or(InvalidHostName(()))?;
-        if authority.as_str().len() != authority.host().len() {
-            return Err(InvalidHostName(()));
-        }
-        if let Ok(ip) = name.parse::<IpAddr>() {
-            return Ok(Self(Name::Ip(ip.to_canonical())));
-        }
-        // A pattern such as `*.example.com` would match no host.
-        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-        match name.chars().all(is_name) {
-            true => Ok(Self(Name::Dns(name.to_ascii_lowercase().into()))),
-            false => Err(InvalidHostName(())),
+        match &self.hosts {
+            Some(hosts) => mcp_http_host::check(hosts, uri, headers),
+            None => Ok(()),
         }
     }
 }
 
-/// The error of parsing a [`HostName`].
-#[derive(Debug)]
-pub struct InvalidHostName(());
-
-impl fmt::Display for InvalidHostName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a host without a port, such as mcp.example.com or 192.0.2.1")
-    }
-}
-
-impl Error for InvalidHostName {}
-
-/// Why a request is refused.
-#[derive(Debug, PartialEq, Eq)]
-enum RefusedHost {
-    Missing,
-    Invalid,
-    Other(Box<str>),
-}
-
-impl fmt::Display for RefusedHost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing => f.write_str("the request names no host"),
-            Self::Invalid => f.write_str("the request's host is not valid"),
-            Self::Other(name) => write!(
-                f,
-                "the host {name} is not allowed; to allow it, start the proxy with \
-                 --allow-host {name}"
-            ),
+/// Returns the text of a refusal, with what to do.
+fn text(refused: &RefusedHost) -> String {
+    match refused {
+        RefusedHost::Other(host) => {
+            format!("{refused}; to allow it, start the proxy with --allow-host {host}")
         }
+        _ => refused.to_string(),
     }
 }
 
@@ -239,7 +120,7 @@ where
                     inner: self.inner.call(request),
                 },
                 Err(refused) => Answer::Refused {
-                    response: Some(refusal(StatusCode::FORBIDDEN, refused.to_string())),
+                    response: Some(refusal(StatusCode::FORBIDDEN, text(&refused))),
                 },
             },
         }

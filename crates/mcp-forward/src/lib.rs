@@ -156,7 +156,8 @@ mod upstream;
 
 pub use body::ForwardBody;
 pub use forward::Forward;
-pub use host::{AllowedHosts, HostCheck, HostCheckFuture, HostName, InvalidHostName};
+pub use host::{AllowedHosts, HostCheck, HostCheckFuture};
+pub use mcp_http_host::{HostName, InvalidHostName};
 pub use prefix::{InvalidPrefix, Prefix};
 #[cfg(feature = "server")]
 #[cfg_attr(docsrs, doc(cfg(feature = "server")))]

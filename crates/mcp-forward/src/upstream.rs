@@ -4,7 +4,6 @@ use std::fmt;
 use http::Uri;
 use http::uri::PathAndQuery;
 
-use super::host::has_valid_port;
 use super::{BoxError, causes};
 
 /// The server to which requests are sent.
@@ -30,7 +29,7 @@ impl Upstream {
         if authority.host().is_empty() {
             return Err(UpstreamErrorKind::Host.into());
         }
-        if !has_valid_port(authority) {
+        if !mcp_http_host::has_valid_port(authority) {
             return Err(UpstreamErrorKind::Port.into());
         }
         let query = uri.query().map(Box::from);

@@ -11,8 +11,6 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Notify;
 
-use crate::host;
-
 /// The secret that opens the pages.
 ///
 /// `Debug` does not show it.
@@ -189,7 +187,7 @@ impl Access {
 /// Returns the name of the cookie. It contains the port, because browsers send the cookies of a
 /// host to all of its ports.
 fn cookie_name(uri: &Uri, headers: &HeaderMap) -> String {
-    let port = host::authority(uri, headers).and_then(|authority| authority.port_u16());
+    let port = mcp_http_host::authority(uri, headers).and_then(|authority| authority.port_u16());
     match port {
         Some(port) => format!("mcp-store-{port}"),
         None => "mcp-store".to_owned(),

@@ -9,9 +9,10 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use mcp_http_host::RefusedHost;
 
+use crate::login;
 use crate::site::Site;
-use crate::{host, login};
 
 /// What a page may load: only files of this server, which the page names. There are no style
 /// attributes and no inline scripts.
@@ -38,8 +39,8 @@ pub(crate) async fn guard(State(site): State<Site>, request: Request, next: Next
 /// Returns the refusal of a request; `None` if the request is allowed.
 fn refusal(site: &Site, request: &Request) -> Option<Response> {
     let (uri, headers) = (request.uri(), request.headers());
-    if let Err(why) = host::check(site.hosts(), uri, headers) {
-        return Some(forbidden(&why.to_string()));
+    if let Err(refused) = mcp_http_host::check(site.hosts(), uri, headers) {
+        return Some(forbidden(&text(&refused)));
     }
     let is_login = uri.path() == login::PATH;
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -62,6 +63,16 @@ fn refusal(site: &Site, request: &Request) -> Option<Response> {
     }
     let form = login::form(site, StatusCode::UNAUTHORIZED, uri, None);
     Some(unauthorized(form))
+}
+
+/// Returns the text of a refusal, with what to do.
+fn text(refused: &RefusedHost) -> String {
+    match refused {
+        RefusedHost::Other(host) => {
+            format!("{refused}; to allow it, start mcp-store serve with --allow-host {host}")
+        }
+        _ => refused.to_string(),
+    }
 }
 
 /// Returns whether a request comes from a page of this site, from the user, or from a program
@@ -91,7 +102,7 @@ fn is_own_origin(uri: &Uri, headers: &HeaderMap) -> bool {
         let (_, named) = origin.split_once("://")?;
         named.parse::<Authority>().ok()
     });
-    let own = host::authority(uri, headers);
+    let own = mcp_http_host::authority(uri, headers);
     named.is_some() && named == own && headers.get_all(ORIGIN).iter().count() == 1
 }
 

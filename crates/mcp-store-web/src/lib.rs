@@ -38,7 +38,7 @@
 //!
 //! # Modules
 //!
-//! Imports run one way: `host < access, fault < page < view < html, summary < charts < layout,
+//! Imports run one way: `access, fault < page < view < html, summary < charts < layout,
 //! login, live, site, pages < guard, assets`.
 
 mod access;
@@ -46,7 +46,6 @@ mod assets;
 mod charts;
 mod fault;
 mod guard;
-mod host;
 mod html;
 mod layout;
 mod live;
@@ -67,7 +66,7 @@ use axum::routing::get;
 use tower_mcp_store::query::Reader;
 
 pub use access::{InvalidToken, Token};
-pub use host::{Host, InvalidHost};
+pub use mcp_http_host::{HostName, InvalidHostName};
 
 use access::Access;
 use fault::Fault;
@@ -88,14 +87,14 @@ pub struct Web {
 #[must_use = "a builder does nothing before `build`"]
 pub struct Builder {
     reader: Reader,
-    hosts: Vec<Host>,
+    hosts: Vec<HostName>,
     token: Option<Token>,
     is_secure: bool,
 }
 
 impl Builder {
     /// Also answers requests for this host.
-    pub fn allow_host(mut self, host: Host) -> Self {
+    pub fn allow_host(mut self, host: HostName) -> Self {
         self.hosts.push(host);
         self
     }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use maud::Markup;
+use mcp_http_host::HostName;
 use tokio::sync::Semaphore;
 use tower_mcp_store::query::Reader;
 
 use crate::access::Access;
 use crate::fault::Fault;
-use crate::host::Host;
 use crate::layout;
 use crate::live::Live;
 use crate::page::Page;
@@ -30,14 +30,14 @@ pub(crate) struct Site(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     reader: Reader,
-    hosts: Vec<Host>,
+    hosts: Vec<HostName>,
     access: Option<Access>,
     reading: Arc<Semaphore>,
     live: Live,
 }
 
 impl Site {
-    pub(crate) fn new(reader: Reader, hosts: Vec<Host>, access: Option<Access>) -> Self {
+    pub(crate) fn new(reader: Reader, hosts: Vec<HostName>, access: Option<Access>) -> Self {
         let reading = Arc::new(Semaphore::new(AT_ONCE));
         Self(Arc::new(Shared {
             reader,
@@ -48,7 +48,7 @@ impl Site {
         }))
     }
 
-    pub(crate) fn hosts(&self) -> &[Host] {
+    pub(crate) fn hosts(&self) -> &[HostName] {
         &self.0.hosts
     }
 

@@ -1,6 +1,6 @@
 use http::{HeaderMap, Uri};
 
-use super::{AllowedHosts, HostName, RefusedHost};
+use super::{AllowedHosts, HostName, RefusedHost, text};
 
 fn check(listening: &str, others: &[&str], uri: &str, hosts: &[&str]) -> Result<(), String> {
     let others: Vec<HostName> = others.iter().map(|host| host.parse().unwrap()).collect();
@@ -11,7 +11,7 @@ fn check(listening: &str, others: &[&str], uri: &str, hosts: &[&str]) -> Result<
     let uri: Uri = uri.parse().unwrap();
     AllowedHosts::new(listening.parse().unwrap(), others)
         .check(&uri, &headers)
-        .map_err(|refused| refused.to_string())
+        .map_err(|refused| text(&refused))
 }
 
 fn is_admitted(listening: &str, others: &[&str], host: &str) -> bool {
@@ -111,7 +111,7 @@ fn other_addresses_are_checked_only_when_hosts_are_given() {
 #[test]
 fn every_host_that_a_request_names_must_be_admitted() {
     let check = |uri, hosts: &[&str]| check("127.0.0.1:3000", &[], uri, hosts);
-    let evil = Err(RefusedHost::Other("evil.example".into()).to_string());
+    let evil = Err(text(&RefusedHost::Other("evil.example".parse().unwrap())));
     assert_eq!(check("http://localhost:3000/mcp", &[]), Ok(()));
     assert_eq!(check("http://localhost/mcp", &["127.0.0.1"]), Ok(()));
     assert_eq!(check("http://evil.example/mcp", &[]), evil);
@@ -119,22 +119,4 @@ fn every_host_that_a_request_names_must_be_admitted() {
     assert_eq!(check("http://localhost/mcp", &["evil.example"]), evil);
     assert_eq!(check("/mcp", &["localhost", "evil.example:80"]), evil);
     assert_eq!(check("/mcp", &[]), Err(RefusedHost::Missing.to_string()));
-}
-
-#[test]
-fn host_name_with_port_or_user_is_refused() {
-    for text in [
-        "",
-        "a.example:80",
-        "u@a.example",
-        "http://a.example",
-        "*.a.example",
-        "[::1",
-        "a b",
-        "a/",
-    ] {
-        assert!(text.parse::<HostName>().is_err(), "{text}");
-    }
-    let ip: HostName = "::ffff:10.0.0.7".parse().unwrap();
-    assert_eq!(ip, "10.0.0.7".parse().unwrap());
 }

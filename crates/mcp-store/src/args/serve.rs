@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as Arguments;
-use mcp_store_web::Host;
+use mcp_store_web::HostName;
 
 use super::proxy::{Address, Tls};
 use super::shared_key::SharedKey;
@@ -32,7 +32,7 @@ pub(crate) struct Serve {
     ///
     /// The address of --listen and loopback names are always allowed.
     #[arg(long, value_name = "HOST")]
-    pub(crate) allow_host: Vec<Host>,
+    pub(crate) allow_host: Vec<HostName>,
     #[command(flatten)]
     pub(crate) tls: Tls,
     #[command(flatten)]
