@@ -162,7 +162,8 @@ mod tests {
     use tower_mcp_store::Store;
     use tower_mcp_store::query::Reader;
 
-    use super::{Bytes, Message, Viewer, WAITING, broadcast};
+    use super::{Bytes, HeaderMap, Message, VIEWERS, Viewer, WAITING, broadcast, open};
+    use crate::fault::Fault;
     use crate::site::Site;
 
     const LONG: Duration = Duration::from_secs(30);
@@ -199,6 +200,19 @@ mod tests {
                 .unwrap();
         }
         assert!(viewer.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn viewers_beyond_the_limit_are_refused_until_one_leaves() {
+        let (_dir, site) = site();
+        let headers = HeaderMap::new();
+        let mut viewers = Vec::new();
+        for _ in 0..VIEWERS {
+            viewers.push(open(&site, "", &headers).await.unwrap());
+        }
+        assert!(matches!(open(&site, "", &headers).await, Err(Fault::Busy)));
+        viewers.pop();
+        assert!(open(&site, "", &headers).await.is_ok());
     }
 
     #[tokio::test]

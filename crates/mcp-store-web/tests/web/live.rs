@@ -116,3 +116,16 @@ async fn rows_of_a_file_that_takes_the_place_are_new() {
     let mut stream = Stream::open(&server, "/events", "Last-Event-ID: 5\r\n").await;
     stream.until("<bdi>second</bdi>").await;
 }
+
+#[tokio::test]
+async fn stream_says_that_the_file_cannot_be_read_and_goes_on_when_it_is_back() {
+    let file = recorded([StoreEvent::Request(call("old"))]);
+    let server = serve(&file.path, |builder| builder).await;
+    let mut stream = Stream::open(&server, "/events", "").await;
+    let aside = file.path.with_extension("aside");
+    std::fs::rename(&file.path, &aside).unwrap();
+    stream.until("event: problem").await;
+    std::fs::rename(&aside, &file.path).unwrap();
+    record(&file.path, [StoreEvent::Request(call("new"))]);
+    stream.until("<bdi>new</bdi>").await;
+}
