@@ -52,15 +52,20 @@ async fn shipper_that_is_killed_again_and_again_ships_each_request_once() {
     database.run(COUNT_ATTEMPTS).await;
     let replica = Replica::new();
     let url = database.url();
+    let number = async |sql| u64::try_from(database.number(sql).await).unwrap();
     let mut recorded = 0;
     for round in 0..KILLS {
         replica.record("s", 300);
         let mut child = child("kill::child_that_ships", replica.path(), &url);
-        // Some are killed while they connect, and others between two transactions.
-        let kill_at = Instant::now() + Duration::from_millis(20 + 25 * round);
-        while Instant::now() < kill_at {
+        // Some are killed while they connect, and others after some batches.
+        let began = Instant::now();
+        let there = number("SELECT count(*) FROM requests").await;
+        while began.elapsed() < Duration::from_millis(20 * round)
+            || round > 3 && number("SELECT count(*) FROM requests").await < there + BATCH * round
+        {
             replica.record("s", 5);
             recorded += 5;
+            assert!(began.elapsed() < LONG, "it does not ship");
         }
         child.kill().unwrap();
         child.wait().unwrap();
@@ -69,7 +74,6 @@ async fn shipper_that_is_killed_again_and_again_ships_each_request_once() {
     assert_eq!(request_ids(&database).await, replica.request_ids());
     assert_eq!(stats.refused, 0);
     let all = 300 * KILLS + recorded;
-    let number = async |sql| u64::try_from(database.number(sql).await).unwrap();
     assert_eq!(number("SELECT total_calls FROM sessions").await, all);
     // Each kill costs one batch at most.
     let attempts = number("SELECT last_value FROM attempts").await;
