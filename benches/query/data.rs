@@ -51,7 +51,7 @@ impl Files {
 /// Makes a file of version 4 with these requests, for a file that is to be at `path`.
 pub(crate) fn begin(path: &Path, rows: i64, share: Share) -> PathBuf {
     eprintln!("making {}", path.display());
-    let making = path.with_file_name("making.db");
+    let making = path.with_extension("making");
     fs::copy("tests/fixtures/store-v4.db", &making).expect("a copy");
     fill(&making, rows, share);
     making

@@ -88,8 +88,8 @@ mod writers;
 pub use counters::Stats;
 #[cfg(feature = "outbox")]
 pub use outbox::{
-    OutboxBatch, OutboxColumn, OutboxCursor, OutboxIdentity, OutboxRows, OutboxTable, OutboxValues,
-    Watermarks,
+    OutboxBatch, OutboxColumn, OutboxCursor, OutboxIdentity, OutboxRows, OutboxTable, OutboxTexts,
+    OutboxValues, Watermarks,
 };
 #[cfg(feature = "outbox")]
 pub use pull::{Kept, PullCursor, PullState};

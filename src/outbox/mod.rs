@@ -41,8 +41,8 @@ use std::path::{Path, PathBuf};
 
 use crate::db::{Db, SideLock, WriteError};
 pub use crate::db::{
-    OutboxBatch, OutboxColumn, OutboxCursor, OutboxIdentity, OutboxRows, OutboxTable, OutboxValues,
-    Watermarks,
+    OutboxBatch, OutboxColumn, OutboxCursor, OutboxIdentity, OutboxRows, OutboxTable, OutboxTexts,
+    OutboxValues, Watermarks,
 };
 use crate::error::OpenError;
 use crate::maintenance::MaintenanceError;

@@ -4,6 +4,7 @@
 //! If the process is killed between the commit and the confirmation, the next shipper writes the
 //! last batch again. This changes nothing, because the rows have the same keys.
 
+mod array;
 mod link;
 mod refused;
 mod statement;

@@ -9,6 +9,7 @@ use super::super::row::optional_number;
 use super::cursor;
 use super::guests::Guests;
 use super::rows::{Collector, OutboxRows, OutboxTable, OutboxValues};
+use super::texts::OutboxTexts;
 use crate::clock;
 use crate::histogram;
 
@@ -155,7 +156,8 @@ fn last(requests: &OutboxRows) -> Option<(i64, Option<String>)> {
     };
     match (column("id")?, column("request_id")?) {
         (OutboxValues::Integers(ids), OutboxValues::Texts(request_ids)) => {
-            Some(((*ids.last()?)?, request_ids.last()?.clone()))
+            let request_id = request_ids.iter().next_back()?;
+            Some(((*ids.last()?)?, request_id.map(str::to_owned)))
         }
         _ => None,
     }
@@ -247,10 +249,10 @@ fn texts(rows: &[Collector], table: OutboxTable, name: &str) -> HashSet<String> 
 fn values<'r>(rows: &'r OutboxRows, name: &str) -> impl Iterator<Item = &'r str> {
     let column = rows.columns.iter().find(|column| column.name == name);
     let texts = match column.map(|column| &column.values) {
-        Some(OutboxValues::Texts(texts)) => texts.as_slice(),
-        _ => &[],
+        Some(OutboxValues::Texts(texts)) => Some(texts),
+        _ => None,
     };
-    texts.iter().flatten().map(String::as_str)
+    texts.into_iter().flat_map(OutboxTexts::iter).flatten()
 }
 
 /// Reads the oldest cells that are listed. Returns them, their buckets, the number of the last

@@ -150,7 +150,7 @@ fn column<'r>(rows: &'r OutboxRows, name: &str) -> Option<&'r OutboxValues> {
 
 fn text<'r>(rows: &'r OutboxRows, name: &str, at: usize) -> Option<&'r str> {
     match column(rows, name)? {
-        OutboxValues::Texts(values) => values.get(at)?.as_deref(),
+        OutboxValues::Texts(values) => values.get(at),
         _ => None,
     }
 }

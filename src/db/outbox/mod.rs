@@ -18,10 +18,12 @@ mod cursor;
 mod guests;
 mod registration;
 mod rows;
+mod texts;
 
 pub use batch::{OutboxBatch, Watermarks};
 pub use cursor::OutboxCursor;
 pub use rows::{OutboxColumn, OutboxRows, OutboxTable, OutboxValues};
+pub use texts::OutboxTexts;
 
 use std::time::Duration;
 

@@ -5,7 +5,8 @@ use rusqlite::{Connection, Params, Result, Row};
 
 use super::super::columns::{Column, REQUESTS, SESSIONS};
 use super::super::counters::Stats;
-use super::super::row::{optional_number, optional_text};
+use super::super::row::optional_number;
+use super::texts::OutboxTexts;
 
 /// A part of the rows or columns of a table that is shipped together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,7 +70,7 @@ pub enum OutboxValues {
     /// Whole numbers.
     Integers(Vec<Option<i64>>),
     /// Texts.
-    Texts(Vec<Option<String>>),
+    Texts(OutboxTexts),
     /// Bytes.
     Bytes(Vec<Option<Vec<u8>>>),
 }
@@ -217,7 +218,7 @@ impl Collector {
                 .map(|row| row.get::<_, String>(0))
                 .transpose()?;
             let values = match kind.as_deref() {
-                Some("TEXT") => OutboxValues::Texts(Vec::new()),
+                Some("TEXT") => OutboxValues::Texts(OutboxTexts::default()),
                 Some("BLOB") => OutboxValues::Bytes(Vec::new()),
                 // Those of buckets are computed.
                 Some(_) | None => OutboxValues::Integers(Vec::new()),
@@ -259,12 +260,7 @@ impl Collector {
                     values.push(optional_number(row, index)?);
                     size_of::<i64>()
                 }
-                OutboxValues::Texts(values) => {
-                    let text = optional_text(row, index)?;
-                    let length = text.as_ref().map_or(0, String::len);
-                    values.push(text);
-                    length
-                }
+                OutboxValues::Texts(values) => values.push_value(row.get_ref(index)?),
                 OutboxValues::Bytes(values) => {
                     let bytes = match row.get_ref(index)? {
                         ValueRef::Blob(bytes) | ValueRef::Text(bytes) => Some(bytes.to_vec()),
@@ -284,7 +280,9 @@ impl Collector {
         let counts = counts.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
         for (index, column) in self.rows.columns.iter_mut().enumerate() {
             match &mut column.values {
-                OutboxValues::Texts(values) => values.push(optional_text(cell, index)?),
+                OutboxValues::Texts(values) => {
+                    values.push_value(cell.get_ref(index)?);
+                }
                 OutboxValues::Integers(values) => {
                     values.push(match index.checked_sub(CELL.len()) {
                         Some(count) => counts.get(count).copied(),

@@ -81,7 +81,7 @@ CREATE TABLE requests (
 -- For rows whose day has no partition yet, or whose time is of a wrong clock.
 CREATE TABLE requests_default PARTITION OF requests DEFAULT;
 
-CREATE INDEX requests_by_ts        ON requests (ts, request_id);
+CREATE INDEX requests_by_ts        ON requests (ts);
 CREATE INDEX requests_by_row       ON requests (store_id, id);
 CREATE INDEX requests_by_tool      ON requests (tool, ts) WHERE tool IS NOT NULL;
 CREATE INDEX requests_by_session   ON requests (session_id, ts) WHERE session_id IS NOT NULL;
