@@ -39,9 +39,17 @@ impl Files {
             ours: dir.join(format!("query-{rows}-v5.db")),
             end: END,
         };
+        if !files.peers.exists() {
+            let making = begin(&files.peers, rows, ALL);
+            fs::rename(&making, &files.peers).expect("a new name");
+        }
         if !files.ours.exists() {
-            let making = begin(&files.ours, rows, ALL);
-            fs::copy(&making, &files.peers).expect("a copy");
+            eprintln!("making {}", files.ours.display());
+            let making = files.ours.with_extension("making");
+            // A run that was interrupted has begun to migrate it.
+            if !making.exists() {
+                fs::copy(&files.peers, &making).expect("a copy");
+            }
             complete(&making, &files.ours);
         }
         files
@@ -174,7 +182,7 @@ fn migrate(path: &Path) {
         .expect("a number")
     {
         assert!(
-            start.elapsed() < Duration::from_secs(600),
+            start.elapsed() < Duration::from_secs(3_600),
             "the writer rolls up"
         );
         std::thread::sleep(Duration::from_millis(100));
