@@ -5,9 +5,11 @@ mod conditions;
 mod follow;
 mod info;
 mod names;
+mod newest;
 mod operations;
 mod pattern;
 mod pull;
+mod request;
 mod sessions;
 mod slow;
 mod snapshot;
@@ -30,6 +32,7 @@ use crate::schema;
 use crate::target::Target;
 pub use follow::FleetFollower;
 pub use info::{FleetInfo, FleetStore};
+use newest::{newest, newest_of};
 pub use pull::{Pulled, pull};
 use snapshot::Snapshot;
 use statement::Statement;
@@ -111,36 +114,6 @@ impl FleetReader {
     /// Follows requests as they are shipped. The first poll returns the newest `limit` requests.
     pub fn follow(self, filter: RequestFilter, limit: usize) -> FleetFollower {
         FleetFollower::new(self, filter, limit)
-    }
-
-    /// Returns the request of the file `store_id` whose row has this number.
-    ///
-    /// # Errors
-    ///
-    /// If the database does not answer.
-    pub fn request(
-        &mut self,
-        store_id: &str,
-        id: i64,
-    ) -> Result<Option<FleetRequest>, PostgresError> {
-        let mut statement = Statement::new();
-        let (store, row) = (statement.bind(store_id), statement.bind(id));
-        statement.add(&format!("requests.store_id = {store}::uuid AND id = {row}"));
-        Ok(select(&self.snapshot()?, statement, "")?.pop())
-    }
-
-    /// Returns the request whose id is, or begins with, `id`.
-    ///
-    /// # Errors
-    ///
-    /// If the database does not answer.
-    pub fn find_request(&mut self, id: &str) -> Result<Lookup<FleetRequest>, PostgresError> {
-        let snapshot = self.snapshot()?;
-        let mut statement = Statement::new();
-        statement.add_beginning("request_id", &id.to_ascii_lowercase());
-        let order = format!("ORDER BY request_id LIMIT {NAMED}");
-        let found = select(&snapshot, statement, &order)?;
-        Ok(one(found, id, |found| &found.request.request_id))
     }
 
     /// Returns the statistics of a window over all files: in total, of each method and of each
@@ -228,26 +201,6 @@ impl fmt::Debug for FleetReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FleetReader").finish_non_exhaustive()
     }
-}
-
-/// Returns the newest requests, newest first.
-fn newest(
-    snapshot: &Snapshot<'_>,
-    filter: &RequestFilter,
-    limit: usize,
-) -> Result<Vec<FleetRequest>, PostgresError> {
-    newest_of(snapshot, conditions::of(filter, snapshot)?, limit)
-}
-
-/// Returns the newest requests that meet conditions, newest first.
-fn newest_of(
-    snapshot: &Snapshot<'_>,
-    mut statement: Statement,
-    limit: usize,
-) -> Result<Vec<FleetRequest>, PostgresError> {
-    let limit = statement.bind_limit(limit);
-    let order = format!("ORDER BY ts DESC, id DESC, requests.store_id DESC LIMIT {limit}");
-    select(snapshot, statement, &order)
 }
 
 /// Selects requests, in this order.

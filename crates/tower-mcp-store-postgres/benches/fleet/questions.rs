@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 use tower_mcp_store::RequestStatus;
-use tower_mcp_store::query::{Reader, RequestFilter, StatsFilter, Window};
+use tower_mcp_store::query::{
+    ClientFilter, Reader, RequestFilter, SessionFilter, StatsFilter, Window,
+};
 use tower_mcp_store_postgres::{FleetReader, ShipConfig, ship_once};
 
 use crate::data::{self, Files, Share, session_id};
@@ -150,6 +152,13 @@ fn ask_all(mut both: Both, database: &Database, files: &Files) {
         let mut filter = StatsFilter::default();
         // The window does not begin at a full hour, as is usual in practice.
         filter.window = Window::since(end - hours * HOUR - 1_234_567);
+        let mut slow = RequestFilter::default();
+        slow.window = filter.window;
+        both.ask(
+            &format!("slow, {question}"),
+            |fleet| fleet.slow(&slow, 20).expect("an answer"),
+            |file| file.slow(&slow, 20).expect("an answer"),
+        );
         both.ask(
             &format!("stats, {question}"),
             |fleet| fleet.stats(&filter).expect("an answer"),
@@ -161,7 +170,43 @@ fn ask_all(mut both: Both, database: &Database, files: &Files) {
         |fleet| fleet.info().expect("an answer"),
         |file| file.info().expect("an answer"),
     );
+    people(&mut both);
     views(&both.only, end, database, files);
+}
+
+fn people(both: &mut Both) {
+    let all = SessionFilter::default();
+    both.ask(
+        "sessions",
+        |fleet| fleet.sessions(&all, 50).expect("an answer"),
+        |file| file.sessions(&all, 50).expect("an answer"),
+    );
+    let mut active = SessionFilter::default();
+    active.active = true;
+    both.ask(
+        "sessions, active",
+        |fleet| fleet.sessions(&active, 50).expect("an answer"),
+        |file| file.sessions(&active, 50).expect("an answer"),
+    );
+    let mut week = ClientFilter::default();
+    week.window = Window::since(both.end - 7 * DAY);
+    both.ask(
+        "clients, 7 d",
+        |fleet| fleet.clients(&week).expect("an answer"),
+        |file| file.clients(&week).expect("an answer"),
+    );
+    let clients = ClientFilter::default();
+    both.ask(
+        "clients",
+        |fleet| fleet.clients(&clients).expect("an answer"),
+        |file| file.clients(&clients).expect("an answer"),
+    );
+    let filter = RequestFilter::default();
+    both.ask(
+        "logs of whole calls",
+        |fleet| fleet.operations(&filter, 50).expect("an answer"),
+        |file| file.operations(&filter, 50, None).expect("an answer"),
+    );
 }
 
 fn requests(both: &mut Both) {

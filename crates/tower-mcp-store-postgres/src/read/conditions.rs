@@ -1,5 +1,6 @@
 //! The conditions of a filter in SQL.
 
+use tower_mcp_store::Outcome;
 use tower_mcp_store::query::{RequestFilter, Value};
 
 use super::pattern;
@@ -9,6 +10,9 @@ use crate::error::PostgresError;
 
 /// The outcome of a request.
 const OUTCOME: &str = "mcp_store_outcome(status, tool_error, end_reason, error_code, http_status)";
+
+/// The condition of the index of failures, which holds for each outcome but `ok`.
+const FAILURE: &str = "(status <> 'ok' OR tool_error <> 0 OR end_reason IS NOT NULL)";
 
 /// The method whose requests have a tool.
 const TOOLS_CALL: &str = "tools/call";
@@ -58,6 +62,9 @@ fn add_outcome(statement: &mut Statement, filter: &RequestFilter) {
         let words = statement.bind(Vec::from_iter(words));
         let is_one = outcome_is_one_of(&words);
         statement.add(&is_one);
+        if !filter.outcomes.contains(&Outcome::Ok) {
+            statement.add(FAILURE);
+        }
     }
 }
 
@@ -112,9 +119,9 @@ fn add_client(
     snapshot: &Snapshot<'_>,
 ) -> Result<(), PostgresError> {
     let is_client = is_client(statement, "s.client_name", client, snapshot)?;
+    // Not `EXISTS`, which PostgreSQL would evaluate for each request.
     statement.add(&format!(
-        "EXISTS (SELECT 1 FROM sessions AS s
-             WHERE s.session_id = requests.session_id AND {is_client})"
+        "session_id IN (SELECT s.session_id FROM sessions AS s WHERE {is_client})"
     ));
     Ok(())
 }

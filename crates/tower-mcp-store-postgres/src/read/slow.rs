@@ -2,15 +2,19 @@
 
 use tower_mcp_store::query::RequestFilter;
 
+use super::snapshot::Snapshot;
 use super::statement::Statement;
 use super::{FleetReader, FleetRequest, conditions, select};
 use crate::error::PostgresError;
 
+/// The condition of the index of latencies.
+const INDEXED: &str = "latency_us >= 100000";
+
 impl FleetReader {
     /// Returns the slowest `limit` requests that the filter takes, slowest first.
     ///
-    /// Streams that stay open as long as the client listens (`stream_end`) are left out. It
-    /// reads all requests in the window of the filter.
+    /// Streams that stay open as long as the client listens (`stream_end`) are left out. If fewer
+    /// requests than `limit` took 100 ms, it reads all requests in the window of the filter.
     ///
     /// # Errors
     ///
@@ -21,12 +25,11 @@ impl FleetReader {
         limit: usize,
     ) -> Result<Vec<FleetRequest>, PostgresError> {
         let snapshot = self.snapshot()?;
-        let mut statement = conditions::of(filter, &snapshot)?;
-        statement.add("end_reason IS DISTINCT FROM 'stream_end'");
-        let limit = statement.bind_limit(limit);
-        let order =
-            format!("ORDER BY latency_us DESC, id DESC, requests.store_id DESC LIMIT {limit}");
-        select(&snapshot, statement, &order)
+        let found = slowest(&snapshot, filter, limit, INDEXED)?;
+        if found.len() == limit {
+            return Ok(found);
+        }
+        slowest(&snapshot, filter, limit, "true")
     }
 
     /// Returns a request between its neighbours, by time: at most `count` requests of the same
@@ -63,4 +66,19 @@ impl FleetReader {
         found.extend(beside(">", "ASC")?);
         Ok(found)
     }
+}
+
+/// Returns the slowest requests that also meet a condition.
+fn slowest(
+    snapshot: &Snapshot<'_>,
+    filter: &RequestFilter,
+    limit: usize,
+    condition: &str,
+) -> Result<Vec<FleetRequest>, PostgresError> {
+    let mut statement = conditions::of(filter, snapshot)?;
+    statement.add("end_reason IS DISTINCT FROM 'stream_end'");
+    statement.add(condition);
+    let limit = statement.bind_limit(limit);
+    let order = format!("ORDER BY latency_us DESC, id DESC, requests.store_id DESC LIMIT {limit}");
+    select(snapshot, statement, &order)
 }

@@ -13,9 +13,25 @@ use super::statement::{Parameter, Statement};
 use crate::connection::Connection;
 use crate::error::{PostgresError, PostgresErrorKind};
 
+/// PostgreSQL would compile the expressions of each partition to machine code, which takes
+/// seconds for statements that run for milliseconds.
+const WITHOUT_JIT: &str = "SET LOCAL jit = off";
+
 pub(super) struct Snapshot<'c> {
     runtime: &'c Runtime,
     transaction: Transaction<'c>,
+    // Dropped after the transaction.
+    _end: End<'c>,
+}
+
+/// Sends the end of a dropped transaction. A connection sends only while its runtime runs, so
+/// without this the transaction would stay open until the next question.
+struct End<'c>(&'c Runtime);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.block_on(tokio::task::yield_now());
+    }
 }
 
 impl<'c> Snapshot<'c> {
@@ -23,15 +39,21 @@ impl<'c> Snapshot<'c> {
         runtime: &'c Runtime,
         connection: &'c mut Connection,
     ) -> Result<Self, PostgresError> {
-        let begun = connection
-            .build_transaction()
-            .isolation_level(IsolationLevel::RepeatableRead)
-            .read_only(true)
-            .start();
-        let transaction = runtime.block_on(begun).map_err(PostgresError::of)?;
+        let transaction = runtime.block_on(async {
+            let begun = connection
+                .build_transaction()
+                .isolation_level(IsolationLevel::RepeatableRead)
+                .read_only(true)
+                .start()
+                .await?;
+            begun.batch_execute(WITHOUT_JIT).await?;
+            Ok(begun)
+        });
+        let transaction = transaction.map_err(PostgresError::of)?;
         Ok(Self {
             runtime,
             transaction,
+            _end: End(runtime),
         })
     }
 

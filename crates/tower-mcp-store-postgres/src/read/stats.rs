@@ -15,10 +15,15 @@ const REQUESTS: &str = "method, tool, bytes_in, bytes_out, status, tool_error, e
 /// The last columns of `Rows::NotRolledUp`. Each file counts its requests in cells as if it had
 /// all requests of an operation, and so are these counted.
 const IN_FILES: &str = "leg, operation_us,
-    CASE WHEN leg > 1 AND operation_us IS NOT NULL THEN ts - (
-        SELECT min(begun.ts) FROM requests AS begun
-        WHERE begun.request_id = requests.operation_id
-    ) END";
+    CASE WHEN leg > 1 AND operation_us IS NOT NULL THEN ts - mcp_store_began(operation_id) END";
+
+/// The last rows of each file, by the index of rows: `OFFSET` keeps the subquery, and the upper
+/// bound makes PostgreSQL expect few rows.
+const NOT_ROLLED_UP: &str = "sources CROSS JOIN LATERAL (
+        SELECT * FROM requests
+        WHERE store_id = sources.store_id AND id > rolled_up_to AND id < 9223372036854775807
+        OFFSET 0
+    ) AS requests";
 
 const TASKS: &str = "method, tool, outcome, ts, ended_ts, rolled_up_as";
 
@@ -88,11 +93,7 @@ impl Engine for Snapshot<'_> {
         let in_files = format!("{REQUESTS}, {IN_FILES}");
         let (columns, from, time, groups) = match selection.rows {
             Rows::Requests => (&*placed, PLACED, "ts", ""),
-            Rows::NotRolledUp => {
-                statement.add("requests.id > sources.rolled_up_to");
-                let from = "requests JOIN sources ON sources.store_id = requests.store_id";
-                (&*in_files, from, "ts", "")
-            }
+            Rows::NotRolledUp => (&*in_files, NOT_ROLLED_UP, "ts", ""),
             Rows::Tasks => (TASKS, OF_TASKS, "ended_ts", ""),
             Rows::TasksNotRolledUp => {
                 statement.add("rolled_up_as IS DISTINCT FROM outcome");

@@ -84,9 +84,16 @@ CREATE TABLE requests_default PARTITION OF requests DEFAULT;
 CREATE INDEX requests_by_ts        ON requests (ts);
 CREATE INDEX requests_by_row       ON requests (store_id, id);
 CREATE INDEX requests_by_tool      ON requests (tool, ts) WHERE tool IS NOT NULL;
+CREATE INDEX requests_by_method    ON requests (method, ts) WHERE tool IS NULL;
+CREATE INDEX requests_by_server    ON requests (proxy, ts) WHERE proxy <> 'default';
 CREATE INDEX requests_by_session   ON requests (session_id, ts) WHERE session_id IS NOT NULL;
+-- Only few requests are in these.
 CREATE INDEX requests_by_failure   ON requests (ts)
     WHERE status <> 'ok' OR tool_error <> 0 OR end_reason IS NOT NULL;
+CREATE INDEX requests_by_status    ON requests (status, ts) WHERE status <> 'ok';
+CREATE INDEX requests_by_code      ON requests (error_code, ts) WHERE error_code IS NOT NULL;
+CREATE INDEX requests_by_reason    ON requests (end_reason, ts) WHERE end_reason IS NOT NULL;
+CREATE INDEX requests_by_latency   ON requests (latency_us) WHERE latency_us >= 100000;
 CREATE INDEX requests_by_principal ON requests (principal, ts) WHERE principal IS NOT NULL;
 CREATE INDEX requests_by_trace     ON requests (trace_id) WHERE trace_id IS NOT NULL;
 CREATE INDEX requests_by_operation ON requests (operation_id) WHERE operation_id IS NOT NULL;
@@ -377,6 +384,12 @@ LEFT JOIN LATERAL (
     FROM store_sessions WHERE session_id = r.session_id
     ORDER BY is_guest, started_at, store_id LIMIT 1
 ) AS s ON true;
+
+-- The time of the first request of an operation. As a subquery, this would be planned for each
+-- pair of partitions, even if no request needs it.
+CREATE FUNCTION mcp_store_began(first_id text) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT min(ts) FROM requests WHERE request_id = first_id
+$$;
 
 -- The requests, in any file, whose answers may have given the state that a request sent back. The hash of
 -- a state covers caller, method and target. The last bit of a hash is 1 for the keys of a question.
@@ -811,17 +824,22 @@ FROM (
         SELECT *,
             CASE WHEN leg IS NULL THEN outcome NOT IN ('input_required', 'working')
                 ELSE operation_us IS NOT NULL END AS ends,
-            CASE WHEN leg > 1 AND operation_us IS NOT NULL THEN (
-                SELECT min(f.ts) FROM requests AS f WHERE f.request_id = younger.operation_id
-            ) END AS first_ts
+            CASE WHEN leg > 1 AND operation_us IS NOT NULL
+                THEN mcp_store_began(operation_id) END AS first_ts
         FROM (
             SELECT r.ts, r.proxy, r.method, r.tool, r.leg, r.latency_us, r.end_reason,
                 r.bytes_in, r.bytes_out, r.operation_id,
                 CASE WHEN r.leg IS NOT NULL THEN r.operation_us END AS operation_us,
                 mcp_store_outcome(r.status, r.tool_error, r.end_reason, r.error_code,
                     r.http_status) AS outcome
+            -- So that the index of rows is used, of which these are the last: OFFSET keeps the
+            -- subquery, and the upper bound makes PostgreSQL expect few rows.
             FROM sources AS s
-            JOIN requests AS r ON r.store_id = s.store_id AND r.id > s.rolled_up_to
+            CROSS JOIN LATERAL (
+                SELECT * FROM requests
+                WHERE store_id = s.store_id AND id > s.rolled_up_to AND id < 9223372036854775807
+                OFFSET 0
+            ) AS r
         ) AS younger
     ) AS younger
     UNION ALL

@@ -11,6 +11,7 @@ mod fleet;
 mod follow;
 mod kill;
 mod operations;
+mod plans;
 mod pull;
 mod read;
 mod read_operations;

@@ -430,6 +430,29 @@ async fn six_readers_share_a_pool_of_one_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn reader_leaves_no_transaction_open_after_an_answer() {
+    let Some(server) = support::postgres() else {
+        return;
+    };
+    let database = server.database().await;
+    init(database.target()).await.unwrap();
+    let target = database.target();
+    let reader = blocking(move || {
+        let mut reader = open(&target);
+        reader.info().unwrap();
+        reader
+    })
+    .await;
+    let open = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    support::eventually("the transaction ends", async || {
+        database.number(open).await == 0
+    })
+    .await;
+    blocking(move || drop(reader)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn database_without_the_tables_is_refused() {
     let Some(server) = support::postgres() else {
         return;

@@ -1,5 +1,6 @@
 //! A PostgreSQL server with databases.
 
+use std::fs;
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,6 +28,11 @@ impl Postgres {
         files: &[(&str, &str)],
     ) -> Self {
         Self(Server::start(programs, settings, files))
+    }
+
+    /// Returns what the server has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
     /// Makes an empty database.
