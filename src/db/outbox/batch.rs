@@ -16,8 +16,11 @@ use crate::histogram;
 /// How many bytes of values a batch has, roughly, of requests and of other rows each.
 const MAX_BYTES: usize = 4 << 20;
 
-/// The most cells in a batch. Each has dozens of buckets.
+/// The most cells in a batch.
 const MAX_CELLS: i64 = 500;
+
+/// How many buckets a batch has, roughly. A cell has dozens of them.
+const MAX_BUCKETS: usize = 10_000;
 
 /// The tables whose rows are listed, the word for each in `outbox_changes`, and its key.
 const LISTED: [(OutboxTable, &str, &str); 9] = [
@@ -270,6 +273,9 @@ fn read_cells(conn: &Connection) -> Result<(OutboxRows, OutboxRows, i64, bool)> 
     let mut entries = entries.query([MAX_CELLS])?;
     let (mut to, mut count) = (0, 0);
     while let Some(entry) = entries.next()? {
+        if buckets.rows().len() > MAX_BUCKETS {
+            return Ok((cells.finish(), buckets.finish(), to, false));
+        }
         to = optional_number(entry, 0)?.unwrap_or(0);
         count += 1;
         cells.add(conn, OF_ENTRY, [to], usize::MAX)?;
