@@ -121,7 +121,7 @@ fn breakdown(
 ) -> rusqlite::Result<Vec<Breakdown>> {
     let mut conditions = Conditions::new(filter, source)?;
     let found = plan::all(source, &mut conditions)?;
-    let columns = columns(by, "leg", "operation_us");
+    let columns = columns(by, "leg", "operation_us", CLIENT_NAME);
     let mut groups = Groups::new(by);
     let mut seen = HashSet::new();
     for tables in &found {
@@ -141,14 +141,18 @@ fn breakdown(
     Ok(groups.into_breakdowns())
 }
 
-/// Returns the columns that [`Groups`] reads. `leg` and `operation_us` are the place of a request
-/// in its operation.
-fn columns(by: &[GroupBy], leg: &str, operation_us: &str) -> String {
-    let names: String = by.iter().map(|by| format!(", {}", by.column())).collect();
-    format!(
+/// Returns the columns that [`Groups`] reads. The arguments are expressions for the place of a
+/// request in its operation, and for the name of its client.
+fn columns(by: &[GroupBy], leg: &str, operation_us: &str, client_name: &str) -> String {
+    let mut columns = format!(
         "id, ts, coalesce({operation_us}, latency_us), status, tool_error, end_reason, error_code,
-         http_status, {leg}{names}"
-    )
+         http_status, {leg}"
+    );
+    for by in by {
+        columns.push_str(", ");
+        columns.push_str(by.column().unwrap_or(client_name));
+    }
+    columns
 }
 
 /// Requests by their names.
@@ -212,19 +216,20 @@ fn start_of(starts: &[i64], ts: i64) -> Option<String> {
 }
 
 impl GroupBy {
-    /// Returns the column of the name, or a column that the name is computed from.
-    fn column(&self) -> &'static str {
-        match self {
+    /// Returns the column of the name, or a column that the name is computed from; `None` for the
+    /// client, whose name is not in the table.
+    fn column(&self) -> Option<&'static str> {
+        Some(match self {
             Self::Server => "proxy",
             Self::Method => "method",
             Self::Tool => "tool",
-            Self::Client => CLIENT_NAME,
+            Self::Client => return None,
             Self::Principal => "principal",
             Self::Protocol => "protocol_version",
             Self::Outcome => "status",
             Self::Reason => REASON,
             Self::Time(_) => "ts",
-        }
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 
 use rusqlite::types::ValueRef;
 
-pub use super::breakdown::foreign::breakdown;
+pub use super::breakdown::foreign::{Columns, breakdown};
 use super::clients::{Caller, Client, ClientRevision};
 use super::filter::SessionFilter;
 use super::losses::Loss;

@@ -20,7 +20,7 @@ mod stores;
 use std::fmt;
 
 use tokio::runtime::Runtime;
-use tower_mcp_store::query::foreign::{self, Record};
+use tower_mcp_store::query::foreign::{self, Columns, Record};
 use tower_mcp_store::query::{
     Breakdown, GroupBy, Lookup, Loss, Request, RequestFilter, StatsFilter, StatsReport, Value,
     Window,
@@ -143,9 +143,19 @@ impl FleetReader {
     ) -> Result<Vec<Breakdown>, PostgresError> {
         let snapshot = self.snapshot()?;
         let statement = conditions::of(filter, &snapshot)?;
-        foreign::breakdown(by, LEG, OPERATION_US, |columns, each| {
+        let of = Columns {
+            leg: LEG,
+            operation_us: OPERATION_US,
+            client_name: "client.name",
+        };
+        foreign::breakdown(by, of, |columns, each| {
             let conditions = statement.conditions();
-            let sql = format!("SELECT {columns} FROM {PLACED} {conditions}");
+            // PostgreSQL leaves the join out if nothing reads the name.
+            let sql = format!(
+                "SELECT {columns} FROM {PLACED}
+                 LEFT JOIN (SELECT session_id, client_name FROM sessions) AS client (session, name)
+                     ON client.session = session_id {conditions}"
+            );
             snapshot.each(&sql, &statement, each)
         })
     }
