@@ -62,6 +62,9 @@ pub struct Timeline {
     pub writer_starts: Vec<WriterStart>,
     /// The spans of time in which requests are missing.
     pub losses: Vec<Loss>,
+    /// The part of the window whose requests were removed. The file has only counts of hours or
+    /// days for it. `None` if all requests of the window are in the file, apart from losses.
+    pub removed: Option<Window>,
 }
 
 /// The calls of one bucket of time.
@@ -230,6 +233,7 @@ fn timeline(source: &Source<'_>, filter: &TimelineFilter, few: i64) -> rusqlite:
         changes: marks::changes(source, &counted, window)?,
         writer_starts: marks::writer_starts(source, window)?,
         losses: losses(source, window)?,
+        removed: (pruned.since < pruned.until).then_some(pruned),
     })
 }
 

@@ -61,7 +61,7 @@ fn refusal(site: &Site, request: &Request) -> Option<Response> {
     if OPEN.contains(&uri.path()) || access.admits(uri, headers) {
         return None;
     }
-    let form = login::form(site, StatusCode::UNAUTHORIZED, uri, None);
+    let form = login::form(StatusCode::UNAUTHORIZED, uri, None);
     Some(unauthorized(form))
 }
 

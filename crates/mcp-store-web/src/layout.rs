@@ -49,8 +49,7 @@ pub(crate) fn fault(site: &Site, of: Page, view: &View, fault: &Fault) -> Respon
 }
 
 /// Returns a page without the menu.
-pub(crate) fn bare(site: &Site, status: StatusCode, title: &str, body: &Markup) -> Response {
-    let _ = site;
+pub(crate) fn bare(status: StatusCode, title: &str, body: &Markup) -> Response {
     document(
         status,
         title,

@@ -29,7 +29,7 @@ pub(crate) async fn login(State(site): State<Site>, request: Request) -> Respons
             true => signed_in(cookie(), next.as_deref()),
             false => {
                 let wrong = "This is not the token.";
-                form(&site, StatusCode::UNAUTHORIZED, &parts.uri, Some(wrong))
+                form(StatusCode::UNAUTHORIZED, &parts.uri, Some(wrong))
             }
         };
     }
@@ -44,9 +44,9 @@ pub(crate) async fn login(State(site): State<Site>, request: Request) -> Respons
         Some(_) => {
             let used = "This link is wrong, or was used before: each link works once. \
                 The terminal of mcp-store serve shows the next one.";
-            form(&site, StatusCode::UNAUTHORIZED, &parts.uri, Some(used))
+            form(StatusCode::UNAUTHORIZED, &parts.uri, Some(used))
         }
-        None => form(&site, StatusCode::OK, &parts.uri, None),
+        None => form(StatusCode::OK, &parts.uri, None),
     }
 }
 
@@ -91,7 +91,7 @@ impl Form {
 }
 
 /// Returns the page that asks for the token, for a request of `uri`.
-pub(crate) fn form(site: &Site, status: StatusCode, uri: &Uri, problem: Option<&str>) -> Response {
+pub(crate) fn form(status: StatusCode, uri: &Uri, problem: Option<&str>) -> Response {
     let asked = uri.path_and_query().map_or("", |asked| asked.as_str());
     let next = asked.strip_prefix('/').filter(|next| is_page(next));
     let body = html! {
@@ -108,7 +108,7 @@ pub(crate) fn form(site: &Site, status: StatusCode, uri: &Uri, problem: Option<&
             button { "Sign in" }
         }
     };
-    layout::bare(site, status, "Sign in", &body)
+    layout::bare(status, "Sign in", &body)
 }
 
 #[cfg(test)]

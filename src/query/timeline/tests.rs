@@ -156,6 +156,11 @@ fn removed_requests_have_buckets_of_whole_hours() {
     };
     let of = |bucket: &TimelineBucket| (bucket.window, bucket.source);
     let day = START + 2 * DAY;
+    let removed = Window {
+        since: day - HOUR,
+        until: day + HOUR,
+    };
+    assert_eq!(timeline.removed, Some(removed));
     assert_eq!(of(first), (hour(day - HOUR), BucketSource::Rollups));
     assert_eq!(of(second), (hour(day), BucketSource::Rollups));
     assert_eq!(
@@ -179,6 +184,7 @@ fn few_requests_are_counted_exactly() {
     let (_dir, _conn, reader) = file(4_000);
     let timeline = reader.timeline(&TimelineFilter::new()).unwrap();
     assert_eq!(timeline.percentiles, Percentiles::Exact);
+    assert_eq!(timeline.removed, None);
     assert_eq!(timeline.width_ms, 2 * HOUR);
     let latencies = timeline.buckets.iter().flat_map(|bucket| &bucket.latencies);
     let timed: i64 = latencies.map(|latency| latency.calls).sum();

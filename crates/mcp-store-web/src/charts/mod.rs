@@ -31,12 +31,26 @@ pub(crate) fn timeline(filter: &RequestFilter, until: i64) -> TimelineFilter {
     }
 }
 
-/// Returns a chart and its numbers.
+/// Returns a chart and its numbers. On a narrow screen its newest part shows first.
 fn figure(title: &str, svg: String, table: &Table) -> Markup {
+    figure_from(Edge::Newest, title, svg, table)
+}
+
+/// The part of a chart that shows first on a narrow screen.
+enum Edge {
+    Oldest,
+    Newest,
+}
+
+fn figure_from(edge: Edge, title: &str, svg: String, table: &Table) -> Markup {
+    let class = match edge {
+        Edge::Oldest => "scroll",
+        Edge::Newest => "scroll newest",
+    };
     html! {
         figure.chart-box {
             figcaption { (title) }
-            div.scroll role="region" aria-label=(title) tabindex="0" {
+            div class=(class) role="region" aria-label=(title) tabindex="0" {
                 // The chart escapes its texts.
                 (PreEscaped(svg))
             }

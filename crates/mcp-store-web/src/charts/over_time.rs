@@ -299,28 +299,18 @@ pub(super) fn spans(timeline: &Timeline) -> Vec<Span> {
             None => format!("unknown number of requests, {}", loss.reason),
         },
     });
-    let mut spans: Vec<Span> = losses.collect();
-    let mut widened: Option<Span> = None;
-    for bucket in &timeline.buckets {
-        let Window { since, until } = bucket.window;
-        if until.saturating_sub(since) <= timeline.width_ms {
-            continue;
-        }
-        match &mut widened {
-            Some(span) if span.until == since => span.until = until,
-            _ => {
-                spans.extend(widened.take());
-                widened = Some(Span {
-                    since,
-                    until,
-                    kind: SpanKind::Widened,
-                    label: "its requests were removed".to_owned(),
-                });
-            }
-        }
-    }
-    spans.extend(widened);
-    spans
+    // Before its first record a file has no counts either.
+    let mut counted = timeline.buckets.iter().filter(|bucket| bucket.calls > 0);
+    let removed = timeline.removed.and_then(|removed| {
+        let since = removed.since.max(counted.next()?.window.since);
+        (since < removed.until).then(|| Span {
+            since,
+            until: removed.until,
+            kind: SpanKind::Widened,
+            label: "its requests were removed".to_owned(),
+        })
+    });
+    losses.chain(removed).collect()
 }
 
 fn changes(timeline: &Timeline) -> impl Iterator<Item = &SchemaChange> {

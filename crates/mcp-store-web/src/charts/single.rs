@@ -9,7 +9,7 @@ use tower_mcp_store::Outcome;
 use tower_mcp_store::query::{Operation, Request, Timeline, Window};
 
 use super::over_time::{marks, spans};
-use super::{WIDTH, axis, figure};
+use super::{Edge, WIDTH, axis, figure, figure_from};
 
 /// Returns single calls by time and latency, with the marks of a timeline.
 pub(crate) fn single_calls(timeline: &Timeline, rows: &[Request]) -> Markup {
@@ -105,7 +105,7 @@ pub(crate) fn waterfall(calls: &[Operation]) -> Markup {
         rows: rows.collect(),
     };
     let canvas = Canvas::for_page("waterfall", WIDTH, chart.height());
-    figure(title, chart.svg(&canvas), &chart.table())
+    figure_from(Edge::Oldest, title, chart.svg(&canvas), &chart.table())
 }
 
 /// Returns the times of each request of a call, and those of the client between them.

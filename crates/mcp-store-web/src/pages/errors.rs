@@ -70,14 +70,26 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
         .take(ROWS)
         .map(|(name, failed)| client(view, *name, failed))
         .collect();
+    // The timeline begins where all requests are in the file.
+    let removed_until = timeline.window.since;
+    let head = html! {
+        h1 { "Errors" }
+        p {
+            @if all == 0 { "No requests" } @else { (html::count(all)) " requests" }
+            " that are in the file failed in this range."
+        }
+        @if removed_until > filter.window.since {
+            p.note {
+                "Requests from before " (html::second(removed_until)) " were removed. "
+                a href=(view.to(Page::Overview).href()) { "Overview" } " has their counts."
+            }
+        }
+    };
     if reasons.is_empty() {
-        return Ok(
-            html! { h1 { "Errors" } p { "No requests that are in the file failed in this range." } },
-        );
+        return Ok(head);
     }
     Ok(html! {
-        h1 { "Errors" }
-        p { (html::count(all)) " requests that are in the file failed in this range." }
+        (head)
         (charts::failures_by_outcome(&timeline))
         (html::table("By reason, tool and client, most frequent first", &REASONS, &by_reason))
         @if reasons.len() > ROWS { p { "The first " (ROWS) " of " (reasons.len()) " are shown." } }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use mcp_store_text::numbers;
 use tower_mcp_store::Outcome;
 use tower_mcp_store::query::{
-    ChangeImpact, Loss, Reader, RequestFilter, SchemaFilter, Timeline, TimelineGroup,
+    ChangeImpact, Loss, Reader, Request, RequestFilter, SchemaFilter, Timeline, TimelineGroup,
 };
 
 use super::{changes, requests};
@@ -87,9 +87,30 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
             (html::table("Most called", &COLUMNS, &called))
             (html::table("Most failures", &COLUMNS, &failed))
         }
-        (requests::list("Newest failures", view, &errors))
+        (failures("Newest failures", view, &errors, &summary, &timeline))
         p { a href=(view.to(Page::Errors).href()) { "All failures by reason and client" } }
     })
+}
+
+/// Returns a table of failed requests. If there are none because they were removed, it says so.
+pub(super) fn failures(
+    caption: &str,
+    view: &View,
+    failed: &[Request],
+    summary: &Summary,
+    timeline: &Timeline,
+) -> Markup {
+    let Figures {
+        caller_errors,
+        gone,
+        ..
+    } = summary.total;
+    let counts = [summary.total.failed(), caller_errors, gone];
+    let is_counted = counts.into_iter().any(|count| count > 0);
+    match failed.is_empty() && is_counted && timeline.removed.is_some() {
+        true => html! { p.none { (caption) ": the requests of these failures were removed" } },
+        false => requests::list(caption, view, failed),
+    }
 }
 
 /// Returns the small chart of a tool or method.

@@ -66,7 +66,7 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
             (overview::over_time(&timeline))
             (charts::single_calls(&timeline, &calls))
             (requests::list("Slowest calls", view, &slowest))
-            (requests::list("Latest calls that failed", view, &failed))
+            (overview::failures("Latest calls that failed", view, &failed, &summary, &timeline))
         }
         h2 { "Definition" }
         @if summary::is_pattern(name) {

@@ -227,6 +227,30 @@ async fn pages_of_a_file_that_is_pruned_while_they_are_read_show_the_remaining_r
 }
 
 #[tokio::test]
+async fn pages_say_which_requests_were_removed_also_where_buckets_are_longer_than_an_hour() {
+    let file = recorded(some());
+    let server = serve(&file.path, |builder| builder).await;
+    let hatched = "counted by hours or days";
+    let removed = "the requests of these failures were removed";
+    let note = "Overview</a> has their counts.";
+    let pages = ["/overview?since=7d", "/tool?since=7d&tool=search"];
+    for path in pages {
+        let page = get(server.addr, path).await;
+        assert!(!page.contains(hatched) && !page.contains(removed), "{path}");
+    }
+    assert!(!get(server.addr, "/errors?since=7d").await.contains(note));
+    let maintenance = Maintenance::open(&file.path).unwrap();
+    let pruned = maintenance.prune(i64::MAX, |_| ControlFlow::Continue(()));
+    assert!(pruned.unwrap().is_complete);
+    for path in pages {
+        let page = get(server.addr, path).await;
+        assert!(page.contains(hatched), "{path}: {page}");
+        assert!(page.contains(removed), "{path}: {page}");
+    }
+    assert!(get(server.addr, "/errors?since=7d").await.contains(note));
+}
+
+#[tokio::test]
 async fn page_says_that_the_file_is_locked_until_it_is_released() {
     let file = recorded(some());
     let server = serve(&file.path, |builder| builder).await;
