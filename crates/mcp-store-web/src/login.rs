@@ -1,5 +1,7 @@
 //! Signing in: by the link that works once, or with the token in a form.
 
+use std::time::Duration;
+
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{LOCATION, SET_COOKIE};
@@ -15,6 +17,9 @@ pub(crate) const PATH: &str = "/login";
 
 /// The longest form that is read, in bytes.
 const FORM: usize = 16 * 1024;
+
+/// How long a form may take. Its sender has not signed in, and must not hold a connection.
+const FORM_TIME: Duration = Duration::from_secs(10);
 
 /// Answers `GET /login?code=...`, `GET /login` and `POST /login`.
 pub(crate) async fn login(State(site): State<Site>, request: Request) -> Response {
@@ -75,9 +80,10 @@ struct Form {
 }
 
 impl Form {
-    /// Reads a form. One that is too long or breaks off is empty.
+    /// Reads a form. One that is too long, takes too long or breaks off is empty.
     async fn read(body: Body) -> Self {
-        let bytes = to_bytes(body, FORM).await.unwrap_or_default();
+        let read = tokio::time::timeout(FORM_TIME, to_bytes(body, FORM)).await;
+        let bytes = read.ok().and_then(Result::ok).unwrap_or_default();
         let mut form = Self::default();
         for (name, value) in form_urlencoded::parse(&bytes) {
             match &*name {
@@ -113,7 +119,21 @@ pub(crate) fn form(status: StatusCode, uri: &Uri, problem: Option<&str>) -> Resp
 
 #[cfg(test)]
 mod tests {
-    use super::is_page;
+    use std::convert::Infallible;
+
+    use axum::body::{Body, Bytes};
+    use futures_util::StreamExt as _;
+    use futures_util::stream::{once, pending};
+
+    use super::{Form, is_page};
+
+    #[tokio::test(start_paused = true)]
+    async fn form_that_does_not_end_is_given_up() {
+        let begin = Ok::<_, Infallible>(Bytes::from_static(b"token=x"));
+        let endless = once(async { begin }).chain(pending());
+        let form = Form::read(Body::from_stream(endless)).await;
+        assert_eq!(form.token, "");
+    }
 
     #[test]
     fn only_pages_of_this_site_follow_the_login() {
