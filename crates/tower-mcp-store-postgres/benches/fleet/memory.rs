@@ -25,10 +25,7 @@ pub(crate) fn measure(place: &Path, settings: &Settings) {
     let rows = settings.number("rows", 1_000_000);
     let files = Files::of(place, rows as i64);
     let path = files.ours.as_path();
-    let outbox = Outbox::open(path).expect("the file opens");
-    outbox.register().expect("a shipper");
-    outbox.rewind().expect("it begins again");
-    drop(outbox);
+    rewind(path);
     let server = Server::temporary(place);
     let database = server.fleet("memory", files.end - DAYS, files.end);
     println!("a shipper in a process of its own, with a backlog of {rows} requests");
@@ -79,6 +76,13 @@ pub(crate) fn measure(place: &Path, settings: &Settings) {
     replica.close();
     println!("a shipper whose database is down for {seconds} s, at {rate} requests/s");
     tell("most memory", used.peak_mib, "MiB", Aim::AtMost(64.0));
+}
+
+/// Prepares a file for its first shipper, or for another database.
+pub(crate) fn rewind(path: &Path) {
+    let outbox = Outbox::open(path).expect("the file opens");
+    outbox.register().expect("a shipper");
+    outbox.rewind().expect("it begins again");
 }
 
 /// Starts a shipper: the command `ship=PROGRAM`, or this program.

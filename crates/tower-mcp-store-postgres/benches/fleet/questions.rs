@@ -14,6 +14,7 @@ use tower_mcp_store::query::{
 use tower_mcp_store_postgres::{FleetReader, ShipConfig, ship_once};
 
 use crate::data::{self, Files, Share, session_id};
+use crate::memory::rewind;
 use crate::server::{Database, Server};
 use crate::settings::{Settings, median};
 
@@ -60,6 +61,7 @@ fn fill(place: &Path, server: &Server, files: &Files, rows: i64, stores: i64) {
     for number in 0..stores {
         let path = share(place, rows, Share { number, of: stores });
         eprintln!("shipping {}", path.display());
+        rewind(&path);
         ship_once(&path, ShipConfig::new(database.target())).expect("all is shipped");
     }
     // As PostgreSQL does itself within some minutes.

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tower_mcp_store::outbox::Outbox;
 use tower_mcp_store_postgres::{ShipConfig, Shipper, ship, ship_once};
 
 use crate::load;
+use crate::memory::rewind;
 use crate::process;
 use crate::replica::{LONG, Replica, unix_ms, writer_cpu};
 use crate::server::{Database, Server};
@@ -28,10 +28,7 @@ pub(crate) fn backlog(place: &Path, settings: &Settings) {
     let mut rounds = Vec::new();
     for round in 0..settings.number("rounds", 3) {
         let database = server.fleet(&format!("backlog{round}"), *load::START, unix_ms() + DAY);
-        let outbox = Outbox::open(path).expect("the file opens");
-        outbox.register().expect("a shipper");
-        outbox.rewind().expect("it begins again");
-        drop(outbox);
+        rewind(path);
         rounds.push(ship_all(path, &server, &database, rows));
     }
     let figure = |of: fn(&Round) -> f64| median(rounds.iter().map(of).collect());
