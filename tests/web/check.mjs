@@ -81,6 +81,23 @@ for (const colorScheme of ["light", "dark"]) {
   }
 }
 
+await check("narrow charts begin at their newest part, and requests fit into 1280 pixels", async () => {
+  const { page } = await open({ javaScriptEnabled: false, viewport: { width: 400, height: 900 } });
+  await page.goto(url + all.overview);
+  const box = page.locator("figure .scroll").first();
+  const [right, edge] = await box.evaluate((box) => {
+    const chart = box.querySelector("svg");
+    return [chart, box].map((element) => element.getBoundingClientRect().right);
+  });
+  assert.ok(Math.abs(right - edge) < 2, `the chart ends at ${right}, its box at ${edge}`);
+  await page.setViewportSize({ width: 1280, height: 900 });
+  await page.goto(url + all.requests);
+  const table = page.locator("main .scroll").first();
+  const [wide, room] = await table.evaluate((box) => [box.scrollWidth, box.clientWidth]);
+  assert.ok(wide <= room, `the table takes ${wide} of ${room} pixels`);
+  await page.close();
+});
+
 const { page } = await open({ javaScriptEnabled: false });
 for (const [name, path] of Object.entries(all)) {
   await check(`${name} without JavaScript`, async () => {
