@@ -183,9 +183,11 @@ pub(crate) fn latency_step(before: Option<i64>, after: Option<i64>, calls: i64) 
     }
 }
 
+/// The fewest calls whose median is compared with another.
+pub(crate) const ENOUGH: i64 = 10;
+
 /// Returns whether a latency grew by half or more, and calls are enough to tell.
 fn is_slower(before: Option<i64>, after: Option<i64>, calls: i64) -> bool {
-    const ENOUGH: i64 = 10;
     let grew = before
         .zip(after)
         .is_some_and(|(before, after)| after.saturating_mul(2) >= before.saturating_mul(3));

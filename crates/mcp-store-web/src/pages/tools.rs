@@ -97,10 +97,19 @@ struct Half {
 }
 
 impl Row {
+    /// Returns the number of calls in the half that has fewer.
+    fn fewest(&self) -> i64 {
+        let [before, after] = self.halves;
+        before.calls.min(after.calls)
+    }
+
     /// Returns how many times as long calls took in the second half of the range, or 0 if that is
-    /// not known.
+    /// not known. Few calls say nothing.
     fn growth(&self) -> f64 {
         let [before, after] = self.halves;
+        if self.fewest() < html::ENOUGH {
+            return 0.0;
+        }
         match (before.p50_us, after.p50_us) {
             (Some(before), Some(after)) => after as f64 / before.max(1) as f64,
             _ => 0.0,
@@ -259,7 +268,7 @@ fn cells(view: &View, row: &Row) -> Vec<Markup> {
         html::latency(figures.p50_us),
         html::latency(figures.p95_us),
         html::latency(figures.p99_us),
-        html::latency_step(before.p50_us, after.p50_us, before.calls.min(after.calls)),
+        html::latency_step(before.p50_us, after.p50_us, row.fewest()),
         html::bad_count(figures.errors),
         html::bad_count(figures.tool_errors),
         html::count(figures.caller_errors),
@@ -272,7 +281,7 @@ fn cells(view: &View, row: &Row) -> Vec<Markup> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Row, Sort, sort_by};
+    use super::{Half, Row, Sort, sort_by};
     use crate::summary::Figures;
 
     fn row(name: &str, calls: i64, errors: i64) -> Row {
@@ -285,6 +294,22 @@ mod tests {
             },
             ..Row::default()
         }
+    }
+
+    #[test]
+    fn tools_with_few_calls_are_not_the_ones_that_became_slower() {
+        let halves = |calls, before, after| {
+            [before, after].map(|p50_us| Half {
+                calls,
+                p50_us: Some(p50_us),
+            })
+        };
+        let mut rows = [row("few", 2, 0), row("slower", 20, 0), row("same", 20, 0)];
+        rows[0].halves = halves(1, 10, 1_000);
+        rows[1].halves = halves(10, 10, 20);
+        rows[2].halves = halves(10, 10, 10);
+        sort_by(&mut rows, Sort::Slower);
+        assert_eq!(rows.map(|row| row.name), ["slower", "same", "few"]);
     }
 
     #[test]
