@@ -8,7 +8,8 @@ use super::{calls, sessions};
 use crate::charts;
 use crate::fault::Fault;
 use crate::html;
-use crate::view::{self, Name, View};
+use crate::page::Page;
+use crate::view::{self, Link, Name, Own, View};
 
 /// How many calls the page shows by default.
 const CALLS: usize = 200;
@@ -36,7 +37,10 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     };
     let limit = view.limit(CALLS)?;
     let filter = RequestFilter::new().session(&*id);
-    let mut found = reader.operations(&filter, limit, None)?;
+    // One more call shows whether there are older ones.
+    let mut found = reader.operations(&filter, limit + 1, None)?;
+    let has_older = found.len() > limit;
+    found.truncate(limit);
     found.reverse();
     Ok(html! {
         h1 { "Session " bdi { (id) } }
@@ -50,8 +54,24 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
         }
         (charts::waterfall(&found))
         (calls::list("Calls in order, each with the requests that it took", view, &found))
-        @if found.len() == limit { p { "The newest " (limit) " calls are shown." } }
+        @if has_older {
+            p {
+                "The newest " (limit) " calls are shown."
+                @if let Some(session) = &session {
+                    " " a href=(all_calls(view, session).href()) { "All its calls, page by page" }
+                }
+            }
+        }
     })
+}
+
+/// Returns the link to all calls of a session.
+fn all_calls<'a>(view: &'a View, session: &Session) -> Link<'a> {
+    let page = view.to(Page::Requests);
+    let page = Name::ALL.into_iter().fold(page, Link::without);
+    page.with(Name::Session, &*session.session_id)
+        .with(Name::Since, session.started_at.to_string())
+        .own(Own::Operations, "true")
 }
 
 /// Counts the calls with each outcome.

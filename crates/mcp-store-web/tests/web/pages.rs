@@ -210,6 +210,24 @@ async fn page_says_that_the_file_was_replaced_or_removed() {
 }
 
 #[tokio::test]
+async fn session_with_more_calls_than_are_shown_links_to_all_of_them() {
+    let file = recorded(some());
+    let server = serve(&file.path, |builder| builder).await;
+    let text = "calls are shown.";
+    for (limit, is_cut) in [(4, true), (5, false)] {
+        let path = format!("/session?session=s1&limit={limit}");
+        let page = get(server.addr, &path).await;
+        assert_eq!(page.contains(text), is_cut, "{limit}");
+    }
+    let page = get(server.addr, "/session?session=s1&limit=4&status=timeout").await;
+    let (_, link) = page.split_once("calls are shown. <a href=\"").unwrap();
+    let link = link.split('"').next().unwrap().replace("&amp;", "&");
+    let all = get(server.addr, &format!("/{link}")).await;
+    assert!(all.contains("Calls, newest first"));
+    assert_eq!(all.matches("request?").count(), 5, "{all}");
+}
+
+#[tokio::test]
 async fn pages_of_a_file_that_is_pruned_while_they_are_read_show_the_remaining_rows() {
     let file = recorded(some());
     let server = serve(&file.path, |builder| builder).await;
