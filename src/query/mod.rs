@@ -40,7 +40,7 @@
 //! | [`stats`](Reader::stats) | up to 50,000 requests; for longer windows the days and hours in it, and the requests of two hours; all requests of a tool that some day does not count by its name |
 //! | [`timeline`](Reader::timeline) | like `stats`; with buckets below an hour, or with a client, the requests of the window |
 //! | [`tools`](Reader::tools) | the days of the window |
-//! | [`change_impacts`](Reader::change_impacts) | the statistics of two windows for each change, fewer where changes share windows |
+//! | [`change_impacts`](Reader::change_impacts), [`tool_change_impacts`](Reader::tool_change_impacts) | the statistics of two windows for each change, fewer where changes share windows |
 //! | [`clients`](Reader::clients), [`client_revisions`](Reader::client_revisions), [`sessions_by`](Reader::sessions_by) | all sessions |
 //! | [`callers`](Reader::callers) | the requests of the window that have a principal |
 //! | [`breakdown`](Reader::breakdown) | the requests that match the filter |

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::params;
 
-use super::{SchemaChange, SchemaFilter, changes};
+use super::{SchemaChange, SchemaFilter, changes, changes_of_tool};
 use crate::query::QueryError;
 use crate::query::conditions::TOOLS_CALL;
 use crate::query::reader::Source;
@@ -49,19 +49,36 @@ impl Reader {
         span: Duration,
         limit: usize,
     ) -> Result<Vec<ChangeImpact>, QueryError> {
-        self.read(|source| change_impacts(source, filter, span, limit))
+        self.read(|source| {
+            let filter = filter.clone().method(Discovery::Tools.method());
+            let changes = changes(source, &filter, limit, " AND +item_name IS NOT NULL")?;
+            impacts(source, changes, span)
+        })
+    }
+
+    /// Returns the same as [`change_impacts`](Self::change_impacts), but only of the changes of
+    /// this tool, or of the tools that match this pattern.
+    pub fn tool_change_impacts(
+        &self,
+        filter: &SchemaFilter,
+        tool: &str,
+        span: Duration,
+        limit: usize,
+    ) -> Result<Vec<ChangeImpact>, QueryError> {
+        self.read(|source| {
+            let filter = filter.clone().method(Discovery::Tools.method());
+            let changes = changes_of_tool(source, &filter, tool, limit)?;
+            impacts(source, changes, span)
+        })
     }
 }
 
-fn change_impacts(
+/// Returns the calls before and after each change.
+fn impacts(
     source: &Source<'_>,
-    filter: &SchemaFilter,
+    changes: Vec<SchemaChange>,
     span: Duration,
-    limit: usize,
 ) -> rusqlite::Result<Vec<ChangeImpact>> {
-    let mut filter = filter.clone();
-    filter.method = Some(Discovery::Tools.method().to_owned());
-    let changes = changes(source, &filter, limit, " AND +item_name IS NOT NULL")?;
     let span = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     let mut sides = Vec::with_capacity(changes.len());
     for change in &changes {

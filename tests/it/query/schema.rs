@@ -296,3 +296,24 @@ fn change_of_a_tool_has_its_calls_before_and_after() {
     let latest = of.change_impacts(&SchemaFilter::new(), span, 1).unwrap();
     assert_eq!(latest, effects[..1]);
 }
+
+#[test]
+fn change_of_a_tool_is_found_behind_newer_changes_of_others() {
+    let day = 24 * 60 * 60 * 1000;
+    let tool = |a: i32, b: i32| json!([{"name": "a", "v": a}, {"name": "b", "v": b}]);
+    let (_dir, of) = reader([
+        tools(0, tool(1, 1)),
+        call(day, "a", RequestStatus::Ok, 100),
+        tools(2 * day, tool(2, 1)),
+        tools(3 * day, tool(2, 2)),
+        tools(4 * day, tool(2, 3)),
+    ]);
+    let span = Duration::from_secs(7 * 24 * 60 * 60);
+    let filter = SchemaFilter::new();
+    let all = of.change_impacts(&filter, span, 10).unwrap();
+    let found = of.tool_change_impacts(&filter, "a", span, 1).unwrap();
+    assert_eq!(found, all[2..]);
+    assert_eq!(found[0].before.calls, 1);
+    let none = of.tool_change_impacts(&filter, "c", span, 1).unwrap();
+    assert!(none.is_empty());
+}

@@ -11,6 +11,9 @@ use crate::view::{Name, View};
 /// How many changes are shown.
 const ROWS: usize = 100;
 
+/// How many changed tools are shown with their calls. Each takes two statistics of a week.
+const IMPACTS: usize = 20;
+
 const LISTINGS: [Column; 7] = [
     Column::text("Method"),
     Column::text("Server"),
@@ -39,9 +42,10 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
         .iter()
         .any(|change| change.method == "tools/list" && change.item_name.is_some());
     let mut impacts = match has_tools {
-        true => reader.change_impacts(&filter, changes::SPAN, ROWS)?,
+        true => reader.change_impacts(&filter, changes::SPAN, IMPACTS)?,
         false => Vec::new(),
     };
+    let is_cut = impacts.len() == IMPACTS;
     impacts.retain(|impact| impact.before.calls + impact.after.calls > 0);
     let compared = changes::compare(reader, &filter, view.window.until(view.end()))?;
     let listings: Vec<Vec<Markup>> = listings.iter().map(listing).collect();
@@ -52,6 +56,7 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
         (html::table("Changes in this range, newest first", &CHANGES, &changed))
         @if has_tools {
             (changes::list("Changed tools, and their calls in the 7 days before and after", view, &impacts))
+            @if is_cut { p.note { "Only the newest " (IMPACTS) " changes of tools are compared." } }
         }
         (changes::differences("Differences between the start and the end of this range", compared.as_deref(), None))
     })

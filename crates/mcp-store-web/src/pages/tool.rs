@@ -19,9 +19,8 @@ const ROWS: usize = 10;
 /// How many single calls the chart shows.
 const POINTS: usize = 200;
 
-/// How many changes are read. They include those of other tools, because a filter of changes
-/// cannot name a tool.
-const CHANGES: usize = 200;
+/// How many changes are listed. Each takes two statistics of a week.
+const CHANGES: usize = 20;
 
 /// How many characters of a definition are shown.
 const DEFINITION: usize = 20_000;
@@ -45,7 +44,8 @@ pub(super) fn body(reader: &Reader, view: &View) -> Result<Markup, Fault> {
     let mut listings = SchemaFilter::new().method("tools/list");
     listings.server_name.clone_from(&filter.server_name);
     let snapshots = reader.snapshots(&listings)?;
-    let mut impacts = reader.change_impacts(&listings, changes::SPAN, CHANGES)?;
+    let mut impacts = reader.tool_change_impacts(&listings, name, changes::SPAN, CHANGES)?;
+    // The name may be a pattern.
     impacts.retain(|impact| impact.change.item_name.as_deref() == Some(name));
     // The differences of a change that is out of the range would say nothing about its calls.
     let compared = changes::compare(reader, &listings, view.window.until(view.end()))?;
