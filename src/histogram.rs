@@ -11,21 +11,22 @@
 
 use std::iter;
 
-/// Values below this have a bucket each.
-const EXACT: u64 = 1 << (STEP_BITS + 1);
-
-/// From there on, the values between two powers of two have this many buckets, as a power of two.
-const STEP_BITS: u32 = 7;
+/// The fewest figures that keep the error below one percent.
+const SIGNIFICANT_FIGURES: u8 = 2;
 
 /// The largest relative error of a reported value.
-pub(crate) const ERROR: f64 = 1.0 / EXACT as f64;
+pub(crate) const ERROR: f64 = 1.0 / 256.0;
 
 /// Its size grows with the recorded values: 2 KiB for short ones, 26 KiB for those of
-/// an hour, 58 KiB at most.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Histogram {
-    /// The number of values in each bucket, up to the last bucket that is not empty.
-    counts: Vec<u64>,
+/// an hour.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Histogram(hdrhistogram::Histogram<u64>);
+
+impl Default for Histogram {
+    fn default() -> Self {
+        let counts = hdrhistogram::Histogram::new(SIGNIFICANT_FIGURES);
+        Self(counts.expect("the figures are among those the library allows"))
+    }
 }
 
 impl Histogram {
@@ -44,10 +45,11 @@ impl Histogram {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut blob = Vec::new();
         let mut before = 0;
-        for (value, _, count) in self.buckets() {
-            push(&mut blob, value - before);
-            push(&mut blob, count);
-            before = value;
+        for bucket in self.0.iter_recorded() {
+            let lowest = self.0.lowest_equivalent(bucket.value_iterated_to());
+            push(&mut blob, lowest.saturating_sub(before));
+            push(&mut blob, bucket.count_at_value());
+            before = lowest;
         }
         blob
     }
@@ -55,65 +57,41 @@ impl Histogram {
     /// Returns the buckets that are not empty, in rising order: the lowest and the highest
     /// value of each, and its number of values.
     pub(crate) fn buckets(&self) -> impl Iterator<Item = (u64, u64, u64)> {
-        let counts = self.counts.iter().enumerate();
-        let counts = counts.filter(|(_, count)| **count > 0);
-        counts.map(|(bucket, count)| {
-            let (lowest, width) = values(bucket);
-            (lowest, lowest + (width - 1), *count)
+        self.0.iter_recorded().map(|bucket| {
+            let value = bucket.value_iterated_to();
+            (
+                self.0.lowest_equivalent(value),
+                self.0.highest_equivalent(value),
+                bucket.count_at_value(),
+            )
         })
     }
 
     /// Returns the number of values.
+    #[cfg(test)]
     pub(crate) fn count(&self) -> u64 {
-        let counts = self.counts.iter().copied();
-        counts.fold(0, u64::saturating_add)
+        self.0.len()
     }
 
     /// Returns the value that a part `q` of all values do not exceed (nearest rank), within
     /// 0.4 %; `None` if there are no values.
     pub(crate) fn quantile(&self, q: f64) -> Option<u64> {
-        let rank = (q * self.count() as f64).ceil().max(1.0) as u64;
-        let mut sum: u64 = 0;
-        let bucket = self.counts.iter().position(|count| {
-            sum = sum.saturating_add(*count);
-            sum >= rank
-        })?;
-        let (lowest, width) = values(bucket);
-        Some(lowest + width / 2)
+        let highest = self.0.value_at_quantile(q);
+        (!self.0.is_empty()).then(|| self.0.median_equivalent(highest))
     }
 
     /// Adds the values of another histogram.
     pub(crate) fn add(&mut self, other: &Self) {
-        if self.counts.len() < other.counts.len() {
-            self.counts.resize(other.counts.len(), 0);
-        }
-        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
-            *count = count.saturating_add(*more);
-        }
+        // Growing, up to 58 KiB, fails only if memory cannot be addressed.
+        let added = self.0.add(&other.0);
+        debug_assert!(added.is_ok());
     }
 
     pub(crate) fn record_many(&mut self, value: u64, count: u64) {
-        let bucket = bucket(value);
-        if let Some(sum) = self.counts.get_mut(bucket) {
-            *sum = sum.saturating_add(count);
-        } else if count > 0 {
-            self.counts.resize(bucket, 0);
-            self.counts.push(count);
-        }
+        // Growing, up to 58 KiB, fails only if memory cannot be addressed.
+        let added = self.0.record_n(value, count);
+        debug_assert!(added.is_ok());
     }
-}
-
-/// Returns the place of the bucket of a value.
-fn bucket(value: u64) -> usize {
-    // The number of low bits that the bucket leaves out.
-    let bits = (EXACT - 1).leading_zeros() - (value | (EXACT - 1)).leading_zeros();
-    ((bits as usize) << STEP_BITS) + (value >> bits) as usize
-}
-
-/// Returns the lowest value of the bucket at a place, and the number of its values.
-fn values(bucket: usize) -> (u64, u64) {
-    let bits = (bucket >> STEP_BITS).saturating_sub(1);
-    (((bucket - (bits << STEP_BITS)) as u64) << bits, 1 << bits)
 }
 
 /// Returns the buckets in the output of [`Histogram::encode`]: the lowest value of each, and
@@ -137,17 +115,13 @@ fn push(blob: &mut Vec<u8>, mut value: u64) {
 
 /// Reads a number from the front of `blob`. Bits beyond 64 are lost.
 fn number(blob: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for (place, byte) in blob.iter().enumerate() {
-        value |= u64::from(byte & 0x7f)
-            .checked_shl(7 * place as u32)
-            .unwrap_or(0);
-        if *byte < 0x80 {
-            *blob = blob.get(place + 1..)?;
-            return Some(value);
-        }
-    }
-    None
+    let length = blob.iter().position(|byte| *byte < 0x80)? + 1;
+    let (digits, rest) = blob.split_at_checked(length)?;
+    *blob = rest;
+    let shifts = iter::successors(Some(0_u32), |shift| Some(shift + 7));
+    Some(digits.iter().zip(shifts).fold(0, |value, (byte, shift)| {
+        value | u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0)
+    }))
 }
 
 #[cfg(test)]
