@@ -847,13 +847,21 @@ FROM (
         coalesce(f.tool, ''), t.outcome, 0, 1, 0,
         CASE WHEN t.rolled_up_as IS NULL THEN greatest(0, (t.ended_ts - f.ts) * 1000) ELSE 0 END,
         0, 0
-    FROM tasks AS t JOIN requests AS f ON f.request_id = t.operation_id
+    FROM tasks AS t
+    JOIN requests AS f ON f.request_id = t.operation_id AND f.store_id = t.store_id
+    JOIN sources AS s ON s.store_id = t.store_id
     WHERE t.ended_ts IS NOT NULL AND t.rolled_up_as IS DISTINCT FROM t.outcome
+        -- A file removes a task after it counted it in a cell, and both may happen before it
+        -- is shipped again.
+        AND f.ts >= coalesce(s.requests_pruned_to, f.ts)
     UNION ALL
     SELECT t.ended_ts - (t.ended_ts % 3600000 + 3600000) % 3600000, f.proxy, f.method,
         coalesce(f.tool, ''), t.rolled_up_as, 0, -1, 0, 0, 0, 0
-    FROM tasks AS t JOIN requests AS f ON f.request_id = t.operation_id
+    FROM tasks AS t
+    JOIN requests AS f ON f.request_id = t.operation_id AND f.store_id = t.store_id
+    JOIN sources AS s ON s.store_id = t.store_id
     WHERE t.ended_ts IS NOT NULL AND t.rolled_up_as IS DISTINCT FROM t.outcome
+        AND f.ts >= coalesce(s.requests_pruned_to, f.ts)
         AND t.rolled_up_as IS NOT NULL
 ) AS cells GROUP BY start, proxy, method, tool;
 

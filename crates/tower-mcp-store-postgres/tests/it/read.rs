@@ -13,6 +13,7 @@ use tower_mcp_store::{
 };
 use tower_mcp_store_postgres::{FleetReader, Target};
 
+use crate::both::{of_database, of_file};
 use crate::support::{self, Database, LONG, Replica, blocking, init, request};
 
 /// The beginning of an hour.
@@ -296,6 +297,34 @@ fn compare_stats(file: &Reader, fleet: &mut FleetReader) -> usize {
     estimated
 }
 
+/// Removes the older requests from the file, and ships it with some new ones.
+async fn prune_and_ship(database: &Database, replica: &Replica) {
+    let path = replica.path().to_owned();
+    blocking(move || {
+        Maintenance::open(path)
+            .unwrap()
+            .prune(START + 2 * HOUR + HOUR / 2, |_| ControlFlow::Continue(()))
+            .unwrap();
+    })
+    .await;
+    replica.record("s4", 3);
+    replica.ship(database.target()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hourly_counts_are_those_of_the_file_also_after_its_requests_were_removed() {
+    let Some(server) = support::postgres() else {
+        return;
+    };
+    let (database, replica) = shipped(&server).await;
+    prune_and_ship(&database, &replica).await;
+    let sql = "SELECT ts, mcp_method_name, gen_ai_tool_name, calls, ended, errors
+        FROM hourly_stats ORDER BY ts, mcp_method_name, gen_ai_tool_name NULLS FIRST";
+    let expected = of_file(&replica.file(), sql);
+    assert!(!expected.is_empty());
+    assert_eq!(of_database(&database, sql).await, expected);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn statistics_are_those_of_the_file_also_after_its_requests_were_removed() {
     let Some(server) = support::postgres() else {
@@ -306,14 +335,9 @@ async fn statistics_are_those_of_the_file_also_after_its_requests_were_removed()
     blocking(move || {
         let (file, mut fleet) = (Reader::open(&path).unwrap(), open(&target));
         assert_eq!(compare_stats(&file, &mut fleet), 0);
-        Maintenance::open(path)
-            .unwrap()
-            .prune(START + 2 * HOUR + HOUR / 2, |_| ControlFlow::Continue(()))
-            .unwrap();
     })
     .await;
-    replica.record("s4", 3);
-    replica.ship(database.target()).await.unwrap();
+    prune_and_ship(&database, &replica).await;
     let (target, path) = (database.target(), replica.path().to_owned());
     blocking(move || {
         let estimated = compare_stats(&Reader::open(path).unwrap(), &mut open(&target));
