@@ -18,8 +18,10 @@ mod stats;
 mod stores;
 
 use std::fmt;
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
+use tokio::time::timeout;
 use tower_mcp_store::query::foreign::{self, Columns, Record};
 use tower_mcp_store::query::{
     Breakdown, GroupBy, Lookup, Loss, Request, RequestFilter, StatsFilter, StatsReport, Value,
@@ -50,6 +52,9 @@ const OPERATION_US: &str = "CASE WHEN state_in IS NULL THEN operation_us ELSE fl
 
 /// The most ids that are named if several begin alike.
 const NAMED: i64 = 5;
+
+/// How long a reader that ends waits for answers that it does not need.
+const END: Duration = Duration::from_secs(1);
 
 /// Reads the database of a fleet, which it never changes.
 ///
@@ -204,6 +209,22 @@ impl FleetReader {
     /// Begins a transaction that reads the database as of one moment.
     fn snapshot(&mut self) -> Result<Snapshot<'_>, PostgresError> {
         Snapshot::begin(&self.runtime, &mut self.connection)
+    }
+}
+
+/// Takes the answer to the end of the last transaction. A socket that is closed with an unread
+/// answer is reset, which the server would log for each command.
+impl Drop for FleetReader {
+    fn drop(&mut self) {
+        let Self {
+            runtime,
+            connection,
+            ..
+        } = self;
+        runtime.block_on(async {
+            // Answers come in order. If the connection is lost, there is nothing to take.
+            let _answered = timeout(END, connection.batch_execute("")).await;
+        });
     }
 }
 

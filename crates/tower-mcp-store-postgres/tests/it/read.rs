@@ -477,6 +477,38 @@ async fn reader_leaves_no_transaction_open_after_an_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn reader_that_ends_leaves_no_line_in_the_log_of_the_server() {
+    let Some(server) = support::own_postgres_with(&[("log_disconnections", "on")], &[]) else {
+        return;
+    };
+    let database = server.database().await;
+    init(database.target()).await.unwrap();
+    let before = server.log().len();
+    let target = database.target();
+    let reader = blocking(move || {
+        let mut reader = open(&target);
+        reader.info().unwrap();
+        reader
+    })
+    .await;
+    let ended = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+        AND pid <> pg_backend_pid() AND state = 'idle' AND query LIKE 'ROLLBACK%'";
+    support::eventually("the answer waits in the socket", async || {
+        database.number(ended).await == 1
+    })
+    .await;
+    blocking(move || drop(reader)).await;
+    let log = || server.log()[before..].to_owned();
+    support::eventually("the connection ends", async || {
+        log().contains("disconnection: ")
+    })
+    .await;
+    for complaint in ["reset by peer", "unexpected EOF", "Broken pipe"] {
+        assert!(!log().contains(complaint), "{}", log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn database_without_the_tables_is_refused() {
     let Some(server) = support::postgres() else {
         return;
