@@ -40,27 +40,38 @@ fn commands_that_read_files_only_refuse_a_database_before_they_connect() {
         ["top"].as_slice(),
         &["schema"],
         &["sql", "SELECT 1"],
-        &["prune", "--before", "1h", "--yes"],
-        &["vacuum"],
         &["stats", "--plot"],
         &["info", "--compare", "other.db"],
     ] {
         let error = failed(2, &path, &[&["--db", NOBODY], args].concat());
+        let command = args.first().unwrap();
+        assert!(error.contains(command), "{args:?}: {error}");
         assert!(error.contains("reads a file only"), "{args:?}: {error}");
         assert!(
             error.contains("mcp-store pull --from URL"),
             "{args:?}: {error}"
         );
     }
-    let proxy = [
-        "--db",
-        NOBODY,
-        "proxy",
-        "--upstream",
-        "http://127.0.0.1:1/mcp",
-    ];
-    let error = failed(2, &path, &proxy);
-    assert!(error.contains("records into a file"), "{error}");
+}
+
+#[test]
+fn commands_that_change_a_file_say_what_to_do_instead_with_a_database() {
+    let (_dir, path) = fresh();
+    for (args, instead) in [
+        (
+            ["proxy", "--upstream", "http://127.0.0.1:1/mcp"].as_slice(),
+            "give --db a path",
+        ),
+        (
+            &["prune", "--before", "1h", "--yes"],
+            "mcp-store fleet retain --to URL",
+        ),
+        (&["vacuum"], "PostgreSQL reuses the space"),
+        (&["ship", "--to", NOBODY], "give --db the path of the file"),
+    ] {
+        let error = failed(2, &path, &[&["--db", NOBODY], args].concat());
+        assert!(error.contains(instead), "{args:?}: {error}");
+    }
 }
 
 #[test]

@@ -49,7 +49,22 @@ pub(crate) fn run(target: &Target, command: Command, output: &mut Output) -> Res
              `mcp-store pull --from URL fleet.db` makes from the database"
                 .to_owned(),
         )),
-        _ => Err(refused("this command")),
+        Command::Ship(_) => Err(CliError::Message(
+            "ship copies a file to a database: give --db the path of the file, and --to the URL"
+                .to_owned(),
+        )),
+        Command::Prune(_) => Err(CliError::Message(
+            "prune removes rows of a file; `mcp-store fleet retain --to URL` removes those of the \
+             database"
+                .to_owned(),
+        )),
+        Command::Vacuum => Err(CliError::Message(
+            "vacuum shrinks a file; PostgreSQL reuses the space of removed rows itself".to_owned(),
+        )),
+        Command::Schema(_) => Err(refused("schema")),
+        Command::Top(_) => Err(refused("top")),
+        #[cfg(feature = "serve")]
+        Command::Serve(_) => Err(refused("serve")),
     }
 }
 
