@@ -9,6 +9,7 @@ use mcp_store_text::time;
 use tower_mcp_store::{EndReason, Outcome};
 
 use crate::fault::Fault;
+use crate::html::begin;
 use crate::page::Page;
 use crate::site::Site;
 use crate::view::{self, Name, View};
@@ -36,7 +37,18 @@ pub(crate) fn page(
         main #main tabindex="-1" { (body) }
         (footer(site))
     };
-    document(status, page.title(), &content)
+    document(status, &title(page, view), &content)
+}
+
+/// Returns the title of a page. It begins with the tool or session that the page shows, so that
+/// the tabs of a browser differ.
+fn title(page: Page, view: &View) -> String {
+    const SHOWN: usize = 60;
+    let item = page.item().and_then(|item| view.text(item));
+    match item {
+        Some(item) => format!("{} · {}", begin(item, SHOWN), page.title()),
+        None => page.title().to_owned(),
+    }
 }
 
 /// Returns the page of an error.

@@ -210,6 +210,22 @@ async fn page_says_that_the_file_was_replaced_or_removed() {
 }
 
 #[tokio::test]
+async fn title_names_the_tool_or_session_that_a_page_shows() {
+    let file = recorded(some());
+    let server = serve(&file.path, |builder| builder).await;
+    for (path, title) in [
+        ("/tools?tool=search", "Tools"),
+        ("/tool?tool=search", "search · Tool"),
+        ("/session?session=s1", "s1 · Session"),
+        ("/tool?tool=%3Cb%3E%E2%80%AE", "&lt;b&gt;\u{fffd} · Tool"),
+    ] {
+        let page = get(server.addr, path).await;
+        let expected = format!("<title>{title} · mcp-store</title>");
+        assert!(page.contains(&expected), "{path}: {page}");
+    }
+}
+
+#[tokio::test]
 async fn session_with_more_calls_than_are_shown_links_to_all_of_them() {
     let file = recorded(some());
     let server = serve(&file.path, |builder| builder).await;
