@@ -32,6 +32,9 @@ const DRAIN_TIME: Duration = Duration::from_secs(3);
 /// The pause after a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
+/// The least time between two lines in the log about such failures. Clients can cause them.
+const ACCEPT_WARNING: Duration = Duration::from_secs(60);
+
 /// Serves HTTP/1.1 and HTTP/2 until `shutdown` is ready. A [`Server`] has settings, too.
 ///
 /// Then it accepts no further connection, closes idle ones, and waits at most 3 seconds for
@@ -178,12 +181,15 @@ where
     }
 
     async fn accept(&self, listener: &TcpListener) -> Infallible {
+        let mut warned = None;
         loop {
             match listener.accept().await {
                 Ok((stream, client)) => drop(tokio::spawn(self.connection(stream, client))),
                 Err(error) if is_of_connection(&error) => {}
                 Err(error) => {
-                    tracing::warn!("cannot accept connections, trying again: {error}");
+                    if is_due(&mut warned, Instant::now()) {
+                        tracing::warn!("cannot accept connections, trying again: {error}");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -281,6 +287,15 @@ impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for FromClient<S>
     }
 }
 
+/// Returns whether to warn now, and then sets the time of the last warning.
+fn is_due(warned: &mut Option<Instant>, now: Instant) -> bool {
+    let is_due = warned.is_none_or(|warned| now.duration_since(warned) >= ACCEPT_WARNING);
+    if is_due {
+        *warned = Some(now);
+    }
+    is_due
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -291,9 +306,18 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
     use tokio::sync::{oneshot, watch};
 
-    use super::{Acceptor, Server, serve};
+    use super::{ACCEPT_WARNING, Acceptor, Instant, Server, is_due, serve};
 
     const LIMIT: Duration = Duration::from_millis(100);
+
+    #[test]
+    fn failures_to_accept_are_logged_once_a_minute() {
+        let (mut warned, now) = (None, Instant::now());
+        let later = [0, 1, 59, 60, 61].map(|s| now + Duration::from_secs(s));
+        let due = later.map(|at| is_due(&mut warned, at));
+        assert_eq!(due, [true, false, false, true, false]);
+        assert_eq!(warned, Some(now + ACCEPT_WARNING));
+    }
 
     /// No step takes this long unless it hangs.
     const PATIENCE: Duration = Duration::from_secs(20);
