@@ -49,8 +49,10 @@ async fn requests_of_a_wrong_clock_wait_in_the_default_partition_until_they_are_
             .await
             .unwrap()
     };
+    // If the writer has already rolled up the oldest request, its statistics are removed, too.
     let removed = retain(30 * DAY).await;
-    assert_eq!((removed.partitions, removed.rows), (0, 1));
+    assert_eq!(removed.partitions, 0);
+    assert!(removed.rows > 0);
     // One day got a partition. The days that are too far ahead wait.
     let default = days(&database, "requests_default", now).await;
     assert_eq!(default, ["40", "20000"]);
