@@ -108,7 +108,10 @@ impl PostgresError {
             };
         };
         let kind = kind_of(answer.code());
-        let detail = format!("{} (SQLSTATE {})", answer.message(), answer.code().code());
+        let mut detail = format!("{} (SQLSTATE {})", answer.message(), answer.code().code());
+        if *answer.code() == SqlState::INSUFFICIENT_PRIVILEGE {
+            detail.push_str(LACKS_A_RIGHT);
+        }
         Self::new(kind, detail)
     }
 
@@ -139,6 +142,9 @@ impl PostgresError {
         Self::new(kind, detail).with_source(source)
     }
 }
+
+const LACKS_A_RIGHT: &str = "; the owner of the tables runs `mcp-store fleet`, and gives other \
+    roles their rights with `mcp-store fleet init --shipper ROLE --reader ROLE`";
 
 /// The server answered with bytes that PostgreSQL does not send.
 const NO_POSTGRES: &str = "the server does not speak the protocol of PostgreSQL";

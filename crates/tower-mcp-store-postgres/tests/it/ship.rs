@@ -262,6 +262,10 @@ async fn role_with_the_rights_of_a_shipper_ships_and_one_without_does_not() {
     replica.record("s", 5);
     let error = replica.ship(of(&may_not)).await.unwrap_err();
     assert_eq!(error.kind(), PostgresErrorKind::Rights, "{error}");
+    assert!(
+        error.to_string().contains("fleet init --shipper"),
+        "{error}"
+    );
     let stats = replica.ship(of(&may)).await.unwrap();
     assert_eq!(stats.inserted, 5);
     // Changes of rows that were shipped need further rights.
