@@ -46,8 +46,8 @@ pub(crate) fn run(db: &Path, args: &args::Info, output: &mut Output) -> Result<(
     without_rows(fields(info), info)
         .maybe("compared", compared)
         .write(output)?;
-    for loss in reader.losses(Window::ALL)? {
-        output.line(&stats::format_loss(&loss))?;
+    for line in stats::loss_lines(&reader.losses(Window::ALL)?) {
+        output.line(&line)?;
     }
     Ok(())
 }

@@ -21,6 +21,9 @@ use crate::time;
 /// The method whose requests have a tool.
 const TOOLS_CALL: &str = "tools/call";
 
+/// How many losses have a line of their own.
+const LOSSES_SHOWN: usize = 10;
+
 const COLUMNS: [Column; 16] = [
     Column::new("METHOD", Align::Cut),
     Column::new("TOOL", Align::Cut),
@@ -152,8 +155,8 @@ pub(crate) fn whole(
         let calls = output::count(stats.other_calls);
         eprintln!("up to {calls} more calls are counted only as (other), without their tool");
     }
-    for loss in &stats.losses {
-        eprintln!("{}", format_loss(loss));
+    for line in loss_lines(&stats.losses) {
+        eprintln!("{line}");
     }
     let newest = match stats.total.calls {
         0 => newest()?,
@@ -266,8 +269,25 @@ fn percentiles(percentiles: Percentiles) -> String {
     }
 }
 
+/// Returns a line for each of the newest losses, after a line for all older ones. A server that
+/// is often killed has many, which would push the answer off the screen.
+pub(crate) fn loss_lines(losses: &[Loss]) -> Vec<String> {
+    let (older, newest) = losses.split_at(losses.len().saturating_sub(LOSSES_SHOWN));
+    let summary = older.first().map(|first| {
+        format!(
+            "missing at {} earlier times, the first from {}",
+            output::count(i64::try_from(older.len()).unwrap_or(i64::MAX)),
+            time::local_second(first.from_ts)
+        )
+    });
+    summary
+        .into_iter()
+        .chain(newest.iter().map(format_loss))
+        .collect()
+}
+
 /// Returns a loss as one line.
-pub(crate) fn format_loss(loss: &Loss) -> String {
+fn format_loss(loss: &Loss) -> String {
     let (from, to) = (
         time::local_second(loss.from_ts),
         time::local_second(loss.to_ts),

@@ -132,6 +132,26 @@ fn statistics_show_each_tool_the_total_and_losses() {
 }
 
 #[test]
+fn only_the_newest_of_many_losses_have_a_line_of_their_own() {
+    let (_dir, path) = fixture(4);
+    Store::open(&path).unwrap().shutdown(LONG).unwrap();
+    let connection = connect(&path);
+    for number in 0..30_i64 {
+        let sql = "INSERT INTO losses (from_ts, to_ts, dropped, reason)
+            VALUES (?1, ?1 + 1, 100 + ?2, 'queue_full')";
+        let at = 1_775_000_000_000 + number * 1_000;
+        connection.execute(sql, [at, number]).unwrap();
+    }
+    for args in [["stats", "--since", "2026-01-01"].as_slice(), &["info"]] {
+        let text = both(&path, args);
+        assert_eq!(text.matches("queue_full").count(), 10, "{text}");
+        assert!(text.contains("129 events (queue_full)"), "{text}");
+        let older = "missing at 20 earlier times, the first from 2026-03-31 ";
+        assert!(text.contains(older), "{text}");
+    }
+}
+
+#[test]
 fn statistics_without_calls_show_the_time_of_the_newest_request() {
     let (_dir, path) = fixture(4);
     let table = both(&path, &["stats"]);

@@ -29,8 +29,8 @@ pub(super) fn run(target: &Target, args: &args::Info, output: &mut Output) -> Re
         .map(|store| store_cells(store, &handles))
         .collect();
     Table::new(&STORES, output).write(output, &rows)?;
-    for loss in reader.losses(Window::ALL)? {
-        output.line(&stats::format_loss(&loss))?;
+    for line in stats::loss_lines(&reader.losses(Window::ALL)?) {
+        output.line(&line)?;
     }
     note_keys(&mut reader, output)
 }
