@@ -53,12 +53,13 @@ pub(super) fn run(
 fn by_id(reader: &mut FleetReader, handles: &Handles, id: &str) -> Result<FleetRequest, CliError> {
     let hint = "`mcp-store logs` names requests as STORE:N";
     if let Some((store, row)) = id.split_once(':') {
-        let store_id = require_one("file", store, handles.find_store(store), hint)?;
-        let found = match request::row_number(row) {
-            Some(row) => reader.request(&store_id, row)?,
-            None => None,
+        let Some(row) = request::row_number(row).filter(|_| !store.is_empty()) else {
+            return Err(CliError::Message(format!(
+                "{id} is not the beginning of a file's id and the number of a row; {hint}"
+            )));
         };
-        return found.ok_or_else(|| {
+        let store_id = require_one("file", store, handles.find_store(store), hint)?;
+        return reader.request(&store_id, row)?.ok_or_else(|| {
             CliError::NotFound(format!("no request is the row {row} of the file {store}"))
         });
     }

@@ -7,7 +7,7 @@ use tower_mcp_store::event::{Leg, StateDigest, StateKind};
 use tower_mcp_store::{EndReason, RequestStatus, SessionEvent, Store, StoreEvent};
 
 use crate::fleet::Fleet;
-use crate::run::{both, json, stdout};
+use crate::run::{both, failed, json, stdout};
 use crate::support::{LONG, fresh, request};
 
 const START: i64 = 1_795_046_400_000;
@@ -174,5 +174,20 @@ fn name_that_no_file_has_gets_a_suggestion() {
         let text = both(fleet.db(), &[command, "--tool", "serch_flights"]);
         let expected = "no tool has the name serch_flights; did you mean --tool search_flights?";
         assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn request_without_a_file_or_a_row_in_its_name_is_an_error_with_the_right_form() {
+    let Some(fleet) = Fleet::start() else {
+        return;
+    };
+    let _file = shipped(&fleet, [1; 32]);
+    for id in [":5", "01:", "01:x", ":", "01:0"] {
+        let error = failed(2, fleet.db(), &["request", id]);
+        assert!(
+            error.contains(&format!("{id} is not the beginning of a file's id")),
+            "{error}"
+        );
     }
 }
