@@ -17,6 +17,8 @@ import {
 import { Account, writeAccounts } from "../common/account.mjs";
 
 const [mode, url, accountPath] = process.argv.slice(2);
+// A resource that the server does not have.
+const nothing = "demo://nothing/here?q=ü";
 const identity = { name: "interop-reference", version: "1.2.3" };
 const account = new Account();
 const step = account.call.bind(account);
@@ -78,7 +80,6 @@ if (mode === "everything") {
 
   const text = "demo://resource/dynamic/text/1";
   await step("resources/read", { target: text }, () => client.readResource({ uri: text }));
-  const nothing = "demo://nothing/here?q=ü";
   await step("resources/read", { target: nothing, status: "error", error_code: "-32602" }, () =>
     client.readResource({ uri: nothing }),
   );
