@@ -88,7 +88,7 @@ impl Live {
 
     /// Returns the topics that browsers watch. If there are none, the task must end.
     fn watched(&self) -> Vec<Arc<Topic>> {
-        // Nobody can subscribe while the lock is held.
+        // No browser can subscribe while the lock is held.
         let mut topics = self.topics();
         let is_watched = |topic: &Topic| topic.sender.receiver_count() > 0;
         topics.by_conditions.retain(|_, topic| is_watched(topic));

@@ -7,7 +7,7 @@ use crate::support::{call, get, recorded, serve};
 
 const MINUTE: i64 = 60_000;
 
-/// Ten calls that began so many minutes ago.
+/// Returns ten calls that began this number of `minutes` ago.
 fn ten(tool: &str, minutes: i64, latency_us: u64) -> impl Iterator<Item = StoreEvent> {
     let ts = time::now() - minutes * MINUTE;
     let mut event = call(tool);

@@ -13,7 +13,7 @@ use crate::support::fresh;
 const SECRET: &str = "correct-horse";
 
 /// A database that does not answer, because nothing listens there.
-const NOBODY: &str = "postgres://u@127.0.0.1:1/d";
+const UNREACHABLE: &str = "postgres://u@127.0.0.1:1/d";
 
 #[test]
 fn password_in_the_argument_db_is_refused_and_not_repeated() {
@@ -43,7 +43,7 @@ fn commands_that_read_files_only_refuse_a_database_before_they_connect() {
         &["stats", "--plot"],
         &["info", "--compare", "other.db"],
     ] {
-        let error = failed(2, &path, &[&["--db", NOBODY], args].concat());
+        let error = failed(2, &path, &[&["--db", UNREACHABLE], args].concat());
         let command = args.first().unwrap();
         assert!(error.contains(command), "{args:?}: {error}");
         assert!(error.contains("reads a file only"), "{args:?}: {error}");
@@ -67,9 +67,12 @@ fn commands_that_change_a_file_say_what_to_do_instead_with_a_database() {
             "mcp-store fleet retain --to URL",
         ),
         (&["vacuum"], "PostgreSQL reuses the space"),
-        (&["ship", "--to", NOBODY], "give --db the path of the file"),
+        (
+            &["ship", "--to", UNREACHABLE],
+            "give --db the path of the file",
+        ),
     ] {
-        let error = failed(2, &path, &[&["--db", NOBODY], args].concat());
+        let error = failed(2, &path, &[&["--db", UNREACHABLE], args].concat());
         assert!(error.contains(instead), "{args:?}: {error}");
     }
 }
@@ -88,7 +91,7 @@ fn database_that_does_not_answer_is_an_error() {
         &["sessions", "--sort", "calls"],
         &["clients", "--by", "principal"],
     ] {
-        let error = failed(2, &path, &[&["--db", NOBODY], args].concat());
+        let error = failed(2, &path, &[&["--db", UNREACHABLE], args].concat());
         assert!(
             error.contains("connection to the database failed"),
             "{error}"

@@ -66,7 +66,7 @@ impl Replica {
         }
     }
 
-    /// Records requests of now, so many in each second.
+    /// Records requests at a rate of `rate` each second, each with the current time.
     pub(crate) fn record_at(&self, rate: u64, duration: Duration) {
         let start = Instant::now();
         for (number, event) in (0_u32..).zip(self.events.requests()) {

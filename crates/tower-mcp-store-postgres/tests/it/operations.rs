@@ -23,8 +23,8 @@ impl Replicas {
         }
     }
 
-    /// Records a request at a replica, so many milliseconds after the beginning. It sends one
-    /// state back, and its answer gives another one or ends the call.
+    /// Records a request at a replica, `after` milliseconds after the first one. The request sends
+    /// the state `got` back. Its answer gives the state `gave`, or ends the call.
     fn record(&self, replica: usize, after: i64, got: Option<u8>, gave: Option<u8>) {
         let state = |number: u8| StateDigest::new(self.kind, [number; 32]);
         let mut leg = Leg::default();
